@@ -1,0 +1,5 @@
+//! Structures: pure, no RESP, no clock, no I/O.
+
+pub mod list;
+pub mod listpack;
+pub mod stream;

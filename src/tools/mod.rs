@@ -1,0 +1,1 @@
+//! Tools: clients of a server.
