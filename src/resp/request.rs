@@ -18,8 +18,11 @@
 //!
 //! It does not read sockets, decide who is authenticated, or look at what the arguments mean.
 
+#![deny(clippy::indexing_slicing)]
+
 mod inline;
 
+use super::arguments::{Args, ArgumentRange};
 use inline::split_words;
 
 /// What a request may be, as settings and the state of the connection have it.
@@ -93,26 +96,6 @@ impl ProtocolError {
             }
         };
         out.extend_from_slice(text);
-    }
-}
-
-/// Where an argument lies in [`RequestParser::source`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ArgumentRange {
-    /// Offset of its first byte.
-    pub start: usize,
-    /// Its length, bytes.
-    pub length: usize,
-}
-
-impl ArgumentRange {
-    /// The argument's bytes; empty when `source` is not the request's.
-    #[must_use]
-    #[inline]
-    pub fn of<'b>(&self, source: &'b [u8]) -> &'b [u8] {
-        source
-            .get(self.start..self.start + self.length)
-            .unwrap_or_default()
     }
 }
 
@@ -206,10 +189,7 @@ impl RequestParser {
                 self.bulk = Some(length);
                 return Ok(None);
             }
-            self.ranges.push(ArgumentRange {
-                start: self.position,
-                length,
-            });
+            self.ranges.push(range(self.position, length));
             self.position += length + 2;
             self.searched = self.position;
             self.bulk = None;
@@ -232,20 +212,10 @@ impl RequestParser {
     }
 
     /// The arguments of a whole request in `buffer`.
-    pub fn arguments<'b>(
-        &'b self,
-        buffer: &'b [u8],
-    ) -> impl ExactSizeIterator<Item = &'b [u8]> + Clone {
-        let source = self.source(buffer);
-        self.ranges.iter().map(move |range| range.of(source))
-    }
-
-    /// Argument `index` of a whole request in `buffer`.
     #[must_use]
-    pub fn argument<'b>(&'b self, buffer: &'b [u8], index: usize) -> Option<&'b [u8]> {
-        self.ranges
-            .get(index)
-            .map(|range| range.of(self.source(buffer)))
+    #[inline]
+    pub fn arguments<'b>(&'b self, buffer: &'b [u8]) -> Args<'b> {
+        Args::new(self.source(buffer), &self.ranges)
     }
 
     /// Whether the last request was an inline one.
@@ -263,10 +233,7 @@ impl RequestParser {
     /// The bulk being waited for, as a range of the buffer that is not yet whole.
     #[must_use]
     pub fn pending_bulk(&self) -> Option<ArgumentRange> {
-        self.bulk.map(|length| ArgumentRange {
-            start: self.position,
-            length,
-        })
+        self.bulk.map(|length| range(self.position, length))
     }
 
     /// Least number of bytes that the buffer must hold before another call can get further; 0 when unknown.
@@ -375,7 +342,9 @@ impl RequestParser {
             return Err(ProtocolError::BulkLength);
         };
         let length = usize::try_from(value).map_err(|_| ProtocolError::BulkLength)?;
-        if length > limits.bulk_bytes_max {
+        // Ranges are offsets of 32 bits: a request beyond 4 GB is refused whatever the settings say.
+        let end = next.saturating_add(length).saturating_add(2);
+        if length > limits.bulk_bytes_max || u32::try_from(end).is_err() {
             return Err(ProtocolError::BulkLength);
         }
         if limits
@@ -460,6 +429,14 @@ impl RequestParser {
             .map_err(|_| ProtocolError::UnbalancedQuotes)?;
         self.position = end + 1;
         Ok(Some(self.finish()))
+    }
+}
+
+/// A range of a buffer whose offsets have been checked to fit.
+fn range(start: usize, length: usize) -> ArgumentRange {
+    ArgumentRange {
+        start: start as u32,
+        len: length as u32,
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Invariant: ranges appended lie in the bytes appended. It does not look for the end of the line.
 
-use super::ArgumentRange;
+use super::{ArgumentRange, range};
 
 /// A quote without its end, or something glued to a closing quote.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,10 +35,7 @@ pub(super) fn split_words(
         }
         let start = words.len();
         rest = take_word(rest, words)?;
-        ranges.push(ArgumentRange {
-            start,
-            length: words.len() - start,
-        });
+        ranges.push(range(start, words.len() - start));
     }
 }
 

@@ -35,7 +35,13 @@ fn parse_in_pieces(
                 Ok(Some(consumed)) => {
                     assert!(consumed > 0, "a request takes bytes");
                     let buffer = &bytes[start..end];
-                    requests.push(parser.arguments(buffer).map(<[u8]>::to_vec).collect());
+                    requests.push(
+                        parser
+                            .arguments(buffer)
+                            .iter()
+                            .map(<[u8]>::to_vec)
+                            .collect(),
+                    );
                     start += consumed;
                 }
                 Ok(None) => break,
@@ -256,7 +262,7 @@ fn a_declared_length_reserves_nothing() {
         parser.pending_bulk(),
         Some(ArgumentRange {
             start: 22,
-            length: 536_870_912
+            len: 536_870_912
         })
     );
     assert_eq!(parser.needed_bytes_hint(), 22 + 536_870_912 + 2);
