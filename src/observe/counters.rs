@@ -59,6 +59,8 @@ pub struct ShardCounters {
     pub databases: Vec<DatabaseCounters>,
     /// Commands run.
     pub processed: Counter,
+    /// Connections it has, as of the last round.
+    pub clients: Counter,
     /// Connections accepted.
     pub connections: Counter,
     /// Connections refused for maxclients.
@@ -101,6 +103,7 @@ impl ShardCounters {
                 .map(|_| DatabaseCounters::default())
                 .collect(),
             processed: Counter::default(),
+            clients: Counter::default(),
             connections: Counter::default(),
             rejected_connections: Counter::default(),
             net_in: Counter::default(),
