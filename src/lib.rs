@@ -6,4 +6,5 @@ pub mod data;
 pub mod limits;
 pub mod pubsub;
 pub mod resp;
+pub mod server;
 pub mod tools;

@@ -26,3 +26,7 @@ pub const SLOT_COUNT: usize = 16384;
 pub const SHARD_COUNT_MAX: usize = 64;
 /// How deep `include` may nest: a file that includes itself must end with an error.
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
+/// Open files a server needs beside its clients' sockets: listeners, logs, wake-ups, files (Redis: 32).
+pub const RESERVED_FILE_COUNT: u64 = 32;
+/// How long accepting rests after the system refused a socket (no open file left), ms.
+pub const ACCEPT_PAUSE_MS: u64 = 100;

@@ -472,7 +472,7 @@ fn read_save_points(words: &[Vec<u8>], old: &Value, arrival: Arrival) -> Result<
     let invalid = || "Invalid save parameters".to_owned();
     let clears = words.len() == 1 && words[0].is_empty();
     let words = if clears { &[][..] } else { words };
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return Err(invalid());
     }
     let mut points = match old {
@@ -495,7 +495,7 @@ fn read_save_points(words: &[Vec<u8>], old: &Value, arrival: Arrival) -> Result<
 }
 
 fn read_output_limits(words: &[Vec<u8>], old: &Value) -> Result<Value, String> {
-    if words.len() % 4 != 0 {
+    if !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
     let mut limits = match old {

@@ -1,0 +1,22 @@
+//! Boot and shutdown: from a command line to running shards, and back.
+//!
+//! ```text
+//! startup.rs  the steps before the shards        listen.rs   listening sockets
+//! process.rs  detaching, limits, supervisor      accept.rs   tasks that accept
+//! logging.rs  the log                            signals.rs  SIGTERM, SIGINT
+//! apply.rs    CONFIG SET outside the shards      error.rs    why it did not start
+//! ```
+//!
+//! Deliberately not here: commands, keyspaces, connections once they are accepted.
+
+pub mod accept;
+pub mod apply;
+pub mod error;
+pub mod listen;
+pub mod logging;
+pub mod process;
+pub mod signals;
+pub mod startup;
+
+pub use error::StartError;
+pub use startup::{Prepared, Start, prepare};
