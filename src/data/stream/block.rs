@@ -105,7 +105,10 @@ fn skip(bytes: &[u8], at: &mut usize, pieces: usize) {
     }
 }
 
-#[allow(clippy::cast_possible_wrap, reason = "Redis stores the 64 bits as they are")]
+#[allow(
+    clippy::cast_possible_wrap,
+    reason = "Redis stores the 64 bits as they are"
+)]
 fn difference(a: u64, b: u64) -> i64 {
     a.wrapping_sub(b) as i64
 }
@@ -127,7 +130,10 @@ fn push_bytes(buffer: &mut Vec<u8>, bytes: &[u8]) {
     Piece::new(bytes).append_to(buffer);
 }
 
-#[allow(clippy::cast_possible_wrap, reason = "at most the arguments of a request")]
+#[allow(
+    clippy::cast_possible_wrap,
+    reason = "at most the arguments of a request"
+)]
 fn push_count(buffer: &mut Vec<u8>, value: usize) {
     push_integer(buffer, value as i64);
 }
@@ -144,7 +150,9 @@ impl Block {
         let capacity = if is_first {
             FIRST_CAPACITY_BYTES
         } else {
-            limits.bytes_max.clamp(FIRST_CAPACITY_BYTES, CAPACITY_BYTES_MAX)
+            limits
+                .bytes_max
+                .clamp(FIRST_CAPACITY_BYTES, CAPACITY_BYTES_MAX)
         };
         let mut buffer = Vec::with_capacity(capacity);
         buffer.extend_from_slice(&[0; HEADER_BYTES]);
