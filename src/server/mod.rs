@@ -5,12 +5,14 @@
 //! process.rs  detaching, limits, supervisor      accept.rs   tasks that accept
 //! logging.rs  the log                            signals.rs  SIGTERM, SIGINT
 //! apply.rs    CONFIG SET outside the shards      error.rs    why it did not start
+//! control.rs  the acceptor's thread, and how the shards reach it
 //! ```
 //!
 //! Deliberately not here: commands, keyspaces, connections once they are accepted.
 
 pub mod accept;
 pub mod apply;
+pub mod control;
 pub mod error;
 pub mod listen;
 pub mod logging;
