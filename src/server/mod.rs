@@ -1,6 +1,7 @@
 //! Boot and shutdown: from a command line to running shards, and back.
 //!
 //! ```text
+//! boot.rs     the steps from first word to exit code
 //! startup.rs  the steps before the shards        listen.rs   listening sockets
 //! process.rs  detaching, limits, supervisor      accept.rs   tasks that accept
 //! logging.rs  the log                            signals.rs  SIGTERM, SIGINT
@@ -12,6 +13,7 @@
 
 pub mod accept;
 pub mod apply;
+pub mod boot;
 pub mod control;
 pub mod error;
 pub mod listen;
@@ -20,5 +22,7 @@ pub mod process;
 pub mod signals;
 pub mod startup;
 
+pub use boot::{Engine, run};
+pub use control::{Control, End};
 pub use error::StartError;
-pub use startup::{Prepared, Start, prepare};
+pub use startup::Prepared;
