@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! syntax.rs      words, quotes, globs          parameters.rs  one row per parameter
-//! value.rs       kinds: words ⇄ value ⇄ text   load.rs        files, stdin, options → Configuration
+//! value.rs       kinds, values, CONFIG GET      read.rs        words → value
+//! load.rs        files, stdin, options → Configuration
 //! settings.rs    the acting values, typed      error.rs       what a person or client reads
 //! rewrite.rs     CONFIG REWRITE, as text       control.rs     what a change asks of the process
 //! ```
@@ -17,6 +18,7 @@ mod control;
 mod error;
 mod load;
 mod parameters;
+mod read;
 mod rewrite;
 mod settings;
 mod syntax;
