@@ -48,3 +48,7 @@ pub const EXPIRIES_PER_ROUND_MAX: usize = 1000;
 pub const MIGRATION_BATCHES_MIN: u32 = 8;
 /// Time in which a connection's reluctance to move again halves, ms.
 pub const MIGRATION_DECAY_MS: u64 = 1000;
+/// Open files a server needs beside its clients' sockets: listeners, logs, wake-ups, files (Redis: 32).
+pub const RESERVED_FILE_COUNT: u64 = 32;
+/// How long accepting rests after the system refused a socket (no open file left), ms.
+pub const ACCEPT_PAUSE_MS: u64 = 100;

@@ -120,4 +120,31 @@ impl ShardCounters {
             output_limit_disconnections: Counter::default(),
         }
     }
+
+    /// Back to zero what counts events. A shard that adds at this moment may undo it for that counter.
+    pub(super) fn reset(&self) {
+        for command in &self.commands {
+            command.calls.set(0);
+            command.nanoseconds.set(0);
+            command.rejected.set(0);
+            command.failed.set(0);
+        }
+        let events = [
+            &self.processed,
+            &self.connections,
+            &self.rejected_connections,
+            &self.net_in,
+            &self.net_out,
+            &self.hits,
+            &self.misses,
+            &self.expired,
+            &self.batches,
+            &self.loans,
+            &self.migrations,
+            &self.output_limit_disconnections,
+        ];
+        for counter in events {
+            counter.set(0);
+        }
+    }
 }

@@ -23,4 +23,11 @@ impl Observations {
                 .collect(),
         }
     }
+
+    /// CONFIG RESETSTAT: back to zero what counts events; what describes the present (keys, blocked clients) stays.
+    pub fn reset(&self) {
+        for shard in &self.shards {
+            shard.reset();
+        }
+    }
 }
