@@ -4,6 +4,7 @@
 
 pub mod counters;
 pub mod effects;
+pub mod monitor;
 
 use counters::ShardCounters;
 

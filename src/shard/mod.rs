@@ -365,6 +365,20 @@ impl Shard {
         }
     }
 
+    /// The time of its turn, Unix ms.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// The process is to end: whoever runs it is told; without one (a simulation) the shard itself stops.
+    fn shut_down(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        match self.shared.process.get() {
+            Some(process) => process.stop(),
+            None => self.stopping = true,
+        }
+    }
+
     /// How many clients it has.
     pub fn client_count(&self) -> usize {
         self.clients.len()
