@@ -29,9 +29,6 @@ pub const SUBCOMMANDS: [&str; 5] = ["server", "reclaim", "demo", "ping", "help"]
 /// The address used when neither `--url` nor `MILLRACE_URL` names one.
 pub const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
 
-/// Exit code of a command line that makes no sense, as clap uses it.
-pub const USAGE_EXIT_CODE: u8 = 2;
-
 /// Whether `word`, standing first on the command line, selects a subcommand.
 #[must_use]
 pub fn is_subcommand(word: &str) -> bool {
@@ -49,7 +46,12 @@ pub fn help_text() -> String {
 /// Without a subcommand millrace is the server and takes what redis-server takes:
 /// millrace [redis.conf|-] [--option value ...]
 #[derive(Debug, Parser)]
-#[command(name = "millrace", bin_name = "millrace", version, propagate_version = true)]
+#[command(
+    name = "millrace",
+    bin_name = "millrace",
+    version,
+    propagate_version = true
+)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     /// What to run.
@@ -93,8 +95,10 @@ pub struct ServerAddress {
 
 /// `millrace ping`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: 0 the server answered PONG; 1 it did not (refused, loading, \
-    busy, wrong password, too slow); 2 usage.")]
+#[command(
+    after_help = "Exit code: 0 the server answered PONG; 1 it did not (refused, loading, \
+    busy, wrong password, too slow); 2 usage."
+)]
 pub struct PingArguments {
     /// The server to ask.
     #[command(flatten)]
@@ -212,8 +216,9 @@ pub struct DemoArguments {
     /// Leave the keys behind for a look around with redis-cli.
     #[arg(long)]
     pub keep: bool,
-    /// Be the worker of this name (the demo starts its workers with it).
-    #[arg(long, hide = true, value_name = "NAME", requires = "url")]
+    /// Be the worker of this name (the demo starts its workers with it, and tells them the server
+    /// by MILLRACE_URL, where a password in it is not shown to everybody).
+    #[arg(long, hide = true, value_name = "NAME")]
     pub as_worker: Option<String>,
     /// As a worker: after this many entries stop finishing, and only take in, so as to be killed
     /// with entries in hand.
@@ -239,6 +244,41 @@ impl DemoArguments {
     }
 }
 
+impl ReclaimArguments {
+    /// Checks what clap's grammar cannot say.
+    ///
+    /// # Errors
+    /// A sentence for the user when dead letters would go into a stream they come from.
+    pub fn validate(&self) -> Result<(), String> {
+        match &self.dead_letter {
+            Some(key) if self.streams.contains(key) => Err(format!(
+                "--dead-letter {key} is one of the streams to look after"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Cli {
+    /// Parses the command line of this process; a senseless one ends it with
+    /// exit code 2 (clap's) and a word on what is wrong.
+    #[must_use]
+    pub fn parse_or_exit() -> Cli {
+        let cli = Cli::parse();
+        let checked = match &cli.command {
+            Command::Reclaim(arguments) => arguments.validate(),
+            Command::Demo(arguments) => arguments.validate(),
+            Command::Server(_) | Command::Ping(_) => Ok(()),
+        };
+        if let Err(sentence) = checked {
+            Cli::command()
+                .error(clap::error::ErrorKind::ValueValidation, sentence)
+                .exit();
+        }
+        cli
+    }
+}
+
 /// Reads a duration: whole numbers with a unit, `500ms`, `30s`, `5m`, `1h30m`, `2d`.
 ///
 /// # Errors
@@ -253,7 +293,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let (number, after) = rest.split_at(digits);
-        let unit_len = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let unit_len = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(unit_len);
         let unit_ms: u64 = match unit {
             "ms" => 1,
@@ -311,7 +353,18 @@ mod tests {
         assert_eq!(ms("2d"), 172_800_000);
         assert_eq!(ms("1h30m"), 5_400_000);
         assert_eq!(ms("0s"), 0);
-        for wrong in ["", "5", "m", "5 m", "-5m", "5x", "1.5h", "5m3", "99999999999999999999s", "ms5"] {
+        for wrong in [
+            "",
+            "5",
+            "m",
+            "5 m",
+            "-5m",
+            "5x",
+            "1.5h",
+            "5m3",
+            "99999999999999999999s",
+            "ms5",
+        ] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
         assert!(parse_duration("9223372036854775807ms").is_ok());
@@ -328,7 +381,9 @@ mod tests {
         assert_eq!(exit_code("reclaim --stream s --group g --min-idle 0s"), 2);
         assert!(parse("reclaim --stream s --group g --min-idle 5m").is_ok());
         let cli = parse("reclaim --stream a b --stream c --group g --min-idle 5m").unwrap();
-        let Command::Reclaim(arguments) = cli.command else { panic!("not reclaim") };
+        let Command::Reclaim(arguments) = cli.command else {
+            panic!("not reclaim")
+        };
         assert_eq!(arguments.streams, ["a", "b", "c"]);
         assert_eq!(arguments.min_idle, Duration::from_secs(300));
     }
@@ -340,9 +395,25 @@ mod tests {
         assert_eq!(exit_code(&format!("{base} --dead-letter d")), 2);
         assert_eq!(exit_code(&format!("{base} --delete")), 2);
         assert_eq!(exit_code(&format!("{base} --max-deliveries 0 --delete")), 2);
-        assert_eq!(exit_code(&format!("{base} --max-deliveries 3 --delete --dead-letter d")), 2);
+        assert_eq!(
+            exit_code(&format!(
+                "{base} --max-deliveries 3 --delete --dead-letter d"
+            )),
+            2
+        );
         assert!(parse(&format!("{base} --max-deliveries 3 --delete")).is_ok());
         assert!(parse(&format!("{base} --max-deliveries 3 --dead-letter d")).is_ok());
+    }
+
+    #[test]
+    fn dead_letters_do_not_go_where_they_come_from() {
+        let line = "reclaim --stream a b --group g --min-idle 5m --max-deliveries 3 --dead-letter";
+        let validated = |key: &str| match parse(&format!("{line} {key}")).unwrap().command {
+            Command::Reclaim(arguments) => arguments.validate(),
+            other => panic!("{other:?}"),
+        };
+        assert!(validated("b").is_err());
+        assert!(validated("c").is_ok());
     }
 
     #[test]
@@ -359,8 +430,13 @@ mod tests {
     #[test]
     fn the_servers_words_pass_untouched() {
         let cli = parse("server redis.conf --port 1 --save -h --help").unwrap();
-        let Command::Server(server) = cli.command else { panic!("not server") };
-        assert_eq!(server.arguments, ["redis.conf", "--port", "1", "--save", "-h", "--help"]);
+        let Command::Server(server) = cli.command else {
+            panic!("not server")
+        };
+        assert_eq!(
+            server.arguments,
+            ["redis.conf", "--port", "1", "--save", "-h", "--help"]
+        );
     }
 
     #[test]

@@ -10,7 +10,6 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use millrace::cli::{self, Cli, Command};
 use millrace::tools;
 
@@ -21,7 +20,7 @@ fn main() -> ExitCode {
     match first_word {
         // The server's words are not shown to clap at all, which would eat a `--`.
         Some("server") => server(words.collect()),
-        Some(word) if cli::is_subcommand(word) => subcommand(Cli::parse().command),
+        Some(word) if cli::is_subcommand(word) => subcommand(Cli::parse_or_exit().command),
         // As with redis-server, these two count only alone.
         Some("-h" | "--help") if words.len() == 0 => print(&cli::help_text()),
         Some("-v" | "--version") if words.len() == 0 => {
@@ -44,7 +43,10 @@ fn subcommand(command: Command) -> ExitCode {
 fn server(arguments: Vec<OsString>) -> ExitCode {
     // The call site of `millrace::server::run(arguments)`.
     drop(arguments);
-    let _ = writeln!(std::io::stderr().lock(), "millrace: the server is not built in");
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "millrace: the server is not built in"
+    );
     ExitCode::FAILURE
 }
 

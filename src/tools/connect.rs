@@ -78,7 +78,11 @@ fn without_password<T>(url: &str, result: redis::RedisResult<T>) -> anyhow::Resu
     result.with_context(|| {
         let shown = match (url.find("://"), url.rfind('@')) {
             (Some(scheme_end), Some(at)) if at > scheme_end => {
-                format!("{}…{}", url.get(..scheme_end + 3).unwrap_or(""), url.get(at..).unwrap_or(""))
+                format!(
+                    "{}…{}",
+                    url.get(..scheme_end + 3).unwrap_or(""),
+                    url.get(at..).unwrap_or("")
+                )
             }
             _ => url.to_owned(),
         };
@@ -101,7 +105,10 @@ mod tests {
 
     #[test]
     fn addresses_are_urls_of_tcp_and_unix_sockets() {
-        assert_eq!(address(&client(Some("redis://u:p@localhost:7/3")).unwrap()), "localhost:7");
+        assert_eq!(
+            address(&client(Some("redis://u:p@localhost:7/3")).unwrap()),
+            "localhost:7"
+        );
         assert!(client(Some("unix:///tmp/socket")).is_ok());
         assert!(client(Some("localhost:6379")).is_err());
     }

@@ -37,8 +37,7 @@ pub fn run(arguments: &PingArguments) -> ExitCode {
 fn ping(arguments: &PingArguments) -> anyhow::Result<()> {
     let started = Instant::now();
     let client = connect::client(arguments.server.url.as_deref())?;
-    let mut connection =
-        connect::connect_within(&client, arguments.timeout, arguments.timeout)?;
+    let mut connection = connect::connect_within(&client, arguments.timeout, arguments.timeout)?;
     let left = arguments.timeout.saturating_sub(started.elapsed());
     if left.is_zero() {
         bail!("{} did not answer in time", connect::address(&client));
@@ -46,7 +45,10 @@ fn ping(arguments: &PingArguments) -> anyhow::Result<()> {
     connection.set_read_timeout(Some(left))?;
     let reply: String = redis::cmd("PING").query(&mut connection)?;
     if reply != "PONG" {
-        bail!("{} answered {reply:?} instead of PONG", connect::address(&client));
+        bail!(
+            "{} answered {reply:?} instead of PONG",
+            connect::address(&client)
+        );
     }
     Ok(())
 }

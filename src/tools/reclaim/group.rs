@@ -114,7 +114,9 @@ impl Group<'_> {
                 Some(entry) => match items(entry)? {
                     [_id, fields] => {
                         let fields = items(fields)?;
-                        Ok(Some(fields.iter().map(bytes).collect::<anyhow::Result<_>>()?))
+                        Ok(Some(
+                            fields.iter().map(bytes).collect::<anyhow::Result<_>>()?,
+                        ))
                     }
                     _ => bail!("XRANGE answered {entry:?}"),
                 },
@@ -171,6 +173,15 @@ impl Group<'_> {
         Ok(())
     }
 
+    /// Fails if `key` holds something that is not a stream.
+    pub(super) fn require_stream(connection: &mut Connection, key: &str) -> anyhow::Result<()> {
+        let key_type: String = redis::cmd("TYPE")
+            .arg(key)
+            .query(connection)
+            .context("TYPE failed")?;
+        require_stream_type(key, &key_type)
+    }
+
     /// Writes `fields` to the stream `destination` and acknowledges `entry`, both or neither.
     ///
     /// EXEC does not roll back: an XADD that fails beside an XACK that succeeds would lose the
@@ -190,9 +201,9 @@ impl Group<'_> {
             .arg(destination)
             .query(connection)
             .context("WATCH and TYPE failed")?;
-        if key_type != "stream" && key_type != "none" {
+        if let Err(error) = require_stream_type(destination, &key_type) {
             redis::cmd("UNWATCH").exec(connection)?;
-            bail!("the dead-letter key '{destination}' is a {key_type}, not a stream");
+            return Err(error);
         }
         let replies: Option<Vec<redis::RedisResult<Value>>> = redis::pipe()
             .atomic()
@@ -207,7 +218,9 @@ impl Group<'_> {
             .arg(&entry.id)
             .query(connection)
             .with_context(|| format!("moving {} to '{destination}' failed", entry.id))?;
-        let Some(replies) = replies else { return Ok(Moved::Disturbed) };
+        let Some(replies) = replies else {
+            return Ok(Moved::Disturbed);
+        };
         let [added, acknowledged] = <[_; 2]>::try_from(replies)
             .map_err(|replies| anyhow::anyhow!("EXEC answered {replies:?}"))?;
         let was_pending = matches!(acknowledged, Ok(Value::Int(1)));
@@ -254,7 +267,9 @@ impl Group<'_> {
                 .arg("FORCE")
                 .arg("JUSTID");
         }
-        pipeline.query::<Vec<Value>>(connection).context("XCLAIM ... FORCE failed")?;
+        pipeline
+            .query::<Vec<Value>>(connection)
+            .context("XCLAIM ... FORCE failed")?;
         Ok(())
     }
 
@@ -284,8 +299,10 @@ impl Group<'_> {
             .arg(consumer)
             .query(connection)
             .context("XGROUP DELCONSUMER failed")?;
-        let entries: Vec<Pending> =
-            items(&listed)?.iter().map(pending).collect::<anyhow::Result<_>>()?;
+        let entries: Vec<Pending> = items(&listed)?
+            .iter()
+            .map(pending)
+            .collect::<anyhow::Result<_>>()?;
         if thrown_away > 0 {
             self.put_back(connection, &entries)?;
         }
@@ -293,10 +310,23 @@ impl Group<'_> {
     }
 }
 
+fn require_stream_type(key: &str, key_type: &str) -> anyhow::Result<()> {
+    match key_type {
+        "stream" | "none" => Ok(()),
+        other => bail!("the dead-letter key '{key}' is a {other}, not a stream"),
+    }
+}
+
 /// One element of XINFO CONSUMERS.
 fn consumer(value: &Value) -> anyhow::Result<Consumer> {
-    let mut found = Consumer { name: Vec::new(), pending_count: 0, idle_ms: 0 };
-    let pairs = value.as_map_iter().with_context(|| format!("a consumer is {value:?}"))?;
+    let mut found = Consumer {
+        name: Vec::new(),
+        pending_count: 0,
+        idle_ms: 0,
+    };
+    let pairs = value
+        .as_map_iter()
+        .with_context(|| format!("a consumer is {value:?}"))?;
     for (field, value) in pairs {
         match bytes(field)?.as_slice() {
             b"name" => found.name = bytes(value)?,
@@ -324,7 +354,9 @@ fn pending(value: &Value) -> anyhow::Result<Pending> {
 fn items(value: &Value) -> anyhow::Result<&[Value]> {
     match value {
         Value::Nil => Ok(&[]),
-        value => value.as_sequence().with_context(|| format!("not an array: {value:?}")),
+        value => value
+            .as_sequence()
+            .with_context(|| format!("not an array: {value:?}")),
     }
 }
 

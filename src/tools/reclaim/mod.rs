@@ -47,7 +47,11 @@ pub fn run(arguments: &ReclaimArguments) -> ExitCode {
         // Ends by a signal, or when nobody listens to its reports.
         Some(every) => repeat(arguments, every).unwrap_or_else(complained),
     };
-    if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn complained(error: anyhow::Error) -> bool {
@@ -67,9 +71,13 @@ fn pass_and_print(
 ) -> anyhow::Result<bool> {
     let report = reclaimer.pass(connection);
     let mut out = std::io::stdout().lock();
-    if arguments.json { report.write_json(&mut out) } else { report.write_table(&mut out) }
-        .and_then(|()| out.flush())
-        .context("cannot print the report")?;
+    if arguments.json {
+        report.write_json(&mut out)
+    } else {
+        report.write_table(&mut out)
+    }
+    .and_then(|()| out.flush())
+    .context("cannot print the report")?;
     let mut all_done = true;
     for error in report.errors() {
         complain(&error);

@@ -75,8 +75,10 @@ impl Reclaimer {
     /// Makes one pass over all streams. What fails is in the report; after a failure of the
     /// connection the streams left over are not tried.
     pub fn pass(&mut self, connection: &mut Connection) -> PassReport {
-        let mut report =
-            PassReport { dry_run: self.arguments.dry_run, streams: Vec::new() };
+        let mut report = PassReport {
+            dry_run: self.arguments.dry_run,
+            streams: Vec::new(),
+        };
         for stream in self.arguments.streams.clone() {
             let (stream_report, connection_works) = self.stream_pass(connection, &stream);
             report.streams.push(stream_report);
@@ -89,7 +91,10 @@ impl Reclaimer {
 
     fn stream_pass(&mut self, connection: &mut Connection, stream: &str) -> (StreamReport, bool) {
         let group_name = self.arguments.group.clone();
-        let group = Group { stream, name: &group_name };
+        let group = Group {
+            stream,
+            name: &group_name,
+        };
         let started = Instant::now();
         let mut consumers = match group.consumers(connection) {
             Ok(consumers) => consumers,
@@ -160,6 +165,10 @@ impl Reclaimer {
 impl StreamPass<'_> {
     fn run(&mut self, connection: &mut Connection) -> anyhow::Result<()> {
         let arguments = &self.reclaimer.arguments;
+        if let Some(Verdict::DeadLetter(destination)) = &self.reclaimer.verdict {
+            // Before anything is claimed for a move that cannot be made.
+            Group::require_stream(connection, destination)?;
+        }
         let mut after: Option<String> = None;
         loop {
             let page = self.group.pending_page(
@@ -226,7 +235,10 @@ impl StreamPass<'_> {
             ids.iter().map(|&id| id.to_owned()).collect()
         } else {
             let min_idle_ms = self.reclaimer.min_idle_ms;
-            self.group.claim(connection, receiver, min_idle_ms, &ids)?.into_iter().collect()
+            self.group
+                .claim(connection, receiver, min_idle_ms, &ids)?
+                .into_iter()
+                .collect()
         };
         for entry in entries {
             if claimed.contains(&entry.id) {
@@ -248,7 +260,9 @@ impl StreamPass<'_> {
         entry: &Pending,
         fields: &Fields,
     ) -> anyhow::Result<()> {
-        let Some(verdict) = &self.reclaimer.verdict else { return Ok(()) };
+        let Some(verdict) = &self.reclaimer.verdict else {
+            return Ok(());
+        };
         let outcome = if self.reclaimer.arguments.dry_run {
             None
         } else {
@@ -295,7 +309,10 @@ impl StreamPass<'_> {
     fn remove_own_consumer(&mut self, connection: &mut Connection) -> anyhow::Result<()> {
         let own = &self.reclaimer.own_consumer;
         let consumers = self.group.consumers(connection)?;
-        if consumers.iter().any(|consumer| consumer.name == *own && consumer.pending_count == 0) {
+        if consumers
+            .iter()
+            .any(|consumer| consumer.name == *own && consumer.pending_count == 0)
+        {
             self.group.remove_consumer(connection, own)?;
         }
         Ok(())
@@ -303,11 +320,17 @@ impl StreamPass<'_> {
 
     /// Removes consumers idle for longer than the limit that hold nothing.
     fn drop_idle_consumers(&mut self, connection: &mut Connection) -> anyhow::Result<()> {
-        let Some(limit) = self.reclaimer.arguments.drop_idle_consumers else { return Ok(()) };
+        let Some(limit) = self.reclaimer.arguments.drop_idle_consumers else {
+            return Ok(());
+        };
         let dry_run = self.reclaimer.arguments.dry_run;
         for consumer in self.group.consumers(connection)? {
             // A dry run counts as away what the pass would have taken from it.
-            let lost = if dry_run { self.lost.get(&consumer.name).copied().unwrap_or(0) } else { 0 };
+            let lost = if dry_run {
+                self.lost.get(&consumer.name).copied().unwrap_or(0)
+            } else {
+                0
+            };
             let empty = consumer.pending_count <= lost;
             if !empty || u128::from(consumer.idle_ms) <= limit.as_millis() {
                 continue;
@@ -333,7 +356,13 @@ impl StreamPass<'_> {
 /// Whether the connection can be used after `error`: a refusal by the server leaves it intact, a
 /// reply that did not come in time or was not understood does not.
 fn connection_works(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<redis::RedisError>()).all(|cause| {
-        matches!(cause.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension)
-    })
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<redis::RedisError>())
+        .all(|cause| {
+            matches!(
+                cause.kind(),
+                redis::ErrorKind::Server(_) | redis::ErrorKind::Extension
+            )
+        })
 }

@@ -46,7 +46,10 @@ impl Living {
             .filter(|consumer| !consumer.name.starts_with(reserved))
             .map(|consumer| (consumer.name.clone(), consumer.pending_count))
             .collect();
-        Living { load, only: to.map(|name| name.as_bytes().to_vec()) }
+        Living {
+            load,
+            only: to.map(|name| name.as_bytes().to_vec()),
+        }
     }
 
     /// Number of consumers that may get an entry.
@@ -121,14 +124,22 @@ impl HandOvers {
     ) {
         let idle_before = Duration::from_millis(idle_before_ms);
         let key = (stream.to_owned(), consumer.name.clone());
-        self.last.insert(key, HandOver { at: now, idle_before });
+        self.last.insert(
+            key,
+            HandOver {
+                at: now,
+                idle_before,
+            },
+        );
     }
 
     /// Replaces the idle times that are only ours by the real ones.
     pub(super) fn correct(&mut self, stream: &str, consumers: &mut [Consumer], now: Instant) {
         for consumer in consumers {
             let key = (stream.to_owned(), consumer.name.clone());
-            let Some(hand_over) = self.last.get(&key) else { continue };
+            let Some(hand_over) = self.last.get(&key) else {
+                continue;
+            };
             let since = now.saturating_duration_since(hand_over.at);
             let since_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
             if consumer.idle_ms.saturating_add(SAME_MOMENT_MS) >= since_ms {
@@ -148,20 +159,31 @@ mod tests {
     use super::*;
 
     fn consumer(name: &str, pending_count: u64, idle_ms: u64) -> Consumer {
-        Consumer { name: name.as_bytes().to_vec(), pending_count, idle_ms }
+        Consumer {
+            name: name.as_bytes().to_vec(),
+            pending_count,
+            idle_ms,
+        }
     }
 
     fn chosen(living: &mut Living, owner: &str) -> Option<String> {
-        living.choose(owner.as_bytes()).map(|name| String::from_utf8(name).unwrap())
+        living
+            .choose(owner.as_bytes())
+            .map(|name| String::from_utf8(name).unwrap())
     }
 
     #[test]
     fn the_least_loaded_living_consumer_gets_the_entry() {
-        let consumers =
-            [consumer("busy", 3, 10), consumer("free", 1, 10), consumer("dead", 0, 1_000)];
+        let consumers = [
+            consumer("busy", 3, 10),
+            consumer("free", 1, 10),
+            consumer("dead", 0, 1_000),
+        ];
         let mut living = Living::among(&consumers, 1_000, None, b"reserved");
         assert_eq!(living.count(), 2);
-        let order: Vec<_> = (0..5).map(|_| chosen(&mut living, "dead").unwrap()).collect();
+        let order: Vec<_> = (0..5)
+            .map(|_| chosen(&mut living, "dead").unwrap())
+            .collect();
         assert_eq!(order, ["free", "free", "busy", "free", "busy"]);
     }
 
@@ -174,9 +196,16 @@ mod tests {
 
     #[test]
     fn a_named_consumer_gets_everything_if_it_lives() {
-        let consumers = [consumer("a", 0, 1), consumer("b", 9, 1), consumer("dead", 0, 99)];
+        let consumers = [
+            consumer("a", 0, 1),
+            consumer("b", 9, 1),
+            consumer("dead", 0, 99),
+        ];
         let mut living = Living::among(&consumers, 10, Some("b"), b"reserved");
-        assert_eq!((living.count(), chosen(&mut living, "x").as_deref()), (1, Some("b")));
+        assert_eq!(
+            (living.count(), chosen(&mut living, "x").as_deref()),
+            (1, Some("b"))
+        );
         assert_eq!(chosen(&mut living, "b"), None);
         let mut none = Living::among(&consumers, 10, Some("dead"), b"reserved");
         assert_eq!((none.count(), chosen(&mut none, "x")), (0, None));

@@ -64,7 +64,11 @@ impl StreamReport {
                 json!({ "from": shown(from), "to": shown(to), "entries": entries })
             })
             .collect();
-        let dropped: Vec<String> = self.dropped_consumers.iter().map(|name| shown(name)).collect();
+        let dropped: Vec<String> = self
+            .dropped_consumers
+            .iter()
+            .map(|name| shown(name))
+            .collect();
         json!({
             "stream": self.stream,
             "group": self.group,
@@ -117,10 +121,17 @@ impl StreamReport {
             writeln!(out, "{stream}: consumer {} dropped", shown(consumer))?;
         }
         if self.stayed > 0 && self.living_count == 0 {
-            writeln!(out, "{stream}: nobody is alive, {} entries stay", self.stayed)?;
+            writeln!(
+                out,
+                "{stream}: nobody is alive, {} entries stay",
+                self.stayed
+            )?;
         } else if self.stayed > 0 {
             let stayed = self.stayed;
-            writeln!(out, "{stream}: {stayed} entries stay, nobody but their owner is alive")?;
+            writeln!(
+                out,
+                "{stream}: {stayed} entries stay, nobody but their owner is alive"
+            )?;
         }
         Ok(())
     }
@@ -141,7 +152,10 @@ impl TooOften {
 
     fn described(&self) -> String {
         let consumer = shown(&self.consumer);
-        format!("{} ({} deliveries, last to {consumer})", self.id, self.delivery_count)
+        format!(
+            "{} ({} deliveries, last to {consumer})",
+            self.id, self.delivery_count
+        )
     }
 }
 
@@ -168,7 +182,10 @@ impl PassReport {
     /// What went wrong, with the stream it concerns.
     pub fn errors(&self) -> impl Iterator<Item = String> {
         self.streams.iter().flat_map(|report| {
-            report.errors.iter().map(|error| format!("{}: {error}", report.stream))
+            report
+                .errors
+                .iter()
+                .map(|error| format!("{}: {error}", report.stream))
         })
     }
 
@@ -179,7 +196,11 @@ impl PassReport {
     pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         let streams: Vec<Value> = self.streams.iter().map(StreamReport::json).collect();
         let ok = self.errors().next().is_none();
-        writeln!(out, "{}", json!({ "dry_run": self.dry_run, "ok": ok, "streams": streams }))
+        writeln!(
+            out,
+            "{}",
+            json!({ "dry_run": self.dry_run, "ok": ok, "streams": streams })
+        )
     }
 
     /// Writes a table, a row per stream, and what is worth a line of its own.
@@ -188,10 +209,16 @@ impl PassReport {
     /// The writer's.
     pub fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
         let header: Vec<String> = COLUMNS.iter().map(|&name| name.to_owned()).collect();
-        let rows: Vec<Vec<String>> =
-            std::iter::once(header).chain(self.streams.iter().map(StreamReport::row)).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(header)
+            .chain(self.streams.iter().map(StreamReport::row))
+            .collect();
         let widths: Vec<usize> = (0..COLUMNS.len())
-            .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max())
+            .map(|column| {
+                rows.iter()
+                    .filter_map(|row| row.get(column))
+                    .map(|cell| cell.chars().count())
+                    .max()
+            })
             .map(|width| width.unwrap_or(0))
             .collect();
         for row in &rows {
@@ -236,8 +263,13 @@ mod tests {
             dropped_consumers: vec![b"old".to_vec()],
             ..StreamReport::default()
         };
-        stream.hand_overs.insert((b"dead".to_vec(), b"w1".to_vec()), 11);
-        PassReport { dry_run: true, streams: vec![stream] }
+        stream
+            .hand_overs
+            .insert((b"dead".to_vec(), b"w1".to_vec()), 11);
+        PassReport {
+            dry_run: true,
+            streams: vec![stream],
+        }
     }
 
     #[test]

@@ -85,7 +85,10 @@ pub(super) fn settle(
                     Moved::Disturbed => {}
                 }
             }
-            anyhow::bail!("'{destination}' is written to so much that {} stays pending", entry.id)
+            anyhow::bail!(
+                "'{destination}' is written to so much that {} stays pending",
+                entry.id
+            )
         }
     }
 }
@@ -120,10 +123,19 @@ mod tests {
 
     #[test]
     fn the_origin_does_not_hide_the_producers_fields() {
-        let fields: Fields = ["id", "42", "_id", "x"].map(|text| text.as_bytes().to_vec()).to_vec();
-        let group = Group { stream: "s", name: "g" };
-        let entry =
-            Pending { id: "1-1".to_owned(), owner: b"w".to_vec(), idle_ms: 9, delivery_count: 3 };
+        let fields: Fields = ["id", "42", "_id", "x"]
+            .map(|text| text.as_bytes().to_vec())
+            .to_vec();
+        let group = Group {
+            stream: "s",
+            name: "g",
+        };
+        let entry = Pending {
+            id: "1-1".to_owned(),
+            owner: b"w".to_vec(),
+            idle_ms: 9,
+            delivery_count: 3,
+        };
         let all: Vec<String> = with_origin(&fields, &group, &entry)
             .iter()
             .map(|field| String::from_utf8_lossy(field).into_owned())
