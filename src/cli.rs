@@ -52,6 +52,9 @@ pub fn help_text() -> String {
     version,
     propagate_version = true
 )]
+#[command(
+    override_usage = "millrace [redis.conf|-] [--option value ...]\n       millrace <COMMAND>"
+)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     /// What to run.
@@ -119,7 +122,8 @@ the entry. So a worker must read its own pending entries, at its start and regul
     XREADGROUP GROUP <group> <me> COUNT 10 STREAMS <stream> 0     then
     XREADGROUP GROUP <group> <me> COUNT 10 BLOCK 2000 STREAMS <stream> >
 
-An entry must be worked on for less than --min-idle, or two workers may have it.
+Up to Redis 7.0 only reading pending entries shows a worker living that finds nothing new. An entry
+must be worked on for less than --min-idle, or two workers may have it.
 
 Every five minutes, from cron:
 
@@ -195,7 +199,7 @@ pub struct DemoArguments {
     /// millrace of its own on a free port and stops it at the end.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Numbers to send; at least 20 for each worker.
+    /// Numbers to send; at least 40 for each worker.
     #[arg(long, value_name = "N", default_value_t = 20_000,
           value_parser = clap::value_parser!(u64).range(1..))]
     pub messages: u64,
@@ -233,10 +237,10 @@ impl DemoArguments {
     /// A sentence for the user when there are too few messages for one worker to be caught with
     /// ten in hand.
     pub fn validate(&self) -> Result<(), String> {
-        let messages_min = self.workers * 20;
+        let messages_min = self.workers * 40;
         if self.as_worker.is_none() && self.messages < messages_min {
             return Err(format!(
-                "--messages must be at least {messages_min} (20 for each of {} workers)",
+                "--messages must be at least {messages_min} (40 for each of {} workers)",
                 self.workers
             ));
         }

@@ -19,6 +19,22 @@ pub mod demo;
 pub mod ping;
 pub mod reclaim;
 
+/// An error with its causes in one line.
+///
+/// `{:#}` says some causes twice: an error of the client contains the text of its own cause.
+fn described(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
+}
+
 /// Writes one line for a person to standard error; a closed standard error is no reason to stop.
 fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "millrace: {line}");

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 
-use super::{complain, connect};
+use super::{complain, connect, described};
 use crate::cli::PingArguments;
 
 /// Runs the subcommand: exit code 0 when the server answered PONG, else 1.
@@ -27,7 +27,7 @@ pub fn run(arguments: &PingArguments) -> ExitCode {
         }
         Err(error) => {
             if !arguments.quiet {
-                complain(&format!("{error:#}"));
+                complain(&described(&error));
             }
             ExitCode::FAILURE
         }

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use redis::{Connection, Value};
 
-use super::{complain, connect};
+use super::{complain, connect, described};
 use crate::cli::DemoArguments;
 
 mod ledger;
@@ -72,7 +72,7 @@ pub fn run(arguments: &DemoArguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            complain(&format!("demo: {error:#}"));
+            complain(&format!("demo: {}", described(&error)));
             ExitCode::FAILURE
         }
     }
@@ -108,9 +108,10 @@ fn show(arguments: &DemoArguments) -> anyhow::Result<bool> {
         },
     ))?;
 
-    // The first worker falls ill after a quarter of its share, so that it still gets entries.
-    let ill_after = arguments.messages / arguments.workers / 4;
+    // The first worker falls ill early in its share, so that it still gets entries.
+    let ill_after = arguments.messages / arguments.workers / 8;
     let mut workers = Workers::start(&url, &names, ill_after)?;
+    wait_for_workers(&mut connection, &mut workers, names.len())?;
     let shared = Shared::new(client);
     let watched = std::thread::scope(|scope| {
         scope.spawn(|| shared.run("producer", || threads::produce(&shared, arguments)));
@@ -140,6 +141,27 @@ fn show(arguments: &DemoArguments) -> anyhow::Result<bool> {
             .exec(&mut connection)?;
     }
     Ok(success)
+}
+
+/// Waits until every worker has read its own pending entries: with that it is a consumer.
+fn wait_for_workers(
+    connection: &mut Connection,
+    workers: &mut Workers,
+    count: usize,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        let mut info = redis::cmd("XINFO");
+        info.arg("CONSUMERS").arg(SOURCE).arg(WORKERS);
+        if info.query::<Vec<Value>>(connection)?.len() == count {
+            return Ok(());
+        }
+        workers.check()?;
+        if started.elapsed() > PATIENCE {
+            bail!("the workers do not come");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Follows the numbers until all are back, and kills the ill worker on the way; the number of
@@ -173,6 +195,7 @@ fn watch(
         }
         if held.is_none() {
             held = kill_when_loaded(connection, workers)?;
+            shared.has_killed.store(held.is_some(), Ordering::Relaxed);
         }
         workers.check()?;
         if shown_at.elapsed() >= Duration::from_millis(500) {

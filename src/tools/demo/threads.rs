@@ -6,6 +6,10 @@
 //! notes the IDs while it holds the ledger's lock from before the XADD, so a result cannot be
 //! looked up before its entry was noted.
 //!
+//! From a quarter of the numbers on, the producer sends them one by one until a worker was killed:
+//! a server serves waiting readers in turn, so the worker that is to be killed surely gets its
+//! share, however much faster the others are.
+//!
 //! An error of a thread is kept for the main thread and ends all of them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +44,8 @@ pub(super) struct Shared {
     error: Mutex<Option<anyhow::Error>>,
     /// Entries handed to living workers.
     pub(super) reclaimed: AtomicU64,
+    /// Set when a worker was killed.
+    pub(super) has_killed: AtomicBool,
     /// Set when the threads shall end.
     pub(super) over: AtomicBool,
 }
@@ -51,6 +57,7 @@ impl Shared {
             ledger: Mutex::default(),
             error: Mutex::default(),
             reclaimed: AtomicU64::new(0),
+            has_killed: AtomicBool::new(false),
             over: AtomicBool::new(false),
         }
     }

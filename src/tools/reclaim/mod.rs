@@ -23,7 +23,7 @@ use std::time::Instant;
 use anyhow::Context;
 use redis::Connection;
 
-use super::{complain, connect};
+use super::{complain, connect, described};
 use crate::cli::ReclaimArguments;
 
 mod group;
@@ -55,7 +55,7 @@ pub fn run(arguments: &ReclaimArguments) -> ExitCode {
 }
 
 fn complained(error: anyhow::Error) -> bool {
-    complain(&format!("{error:#}"));
+    complain(&described(&error));
     false
 }
 

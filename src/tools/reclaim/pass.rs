@@ -23,6 +23,7 @@ use super::plan::{HandOvers, Living};
 use super::report::{PassReport, StreamReport, TooOften, shown};
 use super::too_often::{self, Outcome, Verdict};
 use crate::cli::ReclaimArguments;
+use crate::tools::described;
 
 /// How the consumers that reclaimers claim with are called; the process makes the rest.
 const RESERVED_PREFIX: &str = "millrace-reclaim-";
@@ -103,7 +104,7 @@ impl Reclaimer {
                 let report = StreamReport {
                     stream: stream.to_owned(),
                     group: group_name.clone(),
-                    errors: vec![format!("{error:#}")],
+                    errors: vec![described(&error)],
                     ..StreamReport::default()
                 };
                 return (report, works);
@@ -133,7 +134,7 @@ impl Reclaimer {
         let works = match pass.run(connection) {
             Ok(()) => true,
             Err(error) => {
-                pass.report.errors.push(format!("{error:#}"));
+                pass.report.errors.push(described(&error));
                 connection_works(&error)
             }
         };
