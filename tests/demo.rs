@@ -114,6 +114,34 @@ fn a_demo_whose_worker_dies_by_itself_fails() {
 }
 
 #[test]
+fn a_worker_finishes_what_an_earlier_life_left_and_lets_go_of_what_is_gone() {
+    with_each_server(|server| {
+        let mut connection = server.connect();
+        call(&mut connection, "XGROUP CREATE sourceQ workers 0 MKSTREAM");
+        call(&mut connection, "XGROUP CREATE exitCh w $ MKSTREAM");
+        for n in 1..=20 {
+            call(&mut connection, &format!("XADD sourceQ {n}-0 number {n}"));
+        }
+        call(
+            &mut connection,
+            "XREADGROUP GROUP workers w STREAMS sourceQ >",
+        );
+        call(&mut connection, "XDEL sourceQ 1-0 7-0 20-0");
+        let mut command = millrace(&["demo", "--url", &server.url(), "--as-worker", "w"]);
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        peer::until("nothing is pending", || {
+            let reply = call(&mut connection, "XPENDING sourceQ workers - + 100");
+            reply.as_sequence().is_some_and(<[redis::Value]>::is_empty)
+        });
+        assert_eq!(call(&mut connection, "XLEN resultQ"), redis::Value::Int(17));
+        call(&mut connection, "XADD exitCh * exit now");
+        // Not `wait`, which closes the pipe by which a worker sees its parent.
+        peer::until("it has left", || child.try_wait().unwrap().is_some());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    });
+}
+
+#[test]
 fn exit_codes_tell_usage_from_failure() {
     let ended = run(millrace(&["demo", "--url", "redis://127.0.0.1:1"]));
     assert_eq!(ended.code, 1, "{ended:?}");
