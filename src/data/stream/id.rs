@@ -231,7 +231,11 @@ fn number_by_strtoull(text: &[u8]) -> Result<u64, InvalidId> {
             .and_then(|v| v.checked_add(u64::from(b - b'0')))
             .ok_or(InvalidId)?;
     }
-    Ok(if negative { value.wrapping_neg() } else { value })
+    Ok(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
 }
 
 /// Whether Redis' strict reader of integers takes this text as a number below zero (it then refuses it).
@@ -258,7 +262,10 @@ mod tests {
             (b"0-0", Some(id(0, 0))),
             (b"1526919030474-55", Some(id(1_526_919_030_474, 55))),
             (b"12", Some(id(12, 7))),
-            (b"18446744073709551615-18446744073709551615", Some(StreamId::MAX)),
+            (
+                b"18446744073709551615-18446744073709551615",
+                Some(StreamId::MAX),
+            ),
             (b"18446744073709551616-0", None),
             (b"0018446744073709551615-1", Some(id(u64::MAX, 1))),
             (b"", None),

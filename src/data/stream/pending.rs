@@ -236,12 +236,7 @@ impl PendingEntries {
 
     /// The first entry from `from` on that was idle for at least `idle_min_ms` at `now_ms`. O(log n).
     #[must_use]
-    pub fn next_idle(
-        &self,
-        from: StreamId,
-        now_ms: u64,
-        idle_min_ms: u64,
-    ) -> Option<PendingEntry> {
+    pub fn next_idle(&self, from: StreamId, now_ms: u64, idle_min_ms: u64) -> Option<PendingEntry> {
         // Idle 0 asks for nothing: also entries whose delivery lies ahead of the clock.
         let latest_ms = match idle_min_ms {
             0 => u64::MAX,

@@ -460,9 +460,8 @@ fn join_around<R: Record>(children: &mut Vec<Child<R>>, at: usize) {
     if length > child.node_max() / 2 {
         return;
     }
-    let fits = |other: Option<&Child<R>>| {
-        other.is_some_and(|o| o.node_length() + length <= o.node_max())
-    };
+    let fits =
+        |other: Option<&Child<R>>| other.is_some_and(|o| o.node_length() + length <= o.node_max());
     let left = if fits(children.get(at + 1)) {
         at
     } else if at > 0 && fits(children.get(at - 1)) {
