@@ -1,1 +1,3 @@
-//! Publish/subscribe without sockets.
+//! Publish/subscribe without sockets: who subscribes to what, on which shard.
+
+pub mod registry;
