@@ -35,7 +35,11 @@ impl ShardSet {
 
     /// Shards 0 to `count` - 1.
     pub fn all(count: usize) -> Self {
-        if count >= 64 { Self(u64::MAX) } else { Self((1 << count) - 1) }
+        if count >= 64 {
+            Self(u64::MAX)
+        } else {
+            Self((1 << count) - 1)
+        }
     }
 
     /// Just one shard.
@@ -76,12 +80,18 @@ impl ShardSet {
 
     /// The lowest shard, if any.
     pub fn first(self) -> Option<ShardId> {
-        if self.0 == 0 { None } else { Some(ShardId(self.0.trailing_zeros() as u16)) }
+        if self.0 == 0 {
+            None
+        } else {
+            Some(ShardId(self.0.trailing_zeros() as u16))
+        }
     }
 
     /// The shards in ascending order.
     pub fn iter(self) -> impl Iterator<Item = ShardId> {
-        (0..64u16).filter(move |n| self.0 & (1 << n) != 0).map(ShardId)
+        (0..64u16)
+            .filter(move |n| self.0 & (1 << n) != 0)
+            .map(ShardId)
     }
 }
 
@@ -94,7 +104,11 @@ const fn crc16_table() -> [u16; 256] {
         let mut crc = (i as u16) << 8;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 };
+            crc = if crc & 0x8000 != 0 {
+                (crc << 1) ^ 0x1021
+            } else {
+                crc << 1
+            };
             bit += 1;
         }
         table[i] = crc;
@@ -105,7 +119,9 @@ const fn crc16_table() -> [u16; 256] {
 
 /// CRC16-CCITT (XMODEM), the checksum of Redis Cluster's key distribution.
 fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| (crc << 8) ^ CRC16_TABLE[usize::from((crc >> 8) as u8 ^ byte)])
+    bytes.iter().fold(0, |crc, byte| {
+        (crc << 8) ^ CRC16_TABLE[usize::from((crc >> 8) as u8 ^ byte)]
+    })
 }
 
 /// The slot of a key: of its hash tag (between the first `{` and the next `}`, when not empty), else of all of it.
@@ -126,7 +142,11 @@ pub fn shard_of_slot(slot: Slot, shard_count: usize) -> ShardId {
 
 /// The home of a key.
 pub fn shard_of(key: &[u8], shard_count: usize) -> ShardId {
-    if shard_count == 1 { ShardId(0) } else { shard_of_slot(slot_of(key), shard_count) }
+    if shard_count == 1 {
+        ShardId(0)
+    } else {
+        shard_of_slot(slot_of(key), shard_count)
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +157,10 @@ mod tests {
     fn slots_are_those_of_redis_cluster() {
         assert_eq!(slot_of(b"123456789"), Slot(12739));
         assert_eq!(slot_of(b"foo"), Slot(12182));
-        assert_eq!(slot_of(b"{user1000}.following"), slot_of(b"{user1000}.followers"));
+        assert_eq!(
+            slot_of(b"{user1000}.following"),
+            slot_of(b"{user1000}.followers")
+        );
         assert_eq!(slot_of(b"foo{}{bar}"), Slot(crc16(b"foo{}{bar}") % 16384));
         assert_eq!(slot_of(b"foo{{bar}}zap"), slot_of(b"{bar"));
     }

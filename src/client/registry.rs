@@ -5,7 +5,9 @@
 //! a reader may see two facts of two moments, as one would between two commands.
 //! Not here: sockets, sessions, what a command does to them.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -132,7 +134,11 @@ pub struct ClientOrigin {
 impl ClientHandle {
     /// A client that has just connected.
     pub fn new(id: ClientId, origin: ClientOrigin, shard: ShardId, now_ms: u64) -> Self {
-        let flags = if origin.unix_socket { ClientFlag::UNIX_SOCKET.0 } else { 0 };
+        let flags = if origin.unix_socket {
+            ClientFlag::UNIX_SOCKET.0
+        } else {
+            0
+        };
         Self {
             id,
             address: origin.address,
@@ -270,7 +276,11 @@ impl ClientRegistry {
 
     /// All clients in the order of their ids.
     pub fn all(&self) -> Vec<Arc<ClientHandle>> {
-        let mut all: Vec<_> = self.clients.iter().map(|client| Arc::clone(&client)).collect();
+        let mut all: Vec<_> = self
+            .clients
+            .iter()
+            .map(|client| Arc::clone(&client))
+            .collect();
         all.sort_unstable_by_key(|handle| handle.id);
         all
     }

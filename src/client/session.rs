@@ -107,7 +107,8 @@ impl Session {
     /// HELLO.
     pub fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
-        self.handle.set_flag(ClientFlag::RESP3, protocol == Protocol::Resp3);
+        self.handle
+            .set_flag(ClientFlag::RESP3, protocol == Protocol::Resp3);
     }
 
     /// Whether only the commands of RESP2's subscribed mode are allowed.
@@ -118,13 +119,28 @@ impl Session {
     /// Copies the counts of subscriptions, MULTI and WATCH to the handle.
     pub fn mirror(&self) {
         let handle = &self.handle;
-        handle.channels.store(self.subscriptions.channels.len() as u32, Ordering::Relaxed);
-        handle.patterns.store(self.subscriptions.patterns.len() as u32, Ordering::Relaxed);
-        handle.shard_channels.store(self.subscriptions.shard_channels.len() as u32, Ordering::Relaxed);
-        let multi = if self.transaction.active { self.transaction.queue.len() as i32 } else { -1 };
+        handle
+            .channels
+            .store(self.subscriptions.channels.len() as u32, Ordering::Relaxed);
+        handle
+            .patterns
+            .store(self.subscriptions.patterns.len() as u32, Ordering::Relaxed);
+        handle.shard_channels.store(
+            self.subscriptions.shard_channels.len() as u32,
+            Ordering::Relaxed,
+        );
+        let multi = if self.transaction.active {
+            self.transaction.queue.len() as i32
+        } else {
+            -1
+        };
         handle.multi.store(multi, Ordering::Relaxed);
-        handle.multi_bytes.store(self.transaction.queued_bytes(), Ordering::Relaxed);
-        handle.watched.store(self.transaction.watched.len() as u32, Ordering::Relaxed);
+        handle
+            .multi_bytes
+            .store(self.transaction.queued_bytes(), Ordering::Relaxed);
+        handle
+            .watched
+            .store(self.transaction.watched.len() as u32, Ordering::Relaxed);
         handle.set_flag(ClientFlag::PUBSUB, self.subscriptions.any());
         handle.set_flag(ClientFlag::MULTI, self.transaction.active);
         handle.set_flag(ClientFlag::MONITOR, self.monitoring);

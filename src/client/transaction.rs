@@ -43,6 +43,9 @@ impl Transaction {
 
     /// Bytes of the queue.
     pub fn queued_bytes(&self) -> usize {
-        self.queue.iter().map(|queued| queued.request.args().byte_count()).sum()
+        self.queue
+            .iter()
+            .map(|queued| queued.request.args().byte_count())
+            .sum()
     }
 }

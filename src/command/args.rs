@@ -23,7 +23,9 @@ pub fn required_integer(bytes: &[u8]) -> Result<i64, CommandError> {
 /// # Errors
 /// When the text is not one.
 pub fn non_negative(bytes: &[u8]) -> Result<u64, CommandError> {
-    integer(bytes).and_then(|value| u64::try_from(value).ok()).ok_or(error::NOT_POSITIVE)
+    integer(bytes)
+        .and_then(|value| u64::try_from(value).ok())
+        .ok_or(error::NOT_POSITIVE)
 }
 
 /// A double as Redis reads one (`strtod`, the whole text, no leading blank, no NaN).
@@ -52,7 +54,9 @@ pub fn double(bytes: &[u8]) -> Option<f64> {
 
 /// Hexadecimal integers as `strtod` takes them.
 fn hexadecimal(digits: &str) -> Option<f64> {
-    digits.chars().try_fold(0.0, |sum, digit| Some(sum * 16.0 + f64::from(digit.to_digit(16)?)))
+    digits.chars().try_fold(0.0, |sum, digit| {
+        Some(sum * 16.0 + f64::from(digit.to_digit(16)?))
+    })
 }
 
 /// A blocking timeout in seconds with decimals, as a deadline in Unix ms; `None`: for ever.
@@ -81,7 +85,9 @@ fn deadline(ms: i64, now_ms: u64) -> Result<Option<u64>, CommandError> {
         Err(_) => Err(error::TIMEOUT_NEGATIVE),
         Ok(0) => Ok(None),
         Ok(ms) => {
-            let at = now_ms.checked_add(ms).filter(|at| i64::try_from(*at).is_ok());
+            let at = now_ms
+                .checked_add(ms)
+                .filter(|at| i64::try_from(*at).is_ok());
             at.map(Some).ok_or(error::TIMEOUT_RANGE)
         }
     }

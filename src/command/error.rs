@@ -27,7 +27,10 @@ impl CommandError {
 
     /// The code in front: `ERR`, `WRONGTYPE` … (INFO errorstats).
     pub fn code(&self) -> &[u8] {
-        self.0.split(|byte| *byte == b' ').next().unwrap_or_default()
+        self.0
+            .split(|byte| *byte == b' ')
+            .next()
+            .unwrap_or_default()
     }
 }
 
@@ -44,11 +47,13 @@ pub const WRONG_TYPE: CommandError =
 /// The arguments do not follow the syntax.
 pub const SYNTAX: CommandError = CommandError::fixed("ERR syntax error");
 /// Not a 64-bit integer.
-pub const NOT_INTEGER: CommandError = CommandError::fixed("ERR value is not an integer or out of range");
+pub const NOT_INTEGER: CommandError =
+    CommandError::fixed("ERR value is not an integer or out of range");
 /// Not a number.
 pub const NOT_FLOAT: CommandError = CommandError::fixed("ERR value is not a valid float");
 /// Below zero or above the limit.
-pub const NOT_POSITIVE: CommandError = CommandError::fixed("ERR value is out of range, must be positive");
+pub const NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR value is out of range, must be positive");
 /// Outside its range.
 pub const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");
 /// A key that must exist does not.
@@ -58,15 +63,18 @@ pub const INDEX_OUT_OF_RANGE: CommandError = CommandError::fixed("ERR index out 
 /// Database number out of range.
 pub const DB_INDEX: CommandError = CommandError::fixed("ERR DB index is out of range");
 /// A timeout that is no number.
-pub const TIMEOUT_NOT_FLOAT: CommandError = CommandError::fixed("ERR timeout is not a float or out of range");
+pub const TIMEOUT_NOT_FLOAT: CommandError =
+    CommandError::fixed("ERR timeout is not a float or out of range");
 /// A timeout that is no integer.
-pub const TIMEOUT_NOT_INTEGER: CommandError = CommandError::fixed("ERR timeout is not an integer or out of range");
+pub const TIMEOUT_NOT_INTEGER: CommandError =
+    CommandError::fixed("ERR timeout is not an integer or out of range");
 /// A timeout below zero.
 pub const TIMEOUT_NEGATIVE: CommandError = CommandError::fixed("ERR timeout is negative");
 /// A timeout too far away.
 pub const TIMEOUT_RANGE: CommandError = CommandError::fixed("ERR timeout is out of range");
 /// CLIENT UNBLOCK … ERROR.
-pub const UNBLOCKED: CommandError = CommandError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+pub const UNBLOCKED: CommandError =
+    CommandError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 // Before a command runs
 
@@ -90,20 +98,32 @@ pub fn unknown_command<'a>(name: &[u8], arguments: impl Iterator<Item = &'a [u8]
         shown.extend_from_slice(&argument[..argument.len().min(room)]);
         shown.extend_from_slice(b"' ");
     }
-    joined(&[b"ERR unknown command '", &name[..name.len().min(128)], b"', with args beginning with: ", &shown])
+    joined(&[
+        b"ERR unknown command '",
+        &name[..name.len().min(128)],
+        b"', with args beginning with: ",
+        &shown,
+    ])
 }
 
 /// The subcommand does not exist.
 pub fn unknown_subcommand(container: &str, name: &[u8]) -> CommandError {
     joined(&[
-        b"ERR unknown subcommand '", &name[..name.len().min(128)], b"'. Try ",
-        container.to_ascii_uppercase().as_bytes(), b" HELP.",
+        b"ERR unknown subcommand '",
+        &name[..name.len().min(128)],
+        b"'. Try ",
+        container.to_ascii_uppercase().as_bytes(),
+        b" HELP.",
     ])
 }
 
 /// Too few or too many arguments; `name` as `xgroup|create` for a subcommand.
 pub fn wrong_arity(name: &str) -> CommandError {
-    joined(&[b"ERR wrong number of arguments for '", name.as_bytes(), b"' command"])
+    joined(&[
+        b"ERR wrong number of arguments for '",
+        name.as_bytes(),
+        b"' command",
+    ])
 }
 
 /// A command that RESP2's subscribed mode does not allow.
@@ -123,7 +143,8 @@ pub const EXEC_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR EXEC witho
 /// DISCARD outside.
 pub const DISCARD_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR DISCARD without MULTI");
 /// WATCH inside.
-pub const WATCH_IN_MULTI: CommandError = CommandError::fixed("ERR WATCH inside MULTI is not allowed");
+pub const WATCH_IN_MULTI: CommandError =
+    CommandError::fixed("ERR WATCH inside MULTI is not allowed");
 /// A command was refused while queueing.
 pub const EXEC_ABORTED: CommandError =
     CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");

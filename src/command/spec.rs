@@ -88,15 +88,31 @@ impl Flags {
     /// The names COMMAND INFO replies, in Redis' order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         const NAMES: [(&str, Flags); 20] = [
-            ("write", Flags::WRITE), ("readonly", Flags::READONLY), ("denyoom", Flags::DENYOOM), ("admin", Flags::ADMIN),
-            ("pubsub", Flags::PUBSUB), ("noscript", Flags::NOSCRIPT), ("blocking", Flags::BLOCKING),
-            ("loading", Flags::LOADING), ("stale", Flags::STALE), ("skip_monitor", Flags::SKIP_MONITOR),
-            ("skip_slowlog", Flags::SKIP_SLOWLOG), ("asking", Flags::ASKING), ("fast", Flags::FAST),
-            ("no_auth", Flags::NO_AUTH), ("may_replicate", Flags::MAY_REPLICATE),
-            ("no_mandatory_keys", Flags::NO_MANDATORY_KEYS), ("no_async_loading", Flags::NO_ASYNC_LOADING),
-            ("no_multi", Flags::NO_MULTI), ("movablekeys", Flags::MOVABLE_KEYS), ("allow_busy", Flags::ALLOW_BUSY),
+            ("write", Flags::WRITE),
+            ("readonly", Flags::READONLY),
+            ("denyoom", Flags::DENYOOM),
+            ("admin", Flags::ADMIN),
+            ("pubsub", Flags::PUBSUB),
+            ("noscript", Flags::NOSCRIPT),
+            ("blocking", Flags::BLOCKING),
+            ("loading", Flags::LOADING),
+            ("stale", Flags::STALE),
+            ("skip_monitor", Flags::SKIP_MONITOR),
+            ("skip_slowlog", Flags::SKIP_SLOWLOG),
+            ("asking", Flags::ASKING),
+            ("fast", Flags::FAST),
+            ("no_auth", Flags::NO_AUTH),
+            ("may_replicate", Flags::MAY_REPLICATE),
+            ("no_mandatory_keys", Flags::NO_MANDATORY_KEYS),
+            ("no_async_loading", Flags::NO_ASYNC_LOADING),
+            ("no_multi", Flags::NO_MULTI),
+            ("movablekeys", Flags::MOVABLE_KEYS),
+            ("allow_busy", Flags::ALLOW_BUSY),
         ];
-        NAMES.into_iter().filter(move |(_, flag)| self.has(*flag)).map(|(name, _)| name)
+        NAMES
+            .into_iter()
+            .filter(move |(_, flag)| self.has(*flag))
+            .map(|(name, _)| name)
     }
 }
 
@@ -142,12 +158,22 @@ impl KeyFlags {
     /// The names COMMAND INFO replies, in Redis' order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         const NAMES: [(&str, KeyFlags); 11] = [
-            ("RO", KeyFlags::RO), ("RW", KeyFlags::RW), ("OW", KeyFlags::OW), ("RM", KeyFlags::RM),
-            ("access", KeyFlags::ACCESS), ("update", KeyFlags::UPDATE), ("insert", KeyFlags::INSERT),
-            ("delete", KeyFlags::DELETE), ("not_key", KeyFlags::NOT_KEY), ("incomplete", KeyFlags::INCOMPLETE),
+            ("RO", KeyFlags::RO),
+            ("RW", KeyFlags::RW),
+            ("OW", KeyFlags::OW),
+            ("RM", KeyFlags::RM),
+            ("access", KeyFlags::ACCESS),
+            ("update", KeyFlags::UPDATE),
+            ("insert", KeyFlags::INSERT),
+            ("delete", KeyFlags::DELETE),
+            ("not_key", KeyFlags::NOT_KEY),
+            ("incomplete", KeyFlags::INCOMPLETE),
             ("variable_flags", KeyFlags::VARIABLE),
         ];
-        NAMES.into_iter().filter(move |(_, flag)| self.has(*flag)).map(|(name, _)| name)
+        NAMES
+            .into_iter()
+            .filter(move |(_, flag)| self.has(*flag))
+            .map(|(name, _)| name)
     }
 }
 
@@ -199,7 +225,15 @@ impl KeySpec {
     /// Keys from argument `first` to `last` (negative: from the end of the request), every `step`: Redis' classic triple.
     pub const fn range(flags: KeyFlags, first: usize, last: i32, step: usize) -> Self {
         let last = if last >= 0 { last - first as i32 } else { last };
-        Self { flags, begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 } }
+        Self {
+            flags,
+            begin: Begin::Index(first),
+            find: Find::Range {
+                last,
+                step,
+                limit: 0,
+            },
+        }
     }
 
     /// One key at an argument.
@@ -209,12 +243,28 @@ impl KeySpec {
 
     /// A count at argument `at`, then that many keys.
     pub const fn counted(flags: KeyFlags, at: usize) -> Self {
-        Self { flags, begin: Begin::Index(at), find: Find::Count { count_at: 0, first: 1, step: 1 } }
+        Self {
+            flags,
+            begin: Begin::Index(at),
+            find: Find::Count {
+                count_at: 0,
+                first: 1,
+                step: 1,
+            },
+        }
     }
 
     /// The first half of what follows a keyword (XREAD's STREAMS).
     pub const fn half_after(flags: KeyFlags, keyword: &'static str, from: i32) -> Self {
-        Self { flags, begin: Begin::Keyword(keyword, from), find: Find::Range { last: -1, step: 1, limit: 2 } }
+        Self {
+            flags,
+            begin: Begin::Keyword(keyword, from),
+            find: Find::Range {
+                last: -1,
+                step: 1,
+                limit: 2,
+            },
+        }
     }
 
     /// Calls `take` with the index of each key among the arguments; false when the arguments do not fit the spec.
@@ -227,7 +277,9 @@ impl KeySpec {
                 let found = if from >= 0 {
                     (from as usize..count).find(matches)
                 } else {
-                    (1..(count as i32 + from + 1).max(1) as usize).rev().find(matches)
+                    (1..(count as i32 + from + 1).max(1) as usize)
+                        .rev()
+                        .find(matches)
                 };
                 match found {
                     Some(at) => at + 1,
@@ -252,10 +304,20 @@ impl KeySpec {
                 }
                 (begin, last, step)
             }
-            Find::Count { count_at, first, step } => {
-                let Some(number) = super::args::integer(args.at(begin + count_at)) else { return false };
-                let Ok(number) = usize::try_from(number) else { return false };
-                if number == 0 || begin + first + (number.saturating_sub(1)).saturating_mul(step) >= count {
+            Find::Count {
+                count_at,
+                first,
+                step,
+            } => {
+                let Some(number) = super::args::integer(args.at(begin + count_at)) else {
+                    return false;
+                };
+                let Ok(number) = usize::try_from(number) else {
+                    return false;
+                };
+                if number == 0
+                    || begin + first + (number.saturating_sub(1)).saturating_mul(step) >= count
+                {
                     return false;
                 }
                 (begin + first, begin + first + (number - 1) * step, step)
@@ -312,8 +374,21 @@ impl Command {
     /// A row to be completed with the methods below.
     pub const fn new(name: &'static str, syntax: &'static str, handler: Handler) -> Self {
         Self {
-            name, syntax, arity: 1, flags: Flags(0), scope: Scope::None, keys: &[], categories: &[], tips: &[],
-            since: "1.0.0", group: "generic", complexity: "O(1)", summary: "", deprecated: None, subcommands: &[], handler,
+            name,
+            syntax,
+            arity: 1,
+            flags: Flags(0),
+            scope: Scope::None,
+            keys: &[],
+            categories: &[],
+            tips: &[],
+            since: "1.0.0",
+            group: "generic",
+            complexity: "O(1)",
+            summary: "",
+            deprecated: None,
+            subcommands: &[],
+            handler,
         }
     }
 
@@ -369,7 +444,11 @@ impl Command {
     /// Version, group, complexity and summary.
     #[must_use]
     pub const fn docs(
-        mut self, since: &'static str, group: &'static str, complexity: &'static str, summary: &'static str,
+        mut self,
+        since: &'static str,
+        group: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
     ) -> Self {
         self.since = since;
         self.group = group;
@@ -395,13 +474,21 @@ impl Command {
     /// Whether so many arguments are right.
     pub fn accepts(&self, count: usize) -> bool {
         let count = count as i32;
-        if self.arity >= 0 { count == self.arity } else { count >= -self.arity }
+        if self.arity >= 0 {
+            count == self.arity
+        } else {
+            count >= -self.arity
+        }
     }
 
     /// Calls `take` with the index of each key (not of channels); false when a spec does not fit the arguments.
     pub fn for_each_key(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
         let mut fits = true;
-        for spec in self.keys.iter().filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY)) {
+        for spec in self
+            .keys
+            .iter()
+            .filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY))
+        {
             fits &= spec.for_each(args, &mut take);
         }
         fits

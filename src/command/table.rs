@@ -40,18 +40,37 @@ fn lower<'a>(name: &[u8], buffer: &'a mut [u8; NAME_BYTES_MAX]) -> Option<&'a st
 impl CommandTable {
     fn new() -> Self {
         let families: [&[&'static [Command]]; 8] = [
-            &[connection::COMMANDS], &[keyspace::COMMANDS], &[list::COMMANDS], &[pubsub::COMMANDS],
-            server::COMMANDS, stream::COMMANDS, &[string::COMMANDS], &[transaction::COMMANDS],
+            &[connection::COMMANDS],
+            &[keyspace::COMMANDS],
+            &[list::COMMANDS],
+            &[pubsub::COMMANDS],
+            server::COMMANDS,
+            stream::COMMANDS,
+            &[string::COMMANDS],
+            &[transaction::COMMANDS],
         ];
-        let mut table = Self { rows: Vec::new(), names: HashMap::default() };
-        for command in families.into_iter().flatten().flat_map(|family| family.iter()) {
+        let mut table = Self {
+            rows: Vec::new(),
+            names: HashMap::default(),
+        };
+        for command in families
+            .into_iter()
+            .flatten()
+            .flat_map(|family| family.iter())
+        {
             let id = table.push(command, command.name.to_owned(), None);
-            debug_assert!(!table.names.contains_key(command.name), "two rows of {}", command.name);
+            debug_assert!(
+                !table.names.contains_key(command.name),
+                "two rows of {}",
+                command.name
+            );
             table.names.insert(command.name, id);
             for subcommand in command.subcommands {
                 let full_name = format!("{}|{}", command.name, subcommand.name);
                 let sub = table.push(subcommand, full_name, Some(id));
-                table.rows[usize::from(id)].subcommands.insert(subcommand.name, sub);
+                table.rows[usize::from(id)]
+                    .subcommands
+                    .insert(subcommand.name, sub);
             }
         }
         table
@@ -59,7 +78,13 @@ impl CommandTable {
 
     fn push(&mut self, command: &'static Command, full_name: String, parent: Option<u16>) -> u16 {
         let id = self.rows.len() as u16;
-        self.rows.push(Row { id, full_name, command, parent, subcommands: HashMap::new() });
+        self.rows.push(Row {
+            id,
+            full_name,
+            command,
+            parent,
+            subcommands: HashMap::new(),
+        });
         id
     }
 
@@ -87,7 +112,9 @@ impl CommandTable {
 
     /// A subcommand of a container by name, in any case.
     pub fn find_subcommand(&'static self, container: &Row, name: &[u8]) -> Option<&'static Row> {
-        let id = container.subcommands.get(lower(name, &mut [0; NAME_BYTES_MAX])?)?;
+        let id = container
+            .subcommands
+            .get(lower(name, &mut [0; NAME_BYTES_MAX])?)?;
         Some(self.row(*id))
     }
 }

@@ -32,7 +32,8 @@ impl EffectWriter {
         let argument = argument.as_ref();
         let mut digits = [0; 20];
         self.bytes.push(b'$');
-        self.bytes.extend_from_slice(format_integer(argument.len() as i64, &mut digits));
+        self.bytes
+            .extend_from_slice(format_integer(argument.len() as i64, &mut digits));
         self.bytes.extend_from_slice(b"\r\n");
         self.bytes.extend_from_slice(argument);
         self.bytes.extend_from_slice(b"\r\n");

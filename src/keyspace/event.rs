@@ -37,8 +37,16 @@ impl EventClass {
     pub const NEW: Self = Self(1 << 14);
     /// `A`: every class but `m` and `n`
     pub const ALL: Self = Self(
-        Self::GENERIC.0 | Self::STRING.0 | Self::LIST.0 | Self::SET.0 | Self::HASH.0 | Self::SORTED_SET.0
-            | Self::EXPIRED.0 | Self::EVICTED.0 | Self::STREAM.0 | Self::MODULE.0,
+        Self::GENERIC.0
+            | Self::STRING.0
+            | Self::LIST.0
+            | Self::SET.0
+            | Self::HASH.0
+            | Self::SORTED_SET.0
+            | Self::EXPIRED.0
+            | Self::EVICTED.0
+            | Self::STREAM.0
+            | Self::MODULE.0,
     );
 
     /// Whether any bit of `other` is in it.

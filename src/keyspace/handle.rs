@@ -32,8 +32,21 @@ pub struct KeyHandle<'k> {
 }
 
 impl<'k> KeyHandle<'k> {
-    pub(super) fn new(keyspace: &'k mut Keyspace, db: usize, key: &'k [u8], hash: u64, at: Option<Position>) -> Self {
-        Self { keyspace, db, key, hash, at, report: Report::Clean }
+    pub(super) fn new(
+        keyspace: &'k mut Keyspace,
+        db: usize,
+        key: &'k [u8],
+        hash: u64,
+        at: Option<Position>,
+    ) -> Self {
+        Self {
+            keyspace,
+            db,
+            key,
+            hash,
+            at,
+            report: Report::Clean,
+        }
     }
 
     /// The key.
@@ -76,15 +89,28 @@ impl<'k> KeyHandle<'k> {
         let at = match self.at {
             Some(at) => at,
             None => {
-                let entry = Entry { key: self.key.into(), value, expire_ms: 0, accessed_s };
-                let at = self.keyspace.databases[self.db].table.insert(self.hash, entry);
+                let entry = Entry {
+                    key: self.key.into(),
+                    value,
+                    expire_ms: 0,
+                    accessed_s,
+                };
+                let at = self.keyspace.databases[self.db]
+                    .table
+                    .insert(self.hash, entry);
                 self.at = Some(at);
-                self.keyspace.push_event(self.db, EventClass::NEW, "new", self.key);
+                self.keyspace
+                    .push_event(self.db, EventClass::NEW, "new", self.key);
                 let entry = self.keyspace.databases[self.db].table.get_mut(at);
-                return &mut entry.unwrap_or_else(|| unreachable!("inserted above")).value;
+                return &mut entry
+                    .unwrap_or_else(|| unreachable!("inserted above"))
+                    .value;
             }
         };
-        let entry = self.keyspace.databases[self.db].table.get_mut(at).unwrap_or_else(|| unreachable!("found at creation"));
+        let entry = self.keyspace.databases[self.db]
+            .table
+            .get_mut(at)
+            .unwrap_or_else(|| unreachable!("found at creation"));
         entry.value = value;
         entry.accessed_s = accessed_s;
         &mut entry.value
@@ -107,7 +133,9 @@ impl<'k> KeyHandle<'k> {
         let Some(at) = self.at else { return false };
         self.report = Report::Missing;
         let database: &mut Database = &mut self.keyspace.databases[self.db];
-        let Some(entry) = database.table.get_mut(at) else { return false };
+        let Some(entry) = database.table.get_mut(at) else {
+            return false;
+        };
         let old = std::mem::replace(&mut entry.expire_ms, expire_ms.unwrap_or(0));
         if old != 0 {
             Keyspace::forget_expiry(database, old, self.hash, self.key);

@@ -68,7 +68,10 @@ pub struct Database {
 
 impl Database {
     fn new(hasher: DefaultHashBuilder) -> Self {
-        Self { table: KeyTable::new(hasher), expiries: BTreeSet::new() }
+        Self {
+            table: KeyTable::new(hasher),
+            expiries: BTreeSet::new(),
+        }
     }
 
     /// Its keys.
@@ -83,8 +86,17 @@ impl Database {
 
     /// Average time to live of the keys that will expire, ms: of the next few, as Redis estimates it too.
     pub fn average_ttl_ms(&self, now_ms: u64) -> u64 {
-        let sample: Vec<u64> = self.expiries.iter().take(16).map(|(at, _)| at.saturating_sub(now_ms)).collect();
-        if sample.is_empty() { 0 } else { sample.iter().sum::<u64>() / sample.len() as u64 }
+        let sample: Vec<u64> = self
+            .expiries
+            .iter()
+            .take(16)
+            .map(|(at, _)| at.saturating_sub(now_ms))
+            .collect();
+        if sample.is_empty() {
+            0
+        } else {
+            sample.iter().sum::<u64>() / sample.len() as u64
+        }
     }
 }
 
@@ -115,7 +127,9 @@ impl Keyspace {
     pub fn new(shard: ShardId, database_count: usize, hasher: DefaultHashBuilder) -> Self {
         Self {
             shard,
-            databases: (0..database_count).map(|_| Database::new(hasher.clone())).collect(),
+            databases: (0..database_count)
+                .map(|_| Database::new(hasher.clone()))
+                .collect(),
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
             ready: VecDeque::new(),
@@ -175,7 +189,13 @@ impl Keyspace {
         KeyHandle::new(self, db, key, hash, at)
     }
 
-    fn find_live(&mut self, db: usize, key: &[u8], hash: u64, now_ms: u64) -> Option<table::Position> {
+    fn find_live(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        hash: u64,
+        now_ms: u64,
+    ) -> Option<table::Position> {
         let table = &self.databases[db].table;
         let at = table.find(hash, key)?;
         let expire_ms = table.get(at)?.expire_ms;
@@ -192,7 +212,11 @@ impl Keyspace {
         self.counters.expired += 1;
         self.push_event(db, EventClass::EXPIRED, "expired", key);
         self.touch(db, key);
-        let name: &[u8] = if self.policy.unlink_expired { b"UNLINK" } else { b"DEL" };
+        let name: &[u8] = if self.policy.unlink_expired {
+            b"UNLINK"
+        } else {
+            b"DEL"
+        };
         self.effects.record(db, |effect| {
             effect.arg(name).arg(key);
         });
@@ -203,11 +227,16 @@ impl Keyspace {
         let mut count = 0;
         for db in 0..self.databases.len() {
             while count < budget {
-                let Some((at, hash)) = self.databases[db].expiries.first().copied() else { break };
+                let Some((at, hash)) = self.databases[db].expiries.first().copied() else {
+                    break;
+                };
                 if now_ms <= at {
                     break;
                 }
-                let key = self.databases[db].table.find_by_hash(hash, |entry| entry.expire_ms == at).map(|entry| entry.key.clone());
+                let key = self.databases[db]
+                    .table
+                    .find_by_hash(hash, |entry| entry.expire_ms == at)
+                    .map(|entry| entry.key.clone());
                 match key {
                     Some(key) => self.expire(db, &key, hash),
                     None => {
@@ -223,7 +252,11 @@ impl Keyspace {
 
     /// When the next key ends, Unix ms.
     pub fn next_expiry_ms(&self) -> Option<u64> {
-        self.databases.iter().filter_map(|database| database.expiries.first()).map(|(at, _)| *at).min()
+        self.databases
+            .iter()
+            .filter_map(|database| database.expiries.first())
+            .map(|(at, _)| *at)
+            .min()
     }
 
     fn take_entry(&mut self, db: usize, key: &[u8], hash: u64) -> Option<Entry> {
@@ -237,7 +270,9 @@ impl Keyspace {
 
     /// Takes (when, hash) out of the index unless another key with the same hash ends at the same time.
     fn forget_expiry(database: &mut Database, expire_ms: u64, hash: u64, key: &[u8]) {
-        let twin = database.table.find_by_hash(hash, |entry| entry.expire_ms == expire_ms && *entry.key != *key);
+        let twin = database.table.find_by_hash(hash, |entry| {
+            entry.expire_ms == expire_ms && *entry.key != *key
+        });
         if twin.is_none() {
             database.expiries.remove(&(expire_ms, hash));
         }
@@ -262,7 +297,11 @@ impl Keyspace {
     fn push_event(&mut self, db: usize, class: EventClass, name: &'static str, key: &[u8]) {
         let notify = self.policy.notify;
         if notify.0 != 0 && notify.intersects(class) && !self.replaying {
-            self.events.push(KeyEvent { db, name, key: key.into() });
+            self.events.push(KeyEvent {
+                db,
+                name,
+                key: key.into(),
+            });
         }
     }
 
@@ -336,7 +375,10 @@ impl Keyspace {
         for db in [a, b] {
             for key in self.watches[db].keys() {
                 let hash = self.databases[db].table.hash(&key);
-                if [a, b].iter().any(|db| self.databases[*db].table.find(hash, &key).is_some()) {
+                if [a, b]
+                    .iter()
+                    .any(|db| self.databases[*db].table.find(hash, &key).is_some())
+                {
                     self.watches[db].touch(&key);
                 }
             }
@@ -345,7 +387,11 @@ impl Keyspace {
     }
 
     fn mark_all_waited(&mut self, db: usize, concerns: impl Fn(&[u8]) -> bool) {
-        let mut keys: Vec<Box<[u8]>> = self.waits[db].keys().filter(|key| concerns(key)).map(Box::from).collect();
+        let mut keys: Vec<Box<[u8]>> = self.waits[db]
+            .keys()
+            .filter(|key| concerns(key))
+            .map(Box::from)
+            .collect();
         keys.sort_unstable();
         for key in keys {
             self.mark_ready(db, &key);
@@ -362,7 +408,15 @@ impl Keyspace {
         let hash = self.databases[db].table.hash(key);
         self.take_entry(db, key, hash);
         let accessed_s = (self.now_ms / 1000) as u32;
-        self.databases[db].table.insert(hash, Entry { key: key.into(), value, expire_ms: expire_ms.unwrap_or(0), accessed_s });
+        self.databases[db].table.insert(
+            hash,
+            Entry {
+                key: key.into(),
+                value,
+                expire_ms: expire_ms.unwrap_or(0),
+                accessed_s,
+            },
+        );
         if let Some(at) = expire_ms {
             self.databases[db].expiries.insert((at, hash));
         }

@@ -30,18 +30,36 @@ pub struct Space<'a> {
 impl<'a> Space<'a> {
     /// One keyspace.
     pub fn one(keyspace: &'a mut Keyspace, shard_count: usize) -> Self {
-        Self { parts: Parts::One(keyspace), shard_count, db: 0, now_ms: 0, touch: true }
+        Self {
+            parts: Parts::One(keyspace),
+            shard_count,
+            db: 0,
+            now_ms: 0,
+            touch: true,
+        }
     }
 
     /// Several keyspaces, in ascending order of their shards.
     pub fn many(keyspaces: &'a mut [Box<Keyspace>], shard_count: usize) -> Self {
         debug_assert!(keyspaces.is_sorted_by_key(|keyspace| keyspace.shard()));
-        Self { parts: Parts::Many(keyspaces), shard_count, db: 0, now_ms: 0, touch: true }
+        Self {
+            parts: Parts::Many(keyspaces),
+            shard_count,
+            db: 0,
+            now_ms: 0,
+            touch: true,
+        }
     }
 
     /// None: for commands without keys.
     pub fn none(shard_count: usize) -> Self {
-        Self { parts: Parts::None, shard_count, db: 0, now_ms: 0, touch: true }
+        Self {
+            parts: Parts::None,
+            shard_count,
+            db: 0,
+            now_ms: 0,
+            touch: true,
+        }
     }
 
     /// A shorter borrow of the same keyspaces.
@@ -51,7 +69,13 @@ impl<'a> Space<'a> {
             Parts::Many(keyspaces) => Parts::Many(keyspaces),
             Parts::None => Parts::None,
         };
-        Space { parts, shard_count: self.shard_count, db: self.db, now_ms: self.now_ms, touch: self.touch }
+        Space {
+            parts,
+            shard_count: self.shard_count,
+            db: self.db,
+            now_ms: self.now_ms,
+            touch: self.touch,
+        }
     }
 
     /// How many shards there are in all.
@@ -83,7 +107,8 @@ impl<'a> Space<'a> {
             Parts::Many(keyspaces) => (None, keyspaces),
             Parts::None => (None, &[]),
         };
-        one.into_iter().chain(many.iter().map(|keyspace| &**keyspace))
+        one.into_iter()
+            .chain(many.iter().map(|keyspace| &**keyspace))
     }
 
     /// The keyspaces in hand, by shard, to change.
@@ -93,12 +118,14 @@ impl<'a> Space<'a> {
             Parts::Many(keyspaces) => (None, keyspaces),
             Parts::None => (None, &mut []),
         };
-        one.into_iter().chain(many.iter_mut().map(|keyspace| &mut **keyspace))
+        one.into_iter()
+            .chain(many.iter_mut().map(|keyspace| &mut **keyspace))
     }
 
     /// The keyspace of a shard, if in hand.
     pub fn of_shard(&mut self, shard: ShardId) -> Option<&mut Keyspace> {
-        self.keyspaces_mut().find(|keyspace| keyspace.shard() == shard)
+        self.keyspaces_mut()
+            .find(|keyspace| keyspace.shard() == shard)
     }
 
     /// The keyspace of a key.
@@ -109,12 +136,19 @@ impl<'a> Space<'a> {
         let shard_count = self.shard_count;
         match &mut self.parts {
             Parts::One(keyspace) => {
-                debug_assert_eq!(keyspace.shard(), shard_of(key, shard_count), "a key away from home");
+                debug_assert_eq!(
+                    keyspace.shard(),
+                    shard_of(key, shard_count),
+                    "a key away from home"
+                );
                 keyspace
             }
             Parts::Many(keyspaces) => {
                 let shard = shard_of(key, shard_count);
-                match keyspaces.iter_mut().find(|keyspace| keyspace.shard() == shard) {
+                match keyspaces
+                    .iter_mut()
+                    .find(|keyspace| keyspace.shard() == shard)
+                {
                     Some(keyspace) => keyspace,
                     None => unreachable!("shard {} was not lent", shard.0),
                 }

@@ -70,8 +70,17 @@ pub struct KeyTable {
 impl KeyTable {
     /// An empty table. Tables that share `hasher` agree on SCAN order.
     pub fn new(hasher: DefaultHashBuilder) -> Self {
-        let first = Segment { depth: 0, entries: HashTable::new() };
-        Self { directory: vec![0], depth: 0, segments: vec![first], len: 0, hasher }
+        let first = Segment {
+            depth: 0,
+            entries: HashTable::new(),
+        };
+        Self {
+            directory: vec![0],
+            depth: 0,
+            segments: vec![first],
+            len: 0,
+            hasher,
+        }
     }
 
     /// Number of entries.
@@ -90,7 +99,11 @@ impl KeyTable {
     }
 
     fn segment_of(&self, hash: u64) -> u32 {
-        if self.depth == 0 { self.directory[0] } else { self.directory[(hash >> (64 - self.depth)) as usize] }
+        if self.depth == 0 {
+            self.directory[0]
+        } else {
+            self.directory[(hash >> (64 - self.depth)) as usize]
+        }
     }
 
     /// The bits inside a segment: the top ones are the same in all of it.
@@ -103,22 +116,32 @@ impl KeyTable {
         let segment = self.segment_of(hash);
         let entries = &self.segments[segment as usize].entries;
         let bucket = entries.find_bucket_index(Self::inner(hash), |entry| *entry.key == *key)?;
-        Some(Position { segment, bucket: bucket as u32 })
+        Some(Position {
+            segment,
+            bucket: bucket as u32,
+        })
     }
 
     /// The entry at a position found since the last change of the table.
     pub fn get(&self, at: Position) -> Option<&Entry> {
-        self.segments[at.segment as usize].entries.get_bucket(at.bucket as usize)
+        self.segments[at.segment as usize]
+            .entries
+            .get_bucket(at.bucket as usize)
     }
 
     /// The entry at a position found since the last change of the table, to change.
     pub fn get_mut(&mut self, at: Position) -> Option<&mut Entry> {
-        self.segments[at.segment as usize].entries.get_bucket_mut(at.bucket as usize)
+        self.segments[at.segment as usize]
+            .entries
+            .get_bucket_mut(at.bucket as usize)
     }
 
     /// Adds a key that is not there. O(1), now and then the split of one segment.
     pub fn insert(&mut self, hash: u64, entry: Entry) -> Position {
-        debug_assert!(self.find(hash, &entry.key).is_none(), "the key must not be there");
+        debug_assert!(
+            self.find(hash, &entry.key).is_none(),
+            "the key must not be there"
+        );
         let mut segment = self.segment_of(hash);
         while self.segments[segment as usize].entries.len() >= SEGMENT_ENTRIES_MAX
             && self.segments[segment as usize].depth < DEPTH_MAX
@@ -128,20 +151,30 @@ impl KeyTable {
         }
         let hasher = &self.hasher;
         let entries = &mut self.segments[segment as usize].entries;
-        let occupied = entries.insert_unique(Self::inner(hash), entry, |entry| Self::inner(hasher.hash_one(&*entry.key)));
+        let occupied = entries.insert_unique(Self::inner(hash), entry, |entry| {
+            Self::inner(hasher.hash_one(&*entry.key))
+        });
         self.len += 1;
-        Position { segment, bucket: occupied.bucket_index() as u32 }
+        Position {
+            segment,
+            bucket: occupied.bucket_index() as u32,
+        }
     }
 
     /// Takes an entry out.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
         let segment = self.segment_of(hash);
         let entries = &mut self.segments[segment as usize].entries;
-        let (entry, _) = entries.find_entry(Self::inner(hash), |entry| *entry.key == *key).ok()?.remove();
+        let (entry, _) = entries
+            .find_entry(Self::inner(hash), |entry| *entry.key == *key)
+            .ok()?
+            .remove();
         self.len -= 1;
         if entries.is_empty() && entries.capacity() > 64 {
             let hasher = &self.hasher;
-            self.segments[segment as usize].entries.shrink_to_fit(|entry| Self::inner(hasher.hash_one(&*entry.key)));
+            self.segments[segment as usize]
+                .entries
+                .shrink_to_fit(|entry| Self::inner(hasher.hash_one(&*entry.key)));
         }
         Some(entry)
     }
@@ -155,15 +188,30 @@ impl KeyTable {
         let bit = 64 - depth;
         let old = std::mem::take(&mut self.segments[segment as usize].entries);
         let room = old.len() / 2 + 1;
-        let (mut low, mut high) = (HashTable::with_capacity(room), HashTable::with_capacity(room));
+        let (mut low, mut high) = (
+            HashTable::with_capacity(room),
+            HashTable::with_capacity(room),
+        );
         for entry in old {
             let hash = self.hasher.hash_one(&*entry.key);
-            let half = if hash >> bit & 1 == 0 { &mut low } else { &mut high };
-            half.insert_unique(Self::inner(hash), entry, |entry| Self::inner(self.hasher.hash_one(&*entry.key)));
+            let half = if hash >> bit & 1 == 0 {
+                &mut low
+            } else {
+                &mut high
+            };
+            half.insert_unique(Self::inner(hash), entry, |entry| {
+                Self::inner(self.hasher.hash_one(&*entry.key))
+            });
         }
         let new = self.segments.len() as u32;
-        self.segments[segment as usize] = Segment { depth, entries: low };
-        self.segments.push(Segment { depth, entries: high });
+        self.segments[segment as usize] = Segment {
+            depth,
+            entries: low,
+        };
+        self.segments.push(Segment {
+            depth,
+            entries: high,
+        });
         for (prefix, at) in self.directory.iter_mut().enumerate() {
             if *at == segment && prefix >> (self.depth - depth) & 1 == 1 {
                 *at = new;
@@ -173,7 +221,9 @@ impl KeyTable {
 
     /// All entries, in no order to rely on.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.segments.iter().flat_map(|segment| segment.entries.iter())
+        self.segments
+            .iter()
+            .flat_map(|segment| segment.entries.iter())
     }
 
     /// The scan position of a hash: its top [`SCAN_BITS`] bits.
@@ -187,13 +237,24 @@ impl KeyTable {
         let mut taken = 0;
         let mut position = from;
         loop {
-            let slot = if self.depth == 0 { 0 } else { (position >> (SCAN_BITS - self.depth)) as usize };
-            let Some(segment) = self.directory.get(slot) else { return None };
+            let slot = if self.depth == 0 {
+                0
+            } else {
+                (position >> (SCAN_BITS - self.depth)) as usize
+            };
+            let Some(segment) = self.directory.get(slot) else {
+                return None;
+            };
             let segment = &self.segments[*segment as usize];
             let mut found: Vec<(u64, &Entry)> = segment
                 .entries
                 .iter()
-                .map(|entry| (Self::scan_position(self.hasher.hash_one(&*entry.key)), entry))
+                .map(|entry| {
+                    (
+                        Self::scan_position(self.hasher.hash_one(&*entry.key)),
+                        entry,
+                    )
+                })
                 .filter(|(at, _)| *at >= position)
                 .collect();
             found.sort_unstable_by_key(|(at, _)| *at);
@@ -228,7 +289,8 @@ impl KeyTable {
             // Rejection keeps the choice even: a bucket of the largest segment size is drawn, an empty one draws again.
             let buckets = entries.num_buckets();
             for _ in 0..8 {
-                if let Some(entry) = entries.get_bucket((random() % buckets.max(1) as u64) as usize) {
+                if let Some(entry) = entries.get_bucket((random() % buckets.max(1) as u64) as usize)
+                {
                     return Some(entry);
                 }
             }
@@ -238,13 +300,20 @@ impl KeyTable {
     /// An entry by its hash and a condition; for the expiry index.
     pub fn find_by_hash(&self, hash: u64, matches: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let segment = self.segment_of(hash);
-        self.segments[segment as usize].entries.iter_hash(Self::inner(hash)).find(|entry| matches(entry))
+        self.segments[segment as usize]
+            .entries
+            .iter_hash(Self::inner(hash))
+            .find(|entry| matches(entry))
     }
 
     /// Bytes of the table itself, entries included but not what they point to.
     pub fn heap_bytes(&self) -> usize {
         self.directory.len() * 4
-            + self.segments.iter().map(|segment| size_of::<Segment>() + segment.entries.allocation_size()).sum::<usize>()
+            + self
+                .segments
+                .iter()
+                .map(|segment| size_of::<Segment>() + segment.entries.allocation_size())
+                .sum::<usize>()
     }
 }
 

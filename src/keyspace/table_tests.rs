@@ -8,7 +8,12 @@ use super::*;
 use crate::keyspace::value::StringValue;
 
 fn entry(key: &[u8], number: i64) -> Entry {
-    Entry { key: key.into(), value: Value::String(StringValue::Integer(number)), expire_ms: 0, accessed_s: 0 }
+    Entry {
+        key: key.into(),
+        value: Value::String(StringValue::Integer(number)),
+        expire_ms: 0,
+        accessed_s: 0,
+    }
 }
 
 fn number(entry: &Entry) -> i64 {
@@ -61,7 +66,10 @@ fn a_scan_meets_every_key_present_throughout_while_segments_split() {
             met.insert(entry.key.to_vec());
             met_now += 1;
         });
-        assert!(met_now <= 11, "a position is nearly always one key: {met_now}");
+        assert!(
+            met_now <= 11,
+            "a position is nearly always one key: {met_now}"
+        );
         for n in 0..300 {
             let key = format!("new:{round}:{n}").into_bytes();
             let hash = table.hash(&key);

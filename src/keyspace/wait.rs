@@ -94,8 +94,29 @@ pub struct WaiterFacts {
 impl Waiter {
     /// A waiter in state WAITING.
     pub fn new(facts: WaiterFacts) -> Self {
-        let WaiterFacts { client, home, kind, db, protocol, keys, request, needs, no_touch } = facts;
-        Self { state: AtomicU8::new(WAITING), client, home, kind, db, protocol, keys, request, needs, no_touch }
+        let WaiterFacts {
+            client,
+            home,
+            kind,
+            db,
+            protocol,
+            keys,
+            request,
+            needs,
+            no_touch,
+        } = facts;
+        Self {
+            state: AtomicU8::new(WAITING),
+            client,
+            home,
+            kind,
+            db,
+            protocol,
+            keys,
+            request,
+            needs,
+            no_touch,
+        }
     }
 
     /// Whether it still waits.
@@ -104,7 +125,9 @@ impl Waiter {
     }
 
     fn leave(&self, to: u8) -> bool {
-        self.state.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.state
+            .compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Takes it to be served; false when it was cancelled or served before.
@@ -115,7 +138,11 @@ impl Waiter {
     /// Puts a claimed waiter back to WAITING: there was nothing to give it after all.
     /// Only the claimer may call this, before anybody could see an effect of the claim.
     pub fn unclaim(&self) {
-        debug_assert_eq!(self.state.load(Ordering::Acquire), SERVED, "only a claimed waiter can be put back");
+        debug_assert_eq!(
+            self.state.load(Ordering::Acquire),
+            SERVED,
+            "only a claimed waiter can be put back"
+        );
         self.state.store(WAITING, Ordering::Release);
     }
 
@@ -169,7 +196,9 @@ impl WaitTable {
     /// Takes a waiter out of a key's queue: it was served or cancelled.
     pub fn forget(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
         if let Some(queue) = self.queues.get_mut(key) {
-            queue.waiters.retain(|other| !Arc::ptr_eq(other, waiter) && other.is_waiting());
+            queue
+                .waiters
+                .retain(|other| !Arc::ptr_eq(other, waiter) && other.is_waiting());
             if queue.waiters.is_empty() && !queue.ready {
                 self.queues.remove(key);
             }
@@ -194,7 +223,9 @@ impl WaitTable {
 
     /// The waiters of a ready key in order, the mark taken off.
     pub fn take_ready(&mut self, key: &[u8]) -> Vec<Arc<Waiter>> {
-        let Some(queue) = self.queues.get_mut(key) else { return Vec::new() };
+        let Some(queue) = self.queues.get_mut(key) else {
+            return Vec::new();
+        };
         queue.ready = false;
         queue.waiters.retain(|waiter| waiter.is_waiting());
         queue.swept_len = queue.waiters.len();
@@ -207,8 +238,14 @@ impl WaitTable {
 
     /// The shards that serving the waiters of a key would touch besides the key's own.
     pub fn needs(&self, key: &[u8]) -> ShardSet {
-        let Some(queue) = self.queues.get(key) else { return ShardSet::EMPTY };
-        queue.waiters.iter().filter(|waiter| waiter.is_waiting()).fold(ShardSet::EMPTY, |set, waiter| set.union(waiter.needs))
+        let Some(queue) = self.queues.get(key) else {
+            return ShardSet::EMPTY;
+        };
+        queue
+            .waiters
+            .iter()
+            .filter(|waiter| waiter.is_waiting())
+            .fold(ShardSet::EMPTY, |set, waiter| set.union(waiter.needs))
     }
 
     /// Every key that somebody waits for.

@@ -1,3 +1,4 @@
 //! Publish/subscribe without sockets: who subscribes to what, on which shard.
 
+pub mod pattern;
 pub mod registry;

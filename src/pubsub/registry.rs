@@ -112,13 +112,21 @@ impl ChannelRegistry {
 
     /// Names with subscribers that match `filter` (PUBSUB CHANNELS), in no order to rely on.
     pub fn active(&self, kind: ChannelKind, filter: Option<&[u8]>) -> Vec<Bytes> {
-        let wanted = |name: &Bytes| filter.is_none_or(|filter| pattern::matches(filter, name, pattern::Case::Sensitive));
-        self.names(kind).iter().filter(|entry| wanted(entry.key())).map(|entry| entry.key().clone()).collect()
+        let wanted = |name: &Bytes| {
+            filter.is_none_or(|filter| pattern::matches(filter, name, pattern::Case::Sensitive))
+        };
+        self.names(kind)
+            .iter()
+            .filter(|entry| wanted(entry.key()))
+            .map(|entry| entry.key().clone())
+            .collect()
     }
 
     /// Subscribers of one name (PUBSUB NUMSUB).
     pub fn subscribers(&self, kind: ChannelKind, name: &[u8]) -> usize {
-        self.names(kind).get(name).map_or(0, |counts| counts.total())
+        self.names(kind)
+            .get(name)
+            .map_or(0, |counts| counts.total())
     }
 
     /// Names with at least one subscriber.

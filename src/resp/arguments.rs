@@ -48,20 +48,28 @@ impl<'a> Args<'a> {
     /// Argument `index`, if there.
     pub fn get(&self, index: usize) -> Option<&'a [u8]> {
         let range = self.ranges.get(index)?;
-        self.buffer.get(range.start as usize..range.start as usize + range.len as usize)
+        self.buffer
+            .get(range.start as usize..range.start as usize + range.len as usize)
     }
 
     /// The arguments from `index` on.
-    pub fn from(&self, index: usize) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
+    pub fn from(
+        &self,
+        index: usize,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
         let buffer = self.buffer;
         let ranges = self.ranges.get(index..).unwrap_or_default();
         ranges.iter().map(move |range| {
-            buffer.get(range.start as usize..range.start as usize + range.len as usize).unwrap_or_default()
+            buffer
+                .get(range.start as usize..range.start as usize + range.len as usize)
+                .unwrap_or_default()
         })
     }
 
     /// All arguments.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
+    pub fn iter(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
         self.from(0)
     }
 
@@ -78,7 +86,9 @@ impl<'a> Args<'a> {
 
 impl std::fmt::Debug for Args<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter().map(String::from_utf8_lossy)).finish()
+        f.debug_list()
+            .entries(self.iter().map(String::from_utf8_lossy))
+            .finish()
     }
 }
 
@@ -95,15 +105,24 @@ impl Request {
         let mut bytes = Vec::new();
         let mut ranges = SmallVec::new();
         for argument in arguments {
-            ranges.push(ArgumentRange { start: bytes.len() as u32, len: argument.len() as u32 });
+            ranges.push(ArgumentRange {
+                start: bytes.len() as u32,
+                len: argument.len() as u32,
+            });
             bytes.extend_from_slice(argument);
         }
-        Self { bytes: bytes.into(), ranges }
+        Self {
+            bytes: bytes.into(),
+            ranges,
+        }
     }
 
     /// A request whose arguments lie at `ranges` of shared bytes.
     pub fn shared(bytes: Bytes, ranges: &[ArgumentRange]) -> Self {
-        Self { bytes, ranges: SmallVec::from_slice(ranges) }
+        Self {
+            bytes,
+            ranges: SmallVec::from_slice(ranges),
+        }
     }
 
     /// Its arguments.

@@ -45,7 +45,11 @@ pub fn format_double(value: f64) -> String {
     if value.is_nan() {
         "nan".into()
     } else if value.is_infinite() {
-        if value > 0.0 { "inf".into() } else { "-inf".into() }
+        if value > 0.0 {
+            "inf".into()
+        } else {
+            "-inf".into()
+        }
     } else if value == value.trunc() && value.abs() < 1e17 {
         format!("{}", value as i64)
     } else {
@@ -72,7 +76,10 @@ pub fn format_double(value: f64) -> String {
 impl Reply {
     /// An empty reply in a protocol version.
     pub fn new(protocol: Protocol) -> Self {
-        Self { buffer: Vec::new(), protocol }
+        Self {
+            buffer: Vec::new(),
+            protocol,
+        }
     }
 
     /// The version written from here on.
@@ -167,7 +174,13 @@ impl Reply {
     /// An error; `text` starts with its code (`ERR …`). Line breaks become spaces, as Redis does.
     pub fn error(&mut self, text: &[u8]) {
         self.buffer.push(b'-');
-        self.buffer.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+        self.buffer.extend(text.iter().map(|byte| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                *byte
+            }
+        }));
         self.buffer.extend_from_slice(b"\r\n");
     }
 
@@ -256,7 +269,10 @@ impl Reply {
     pub fn boolean(&mut self, value: bool) {
         match self.protocol {
             Protocol::Resp2 => self.integer(i64::from(value)),
-            Protocol::Resp3 => self.buffer.extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" }),
+            Protocol::Resp3 => {
+                self.buffer
+                    .extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" })
+            }
         }
     }
 
