@@ -18,6 +18,9 @@ mod pending;
 mod read;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use crate::data::listpack::Element;
 use crate::data::stream::{Entry, Stream, StreamId};
 use crate::keyspace::effect::EffectWriter;

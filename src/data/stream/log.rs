@@ -11,7 +11,8 @@
 //!
 //! Invariants: IDs ascend through the blocks and never pass `last_id`; `length` is the sum of the live counts;
 //! `first_id` is the first live entry's ID, or 0-0 when there is none. `tombstones_until` is never below
-//! the highest ID ever deleted from within the log (XSETID may lower `max_deleted_id`, not this).
+//! the highest ID ever deleted from within the log, nor below an ID from which XSETID has gone back (XSETID may
+//! lower `max_deleted_id`, not this).
 //!
 //! What goes and what stays when trimming is Redis' rule to the block, since clients see it: lengths after a `~`
 //! trim, and the number of blocks as `radix-tree-keys`.
@@ -407,6 +408,10 @@ impl Log {
 
     /// Sets the last ID (XSETID). The caller has checked it against the entries.
     pub fn set_last_id(&mut self, id: StreamId) {
+        if id < self.last_id {
+            // An emptied log may go back, and what was trimmed above `id` would seem to lie among new entries.
+            self.tombstones_until = self.tombstones_until.max(self.last_id);
+        }
         self.last_id = id;
     }
 
