@@ -11,4 +11,5 @@ pub mod limits;
 pub mod observe;
 pub mod pubsub;
 pub mod resp;
+pub mod server;
 pub mod tools;

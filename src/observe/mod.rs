@@ -4,6 +4,7 @@
 
 pub mod counters;
 pub mod effects;
+pub mod monitor;
 
 use counters::ShardCounters;
 
@@ -21,6 +22,13 @@ impl Observations {
             shards: (0..shard_count)
                 .map(|_| ShardCounters::new(row_count))
                 .collect(),
+        }
+    }
+
+    /// CONFIG RESETSTAT: back to zero what counts events; what describes the present (keys, blocked clients) stays.
+    pub fn reset(&self) {
+        for shard in &self.shards {
+            shard.reset();
         }
     }
 }
