@@ -24,3 +24,5 @@ pub const TURN_REPLY_BYTES_MAX: usize = 64 * 1024;
 pub const SLOT_COUNT: usize = 16384;
 /// Most shards of one process: a shard's number fits a cursor's bits and a bit set of one word.
 pub const SHARD_COUNT_MAX: usize = 64;
+/// How deep `include` may nest: a file that includes itself must end with an error.
+pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;

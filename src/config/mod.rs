@@ -1,1 +1,310 @@
-//! Settings.
+//! Configuration: redis.conf, the command line, CONFIG GET and CONFIG SET.
+//!
+//! ```text
+//! syntax.rs      words, quotes, globs          parameters.rs  one row per parameter
+//! value.rs       kinds: words ⇄ value ⇄ text   load.rs        files, stdin, options → Configuration
+//! settings.rs    the acting values, typed      error.rs       what a person or client reads
+//! ```
+//!
+//! A `Configuration` is a value: `load` makes the first one, `with` a changed copy, so CONFIG SET is all or
+//! nothing by construction. Whoever runs the server turns it into `Settings` and hands that to the shards.
+//!
+//! Invariants: every row of the table has exactly one value of its kind; what CONFIG GET shows, CONFIG SET takes.
+//! Deliberately not here: acting on a setting (sockets, logs, limits of the system: server/), the clock, tokio.
+
+mod error;
+mod load;
+mod parameters;
+mod settings;
+mod syntax;
+mod value;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use error::{ConfigError, SetError, Source};
+pub use settings::{LazyFree, LogLevel, Permission, Settings, Supervision, event_class};
+pub use value::{OutputLimit, SavePoint};
+
+use parameters::{Change, Effect, PARAMETERS};
+use value::{Arrival, Value};
+
+/// A value for each parameter.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    values: Vec<Value>,
+    /// Which were set by the start or a client, not left at their default.
+    given: Vec<bool>,
+    /// Ignored parameters that a CONFIG SET has set: each is told once.
+    told: Vec<bool>,
+    /// The file it was loaded from, absolute.
+    file: Option<PathBuf>,
+}
+
+/// A line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Something known has no effect.
+    Ignored(String),
+    /// Something asked for is not done.
+    Warning(String),
+}
+
+impl Default for Configuration {
+    /// What a server has that was told nothing: one shard per core, the current directory.
+    fn default() -> Self {
+        let values = PARAMETERS.iter().map(default_of).collect();
+        let none = vec![false; PARAMETERS.len()];
+        Configuration {
+            values,
+            given: none.clone(),
+            told: none,
+            file: None,
+        }
+    }
+}
+
+fn default_of(row: &parameters::Parameter) -> Value {
+    match row.name {
+        "shards" => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Value::Number(cores.clamp(1, crate::limits::SHARD_COUNT_MAX) as i128)
+        }
+        "dir" => {
+            let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+            Value::Text(value::bytes_of(&here))
+        }
+        _ => {
+            let words = syntax::split(row.default.as_bytes()).unwrap_or_default();
+            let words = if words.is_empty() {
+                vec![Vec::new()]
+            } else {
+                words
+            };
+            match row
+                .kind
+                .read(&words, &Value::YesNo(false), Arrival::FirstLine)
+            {
+                Ok(value) => value,
+                Err(reason) => panic!("default of {}: {reason}", row.name),
+            }
+        }
+    }
+}
+
+impl Configuration {
+    /// Loads what the words after the program's name say: `[file|-] [--option value …]`.
+    /// `stdin` is read only if a `-` asks for it.
+    ///
+    /// # Errors
+    /// The first directive that is unknown, cannot be read or must not be ignored; a file that cannot be opened.
+    pub fn load<A: AsRef<[u8]>>(words: &[A], stdin: &mut dyn Read) -> Result<Self, ConfigError> {
+        load::load(words, stdin)
+    }
+
+    /// The acting values, typed.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings::of(self)
+    }
+
+    /// The file it was loaded from, absolute.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// What CONFIG GET answers to these names and patterns: names in the table's order, each once, as text.
+    /// A name asked for without a pattern comes back as it was written.
+    #[must_use]
+    pub fn get<P: AsRef<[u8]>>(&self, patterns: &[P]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut add = |name: &[u8], at: usize| {
+            if !found
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(name))
+            {
+                found.push((name.to_vec(), self.shown(at)));
+            }
+        };
+        for pattern in patterns.iter().map(AsRef::as_ref) {
+            if !pattern
+                .iter()
+                .any(|byte| matches!(byte, b'[' | b'*' | b'?'))
+            {
+                if let Some(at) = parameters::position(pattern) {
+                    add(pattern, at);
+                }
+                continue;
+            }
+            for (at, row) in PARAMETERS.iter().enumerate().filter(|(_, row)| !row.hidden) {
+                for name in std::iter::once(row.name).chain(row.alias) {
+                    if syntax::glob_matches(pattern, name.as_bytes(), true) {
+                        add(name.as_bytes(), at);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// The text of the value at a row.
+    fn shown(&self, at: usize) -> Vec<u8> {
+        PARAMETERS[at].kind.write(&self.values[at])
+    }
+
+    /// A copy in which all `changes` (name, value) are made, or none. `client_is_local` matters to the
+    /// protected parameters.
+    ///
+    /// # Errors
+    /// The first name or value that CONFIG SET refuses, in Redis' words.
+    pub fn with<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        changes: &[(N, V)],
+        client_is_local: bool,
+    ) -> Result<Self, SetError> {
+        let mut rows = Vec::with_capacity(changes.len());
+        for (name, _) in changes {
+            let at = self.settable(name.as_ref(), client_is_local)?;
+            if rows.contains(&at) {
+                return Err(refused(name.as_ref(), "duplicate parameter"));
+            }
+            rows.push(at);
+        }
+        let mut changed = self.clone();
+        for (&at, (_, text)) in rows.iter().zip(changes) {
+            let row = &PARAMETERS[at];
+            let value = changed
+                .value_of(at, text.as_ref())
+                .map_err(|reason| refused(row.name.as_bytes(), &reason))?;
+            changed.values[at] = value;
+            changed.given[at] = true;
+        }
+        Ok(changed)
+    }
+
+    /// The row that a client may set under this name.
+    fn settable(&self, name: &[u8], client_is_local: bool) -> Result<usize, SetError> {
+        let at = parameters::position(name).ok_or_else(|| SetError::Unknown(name.to_vec()))?;
+        match PARAMETERS[at].change {
+            Change::Live => Ok(at),
+            Change::Fixed => Err(refused(name, "can't set immutable config")),
+            Change::Protected => {
+                if self
+                    .settings()
+                    .enable_protected_configs
+                    .allows(client_is_local)
+                {
+                    Ok(at)
+                } else {
+                    Err(refused(name, "can't set protected config"))
+                }
+            }
+        }
+    }
+
+    /// The value a client's text means for a row, unless it must be refused.
+    fn value_of(&self, at: usize, text: &[u8]) -> Result<Value, String> {
+        let row = &PARAMETERS[at];
+        let words: Vec<Vec<u8>> = if !row.kind.takes_many() {
+            vec![text.to_vec()]
+        } else if text.is_empty() {
+            Vec::new()
+        } else {
+            text.split(|byte| *byte == b' ')
+                .map(<[u8]>::to_vec)
+                .collect()
+        };
+        let value = row.kind.read(&words, &self.values[at], Arrival::Command)?;
+        match row.effect {
+            Effect::Unsafe {
+                harmless,
+                advice: reason,
+            }
+            | Effect::Warned {
+                harmless,
+                warning: reason,
+                refused_live: true,
+            } if !harmless(&value) => Err(reason.to_owned()),
+            _ => Ok(value),
+        }
+    }
+
+    /// The value of one parameter as text, by its name or alias.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<Vec<u8>> {
+        parameters::position(name.as_bytes()).map(|at| self.shown(at))
+    }
+
+    /// The same configuration with fewer clients: the system's limit on open files would not do.
+    #[must_use]
+    pub fn with_maxclients(&self, maxclients: usize) -> Self {
+        let mut changed = self.clone();
+        if let Some(at) = parameters::position(b"maxclients") {
+            changed.values[at] = Value::Number(maxclients as i128);
+        }
+        changed
+    }
+
+    /// What the log must say about a configuration at the start: each thing once.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let mut ignored = Vec::new();
+        for (at, row) in PARAMETERS.iter().enumerate() {
+            match row.effect {
+                Effect::Ignored if self.given[at] => ignored.push(row.name),
+                Effect::Warned {
+                    harmless, warning, ..
+                } if !harmless(&self.values[at]) => {
+                    notices.push(Notice::Warning(warning.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        if !ignored.is_empty() {
+            let names = ignored.join(", ");
+            notices.push(Notice::Ignored(format!(
+                "Accepted but without effect here: {names}"
+            )));
+        }
+        notices
+    }
+
+    /// What the log must say after a change from `before`: an ignored parameter is told once.
+    pub fn notices_since(&mut self, before: &Configuration) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for (at, row) in PARAMETERS.iter().enumerate() {
+            if self.values[at] == before.values[at] {
+                continue;
+            }
+            match row.effect {
+                Effect::Ignored if !before.given[at] && !self.told[at] => {
+                    self.told[at] = true;
+                    let text = format!("Accepted but without effect here: {}", row.name);
+                    notices.push(Notice::Ignored(text));
+                }
+                Effect::Warned {
+                    harmless, warning, ..
+                } if !harmless(&self.values[at]) => {
+                    notices.push(Notice::Warning(warning.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        notices
+    }
+}
+
+fn refused(name: &[u8], reason: &str) -> SetError {
+    SetError::Refused(name.to_vec(), reason.to_owned())
+}
+
+/// Whether the value of the parameter of this name is a secret, to be kept out of logs.
+#[must_use]
+pub fn is_secret(name: &[u8]) -> bool {
+    parameters::position(name).is_some_and(|at| PARAMETERS[at].sensitive)
+}
+
+#[cfg(test)]
+mod tests;

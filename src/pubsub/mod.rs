@@ -1,1 +1,4 @@
-//! Publish/subscribe without sockets.
+//! Publish/subscribe without sockets: who subscribes to what, on which shard.
+
+pub mod pattern;
+pub mod registry;

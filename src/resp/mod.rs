@@ -1,1 +1,14 @@
-//! The wire format.
+//! The wire format, without sockets: requests in, replies out.
+
+pub mod arguments;
+pub mod reply;
+
+/// Which version of the protocol a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// RESP2, the one a connection starts with.
+    #[default]
+    Resp2,
+    /// RESP3, chosen with HELLO 3.
+    Resp3,
+}

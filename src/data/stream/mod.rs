@@ -1,1 +1,106 @@
-//! The stream.
+//! A stream: its log of entries and the consumer groups that read it.
+//!
+//! ```text
+//!   Stream ─┬─ Log        blocks of entries; last ID, counters          log, block, range, radix
+//!           └─ groups     by name, ascending (as Redis' radix tree walks them)
+//!                └─ Group        reading position, consumers             group
+//!                     └─ PendingEntries   delivered, not acknowledged    pending, tree
+//! ```
+//!
+//! A clone is a share: sealed blocks and trees are copied only when one side writes to them.
+//!
+//! Pure: no clock (times are arguments, Unix milliseconds), no replies, no names of commands.
+
+mod block;
+mod group;
+mod id;
+mod log;
+mod pending;
+mod radix;
+mod range;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use block::Fields;
+pub use group::{Consumer, Group};
+pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
+pub use log::{AppendError, BlockLimits, Entry, Log, TrimOptions, TrimTo};
+pub use pending::{ConsumerIndex, Delivery, PendingEntries, PendingEntry};
+pub use range::{Range, RangeReverse};
+
+/// A stream with its groups.
+#[derive(Clone, Default)]
+pub struct Stream {
+    log: Log,
+    groups: BTreeMap<Arc<[u8]>, Group>,
+}
+
+impl Stream {
+    /// The entries and counters.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The entries and counters, to change.
+    pub fn log_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// The group with this name.
+    #[must_use]
+    pub fn group(&self, name: &[u8]) -> Option<&Group> {
+        self.groups.get(name)
+    }
+
+    /// The group with this name to change, and the log to look at meanwhile.
+    pub fn group_mut(&mut self, name: &[u8]) -> Option<(&mut Group, &Log)> {
+        Some((self.groups.get_mut(name)?, &self.log))
+    }
+
+    /// Adds a group; `false` when the name is taken.
+    pub fn create_group(&mut self, name: &[u8], group: Group) -> bool {
+        if self.groups.contains_key(name) {
+            return false;
+        }
+        self.groups.insert(Arc::from(name), group);
+        true
+    }
+
+    /// Removes a group with all it has pending.
+    pub fn remove_group(&mut self, name: &[u8]) -> Option<Group> {
+        self.groups.remove(name)
+    }
+
+    /// Number of groups. O(1).
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The groups by name, ascending.
+    pub fn groups(&self) -> impl Iterator<Item = (&[u8], &Group)> + '_ {
+        self.groups.iter().map(|(name, group)| (&**name, group))
+    }
+
+    /// Bytes of all structures of the stream, without the `Stream` itself.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let groups: usize = self
+            .groups
+            .iter()
+            .map(|(name, group)| {
+                name.len()
+                    + 2 * size_of::<usize>()
+                    + size_of::<(Arc<[u8]>, Group)>()
+                    + group.heap_bytes()
+            })
+            .sum();
+        self.log.heap_bytes() + groups
+    }
+}

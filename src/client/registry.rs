@@ -1,0 +1,287 @@
+//! The process-wide registry of clients.
+//!
+//! Clients are reached here, never by their shard: CLIENT LIST, KILL, UNBLOCK cannot miss one that is on the move.
+//! A handle is written by the shard that owns the connection and read by anybody; each fact is an atomic of its own, so
+//! a reader may see two facts of two moments, as one would between two commands.
+//! Not here: sockets, sessions, what a command does to them.
+
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use dashmap::DashMap;
+
+use crate::ids::{ClientId, ShardId};
+use crate::keyspace::wait::Waiter;
+
+/// How CLIENT UNBLOCK, a timeout or the end of a connection ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unblock {
+    /// As if the timeout had passed.
+    Timeout,
+    /// With the error `UNBLOCKED client unblocked via CLIENT UNBLOCK`.
+    Error,
+}
+
+/// Text facts of a client.
+#[derive(Clone, Debug, Default)]
+pub struct ClientNames {
+    /// CLIENT SETNAME.
+    pub name: Bytes,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: Bytes,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_ver: Bytes,
+}
+
+/// Flag bits of a client, for CLIENT LIST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientFlag(pub u32);
+
+impl ClientFlag {
+    /// `P`: in subscribed mode.
+    pub const PUBSUB: Self = Self(1);
+    /// `x`: in MULTI.
+    pub const MULTI: Self = Self(1 << 1);
+    /// `b`: blocked.
+    pub const BLOCKED: Self = Self(1 << 2);
+    /// `O`: MONITOR.
+    pub const MONITOR: Self = Self(1 << 3);
+    /// `d`: a watched key changed.
+    pub const DIRTY: Self = Self(1 << 4);
+    /// `c`: closes after its replies.
+    pub const CLOSING: Self = Self(1 << 5);
+    /// `U`: unix socket.
+    pub const UNIX_SOCKET: Self = Self(1 << 6);
+    /// `e`: CLIENT NO-EVICT ON.
+    pub const NO_EVICT: Self = Self(1 << 7);
+    /// `T`: CLIENT NO-TOUCH ON.
+    pub const NO_TOUCH: Self = Self(1 << 8);
+    /// Speaks RESP3.
+    pub const RESP3: Self = Self(1 << 9);
+}
+
+/// What everybody may know of a client, and the flags by which it is reached.
+#[derive(Debug)]
+pub struct ClientHandle {
+    /// CLIENT ID.
+    pub id: ClientId,
+    /// Peer, `ip:port` or the path of the unix socket with `:0`.
+    pub address: String,
+    /// Own end of the connection.
+    pub local_address: String,
+    /// File descriptor, for CLIENT LIST.
+    pub fd: i32,
+    /// When it connected, Unix ms.
+    pub created_ms: u64,
+    /// When it last sent a command, Unix ms.
+    pub active_ms: AtomicU64,
+    /// The shard that owns the connection.
+    pub shard: AtomicU16,
+    /// Database.
+    pub db: AtomicU32,
+    /// [`ClientFlag`] bits.
+    pub flags: AtomicU32,
+    /// Channels subscribed to.
+    pub channels: AtomicU32,
+    /// Patterns subscribed to.
+    pub patterns: AtomicU32,
+    /// Shard channels subscribed to.
+    pub shard_channels: AtomicU32,
+    /// Commands queued in MULTI; -1 outside.
+    pub multi: AtomicI32,
+    /// Watched keys.
+    pub watched: AtomicU32,
+    /// Row number of the last command; `u16::MAX` for none.
+    pub command: AtomicU16,
+    /// Bytes read and not yet run.
+    pub query_bytes: AtomicUsize,
+    /// Bytes of replies not yet sent.
+    pub output_bytes: AtomicUsize,
+    /// Bytes of commands queued in MULTI.
+    pub multi_bytes: AtomicUsize,
+    /// Bytes read from it in all.
+    pub net_in: AtomicU64,
+    /// Bytes sent to it in all.
+    pub net_out: AtomicU64,
+    /// Commands it ran.
+    pub commands: AtomicU64,
+    killed: AtomicBool,
+    names: Mutex<ClientNames>,
+    waiter: Mutex<Option<Arc<Waiter>>>,
+    unblocked: Mutex<Option<Unblock>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a client came from.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOrigin {
+    /// See [`ClientHandle::address`].
+    pub address: String,
+    /// See [`ClientHandle::local_address`].
+    pub local_address: String,
+    /// See [`ClientHandle::fd`].
+    pub fd: i32,
+    /// Whether by a unix socket.
+    pub unix_socket: bool,
+}
+
+impl ClientHandle {
+    /// A client that has just connected.
+    pub fn new(id: ClientId, origin: ClientOrigin, shard: ShardId, now_ms: u64) -> Self {
+        let flags = if origin.unix_socket {
+            ClientFlag::UNIX_SOCKET.0
+        } else {
+            0
+        };
+        Self {
+            id,
+            address: origin.address,
+            local_address: origin.local_address,
+            fd: origin.fd,
+            created_ms: now_ms,
+            active_ms: AtomicU64::new(now_ms),
+            shard: AtomicU16::new(shard.0),
+            db: AtomicU32::new(0),
+            flags: AtomicU32::new(flags),
+            channels: AtomicU32::new(0),
+            patterns: AtomicU32::new(0),
+            shard_channels: AtomicU32::new(0),
+            multi: AtomicI32::new(-1),
+            watched: AtomicU32::new(0),
+            command: AtomicU16::new(u16::MAX),
+            query_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            multi_bytes: AtomicUsize::new(0),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            killed: AtomicBool::new(false),
+            names: Mutex::default(),
+            waiter: Mutex::default(),
+            unblocked: Mutex::default(),
+        }
+    }
+
+    /// The shard that owns the connection now.
+    pub fn shard(&self) -> ShardId {
+        ShardId(self.shard.load(Ordering::Acquire))
+    }
+
+    /// Sets or takes a flag.
+    pub fn set_flag(&self, flag: ClientFlag, on: bool) {
+        if on {
+            self.flags.fetch_or(flag.0, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!flag.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a flag is set.
+    pub fn has_flag(&self, flag: ClientFlag) -> bool {
+        self.flags.load(Ordering::Relaxed) & flag.0 != 0
+    }
+
+    /// Its names.
+    pub fn names(&self) -> ClientNames {
+        lock(&self.names).clone()
+    }
+
+    /// Changes its names.
+    pub fn set_names(&self, change: impl FnOnce(&mut ClientNames)) {
+        change(&mut lock(&self.names));
+    }
+
+    /// Asks for the connection to be closed; its shard must be told (a poke). False when it was asked before.
+    pub fn kill(&self) -> bool {
+        !self.killed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the connection is to be closed.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// The command it is blocked in.
+    pub fn waiter(&self) -> Option<Arc<Waiter>> {
+        lock(&self.waiter).clone()
+    }
+
+    /// Notes the command it is blocked in, or that it is not.
+    pub fn set_waiter(&self, waiter: Option<Arc<Waiter>>) {
+        self.set_flag(ClientFlag::BLOCKED, waiter.is_some());
+        *lock(&self.waiter) = waiter;
+    }
+
+    /// CLIENT UNBLOCK: ends its wait if it wins; its shard must be told (a poke). False when it is not blocked.
+    pub fn unblock(&self, how: Unblock) -> bool {
+        let waiter = lock(&self.waiter);
+        match &*waiter {
+            Some(waiter) if waiter.cancel() => {
+                *lock(&self.unblocked) = Some(how);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// How its wait was ended by CLIENT UNBLOCK, once.
+    pub fn take_unblocked(&self) -> Option<Unblock> {
+        lock(&self.unblocked).take()
+    }
+}
+
+/// All clients of the process by id.
+#[derive(Debug, Default)]
+pub struct ClientRegistry {
+    clients: DashMap<u64, Arc<ClientHandle>>,
+    last_id: AtomicU64,
+}
+
+impl ClientRegistry {
+    /// The next CLIENT ID.
+    pub fn next_id(&self) -> ClientId {
+        ClientId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Adds a client.
+    pub fn insert(&self, handle: Arc<ClientHandle>) {
+        self.clients.insert(handle.id.0, handle);
+    }
+
+    /// Takes a client out: its connection is closed.
+    pub fn remove(&self, id: ClientId) {
+        self.clients.remove(&id.0);
+    }
+
+    /// A client by id.
+    pub fn get(&self, id: ClientId) -> Option<Arc<ClientHandle>> {
+        self.clients.get(&id.0).map(|handle| Arc::clone(&handle))
+    }
+
+    /// How many are connected.
+    pub fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    /// All clients in the order of their ids.
+    pub fn all(&self) -> Vec<Arc<ClientHandle>> {
+        let mut all: Vec<_> = self
+            .clients
+            .iter()
+            .map(|client| Arc::clone(&client))
+            .collect();
+        all.sort_unstable_by_key(|handle| handle.id);
+        all
+    }
+}

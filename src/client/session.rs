@@ -1,0 +1,149 @@
+//! What a client is to the commands it sends: database, protocol, user, modes.
+//!
+//! The facts that others may ask for are mirrored in its [`ClientHandle`]; the setters here keep both the same.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use crate::ids::ClientId;
+use crate::resp::Protocol;
+
+use super::registry::{ClientFlag, ClientHandle};
+use super::transaction::Transaction;
+
+/// CLIENT REPLY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// Every reply is sent.
+    #[default]
+    On,
+    /// No reply is sent.
+    Off,
+    /// The reply to the next command is not sent.
+    SkipNext,
+    /// The reply to this command is not sent.
+    Skip,
+}
+
+/// What a client is subscribed to.
+#[derive(Debug, Default)]
+pub struct Subscriptions {
+    /// SUBSCRIBE.
+    pub channels: BTreeSet<Bytes>,
+    /// PSUBSCRIBE.
+    pub patterns: BTreeSet<Bytes>,
+    /// SSUBSCRIBE.
+    pub shard_channels: BTreeSet<Bytes>,
+}
+
+impl Subscriptions {
+    /// Channels and patterns together: the count in the replies of (P)(UN)SUBSCRIBE.
+    pub fn count(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    /// Whether there is any, shard channels included.
+    pub fn any(&self) -> bool {
+        self.count() + self.shard_channels.len() > 0
+    }
+}
+
+/// A client as its commands see it.
+#[derive(Debug)]
+pub struct Session {
+    /// What everybody may know.
+    pub handle: Arc<ClientHandle>,
+    /// Database; change it with [`Session::select`].
+    pub db: usize,
+    /// Protocol version; change it with [`Session::set_protocol`].
+    pub protocol: Protocol,
+    /// Whether it may run commands.
+    pub authenticated: bool,
+    /// Which replies are sent.
+    pub reply_mode: ReplyMode,
+    /// MULTI and WATCH.
+    pub transaction: Transaction,
+    /// Channels and patterns.
+    pub subscriptions: Subscriptions,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: bool,
+    /// MONITOR.
+    pub monitoring: bool,
+    /// Close when the replies so far are sent.
+    pub closing: bool,
+}
+
+impl Session {
+    /// A client that has just connected.
+    pub fn new(handle: Arc<ClientHandle>, authenticated: bool) -> Self {
+        Self {
+            handle,
+            db: 0,
+            protocol: Protocol::Resp2,
+            authenticated,
+            reply_mode: ReplyMode::On,
+            transaction: Transaction::default(),
+            subscriptions: Subscriptions::default(),
+            no_touch: false,
+            monitoring: false,
+            closing: false,
+        }
+    }
+
+    /// CLIENT ID.
+    pub fn id(&self) -> ClientId {
+        self.handle.id
+    }
+
+    /// SELECT.
+    pub fn select(&mut self, db: usize) {
+        self.db = db;
+        self.handle.db.store(db as u32, Ordering::Relaxed);
+    }
+
+    /// HELLO.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        self.handle
+            .set_flag(ClientFlag::RESP3, protocol == Protocol::Resp3);
+    }
+
+    /// Whether only the commands of RESP2's subscribed mode are allowed.
+    pub fn in_subscribed_mode(&self) -> bool {
+        self.protocol == Protocol::Resp2 && self.subscriptions.any()
+    }
+
+    /// Copies the counts of subscriptions, MULTI and WATCH to the handle.
+    pub fn mirror(&self) {
+        let handle = &self.handle;
+        handle
+            .channels
+            .store(self.subscriptions.channels.len() as u32, Ordering::Relaxed);
+        handle
+            .patterns
+            .store(self.subscriptions.patterns.len() as u32, Ordering::Relaxed);
+        handle.shard_channels.store(
+            self.subscriptions.shard_channels.len() as u32,
+            Ordering::Relaxed,
+        );
+        let multi = if self.transaction.active {
+            self.transaction.queue.len() as i32
+        } else {
+            -1
+        };
+        handle.multi.store(multi, Ordering::Relaxed);
+        handle
+            .multi_bytes
+            .store(self.transaction.queued_bytes(), Ordering::Relaxed);
+        handle
+            .watched
+            .store(self.transaction.watched.len() as u32, Ordering::Relaxed);
+        handle.set_flag(ClientFlag::PUBSUB, self.subscriptions.any());
+        handle.set_flag(ClientFlag::MULTI, self.transaction.active);
+        handle.set_flag(ClientFlag::MONITOR, self.monitoring);
+        handle.set_flag(ClientFlag::NO_TOUCH, self.no_touch);
+    }
+}

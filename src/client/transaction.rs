@@ -1,0 +1,51 @@
+//! MULTI queue and WATCH set of one client.
+
+use std::sync::Arc;
+
+use crate::keyspace::watch::WatchFlag;
+use crate::resp::arguments::Request;
+
+/// A command queued in MULTI.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// Row number in the command table.
+    pub command: u16,
+    /// Its arguments.
+    pub request: Request,
+}
+
+/// What a client has said between MULTI and EXEC, and what it watches.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    /// Whether MULTI was said.
+    pub active: bool,
+    /// Whether a command was refused while queueing: EXEC answers EXECABORT.
+    pub aborted: bool,
+    /// The queued commands.
+    pub queue: Vec<Queued>,
+    /// Watched keys with their database.
+    pub watched: Vec<(usize, Box<[u8]>)>,
+    /// Set when a watched key changes. A new one for each WATCH set.
+    pub flag: Option<Arc<WatchFlag>>,
+}
+
+impl Transaction {
+    /// Forgets queue and WATCH set (EXEC, DISCARD, RESET).
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets the WATCH set (UNWATCH). The entries in the wait tables die with the flag.
+    pub fn unwatch(&mut self) {
+        self.watched.clear();
+        self.flag = None;
+    }
+
+    /// Bytes of the queue.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue
+            .iter()
+            .map(|queued| queued.request.args().byte_count())
+            .sum()
+    }
+}

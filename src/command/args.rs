@@ -1,0 +1,152 @@
+//! Typed arguments: what the text of an argument means, and the error when it means nothing.
+
+use crate::keyspace::value::parse_canonical_integer;
+use crate::resp::arguments::Args;
+
+use super::error::{self, CommandError};
+
+/// A 64-bit integer in Redis' strict form: no blanks, no leading zeros, no plus.
+pub fn integer(bytes: &[u8]) -> Option<i64> {
+    parse_canonical_integer(bytes)
+}
+
+/// An integer, or `ERR value is not an integer or out of range`.
+///
+/// # Errors
+/// When the text is not one.
+pub fn required_integer(bytes: &[u8]) -> Result<i64, CommandError> {
+    integer(bytes).ok_or(error::NOT_INTEGER)
+}
+
+/// An integer of 0 or more, or `ERR value is out of range, must be positive`.
+///
+/// # Errors
+/// When the text is not one.
+pub fn non_negative(bytes: &[u8]) -> Result<u64, CommandError> {
+    integer(bytes)
+        .and_then(|value| u64::try_from(value).ok())
+        .ok_or(error::NOT_POSITIVE)
+}
+
+/// A double as Redis reads one (`strtod`, the whole text, no leading blank, no NaN).
+pub fn double(bytes: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    if text.is_empty() || text.starts_with(|c: char| c.is_ascii_whitespace()) {
+        return None;
+    }
+    let (sign, magnitude) = match text.as_bytes()[0] {
+        b'-' => (-1.0, &text[1..]),
+        b'+' => (1.0, &text[1..]),
+        _ => (1.0, text),
+    };
+    if magnitude.len() > 2 && magnitude[..2].eq_ignore_ascii_case("0x") {
+        return hexadecimal(&magnitude[2..]).map(|value| sign * value);
+    }
+    if magnitude.eq_ignore_ascii_case("inf") || magnitude.eq_ignore_ascii_case("infinity") {
+        return Some(sign * f64::INFINITY);
+    }
+    if !magnitude.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    let value: f64 = magnitude.parse().ok()?;
+    (value.is_finite()).then_some(sign * value)
+}
+
+/// Hexadecimal integers as `strtod` takes them.
+fn hexadecimal(digits: &str) -> Option<f64> {
+    digits.chars().try_fold(0.0, |sum, digit| {
+        Some(sum * 16.0 + f64::from(digit.to_digit(16)?))
+    })
+}
+
+/// A blocking timeout in seconds with decimals, as a deadline in Unix ms; `None`: for ever.
+///
+/// # Errors
+/// Redis' three texts: no number, negative, out of range.
+pub fn timeout_seconds(bytes: &[u8], now_ms: u64) -> Result<Option<u64>, CommandError> {
+    let seconds = double(bytes).ok_or(error::TIMEOUT_NOT_FLOAT)?;
+    let ms = (seconds * 1000.0).ceil();
+    if ms > i64::MAX as f64 {
+        return Err(error::TIMEOUT_RANGE);
+    }
+    deadline(ms as i64, now_ms)
+}
+
+/// A blocking timeout in ms, as a deadline in Unix ms; `None`: for ever.
+///
+/// # Errors
+/// Redis' three texts: no integer, negative, out of range.
+pub fn timeout_milliseconds(bytes: &[u8], now_ms: u64) -> Result<Option<u64>, CommandError> {
+    deadline(integer(bytes).ok_or(error::TIMEOUT_NOT_INTEGER)?, now_ms)
+}
+
+fn deadline(ms: i64, now_ms: u64) -> Result<Option<u64>, CommandError> {
+    match u64::try_from(ms) {
+        Err(_) => Err(error::TIMEOUT_NEGATIVE),
+        Ok(0) => Ok(None),
+        Ok(ms) => {
+            let at = now_ms
+                .checked_add(ms)
+                .filter(|at| i64::try_from(*at).is_ok());
+            at.map(Some).ok_or(error::TIMEOUT_RANGE)
+        }
+    }
+}
+
+/// Whether an argument is a keyword, in any case.
+pub fn is(argument: &[u8], keyword: &str) -> bool {
+    argument.eq_ignore_ascii_case(keyword.as_bytes())
+}
+
+/// A reader of optional arguments: a position that moves over them.
+pub struct Cursor<'a, 'b> {
+    args: &'b Args<'a>,
+    at: usize,
+}
+
+impl<'a, 'b> Cursor<'a, 'b> {
+    /// Starts at argument `at`.
+    pub fn new(args: &'b Args<'a>, at: usize) -> Self {
+        Self { args, at }
+    }
+
+    /// The position of the next argument.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// How many arguments are left.
+    pub fn left(&self) -> usize {
+        self.args.len().saturating_sub(self.at)
+    }
+
+    /// The next argument without moving.
+    pub fn peek(&self) -> Option<&'a [u8]> {
+        self.args.get(self.at)
+    }
+
+    /// Moves over the keyword when it is next.
+    pub fn take(&mut self, keyword: &str) -> bool {
+        let found = self.peek().is_some_and(|argument| is(argument, keyword));
+        self.at += usize::from(found);
+        found
+    }
+
+    /// The next argument, or a syntax error.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn value(&mut self) -> Result<&'a [u8], CommandError> {
+        self.next().ok_or(error::SYNTAX)
+    }
+}
+
+impl<'a> Iterator for Cursor<'a, '_> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let argument = self.args.get(self.at)?;
+        self.at += 1;
+        Some(argument)
+    }
+}

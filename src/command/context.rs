@@ -1,0 +1,158 @@
+//! What a handler may touch, and what it may answer.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, RwLock};
+
+use bytes::Bytes;
+
+use crate::client::registry::ClientRegistry;
+use crate::client::session::Session;
+use crate::config::{Configuration, Settings};
+use crate::ids::{ClientId, ShardId};
+use crate::keyspace::Space;
+use crate::keyspace::wait::WaitKind;
+use crate::observe::Observations;
+use crate::observe::effects::EffectLog;
+use crate::pubsub::registry::{ChannelKind, ChannelRegistry};
+use crate::resp::arguments::Request;
+use crate::resp::reply::Reply;
+
+use super::table::Row;
+
+/// Facts and registries that every shard sees.
+pub struct Shared {
+    /// The settings in force; shards take a new snapshot when [`Shared::settings_version`] has moved.
+    pub settings: RwLock<Arc<Settings>>,
+    /// Moves when `settings` change.
+    pub settings_version: AtomicU64,
+    /// What CONFIG GET and SET work on.
+    pub configuration: Mutex<Configuration>,
+    /// All clients.
+    pub clients: ClientRegistry,
+    /// All channels.
+    pub channels: ChannelRegistry,
+    /// Counters, slow log, latency, by shard where they are hot.
+    pub observations: Observations,
+    /// Effects recorded for whoever asked (DEBUG EFFECTS).
+    pub effects: EffectLog,
+    /// CLIENT PAUSE: until when, Unix ms; 0 for not paused.
+    pub paused_until_ms: AtomicU64,
+    /// CLIENT PAUSE: whether only writes wait.
+    pub pause_writes_only: AtomicBool,
+    /// Clients in MONITOR.
+    pub monitor_count: AtomicUsize,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: AtomicBool,
+    /// DEBUG PAUSE-CRON.
+    pub cron_paused: AtomicBool,
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD, bytes; 0 for the built-in one.
+    pub list_packed_threshold: AtomicUsize,
+    /// How many shards.
+    pub shard_count: usize,
+    /// Identifies this run of the process, 40 hex digits.
+    pub run_id: String,
+    /// When the process started, Unix ms.
+    pub started_ms: u64,
+    /// Set when the process is to end.
+    pub stopping: AtomicBool,
+}
+
+/// What a handler is given.
+pub struct Context<'a> {
+    /// The keyspaces in hand, the database, the time.
+    pub space: Space<'a>,
+    /// Where the reply goes.
+    pub reply: &'a mut Reply,
+    /// The client. On another shard than its own it is a copy that is thrown away: a command with keys changes nothing in it.
+    pub session: &'a mut Session,
+    /// What all shards share.
+    pub shared: &'a Shared,
+    /// The settings of this turn.
+    pub settings: &'a Settings,
+    /// The row that runs.
+    pub row: &'static Row,
+    /// The shard that runs it.
+    pub shard: ShardId,
+    /// Whether it may wait: not in MULTI, not in a replay. Else [`Outcome::Wait`] becomes the null of the command, which
+    /// the handler has written to the reply.
+    pub may_block: bool,
+    /// Whether this is a blocked command that runs again because one of its keys is ready. Only keys in hand
+    /// (`space.holds`) are to be looked at; `Outcome::Wait` means: nothing for it, it goes on waiting.
+    pub resumed: bool,
+}
+
+impl Context<'_> {
+    /// The time of the command, Unix ms.
+    pub fn now_ms(&self) -> u64 {
+        self.space.now_ms
+    }
+}
+
+/// A command that waits.
+#[derive(Debug)]
+pub struct WaitFor {
+    /// For what.
+    pub kind: WaitKind,
+    /// On which keys of the client's database.
+    pub keys: Vec<Box<[u8]>>,
+    /// Until when, Unix ms; `None`: for ever.
+    pub deadline_ms: Option<u64>,
+    /// The command to run again, with what had to be resolved when it came (`$`).
+    pub request: Request,
+    /// Keys that it writes to besides those it waits on (the destination of BLMOVE).
+    pub destinations: Vec<Box<[u8]>>,
+    /// Whether the reply to a timeout is `*-1` rather than `$-1`.
+    pub null_is_array: bool,
+}
+
+/// What is left to do when a handler returns.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing: the reply is written.
+    Done,
+    /// Wait for a key. The reply holds the null that a timeout (or MULTI) gives, and the shard takes it back.
+    Wait(Box<WaitFor>),
+    /// Carry something out; the reply, if any, is written.
+    Ask(ShardAction),
+}
+
+/// A subscription that was made or ended; session, registry and reply know of it already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionChange {
+    /// Which name space.
+    pub kind: ChannelKind,
+    /// Channel or pattern.
+    pub name: Bytes,
+    /// Made (true) or ended.
+    pub subscribed: bool,
+}
+
+/// What a shard carries out for a handler.
+#[derive(Debug)]
+pub enum ShardAction {
+    /// Update the shard's own list of subscribers.
+    Subscriptions(Vec<SubscriptionChange>),
+    /// Send a message to all subscribers of a channel.
+    Publish {
+        /// PUBLISH or SPUBLISH.
+        kind: ChannelKind,
+        /// The channel.
+        channel: Bytes,
+        /// The message.
+        payload: Bytes,
+    },
+    /// Hold the reply back until every shard has seen what was changed in [`Shared`].
+    Barrier,
+    /// Make the shards of these clients look at their handles (KILL, UNBLOCK).
+    Poke(Vec<ClientId>),
+    /// Stop the shard's thread, ms (DEBUG SLEEP).
+    Sleep(u64),
+    /// Wait without an answer to a number of replicas: WAIT. There are none: the reply is written; ms to wait, 0 for ever.
+    WaitForReplicas(u64),
+    /// Feed this client every command from now on (MONITOR); with the effect of a barrier.
+    Monitor,
+    /// End the process.
+    Shutdown,
+    /// Write every key as its effects, drop the keyspace, replay (DEBUG RELOAD, LOADAOF). All keyspaces are in hand.
+    Reload,
+}

@@ -1,0 +1,153 @@
+//! Every text a client can read as an error, once.
+//!
+//! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
+//! hole. Families keep theirs in a section here, so that nobody writes one twice.
+
+use std::borrow::Cow;
+
+/// An error reply: its text with the code in front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandError(Cow<'static, [u8]>);
+
+impl CommandError {
+    /// A fixed text.
+    pub const fn fixed(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text.as_bytes()))
+    }
+
+    /// A text made for the occasion.
+    pub fn text(text: impl Into<Vec<u8>>) -> Self {
+        Self(Cow::Owned(text.into()))
+    }
+
+    /// The text.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The code in front: `ERR`, `WRONGTYPE` … (INFO errorstats).
+    pub fn code(&self) -> &[u8] {
+        self.0
+            .split(|byte| *byte == b' ')
+            .next()
+            .unwrap_or_default()
+    }
+}
+
+/// Joins parts to a text; parts may hold any bytes.
+pub fn joined(parts: &[&[u8]]) -> CommandError {
+    CommandError::text(parts.concat())
+}
+
+// General
+
+/// The key holds another type.
+pub const WRONG_TYPE: CommandError =
+    CommandError::fixed("WRONGTYPE Operation against a key holding the wrong kind of value");
+/// The arguments do not follow the syntax.
+pub const SYNTAX: CommandError = CommandError::fixed("ERR syntax error");
+/// Not a 64-bit integer.
+pub const NOT_INTEGER: CommandError =
+    CommandError::fixed("ERR value is not an integer or out of range");
+/// Not a number.
+pub const NOT_FLOAT: CommandError = CommandError::fixed("ERR value is not a valid float");
+/// Below zero or above the limit.
+pub const NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR value is out of range, must be positive");
+/// Outside its range.
+pub const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");
+/// A key that must exist does not.
+pub const NO_SUCH_KEY: CommandError = CommandError::fixed("ERR no such key");
+/// An index outside the list.
+pub const INDEX_OUT_OF_RANGE: CommandError = CommandError::fixed("ERR index out of range");
+/// Database number out of range.
+pub const DB_INDEX: CommandError = CommandError::fixed("ERR DB index is out of range");
+/// A timeout that is no number.
+pub const TIMEOUT_NOT_FLOAT: CommandError =
+    CommandError::fixed("ERR timeout is not a float or out of range");
+/// A timeout that is no integer.
+pub const TIMEOUT_NOT_INTEGER: CommandError =
+    CommandError::fixed("ERR timeout is not an integer or out of range");
+/// A timeout below zero.
+pub const TIMEOUT_NEGATIVE: CommandError = CommandError::fixed("ERR timeout is negative");
+/// A timeout too far away.
+pub const TIMEOUT_RANGE: CommandError = CommandError::fixed("ERR timeout is out of range");
+/// CLIENT UNBLOCK … ERROR.
+pub const UNBLOCKED: CommandError =
+    CommandError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+
+// Before a command runs
+
+/// A command before AUTH.
+pub const NO_AUTH: CommandError = CommandError::fixed("NOAUTH Authentication required.");
+/// DEBUG while it is not enabled.
+pub const DEBUG_DISABLED: CommandError = CommandError::fixed(
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
+     connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+);
+
+/// The command does not exist. Source: what Redis shows of the arguments, 128 bytes in all.
+pub fn unknown_command<'a>(name: &[u8], arguments: impl Iterator<Item = &'a [u8]>) -> CommandError {
+    let mut shown = Vec::new();
+    for argument in arguments {
+        if shown.len() >= 128 {
+            break;
+        }
+        let room = 128 - shown.len();
+        shown.push(b'\'');
+        shown.extend_from_slice(&argument[..argument.len().min(room)]);
+        shown.extend_from_slice(b"' ");
+    }
+    joined(&[
+        b"ERR unknown command '",
+        &name[..name.len().min(128)],
+        b"', with args beginning with: ",
+        &shown,
+    ])
+}
+
+/// The subcommand does not exist.
+pub fn unknown_subcommand(container: &str, name: &[u8]) -> CommandError {
+    joined(&[
+        b"ERR unknown subcommand '",
+        &name[..name.len().min(128)],
+        b"'. Try ",
+        container.to_ascii_uppercase().as_bytes(),
+        b" HELP.",
+    ])
+}
+
+/// Too few or too many arguments; `name` as `xgroup|create` for a subcommand.
+pub fn wrong_arity(name: &str) -> CommandError {
+    joined(&[
+        b"ERR wrong number of arguments for '",
+        name.as_bytes(),
+        b"' command",
+    ])
+}
+
+/// A command that RESP2's subscribed mode does not allow.
+pub fn in_subscribed_mode(name: &str) -> CommandError {
+    joined(&[
+        b"ERR Can't execute '", name.as_bytes(),
+        b"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+    ])
+}
+
+// Transactions
+
+/// MULTI in MULTI.
+pub const NESTED_MULTI: CommandError = CommandError::fixed("ERR MULTI calls can not be nested");
+/// EXEC outside.
+pub const EXEC_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR EXEC without MULTI");
+/// DISCARD outside.
+pub const DISCARD_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR DISCARD without MULTI");
+/// WATCH inside.
+pub const WATCH_IN_MULTI: CommandError =
+    CommandError::fixed("ERR WATCH inside MULTI is not allowed");
+/// A command was refused while queueing.
+pub const EXEC_ABORTED: CommandError =
+    CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
+/// A command that cannot be queued.
+pub const NOT_IN_TRANSACTION: CommandError =
+    CommandError::fixed("ERR Command not allowed inside a transaction");

@@ -1,0 +1,6 @@
+//! The keyspace family.
+
+use super::spec::Command;
+
+/// The family's rows.
+pub static COMMANDS: &[Command] = &[];

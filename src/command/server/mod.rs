@@ -1,0 +1,6 @@
+//! The server family.
+
+use super::spec::Command;
+
+/// The rows of each part of the family.
+pub static COMMANDS: &[&[Command]] = &[];

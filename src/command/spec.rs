@@ -1,0 +1,496 @@
+//! The type of a row: all that a command *is*.
+//!
+//! Routing, the checks before it runs, MULTI, COMMAND/DOCS/GETKEYS, ACL categories and statistics read the row; nothing
+//! of it is said twice. Source of the fields: the COMMAND and COMMAND DOCS pages of Redis.
+
+use crate::resp::arguments::Args;
+
+use super::context::{Context, Outcome};
+use super::error::CommandError;
+
+/// What a row's handler looks like.
+pub type Handler = for<'a, 'b> fn(&mut Context<'a>, &Args<'b>) -> Result<Outcome, CommandError>;
+
+/// Which keyspaces a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of its keys, found with its key specs.
+    Keys,
+    /// None: it runs where the connection is.
+    None,
+    /// All of them, lent.
+    AllShards,
+    /// Those from its SCAN cursor on that are needed to fill its count.
+    Cursor,
+}
+
+/// Flags of a command as COMMAND INFO names them, and two of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Flags(pub u32);
+
+impl Flags {
+    /// `write`
+    pub const WRITE: Self = Self(1);
+    /// `readonly`
+    pub const READONLY: Self = Self(1 << 1);
+    /// `denyoom`
+    pub const DENYOOM: Self = Self(1 << 2);
+    /// `admin`
+    pub const ADMIN: Self = Self(1 << 3);
+    /// `pubsub`
+    pub const PUBSUB: Self = Self(1 << 4);
+    /// `noscript`
+    pub const NOSCRIPT: Self = Self(1 << 5);
+    /// `blocking`
+    pub const BLOCKING: Self = Self(1 << 6);
+    /// `loading`
+    pub const LOADING: Self = Self(1 << 7);
+    /// `stale`
+    pub const STALE: Self = Self(1 << 8);
+    /// `skip_monitor`
+    pub const SKIP_MONITOR: Self = Self(1 << 9);
+    /// `skip_slowlog`
+    pub const SKIP_SLOWLOG: Self = Self(1 << 10);
+    /// `asking`
+    pub const ASKING: Self = Self(1 << 11);
+    /// `fast`
+    pub const FAST: Self = Self(1 << 12);
+    /// `no_auth`
+    pub const NO_AUTH: Self = Self(1 << 13);
+    /// `may_replicate`
+    pub const MAY_REPLICATE: Self = Self(1 << 14);
+    /// `no_mandatory_keys`
+    pub const NO_MANDATORY_KEYS: Self = Self(1 << 15);
+    /// `no_async_loading`
+    pub const NO_ASYNC_LOADING: Self = Self(1 << 16);
+    /// `no_multi`
+    pub const NO_MULTI: Self = Self(1 << 17);
+    /// `movablekeys`
+    pub const MOVABLE_KEYS: Self = Self(1 << 18);
+    /// `allow_busy`
+    pub const ALLOW_BUSY: Self = Self(1 << 19);
+    /// Ours: changes the connection's state (SELECT, MULTI, HELLO …), so a batch for another shard ends before it.
+    pub const SESSION: Self = Self(1 << 24);
+    /// Ours: what it changes has no one key (FLUSHALL, SWAPDB), used by WATCH-free write checks.
+    pub const KEYLESS_WRITE: Self = Self(1 << 25);
+
+    /// Whether all flags of `other` are set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The names COMMAND INFO replies, in Redis' order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        const NAMES: [(&str, Flags); 20] = [
+            ("write", Flags::WRITE),
+            ("readonly", Flags::READONLY),
+            ("denyoom", Flags::DENYOOM),
+            ("admin", Flags::ADMIN),
+            ("pubsub", Flags::PUBSUB),
+            ("noscript", Flags::NOSCRIPT),
+            ("blocking", Flags::BLOCKING),
+            ("loading", Flags::LOADING),
+            ("stale", Flags::STALE),
+            ("skip_monitor", Flags::SKIP_MONITOR),
+            ("skip_slowlog", Flags::SKIP_SLOWLOG),
+            ("asking", Flags::ASKING),
+            ("fast", Flags::FAST),
+            ("no_auth", Flags::NO_AUTH),
+            ("may_replicate", Flags::MAY_REPLICATE),
+            ("no_mandatory_keys", Flags::NO_MANDATORY_KEYS),
+            ("no_async_loading", Flags::NO_ASYNC_LOADING),
+            ("no_multi", Flags::NO_MULTI),
+            ("movablekeys", Flags::MOVABLE_KEYS),
+            ("allow_busy", Flags::ALLOW_BUSY),
+        ];
+        NAMES
+            .into_iter()
+            .filter(move |(_, flag)| self.has(*flag))
+            .map(|(name, _)| name)
+    }
+}
+
+/// Flags of a key spec as COMMAND INFO names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyFlags(pub u16);
+
+impl KeyFlags {
+    /// `RO`
+    pub const RO: Self = Self(1);
+    /// `RW`
+    pub const RW: Self = Self(1 << 1);
+    /// `OW`
+    pub const OW: Self = Self(1 << 2);
+    /// `RM`
+    pub const RM: Self = Self(1 << 3);
+    /// `access`
+    pub const ACCESS: Self = Self(1 << 4);
+    /// `update`
+    pub const UPDATE: Self = Self(1 << 5);
+    /// `insert`
+    pub const INSERT: Self = Self(1 << 6);
+    /// `delete`
+    pub const DELETE: Self = Self(1 << 7);
+    /// `not_key`: routed like a key but none (channels).
+    pub const NOT_KEY: Self = Self(1 << 8);
+    /// `incomplete`
+    pub const INCOMPLETE: Self = Self(1 << 9);
+    /// `variable_flags`
+    pub const VARIABLE: Self = Self(1 << 10);
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all flags of `other` are set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names COMMAND INFO replies, in Redis' order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        const NAMES: [(&str, KeyFlags); 11] = [
+            ("RO", KeyFlags::RO),
+            ("RW", KeyFlags::RW),
+            ("OW", KeyFlags::OW),
+            ("RM", KeyFlags::RM),
+            ("access", KeyFlags::ACCESS),
+            ("update", KeyFlags::UPDATE),
+            ("insert", KeyFlags::INSERT),
+            ("delete", KeyFlags::DELETE),
+            ("not_key", KeyFlags::NOT_KEY),
+            ("incomplete", KeyFlags::INCOMPLETE),
+            ("variable_flags", KeyFlags::VARIABLE),
+        ];
+        NAMES
+            .into_iter()
+            .filter(move |(_, flag)| self.has(*flag))
+            .map(|(name, _)| name)
+    }
+}
+
+/// Where the keys of a spec begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At an argument.
+    Index(usize),
+    /// After a keyword, looked for from an argument on (backwards from the end when negative).
+    Keyword(&'static str, i32),
+}
+
+/// Which arguments from the begin on are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Find {
+    /// From the begin to `last` (relative to the begin; negative: from the end of the request, -1 the last argument),
+    /// every `step`; with `limit` > 1 only the first of `limit` equal parts when `last` is -1.
+    Range {
+        /// See above.
+        last: i32,
+        /// See above.
+        step: usize,
+        /// See above.
+        limit: usize,
+    },
+    /// A count at `count_at` (relative to the begin), the keys from `first` (relative to the begin) on, every `step`.
+    Count {
+        /// See above.
+        count_at: usize,
+        /// See above.
+        first: usize,
+        /// See above.
+        step: usize,
+    },
+}
+
+/// How to find keys among the arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// What the command does to them.
+    pub flags: KeyFlags,
+    /// Where they begin.
+    pub begin: Begin,
+    /// Which they are.
+    pub find: Find,
+}
+
+impl KeySpec {
+    /// Keys from argument `first` to `last` (negative: from the end of the request), every `step`: Redis' classic triple.
+    pub const fn range(flags: KeyFlags, first: usize, last: i32, step: usize) -> Self {
+        let last = if last >= 0 { last - first as i32 } else { last };
+        Self {
+            flags,
+            begin: Begin::Index(first),
+            find: Find::Range {
+                last,
+                step,
+                limit: 0,
+            },
+        }
+    }
+
+    /// One key at an argument.
+    pub const fn one(flags: KeyFlags, at: usize) -> Self {
+        Self::range(flags, at, at as i32, 1)
+    }
+
+    /// A count at argument `at`, then that many keys.
+    pub const fn counted(flags: KeyFlags, at: usize) -> Self {
+        Self {
+            flags,
+            begin: Begin::Index(at),
+            find: Find::Count {
+                count_at: 0,
+                first: 1,
+                step: 1,
+            },
+        }
+    }
+
+    /// The first half of what follows a keyword (XREAD's STREAMS).
+    pub const fn half_after(flags: KeyFlags, keyword: &'static str, from: i32) -> Self {
+        Self {
+            flags,
+            begin: Begin::Keyword(keyword, from),
+            find: Find::Range {
+                last: -1,
+                step: 1,
+                limit: 2,
+            },
+        }
+    }
+
+    /// Calls `take` with the index of each key among the arguments; false when the arguments do not fit the spec.
+    pub fn for_each(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
+        let count = args.len();
+        let begin = match self.begin {
+            Begin::Index(at) => at,
+            Begin::Keyword(keyword, from) => {
+                let matches = |at: &usize| args.at(*at).eq_ignore_ascii_case(keyword.as_bytes());
+                let found = if from >= 0 {
+                    (from as usize..count).find(matches)
+                } else {
+                    (1..(count as i32 + from + 1).max(1) as usize)
+                        .rev()
+                        .find(matches)
+                };
+                match found {
+                    Some(at) => at + 1,
+                    None => return false,
+                }
+            }
+        };
+        if begin >= count {
+            return false;
+        }
+        let (first, last, step) = match self.find {
+            Find::Range { last, step, limit } => {
+                let last = if last >= 0 {
+                    begin + last as usize
+                } else if limit <= 1 {
+                    (count as i32 + last).max(0) as usize
+                } else {
+                    begin + (count - begin) / limit - usize::from((count - begin) / limit > 0)
+                };
+                if limit > 1 && (count - begin) / limit == 0 {
+                    return false;
+                }
+                (begin, last, step)
+            }
+            Find::Count {
+                count_at,
+                first,
+                step,
+            } => {
+                let Some(number) = super::args::integer(args.at(begin + count_at)) else {
+                    return false;
+                };
+                let Ok(number) = usize::try_from(number) else {
+                    return false;
+                };
+                if number == 0
+                    || begin + first + (number.saturating_sub(1)).saturating_mul(step) >= count
+                {
+                    return false;
+                }
+                (begin + first, begin + first + (number - 1) * step, step)
+            }
+        };
+        if last >= count {
+            return false;
+        }
+        let mut at = first;
+        while at <= last {
+            take(at);
+            at += step;
+        }
+        true
+    }
+}
+
+/// A row of the command table. Names are lower case.
+#[derive(Debug)]
+pub struct Command {
+    /// Its name; of a subcommand, the second word.
+    pub name: &'static str,
+    /// Grammar of the arguments after the name, in the notation of the documentation.
+    pub syntax: &'static str,
+    /// Number of arguments, the name included; negative: at least so many.
+    pub arity: i32,
+    /// Flags.
+    pub flags: Flags,
+    /// Which keyspaces it needs.
+    pub scope: Scope,
+    /// How to find its keys.
+    pub keys: &'static [KeySpec],
+    /// ACL categories beyond those that follow from the flags, as Redis names them without `@`.
+    pub categories: &'static [&'static str],
+    /// Command tips, as COMMAND INFO replies them.
+    pub tips: &'static [&'static str],
+    /// The Redis version it appeared in.
+    pub since: &'static str,
+    /// The group of the documentation: `list`, `stream`, `generic` …
+    pub group: &'static str,
+    /// Complexity, in our words.
+    pub complexity: &'static str,
+    /// What it does, in our words.
+    pub summary: &'static str,
+    /// Since when it is deprecated, and what to use instead.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// Its subcommands, for a container.
+    pub subcommands: &'static [Command],
+    /// What runs it. Of a container: never called, unless the container takes no subcommand.
+    pub handler: Handler,
+}
+
+impl Command {
+    /// A row to be completed with the methods below.
+    pub const fn new(name: &'static str, syntax: &'static str, handler: Handler) -> Self {
+        Self {
+            name,
+            syntax,
+            arity: 1,
+            flags: Flags(0),
+            scope: Scope::None,
+            keys: &[],
+            categories: &[],
+            tips: &[],
+            since: "1.0.0",
+            group: "generic",
+            complexity: "O(1)",
+            summary: "",
+            deprecated: None,
+            subcommands: &[],
+            handler,
+        }
+    }
+
+    /// See [`Command::arity`].
+    #[must_use]
+    pub const fn arity(mut self, arity: i32) -> Self {
+        self.arity = arity;
+        self
+    }
+
+    /// See [`Command::flags`].
+    #[must_use]
+    pub const fn flags(mut self, flags: &[Flags]) -> Self {
+        let mut i = 0;
+        while i < flags.len() {
+            self.flags = self.flags.and(flags[i]);
+            i += 1;
+        }
+        self
+    }
+
+    /// Key specs; the scope becomes [`Scope::Keys`] unless all are channels.
+    #[must_use]
+    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
+        if !keys.is_empty() && !keys[0].flags.has(KeyFlags::NOT_KEY) {
+            self.scope = Scope::Keys;
+        }
+        self
+    }
+
+    /// See [`Command::scope`].
+    #[must_use]
+    pub const fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// See [`Command::categories`].
+    #[must_use]
+    pub const fn categories(mut self, categories: &'static [&'static str]) -> Self {
+        self.categories = categories;
+        self
+    }
+
+    /// See [`Command::tips`].
+    #[must_use]
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    /// Version, group, complexity and summary.
+    #[must_use]
+    pub const fn docs(
+        mut self,
+        since: &'static str,
+        group: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        self.since = since;
+        self.group = group;
+        self.complexity = complexity;
+        self.summary = summary;
+        self
+    }
+
+    /// See [`Command::deprecated`].
+    #[must_use]
+    pub const fn deprecated(mut self, since: &'static str, instead: &'static str) -> Self {
+        self.deprecated = Some((since, instead));
+        self
+    }
+
+    /// See [`Command::subcommands`].
+    #[must_use]
+    pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// Whether so many arguments are right.
+    pub fn accepts(&self, count: usize) -> bool {
+        let count = count as i32;
+        if self.arity >= 0 {
+            count == self.arity
+        } else {
+            count >= -self.arity
+        }
+    }
+
+    /// Calls `take` with the index of each key (not of channels); false when a spec does not fit the arguments.
+    pub fn for_each_key(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
+        let mut fits = true;
+        for spec in self
+            .keys
+            .iter()
+            .filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY))
+        {
+            fits &= spec.for_each(args, &mut take);
+        }
+        fits
+    }
+}

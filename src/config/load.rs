@@ -1,0 +1,296 @@
+//! Reading a configuration at the start: file, standard input, command line, in this order; later wins.
+//!
+//! ```text
+//! words of the command line ─► syntax::command_line ─► file ─┐
+//!                                                     stdin ─┼─► line ─► directive ─► Configuration
+//!                                                   options ─┘     └─ include ─► files, recursively
+//! ```
+//!
+//! Errors carry file, line and text. After all lines the values that are unsafe to ignore are looked for
+//! once, so that a later line can take an earlier one back.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::error::{ConfigError, Source};
+use super::parameters::{self, Effect, PARAMETERS};
+use super::syntax;
+use super::value::{Arrival, bytes_of, path_of, printable, reason_of};
+use super::{Configuration, value::Value};
+use crate::limits::CONFIG_INCLUDE_DEPTH_MAX;
+
+/// One line of a source.
+struct Line<'a> {
+    source: &'a Source,
+    number: usize,
+    text: &'a [u8],
+}
+
+impl Line<'_> {
+    fn error(&self, reason: impl Into<String>) -> ConfigError {
+        ConfigError {
+            source: self.source.clone(),
+            line: self.number,
+            text: printable(self.text),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Directives that are no parameters: how many words they need at least, and why they stop the start.
+const REFUSED_DIRECTIVES: [(&[u8], usize, &str); 4] = [
+    (
+        b"user",
+        2,
+        "ACL users are not available yet: remove it and protect the server with requirepass",
+    ),
+    (
+        b"rename-command",
+        3,
+        "commands cannot be renamed yet: remove it and limit who can reach the server",
+    ),
+    (b"loadmodule", 2, "modules cannot be loaded: remove it"),
+    (b"sentinel", 1, "there is no sentinel mode: remove it"),
+];
+
+/// Directives that Redis itself accepts and ignores.
+const OBSOLETE_DIRECTIVES: [&[u8]; 3] = [
+    b"list-max-ziplist-entries",
+    b"list-max-ziplist-value",
+    b"lua-replicate-commands",
+];
+
+/// Where each parameter was last set.
+#[derive(Default)]
+struct Origins(Vec<Option<ConfigError>>);
+
+/// Loads what the words after the program's name say.
+pub(crate) fn load<A: AsRef<[u8]>>(
+    words: &[A],
+    stdin: &mut dyn Read,
+) -> Result<Configuration, ConfigError> {
+    let line = syntax::command_line(words);
+    let mut reading = Reading {
+        configuration: Configuration::default(),
+        origins: Origins(vec![None; PARAMETERS.len()]),
+    };
+    if let Some(file) = line.file {
+        let path = path_of(&file);
+        reading.configuration.file =
+            Some(std::path::absolute(&path).unwrap_or_else(|_| path.clone()));
+        reading.file(&path, 0)?;
+    }
+    if line.reads_stdin {
+        let mut text = Vec::new();
+        stdin
+            .read_to_end(&mut text)
+            .map_err(|error| unreadable(Source::Stdin, &reason_of(&error)))?;
+        reading.text(&text, &Source::Stdin, 0)?;
+    }
+    reading.text(&line.options, &Source::CommandLine, 0)?;
+    reading.finish()
+}
+
+fn unreadable(source: Source, reason: &str) -> ConfigError {
+    let reason = format!("cannot be read: {reason}");
+    ConfigError {
+        source,
+        line: 0,
+        text: String::new(),
+        reason,
+    }
+}
+
+struct Reading {
+    configuration: Configuration,
+    origins: Origins,
+}
+
+impl Reading {
+    fn file(&mut self, path: &Path, depth: usize) -> Result<(), ConfigError> {
+        let source = Source::File(path.to_path_buf());
+        // Relative to `dir` as it stands now, as in Redis, which has changed there already.
+        let text = std::fs::read(self.configuration.dir().join(path))
+            .map_err(|error| unreadable(source.clone(), &reason_of(&error)))?;
+        self.text(&text, &source, depth)
+    }
+
+    fn text(&mut self, text: &[u8], source: &Source, depth: usize) -> Result<(), ConfigError> {
+        for (index, raw) in text.split(|byte| *byte == b'\n').enumerate() {
+            let text = raw.trim_ascii();
+            if text.is_empty() || text[0] == b'#' {
+                continue;
+            }
+            self.line(
+                &Line {
+                    source,
+                    number: index + 1,
+                    text,
+                },
+                depth,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &Line<'_>, depth: usize) -> Result<(), ConfigError> {
+        let words = syntax::split(line.text)
+            .ok_or_else(|| line.error("Unbalanced quotes in configuration line"))?;
+        let Some((name, values)) = words.split_first() else {
+            return Ok(());
+        };
+        if let Some(at) = parameters::position(name) {
+            return self.parameter(at, values, line);
+        }
+        let name = name.to_ascii_lowercase();
+        if OBSOLETE_DIRECTIVES.contains(&name.as_slice()) && values.len() == 1 {
+            return Ok(());
+        }
+        if name == b"include" && values.len() == 1 {
+            return self.include(&values[0], line, depth);
+        }
+        let refused = REFUSED_DIRECTIVES
+            .iter()
+            .find(|(refused, word_count, _)| *refused == name && words.len() >= *word_count);
+        if let Some((_, _, reason)) = refused {
+            return Err(line.error(*reason));
+        }
+        if name.contains(&b'.') {
+            return Err(
+                line.error("a setting of a module, and modules cannot be loaded: remove it")
+            );
+        }
+        Err(line.error("Bad directive or wrong number of arguments"))
+    }
+
+    fn parameter(
+        &mut self,
+        at: usize,
+        values: &[Vec<u8>],
+        line: &Line<'_>,
+    ) -> Result<(), ConfigError> {
+        let row = &PARAMETERS[at];
+        // `save "900 1"` is `save 900 1`; an empty word stays one.
+        let inner = match values {
+            [one] if row.kind.takes_many() && !one.is_empty() => {
+                Some(syntax::split(one).unwrap_or_default())
+            }
+            _ => None,
+        };
+        let arrival = if self.origins.0[at].is_some() {
+            Arrival::LaterLine
+        } else {
+            Arrival::FirstLine
+        };
+        let old = &self.configuration.values[at];
+        let value = row
+            .kind
+            .read(inner.as_deref().unwrap_or(values), old, arrival)
+            .map_err(|reason| line.error(reason))?;
+        self.configuration.values[at] = value;
+        self.configuration.given[at] = true;
+        self.origins.0[at] = Some(line.error(String::new()));
+        Ok(())
+    }
+
+    fn include(
+        &mut self,
+        pattern: &[u8],
+        line: &Line<'_>,
+        depth: usize,
+    ) -> Result<(), ConfigError> {
+        if depth >= CONFIG_INCLUDE_DEPTH_MAX {
+            return Err(line.error("include nested too deeply: does a file include itself?"));
+        }
+        let is_pattern = pattern
+            .iter()
+            .any(|byte| matches!(byte, b'*' | b'?' | b'['));
+        if !is_pattern {
+            return self.file(&path_of(pattern), depth + 1);
+        }
+        // A pattern that matches nothing is an empty conf.d, not a mistake.
+        for path in matching_paths(&self.configuration.dir(), pattern) {
+            self.file(&path, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what must not be ignored.
+    fn finish(self) -> Result<Configuration, ConfigError> {
+        for (at, row) in PARAMETERS.iter().enumerate() {
+            let Effect::Unsafe { harmless, advice } = row.effect else {
+                continue;
+            };
+            let Some(origin) = &self.origins.0[at] else {
+                continue;
+            };
+            if !harmless(&self.configuration.values[at]) {
+                let text = if row.sensitive {
+                    row.name.to_owned()
+                } else {
+                    origin.text.clone()
+                };
+                return Err(ConfigError {
+                    text,
+                    reason: advice.to_owned(),
+                    ..origin.clone()
+                });
+            }
+        }
+        Ok(self.configuration)
+    }
+}
+
+/// The files a pattern names, sorted; relative patterns are meant from `base`.
+fn matching_paths(base: &Path, pattern: &[u8]) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = if pattern.starts_with(b"/") {
+        vec![PathBuf::from("/")]
+    } else {
+        vec![base.to_path_buf()]
+    };
+    for part in pattern
+        .split(|byte| *byte == b'/')
+        .filter(|part| !part.is_empty())
+    {
+        let is_pattern = part.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
+        found = found
+            .iter()
+            .flat_map(|directory| entries(directory, part, is_pattern))
+            .collect();
+    }
+    found.sort();
+    found
+}
+
+fn entries(directory: &Path, part: &[u8], is_pattern: bool) -> Vec<PathBuf> {
+    if !is_pattern {
+        let path = directory.join(path_of(part));
+        return if path.exists() {
+            vec![path]
+        } else {
+            Vec::new()
+        };
+    }
+    let Ok(listing) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    listing
+        .flatten()
+        .filter(|entry| {
+            let name = bytes_of(Path::new(&entry.file_name()));
+            let hidden = name.starts_with(b".") && !part.starts_with(b".");
+            !hidden && syntax::glob_matches(part, &name, false)
+        })
+        .map(|entry| entry.path())
+        .collect()
+}
+
+impl Configuration {
+    /// The working directory as configured so far.
+    fn dir(&self) -> PathBuf {
+        match parameters::position(b"dir").map(|at| &self.values[at]) {
+            Some(Value::Text(path)) => path_of(path),
+            _ => PathBuf::from("/"),
+        }
+    }
+}

@@ -1,0 +1,541 @@
+//! One row per parameter: name, kind, default, whether it can change while running, and what it does here.
+//!
+//! The set of names is what a Redis 7.2 answers to `CONFIG GET *` and its hidden ones, with `shards`
+//! added. A row without `.acts()` is known, checked and given back, and otherwise ignored: the start says
+//! so. A row whose neglect would weaken safety is `.unsafe_unless(..)`: such a value is refused, not ignored.
+//!
+//! Invariants (tested): names and aliases are unique, each default can be read by its kind.
+//! What a value means is not here: settings.rs gives the acting ones their types.
+
+use super::value::{Kind, TextRule, Value};
+
+use Change::{Fixed, Live, Protected};
+use Kind::{
+    Choice, Clamped, Flags, Integer, Memory, MemoryOrPercent, Octal, Percentiles, Text, Unsigned,
+    YesNo,
+};
+
+/// Whether CONFIG SET may change a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Live,
+    Fixed,
+    /// Only if `enable-protected-configs` allows.
+    Protected,
+}
+
+/// What a parameter does in this server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Effect {
+    Acts,
+    Ignored,
+    /// A value for which `harmless` is false stops the start, and CONFIG SET of it fails.
+    Unsafe {
+        harmless: fn(&Value) -> bool,
+        advice: &'static str,
+    },
+    /// A value for which `harmless` is false starts with a warning; CONFIG SET of it fails if `refused_live`.
+    Warned {
+        harmless: fn(&Value) -> bool,
+        warning: &'static str,
+        refused_live: bool,
+    },
+}
+
+/// A row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) alias: Option<&'static str>,
+    pub(crate) kind: Kind,
+    /// As a line of redis.conf would say it.
+    pub(crate) default: &'static str,
+    pub(crate) change: Change,
+    pub(crate) effect: Effect,
+    /// Answered only when asked for by its full name.
+    pub(crate) hidden: bool,
+    /// A secret: never logged.
+    pub(crate) sensitive: bool,
+}
+
+impl Parameter {
+    const fn acts(mut self) -> Self {
+        self.effect = Effect::Acts;
+        self
+    }
+
+    const fn alias(mut self, alias: &'static str) -> Self {
+        self.alias = Some(alias);
+        self
+    }
+
+    const fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.sensitive = true;
+        self
+    }
+
+    const fn unsafe_unless(mut self, harmless: fn(&Value) -> bool, advice: &'static str) -> Self {
+        self.effect = Effect::Unsafe { harmless, advice };
+        self
+    }
+
+    const fn warns_unless(
+        mut self,
+        harmless: fn(&Value) -> bool,
+        warning: &'static str,
+        refused_live: bool,
+    ) -> Self {
+        self.effect = Effect::Warned {
+            harmless,
+            warning,
+            refused_live,
+        };
+        self
+    }
+}
+
+const fn row(name: &'static str, kind: Kind, default: &'static str, change: Change) -> Parameter {
+    Parameter {
+        name,
+        alias: None,
+        kind,
+        default,
+        change,
+        effect: Effect::Ignored,
+        hidden: false,
+        sensitive: false,
+    }
+}
+
+/// The rows whose name or alias is `name`, in either case.
+pub(crate) fn position(name: &[u8]) -> Option<usize> {
+    PARAMETERS.iter().position(|row| {
+        row.name.as_bytes().eq_ignore_ascii_case(name)
+            || row
+                .alias
+                .is_some_and(|alias| alias.as_bytes().eq_ignore_ascii_case(name))
+    })
+}
+
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::YesNo(yes) => !yes,
+        Value::Number(number) => *number == 0,
+        Value::Text(text) => text.is_empty(),
+        Value::Words(words) => words.is_empty(),
+        Value::SavePoints(points) => points.is_empty(),
+        _ => true,
+    }
+}
+
+const INT_MAX: i64 = i32::MAX as i64;
+const LONG_MAX: u64 = i64::MAX as u64;
+const MEBIBYTE: u64 = 1 << 20;
+
+/// log levels by falling detail; the numbers are those of `settings::LogLevel`.
+const LOG_LEVELS: Kind = Choice(&[
+    ("debug", 0),
+    ("verbose", 1),
+    ("notice", 2),
+    ("warning", 3),
+    ("nothing", 4),
+]);
+const SUPERVISORS: Kind = Choice(&[("upstart", 3), ("systemd", 2), ("auto", 1), ("no", 0)]);
+const PERMISSION: Kind = Choice(&[("no", 0), ("yes", 1), ("local", 2)]);
+const EVICTION: Kind = Choice(&[
+    ("volatile-lru", 0),
+    ("volatile-lfu", 1),
+    ("volatile-random", 2),
+    ("volatile-ttl", 3),
+    ("allkeys-lru", 4),
+    ("allkeys-lfu", 5),
+    ("allkeys-random", 6),
+    ("noeviction", 7),
+]);
+const FACILITY: Kind = Choice(&[
+    ("user", 0),
+    ("local0", 1),
+    ("local1", 2),
+    ("local2", 3),
+    ("local3", 4),
+    ("local4", 5),
+    ("local5", 6),
+    ("local6", 7),
+    ("local7", 8),
+]);
+const SHUTDOWN: Kind = Flags(&[
+    ("default", 0),
+    ("save", 2),
+    ("nosave", 1),
+    ("now", 4),
+    ("force", 8),
+]);
+const DISKLESS_LOAD: Kind = Choice(&[("disabled", 0), ("on-empty-db", 1), ("swapdb", 2)]);
+const ENDPOINT: Kind = Choice(&[("ip", 0), ("hostname", 1), ("unknown-endpoint", 2)]);
+const PROPAGATION: Kind = Choice(&[("ignore", 0), ("panic", 1), ("panic-on-replicas", 2)]);
+const OOM_ADJUST: Kind = Choice(&[("no", 0), ("yes", 1), ("relative", 1), ("absolute", 2)]);
+const SANITIZE: Kind = Choice(&[("no", 0), ("yes", 1), ("clients", 2)]);
+const TLS_CLIENTS: Kind = Choice(&[("no", 0), ("yes", 1), ("optional", 2)]);
+
+const ANY: Kind = Text(TextRule::Any);
+const NATURAL: Kind = Integer(0, INT_MAX);
+const PORT: Kind = Integer(0, 65535);
+const LONG: Kind = Unsigned(0, LONG_MAX);
+const BYTES: Kind = Memory(0, LONG_MAX);
+
+const TLS_ADVICE: &str =
+    "TLS is not served yet: remove the tls- settings, or put a TLS proxy such as stunnel in front";
+const ACL_ADVICE: &str =
+    "ACL files are not read yet: remove aclfile and protect the server with requirepass";
+const REPLICA_ADVICE: &str = "replication is not available yet: remove replicaof";
+const CLUSTER_ADVICE: &str =
+    "cluster mode is not available: set cluster-enabled no (one server already uses all cores)";
+const MAXMEMORY_ADVICE: &str =
+    "memory is not limited yet: set maxmemory 0 and bound streams with MAXLEN";
+const MIN_REPLICAS_ADVICE: &str = "replication is not available yet, so no write could ever be accepted: set min-replicas-to-write 0";
+const APPENDONLY_WARNING: &str =
+    "appendonly yes has no effect yet: nothing is written to disk, data ends with the process";
+const SAVE_WARNING: &str =
+    "save has no effect yet: nothing is written to disk, data ends with the process";
+
+/// All parameters.
+pub(crate) static PARAMETERS: &[Parameter] = &[
+    // Listening and connections.
+    row("port", PORT, "6379", Live).acts(),
+    row("bind", Kind::Bind, "* -::*", Live).acts(),
+    row("bind-source-addr", ANY, "", Live),
+    row("unixsocket", ANY, "", Fixed).acts(),
+    row("unixsocketperm", Octal(0o777), "0", Fixed).acts(),
+    row("tcp-backlog", NATURAL, "511", Fixed).acts(),
+    row("tcp-keepalive", NATURAL, "300", Live).acts(),
+    row("timeout", NATURAL, "0", Live).acts(),
+    row("maxclients", Unsigned(1, u32::MAX as u64), "10000", Live).acts(),
+    row("protected-mode", YesNo, "yes", Live).acts(),
+    row("requirepass", ANY, "", Live).secret().acts(),
+    row(
+        "proto-max-bulk-len",
+        Memory(MEBIBYTE, LONG_MAX),
+        "512mb",
+        Live,
+    )
+    .acts(),
+    row(
+        "client-query-buffer-limit",
+        Memory(MEBIBYTE, LONG_MAX),
+        "1gb",
+        Live,
+    )
+    .acts(),
+    row(
+        "client-output-buffer-limit",
+        Kind::OutputLimits,
+        "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60",
+        Live,
+    )
+    .acts(),
+    row("socket-mark-id", Unsigned(0, u32::MAX as u64), "0", Fixed),
+    row("tracking-table-max-keys", LONG, "1000000", Live),
+    // The process.
+    row("shards", Integer(1, 64), "1", Fixed).acts(),
+    row("databases", Integer(1, INT_MAX), "16", Fixed).acts(),
+    row("dir", Kind::Directory, ".", Protected).acts(),
+    row("daemonize", YesNo, "no", Fixed).acts(),
+    row("supervised", SUPERVISORS, "no", Fixed).acts(),
+    row("pidfile", ANY, "", Fixed).acts(),
+    row("loglevel", LOG_LEVELS, "notice", Live).acts(),
+    row("logfile", ANY, "", Fixed).acts(),
+    row("hz", Clamped(1, 500), "10", Live).acts(),
+    row("dynamic-hz", YesNo, "yes", Live),
+    row("syslog-enabled", YesNo, "no", Fixed),
+    row("syslog-ident", ANY, "redis", Fixed),
+    row("syslog-facility", FACILITY, "local0", Fixed),
+    row("always-show-logo", YesNo, "no", Fixed),
+    row("set-proc-title", YesNo, "yes", Fixed),
+    row(
+        "proc-title-template",
+        Text(TextRule::ProcessTitle),
+        "\"{title} {listen-addr} {server-mode}\"",
+        Live,
+    ),
+    row("crash-log-enabled", YesNo, "yes", Live),
+    row("crash-memcheck-enabled", YesNo, "yes", Live),
+    row("use-exit-on-panic", YesNo, "no", Live).hidden(),
+    row("disable-thp", YesNo, "yes", Fixed),
+    row("jemalloc-bg-thread", YesNo, "yes", Live),
+    row("oom-score-adj", OOM_ADJUST, "no", Live),
+    row("oom-score-adj-values", Kind::OomScores, "0 200 800", Live),
+    row("server_cpulist", ANY, "", Fixed).alias("server-cpulist"),
+    row("bio_cpulist", ANY, "", Fixed).alias("bio-cpulist"),
+    row("aof_rewrite_cpulist", ANY, "", Fixed).alias("aof-rewrite-cpulist"),
+    row("bgsave_cpulist", ANY, "", Fixed).alias("bgsave-cpulist"),
+    row("io-threads", Integer(1, 128), "1", Fixed),
+    row("io-threads-do-reads", YesNo, "no", Fixed),
+    row("ignore-warnings", ANY, "", Live),
+    row("locale-collate", ANY, "", Live),
+    row("shutdown-timeout", NATURAL, "10", Live),
+    row("shutdown-on-sigint", SHUTDOWN, "default", Live),
+    row("shutdown-on-sigterm", SHUTDOWN, "default", Live),
+    row("watchdog-period", NATURAL, "0", Live).hidden(),
+    row("enable-debug-assert", YesNo, "no", Fixed).hidden(),
+    row("enable-protected-configs", PERMISSION, "no", Fixed).acts(),
+    row("enable-debug-command", PERMISSION, "no", Fixed).acts(),
+    row("enable-module-command", PERMISSION, "no", Fixed),
+    // Observation.
+    row(
+        "slowlog-log-slower-than",
+        Integer(-1, i64::MAX),
+        "10000",
+        Live,
+    )
+    .acts(),
+    row("slowlog-max-len", LONG, "128", Live).acts(),
+    row("latency-monitor-threshold", Integer(0, i64::MAX), "0", Live).acts(),
+    row("latency-tracking", YesNo, "yes", Live).acts(),
+    row(
+        "latency-tracking-info-percentiles",
+        Percentiles,
+        "50 99 99.9",
+        Live,
+    )
+    .acts(),
+    row("notify-keyspace-events", Kind::Events, "\"\"", Live).acts(),
+    // Values.
+    row(
+        "list-max-listpack-size",
+        Integer(i32::MIN as i64, INT_MAX),
+        "-2",
+        Live,
+    )
+    .alias("list-max-ziplist-size")
+    .acts(),
+    row("list-compress-depth", NATURAL, "0", Live).acts(),
+    row("stream-node-max-bytes", BYTES, "4096", Live).acts(),
+    row("stream-node-max-entries", Integer(0, i64::MAX), "100", Live).acts(),
+    row("lazyfree-lazy-eviction", YesNo, "no", Live).acts(),
+    row("lazyfree-lazy-expire", YesNo, "no", Live).acts(),
+    row("lazyfree-lazy-server-del", YesNo, "no", Live).acts(),
+    row("lazyfree-lazy-user-del", YesNo, "no", Live).acts(),
+    row("lazyfree-lazy-user-flush", YesNo, "no", Live).acts(),
+    row("hash-max-listpack-entries", LONG, "512", Live).alias("hash-max-ziplist-entries"),
+    row("hash-max-listpack-value", BYTES, "64", Live).alias("hash-max-ziplist-value"),
+    row("set-max-intset-entries", LONG, "512", Live),
+    row("set-max-listpack-entries", LONG, "128", Live),
+    row("set-max-listpack-value", LONG, "64", Live),
+    row("zset-max-listpack-entries", LONG, "128", Live).alias("zset-max-ziplist-entries"),
+    row("zset-max-listpack-value", BYTES, "64", Live).alias("zset-max-ziplist-value"),
+    row("hll-sparse-max-bytes", BYTES, "3000", Live),
+    row("activerehashing", YesNo, "yes", Live),
+    row("active-expire-effort", Integer(1, 10), "1", Live),
+    row("busy-reply-threshold", Integer(0, i64::MAX), "5000", Live).alias("lua-time-limit"),
+    row("sanitize-dump-payload", SANITIZE, "no", Live),
+    // Memory.
+    row("maxmemory", Memory(0, u64::MAX), "0", Live).unsafe_unless(is_off, MAXMEMORY_ADVICE),
+    row("maxmemory-policy", EVICTION, "noeviction", Live),
+    row("maxmemory-samples", Integer(1, i32::MAX as i64), "5", Live),
+    row("maxmemory-eviction-tenacity", Integer(0, 100), "10", Live),
+    row("maxmemory-clients", MemoryOrPercent, "0", Live),
+    row("lfu-log-factor", NATURAL, "10", Live),
+    row("lfu-decay-time", NATURAL, "1", Live),
+    row("activedefrag", YesNo, "no", Live),
+    row("active-defrag-cycle-min", Integer(1, 99), "1", Live),
+    row("active-defrag-cycle-max", Integer(1, 99), "25", Live),
+    row(
+        "active-defrag-threshold-lower",
+        Integer(0, 1000),
+        "10",
+        Live,
+    ),
+    row(
+        "active-defrag-threshold-upper",
+        Integer(0, 1000),
+        "100",
+        Live,
+    ),
+    row(
+        "active-defrag-max-scan-fields",
+        Unsigned(1, LONG_MAX),
+        "1000",
+        Live,
+    ),
+    row(
+        "active-defrag-ignore-bytes",
+        Memory(1, LONG_MAX),
+        "100mb",
+        Live,
+    ),
+    // Persistence.
+    row("save", Kind::SavePoints, "3600 1 300 100 60 10000", Live).warns_unless(
+        is_off,
+        SAVE_WARNING,
+        false,
+    ),
+    row("appendonly", YesNo, "no", Live).warns_unless(is_off, APPENDONLY_WARNING, true),
+    row(
+        "dbfilename",
+        Text(TextRule::BaseName("dbfilename", "filename")),
+        "dump.rdb",
+        Protected,
+    ),
+    row(
+        "appendfilename",
+        Text(TextRule::BaseName("appendfilename", "filename")),
+        "appendonly.aof",
+        Fixed,
+    ),
+    row(
+        "appenddirname",
+        Text(TextRule::BaseName("appenddirname", "dirname")),
+        "appendonlydir",
+        Fixed,
+    ),
+    row(
+        "appendfsync",
+        Choice(&[("everysec", 1), ("always", 2), ("no", 0)]),
+        "everysec",
+        Live,
+    ),
+    row("no-appendfsync-on-rewrite", YesNo, "no", Live),
+    row("auto-aof-rewrite-percentage", NATURAL, "100", Live),
+    row("auto-aof-rewrite-min-size", BYTES, "64mb", Live),
+    row("aof-load-truncated", YesNo, "yes", Live),
+    row("aof-use-rdb-preamble", YesNo, "yes", Live),
+    row("aof-timestamp-enabled", YesNo, "no", Live),
+    row("aof-rewrite-incremental-fsync", YesNo, "yes", Live),
+    row("aof-disable-auto-gc", YesNo, "no", Live).hidden(),
+    row("rdbcompression", YesNo, "yes", Live),
+    row("rdbchecksum", YesNo, "yes", Fixed),
+    row("rdb-del-sync-files", YesNo, "no", Live),
+    row("rdb-save-incremental-fsync", YesNo, "yes", Live),
+    row(
+        "rdb-key-save-delay",
+        Integer(i32::MIN as i64, INT_MAX),
+        "0",
+        Live,
+    )
+    .hidden(),
+    row(
+        "key-load-delay",
+        Integer(i32::MIN as i64, INT_MAX),
+        "0",
+        Live,
+    )
+    .hidden(),
+    row(
+        "loading-process-events-interval-bytes",
+        Memory(1024, i32::MAX as u64),
+        "2mb",
+        Live,
+    )
+    .hidden(),
+    row("stop-writes-on-bgsave-error", YesNo, "yes", Live),
+    // Access control.
+    row("aclfile", ANY, "", Fixed).unsafe_unless(is_off, ACL_ADVICE),
+    row(
+        "acl-pubsub-default",
+        Choice(&[("allchannels", 1), ("resetchannels", 0)]),
+        "resetchannels",
+        Live,
+    ),
+    row("acllog-max-len", LONG, "128", Live),
+    // Replication.
+    row("replicaof", Kind::Primary, "no one", Fixed)
+        .alias("slaveof")
+        .unsafe_unless(is_off, REPLICA_ADVICE),
+    row("masterauth", ANY, "", Live).secret(),
+    row("masteruser", ANY, "", Live).secret(),
+    row("min-replicas-to-write", NATURAL, "0", Live)
+        .alias("min-slaves-to-write")
+        .unsafe_unless(is_off, MIN_REPLICAS_ADVICE),
+    row("min-replicas-max-lag", NATURAL, "10", Live).alias("min-slaves-max-lag"),
+    row("replica-announce-ip", ANY, "", Live).alias("slave-announce-ip"),
+    row("replica-announce-port", PORT, "0", Live).alias("slave-announce-port"),
+    row("replica-announced", YesNo, "yes", Live),
+    row("replica-ignore-disk-write-errors", YesNo, "no", Live),
+    row("replica-ignore-maxmemory", YesNo, "yes", Live).alias("slave-ignore-maxmemory"),
+    row("replica-lazy-flush", YesNo, "no", Live).alias("slave-lazy-flush"),
+    row("replica-priority", NATURAL, "100", Live).alias("slave-priority"),
+    row("replica-read-only", YesNo, "yes", Live).alias("slave-read-only"),
+    row("replica-serve-stale-data", YesNo, "yes", Live).alias("slave-serve-stale-data"),
+    row("repl-backlog-size", Memory(1, LONG_MAX), "1mb", Live),
+    row("repl-backlog-ttl", Integer(0, i64::MAX), "3600", Live),
+    row("repl-disable-tcp-nodelay", YesNo, "no", Live),
+    row("repl-diskless-load", DISKLESS_LOAD, "disabled", Live),
+    row("repl-diskless-sync", YesNo, "yes", Live),
+    row("repl-diskless-sync-delay", NATURAL, "5", Live),
+    row("repl-diskless-sync-max-replicas", NATURAL, "0", Live),
+    row("repl-ping-replica-period", Integer(1, INT_MAX), "10", Live)
+        .alias("repl-ping-slave-period"),
+    row("repl-timeout", Integer(1, INT_MAX), "60", Live),
+    row("propagation-error-behavior", PROPAGATION, "ignore", Live),
+    // Cluster.
+    row("cluster-enabled", YesNo, "no", Fixed).unsafe_unless(is_off, CLUSTER_ADVICE),
+    row(
+        "cluster-config-file",
+        Text(TextRule::Filled("cluster-config-file")),
+        "nodes.conf",
+        Fixed,
+    ),
+    row("cluster-node-timeout", Integer(0, i64::MAX), "15000", Live),
+    row("cluster-ping-interval", Integer(0, i64::MAX), "0", Live).hidden(),
+    row("cluster-port", PORT, "0", Fixed),
+    row("cluster-announce-ip", ANY, "", Live),
+    row("cluster-announce-port", PORT, "0", Live),
+    row("cluster-announce-bus-port", PORT, "0", Live),
+    row("cluster-announce-tls-port", PORT, "0", Live),
+    row(
+        "cluster-announce-hostname",
+        Text(TextRule::HostName),
+        "",
+        Live,
+    ),
+    row(
+        "cluster-announce-human-nodename",
+        Text(TextRule::NodeName),
+        "",
+        Live,
+    ),
+    row("cluster-preferred-endpoint-type", ENDPOINT, "ip", Live),
+    row("cluster-allow-pubsubshard-when-down", YesNo, "yes", Live),
+    row("cluster-allow-reads-when-down", YesNo, "no", Live),
+    row("cluster-allow-replica-migration", YesNo, "yes", Live),
+    row("cluster-link-sendbuf-limit", Memory(0, u64::MAX), "0", Live),
+    row("cluster-migration-barrier", NATURAL, "1", Live),
+    row("cluster-replica-no-failover", YesNo, "no", Live).alias("cluster-slave-no-failover"),
+    row("cluster-replica-validity-factor", NATURAL, "10", Live)
+        .alias("cluster-slave-validity-factor"),
+    row("cluster-require-full-coverage", YesNo, "yes", Live),
+    // TLS.
+    row("tls-port", PORT, "0", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-cluster", YesNo, "no", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-replication", YesNo, "no", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-auth-clients", TLS_CLIENTS, "yes", Live)
+        .unsafe_unless(|value| *value == Value::Choice(1), TLS_ADVICE),
+    row("tls-ca-cert-dir", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-ca-cert-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-cert-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-key-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-key-file-pass", ANY, "", Live)
+        .secret()
+        .unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-client-cert-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-client-key-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-client-key-file-pass", ANY, "", Live)
+        .secret()
+        .unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-dh-params-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-protocols", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-ciphers", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-ciphersuites", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-prefer-server-ciphers", YesNo, "no", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-session-caching", YesNo, "yes", Live)
+        .unsafe_unless(|value| *value == Value::YesNo(true), TLS_ADVICE),
+    row("tls-session-cache-size", NATURAL, "20480", Live)
+        .unsafe_unless(|value| *value == Value::Number(20480), TLS_ADVICE),
+    row("tls-session-cache-timeout", NATURAL, "300", Live)
+        .unsafe_unless(|value| *value == Value::Number(300), TLS_ADVICE),
+];

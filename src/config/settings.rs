@@ -1,0 +1,359 @@
+//! The acting settings in their own types: the immutable snapshot that a shard reads once per turn.
+//!
+//! Made from a `Configuration` after each change and shared as an `Arc`. It has no setter and no
+//! lock; a change is a new snapshot. What does not act is not here.
+
+use std::path::PathBuf;
+
+use super::value::{OutputLimit, Value, path_of};
+use super::{Configuration, parameters};
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// Much that is rarely useful.
+    Verbose,
+    /// What one wants in production.
+    Notice,
+    /// Only what is important.
+    Warning,
+    /// Nothing.
+    Nothing,
+}
+
+/// Who started the process and waits for its word that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervision {
+    /// Nobody.
+    No,
+    /// Whoever the environment names.
+    Auto,
+    /// systemd: a datagram to `NOTIFY_SOCKET`.
+    Systemd,
+    /// upstart: SIGSTOP to oneself.
+    Upstart,
+}
+
+/// Who may use a guarded command or setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Nobody.
+    No,
+    /// Everybody.
+    Yes,
+    /// Connections from this machine.
+    Local,
+}
+
+impl Permission {
+    /// Whether a client may, given whether it is on this machine.
+    #[must_use]
+    pub fn allows(self, client_is_local: bool) -> bool {
+        match self {
+            Permission::No => false,
+            Permission::Yes => true,
+            Permission::Local => client_is_local,
+        }
+    }
+}
+
+/// The classes of keyspace events, as bits of `Settings::notify_keyspace_events`.
+pub mod event_class {
+    /// `K`: publish to `__keyspace@<db>__:<key>`.
+    pub const KEYSPACE: u32 = 1 << 0;
+    /// `E`: publish to `__keyevent@<db>__:<event>`.
+    pub const KEYEVENT: u32 = 1 << 1;
+    /// `g`: commands of no one type.
+    pub const GENERIC: u32 = 1 << 2;
+    /// `$`: strings.
+    pub const STRING: u32 = 1 << 3;
+    /// `l`: lists.
+    pub const LIST: u32 = 1 << 4;
+    /// `s`: sets.
+    pub const SET: u32 = 1 << 5;
+    /// `h`: hashes.
+    pub const HASH: u32 = 1 << 6;
+    /// `z`: sorted sets.
+    pub const SORTED_SET: u32 = 1 << 7;
+    /// `x`: a key expired.
+    pub const EXPIRED: u32 = 1 << 8;
+    /// `e`: a key was evicted.
+    pub const EVICTED: u32 = 1 << 9;
+    /// `t`: streams.
+    pub const STREAM: u32 = 1 << 10;
+    /// `m`: a key was looked up and missing; not in `A`.
+    pub const KEY_MISS: u32 = 1 << 11;
+    /// `d`: module types.
+    pub const MODULE: u32 = 1 << 13;
+    /// `n`: a key was created; not in `A`.
+    pub const NEW: u32 = 1 << 14;
+}
+
+/// Which of the freeing modes are on. Big values are always freed off the shard's thread when they
+/// are; these decide only what DEL and FLUSHALL without a mode mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LazyFree {
+    /// Evicted keys.
+    pub eviction: bool,
+    /// Expired keys.
+    pub expire: bool,
+    /// Keys overwritten by a command.
+    pub server_del: bool,
+    /// DEL is UNLINK.
+    pub user_del: bool,
+    /// FLUSHALL and FLUSHDB without a mode are ASYNC.
+    pub user_flush: bool,
+}
+
+/// The acting settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// TCP port; 0: no TCP.
+    pub port: u16,
+    /// Addresses to listen on; `-` before one: it may be missing; `*` is all of IPv4, `::*` all of IPv6.
+    pub bind: Vec<String>,
+    /// Path of the unix socket.
+    pub unixsocket: Option<PathBuf>,
+    /// Its mode; 0: leave what the umask gives.
+    pub unixsocketperm: u32,
+    /// Shards, 1..=64.
+    pub shards: usize,
+    /// Databases per shard.
+    pub databases: usize,
+    /// Working directory, absolute.
+    pub dir: PathBuf,
+    /// Password of the default user; `None`: no password.
+    pub requirepass: Option<Vec<u8>>,
+    /// Whether, with no password, only this machine may connect.
+    pub protected_mode: bool,
+    /// Most clients at a time.
+    pub maxclients: usize,
+    /// Idle clients are closed after this many seconds; 0: never.
+    pub timeout_s: u64,
+    /// TCP keepalive, seconds; 0: off.
+    pub tcp_keepalive_s: u32,
+    /// Length of the accept queue.
+    pub tcp_backlog: i32,
+    /// How much is logged.
+    pub loglevel: LogLevel,
+    /// Where to; `None`: standard output.
+    pub logfile: Option<PathBuf>,
+    /// Whether to run detached.
+    pub daemonize: bool,
+    /// Where to write the process number.
+    pub pidfile: Option<PathBuf>,
+    /// Who supervises.
+    pub supervised: Supervision,
+    /// Longest bulk string of a request, bytes.
+    pub proto_max_bulk_bytes: u64,
+    /// Most unparsed input of a client, bytes.
+    pub client_query_buffer_bytes_max: u64,
+    /// Limit on unsent output of ordinary clients.
+    pub output_limit_normal: OutputLimit,
+    /// … of replicas.
+    pub output_limit_replica: OutputLimit,
+    /// … of subscribers.
+    pub output_limit_pubsub: OutputLimit,
+    /// Size of a list's chunk: above 0 entries, below 0 a class of bytes (-1: 4 KB … -5: 64 KB).
+    pub list_max_listpack_size: i32,
+    /// Accepted; lists are not compressed.
+    pub list_compress_depth: u32,
+    /// Most bytes of a stream's block; 0: no bound.
+    pub stream_node_bytes_max: u64,
+    /// Most entries of a stream's block; 0: no bound.
+    pub stream_node_entries_max: u64,
+    /// Bits of `event_class`; 0: no notifications.
+    pub notify_keyspace_events: u32,
+    /// Commands slower than this go to the slow log, µs; below 0: none.
+    pub slowlog_log_slower_than_us: i64,
+    /// Entries of the slow log.
+    pub slowlog_len_max: usize,
+    /// Events slower than this are recorded, ms; 0: none.
+    pub latency_monitor_threshold_ms: u64,
+    /// Whether each command's latencies are counted.
+    pub latency_tracking: bool,
+    /// Which percentiles INFO shows.
+    pub latency_tracking_percentiles: Vec<f64>,
+    /// Who may use DEBUG.
+    pub enable_debug_command: Permission,
+    /// Who may set protected parameters.
+    pub enable_protected_configs: Permission,
+    /// Freeing modes.
+    pub lazyfree: LazyFree,
+    /// Background rounds a second, 1..=500.
+    pub hz: u32,
+    /// Whether `save` points or `appendonly yes` ask for durability (there is none yet).
+    pub durability_wanted: bool,
+    /// Eviction policy by name, for INFO.
+    pub maxmemory_policy: String,
+}
+
+impl Settings {
+    /// Reads the acting values out of a configuration.
+    pub(crate) fn of(configuration: &Configuration) -> Settings {
+        let row = Row(configuration);
+        let output_limits = row.output_limits("client-output-buffer-limit");
+        Settings {
+            port: row.number("port"),
+            bind: row.words("bind"),
+            unixsocket: row.path("unixsocket"),
+            unixsocketperm: row.number("unixsocketperm"),
+            shards: row.number("shards"),
+            databases: row.number("databases"),
+            dir: row.path("dir").unwrap_or_else(|| PathBuf::from("/")),
+            requirepass: row.text("requirepass"),
+            protected_mode: row.yes("protected-mode"),
+            maxclients: row.number("maxclients"),
+            timeout_s: row.number("timeout"),
+            tcp_keepalive_s: row.number("tcp-keepalive"),
+            tcp_backlog: row.number("tcp-backlog"),
+            loglevel: row.log_level(),
+            logfile: row.path("logfile"),
+            daemonize: row.yes("daemonize"),
+            pidfile: row.path("pidfile"),
+            supervised: row.supervision(),
+            proto_max_bulk_bytes: row.number("proto-max-bulk-len"),
+            client_query_buffer_bytes_max: row.number("client-query-buffer-limit"),
+            output_limit_normal: output_limits[0],
+            output_limit_replica: output_limits[1],
+            output_limit_pubsub: output_limits[2],
+            list_max_listpack_size: row.number("list-max-listpack-size"),
+            list_compress_depth: row.number("list-compress-depth"),
+            stream_node_bytes_max: row.number("stream-node-max-bytes"),
+            stream_node_entries_max: row.number("stream-node-max-entries"),
+            notify_keyspace_events: row.bits("notify-keyspace-events"),
+            slowlog_log_slower_than_us: row.number("slowlog-log-slower-than"),
+            slowlog_len_max: row.number("slowlog-max-len"),
+            latency_monitor_threshold_ms: row.number("latency-monitor-threshold"),
+            latency_tracking: row.yes("latency-tracking"),
+            latency_tracking_percentiles: row.percentiles("latency-tracking-info-percentiles"),
+            enable_debug_command: row.permission("enable-debug-command"),
+            enable_protected_configs: row.permission("enable-protected-configs"),
+            lazyfree: row.lazyfree(),
+            hz: row.number("hz"),
+            durability_wanted: row.yes("appendonly") || !row.shown("save").is_empty(),
+            maxmemory_policy: row.shown("maxmemory-policy"),
+        }
+    }
+}
+
+impl Default for Settings {
+    /// The settings of a server started without any.
+    fn default() -> Settings {
+        Configuration::default().settings()
+    }
+}
+
+/// Typed access by name. A name or type that does not fit the table is a mistake of ours, met by any test.
+struct Row<'a>(&'a Configuration);
+
+impl Row<'_> {
+    fn value(&self, name: &str) -> &Value {
+        match parameters::position(name.as_bytes()) {
+            Some(at) => &self.0.values[at],
+            None => panic!("no parameter {name}"),
+        }
+    }
+
+    fn number<N: TryFrom<i128>>(&self, name: &str) -> N {
+        match self.value(name) {
+            Value::Number(number) => match N::try_from(*number) {
+                Ok(number) => number,
+                Err(_) => panic!("bounds of {name} exceed its type"),
+            },
+            other => panic!("{name} is no number: {other:?}"),
+        }
+    }
+
+    fn bits(&self, name: &str) -> u32 {
+        match self.value(name) {
+            Value::Choice(bits) | Value::Events(bits) => *bits,
+            other => panic!("{name} has no bits: {other:?}"),
+        }
+    }
+
+    fn yes(&self, name: &str) -> bool {
+        *self.value(name) == Value::YesNo(true)
+    }
+
+    /// `None` when empty.
+    fn text(&self, name: &str) -> Option<Vec<u8>> {
+        match self.value(name) {
+            Value::Text(text) if !text.is_empty() => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.text(name).map(|text| path_of(&text))
+    }
+
+    fn words(&self, name: &str) -> Vec<String> {
+        match self.value(name) {
+            Value::Words(words) => words
+                .iter()
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn shown(&self, name: &str) -> String {
+        parameters::position(name.as_bytes())
+            .map(|at| String::from_utf8_lossy(&self.0.shown(at)).into_owned())
+            .unwrap_or_default()
+    }
+
+    fn output_limits(&self, name: &str) -> [OutputLimit; 3] {
+        match self.value(name) {
+            Value::OutputLimits(limits) => *limits,
+            other => panic!("{name} has no limits: {other:?}"),
+        }
+    }
+
+    fn percentiles(&self, name: &str) -> Vec<f64> {
+        match self.value(name) {
+            Value::Percentiles(percentiles) => percentiles.clone(),
+            other => panic!("{name} has no percentiles: {other:?}"),
+        }
+    }
+
+    fn permission(&self, name: &str) -> Permission {
+        match self.bits(name) {
+            0 => Permission::No,
+            1 => Permission::Yes,
+            _ => Permission::Local,
+        }
+    }
+
+    fn log_level(&self) -> LogLevel {
+        match self.bits("loglevel") {
+            0 => LogLevel::Debug,
+            1 => LogLevel::Verbose,
+            2 => LogLevel::Notice,
+            3 => LogLevel::Warning,
+            _ => LogLevel::Nothing,
+        }
+    }
+
+    fn supervision(&self) -> Supervision {
+        match self.bits("supervised") {
+            0 => Supervision::No,
+            1 => Supervision::Auto,
+            2 => Supervision::Systemd,
+            _ => Supervision::Upstart,
+        }
+    }
+
+    fn lazyfree(&self) -> LazyFree {
+        LazyFree {
+            eviction: self.yes("lazyfree-lazy-eviction"),
+            expire: self.yes("lazyfree-lazy-expire"),
+            server_del: self.yes("lazyfree-lazy-server-del"),
+            user_del: self.yes("lazyfree-lazy-user-del"),
+            user_flush: self.yes("lazyfree-lazy-user-flush"),
+        }
+    }
+}

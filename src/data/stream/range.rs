@@ -1,0 +1,144 @@
+//! Walks over the entries of a log, in both directions, without allocation.
+//!
+//! Invariant: an iterator yields living entries only, within its bounds, each once.
+
+use super::block::{Block, Head, Master};
+use super::id::StreamId;
+use super::log::{Entry, Log};
+
+/// Where a walk stands: a block and a place in it.
+struct Position<'a> {
+    index: usize,
+    block: &'a Block,
+    master: Master,
+    /// Ascending: where the next entry begins. Descending: where the next one ends.
+    at: usize,
+}
+
+/// Entries in ascending order.
+pub struct Range<'a> {
+    log: &'a Log,
+    start: StreamId,
+    end: StreamId,
+    position: Option<Position<'a>>,
+}
+
+impl<'a> Range<'a> {
+    pub(super) fn new(log: &'a Log, start: StreamId, end: StreamId) -> Range<'a> {
+        let mut range = Range {
+            log,
+            start,
+            end,
+            position: None,
+        };
+        let mut index = log.block_for(start).unwrap_or(0);
+        // A start behind the last entry of its block needs no look at that block.
+        if log.blocks.get(index).is_some_and(|b| b.last < start) {
+            index += 1;
+        }
+        if start <= end {
+            range.enter(index);
+        }
+        range
+    }
+
+    fn enter(&mut self, index: usize) {
+        self.position = self.log.blocks.get(index).map(|block| {
+            let master = block.master();
+            Position {
+                index,
+                block,
+                master,
+                at: master.entries_at,
+            }
+        });
+    }
+}
+
+impl<'a> Iterator for Range<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        loop {
+            let position = self.position.as_mut()?;
+            let Some(head) = position.block.head_at(&position.master, position.at) else {
+                let next = position.index + 1;
+                self.enter(next);
+                continue;
+            };
+            position.at = position.block.after(&head);
+            if head.id > self.end {
+                self.position = None;
+                return None;
+            }
+            if head.id >= self.start && !head.deleted {
+                return Some(entry(position.block, &position.master, &head));
+            }
+        }
+    }
+}
+
+/// Entries in descending order.
+pub struct RangeReverse<'a> {
+    log: &'a Log,
+    start: StreamId,
+    end: StreamId,
+    position: Option<Position<'a>>,
+}
+
+impl<'a> RangeReverse<'a> {
+    pub(super) fn new(log: &'a Log, start: StreamId, end: StreamId) -> RangeReverse<'a> {
+        let mut range = RangeReverse {
+            log,
+            start,
+            end,
+            position: None,
+        };
+        if start <= end {
+            range.enter(log.block_for(end));
+        }
+        range
+    }
+
+    fn enter(&mut self, index: Option<usize>) {
+        self.position = index.map(|index| {
+            let block = &self.log.blocks[index];
+            Position {
+                index,
+                block,
+                master: block.master(),
+                at: block.end(),
+            }
+        });
+    }
+}
+
+impl<'a> Iterator for RangeReverse<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        loop {
+            let position = self.position.as_mut()?;
+            let Some(head) = position.block.head_before(&position.master, position.at) else {
+                let before = position.index.checked_sub(1);
+                self.enter(before);
+                continue;
+            };
+            position.at = head.at;
+            if head.id < self.start {
+                self.position = None;
+                return None;
+            }
+            if head.id <= self.end && !head.deleted {
+                return Some(entry(position.block, &position.master, &head));
+            }
+        }
+    }
+}
+
+fn entry<'a>(block: &'a Block, master: &Master, head: &Head) -> Entry<'a> {
+    Entry {
+        id: head.id,
+        fields: block.fields(master, head),
+    }
+}

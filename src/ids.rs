@@ -1,0 +1,175 @@
+//! The numbers that name things: shards, slots, clients, and sets of shards.
+//!
+//! Level 0: every room may use them. Not here: what the numbers refer to.
+
+use crate::limits::{SHARD_COUNT_MAX, SLOT_COUNT};
+
+/// A shard of this process, 0 to N-1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+impl ShardId {
+    /// The number as an index into per-shard arrays.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A hash slot of Redis Cluster, 0 to 16383.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u16);
+
+/// A client, unique over the life of the process, as CLIENT ID tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// A set of shards; a bit each, since there are at most 64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ShardSet(u64);
+
+const _: () = assert!(SHARD_COUNT_MAX <= 64);
+
+impl ShardSet {
+    /// No shard.
+    pub const EMPTY: Self = Self(0);
+
+    /// Shards 0 to `count` - 1.
+    pub fn all(count: usize) -> Self {
+        if count >= 64 {
+            Self(u64::MAX)
+        } else {
+            Self((1 << count) - 1)
+        }
+    }
+
+    /// Just one shard.
+    pub fn one(shard: ShardId) -> Self {
+        Self(1 << shard.0)
+    }
+
+    /// Adds a shard.
+    pub fn insert(&mut self, shard: ShardId) {
+        self.0 |= 1 << shard.0;
+    }
+
+    /// Whether the shard is in it.
+    pub fn contains(self, shard: ShardId) -> bool {
+        self.0 & (1 << shard.0) != 0
+    }
+
+    /// Everything in either.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in it.
+    pub fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// How many shards.
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The lowest shard, if any.
+    pub fn first(self) -> Option<ShardId> {
+        if self.0 == 0 {
+            None
+        } else {
+            Some(ShardId(self.0.trailing_zeros() as u16))
+        }
+    }
+
+    /// The shards in ascending order.
+    pub fn iter(self) -> impl Iterator<Item = ShardId> {
+        (0..64u16)
+            .filter(move |n| self.0 & (1 << n) != 0)
+            .map(ShardId)
+    }
+}
+
+const CRC16_TABLE: [u16; 256] = crc16_table();
+
+const fn crc16_table() -> [u16; 256] {
+    let mut table = [0u16; 256];
+    let mut i = 0;
+    while i < 256 {
+        let mut crc = (i as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 != 0 {
+                (crc << 1) ^ 0x1021
+            } else {
+                crc << 1
+            };
+            bit += 1;
+        }
+        table[i] = crc;
+        i += 1;
+    }
+    table
+}
+
+/// CRC16-CCITT (XMODEM), the checksum of Redis Cluster's key distribution.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (crc << 8) ^ CRC16_TABLE[usize::from((crc >> 8) as u8 ^ byte)]
+    })
+}
+
+/// The slot of a key: of its hash tag (between the first `{` and the next `}`, when not empty), else of all of it.
+/// Source: the Redis Cluster specification, "Hash tags".
+pub fn slot_of(key: &[u8]) -> Slot {
+    let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
+        let rest = &key[open + 1..];
+        let close = rest.iter().position(|byte| *byte == b'}')?;
+        (close > 0).then(|| &rest[..close])
+    });
+    Slot(crc16(tag.unwrap_or(key)) % SLOT_COUNT as u16)
+}
+
+/// The shard that owns a slot when there are `shard_count`.
+pub fn shard_of_slot(slot: Slot, shard_count: usize) -> ShardId {
+    ShardId((usize::from(slot.0) * shard_count / SLOT_COUNT) as u16)
+}
+
+/// The home of a key.
+pub fn shard_of(key: &[u8], shard_count: usize) -> ShardId {
+    if shard_count == 1 {
+        ShardId(0)
+    } else {
+        shard_of_slot(slot_of(key), shard_count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_redis_cluster() {
+        assert_eq!(slot_of(b"123456789"), Slot(12739));
+        assert_eq!(slot_of(b"foo"), Slot(12182));
+        assert_eq!(
+            slot_of(b"{user1000}.following"),
+            slot_of(b"{user1000}.followers")
+        );
+        assert_eq!(slot_of(b"foo{}{bar}"), Slot(crc16(b"foo{}{bar}") % 16384));
+        assert_eq!(slot_of(b"foo{{bar}}zap"), slot_of(b"{bar"));
+    }
+
+    #[test]
+    fn every_shard_owns_slots() {
+        for count in 1..=SHARD_COUNT_MAX {
+            assert_eq!(shard_of_slot(Slot(0), count), ShardId(0));
+            assert_eq!(shard_of_slot(Slot(16383), count).index(), count - 1);
+        }
+    }
+}

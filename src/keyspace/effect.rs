@@ -1,0 +1,111 @@
+//! What a write did, as deterministic commands: what a log and replicas get.
+//!
+//! ```text
+//! buffer   *3\r\n$5\r\nRPUSH\r\n…   *2\r\n$3\r\nDEL\r\n…
+//! effects  [0..31 db 0]             [31..57 db 0]
+//! ```
+//! While nobody listens an effect is only counted. The executor drains the buffer after every command, so the order
+//! over several keyspaces in one hand is the order of the commands.
+
+use crate::resp::reply::format_integer;
+
+/// Effects of a keyspace that have not been handed on.
+#[derive(Debug, Default)]
+pub struct EffectBuffer {
+    recording: bool,
+    bytes: Vec<u8>,
+    ends: Vec<(usize, usize)>,
+    /// Changes since the process started (`rdb_changes_since_last_save`).
+    pub dirty: u64,
+}
+
+/// Collects the arguments of one effect.
+#[derive(Default)]
+pub struct EffectWriter {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl EffectWriter {
+    /// Adds an argument.
+    pub fn arg(&mut self, argument: impl AsRef<[u8]>) -> &mut Self {
+        let argument = argument.as_ref();
+        let mut digits = [0; 20];
+        self.bytes.push(b'$');
+        self.bytes
+            .extend_from_slice(format_integer(argument.len() as i64, &mut digits));
+        self.bytes.extend_from_slice(b"\r\n");
+        self.bytes.extend_from_slice(argument);
+        self.bytes.extend_from_slice(b"\r\n");
+        self.count += 1;
+        self
+    }
+
+    /// Adds an integer as an argument.
+    pub fn integer(&mut self, value: i64) -> &mut Self {
+        let mut digits = [0; 20];
+        let text = format_integer(value, &mut digits);
+        let mut copy = [0; 20];
+        let len = text.len();
+        copy[..len].copy_from_slice(text);
+        self.arg(&copy[..len])
+    }
+
+    /// Adds several arguments.
+    pub fn args<'a>(&mut self, arguments: impl IntoIterator<Item = &'a [u8]>) -> &mut Self {
+        for argument in arguments {
+            self.arg(argument);
+        }
+        self
+    }
+
+    /// The command in RESP.
+    pub fn encode(&self, into: &mut Vec<u8>) {
+        into.push(b'*');
+        into.extend_from_slice(format_integer(self.count as i64, &mut [0; 20]));
+        into.extend_from_slice(b"\r\n");
+        into.extend_from_slice(&self.bytes);
+    }
+}
+
+impl EffectBuffer {
+    /// Whether effects are recorded or only counted.
+    pub fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// Starts or stops recording; what was recorded and not drained is dropped when it stops.
+    pub fn set_recording(&mut self, recording: bool) {
+        self.recording = recording;
+        if !recording {
+            self.bytes.clear();
+            self.ends.clear();
+        }
+    }
+
+    /// Records one effect on database `db`; `write` runs only when somebody listens.
+    pub fn record(&mut self, db: usize, write: impl FnOnce(&mut EffectWriter)) {
+        self.dirty += 1;
+        if self.recording {
+            let mut writer = EffectWriter::default();
+            write(&mut writer);
+            writer.encode(&mut self.bytes);
+            self.ends.push((db, self.bytes.len()));
+        }
+    }
+
+    /// Whether nothing waits to be drained.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Hands every effect on, in order: database and RESP command.
+    pub fn drain(&mut self, mut take: impl FnMut(usize, &[u8])) {
+        let mut start = 0;
+        for (db, end) in self.ends.drain(..) {
+            take(db, &self.bytes[start..end]);
+            start = end;
+        }
+        self.bytes.clear();
+    }
+}

@@ -1,0 +1,67 @@
+//! Keyspace notifications before they are published: class, name, key.
+//!
+//! Source: `notify-keyspace-events` and the "Keyspace notifications" page of Redis.
+
+/// Classes of events as bits, each a letter of `notify-keyspace-events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct EventClass(pub u32);
+
+impl EventClass {
+    /// `K`: publish to `__keyspace@<db>__:<key>`.
+    pub const KEYSPACE: Self = Self(1 << 0);
+    /// `E`: publish to `__keyevent@<db>__:<event>`.
+    pub const KEYEVENT: Self = Self(1 << 1);
+    /// `g`: DEL, EXPIRE, RENAME …
+    pub const GENERIC: Self = Self(1 << 2);
+    /// `$`
+    pub const STRING: Self = Self(1 << 3);
+    /// `l`
+    pub const LIST: Self = Self(1 << 4);
+    /// `s`
+    pub const SET: Self = Self(1 << 5);
+    /// `h`
+    pub const HASH: Self = Self(1 << 6);
+    /// `z`
+    pub const SORTED_SET: Self = Self(1 << 7);
+    /// `x`
+    pub const EXPIRED: Self = Self(1 << 8);
+    /// `e`
+    pub const EVICTED: Self = Self(1 << 9);
+    /// `t`
+    pub const STREAM: Self = Self(1 << 10);
+    /// `m`, not in `A`
+    pub const KEY_MISS: Self = Self(1 << 11);
+    /// `d`
+    pub const MODULE: Self = Self(1 << 13);
+    /// `n`, not in `A`
+    pub const NEW: Self = Self(1 << 14);
+    /// `A`: every class but `m` and `n`
+    pub const ALL: Self = Self(
+        Self::GENERIC.0
+            | Self::STRING.0
+            | Self::LIST.0
+            | Self::SET.0
+            | Self::HASH.0
+            | Self::SORTED_SET.0
+            | Self::EXPIRED.0
+            | Self::EVICTED.0
+            | Self::STREAM.0
+            | Self::MODULE.0,
+    );
+
+    /// Whether any bit of `other` is in it.
+    pub fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// One event of one key.
+#[derive(Clone, Debug)]
+pub struct KeyEvent {
+    /// Database.
+    pub db: usize,
+    /// Event name: `lpush`, `expired` …
+    pub name: &'static str,
+    /// Key.
+    pub key: Box<[u8]>,
+}

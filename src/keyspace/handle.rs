@@ -1,0 +1,199 @@
+//! The one way to change a key: a handle that insists on a report.
+//!
+//! ```text
+//! write(key) ──► handle ── value_mut / insert / remove / set_expiry ──► UNREPORTED ── effect / covered ──► REPORTED
+//!                                                                          └── unchanged ──► CLEAN
+//! ```
+//! A change reports three separate things: `effect` (what a log and replicas get), `touched` (WATCH, client tracking,
+//! blocked clients), `event` (keyspace notifications, in Redis' order). A handle dropped with a change that nobody
+//! reported is a defect; it is asserted in builds with debug assertions.
+
+use super::effect::EffectWriter;
+use super::event::EventClass;
+use super::table::{Entry, Position};
+use super::value::Value;
+use super::{Database, Keyspace};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Report {
+    Clean,
+    Missing,
+    Made,
+}
+
+/// Access to one key of one database to change it.
+pub struct KeyHandle<'k> {
+    keyspace: &'k mut Keyspace,
+    db: usize,
+    key: &'k [u8],
+    hash: u64,
+    at: Option<Position>,
+    report: Report,
+}
+
+impl<'k> KeyHandle<'k> {
+    pub(super) fn new(
+        keyspace: &'k mut Keyspace,
+        db: usize,
+        key: &'k [u8],
+        hash: u64,
+        at: Option<Position>,
+    ) -> Self {
+        Self {
+            keyspace,
+            db,
+            key,
+            hash,
+            at,
+            report: Report::Clean,
+        }
+    }
+
+    /// The key.
+    pub fn key(&self) -> &'k [u8] {
+        self.key
+    }
+
+    /// The entry, if the key exists.
+    pub fn entry(&self) -> Option<&Entry> {
+        self.keyspace.databases[self.db].table.get(self.at?)
+    }
+
+    /// Whether the key exists.
+    pub fn exists(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// The value, if the key exists.
+    pub fn value(&self) -> Option<&Value> {
+        self.entry().map(|entry| &entry.value)
+    }
+
+    /// The value to change; a report is due from here on.
+    pub fn value_mut(&mut self) -> Option<&mut Value> {
+        let at = self.at?;
+        self.report = Report::Missing;
+        let entry = self.keyspace.databases[self.db].table.get_mut(at)?;
+        entry.accessed_s = (self.keyspace.now_ms / 1000) as u32;
+        Some(&mut entry.value)
+    }
+
+    /// Creates the key or replaces its value; an expiry stays (see [`KeyHandle::set_expiry`]). Gives the new value.
+    /// A new key sends the `new` event of class `n`.
+    ///
+    /// # Panics
+    /// Never: the entry was just put there.
+    pub fn insert(&mut self, value: Value) -> &mut Value {
+        self.report = Report::Missing;
+        let accessed_s = (self.keyspace.now_ms / 1000) as u32;
+        let at = match self.at {
+            Some(at) => at,
+            None => {
+                let entry = Entry {
+                    key: self.key.into(),
+                    value,
+                    expire_ms: 0,
+                    accessed_s,
+                };
+                let at = self.keyspace.databases[self.db]
+                    .table
+                    .insert(self.hash, entry);
+                self.at = Some(at);
+                self.keyspace
+                    .push_event(self.db, EventClass::NEW, "new", self.key);
+                let entry = self.keyspace.databases[self.db].table.get_mut(at);
+                return &mut entry
+                    .unwrap_or_else(|| unreachable!("inserted above"))
+                    .value;
+            }
+        };
+        let entry = self.keyspace.databases[self.db]
+            .table
+            .get_mut(at)
+            .unwrap_or_else(|| unreachable!("found at creation"));
+        entry.value = value;
+        entry.accessed_s = accessed_s;
+        &mut entry.value
+    }
+
+    /// Removes the key; gives its entry.
+    pub fn remove(&mut self) -> Option<Entry> {
+        self.at.take()?;
+        self.report = Report::Missing;
+        self.keyspace.take_entry(self.db, self.key, self.hash)
+    }
+
+    /// When the key ends, Unix ms.
+    pub fn expiry(&self) -> Option<u64> {
+        self.entry().and_then(Entry::expiry)
+    }
+
+    /// Sets or takes away the time at which the key ends, Unix ms. False when there is no key.
+    pub fn set_expiry(&mut self, expire_ms: Option<u64>) -> bool {
+        let Some(at) = self.at else { return false };
+        self.report = Report::Missing;
+        let database: &mut Database = &mut self.keyspace.databases[self.db];
+        let Some(entry) = database.table.get_mut(at) else {
+            return false;
+        };
+        let old = std::mem::replace(&mut entry.expire_ms, expire_ms.unwrap_or(0));
+        if old != 0 {
+            Keyspace::forget_expiry(database, old, self.hash, self.key);
+        }
+        if let Some(expire_ms) = expire_ms {
+            // 0 means "never" inside; no key can end at the epoch and still be seen.
+            let expire_ms = expire_ms.max(1);
+            if let Some(entry) = database.table.get_mut(at) {
+                entry.expire_ms = expire_ms;
+            }
+            database.expiries.insert((expire_ms, self.hash));
+        }
+        true
+    }
+
+    /// Whether effects are recorded: an expensive argument need not be made when not.
+    pub fn records_effects(&self) -> bool {
+        self.keyspace.effects.is_recording()
+    }
+
+    /// Reports the change as one deterministic command.
+    pub fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
+        self.report = Report::Made;
+        self.keyspace.effects.record(self.db, write);
+    }
+
+    /// The change is part of an effect that another handle of this command reports (LMOVE, RENAME).
+    pub fn covered(&mut self) {
+        self.report = Report::Made;
+    }
+
+    /// Nothing changed after all, though the value was taken to be changed.
+    pub fn unchanged(&mut self) {
+        self.report = Report::Clean;
+    }
+
+    /// The key counts as modified: WATCH, tracking, blocked clients. Only where Redis signals a modified key.
+    pub fn touched(&mut self) {
+        self.keyspace.touch(self.db, self.key);
+    }
+
+    /// Blocked clients should look at the key again though it does not count as modified.
+    pub fn ready(&mut self) {
+        self.keyspace.mark_ready(self.db, self.key);
+    }
+
+    /// A keyspace notification.
+    pub fn event(&mut self, class: EventClass, name: &'static str) {
+        self.keyspace.push_event(self.db, class, name, self.key);
+    }
+}
+
+impl Drop for KeyHandle<'_> {
+    fn drop(&mut self) {
+        debug_assert!(
+            self.report != Report::Missing || std::thread::panicking(),
+            "a change of key {:?} was not reported",
+            String::from_utf8_lossy(self.key)
+        );
+    }
+}

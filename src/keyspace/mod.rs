@@ -1,0 +1,424 @@
+//! The keyspace: everything of one partition that must be atomic with its data.
+//!
+//! ```text
+//! Keyspace ─┬─ databases[16]: key table + expiry index
+//!           ├─ waits[16], watches[16]      by database index, not swapped by SWAPDB
+//!           ├─ effects                      what writes did, in order
+//!           ├─ events                       notifications to publish, in order
+//!           └─ ready                        keys whose waiters may have something to get, in order
+//! ```
+//! It is `Send`, owned by one shard, and changes hands only by move. Whoever holds it finishes the work: nobody gives it
+//! away with ready keys unserved, effects undelivered or events unpublished.
+//!
+//! Invariants: a key is changed only through a [`KeyHandle`], which insists on a report of what the change was;
+//! an expired key is never seen: the lookup that finds it removes it and writes its DEL first.
+//! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
+
+pub mod effect;
+pub mod event;
+mod handle;
+pub mod space;
+pub mod table;
+pub mod value;
+pub mod wait;
+pub mod watch;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hashbrown::DefaultHashBuilder;
+
+use crate::ids::ShardId;
+
+use effect::EffectBuffer;
+use event::{EventClass, KeyEvent};
+pub use handle::KeyHandle;
+pub use space::Space;
+use table::{Entry, KeyTable};
+use value::Value;
+use wait::WaitTable;
+use watch::WatchTable;
+
+/// What a shard's settings mean to its keyspace.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyspacePolicy {
+    /// Classes of events that are published (`notify-keyspace-events`).
+    pub notify: EventClass,
+    /// Whether an expired key is deleted with UNLINK (`lazyfree-lazy-expire`).
+    pub unlink_expired: bool,
+}
+
+/// Counters that INFO and CONFIG RESETSTAT know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyspaceCounters {
+    /// Lookups that found the key.
+    pub hits: u64,
+    /// Lookups that did not.
+    pub misses: u64,
+    /// Keys removed because they expired.
+    pub expired: u64,
+}
+
+/// One numbered database of one keyspace.
+#[derive(Debug)]
+pub struct Database {
+    table: KeyTable,
+    /// (when, hash of the key): what ends next.
+    expiries: BTreeSet<(u64, u64)>,
+}
+
+impl Database {
+    fn new(hasher: DefaultHashBuilder) -> Self {
+        Self {
+            table: KeyTable::new(hasher),
+            expiries: BTreeSet::new(),
+        }
+    }
+
+    /// Its keys.
+    pub fn table(&self) -> &KeyTable {
+        &self.table
+    }
+
+    /// Number of keys that will expire.
+    pub fn expiring_count(&self) -> usize {
+        self.expiries.len()
+    }
+
+    /// Average time to live of the keys that will expire, ms: of the next few, as Redis estimates it too.
+    pub fn average_ttl_ms(&self, now_ms: u64) -> u64 {
+        let sample: Vec<u64> = self
+            .expiries
+            .iter()
+            .take(16)
+            .map(|(at, _)| at.saturating_sub(now_ms))
+            .collect();
+        if sample.is_empty() {
+            0
+        } else {
+            sample.iter().sum::<u64>() / sample.len() as u64
+        }
+    }
+}
+
+/// The partition of one shard.
+#[derive(Debug)]
+pub struct Keyspace {
+    shard: ShardId,
+    databases: Vec<Database>,
+    waits: Vec<WaitTable>,
+    watches: Vec<WatchTable>,
+    ready: VecDeque<(usize, Box<[u8]>)>,
+    events: Vec<KeyEvent>,
+    /// What writes did.
+    pub effects: EffectBuffer,
+    /// Settings that matter here.
+    pub policy: KeyspacePolicy,
+    /// Counters.
+    pub counters: KeyspaceCounters,
+    /// The latest time seen, Unix ms: time never goes back for a keyspace.
+    pub now_ms: u64,
+    /// While effects are replayed nothing expires: their DELs follow.
+    pub replaying: bool,
+    hasher: DefaultHashBuilder,
+}
+
+impl Keyspace {
+    /// An empty partition. Keyspaces of one process share `hasher`, so that values can move between them.
+    pub fn new(shard: ShardId, database_count: usize, hasher: DefaultHashBuilder) -> Self {
+        Self {
+            shard,
+            databases: (0..database_count)
+                .map(|_| Database::new(hasher.clone()))
+                .collect(),
+            waits: (0..database_count).map(|_| WaitTable::default()).collect(),
+            watches: (0..database_count).map(|_| WatchTable::default()).collect(),
+            ready: VecDeque::new(),
+            events: Vec::new(),
+            effects: EffectBuffer::default(),
+            policy: KeyspacePolicy::default(),
+            counters: KeyspaceCounters::default(),
+            now_ms: 0,
+            replaying: false,
+            hasher,
+        }
+    }
+
+    /// The shard it belongs to.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// Database `db`.
+    pub fn database(&self, db: usize) -> &Database {
+        &self.databases[db]
+    }
+
+    /// How many databases.
+    pub fn database_count(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// Looks a key up to read it. An expired key is removed first.
+    pub fn read(&mut self, db: usize, key: &[u8], now_ms: u64, touch: bool) -> Option<&Entry> {
+        let hash = self.databases[db].table.hash(key);
+        let found = self.find_live(db, key, hash, now_ms);
+        if let Some(at) = found {
+            self.counters.hits += 1;
+            let entry = self.databases[db].table.get_mut(at)?;
+            if touch {
+                entry.accessed_s = (now_ms / 1000) as u32;
+            }
+            return Some(entry);
+        }
+        self.counters.misses += 1;
+        self.push_event(db, EventClass::KEY_MISS, "keymiss", key);
+        None
+    }
+
+    /// Looks a key up without counting, touching or a keymiss event (OBJECT, DEBUG, TTL …). An expired key is removed first.
+    pub fn peek(&mut self, db: usize, key: &[u8], now_ms: u64) -> Option<&Entry> {
+        let hash = self.databases[db].table.hash(key);
+        let at = self.find_live(db, key, hash, now_ms)?;
+        self.databases[db].table.get(at)
+    }
+
+    /// Looks a key up to change it. An expired key is removed first.
+    pub fn write<'k>(&'k mut self, db: usize, key: &'k [u8], now_ms: u64) -> KeyHandle<'k> {
+        let hash = self.databases[db].table.hash(key);
+        let at = self.find_live(db, key, hash, now_ms);
+        KeyHandle::new(self, db, key, hash, at)
+    }
+
+    fn find_live(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        hash: u64,
+        now_ms: u64,
+    ) -> Option<table::Position> {
+        let table = &self.databases[db].table;
+        let at = table.find(hash, key)?;
+        let expire_ms = table.get(at)?.expire_ms;
+        if expire_ms != 0 && now_ms > expire_ms && !self.replaying {
+            self.expire(db, key, hash);
+            return None;
+        }
+        Some(at)
+    }
+
+    /// Removes a key whose time has come: event, DEL effect, watchers, waiters.
+    fn expire(&mut self, db: usize, key: &[u8], hash: u64) {
+        self.take_entry(db, key, hash);
+        self.counters.expired += 1;
+        self.push_event(db, EventClass::EXPIRED, "expired", key);
+        self.touch(db, key);
+        let name: &[u8] = if self.policy.unlink_expired {
+            b"UNLINK"
+        } else {
+            b"DEL"
+        };
+        self.effects.record(db, |effect| {
+            effect.arg(name).arg(key);
+        });
+    }
+
+    /// Removes keys whose time has come, at most `budget`; gives how many. O(log n) each.
+    pub fn expire_due(&mut self, now_ms: u64, budget: usize) -> usize {
+        let mut count = 0;
+        for db in 0..self.databases.len() {
+            while count < budget {
+                let Some((at, hash)) = self.databases[db].expiries.first().copied() else {
+                    break;
+                };
+                if now_ms <= at {
+                    break;
+                }
+                let key = self.databases[db]
+                    .table
+                    .find_by_hash(hash, |entry| entry.expire_ms == at)
+                    .map(|entry| entry.key.clone());
+                match key {
+                    Some(key) => self.expire(db, &key, hash),
+                    None => {
+                        debug_assert!(false, "an expiry without its key");
+                        self.databases[db].expiries.remove(&(at, hash));
+                    }
+                }
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// When the next key ends, Unix ms.
+    pub fn next_expiry_ms(&self) -> Option<u64> {
+        self.databases
+            .iter()
+            .filter_map(|database| database.expiries.first())
+            .map(|(at, _)| *at)
+            .min()
+    }
+
+    fn take_entry(&mut self, db: usize, key: &[u8], hash: u64) -> Option<Entry> {
+        let database = &mut self.databases[db];
+        let entry = database.table.remove(hash, key)?;
+        if entry.expire_ms != 0 {
+            Self::forget_expiry(database, entry.expire_ms, hash, key);
+        }
+        Some(entry)
+    }
+
+    /// Takes (when, hash) out of the index unless another key with the same hash ends at the same time.
+    fn forget_expiry(database: &mut Database, expire_ms: u64, hash: u64, key: &[u8]) {
+        let twin = database.table.find_by_hash(hash, |entry| {
+            entry.expire_ms == expire_ms && *entry.key != *key
+        });
+        if twin.is_none() {
+            database.expiries.remove(&(expire_ms, hash));
+        }
+    }
+
+    /// A key changed: WATCH and blocked clients learn of it.
+    fn touch(&mut self, db: usize, key: &[u8]) {
+        if !self.watches[db].is_empty() {
+            self.watches[db].touch(key);
+        }
+        if !self.waits[db].is_empty() {
+            self.mark_ready(db, key);
+        }
+    }
+
+    fn mark_ready(&mut self, db: usize, key: &[u8]) {
+        if self.waits[db].mark_ready(key) {
+            self.ready.push_back((db, key.into()));
+        }
+    }
+
+    fn push_event(&mut self, db: usize, class: EventClass, name: &'static str, key: &[u8]) {
+        let notify = self.policy.notify;
+        if notify.0 != 0 && notify.intersects(class) && !self.replaying {
+            self.events.push(KeyEvent {
+                db,
+                name,
+                key: key.into(),
+            });
+        }
+    }
+
+    /// The oldest event not yet published, all at once, in order.
+    pub fn take_events(&mut self) -> Vec<KeyEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Whether events wait to be published.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// The key that became ready first.
+    pub fn next_ready(&mut self) -> Option<(usize, Box<[u8]>)> {
+        self.ready.pop_front()
+    }
+
+    /// Whether a key is ready for its waiters.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The wait queues of database `db`.
+    pub fn waits(&self, db: usize) -> &WaitTable {
+        &self.waits[db]
+    }
+
+    /// The wait queues of database `db`, to register and forget waiters.
+    pub fn waits_mut(&mut self, db: usize) -> &mut WaitTable {
+        &mut self.waits[db]
+    }
+
+    /// The watched keys of database `db`.
+    pub fn watches_mut(&mut self, db: usize) -> &mut WatchTable {
+        &mut self.watches[db]
+    }
+
+    /// The watched keys of database `db`.
+    pub fn watches(&self, db: usize) -> &WatchTable {
+        &self.watches[db]
+    }
+
+    /// Number of keys that somebody waits for.
+    pub fn blocking_key_count(&self) -> usize {
+        self.waits.iter().map(WaitTable::key_count).sum()
+    }
+
+    /// Whether nothing of the work on this keyspace is left undone.
+    pub fn is_settled(&self) -> bool {
+        self.ready.is_empty() && self.events.is_empty() && self.effects.is_empty()
+    }
+
+    /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.
+    /// The values are given back, so that the caller can free them elsewhere. The effect is the caller's.
+    pub fn flush(&mut self, db: usize) -> Database {
+        let old = std::mem::replace(&mut self.databases[db], Database::new(self.hasher.clone()));
+        for key in self.watches[db].keys() {
+            if old.table.find(old.table.hash(&key), &key).is_some() {
+                self.watches[db].touch(&key);
+            }
+        }
+        self.mark_all_waited(db, |key| old.table.find(old.table.hash(key), key).is_some());
+        self.effects.dirty += old.table.len() as u64;
+        old
+    }
+
+    /// Swaps the contents of two databases (SWAPDB); watchers of keys in either and blocked clients learn of it.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.databases.swap(a, b);
+        for db in [a, b] {
+            for key in self.watches[db].keys() {
+                let hash = self.databases[db].table.hash(&key);
+                if [a, b]
+                    .iter()
+                    .any(|db| self.databases[*db].table.find(hash, &key).is_some())
+                {
+                    self.watches[db].touch(&key);
+                }
+            }
+            self.mark_all_waited(db, |_| true);
+        }
+    }
+
+    fn mark_all_waited(&mut self, db: usize, concerns: impl Fn(&[u8]) -> bool) {
+        let mut keys: Vec<Box<[u8]>> = self.waits[db]
+            .keys()
+            .filter(|key| concerns(key))
+            .map(Box::from)
+            .collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.mark_ready(db, &key);
+        }
+    }
+
+    /// Estimated bytes of a key with its value (MEMORY USAGE).
+    pub fn entry_bytes(entry: &Entry) -> usize {
+        size_of::<Entry>() + 1 + entry.key.len() + entry.value.heap_bytes()
+    }
+
+    /// Puts a value under a key as it was rewritten or copied: no event, no effect, no watcher. For replay and tests of it.
+    pub fn restore(&mut self, db: usize, key: &[u8], value: Value, expire_ms: Option<u64>) {
+        let hash = self.databases[db].table.hash(key);
+        self.take_entry(db, key, hash);
+        let accessed_s = (self.now_ms / 1000) as u32;
+        self.databases[db].table.insert(
+            hash,
+            Entry {
+                key: key.into(),
+                value,
+                expire_ms: expire_ms.unwrap_or(0),
+                accessed_s,
+            },
+        );
+        if let Some(at) = expire_ms {
+            self.databases[db].expiries.insert((at, hash));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What a command may reach: the keyspace of one shard, or those of several in one hand.
+//!
+//! A handler names keys, the space finds their keyspace. So LMOVE is written once, whether both keys live in one
+//! keyspace or in two that were lent.
+
+use crate::ids::{ShardId, ShardSet, shard_of};
+
+use super::effect::EffectWriter;
+use super::table::Entry;
+use super::{KeyHandle, Keyspace};
+
+enum Parts<'a> {
+    One(&'a mut Keyspace),
+    Many(&'a mut [Box<Keyspace>]),
+    None,
+}
+
+/// The keyspaces in hand, with the database and the time of the command.
+pub struct Space<'a> {
+    parts: Parts<'a>,
+    shard_count: usize,
+    /// The database of the client.
+    pub db: usize,
+    /// The one time of the command (of the whole EXEC), Unix ms.
+    pub now_ms: u64,
+    /// Whether a read counts as an access (not with CLIENT NO-TOUCH).
+    pub touch: bool,
+}
+
+impl<'a> Space<'a> {
+    /// One keyspace.
+    pub fn one(keyspace: &'a mut Keyspace, shard_count: usize) -> Self {
+        Self {
+            parts: Parts::One(keyspace),
+            shard_count,
+            db: 0,
+            now_ms: 0,
+            touch: true,
+        }
+    }
+
+    /// Several keyspaces, in ascending order of their shards.
+    pub fn many(keyspaces: &'a mut [Box<Keyspace>], shard_count: usize) -> Self {
+        debug_assert!(keyspaces.is_sorted_by_key(|keyspace| keyspace.shard()));
+        Self {
+            parts: Parts::Many(keyspaces),
+            shard_count,
+            db: 0,
+            now_ms: 0,
+            touch: true,
+        }
+    }
+
+    /// None: for commands without keys.
+    pub fn none(shard_count: usize) -> Self {
+        Self {
+            parts: Parts::None,
+            shard_count,
+            db: 0,
+            now_ms: 0,
+            touch: true,
+        }
+    }
+
+    /// A shorter borrow of the same keyspaces.
+    pub fn reborrow(&mut self) -> Space<'_> {
+        let parts = match &mut self.parts {
+            Parts::One(keyspace) => Parts::One(keyspace),
+            Parts::Many(keyspaces) => Parts::Many(keyspaces),
+            Parts::None => Parts::None,
+        };
+        Space {
+            parts,
+            shard_count: self.shard_count,
+            db: self.db,
+            now_ms: self.now_ms,
+            touch: self.touch,
+        }
+    }
+
+    /// How many shards there are in all.
+    pub fn shard_count(&self) -> usize {
+        self.shard_count
+    }
+
+    /// The shards whose keyspaces are in hand.
+    pub fn shards(&self) -> ShardSet {
+        let mut set = ShardSet::EMPTY;
+        for keyspace in self.keyspaces() {
+            set.insert(keyspace.shard());
+        }
+        set
+    }
+
+    /// Whether the key's keyspace is in hand.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        match &self.parts {
+            Parts::One(_) if self.shard_count == 1 => true,
+            _ => self.shards().contains(shard_of(key, self.shard_count)),
+        }
+    }
+
+    /// The keyspaces in hand, by shard.
+    pub fn keyspaces(&self) -> impl Iterator<Item = &Keyspace> {
+        let (one, many): (Option<&Keyspace>, &[Box<Keyspace>]) = match &self.parts {
+            Parts::One(keyspace) => (Some(keyspace), &[]),
+            Parts::Many(keyspaces) => (None, keyspaces),
+            Parts::None => (None, &[]),
+        };
+        one.into_iter()
+            .chain(many.iter().map(|keyspace| &**keyspace))
+    }
+
+    /// The keyspaces in hand, by shard, to change.
+    pub fn keyspaces_mut(&mut self) -> impl Iterator<Item = &mut Keyspace> {
+        let (one, many): (Option<&mut Keyspace>, &mut [Box<Keyspace>]) = match &mut self.parts {
+            Parts::One(keyspace) => (Some(keyspace), &mut []),
+            Parts::Many(keyspaces) => (None, keyspaces),
+            Parts::None => (None, &mut []),
+        };
+        one.into_iter()
+            .chain(many.iter_mut().map(|keyspace| &mut **keyspace))
+    }
+
+    /// The keyspace of a shard, if in hand.
+    pub fn of_shard(&mut self, shard: ShardId) -> Option<&mut Keyspace> {
+        self.keyspaces_mut()
+            .find(|keyspace| keyspace.shard() == shard)
+    }
+
+    /// The keyspace of a key.
+    ///
+    /// # Panics
+    /// When it is not in hand: routing went wrong, and going on would put a key where nobody finds it.
+    pub fn of(&mut self, key: &[u8]) -> &mut Keyspace {
+        let shard_count = self.shard_count;
+        match &mut self.parts {
+            Parts::One(keyspace) => {
+                debug_assert_eq!(
+                    keyspace.shard(),
+                    shard_of(key, shard_count),
+                    "a key away from home"
+                );
+                keyspace
+            }
+            Parts::Many(keyspaces) => {
+                let shard = shard_of(key, shard_count);
+                match keyspaces
+                    .iter_mut()
+                    .find(|keyspace| keyspace.shard() == shard)
+                {
+                    Some(keyspace) => keyspace,
+                    None => unreachable!("shard {} was not lent", shard.0),
+                }
+            }
+            Parts::None => unreachable!("a command without keys looked one up"),
+        }
+    }
+
+    /// Looks a key up to read it; counts a hit or a miss.
+    pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (db, now_ms, touch) = (self.db, self.now_ms, self.touch);
+        self.of(key).read(db, key, now_ms, touch)
+    }
+
+    /// Looks a key up without counting or touching it.
+    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (db, now_ms) = (self.db, self.now_ms);
+        self.of(key).peek(db, key, now_ms)
+    }
+
+    /// Looks a key up to change it.
+    pub fn write<'s>(&'s mut self, key: &'s [u8]) -> KeyHandle<'s> {
+        self.write_in(self.db, key)
+    }
+
+    /// Looks a key of another database up to change it (MOVE, COPY DB).
+    pub fn write_in<'s>(&'s mut self, db: usize, key: &'s [u8]) -> KeyHandle<'s> {
+        let now_ms = self.now_ms;
+        self.of(key).write(db, key, now_ms)
+    }
+
+    /// Reports an effect that belongs to no single key (FLUSHALL, SWAPDB), once for all keyspaces in hand.
+    pub fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
+        let db = self.db;
+        if let Some(keyspace) = self.keyspaces_mut().next() {
+            keyspace.effects.record(db, write);
+        }
+    }
+}

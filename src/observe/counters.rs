@@ -1,0 +1,120 @@
+//! Counters of one shard: written by its thread alone, read by anybody.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter with one writer: no locked instruction is needed to add.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the owning thread may.
+    pub fn add(&self, amount: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(amount),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Sets; only the owning thread may, or a reset.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is counted of one row of the command table.
+#[derive(Debug, Default)]
+pub struct CommandCounters {
+    /// Runs.
+    pub calls: Counter,
+    /// Time in all, ns.
+    pub nanoseconds: Counter,
+    /// Refused before it ran.
+    pub rejected: Counter,
+    /// Ran and replied an error.
+    pub failed: Counter,
+}
+
+/// Facts of one database of one shard.
+#[derive(Debug, Default)]
+pub struct DatabaseCounters {
+    /// Keys.
+    pub keys: Counter,
+    /// Keys that will expire.
+    pub expiring: Counter,
+    /// Average time to live of those, ms.
+    pub average_ttl_ms: Counter,
+}
+
+/// What one shard counts.
+#[derive(Debug)]
+pub struct ShardCounters {
+    /// By row of the command table.
+    pub commands: Vec<CommandCounters>,
+    /// By database, as of the end of the last turn.
+    pub databases: Vec<DatabaseCounters>,
+    /// Commands run.
+    pub processed: Counter,
+    /// Connections accepted.
+    pub connections: Counter,
+    /// Connections refused for maxclients.
+    pub rejected_connections: Counter,
+    /// Bytes read.
+    pub net_in: Counter,
+    /// Bytes sent.
+    pub net_out: Counter,
+    /// Lookups that found their key.
+    pub hits: Counter,
+    /// Lookups that did not.
+    pub misses: Counter,
+    /// Keys that expired.
+    pub expired: Counter,
+    /// Changes.
+    pub dirty: Counter,
+    /// Blocked clients.
+    pub blocked: Counter,
+    /// Keys that somebody waits for.
+    pub blocking_keys: Counter,
+    /// Batches taken over for other shards.
+    pub batches: Counter,
+    /// Loans coordinated.
+    pub loans: Counter,
+    /// Connections moved to another shard.
+    pub migrations: Counter,
+    /// Connections closed for their output limit.
+    pub output_limit_disconnections: Counter,
+}
+
+/// Databases counted, at most (`databases` may be set lower or higher; those above are not shown).
+const DATABASES_COUNTED: usize = 64;
+
+impl ShardCounters {
+    /// All zero.
+    pub fn new(row_count: usize) -> Self {
+        Self {
+            commands: (0..row_count).map(|_| CommandCounters::default()).collect(),
+            databases: (0..DATABASES_COUNTED)
+                .map(|_| DatabaseCounters::default())
+                .collect(),
+            processed: Counter::default(),
+            connections: Counter::default(),
+            rejected_connections: Counter::default(),
+            net_in: Counter::default(),
+            net_out: Counter::default(),
+            hits: Counter::default(),
+            misses: Counter::default(),
+            expired: Counter::default(),
+            dirty: Counter::default(),
+            blocked: Counter::default(),
+            blocking_keys: Counter::default(),
+            batches: Counter::default(),
+            loans: Counter::default(),
+            migrations: Counter::default(),
+            output_limit_disconnections: Counter::default(),
+        }
+    }
+}

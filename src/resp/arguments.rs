@@ -1,0 +1,138 @@
+//! The arguments of one request: borrowed while it runs where it was read, owned when it travels or waits.
+//!
+//! ```text
+//! buffer   *3\r\n$4\r\nXLEN\r\n$1\r\ns\r\n
+//! ranges              ^^^^        ^          start and length of each argument
+//! ```
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// Where an argument lies in the buffer of its request. Bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgumentRange {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Length.
+    pub len: u32,
+}
+
+/// The arguments of a request, the command's name first.
+#[derive(Clone, Copy)]
+pub struct Args<'a> {
+    buffer: &'a [u8],
+    ranges: &'a [ArgumentRange],
+}
+
+impl<'a> Args<'a> {
+    /// Arguments that lie at `ranges` of `buffer`.
+    pub fn new(buffer: &'a [u8], ranges: &'a [ArgumentRange]) -> Self {
+        Self { buffer, ranges }
+    }
+
+    /// How many, the name included.
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether there is none, not even a name.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Argument `index`; empty when there is none, which the arity check rules out for the required ones.
+    pub fn at(&self, index: usize) -> &'a [u8] {
+        self.get(index).unwrap_or_default()
+    }
+
+    /// Argument `index`, if there.
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        let range = self.ranges.get(index)?;
+        self.buffer
+            .get(range.start as usize..range.start as usize + range.len as usize)
+    }
+
+    /// The arguments from `index` on.
+    pub fn from(
+        &self,
+        index: usize,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
+        let buffer = self.buffer;
+        let ranges = self.ranges.get(index..).unwrap_or_default();
+        ranges.iter().map(move |range| {
+            buffer
+                .get(range.start as usize..range.start as usize + range.len as usize)
+                .unwrap_or_default()
+        })
+    }
+
+    /// All arguments.
+    pub fn iter(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
+        self.from(0)
+    }
+
+    /// Bytes of all arguments together.
+    pub fn byte_count(&self) -> usize {
+        self.ranges.iter().map(|range| range.len as usize).sum()
+    }
+
+    /// An owned copy.
+    pub fn to_request(&self) -> Request {
+        Request::from_arguments(self.iter())
+    }
+}
+
+impl std::fmt::Debug for Args<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(String::from_utf8_lossy))
+            .finish()
+    }
+}
+
+/// A request that owns its bytes: in a MULTI queue, in a wait table, between shards. Cloning shares the bytes.
+#[derive(Clone)]
+pub struct Request {
+    bytes: Bytes,
+    ranges: SmallVec<[ArgumentRange; 6]>,
+}
+
+impl Request {
+    /// Copies arguments together.
+    pub fn from_arguments<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut bytes = Vec::new();
+        let mut ranges = SmallVec::new();
+        for argument in arguments {
+            ranges.push(ArgumentRange {
+                start: bytes.len() as u32,
+                len: argument.len() as u32,
+            });
+            bytes.extend_from_slice(argument);
+        }
+        Self {
+            bytes: bytes.into(),
+            ranges,
+        }
+    }
+
+    /// A request whose arguments lie at `ranges` of shared bytes.
+    pub fn shared(bytes: Bytes, ranges: &[ArgumentRange]) -> Self {
+        Self {
+            bytes,
+            ranges: SmallVec::from_slice(ranges),
+        }
+    }
+
+    /// Its arguments.
+    pub fn args(&self) -> Args<'_> {
+        Args::new(&self.bytes, &self.ranges)
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.args().fmt(f)
+    }
+}

@@ -1,0 +1,314 @@
+//! The reply writer: appends RESP2 or RESP3 to one buffer.
+//!
+//! No tree of frames: a handler writes a reply in the order of the wire. A container is opened with its length and
+//! followed by its elements. What is written can be taken back to a [`Mark`] (an error in the middle of a reply).
+//! Not here: sockets, limits of the output, pushes to other clients.
+
+use super::Protocol;
+
+/// A position in a reply to come back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(usize);
+
+/// Replies under construction, in the order in which they leave.
+#[derive(Debug, Default)]
+pub struct Reply {
+    buffer: Vec<u8>,
+    protocol: Protocol,
+}
+
+/// Writes an integer as decimal text into `buffer` and gives the written end of it.
+pub fn format_integer(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut at = buffer.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        if let Some(digit) = buffer.get_mut(at) {
+            *digit = b'0' + (rest % 10) as u8;
+        }
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        if let Some(sign) = buffer.get_mut(at) {
+            *sign = b'-';
+        }
+    }
+    buffer.get(at..).unwrap_or_default()
+}
+
+/// The text of a double as Redis replies it: the shortest that reads back the same, `inf`, `-inf`, `nan`.
+pub fn format_double(value: f64) -> String {
+    if value.is_nan() {
+        "nan".into()
+    } else if value.is_infinite() {
+        if value > 0.0 {
+            "inf".into()
+        } else {
+            "-inf".into()
+        }
+    } else if value == value.trunc() && value.abs() < 1e17 {
+        format!("{}", value as i64)
+    } else {
+        let magnitude = value.abs();
+        if (1e-5..1e17).contains(&magnitude) {
+            format!("{value}")
+        } else {
+            let text = format!("{value:e}");
+            // C prints at least two digits of exponent and its sign.
+            match text.split_once('e') {
+                Some((digits, exponent)) => {
+                    let (sign, number) = match exponent.strip_prefix('-') {
+                        Some(number) => ('-', number),
+                        None => ('+', exponent),
+                    };
+                    format!("{digits}e{sign}{number:0>2}")
+                }
+                None => text,
+            }
+        }
+    }
+}
+
+impl Reply {
+    /// An empty reply in a protocol version.
+    pub fn new(protocol: Protocol) -> Self {
+        Self {
+            buffer: Vec::new(),
+            protocol,
+        }
+    }
+
+    /// The version written from here on.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether it is RESP3.
+    pub fn is_resp3(&self) -> bool {
+        self.protocol == Protocol::Resp3
+    }
+
+    /// Changes the version from here on (HELLO).
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// What is written so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Length so far, bytes.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether nothing is written.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Takes what is written, leaving nothing.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Forgets what is written but keeps the room for more.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+    }
+
+    /// Gives the buffer itself, to be lent to a connection.
+    pub fn buffer_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// The present position.
+    pub fn mark(&self) -> Mark {
+        Mark(self.buffer.len())
+    }
+
+    /// Takes back everything written since `mark`.
+    pub fn truncate(&mut self, mark: Mark) {
+        self.buffer.truncate(mark.0);
+    }
+
+    /// What was written since `mark`.
+    pub fn since(&self, mark: Mark) -> &[u8] {
+        self.buffer.get(mark.0..).unwrap_or_default()
+    }
+
+    /// Appends bytes that are RESP already.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    fn header(&mut self, kind: u8, number: i64) {
+        let mut digits = [0; 20];
+        let text = format_integer(number, &mut digits);
+        self.buffer.push(kind);
+        self.buffer.extend_from_slice(text);
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    fn line(&mut self, kind: u8, text: &[u8]) {
+        self.buffer.push(kind);
+        self.buffer.extend_from_slice(text);
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// `+OK`.
+    pub fn ok(&mut self) {
+        self.buffer.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// A simple string. It must not hold a line break.
+    pub fn simple(&mut self, text: &str) {
+        self.line(b'+', text.as_bytes());
+    }
+
+    /// An error; `text` starts with its code (`ERR …`). Line breaks become spaces, as Redis does.
+    pub fn error(&mut self, text: &[u8]) {
+        self.buffer.push(b'-');
+        self.buffer.extend(text.iter().map(|byte| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                *byte
+            }
+        }));
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, value: i64) {
+        self.header(b':', value);
+    }
+
+    /// An integer from a length or count.
+    pub fn count(&mut self, value: usize) {
+        self.header(b':', value as i64);
+    }
+
+    /// A bulk string.
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.buffer.reserve(bytes.len() + 16);
+        self.header(b'$', bytes.len() as i64);
+        self.buffer.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// An integer as a bulk string.
+    pub fn bulk_integer(&mut self, value: i64) {
+        let mut digits = [0; 20];
+        let text = format_integer(value, &mut digits);
+        self.header(b'$', text.len() as i64);
+        self.buffer.extend_from_slice(text);
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// The null of a missing value: `$-1` or `_`.
+    pub fn null(&mut self) {
+        self.buffer.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"$-1\r\n".as_slice(),
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// The null of a missing array: `*-1` or `_`.
+    pub fn null_array(&mut self) {
+        self.buffer.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"*-1\r\n".as_slice(),
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// Opens an array of `len` elements.
+    pub fn array(&mut self, len: usize) {
+        self.header(b'*', len as i64);
+    }
+
+    /// Opens a map of `len` pairs; a flat array in RESP2.
+    pub fn map(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', 2 * len as i64),
+            Protocol::Resp3 => self.header(b'%', len as i64),
+        }
+    }
+
+    /// Opens a set of `len` elements; an array in RESP2.
+    pub fn set(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as i64),
+            Protocol::Resp3 => self.header(b'~', len as i64),
+        }
+    }
+
+    /// Opens a push of `len` elements; an array in RESP2.
+    pub fn push(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as i64),
+            Protocol::Resp3 => self.header(b'>', len as i64),
+        }
+    }
+
+    /// A double; a bulk string in RESP2.
+    pub fn double(&mut self, value: f64) {
+        let text = format_double(value);
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => self.line(b',', text.as_bytes()),
+        }
+    }
+
+    /// A boolean; 1 or 0 in RESP2.
+    pub fn boolean(&mut self, value: bool) {
+        match self.protocol {
+            Protocol::Resp2 => self.integer(i64::from(value)),
+            Protocol::Resp3 => {
+                self.buffer
+                    .extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" })
+            }
+        }
+    }
+
+    /// Text with a three-letter format (`txt`, `mkd`); a bulk string in RESP2.
+    pub fn verbatim(&mut self, format: &str, bytes: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(bytes),
+            Protocol::Resp3 => {
+                self.header(b'=', bytes.len() as i64 + 4);
+                self.buffer.extend_from_slice(format.as_bytes());
+                self.buffer.push(b':');
+                self.buffer.extend_from_slice(bytes);
+                self.buffer.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// A number too large for an integer; a bulk string in RESP2.
+    pub fn big_number(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits.as_bytes()),
+            Protocol::Resp3 => self.line(b'(', digits.as_bytes()),
+        }
+    }
+
+    /// Opens an attribute of `len` pairs. RESP3 only.
+    pub fn attribute(&mut self, len: usize) {
+        debug_assert!(self.is_resp3(), "RESP2 has no attributes");
+        self.header(b'|', len as i64);
+    }
+
+    /// Lines of text as an array of simple strings: what HELP replies.
+    pub fn lines(&mut self, lines: &[&str]) {
+        self.array(lines.len());
+        for line in lines {
+            self.simple(line);
+        }
+    }
+}
