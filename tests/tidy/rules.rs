@@ -352,10 +352,8 @@ pub(crate) fn commands_sent(text: &str, known: &BTreeSet<String>) -> BTreeSet<St
         for (index, word) in words.enumerate() {
             let capitals = !word.contains(|c: char| c.is_ascii_lowercase());
             let lower = word.to_ascii_lowercase();
-            if capitals || index == 0 {
-                if known.contains(&lower) {
-                    found.insert(lower.clone());
-                }
+            if (capitals || index == 0) && known.contains(&lower) {
+                found.insert(lower.clone());
             }
             // `XGROUP CREATE`, `"XGROUP", "CREATE"`, `xgroup create`
             let both = format!("{before}|{lower}");
