@@ -183,7 +183,10 @@ impl Generator {
     /// One argument lost, doubled, swapped, replaced, added, or the letters' case changed; the command's name stays.
     fn damage(&mut self, mut words: Words) -> Words {
         let name = words[0].to_ascii_uppercase();
-        if matches!(name.as_slice(), b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT") {
+        if matches!(name.as_slice(), b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN") {
+            return words;
+        }
+        if self.dialect == Dialect::Redis70 && name == b"XSETID" {
             return words;
         }
         let at = self.random.below(words.len());
@@ -440,7 +443,8 @@ impl Generator {
             24 => words!["PERSIST", key],
             25 | 26 => words!["OBJECT", "ENCODING", key],
             27 => words!["OBJECT", self.random.pick(&["REFCOUNT", "IDLETIME", "FREQ", "encoding", "NOSUCH"]), key],
-            28 => words!["SCAN", self.random.pick(&["abc", "-1", "", "1.5"])],
+            // Not -1 nor nothing: strtoul takes them, later parsers refuse them.
+            28 => words!["SCAN", self.random.pick(&["abc", "1.5", "x1"])],
             _ => words!["SELECT", self.random.pick(&["0", "0", "0", "1", "2", "16", "-1", "abc"])],
         }
     }
@@ -700,7 +704,13 @@ impl Generator {
                 if self.random.percent(40) {
                     options.push(words!["MAXDELETEDID", self.stream_id()]);
                 }
-                let id = self.stream_id();
+                // 7.0 lets an ID below the highest deleted one pass, which 7.2 refuses.
+                let id = if self.dialect == Dialect::Redis70 {
+                    self.stream_clock += 1;
+                    format!("{}-9", self.stream_clock - 1).into_bytes()
+                } else {
+                    self.stream_id()
+                };
                 self.with_options(words!["XSETID", key, id], options)
             }
         }

@@ -51,11 +51,12 @@ fn line(bytes: &[u8], from: usize) -> Option<(&[u8], usize)> {
     Some((&rest[..end], from + end + 2))
 }
 
+fn try_number(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
 fn number(text: &[u8]) -> i64 {
-    std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| panic!("not a RESP number: {}", printable(text)))
+    try_number(text).unwrap_or_else(|| panic!("not a RESP number: {}", printable(text)))
 }
 
 /// Where the reply that starts at `from` ends; `None` while it is not whole.
@@ -95,65 +96,67 @@ impl Frame {
     /// # Panics
     /// When the bytes are not exactly one reply.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
-        let (frame, end) = Self::parse_at(bytes, 0);
-        assert_eq!(end, bytes.len(), "bytes behind the reply {}", printable(bytes));
-        frame
+        Self::try_parse(bytes).unwrap_or_else(|| panic!("not exactly one reply: {}", printable(bytes)))
     }
 
-    fn parse_many(bytes: &[u8], mut at: usize, count: i64) -> (Vec<Self>, usize) {
+    /// Reads one whole reply; `None` when the bytes are something else.
+    pub(crate) fn try_parse(bytes: &[u8]) -> Option<Self> {
+        let (frame, end) = Self::parse_at(bytes, 0)?;
+        (end == bytes.len()).then_some(frame)
+    }
+
+    fn parse_many(bytes: &[u8], mut at: usize, count: i64) -> Option<(Vec<Self>, usize)> {
         let mut items = Vec::new();
         for _ in 0..count {
-            let (item, end) = Self::parse_at(bytes, at);
+            let (item, end) = Self::parse_at(bytes, at)?;
             items.push(item);
             at = end;
         }
-        (items, at)
+        Some((items, at))
     }
 
-    fn parse_at(bytes: &[u8], from: usize) -> (Self, usize) {
-        let (head, at) = line(bytes, from + 1).expect("a whole line");
+    fn parse_at(bytes: &[u8], from: usize) -> Option<(Self, usize)> {
+        let (head, at) = line(bytes, from + 1)?;
         let text = head.to_vec();
-        match bytes[from] {
-            b'+' => (Self::Simple(text), at),
-            b'-' => (Self::Error(text), at),
-            b':' => (Self::Integer(number(head)), at),
-            b'_' => (Self::Null, at),
-            b',' => (Self::Double(text), at),
-            b'(' => (Self::BigNumber(text), at),
-            b'#' => (Self::Boolean(head == b"t"), at),
+        let simple = match bytes[from] {
+            b'+' => Self::Simple(text),
+            b'-' => Self::Error(text),
+            b':' => Self::Integer(try_number(head)?),
+            b'_' => Self::Null,
+            b',' => Self::Double(text),
+            b'(' => Self::BigNumber(text),
+            b'#' => Self::Boolean(head == b"t"),
+            b'$' if head == b"-1" => Self::NullBulk,
+            b'*' if head == b"-1" => Self::NullArray,
             kind @ (b'$' | b'=' | b'!') => {
-                let length = number(head);
-                if length < 0 {
-                    return (Self::NullBulk, at);
+                let end = at.checked_add(usize::try_from(try_number(head)?).ok()?)?;
+                let data = bytes.get(at..end)?.to_vec();
+                if bytes.get(end..end + 2)? != b"\r\n" {
+                    return None;
                 }
-                let end = at + usize::try_from(length).unwrap();
-                let data = bytes[at..end].to_vec();
                 let frame = match kind {
                     b'$' => Self::Bulk(data),
                     b'=' => Self::Verbatim(data),
                     _ => Self::BlobError(data),
                 };
-                (frame, end + 2)
+                return Some((frame, end + 2));
             }
-            kind @ (b'*' | b'~' | b'>') => {
-                let count = number(head);
-                if count < 0 {
-                    return (Self::NullArray, at);
-                }
-                let (items, end) = Self::parse_many(bytes, at, count);
+            kind @ (b'*' | b'~' | b'>' | b'%' | b'|') => {
+                let count = try_number(head)?;
+                let pairs = matches!(kind, b'%' | b'|');
+                let (items, end) = Self::parse_many(bytes, at, if pairs { 2 * count } else { count })?;
                 let frame = match kind {
                     b'*' => Self::Array(items),
                     b'~' => Self::Set(items),
-                    _ => Self::Push(items),
+                    b'>' => Self::Push(items),
+                    b'%' => Self::Map(items),
+                    _ => Self::Attribute(items),
                 };
-                (frame, end)
+                return Some((frame, end));
             }
-            kind @ (b'%' | b'|') => {
-                let (items, end) = Self::parse_many(bytes, at, 2 * number(head));
-                (if kind == b'%' { Self::Map(items) } else { Self::Attribute(items) }, end)
-            }
-            other => panic!("no RESP type byte: {other:#x}"),
-        }
+            _ => return None,
+        };
+        Some((simple, at))
     }
 
     /// Writes the reply as a server would.
