@@ -350,7 +350,7 @@ pub const LPOS_MAXLEN_NEGATIVE: CommandError = CommandError::fixed("ERR MAXLEN c
 pub const NUMKEYS_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR numkeys should be greater than 0");
 /// COUNT of LMPOP.
-pub const COUNT_NOT_POSITIVE: CommandError =
+pub const LIST_COUNT_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR count should be greater than 0");
 /// The one 64-bit integer without an opposite.
 pub const NOT_SYMMETRIC: CommandError = CommandError::fixed(
