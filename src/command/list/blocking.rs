@@ -112,7 +112,7 @@ fn read_keys(args: &Args<'_>, at: usize) -> Result<(usize, End, usize), CommandE
         if count.is_some() || !Cursor::take(&mut options, "count") {
             return Err(error::SYNTAX);
         }
-        let number = positive(options.value()?).ok_or(error::COUNT_NOT_POSITIVE)?;
+        let number = positive(options.value()?).ok_or(error::LIST_COUNT_NOT_POSITIVE)?;
         count = Some(usize::try_from(number).unwrap_or(usize::MAX));
     }
     Ok((key_count, end, count.unwrap_or(1)))
