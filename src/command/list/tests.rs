@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
-//! The list handlers on a bare keyspace: replies, events, effects, and effects replayed. `MILLRACE_ORACLE=host:port` also
+//! The list handlers on a bare keyspace: replies, events, effects, and effects replayed. `MILLRACE_ORACLE_ADDRESS=host:port` also
 //! compares random commands with a live redis-server.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
@@ -504,13 +504,13 @@ proptest! {
 }
 
 #[test]
-#[ignore = "needs MILLRACE_ORACLE=host:port of a redis-server that may be emptied"]
+#[ignore = "needs MILLRACE_ORACLE_ADDRESS=host:port of a redis-server that may be emptied"]
 fn random_commands_answer_as_the_oracle_does() {
     use proptest::strategy::ValueTree;
     use redis_protocol::resp2::decode::decode;
     use std::io::{Read, Write};
     let mut socket =
-        std::net::TcpStream::connect(std::env::var("MILLRACE_ORACLE").unwrap()).unwrap();
+        std::net::TcpStream::connect(std::env::var("MILLRACE_ORACLE_ADDRESS").unwrap()).unwrap();
     let mut ask = |command: &[Vec<u8>]| -> Vec<u8> {
         let mut writer = EffectWriter::default();
         writer.args(command.iter().map(Vec::as_slice));
