@@ -343,7 +343,9 @@ impl Env<'_> {
         after: &mut Aftermath,
     ) -> bool {
         let Some(handle) = self.shared.clients.get(waiter.client) else {
-            waiter.cancel();
+            if waiter.cancel() {
+                self.witness(waiter.client, Execution::Cancelled, &waiter.request.args(), &[]);
+            }
             return false;
         };
         if !waiter.claim() {
