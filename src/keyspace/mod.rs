@@ -345,6 +345,11 @@ impl Keyspace {
         &self.watches[db]
     }
 
+    /// Whether somebody waits for a key of any database.
+    pub fn has_waiters(&self) -> bool {
+        self.waits.iter().any(|waits| !waits.is_empty())
+    }
+
     /// Number of keys that somebody waits for.
     pub fn blocking_key_count(&self) -> usize {
         self.waits.iter().map(WaitTable::key_count).sum()

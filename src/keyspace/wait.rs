@@ -1,10 +1,12 @@
 //! Who waits for which key, in which order.
 //!
 //! ```text
-//! WAITING ──claim──► SERVED      by whoever holds the keyspace and has something to give
-//!    └─────cancel──► CANCELLED   by timeout, CLIENT UNBLOCK, CLIENT KILL, end of file
+//! WAITING ──claim──► CLAIMED ──served──► SERVED      by whoever holds the keyspace
+//!    │  ▲───────unclaim──┘                           there was nothing to give after all
+//!    └─────cancel──► CANCELLED                       by timeout, CLIENT UNBLOCK, CLIENT KILL, end of file
 //! ```
-//! One compare-exchange decides; the loser does nothing. A waiter stands in the queue of each of its keys, which may
+//! One compare-exchange decides; the loser does nothing. CLAIMED lasts for one synchronous step of the claimer, so a
+//! canceller that meets it waits that step out. A waiter stands in the queue of each of its keys, which may
 //! lie in several keyspaces; queues drop those no longer WAITING when they meet them, and sweep when they have doubled.
 //! Pure: no clock, no channel.
 
@@ -12,7 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::ids::{ClientId, ShardId, ShardSet};
+use crate::ids::{ClientId, ShardId};
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 
@@ -41,8 +43,9 @@ impl WaitKind {
 }
 
 const WAITING: u8 = 0;
-const SERVED: u8 = 1;
-const CANCELLED: u8 = 2;
+const CLAIMED: u8 = 1;
+const SERVED: u8 = 2;
+const CANCELLED: u8 = 3;
 
 /// A blocked client's command.
 #[derive(Debug)]
@@ -62,8 +65,8 @@ pub struct Waiter {
     pub keys: Vec<Box<[u8]>>,
     /// The command to run again (IDs like `$` already resolved).
     pub request: Request,
-    /// Every shard its command touches when it is served by way of one key: those of the destination keys.
-    pub needs: ShardSet,
+    /// Keys it writes to besides those it waits on (the destination of BLMOVE).
+    pub destinations: Vec<Box<[u8]>>,
     /// CLIENT NO-TOUCH of the client.
     pub no_touch: bool,
 }
@@ -86,7 +89,7 @@ pub struct WaiterFacts {
     /// See [`Waiter`].
     pub request: Request,
     /// See [`Waiter`].
-    pub needs: ShardSet,
+    pub destinations: Vec<Box<[u8]>>,
     /// See [`Waiter`].
     pub no_touch: bool,
 }
@@ -121,34 +124,40 @@ impl Waiter {
 
     /// Whether it still waits.
     pub fn is_waiting(&self) -> bool {
-        self.state.load(Ordering::Acquire) == WAITING
+        matches!(self.state.load(Ordering::Acquire), WAITING | CLAIMED)
     }
 
-    fn leave(&self, to: u8) -> bool {
-        self.state
-            .compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+    fn step(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Takes it to be served; false when it was cancelled or served before.
+    /// Takes it to be served; false when it was cancelled or served before. [`Waiter::served`] or [`Waiter::unclaim`]
+    /// must follow in the same synchronous step.
     pub fn claim(&self) -> bool {
-        self.leave(SERVED)
+        self.step(WAITING, CLAIMED)
     }
 
-    /// Puts a claimed waiter back to WAITING: there was nothing to give it after all.
-    /// Only the claimer may call this, before anybody could see an effect of the claim.
+    /// A claimed waiter got its reply.
+    pub fn served(&self) {
+        let done = self.step(CLAIMED, SERVED);
+        debug_assert!(done, "only a claimed waiter is served");
+    }
+
+    /// A claimed waiter got nothing: it waits on.
     pub fn unclaim(&self) {
-        debug_assert_eq!(
-            self.state.load(Ordering::Acquire),
-            SERVED,
-            "only a claimed waiter can be put back"
-        );
-        self.state.store(WAITING, Ordering::Release);
+        let done = self.step(CLAIMED, WAITING);
+        debug_assert!(done, "only a claimed waiter can be put back");
     }
 
     /// Ends the wait without serving; false when it was served or cancelled before.
     pub fn cancel(&self) -> bool {
-        self.leave(CANCELLED)
+        loop {
+            match self.state.compare_exchange(WAITING, CANCELLED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(CLAIMED) => std::thread::yield_now(),
+                Err(_) => return false,
+            }
+        }
     }
 }
 
@@ -160,6 +169,8 @@ struct WaitQueue {
     swept_len: usize,
     /// Whether the key is on the ready list.
     ready: bool,
+    /// Whether one of them may be served when the key is gone (XREADGROUP).
+    wants_absence: bool,
 }
 
 /// The wait queues of one database of one keyspace.
@@ -189,19 +200,19 @@ impl WaitTable {
                 queue.waiters.retain(|waiter| waiter.is_waiting());
                 queue.swept_len = queue.waiters.len();
             }
+            queue.wants_absence |= waiter.kind == WaitKind::StreamGroup;
             queue.waiters.push_back(waiter);
         }
     }
 
-    /// Takes a waiter out of a key's queue: it was served or cancelled.
+    /// Takes a waiter out of a key's queue: it was served or cancelled. O(1) for the first in line.
     pub fn forget(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
-        if let Some(queue) = self.queues.get_mut(key) {
-            queue
-                .waiters
-                .retain(|other| !Arc::ptr_eq(other, waiter) && other.is_waiting());
-            if queue.waiters.is_empty() && !queue.ready {
-                self.queues.remove(key);
-            }
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        if let Some(at) = queue.waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
+            queue.waiters.remove(at);
+        }
+        if queue.waiters.is_empty() && !queue.ready {
+            self.queues.remove(key);
         }
     }
 
@@ -221,31 +232,38 @@ impl WaitTable {
         }
     }
 
-    /// The waiters of a ready key in order, the mark taken off.
-    pub fn take_ready(&mut self, key: &[u8]) -> Vec<Arc<Waiter>> {
-        let Some(queue) = self.queues.get_mut(key) else {
-            return Vec::new();
-        };
+    /// Takes the ready mark off a key, before its waiters are looked at.
+    pub fn take_ready(&mut self, key: &[u8]) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
         queue.ready = false;
-        queue.waiters.retain(|waiter| waiter.is_waiting());
-        queue.swept_len = queue.waiters.len();
         if queue.waiters.is_empty() {
             self.queues.remove(key);
-            return Vec::new();
         }
-        queue.waiters.iter().cloned().collect()
     }
 
-    /// The shards that serving the waiters of a key would touch besides the key's own.
-    pub fn needs(&self, key: &[u8]) -> ShardSet {
-        let Some(queue) = self.queues.get(key) else {
-            return ShardSet::EMPTY;
-        };
-        queue
-            .waiters
-            .iter()
-            .filter(|waiter| waiter.is_waiting())
-            .fold(ShardSet::EMPTY, |set, waiter| set.union(waiter.needs))
+    /// The waiter at `index` of a key's queue; those no longer waiting are dropped on the way.
+    pub fn waiter_at(&mut self, key: &[u8], index: usize) -> Option<Arc<Waiter>> {
+        let queue = self.queues.get_mut(key)?;
+        while queue.waiters.get(index).is_some_and(|waiter| !waiter.is_waiting()) {
+            queue.waiters.remove(index);
+        }
+        let waiter = queue.waiters.get(index).cloned();
+        if queue.waiters.is_empty() && !queue.ready {
+            self.queues.remove(key);
+        }
+        waiter
+    }
+
+    /// Whether a waiter of the key may be served though the key is gone.
+    pub fn wants_absence(&self, key: &[u8]) -> bool {
+        self.queues.get(key).is_some_and(|queue| queue.wants_absence)
+    }
+
+    /// The destinations of those who wait for a key.
+    pub fn destinations(&self, key: &[u8]) -> Vec<Box<[u8]>> {
+        let Some(queue) = self.queues.get(key) else { return Vec::new() };
+        let waiting = queue.waiters.iter().filter(|waiter| waiter.is_waiting() && !waiter.destinations.is_empty());
+        waiting.flat_map(|waiter| waiter.destinations.iter().cloned()).collect()
     }
 
     /// Every key that somebody waits for.

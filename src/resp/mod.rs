@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod reply;
+pub mod request;
 
 /// Which version of the protocol a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

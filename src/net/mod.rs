@@ -1,0 +1,4 @@
+//! Sockets only: bytes in, bytes out.
+
+pub mod buffers;
+pub mod transport;

@@ -1,0 +1,92 @@
+//! TCP and unix sockets behind one type, awake (registered with a runtime) or parked (on the way to another thread).
+
+use std::io;
+use std::task::{Context, Poll};
+
+/// A socket that no runtime knows: it can be sent to another thread.
+#[derive(Debug)]
+pub enum ParkedTransport {
+    /// TCP.
+    Tcp(std::net::TcpStream),
+    /// Unix.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// A socket registered with the runtime of the present thread.
+#[derive(Debug)]
+pub enum Transport {
+    /// TCP.
+    Tcp(tokio::net::TcpStream),
+    /// Unix.
+    Unix(tokio::net::UnixStream),
+}
+
+impl ParkedTransport {
+    /// Registers it with the runtime of the present thread.
+    ///
+    /// # Errors
+    /// When the runtime cannot register it.
+    pub fn wake(self) -> io::Result<Transport> {
+        match self {
+            Self::Tcp(stream) => tokio::net::TcpStream::from_std(stream).map(Transport::Tcp),
+            Self::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Transport::Unix),
+        }
+    }
+}
+
+impl Transport {
+    /// Takes it from its runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot let go of it.
+    pub fn park(self) -> io::Result<ParkedTransport> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(ParkedTransport::Tcp),
+            Self::Unix(stream) => stream.into_std().map(ParkedTransport::Unix),
+        }
+    }
+
+    /// Ready when there may be something to read, or the end.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(context),
+            Self::Unix(stream) => stream.poll_read_ready(context),
+        }
+    }
+
+    /// Ready when there may be room to write.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(context),
+            Self::Unix(stream) => stream.poll_write_ready(context),
+        }
+    }
+
+    /// Reads what is there; 0 is the end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing; else the connection is broken.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read(buffer),
+            Self::Unix(stream) => stream.try_read(buffer),
+        }
+    }
+
+    /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room; else the connection is broken.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! One queue per shard: all work on its keyspace, in arrival order. Pure.
+//!
+//! While the keyspace is lent nothing leaves the queue. A local run goes around it only when the keyspace is home and the
+//! queue is empty, so that neither local nor foreign work starves.
+
+use std::collections::VecDeque;
+
+use crate::ids::{ClientId, ShardId};
+
+use super::mailbox::{Batch, LoanId};
+
+/// Work on a keyspace.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Commands for a client of another shard.
+    Batch(Box<Batch>),
+    /// Give the keyspace away.
+    Lend {
+        /// The loan.
+        loan: LoanId,
+        /// To whom.
+        coordinator: ShardId,
+    },
+    /// A client of this shard goes on.
+    LocalRun(ClientId),
+    /// Remove keys whose time has come.
+    Expire,
+}
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(super) struct Admission {
+    queue: VecDeque<Work>,
+    expire_queued: bool,
+}
+
+impl Admission {
+    /// Appends work.
+    pub(super) fn push(&mut self, work: Work) {
+        if matches!(work, Work::Expire) {
+            if self.expire_queued {
+                return;
+            }
+            self.expire_queued = true;
+        }
+        self.queue.push_back(work);
+    }
+
+    /// The oldest work.
+    pub(super) fn pop(&mut self) -> Option<Work> {
+        let work = self.queue.pop_front();
+        if matches!(work, Some(Work::Expire)) {
+            self.expire_queued = false;
+        }
+        work
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How much waits.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}

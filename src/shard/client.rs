@@ -1,0 +1,136 @@
+//! A connection as its shard keeps it, one plain struct that can be sent to another shard.
+//!
+//! ```text
+//! Ready ─┬─► Queued      its local run waits in the admission queue
+//!        ├─► Batch       a run of its commands is on another shard
+//!        ├─► Loan        it waits for keyspaces
+//!        ├─► Blocked     BLPOP, XREAD BLOCK …            all of them back to Ready
+//!        ├─► Barrier     its reply waits for all shards
+//!        ├─► Paused      CLIENT PAUSE
+//!        ├─► Throttled   too much of what it published is undelivered
+//!        └─► Waiting     WAIT
+//! ```
+
+use std::collections::VecDeque;
+
+use crate::client::session::Session;
+use crate::ids::{ClientId, ShardId, ShardSet};
+use crate::net::buffers::{Input, Output};
+use crate::net::transport::ParkedTransport;
+use crate::resp::arguments::Request;
+use crate::resp::request::RequestParser;
+
+use super::mailbox::Blocked;
+
+/// What keeps a client from running its next command.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Nothing.
+    Ready,
+    /// See the drawing.
+    Queued,
+    /// So many commands at the head of `pending` are on another shard.
+    Batch {
+        /// How many of `pending`; of a transaction 1, the EXEC.
+        count: usize,
+        /// Whether it is an EXEC.
+        transaction: bool,
+    },
+    /// See the drawing.
+    Loan,
+    /// See the drawing.
+    Blocked(Box<Blocked>),
+    /// See the drawing.
+    Barrier {
+        /// Acknowledgements missing.
+        missing: usize,
+        /// The reply held back.
+        reply: Vec<u8>,
+    },
+    /// See the drawing.
+    Paused,
+    /// See the drawing.
+    Throttled,
+    /// Until when, Unix ms (`None`: for ever), and the reply held back.
+    Waiting {
+        /// See above.
+        deadline_ms: Option<u64>,
+        /// See above.
+        reply: Vec<u8>,
+    },
+}
+
+/// Where a client's batches went, to decide whether it should move there.
+#[derive(Debug, Default)]
+pub(super) struct Wanderlust {
+    pub(super) to: Option<ShardId>,
+    pub(super) batches: u32,
+    pub(super) moves: u32,
+    pub(super) moved_ms: u64,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) session: Session,
+    pub(super) parser: RequestParser,
+    pub(super) input: Input,
+    pub(super) output: Output,
+    pub(super) phase: Phase,
+    /// Parsed requests that have not run, oldest first; before what is in `input`.
+    pub(super) pending: VecDeque<Request>,
+    /// Shards that the next command needs besides those of its keys, since others wait for its keys.
+    pub(super) needs: ShardSet,
+    pub(super) wanderlust: Wanderlust,
+    /// Since when the output is over the soft limit, Unix ms.
+    pub(super) over_soft_limit_ms: Option<u64>,
+    /// The time the client saw last, Unix ms: what it sees next is not earlier.
+    pub(super) now_ms: u64,
+    /// The end of its input was read.
+    pub(super) ended: bool,
+    /// The socket, while it is on its way to a shard.
+    pub(super) transport: Option<ParkedTransport>,
+}
+
+impl Client {
+    /// A connection with nothing read or written.
+    pub fn new(session: Session, transport: Option<ParkedTransport>) -> Self {
+        Self {
+            session,
+            parser: RequestParser::new(),
+            input: Input::default(),
+            output: Output::default(),
+            phase: Phase::Ready,
+            pending: VecDeque::new(),
+            needs: ShardSet::EMPTY,
+            wanderlust: Wanderlust::default(),
+            over_soft_limit_ms: None,
+            now_ms: 0,
+            ended: false,
+            transport,
+        }
+    }
+
+    /// CLIENT ID.
+    pub fn id(&self) -> ClientId {
+        self.session.id()
+    }
+
+    /// Takes the socket out, once.
+    pub fn take_transport(&mut self) -> Option<ParkedTransport> {
+        self.transport.take()
+    }
+
+    /// Whether it can move to another shard now: between commands, nothing unsent, nothing that ties it here.
+    pub(super) fn can_move(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+            && self.pending.is_empty()
+            && self.output.is_empty()
+            && !self.session.subscriptions.any()
+            && !self.session.transaction.active
+            && self.session.transaction.watched.is_empty()
+            && !self.session.monitoring
+            && !self.session.closing
+            && !self.ended
+    }
+}

@@ -1,0 +1,42 @@
+//! The clock: the only place that reads the time. A simulation brings its own.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Where a shard's time comes from.
+pub trait Clock {
+    /// Unix time, ms.
+    fn now_ms(&self) -> u64;
+
+    /// Monotonic time since some moment, ns.
+    fn nanoseconds(&self) -> u64;
+
+    /// Stops the thread, ms (DEBUG SLEEP).
+    fn sleep(&self, ms: u64);
+}
+
+/// The machine's clock.
+#[derive(Debug)]
+pub struct SystemClock {
+    origin: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic time starts now.
+    pub fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    }
+
+    fn nanoseconds(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
+    }
+
+    fn sleep(&self, ms: u64) {
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+    }
+}

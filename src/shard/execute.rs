@@ -1,0 +1,439 @@
+//! Runs one command, or one transaction, with the keyspaces in hand; then finishes the work on them.
+//!
+//! ```text
+//! handler ─► effects to the log ─► events to publications ─► ready keys: serve waiters ─► (their effects, events, keys …)
+//! ```
+//! The result is an [`Aftermath`]: replies for blocked clients and publications, in order, that the shard dispatches
+//! before it gives a keyspace away and before the reply leaves. No messages are sent and no sockets are touched here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::client::session::Session;
+use crate::command::context::{Context, Outcome, ShardAction, Shared, WaitFor};
+use crate::command::error::{self, CommandError};
+use crate::command::spec::Flags;
+use crate::command::table::{CommandTable, Row};
+use crate::config::Settings;
+use crate::ids::{ShardId, ShardSet, shard_of};
+use crate::keyspace::event::{EventClass, KeyEvent};
+use crate::keyspace::wait::{Waiter, WaiterFacts};
+use crate::keyspace::watch::WatchFlag;
+use crate::keyspace::{Keyspace, Space};
+use crate::observe::effects::Effect;
+use crate::pubsub::registry::ChannelKind;
+use crate::resp::arguments::Args;
+use crate::resp::reply::Reply;
+
+use super::clock::Clock;
+use super::mailbox::{Blocked, Publication, SessionFacts};
+
+/// What a run reads of its shard.
+pub(super) struct Env<'e> {
+    pub(super) shared: &'e Shared,
+    pub(super) settings: &'e Settings,
+    pub(super) shard: ShardId,
+    pub(super) now_ms: u64,
+    pub(super) clock: &'e dyn Clock,
+}
+
+/// A blocked client's reply.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) waiter: Arc<Waiter>,
+    pub(super) reply: Vec<u8>,
+    /// Shards with keys of the waiter that were not in hand: their tables still hold it.
+    pub(super) elsewhere: ShardSet,
+}
+
+/// What is to be sent after commands ran.
+#[derive(Debug, Default)]
+pub(super) struct Aftermath {
+    pub(super) served: Vec<Served>,
+    pub(super) publications: Vec<Publication>,
+    pub(super) actions: Vec<ShardAction>,
+    ready: VecDeque<(usize, Box<[u8]>)>,
+    effects: Vec<Effect>,
+}
+
+impl Aftermath {
+    pub(super) fn is_empty(&self) -> bool {
+        self.served.is_empty() && self.publications.is_empty() && self.actions.is_empty()
+    }
+}
+
+/// One command to run.
+pub(super) struct Call<'c> {
+    pub(super) row: &'static Row,
+    pub(super) args: &'c Args<'c>,
+    pub(super) may_block: bool,
+    pub(super) resumed: bool,
+}
+
+/// How a run ended, the reply being written.
+pub(super) enum Ran {
+    Done,
+    /// It waits; nothing is written to the reply.
+    Waits(Box<Blocked>),
+    /// It must run with these keyspaces in hand; nothing happened.
+    Needs(ShardSet),
+}
+
+/// A client's session as it is on another shard than its own.
+pub(super) fn detached(facts: &SessionFacts) -> Session {
+    let mut session = Session::new(Arc::clone(&facts.handle), true);
+    session.db = facts.db;
+    session.protocol = facts.protocol;
+    session.no_touch = facts.no_touch;
+    session.transaction.flag = facts.watch_flag.clone();
+    session
+}
+
+/// The keyspaces that must be in hand besides those that are, so that every waiter who may be served can be: those of the
+/// destinations of whoever waits for a key the command may make ready, and of whoever waits for those, and so on.
+pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Option<ShardSet> {
+    if !row.command.flags.has(Flags::WRITE) {
+        return None;
+    }
+    let mut keyspaces = space.keyspaces();
+    if keyspaces.all(|keyspace| !keyspace.has_waiters()) {
+        return None;
+    }
+    let in_hand = space.shards();
+    let mut needed = in_hand;
+    let mut due: Vec<Box<[u8]>> = Vec::new();
+    let mut seen: Vec<Box<[u8]>> = Vec::new();
+    row.command.for_each_key(args, |at| due.push(args.at(at).into()));
+    while let Some(key) = due.pop() {
+        if seen.contains(&key) {
+            continue;
+        }
+        let home = shard_of(&key, space.shard_count());
+        needed.insert(home);
+        if let Some(keyspace) = space.keyspaces().find(|keyspace| keyspace.shard() == home) {
+            for db in 0..keyspace.database_count() {
+                due.extend(keyspace.waits(db).destinations(&key));
+            }
+        }
+        seen.push(key);
+    }
+    (!in_hand.covers(needed)).then_some(needed)
+}
+
+impl Env<'_> {
+    /// Runs the handler; on an error the reply is the error. Counts it.
+    fn call(&self, space: &mut Space<'_>, session: &mut Session, reply: &mut Reply, call: &Call<'_>) -> Outcome {
+        space.db = session.db;
+        space.now_ms = self.now_ms;
+        space.touch = !session.no_touch || call.row.command.name == "touch";
+        let mark = reply.mark();
+        let started = self.clock.nanoseconds();
+        let mut context = Context {
+            space: space.reborrow(),
+            reply,
+            session,
+            shared: self.shared,
+            settings: self.settings,
+            row: call.row,
+            shard: self.shard,
+            may_block: call.may_block,
+            resumed: call.resumed,
+        };
+        let result = (call.row.command.handler)(&mut context, call.args);
+        let elapsed = self.clock.nanoseconds().saturating_sub(started);
+        let counters = &self.shared.observations.shards[self.shard.index()].commands[usize::from(call.row.id)];
+        match result {
+            Ok(Outcome::Wait(wait)) => Outcome::Wait(wait),
+            Ok(outcome) => {
+                counters.calls.add(1);
+                counters.nanoseconds.add(elapsed);
+                outcome
+            }
+            Err(error) => {
+                counters.calls.add(1);
+                counters.nanoseconds.add(elapsed);
+                counters.failed.add(1);
+                reply.truncate(mark);
+                reply.error(error.bytes());
+                Outcome::Done
+            }
+        }
+    }
+
+    /// Collects what a command left in the keyspaces: effects, events, ready keys. Cheap when there is nothing.
+    fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
+        for keyspace in space.keyspaces_mut() {
+            if !keyspace.effects.is_empty() {
+                let effects = &mut after.effects;
+                keyspace.effects.drain(|db, command| effects.push(Effect { db, command: command.to_vec() }));
+            }
+            if keyspace.has_events() {
+                for event in keyspace.take_events() {
+                    publications_of(&event, keyspace.policy.notify, &mut after.publications);
+                }
+            }
+            while let Some(ready) = keyspace.next_ready() {
+                after.ready.push_back(ready);
+            }
+        }
+    }
+
+    /// Hands the effects of one command or transaction to the log, contiguous.
+    fn log(&self, after: &mut Aftermath, cause: &str) {
+        if !after.effects.is_empty() {
+            self.shared.effects.append(cause, std::mem::take(&mut after.effects));
+        }
+    }
+
+    /// Runs one command and finishes the work on the keyspaces in hand.
+    pub(super) fn run(
+        &self, space: &mut Space<'_>, session: &mut Session, reply: &mut Reply, call: &Call<'_>, after: &mut Aftermath,
+    ) -> Ran {
+        if let Some(needed) = waiters_need(space, call.row, call.args) {
+            return Ran::Needs(needed);
+        }
+        let mark = reply.mark();
+        let outcome = self.call(space, session, reply, call);
+        self.collect(space, after);
+        self.log(after, &call.row.full_name);
+        if !after.ready.is_empty() {
+            self.serve(space, after);
+        }
+        match outcome {
+            Outcome::Done => Ran::Done,
+            Outcome::Ask(action) => {
+                self.ask(action, after);
+                Ran::Done
+            }
+            Outcome::Wait(_) if !call.may_block => Ran::Done,
+            Outcome::Wait(wait) => {
+                let null = reply.since(mark).to_vec();
+                reply.truncate(mark);
+                Ran::Waits(Box::new(self.register(space, session, *wait, null)))
+            }
+        }
+    }
+
+    fn ask(&self, action: ShardAction, after: &mut Aftermath) {
+        match action {
+            ShardAction::Publish { kind, channel, payload } => {
+                after.publications.push(Publication { kind, channel, payload });
+            }
+            action => after.actions.push(action),
+        }
+    }
+
+    /// Puts a waiter into the wait tables of all its keys, which are in hand: no push falls between attempt and wait.
+    fn register(&self, space: &mut Space<'_>, session: &Session, wait: WaitFor, null: Vec<u8>) -> Blocked {
+        let WaitFor { kind, mut keys, deadline_ms, request, destinations, null_is_array: _ } = wait;
+        // A key named twice is waited for once.
+        let mut distinct: Vec<Box<[u8]>> = Vec::with_capacity(keys.len());
+        for key in keys.drain(..) {
+            if !distinct.contains(&key) {
+                distinct.push(key);
+            }
+        }
+        let waiter = Arc::new(Waiter::new(WaiterFacts {
+            client: session.id(),
+            home: session.handle.shard(),
+            kind,
+            db: session.db,
+            protocol: session.protocol,
+            keys: distinct,
+            request,
+            destinations,
+            no_touch: session.no_touch,
+        }));
+        for key in &waiter.keys {
+            space.of(key).waits_mut(waiter.db).register(key, Arc::clone(&waiter));
+        }
+        session.handle.set_waiter(Some(Arc::clone(&waiter)));
+        Blocked { waiter, deadline_ms, null }
+    }
+
+    /// Serves the waiters of ready keys, in the order in which the keys became ready, to a fixpoint.
+    fn serve(&self, space: &mut Space<'_>, after: &mut Aftermath) {
+        while let Some((db, key)) = after.ready.pop_front() {
+            space.of(&key).waits_mut(db).take_ready(&key);
+            let mut index = 0;
+            while let Some(waiter) = space.of(&key).waits_mut(db).waiter_at(&key, index) {
+                let now_ms = self.now_ms;
+                let present = space.of(&key).peek(db, &key, now_ms).map(|entry| entry.value.value_type());
+                if present.is_none() && !space.of(&key).waits(db).wants_absence(&key) {
+                    break;
+                }
+                if !waiter.kind.concerns(present) || !self.serve_one(space, &waiter, after) {
+                    index += 1;
+                }
+            }
+        }
+    }
+
+    /// Runs a waiter's command again; false when there was nothing for it (or it is gone).
+    fn serve_one(&self, space: &mut Space<'_>, waiter: &Arc<Waiter>, after: &mut Aftermath) -> bool {
+        let Some(handle) = self.shared.clients.get(waiter.client) else {
+            waiter.cancel();
+            return false;
+        };
+        if !waiter.claim() {
+            return false;
+        }
+        let facts = SessionFacts {
+            handle, db: waiter.db, protocol: waiter.protocol, no_touch: waiter.no_touch, watch_flag: None,
+        };
+        let mut session = detached(&facts);
+        let mut reply = Reply::new(waiter.protocol);
+        let args = waiter.request.args();
+        let Some(row) = CommandTable::get().find(args.at(0)) else {
+            waiter.unclaim();
+            return false;
+        };
+        let call = Call { row, args: &args, may_block: true, resumed: true };
+        let outcome = self.call(space, &mut session, &mut reply, &call);
+        self.collect(space, after);
+        self.log(after, &row.full_name);
+        if matches!(outcome, Outcome::Wait(_)) {
+            waiter.unclaim();
+            return false;
+        }
+        waiter.served();
+        let mut elsewhere = ShardSet::EMPTY;
+        for key in &waiter.keys {
+            if space.holds(key) {
+                space.of(key).waits_mut(waiter.db).forget(key, waiter);
+            } else {
+                elsewhere.insert(shard_of(key, space.shard_count()));
+            }
+        }
+        after.served.push(Served { waiter: Arc::clone(waiter), reply: reply.take(), elsewhere });
+        true
+    }
+
+    /// Runs a whole EXEC with every keyspace it concerns in hand.
+    pub(super) fn run_transaction(
+        &self, space: &mut Space<'_>, session: &mut Session, reply: &mut Reply, transaction: &TransactionCall<'_>,
+        after: &mut Aftermath,
+    ) -> Ran {
+        for command in transaction.commands {
+            if let Some(needed) = waiters_need(space, command.row, &command.args) {
+                return Ran::Needs(needed);
+            }
+        }
+        for (db, key) in transaction.watched {
+            let now_ms = self.now_ms;
+            space.of(key).peek(*db, key, now_ms);
+        }
+        self.collect(space, after);
+        self.log(after, "expire");
+        if transaction.flag.is_some_and(WatchFlag::is_set) {
+            reply.null_array();
+            self.serve(space, after);
+            return Ran::Done;
+        }
+        reply.array(transaction.commands.len());
+        let mut causes = String::from("exec");
+        for command in transaction.commands {
+            let call = Call { row: command.row, args: &command.args, may_block: false, resumed: false };
+            let before = after.effects.len();
+            match self.call(space, session, reply, &call) {
+                Outcome::Done | Outcome::Wait(_) => {}
+                Outcome::Ask(action) => self.ask(action, after),
+            }
+            self.collect(space, after);
+            if after.effects.len() > before {
+                causes.clear();
+                causes.push_str(&command.row.full_name);
+            }
+        }
+        self.log(after, &causes);
+        self.serve(space, after);
+        Ran::Done
+    }
+
+    /// Removes keys whose time has come.
+    pub(super) fn expire(&self, keyspace: &mut Keyspace, budget: usize, after: &mut Aftermath) -> usize {
+        let count = keyspace.expire_due(self.now_ms, budget);
+        if count > 0 {
+            let mut space = Space::one(keyspace, self.shared.shard_count);
+            space.now_ms = self.now_ms;
+            self.collect(&mut space, after);
+            self.log(after, "expire");
+            self.serve(&mut space, after);
+        }
+        count
+    }
+}
+
+/// A queued command, looked up.
+pub(super) struct QueuedCall<'q> {
+    pub(super) row: &'static Row,
+    pub(super) args: Args<'q>,
+}
+
+/// A whole EXEC.
+pub(super) struct TransactionCall<'t> {
+    pub(super) commands: &'t [QueuedCall<'t>],
+    pub(super) watched: &'t [(usize, Box<[u8]>)],
+    pub(super) flag: Option<&'t WatchFlag>,
+}
+
+/// The publications of a keyspace notification. Source: "Keyspace notifications" of Redis: keyspace first, then keyevent.
+fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publication>) {
+    let prefix = |name: &str| format!("__{name}@{}__:", event.db).into_bytes();
+    if notify.intersects(EventClass::KEYSPACE) {
+        let mut channel = prefix("keyspace");
+        channel.extend_from_slice(&event.key);
+        let payload = Bytes::from_static(event.name.as_bytes());
+        into.push(Publication { kind: ChannelKind::Channel, channel: channel.into(), payload });
+    }
+    if notify.intersects(EventClass::KEYEVENT) {
+        let mut channel = prefix("keyevent");
+        channel.extend_from_slice(event.name.as_bytes());
+        let payload = Bytes::copy_from_slice(&event.key);
+        into.push(Publication { kind: ChannelKind::Channel, channel: channel.into(), payload });
+    }
+}
+
+/// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
+pub(super) fn admit(
+    session: &Session, settings: &Settings, args: &Args<'_>,
+) -> Result<&'static Row, CommandError> {
+    let table = CommandTable::get();
+    let name = args.at(0);
+    let Some(container) = table.find(name) else {
+        return Err(error::unknown_command(name, args.from(1)));
+    };
+    let mut row = container;
+    if container.is_container() && args.len() > 1 {
+        match table.find_subcommand(container, args.at(1)) {
+            Some(subcommand) => row = subcommand,
+            None => return Err(error::unknown_subcommand(container.command.name, args.at(1))),
+        }
+    }
+    if !row.command.accepts(args.len()) {
+        return Err(error::wrong_arity(&row.full_name));
+    }
+    let client_is_local = {
+        let address = &session.handle.address;
+        address.starts_with("127.") || address.starts_with("[::1]") || address.starts_with('/')
+    };
+    if container.command.name == "debug" && !settings.enable_debug_command.allows(client_is_local) {
+        return Err(error::DEBUG_DISABLED);
+    }
+    if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) {
+        return Err(error::NO_AUTH);
+    }
+    if session.in_subscribed_mode() && !allowed_while_subscribed(container.command.name) {
+        return Err(error::in_subscribed_mode(&row.full_name));
+    }
+    Ok(row)
+}
+
+fn allowed_while_subscribed(name: &str) -> bool {
+    matches!(
+        name,
+        "ping" | "subscribe" | "ssubscribe" | "sunsubscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "quit" | "reset"
+    )
+}

@@ -1,0 +1,25 @@
+//! Keys → no shard, one shard, several. Pure.
+
+use crate::command::spec::Scope;
+use crate::command::table::Row;
+use crate::ids::{ShardSet, shard_of};
+use crate::resp::arguments::Args;
+
+/// The keyspaces that a command's keys live in, or all of them by its scope. A command whose keys cannot be found (they do
+/// not fit its specs) goes where its first argument would: its handler will answer with the error.
+pub(super) fn shards_of(row: &Row, args: &Args<'_>, shard_count: usize) -> ShardSet {
+    match row.command.scope {
+        Scope::None => ShardSet::EMPTY,
+        Scope::AllShards => ShardSet::all(shard_count),
+        Scope::Cursor | Scope::Keys if shard_count == 1 => ShardSet::all(1),
+        Scope::Cursor => ShardSet::all(shard_count),
+        Scope::Keys => {
+            let mut set = ShardSet::EMPTY;
+            row.command.for_each_key(args, |at| set.insert(shard_of(args.at(at), shard_count)));
+            if set.is_empty() {
+                set.insert(shard_of(args.at(1), shard_count));
+            }
+            set
+        }
+    }
+}
