@@ -1,1 +1,454 @@
 //! The command line of the subcommands.
+//!
+//! `millrace` has two command lines. Without a subcommand it takes exactly what `redis-server`
+//! takes, and nothing here looks at it. An *exact* first word out of [`SUBCOMMANDS`] selects a
+//! subcommand, and the words after it are parsed here:
+//!
+//! ```text
+//! millrace                      the server, all defaults     ┐
+//! millrace redis.conf --port 1  the server                   ├ passed on word by word
+//! millrace server --port 1      the server, said aloud       ┘
+//! millrace reclaim|demo|ping …  a client of a server         parsed here
+//! millrace help [subcommand]    this text                    printed here
+//! ```
+//!
+//! Invariants: parsing has no side effect and reads no environment, so a test owns its input;
+//! what is parsed here is a request that makes sense (a combination that does not is a usage
+//! error, exit code 2, before anything is connected to).
+//!
+//! Deliberately not here: the server's options (they are directives of `redis.conf`, see
+//! `config`), and anything that runs.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
+
+/// The first words that are subcommands; any other first word belongs to the server.
+pub const SUBCOMMANDS: [&str; 5] = ["server", "reclaim", "demo", "ping", "help"];
+
+/// The address used when neither `--url` nor `MILLRACE_URL` names one.
+pub const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
+
+/// Whether `word`, standing first on the command line, selects a subcommand.
+#[must_use]
+pub fn is_subcommand(word: &str) -> bool {
+    SUBCOMMANDS.contains(&word)
+}
+
+/// The whole help text, as `millrace help` prints it.
+#[must_use]
+pub fn help_text() -> String {
+    Cli::command().render_help().to_string()
+}
+
+/// A message broker that every Redis client already speaks.
+///
+/// Without a subcommand millrace is the server and takes what redis-server takes:
+/// millrace [redis.conf|-] [--option value ...]
+#[derive(Debug, Parser)]
+#[command(
+    name = "millrace",
+    bin_name = "millrace",
+    version,
+    propagate_version = true
+)]
+#[command(
+    override_usage = "millrace [redis.conf|-] [--option value ...]\n       millrace <COMMAND>"
+)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to run.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server: [redis.conf|-] [--option value ...], as redis-server takes them.
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Server(ServerArguments),
+    /// Hand entries that no living consumer works on to the living; one pass, made for cron.
+    Reclaim(ReclaimArguments),
+    /// Show a queue that survives the death of a worker: producer, workers, collector, reclaimer.
+    Demo(DemoArguments),
+    /// Ask a server whether it serves; for container health checks.
+    Ping(PingArguments),
+}
+
+/// What follows `millrace server`; not looked at here.
+#[derive(Debug, Args)]
+pub struct ServerArguments {
+    /// A configuration file (or - for standard input) and options, as redis-server takes them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
+/// Which server to talk to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServerAddress {
+    /// The server: redis://[user:password@]host[:port][/db] or unix:///path.
+    ///
+    /// Without it the environment variable MILLRACE_URL is used, then redis://127.0.0.1:6379.
+    /// A password that is not in the URL is read from MILLRACE_PASSWORD or REDISCLI_AUTH, so
+    /// that it need not stand on a command line that every user of the machine can read.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+/// `millrace ping`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code: 0 the server answered PONG; 1 it did not (refused, loading, \
+    busy, wrong password, too slow); 2 usage."
+)]
+pub struct PingArguments {
+    /// The server to ask.
+    #[command(flatten)]
+    pub server: ServerAddress,
+    /// How long connecting and answering may take together.
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = positive_duration)]
+    pub timeout: Duration,
+    /// Print nothing; the exit code is the answer.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+const RECLAIM_AFTER_HELP: &str = "\
+A consumer is living while it has been idle for less than --min-idle. Entries are handed on with
+XCLAIM ... JUSTID, which does not count as a delivery: the count rises only when a worker reads
+the entry. So a worker must read its own pending entries, at its start and regularly:
+
+    XREADGROUP GROUP <group> <me> COUNT 10 STREAMS <stream> 0     then
+    XREADGROUP GROUP <group> <me> COUNT 10 BLOCK 2000 STREAMS <stream> >
+
+Up to Redis 7.0 only reading pending entries shows a worker living that finds nothing new. An entry
+must be worked on for less than --min-idle, or two workers may have it.
+
+Every five minutes, from cron:
+
+    */5 * * * *  millrace reclaim --url redis://127.0.0.1:6379 --stream jobs --group workers \\
+                 --min-idle 5m --max-deliveries 5 --dead-letter jobs:dead --drop-idle-consumers 1h
+
+Exit code: 0 done (also when nobody is alive and the entries stay), 1 could not connect or a
+command failed, 2 usage. Works with Redis 6.2 and newer, Valkey and Millrace.";
+
+/// `millrace reclaim`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = RECLAIM_AFTER_HELP)]
+#[command(group = ArgGroup::new("too_often").args(["dead_letter", "delete"]))]
+pub struct ReclaimArguments {
+    /// The server to work on.
+    #[command(flatten)]
+    pub server: ServerAddress,
+    /// A stream to look after; may be given more than once, or several names in a row.
+    #[arg(long = "stream", value_name = "KEY", required = true, num_args = 1..)]
+    pub streams: Vec<String>,
+    /// The consumer group, the same in every stream.
+    #[arg(long, value_name = "GROUP")]
+    pub group: String,
+    /// Hand on entries that were delivered at least this long ago, e.g. 30s, 5m, 1h30m.
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
+    pub min_idle: Duration,
+    /// Hand everything to this consumer (if it is living) instead of the least loaded one.
+    #[arg(long, value_name = "CONSUMER")]
+    pub to: Option<String>,
+    /// How often an entry may be delivered: one delivered this often is not handed on again but
+    /// dead-lettered or deleted.
+    #[arg(long, value_name = "N", requires = "too_often",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_deliveries: Option<u64>,
+    /// Move entries delivered too often to this stream, with the fields source, id, group,
+    /// deliveries and consumer added, and acknowledge them.
+    #[arg(long, value_name = "KEY", requires = "max_deliveries")]
+    pub dead_letter: Option<String>,
+    /// Acknowledge entries delivered too often and delete them from the stream.
+    #[arg(long, requires = "max_deliveries")]
+    pub delete: bool,
+    /// Remove consumers that have been idle for longer than this and have nothing pending.
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
+    pub drop_idle_consumers: Option<Duration>,
+    /// Entries to look at per request (a page of XPENDING).
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub count: u32,
+    /// Repeat a pass this often instead of ending after one.
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
+    pub every: Option<Duration>,
+    /// Say what a pass would do and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object per pass instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DEMO_AFTER_HELP: &str = "\
+A producer puts random numbers into the stream sourceQ; worker processes of a group square them
+into resultQ and acknowledge, both in one MULTI; a collector keeps the sum. One worker is killed
+(SIGKILL) while it holds at least ten entries, and the code of `millrace reclaim` hands them to
+the living. The workers read their own pending entries (0) at their start and regularly.
+
+Exit code: 0 the sums are equal and entries were reclaimed; 1 not so, or something failed; 2 usage.";
+
+/// `millrace demo`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = DEMO_AFTER_HELP)]
+pub struct DemoArguments {
+    /// The server to use; without --url (and MILLRACE_URL is not looked at) the demo starts a
+    /// millrace of its own on a free port and stops it at the end.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Numbers to send; at least 40 for each worker.
+    #[arg(long, value_name = "N", default_value_t = 20_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub messages: u64,
+    /// Worker processes; at least 2, for one is killed.
+    #[arg(long, value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u64).range(2..=64))]
+    pub workers: u64,
+    /// Numbers to send per second; 0 is as fast as the workers can follow.
+    #[arg(long, value_name = "R", default_value_t = 2_000)]
+    pub rate: u64,
+    /// Shards of the server that the demo starts.
+    #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "url",
+          value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub shards: u64,
+    /// Use the keys sourceQ, resultQ and exitCh even if they hold something else: it is deleted.
+    #[arg(long)]
+    pub force: bool,
+    /// Leave the keys behind for a look around with redis-cli.
+    #[arg(long)]
+    pub keep: bool,
+    /// Be the worker of this name (the demo starts its workers with it, and tells them the server
+    /// by MILLRACE_URL, where a password in it is not shown to everybody).
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub as_worker: Option<String>,
+    /// As a worker: after this many entries stop finishing, and only take in, so as to be killed
+    /// with entries in hand.
+    #[arg(long, hide = true, value_name = "N", requires = "as_worker")]
+    pub fall_ill_after: Option<u64>,
+}
+
+impl DemoArguments {
+    /// Checks what clap's grammar cannot say.
+    ///
+    /// # Errors
+    /// A sentence for the user when there are too few messages for one worker to be caught with
+    /// ten in hand.
+    pub fn validate(&self) -> Result<(), String> {
+        let messages_min = self.workers * 40;
+        if self.as_worker.is_none() && self.messages < messages_min {
+            return Err(format!(
+                "--messages must be at least {messages_min} (40 for each of {} workers)",
+                self.workers
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl ReclaimArguments {
+    /// Checks what clap's grammar cannot say.
+    ///
+    /// # Errors
+    /// A sentence for the user when dead letters would go into a stream they come from.
+    pub fn validate(&self) -> Result<(), String> {
+        match &self.dead_letter {
+            Some(key) if self.streams.contains(key) => Err(format!(
+                "--dead-letter {key} is one of the streams to look after"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Cli {
+    /// Parses the command line of this process; a senseless one ends it with
+    /// exit code 2 (clap's) and a word on what is wrong.
+    #[must_use]
+    pub fn parse_or_exit() -> Cli {
+        let cli = Cli::parse();
+        let checked = match &cli.command {
+            Command::Reclaim(arguments) => arguments.validate(),
+            Command::Demo(arguments) => arguments.validate(),
+            Command::Server(_) | Command::Ping(_) => Ok(()),
+        };
+        if let Err(sentence) = checked {
+            Cli::command()
+                .error(clap::error::ErrorKind::ValueValidation, sentence)
+                .exit();
+        }
+        cli
+    }
+}
+
+/// Reads a duration: whole numbers with a unit, `500ms`, `30s`, `5m`, `1h30m`, `2d`.
+///
+/// # Errors
+/// A sentence for the user when the text is not one or more `<number><unit>` or too large.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a duration such as 500ms, 30s, 5m, 1h30m or 2d");
+    let mut total_ms: u64 = 0;
+    let mut rest = text;
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, after) = rest.split_at(digits);
+        let unit_len = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
+        let (unit, next) = after.split_at(unit_len);
+        let unit_ms: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        total_ms = number
+            .checked_mul(unit_ms)
+            .and_then(|part_ms| total_ms.checked_add(part_ms))
+            // Redis reads an idle time as a signed 64-bit number.
+            .filter(|&ms| i64::try_from(ms).is_ok())
+            .ok_or_else(|| format!("'{text}' is too long a time"))?;
+        rest = next;
+    }
+    Ok(Duration::from_millis(total_ms))
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("must be longer than nothing".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("millrace").chain(line.split_whitespace()))
+    }
+
+    fn exit_code(line: &str) -> i32 {
+        parse(line).unwrap_err().exit_code()
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_numbers_with_units() {
+        let ms = |text| parse_duration(text).unwrap().as_millis();
+        assert_eq!(ms("500ms"), 500);
+        assert_eq!(ms("30s"), 30_000);
+        assert_eq!(ms("5m"), 300_000);
+        assert_eq!(ms("1h"), 3_600_000);
+        assert_eq!(ms("2d"), 172_800_000);
+        assert_eq!(ms("1h30m"), 5_400_000);
+        assert_eq!(ms("0s"), 0);
+        for wrong in [
+            "",
+            "5",
+            "m",
+            "5 m",
+            "-5m",
+            "5x",
+            "1.5h",
+            "5m3",
+            "99999999999999999999s",
+            "ms5",
+        ] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_duration("9223372036854775807ms").is_ok());
+        assert!(parse_duration("9223372036854775808ms").is_err());
+        assert!(parse_duration("9223372036854775d").is_err());
+    }
+
+    #[test]
+    fn reclaim_needs_stream_group_and_min_idle() {
+        assert_eq!(exit_code("reclaim"), 2);
+        assert_eq!(exit_code("reclaim --stream s --group g"), 2);
+        assert_eq!(exit_code("reclaim --stream s --min-idle 5m"), 2);
+        assert_eq!(exit_code("reclaim --group g --min-idle 5m"), 2);
+        assert_eq!(exit_code("reclaim --stream s --group g --min-idle 0s"), 2);
+        assert!(parse("reclaim --stream s --group g --min-idle 5m").is_ok());
+        let cli = parse("reclaim --stream a b --stream c --group g --min-idle 5m").unwrap();
+        let Command::Reclaim(arguments) = cli.command else {
+            panic!("not reclaim")
+        };
+        assert_eq!(arguments.streams, ["a", "b", "c"]);
+        assert_eq!(arguments.min_idle, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn reclaim_wants_one_answer_for_entries_delivered_too_often() {
+        let base = "reclaim --stream s --group g --min-idle 5m";
+        assert_eq!(exit_code(&format!("{base} --max-deliveries 3")), 2);
+        assert_eq!(exit_code(&format!("{base} --dead-letter d")), 2);
+        assert_eq!(exit_code(&format!("{base} --delete")), 2);
+        assert_eq!(exit_code(&format!("{base} --max-deliveries 0 --delete")), 2);
+        assert_eq!(
+            exit_code(&format!(
+                "{base} --max-deliveries 3 --delete --dead-letter d"
+            )),
+            2
+        );
+        assert!(parse(&format!("{base} --max-deliveries 3 --delete")).is_ok());
+        assert!(parse(&format!("{base} --max-deliveries 3 --dead-letter d")).is_ok());
+    }
+
+    #[test]
+    fn dead_letters_do_not_go_where_they_come_from() {
+        let line = "reclaim --stream a b --group g --min-idle 5m --max-deliveries 3 --dead-letter";
+        let validated = |key: &str| match parse(&format!("{line} {key}")).unwrap().command {
+            Command::Reclaim(arguments) => arguments.validate(),
+            other => panic!("{other:?}"),
+        };
+        assert!(validated("b").is_err());
+        assert!(validated("c").is_ok());
+    }
+
+    #[test]
+    fn the_demo_needs_enough_messages_to_catch_a_worker_with_ten() {
+        let demo = |line: &str| match parse(line).unwrap().command {
+            Command::Demo(arguments) => arguments,
+            other => panic!("{other:?}"),
+        };
+        assert!(demo("demo").validate().is_ok());
+        assert!(demo("demo --workers 8 --messages 100").validate().is_err());
+        assert_eq!(exit_code("demo --workers 1"), 2);
+    }
+
+    #[test]
+    fn the_servers_words_pass_untouched() {
+        let cli = parse("server redis.conf --port 1 --save -h --help").unwrap();
+        let Command::Server(server) = cli.command else {
+            panic!("not server")
+        };
+        assert_eq!(
+            server.arguments,
+            ["redis.conf", "--port", "1", "--save", "-h", "--help"]
+        );
+    }
+
+    #[test]
+    fn only_exact_words_are_subcommands() {
+        assert!(SUBCOMMANDS.iter().all(|word| is_subcommand(word)));
+        for word in ["", "-", "redis.conf", "Server", "pings", "--help", "./demo"] {
+            assert!(!is_subcommand(word), "{word}");
+        }
+        assert!(help_text().contains("reclaim"));
+    }
+}

@@ -26,3 +26,29 @@ pub const SLOT_COUNT: usize = 16384;
 pub const SHARD_COUNT_MAX: usize = 64;
 /// How deep `include` may nest: a file that includes itself must end with an error.
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
+/// Work taken from the admission queue before sockets are looked at again.
+pub const ADMISSIONS_PER_TURN_MAX: usize = 64;
+/// Unsent output at which a client is no longer read: it does not read its replies. Bytes.
+pub const OUTPUT_BYTES_TO_STOP_READING: usize = 1024 * 1024;
+/// Input kept for a client whose command is under way, bytes.
+pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
+/// Requests copied at once for another shard, bytes (a longer single request goes alone).
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// A pipeline with more runs than this over several shards is a mixed one …
+pub const MIXED_RUNS_MIN: usize = 4;
+/// … when its runs average fewer commands than this.
+pub const MIXED_RUN_COMMANDS_MAX: usize = 4;
+/// Clients served under one loan.
+pub const LOAN_JOBS_MAX: usize = 64;
+/// Undelivered publications of one shard to another at which publishers are no longer read, bytes.
+pub const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
+/// Keys removed in one expiry round before other work gets its turn.
+pub const EXPIRIES_PER_ROUND_MAX: usize = 1000;
+/// Batches in a row to one shard at which a connection moves there for the first time.
+pub const MIGRATION_BATCHES_MIN: u32 = 8;
+/// Time in which a connection's reluctance to move again halves, ms.
+pub const MIGRATION_DECAY_MS: u64 = 1000;
+/// Open files a server needs beside its clients' sockets: listeners, logs, wake-ups, files (Redis: 32).
+pub const RESERVED_FILE_COUNT: u64 = 32;
+/// How long accepting rests after the system refused a socket (no open file left), ms.
+pub const ACCEPT_PAUSE_MS: u64 = 100;

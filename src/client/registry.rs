@@ -187,6 +187,13 @@ impl ClientHandle {
         self.flags.load(Ordering::Relaxed) & flag.0 != 0
     }
 
+    /// Whether it connects from this machine.
+    pub fn is_local(&self) -> bool {
+        let peer = self.address.parse::<std::net::SocketAddr>();
+        self.has_flag(ClientFlag::UNIX_SOCKET)
+            || peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
     /// Its names.
     pub fn names(&self) -> ClientNames {
         lock(&self.names).clone()

@@ -1,13 +1,13 @@
 //! What a handler may touch, and what it may answer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use bytes::Bytes;
 
 use crate::client::registry::ClientRegistry;
 use crate::client::session::Session;
-use crate::config::{Configuration, Settings};
+use crate::config::{Configuration, ProcessControl, Settings};
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Space;
 use crate::keyspace::wait::WaitKind;
@@ -27,6 +27,8 @@ pub struct Shared {
     pub settings_version: AtomicU64,
     /// What CONFIG GET and SET work on.
     pub configuration: Mutex<Configuration>,
+    /// Makes the process follow CONFIG SET; absent in tests without a server.
+    pub process: OnceLock<Box<dyn ProcessControl>>,
     /// All clients.
     pub clients: ClientRegistry,
     /// All channels.

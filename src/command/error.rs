@@ -134,6 +134,186 @@ pub fn in_subscribed_mode(name: &str) -> CommandError {
     ])
 }
 
+// Streams
+
+/// Not an ID.
+pub const INVALID_STREAM_ID: CommandError =
+    CommandError::fixed("ERR Invalid stream ID specified as stream command argument");
+/// Nothing comes after the excluded start.
+pub const INVALID_START_ID: CommandError =
+    CommandError::fixed("ERR invalid start ID for the interval");
+/// Nothing comes before the excluded end.
+pub const INVALID_END_ID: CommandError = CommandError::fixed("ERR invalid end ID for the interval");
+/// XADD with 0-0.
+pub const XADD_ID_ZERO: CommandError =
+    CommandError::fixed("ERR The ID specified in XADD must be greater than 0-0");
+/// XADD with an ID that is not above the last.
+pub const XADD_ID_TOO_SMALL: CommandError = CommandError::fixed(
+    "ERR The ID specified in XADD is equal or smaller than the target stream top item",
+);
+/// The last possible ID is taken.
+pub const STREAM_EXHAUSTED: CommandError = CommandError::fixed(
+    "ERR The stream has exhausted the last possible ID, unable to add more items",
+);
+/// An entry larger than a block may be.
+pub const STREAM_ENTRY_TOO_LARGE: CommandError =
+    CommandError::fixed("ERR Elements are too large to be stored");
+/// Both MAXLEN and MINID, or one twice.
+pub const TRIM_STRATEGIES: CommandError = CommandError::fixed(
+    "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
+);
+/// MAXLEN below zero.
+pub const MAXLEN_NEGATIVE: CommandError =
+    CommandError::fixed("ERR The MAXLEN argument must be >= 0.");
+/// LIMIT below zero.
+pub const LIMIT_NEGATIVE: CommandError =
+    CommandError::fixed("ERR The LIMIT argument must be >= 0.");
+/// LIMIT alone.
+pub const LIMIT_WITHOUT_STRATEGY: CommandError = CommandError::fixed(
+    "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
+);
+/// LIMIT of an exact trim.
+pub const LIMIT_WITHOUT_APPROXIMATION: CommandError =
+    CommandError::fixed("ERR syntax error, LIMIT cannot be used without the special ~ option");
+/// XTRIM without MAXLEN and MINID.
+pub const TRIM_WITHOUT_STRATEGY: CommandError =
+    CommandError::fixed("ERR syntax error, XTRIM must be called with a trimming strategy");
+/// XSETID ENTRIESADDED below zero.
+pub const ENTRIES_ADDED_NEGATIVE: CommandError =
+    CommandError::fixed("ERR entries_added must be positive");
+/// XSETID below its own MAXDELETEDID.
+pub const XSETID_BELOW_GIVEN_DELETED: CommandError = CommandError::fixed(
+    "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id",
+);
+/// XSETID below what was deleted.
+pub const XSETID_BELOW_DELETED: CommandError = CommandError::fixed(
+    "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+);
+/// XSETID below the last entry.
+pub const XSETID_BELOW_TOP: CommandError = CommandError::fixed(
+    "ERR The ID specified in XSETID is smaller than the target stream top item",
+);
+/// XSETID ENTRIESADDED below the length.
+pub const XSETID_ADDED_BELOW_LENGTH: CommandError = CommandError::fixed(
+    "ERR The entries_added specified in XSETID is smaller than the target stream length",
+);
+/// GROUP in XREAD.
+pub const GROUP_IN_XREAD: CommandError = CommandError::fixed(
+    "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
+);
+/// NOACK in XREAD.
+pub const NOACK_IN_XREAD: CommandError = CommandError::fixed(
+    "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
+);
+/// XREADGROUP without GROUP.
+pub const MISSING_GROUP: CommandError =
+    CommandError::fixed("ERR Missing GROUP option for XREADGROUP");
+/// `>` in XREAD.
+pub const UNDELIVERED_IN_XREAD: CommandError = CommandError::fixed(
+    "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
+);
+/// `$` in XREADGROUP.
+pub const DOLLAR_IN_XREADGROUP: CommandError = CommandError::fixed(
+    "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by \
+     specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
+);
+/// `+` in XREADGROUP.
+pub const PLUS_IN_XREADGROUP: CommandError = CommandError::fixed(
+    "ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by \
+     specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.",
+);
+/// `+` in XREAD of a stream that never had an entry.
+pub const LAST_ID_ZERO: CommandError = CommandError::fixed("ERR the stream last element ID is 0-0");
+/// XGROUP on a missing key.
+pub const XGROUP_WITHOUT_KEY: CommandError = CommandError::fixed(
+    "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
+     option to create an empty stream automatically.",
+);
+/// XGROUP CREATE of a group that is there.
+pub const GROUP_EXISTS: CommandError =
+    CommandError::fixed("BUSYGROUP Consumer Group name already exists");
+/// ENTRIESREAD below -1.
+pub const ENTRIES_READ_NEGATIVE: CommandError =
+    CommandError::fixed("ERR value for ENTRIESREAD must be positive or -1");
+/// XCLAIM's min-idle-time.
+pub const XCLAIM_MIN_IDLE: CommandError =
+    CommandError::fixed("ERR Invalid min-idle-time argument for XCLAIM");
+/// XCLAIM's IDLE.
+pub const XCLAIM_IDLE: CommandError =
+    CommandError::fixed("ERR Invalid IDLE option argument for XCLAIM");
+/// XCLAIM's TIME.
+pub const XCLAIM_TIME: CommandError =
+    CommandError::fixed("ERR Invalid TIME option argument for XCLAIM");
+/// XCLAIM's RETRYCOUNT.
+pub const XCLAIM_RETRYCOUNT: CommandError =
+    CommandError::fixed("ERR Invalid RETRYCOUNT option argument for XCLAIM");
+/// XAUTOCLAIM's min-idle-time.
+pub const XAUTOCLAIM_MIN_IDLE: CommandError =
+    CommandError::fixed("ERR Invalid min-idle-time argument for XAUTOCLAIM");
+/// XAUTOCLAIM's COUNT.
+pub const COUNT_NOT_POSITIVE: CommandError = CommandError::fixed("ERR COUNT must be > 0");
+
+/// An odd number of arguments after STREAMS.
+pub fn unbalanced_streams(for_group: bool) -> CommandError {
+    let (command, mark) = if for_group {
+        ("xreadgroup", '>')
+    } else {
+        ("xread", '$')
+    };
+    CommandError::text(format!(
+        "ERR Unbalanced '{command}' list of streams: for each stream key an ID or '{mark}' must be specified."
+    ))
+}
+
+/// XREADGROUP without the key or the group.
+pub fn no_group_to_read(key: &[u8], group: &[u8]) -> CommandError {
+    joined(&[
+        b"NOGROUP No such key '",
+        key,
+        b"' or consumer group '",
+        group,
+        b"' in XREADGROUP with GROUP option",
+    ])
+}
+
+/// XPENDING, XCLAIM, XAUTOCLAIM without the key or the group.
+pub fn no_group(key: &[u8], group: &[u8]) -> CommandError {
+    joined(&[
+        b"NOGROUP No such key '",
+        key,
+        b"' or consumer group '",
+        group,
+        b"'",
+    ])
+}
+
+/// XGROUP and XINFO CONSUMERS without the group.
+pub fn no_such_group(key: &[u8], group: &[u8]) -> CommandError {
+    joined(&[
+        b"NOGROUP No such consumer group '",
+        group,
+        b"' for key name '",
+        key,
+        b"'",
+    ])
+}
+
+/// An option XCLAIM does not know.
+pub fn unrecognized_xclaim_option(option: &[u8]) -> CommandError {
+    joined(&[b"ERR Unrecognized XCLAIM option '", option, b"'"])
+}
+
+/// A subcommand whose arguments do not fit (what the arity does not catch).
+pub fn wrong_subcommand(container: &str, name: &[u8]) -> CommandError {
+    joined(&[
+        b"ERR unknown subcommand or wrong number of arguments for '",
+        &name[..name.len().min(128)],
+        b"'. Try ",
+        container.to_ascii_uppercase().as_bytes(),
+        b" HELP.",
+    ])
+}
+
 // Transactions
 
 /// MULTI in MULTI.
@@ -171,17 +351,15 @@ pub const STRING_TOO_LONG: CommandError =
 pub const LCS_NOT_STRINGS: CommandError =
     CommandError::fixed("ERR The specified keys must contain string values");
 /// LCS LEN IDX.
-pub const LCS_LEN_AND_IDX: CommandError = CommandError::fixed(
-    "ERR If you want both the length and indexes, please just use IDX.",
-);
+pub const LCS_LEN_AND_IDX: CommandError =
+    CommandError::fixed("ERR If you want both the length and indexes, please just use IDX.");
 /// LCS with a table beyond `proto-max-bulk-len`.
 pub const LCS_TOO_LARGE: CommandError = CommandError::fixed(
     "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
 );
 /// A number that is no database could have, as Redis says it.
-pub const NOT_INT32: CommandError = CommandError::fixed(
-    "ERR value is out of range, value must between -2147483648 and 2147483647",
-);
+pub const NOT_INT32: CommandError =
+    CommandError::fixed("ERR value is out of range, value must between -2147483648 and 2147483647");
 /// COPY, MOVE onto itself.
 pub const SAME_OBJECT: CommandError =
     CommandError::fixed("ERR source and destination objects are the same");
@@ -192,9 +370,8 @@ pub const SECOND_DB_INDEX: CommandError = CommandError::fixed("ERR invalid secon
 /// SCAN with a cursor that is no number.
 pub const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
 /// EXPIRE … NX XX.
-pub const EXPIRE_NX_WITH_OTHERS: CommandError = CommandError::fixed(
-    "ERR NX and XX, GT or LT options at the same time are not compatible",
-);
+pub const EXPIRE_NX_WITH_OTHERS: CommandError =
+    CommandError::fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
 /// EXPIRE … GT LT.
 pub const EXPIRE_GT_AND_LT: CommandError =
     CommandError::fixed("ERR GT and LT options at the same time are not compatible");
@@ -227,3 +404,25 @@ pub fn unsupported_option(option: &[u8]) -> CommandError {
 pub fn unknown_type_name(name: &[u8]) -> CommandError {
     joined(&[b"ERR unknown type name '", name, b"'"])
 }
+
+// Lists
+
+/// RANK 0 of LPOS.
+pub const LPOS_RANK_ZERO: CommandError = CommandError::fixed(
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from \
+     the end of the list",
+);
+/// COUNT of LPOS.
+pub const LPOS_COUNT_NEGATIVE: CommandError = CommandError::fixed("ERR COUNT can't be negative");
+/// MAXLEN of LPOS.
+pub const LPOS_MAXLEN_NEGATIVE: CommandError = CommandError::fixed("ERR MAXLEN can't be negative");
+/// The number of keys of LMPOP.
+pub const NUMKEYS_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR numkeys should be greater than 0");
+/// COUNT of LMPOP.
+pub const LIST_COUNT_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR count should be greater than 0");
+/// The one 64-bit integer without an opposite.
+pub const NOT_SYMMETRIC: CommandError = CommandError::fixed(
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+);

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! syntax.rs      words, quotes, globs          parameters.rs  one row per parameter
-//! value.rs       kinds: words ⇄ value ⇄ text   load.rs        files, stdin, options → Configuration
+//! value.rs       kinds, values, CONFIG GET      read.rs        words → value
+//! load.rs        files, stdin, options → Configuration
 //! settings.rs    the acting values, typed      error.rs       what a person or client reads
+//! rewrite.rs     CONFIG REWRITE, as text       control.rs     what a change asks of the process
 //! ```
 //!
 //! A `Configuration` is a value: `load` makes the first one, `with` a changed copy, so CONFIG SET is all or
@@ -12,9 +14,12 @@
 //! Invariants: every row of the table has exactly one value of its kind; what CONFIG GET shows, CONFIG SET takes.
 //! Deliberately not here: acting on a setting (sockets, logs, limits of the system: server/), the clock, tokio.
 
+mod control;
 mod error;
 mod load;
 mod parameters;
+mod read;
+mod rewrite;
 mod settings;
 mod syntax;
 mod value;
@@ -22,8 +27,9 @@ mod value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+pub use control::ProcessControl;
 pub use error::{ConfigError, SetError, Source};
-pub use settings::{LazyFree, LogLevel, Permission, Settings, Supervision, event_class};
+pub use settings::{LazyFree, LogLevel, Permission, Settings, Supervision};
 pub use value::{OutputLimit, SavePoint};
 
 use parameters::{Change, Effect, PARAMETERS};

@@ -59,38 +59,6 @@ impl Permission {
     }
 }
 
-/// The classes of keyspace events, as bits of `Settings::notify_keyspace_events`.
-pub mod event_class {
-    /// `K`: publish to `__keyspace@<db>__:<key>`.
-    pub const KEYSPACE: u32 = 1 << 0;
-    /// `E`: publish to `__keyevent@<db>__:<event>`.
-    pub const KEYEVENT: u32 = 1 << 1;
-    /// `g`: commands of no one type.
-    pub const GENERIC: u32 = 1 << 2;
-    /// `$`: strings.
-    pub const STRING: u32 = 1 << 3;
-    /// `l`: lists.
-    pub const LIST: u32 = 1 << 4;
-    /// `s`: sets.
-    pub const SET: u32 = 1 << 5;
-    /// `h`: hashes.
-    pub const HASH: u32 = 1 << 6;
-    /// `z`: sorted sets.
-    pub const SORTED_SET: u32 = 1 << 7;
-    /// `x`: a key expired.
-    pub const EXPIRED: u32 = 1 << 8;
-    /// `e`: a key was evicted.
-    pub const EVICTED: u32 = 1 << 9;
-    /// `t`: streams.
-    pub const STREAM: u32 = 1 << 10;
-    /// `m`: a key was looked up and missing; not in `A`.
-    pub const KEY_MISS: u32 = 1 << 11;
-    /// `d`: module types.
-    pub const MODULE: u32 = 1 << 13;
-    /// `n`: a key was created; not in `A`.
-    pub const NEW: u32 = 1 << 14;
-}
-
 /// Which of the freeing modes are on. Big values are always freed off the shard's thread when they
 /// are; these decide only what DEL and FLUSHALL without a mode mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +132,7 @@ pub struct Settings {
     pub stream_node_bytes_max: u64,
     /// Most entries of a stream's block; 0: no bound.
     pub stream_node_entries_max: u64,
-    /// Bits of `event_class`; 0: no notifications.
+    /// Bits as `keyspace::event::EventClass` names them; 0: no notifications.
     pub notify_keyspace_events: u32,
     /// Commands slower than this go to the slow log, µs; below 0: none.
     pub slowlog_log_slower_than_us: i64,

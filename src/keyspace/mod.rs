@@ -119,6 +119,7 @@ pub struct Keyspace {
     pub now_ms: u64,
     /// While effects are replayed nothing expires: their DELs follow.
     pub replaying: bool,
+    recording_before_replay: bool,
     hasher: DefaultHashBuilder,
 }
 
@@ -139,6 +140,7 @@ impl Keyspace {
             counters: KeyspaceCounters::default(),
             now_ms: 0,
             replaying: false,
+            recording_before_replay: false,
             hasher,
         }
     }
@@ -281,6 +283,9 @@ impl Keyspace {
 
     /// A key changed: WATCH and blocked clients learn of it.
     fn touch(&mut self, db: usize, key: &[u8]) {
+        if self.replaying {
+            return;
+        }
         if !self.watches[db].is_empty() {
             self.watches[db].touch(key);
         }
@@ -373,6 +378,23 @@ impl Keyspace {
         self.mark_all_waited(db, |key| old.table.find(old.table.hash(key), key).is_some());
         self.effects.dirty += old.table.len() as u64;
         old
+    }
+
+    /// Drops every key without a trace, to rebuild them by replay: nothing expires and nothing is published meanwhile.
+    pub fn clear_for_replay(&mut self) {
+        for database in &mut self.databases {
+            *database = Database::new(self.hasher.clone());
+        }
+        self.replaying = true;
+        self.recording_before_replay = self.effects.is_recording();
+        self.effects.set_recording(false);
+    }
+
+    /// Ends what [`Keyspace::clear_for_replay`] began.
+    pub fn end_replay(&mut self) {
+        self.replaying = false;
+        self.events.clear();
+        self.effects.set_recording(self.recording_before_replay);
     }
 
     /// Swaps the contents of two databases (SWAPDB); watchers of keys in either and blocked clients learn of it.

@@ -1,7 +1,10 @@
 //! TCP and unix sockets behind one type, awake (registered with a runtime) or parked (on the way to another thread).
 
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// A socket that no runtime knows: it can be sent to another thread.
 #[derive(Debug)]
@@ -46,17 +49,6 @@ impl Transport {
         }
     }
 
-    /// Ready when there may be something to read, or the end.
-    ///
-    /// # Errors
-    /// When the runtime is shutting down.
-    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(context),
-            Self::Unix(stream) => stream.poll_read_ready(context),
-        }
-    }
-
     /// Ready when there may be room to write.
     ///
     /// # Errors
@@ -68,14 +60,18 @@ impl Transport {
         }
     }
 
-    /// Reads what is there; 0 is the end.
+    /// Reads what is there; nothing filled is the end. A read that does not fill the buffer saves the next one a system call.
     ///
     /// # Errors
-    /// `WouldBlock` when there is nothing; else the connection is broken.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// When the connection is broken.
+    pub fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            Self::Unix(stream) => stream.try_read(buffer),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 

@@ -59,10 +59,8 @@ pub struct ShardCounters {
     pub databases: Vec<DatabaseCounters>,
     /// Commands run.
     pub processed: Counter,
-    /// Connections accepted.
-    pub connections: Counter,
-    /// Connections refused for maxclients.
-    pub rejected_connections: Counter,
+    /// Connections it has, as of the last round.
+    pub clients: Counter,
     /// Bytes read.
     pub net_in: Counter,
     /// Bytes sent.
@@ -101,8 +99,7 @@ impl ShardCounters {
                 .map(|_| DatabaseCounters::default())
                 .collect(),
             processed: Counter::default(),
-            connections: Counter::default(),
-            rejected_connections: Counter::default(),
+            clients: Counter::default(),
             net_in: Counter::default(),
             net_out: Counter::default(),
             hits: Counter::default(),
@@ -115,6 +112,31 @@ impl ShardCounters {
             loans: Counter::default(),
             migrations: Counter::default(),
             output_limit_disconnections: Counter::default(),
+        }
+    }
+
+    /// Back to zero what counts events. A shard that adds at this moment may undo it for that counter.
+    pub(super) fn reset(&self) {
+        for command in &self.commands {
+            command.calls.set(0);
+            command.nanoseconds.set(0);
+            command.rejected.set(0);
+            command.failed.set(0);
+        }
+        let events = [
+            &self.processed,
+            &self.net_in,
+            &self.net_out,
+            &self.hits,
+            &self.misses,
+            &self.expired,
+            &self.batches,
+            &self.loans,
+            &self.migrations,
+            &self.output_limit_disconnections,
+        ];
+        for counter in events {
+            counter.set(0);
         }
     }
 }

@@ -4,6 +4,9 @@
 
 pub mod counters;
 pub mod effects;
+pub mod monitor;
+
+use std::sync::atomic::AtomicU64;
 
 use counters::ShardCounters;
 
@@ -12,15 +15,28 @@ use counters::ShardCounters;
 pub struct Observations {
     /// By shard.
     pub shards: Vec<ShardCounters>,
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused: maxclients, protected mode.
+    pub rejected_connections: AtomicU64,
 }
 
 impl Observations {
     /// Nothing counted yet.
     pub fn new(shard_count: usize, row_count: usize) -> Self {
         Self {
+            connections: AtomicU64::new(0),
+            rejected_connections: AtomicU64::new(0),
             shards: (0..shard_count)
                 .map(|_| ShardCounters::new(row_count))
                 .collect(),
+        }
+    }
+
+    /// CONFIG RESETSTAT: back to zero what counts events; what describes the present (keys, blocked clients) stays.
+    pub fn reset(&self) {
+        for shard in &self.shards {
+            shard.reset();
         }
     }
 }

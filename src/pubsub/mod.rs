@@ -1,4 +1,5 @@
 //! Publish/subscribe without sockets: who subscribes to what, on which shard.
 
+pub mod message;
 pub mod pattern;
 pub mod registry;

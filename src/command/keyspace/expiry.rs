@@ -165,7 +165,11 @@ fn tell(
     base_ms: u64,
     unit: Unit,
 ) -> Result<Outcome, CommandError> {
-    let reply = match ctx.space.look(args.at(1)).map(crate::keyspace::table::Entry::expiry) {
+    let reply = match ctx
+        .space
+        .look(args.at(1))
+        .map(crate::keyspace::table::Entry::expiry)
+    {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => {

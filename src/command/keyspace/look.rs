@@ -9,7 +9,10 @@ use crate::pubsub::pattern::{self, Case};
 use crate::resp::arguments::Args;
 
 pub(super) fn exists(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let count = args.from(1).filter(|key| ctx.space.look(key).is_some()).count();
+    let count = args
+        .from(1)
+        .filter(|key| ctx.space.look(key).is_some())
+        .count();
     ctx.reply.count(count);
     Ok(Outcome::Done)
 }

@@ -75,9 +75,9 @@ pub(super) fn copy(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     let (mut db, mut replace) = (source_db, false);
     let mut rest = Cursor::new(args, 3);
     while rest.left() > 0 {
-        if rest.take("REPLACE") {
+        if rest.keyword("REPLACE") {
             replace = true;
-        } else if rest.left() > 1 && rest.take("DB") {
+        } else if rest.left() > 1 && rest.keyword("DB") {
             db = database_index(ctx, rest.value()?)?;
         } else {
             return Err(error::SYNTAX);

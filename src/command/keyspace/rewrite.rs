@@ -24,12 +24,12 @@ use crate::keyspace::value::Value;
 const BATCH: usize = 64;
 
 /// Gives the effects that make the key of an entry, in order, for the database it is in.
-pub fn rewrite(entry: &Entry, take: &mut impl FnMut(EffectWriter)) {
+pub fn rewrite(entry: &Entry, take: &mut dyn FnMut(&EffectWriter)) {
     let key = &*entry.key;
     match &entry.value {
         Value::String(string) => {
             let mut scratch = [0; 20];
-            take(command(|effect| {
+            take(&command(|effect| {
                 effect.arg("SET").arg(key).arg(string.bytes(&mut scratch));
             }));
         }
@@ -37,7 +37,7 @@ pub fn rewrite(entry: &Entry, take: &mut impl FnMut(EffectWriter)) {
         Value::Stream(stream) => rewrite_stream(key, stream, take),
     }
     if let Some(at) = entry.expiry() {
-        take(command(|effect| {
+        take(&command(|effect| {
             effect.arg("PEXPIREAT").arg(key).integer(at as i64);
         }));
     }
@@ -49,10 +49,10 @@ fn command(write: impl FnOnce(&mut EffectWriter)) -> EffectWriter {
     effect
 }
 
-fn rewrite_list(key: &[u8], list: &List, take: &mut impl FnMut(EffectWriter)) {
+fn rewrite_list(key: &[u8], list: &List, take: &mut dyn FnMut(&EffectWriter)) {
     let mut elements = list.iter().peekable();
     while elements.peek().is_some() {
-        take(command(|effect| {
+        take(&command(|effect| {
             effect.arg("RPUSH").arg(key);
             for element in elements.by_ref().take(BATCH) {
                 effect.arg(element.as_bytes(&mut [0; 20]));
@@ -61,7 +61,7 @@ fn rewrite_list(key: &[u8], list: &List, take: &mut impl FnMut(EffectWriter)) {
     }
 }
 
-fn rewrite_stream(key: &[u8], stream: &Stream, take: &mut impl FnMut(EffectWriter)) {
+fn rewrite_stream(key: &[u8], stream: &Stream, take: &mut dyn FnMut(&EffectWriter)) {
     let log = stream.log();
     let gone = pending_but_gone(stream);
     rewrite_entries(key, log, &gone, take);
@@ -69,10 +69,17 @@ fn rewrite_stream(key: &[u8], stream: &Stream, take: &mut impl FnMut(EffectWrite
         rewrite_group(key, name, group, take);
     }
     remove_placeholders(key, log, &gone, take);
-    take(command(|effect| {
-        effect.arg("XSETID").arg(key).arg(log.last_id().text().as_bytes());
-        effect.arg("ENTRIESADDED").integer(log.entries_added() as i64);
-        effect.arg("MAXDELETEDID").arg(log.max_deleted_id().text().as_bytes());
+    take(&command(|effect| {
+        effect
+            .arg("XSETID")
+            .arg(key)
+            .arg(log.last_id().text().as_bytes());
+        effect
+            .arg("ENTRIESADDED")
+            .integer(log.entries_added() as i64);
+        effect
+            .arg("MAXDELETEDID")
+            .arg(log.max_deleted_id().text().as_bytes());
     }));
 }
 
@@ -91,17 +98,22 @@ fn rewrite_entries(
     key: &[u8],
     log: &Log,
     gone: &BTreeSet<StreamId>,
-    take: &mut impl FnMut(EffectWriter),
+    take: &mut dyn FnMut(&EffectWriter),
 ) {
     let mut gone = gone.iter().copied().peekable();
-    let mut placeholder = |id: StreamId, take: &mut dyn FnMut(EffectWriter)| {
-        take(command(|effect| {
-            effect.arg("XADD").arg(key).arg(id.text().as_bytes()).arg("x").arg("y");
+    let placeholder = |id: StreamId, take: &mut dyn FnMut(&EffectWriter)| {
+        take(&command(|effect| {
+            effect
+                .arg("XADD")
+                .arg(key)
+                .arg(id.text().as_bytes())
+                .arg("x")
+                .arg("y");
         }));
     };
     if log.is_empty() && gone.peek().is_none() {
         // An entry that goes at once: nothing else makes an empty stream whatever its last ID.
-        take(command(|effect| {
+        take(&command(|effect| {
             effect.arg("XADD").arg(key).arg("MAXLEN").arg("0");
             effect.arg("0-1").arg("x").arg("y");
         }));
@@ -111,7 +123,7 @@ fn rewrite_entries(
         while let Some(id) = gone.next_if(|id| *id < entry.id) {
             placeholder(id, take);
         }
-        take(command(|effect| {
+        take(&command(|effect| {
             effect.arg("XADD").arg(key).arg(entry.id.text().as_bytes());
             for (name, value) in entry.fields {
                 effect.arg(name.as_bytes(&mut [0; 20]));
@@ -124,31 +136,34 @@ fn rewrite_entries(
     }
 }
 
-fn rewrite_group(
-    key: &[u8],
-    name: &[u8],
-    group: &Group,
-    take: &mut impl FnMut(EffectWriter),
-) {
-    take(command(|effect| {
+fn rewrite_group(key: &[u8], name: &[u8], group: &Group, take: &mut dyn FnMut(&EffectWriter)) {
+    take(&command(|effect| {
         effect.arg("XGROUP").arg("CREATE").arg(key).arg(name);
-        effect.arg(group.last_delivered.text().as_bytes()).arg("ENTRIESREAD");
+        effect
+            .arg(group.last_delivered.text().as_bytes())
+            .arg("ENTRIESREAD");
         effect.integer(group.entries_read.map_or(-1, |read| read as i64));
     }));
     for (_, consumer) in group.consumers() {
-        take(command(|effect| {
-            effect.arg("XGROUP").arg("CREATECONSUMER").arg(key).arg(name);
+        take(&command(|effect| {
+            effect
+                .arg("XGROUP")
+                .arg("CREATECONSUMER")
+                .arg(key)
+                .arg(name);
             effect.arg(consumer.name());
         }));
     }
     for entry in group.pending().iter_from(StreamId::MIN) {
         let delivery = entry.delivery;
-        take(command(|effect| {
+        take(&command(|effect| {
             effect.arg("XCLAIM").arg(key).arg(name);
             effect.arg(group.consumer(delivery.consumer).name());
             effect.arg("0").arg(entry.id.text().as_bytes());
             effect.arg("TIME").integer(delivery.delivered_ms as i64);
-            effect.arg("RETRYCOUNT").integer(delivery.delivery_count as i64);
+            effect
+                .arg("RETRYCOUNT")
+                .integer(delivery.delivery_count as i64);
             effect.arg("JUSTID").arg("FORCE");
         }));
     }
@@ -158,11 +173,11 @@ fn remove_placeholders(
     key: &[u8],
     log: &Log,
     gone: &BTreeSet<StreamId>,
-    take: &mut impl FnMut(EffectWriter),
+    take: &mut dyn FnMut(&EffectWriter),
 ) {
     let in_front = |id: &StreamId| log.is_empty() || *id < log.first_id();
     if gone.first().is_some_and(in_front) {
-        take(command(|effect| {
+        take(&command(|effect| {
             effect.arg("XTRIM").arg(key);
             if log.is_empty() {
                 effect.arg("MAXLEN").arg("0");
@@ -173,7 +188,7 @@ fn remove_placeholders(
     }
     let between: Vec<StreamId> = gone.iter().copied().filter(|id| !in_front(id)).collect();
     for ids in between.chunks(BATCH) {
-        take(command(|effect| {
+        take(&command(|effect| {
             effect.arg("XDEL").arg(key);
             for id in ids {
                 effect.arg(id.text().as_bytes());

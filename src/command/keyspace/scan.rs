@@ -51,7 +51,9 @@ fn type_named(name: &[u8]) -> Result<Option<ValueType>, CommandError> {
     let stored = [ValueType::String, ValueType::List, ValueType::Stream]
         .into_iter()
         .find(|value_type| args::is(name, value_type.name()));
-    let other = ["set", "zset", "hash"].iter().any(|other| args::is(name, other));
+    let other = ["set", "zset", "hash"]
+        .iter()
+        .any(|other| args::is(name, other));
     if stored.is_none() && !other {
         return Err(error::unknown_type_name(name));
     }
@@ -76,16 +78,16 @@ impl<'a> ScanOptions<'a> {
         while rest.left() > 0 {
             if rest.left() < 2 {
                 return Err(error::SYNTAX);
-            } else if rest.take("COUNT") {
+            } else if rest.keyword("COUNT") {
                 let count = args::required_integer(rest.value()?)?;
                 options.count = usize::try_from(count)
                     .ok()
                     .filter(|count| *count > 0)
                     .ok_or(error::SYNTAX)?;
-            } else if rest.take("MATCH") {
+            } else if rest.keyword("MATCH") {
                 let pattern = rest.value()?;
                 options.pattern = (pattern != b"*").then_some(pattern);
-            } else if rest.take("TYPE") {
+            } else if rest.keyword("TYPE") {
                 options.value_type = Some(type_named(rest.value()?)?);
             } else {
                 return Err(error::SYNTAX);
@@ -135,7 +137,11 @@ pub(super) fn scan(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
             },
         };
     }
-    let next = if cursor.shard < shard_count { cursor.number() } else { 0 };
+    let next = if cursor.shard < shard_count {
+        cursor.number()
+    } else {
+        0
+    };
     ctx.reply.array(2);
     ctx.reply.bulk(next.to_string().as_bytes());
     ctx.reply.array(found.len());

@@ -50,13 +50,13 @@ impl<'a> RequestedExpiry<'a> {
         if options.left() < 2 {
             return None;
         }
-        let form = if options.take("EX") {
+        let form = if options.keyword("EX") {
             TimeForm::SECONDS
-        } else if options.take("PX") {
+        } else if options.keyword("PX") {
             TimeForm::MILLISECONDS
-        } else if options.take("EXAT") {
+        } else if options.keyword("EXAT") {
             TimeForm::AT_SECONDS
-        } else if options.take("PXAT") {
+        } else if options.keyword("PXAT") {
             TimeForm::AT_MILLISECONDS
         } else {
             return None;

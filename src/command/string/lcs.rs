@@ -25,13 +25,13 @@ impl LcsOptions {
         let mut options = Self::default();
         let mut rest = Cursor::new(args, 3);
         while rest.left() > 0 {
-            if rest.take("IDX") {
+            if rest.keyword("IDX") {
                 options.indexes = true;
-            } else if rest.take("LEN") {
+            } else if rest.keyword("LEN") {
                 options.len = true;
-            } else if rest.take("WITHMATCHLEN") {
+            } else if rest.keyword("WITHMATCHLEN") {
                 options.with_match_len = true;
-            } else if rest.left() > 1 && rest.take("MINMATCHLEN") {
+            } else if rest.left() > 1 && rest.keyword("MINMATCHLEN") {
                 options.match_len_min = args::required_integer(rest.value()?)?;
             } else {
                 return Err(error::SYNTAX);

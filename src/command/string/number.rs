@@ -24,9 +24,7 @@ pub(super) fn incrby(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
 
 pub(super) fn decrby(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let decrement = args::required_integer(args.at(2))?;
-    let increment = decrement
-        .checked_neg()
-        .ok_or(error::DECREMENT_OVERFLOW)?;
+    let increment = decrement.checked_neg().ok_or(error::DECREMENT_OVERFLOW)?;
     add(ctx, args, increment)
 }
 
@@ -56,9 +54,7 @@ pub(super) fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
     let mut handle = ctx.space.write(args.at(1));
     let value = match string_of(handle.entry())? {
         None => Extended::ZERO,
-        Some(string) => {
-            Extended::parse(string.bytes(&mut [0; 20])).ok_or(error::NOT_FLOAT)?
-        }
+        Some(string) => Extended::parse(string.bytes(&mut [0; 20])).ok_or(error::NOT_FLOAT)?,
     };
     let increment = Extended::parse(args.at(2)).ok_or(error::NOT_FLOAT)?;
     let sum = value
@@ -68,11 +64,7 @@ pub(super) fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
     // Redis: the result stays text (`embstr`) even when it looks like an integer.
     handle.insert(Value::String(StringValue::Fixed(text.as_slice().into())));
     handle.effect(|effect| {
-        effect
-            .arg("SET")
-            .arg(args.at(1))
-            .arg(&text)
-            .arg("KEEPTTL");
+        effect.arg("SET").arg(args.at(1)).arg(&text).arg("KEEPTTL");
     });
     handle.touched();
     handle.event(EventClass::STRING, "incrbyfloat");

@@ -51,12 +51,16 @@ fn part_of(bytes: &[u8], start: i64, end: i64) -> &[u8] {
         return &[];
     }
     let len = bytes.len() as i64;
-    let from_end = |index: i64| if index < 0 { (len + index).max(0) } else { index };
+    let from_end = |index: i64| {
+        if index < 0 {
+            (len + index).max(0)
+        } else {
+            index
+        }
+    };
     let (start, end) = (from_end(start), from_end(end).min(len - 1));
     if start > end {
         return &[];
     }
-    bytes
-        .get(start as usize..=end as usize)
-        .unwrap_or_default()
+    bytes.get(start as usize..=end as usize).unwrap_or_default()
 }

@@ -36,13 +36,13 @@ impl<'a> SetOptions<'a> {
         let mut options = Self::default();
         let mut rest = Cursor::new(args, 3);
         while rest.left() > 0 {
-            if options.condition != Condition::Present && rest.take("NX") {
+            if options.condition != Condition::Present && rest.keyword("NX") {
                 options.condition = Condition::Absent;
-            } else if options.condition != Condition::Absent && rest.take("XX") {
+            } else if options.condition != Condition::Absent && rest.keyword("XX") {
                 options.condition = Condition::Present;
-            } else if rest.take("GET") {
+            } else if rest.keyword("GET") {
                 options.get = true;
-            } else if options.expiry.is_none() && rest.take("KEEPTTL") {
+            } else if options.expiry.is_none() && rest.keyword("KEEPTTL") {
                 options.keep_expiry = true;
             } else if !options.keep_expiry
                 && let Some(expiry) = RequestedExpiry::take(&mut rest)
@@ -201,7 +201,7 @@ pub(super) fn getex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
     let mut persist = false;
     let mut rest = Cursor::new(args, 2);
     while rest.left() > 0 {
-        if expiry.is_none() && rest.take("PERSIST") {
+        if expiry.is_none() && rest.keyword("PERSIST") {
             persist = true;
         } else if !persist
             && let Some(next) = RequestedExpiry::take(&mut rest)
@@ -259,10 +259,7 @@ pub(super) fn mset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
 
 pub(super) fn msetnx(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let pairs = pairs(ctx, args)?;
-    if pairs
-        .clone()
-        .any(|(key, _)| ctx.space.write(key).exists())
-    {
+    if pairs.clone().any(|(key, _)| ctx.space.write(key).exists()) {
         ctx.reply.integer(0);
         return Ok(Outcome::Done);
     }

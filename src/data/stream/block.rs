@@ -13,8 +13,7 @@
 //! The last block of a stream is *open*: a growing buffer of its own. All others are *sealed*: exact in size
 //! and shared between clones of the stream; a deletion in a shared one copies it.
 //!
-//! Invariants: `live` and `deleted` here equal the first two elements; `last` is the ID of the last entry, deleted
-//! or not; IDs ascend. An entry once written keeps its bytes, only its flags change.
+//! Invariants: `live` and `deleted` here equal the first two elements; IDs ascend. An entry once written keeps its bytes, only its flags change.
 
 use std::sync::Arc;
 
@@ -41,8 +40,6 @@ const CAPACITY_BYTES_MAX: usize = 4096;
 pub(super) struct Block {
     /// The first entry's ID.
     pub(super) master: StreamId,
-    /// The last entry's ID, deleted or not.
-    pub(super) last: StreamId,
     /// Entries not deleted.
     pub(super) live: u32,
     /// Entries deleted, still taking their place.
@@ -52,7 +49,12 @@ pub(super) struct Block {
 
 #[derive(Clone)]
 enum Bytes {
-    Open(Vec<u8>),
+    /// Boxed: of a thousand blocks only one is open, and the others need not be as wide as this.
+    #[allow(
+        clippy::box_collection,
+        reason = "keeps a sealed block at 40 bytes in the deque"
+    )]
+    Open(Box<Vec<u8>>),
     Sealed(Arc<[u8]>),
 }
 
@@ -168,10 +170,9 @@ impl Block {
         write_header(&mut buffer, 0, pieces);
         Block {
             master,
-            last: master,
             live: 0,
             deleted: 0,
-            bytes: Bytes::Open(buffer),
+            bytes: Bytes::Open(Box::new(buffer)),
         }
     }
 
@@ -179,7 +180,6 @@ impl Block {
     pub(super) fn from_bytes(master: StreamId, bytes: &[u8]) -> Option<Block> {
         let mut block = Block {
             master,
-            last: master,
             live: 0,
             deleted: 0,
             bytes: Bytes::Sealed(Arc::from(bytes)),
@@ -187,7 +187,7 @@ impl Block {
         let mut at = HEADER_BYTES;
         block.live = u32::try_from(count(bytes, &mut at)).ok()?;
         block.deleted = u32::try_from(count(bytes, &mut at)).ok()?;
-        block.last = block.last_head()?.id;
+        block.last_head()?;
         Some(block)
     }
 
@@ -231,7 +231,6 @@ impl Block {
     {
         let same_fields = self.has_master_fields(fields.clone(), field_count);
         let master = self.master;
-        self.last = id;
         self.live += 1;
         let (live, deleted) = (self.live, self.deleted);
         let buffer = self.open_buffer();
@@ -295,7 +294,7 @@ impl Block {
     /// The buffer of the open block; one that was sealed (or came from a file) is opened again.
     fn open_buffer(&mut self) -> &mut Vec<u8> {
         if let Bytes::Sealed(shared) = &self.bytes {
-            self.bytes = Bytes::Open(shared.to_vec());
+            self.bytes = Bytes::Open(Box::new(shared.to_vec()));
         }
         match &mut self.bytes {
             Bytes::Open(buffer) => buffer,
@@ -403,6 +402,11 @@ impl Block {
         self.head_at(master, at)
     }
 
+    /// The last entry's ID, deleted or not. O(elements of that entry).
+    pub(super) fn last_id(&self) -> StreamId {
+        self.last_head().map_or(self.master, |head| head.id)
+    }
+
     fn last_head(&self) -> Option<Head> {
         self.head_before(&self.master(), self.end())
     }
@@ -419,9 +423,6 @@ impl Block {
 
     /// The entry with this ID, deleted or not. O(entries of the block).
     pub(super) fn find(&self, id: StreamId) -> Option<(Master, Head)> {
-        if id > self.last {
-            return None;
-        }
         let master = self.master();
         let mut at = master.entries_at;
         while let Some(head) = self.head_at(&master, at) {

@@ -3,7 +3,7 @@
 //! ```text
 //!   front                                                back
 //!   [ sealed ][ sealed ] … [ sealed ][ open ]
-//!     master, last, live, deleted of each block stand in the deque: finding one is a binary search without a
+//!     master ID and counts of each block stand in the deque: finding one is a binary search without a
 //!     look into any block
 //! ```
 //!
@@ -11,7 +11,8 @@
 //!
 //! Invariants: IDs ascend through the blocks and never pass `last_id`; `length` is the sum of the live counts;
 //! `first_id` is the first live entry's ID, or 0-0 when there is none. `tombstones_until` is never below
-//! the highest ID ever deleted from within the log (XSETID may lower `max_deleted_id`, not this).
+//! the highest ID ever deleted from within the log, nor below an ID from which XSETID has gone back (XSETID may
+//! lower `max_deleted_id`, not this).
 //!
 //! What goes and what stays when trimming is Redis' rule to the block, since clients see it: lengths after a `~`
 //! trim, and the number of blocks as `radix-tree-keys`.
@@ -214,6 +215,10 @@ impl Log {
         if !fits {
             let names = fields.clone().map(|(name, _)| name);
             let is_first = self.blocks.is_empty() && self.entries_added == 0;
+            if self.blocks.len() == self.blocks.capacity() {
+                // By an eighth: half of a doubled deque would be a byte per entry unused.
+                self.blocks.reserve_exact(self.blocks.len() / 8 + 1);
+            }
             self.blocks
                 .push_back(Block::open(id, names, field_count, is_first, limits));
         }
@@ -291,7 +296,7 @@ impl Log {
     #[must_use]
     pub fn last_entry_id(&self) -> Option<StreamId> {
         match self.blocks.back() {
-            Some(tail) if tail.deleted == 0 && tail.live > 0 => Some(tail.last),
+            Some(tail) if tail.deleted == 0 && tail.live > 0 => Some(tail.last_id()),
             _ => self.last().map(|entry| entry.id),
         }
     }
@@ -337,7 +342,7 @@ impl Log {
             }
             let whole = match options.to {
                 TrimTo::MaxLength(length) => self.length - live >= length,
-                TrimTo::MinId(id) => block.last < id,
+                TrimTo::MinId(id) => block.last_id() < id,
             };
             if whole {
                 self.blocks.pop_front();
@@ -403,6 +408,10 @@ impl Log {
 
     /// Sets the last ID (XSETID). The caller has checked it against the entries.
     pub fn set_last_id(&mut self, id: StreamId) {
+        if id < self.last_id {
+            // An emptied log may go back, and what was trimmed above `id` would seem to lie among new entries.
+            self.tombstones_until = self.tombstones_until.max(self.last_id);
+        }
         self.last_id = id;
     }
 
@@ -463,7 +472,7 @@ impl Log {
             .map(|block| u64::from(block.live))
             .sum();
         let block = &self.blocks[at];
-        if block.last <= id {
+        if block.last_id() <= id {
             return whole;
         }
         let part = block.heads().filter(|h| h.id > id && !h.deleted).count();
@@ -474,14 +483,17 @@ impl Log {
     /// caller's to set afterwards.
     #[must_use]
     pub fn push_block(&mut self, master: StreamId, listpack: &[u8]) -> bool {
-        let in_order = self.blocks.back().is_none_or(|tail| tail.last < master);
+        let in_order = self
+            .blocks
+            .back()
+            .is_none_or(|tail| tail.last_id() < master);
         let Some(block) = Block::from_bytes(master, listpack).filter(|_| in_order) else {
             return false;
         };
         self.length += u64::from(block.live);
-        self.last_id = self.last_id.max(block.last);
+        self.last_id = self.last_id.max(block.last_id());
         // Whatever was deleted before is not known.
-        self.tombstones_until = self.tombstones_until.max(block.last);
+        self.tombstones_until = self.tombstones_until.max(block.last_id());
         self.blocks.push_back(block);
         self.find_first_id();
         true

@@ -33,7 +33,7 @@ impl<'a> Range<'a> {
         };
         let mut index = log.block_for(start).unwrap_or(0);
         // A start behind the last entry of its block needs no look at that block.
-        if log.blocks.get(index).is_some_and(|b| b.last < start) {
+        if log.blocks.get(index).is_some_and(|b| b.last_id() < start) {
             index += 1;
         }
         if start <= end {

@@ -1,0 +1,239 @@
+//! What a stream tells about itself: XINFO.
+
+use crate::command::args::{is, required_integer};
+use crate::command::context::{Context, Outcome};
+use crate::command::error::{self, CommandError};
+use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
+use crate::data::stream::{Group, Log, Stream, StreamId};
+use crate::keyspace::Space;
+use crate::resp::arguments::Args;
+use crate::resp::reply::Reply;
+
+use super::{reply_entries, reply_entry, reply_id, stream_of};
+
+pub(super) const COMMANDS: &[Command] = &[Command::new("xinfo", "", container)
+    .arity(-2)
+    .subcommands(SUBCOMMANDS)
+    .docs(
+        "5.0.0",
+        "stream",
+        "Depends on the subcommand",
+        "Commands that describe streams.",
+    )];
+
+static SUBCOMMANDS: &[Command] = &[
+    Command::new("consumers", "key group", consumers)
+        .arity(4)
+        .flags(&[Flags::READONLY])
+        .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 2)])
+        .categories(&["stream"])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(N) for N consumers",
+            "Describes the consumers of a group.",
+        ),
+    Command::new("groups", "key", groups)
+        .arity(3)
+        .flags(&[Flags::READONLY])
+        .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 2)])
+        .categories(&["stream"])
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(N) for N groups",
+            "Describes the consumer groups of a stream.",
+        ),
+    Command::new("help", "", help)
+        .arity(2)
+        .flags(&[Flags::LOADING, Flags::STALE])
+        .categories(&["stream"])
+        .docs("5.0.0", "stream", "O(1)", "Lists the subcommands."),
+    Command::new("stream", "key [FULL [COUNT count]]", stream)
+        .arity(-3)
+        .flags(&[Flags::READONLY])
+        .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 2)])
+        .categories(&["stream"])
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(N) for N blocks of the stream",
+            "Describes a stream; with FULL also its entries, groups and consumers.",
+        ),
+];
+
+/// Entries of each list in XINFO STREAM FULL by default.
+const FULL_COUNT: usize = 10;
+
+fn container(_: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    Err(error::unknown_subcommand("xinfo", args.at(1)))
+}
+
+fn help(ctx: &mut Context<'_>, _: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.lines(&[
+        "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CONSUMERS <key> <groupname>",
+        "    Show consumers of <groupname>.",
+        "GROUPS <key>",
+        "    Show the stream consumer groups.",
+        "STREAM <key> [FULL [COUNT <count>]",
+        "    Show information about the stream.",
+        "HELP",
+        "    Print this help.",
+    ]);
+    Ok(Outcome::Done)
+}
+
+fn existing<'s>(space: &'s mut Space<'_>, key: &[u8]) -> Result<&'s Stream, CommandError> {
+    stream_of(space.read(key))?.ok_or(error::NO_SUCH_KEY)
+}
+
+fn field(reply: &mut Reply, name: &str) {
+    reply.bulk(name.as_bytes());
+}
+
+fn number(reply: &mut Reply, name: &str, value: u64) {
+    field(reply, name);
+    reply.integer(value.cast_signed());
+}
+
+fn id(reply: &mut Reply, name: &str, value: StreamId) {
+    field(reply, name);
+    reply_id(reply, value);
+}
+
+fn optional(reply: &mut Reply, name: &str, value: Option<i64>) {
+    field(reply, name);
+    match value {
+        Some(value) => reply.integer(value),
+        None => reply.null(),
+    }
+}
+
+/// XINFO CONSUMERS key group
+fn consumers(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (key, name, now_ms) = (args.at(2), args.at(3), ctx.now_ms());
+    let group = existing(&mut ctx.space, key)?.group(name);
+    let group = group.ok_or_else(|| error::no_such_group(key, name))?;
+    let since = |ms: u64| now_ms.cast_signed().wrapping_sub(ms.cast_signed());
+    ctx.reply.array(group.consumer_count());
+    for (index, consumer) in group.consumers() {
+        ctx.reply.map(4);
+        field(ctx.reply, "name");
+        ctx.reply.bulk(consumer.name());
+        number(ctx.reply, "pending", group.pending().len_of(index) as u64);
+        field(ctx.reply, "idle");
+        ctx.reply.integer(since(consumer.seen_ms).max(0));
+        field(ctx.reply, "inactive");
+        ctx.reply.integer(consumer.active_ms.map_or(-1, since));
+    }
+    Ok(Outcome::Done)
+}
+
+/// XINFO GROUPS key
+fn groups(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let stream = existing(&mut ctx.space, args.at(2))?;
+    ctx.reply.array(stream.group_count());
+    for (name, group) in stream.groups() {
+        ctx.reply.map(6);
+        field(ctx.reply, "name");
+        ctx.reply.bulk(name);
+        number(ctx.reply, "consumers", group.consumer_count() as u64);
+        number(ctx.reply, "pending", group.pending().len() as u64);
+        reply_position(ctx.reply, group, stream.log());
+    }
+    Ok(Outcome::Done)
+}
+
+fn reply_position(reply: &mut Reply, group: &Group, log: &Log) {
+    id(reply, "last-delivered-id", group.last_delivered);
+    optional(
+        reply,
+        "entries-read",
+        group.entries_read.map(u64::cast_signed),
+    );
+    optional(reply, "lag", group.lag(log));
+}
+
+/// XINFO STREAM key [FULL [COUNT count]]
+fn stream(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let key = args.at(2);
+    let stream = existing(&mut ctx.space, key)?;
+    let wrong = || error::wrong_subcommand("xinfo", args.at(1));
+    let full = match args.len() {
+        3 => None,
+        4 if is(args.at(3), "FULL") => Some(FULL_COUNT),
+        6 if is(args.at(3), "FULL") && is(args.at(4), "COUNT") => {
+            Some(usize::try_from(required_integer(args.at(5))?).unwrap_or(FULL_COUNT))
+        }
+        _ => return Err(wrong()),
+    };
+    let (reply, log) = (&mut *ctx.reply, stream.log());
+    reply.map(if full.is_some() { 9 } else { 10 });
+    number(reply, "length", log.len());
+    number(reply, "radix-tree-keys", log.block_count() as u64);
+    number(reply, "radix-tree-nodes", log.radix_node_count() as u64);
+    id(reply, "last-generated-id", log.last_id());
+    id(reply, "max-deleted-entry-id", log.max_deleted_id());
+    number(reply, "entries-added", log.entries_added());
+    id(reply, "recorded-first-entry-id", log.first_id());
+    if let Some(count) = full {
+        field(reply, "entries");
+        reply_entries(reply, log.range(StreamId::MIN, StreamId::MAX), count);
+        field(reply, "groups");
+        reply.array(stream.group_count());
+        for (name, group) in stream.groups() {
+            reply_full_group(reply, name, group, log, count);
+        }
+        return Ok(Outcome::Done);
+    }
+    number(reply, "groups", stream.group_count() as u64);
+    for (name, entry) in [("first-entry", log.first()), ("last-entry", log.last())] {
+        field(reply, name);
+        match entry {
+            Some(entry) => reply_entry(reply, &entry),
+            None => reply.null(),
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// At most `count` entries of each pending list; 0: all.
+fn reply_full_group(reply: &mut Reply, name: &[u8], group: &Group, log: &Log, count: usize) {
+    let pending = group.pending();
+    let most = if count == 0 { usize::MAX } else { count };
+    reply.map(7);
+    field(reply, "name");
+    reply.bulk(name);
+    reply_position(reply, group, log);
+    number(reply, "pel-count", pending.len() as u64);
+    field(reply, "pending");
+    reply.array(pending.len().min(most));
+    for entry in pending.iter_from(StreamId::MIN).take(most) {
+        reply.array(4);
+        reply_id(reply, entry.id);
+        reply.bulk(group.consumer(entry.delivery.consumer).name());
+        reply.integer(entry.delivery.delivered_ms.cast_signed());
+        reply.integer(entry.delivery.delivery_count.cast_signed());
+    }
+    field(reply, "consumers");
+    reply.array(group.consumer_count());
+    for (index, consumer) in group.consumers() {
+        reply.map(5);
+        field(reply, "name");
+        reply.bulk(consumer.name());
+        number(reply, "seen-time", consumer.seen_ms);
+        field(reply, "active-time");
+        reply.integer(consumer.active_ms.map_or(-1, u64::cast_signed));
+        number(reply, "pel-count", pending.len_of(index) as u64);
+        field(reply, "pending");
+        reply.array(pending.len_of(index).min(most));
+        for entry in pending.iter_of(index, StreamId::MIN).take(most) {
+            reply.array(3);
+            reply_id(reply, entry.id);
+            reply.integer(entry.delivery.delivered_ms.cast_signed());
+            reply.integer(entry.delivery.delivery_count.cast_signed());
+        }
+    }
+}

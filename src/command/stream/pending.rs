@@ -1,0 +1,578 @@
+//! Commands on what groups have pending: XPENDING XCLAIM XAUTOCLAIM.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::command::args::{integer, is, required_integer};
+use crate::command::context::{Context, Outcome};
+use crate::command::error::{self, CommandError};
+use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
+use crate::data::stream::{ConsumerIndex, Delivery, Group, Log, PendingEntry, StreamId};
+use crate::keyspace::KeyHandle;
+use crate::keyspace::event::EventClass;
+use crate::resp::arguments::Args;
+use crate::resp::reply::Reply;
+
+use super::{
+    ClaimEffect, OpenCollection, interval_end, interval_start, reply_entry, reply_id, stream_mut,
+    stream_of, strict_id, write_consumer_creation, write_group_position,
+};
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("xpending", "key group [[IDLE min-idle-time] start end count [consumer]]", xpending)
+        .arity(-3)
+        .flags(&[Flags::READONLY])
+        .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 1)])
+        .categories(&["stream"])
+        .tips(&["nondeterministic_output"])
+        .docs("5.0.0", "stream", "O(log N + M) for M entries returned; the summary O(consumers)", "Tells which entries of a group were delivered and not acknowledged."),
+    Command::new("xclaim", "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]", xclaim)
+        .arity(-6)
+        .flags(&[Flags::WRITE, Flags::FAST])
+        .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::UPDATE), 1)])
+        .categories(&["stream"])
+        .tips(&["nondeterministic_output"])
+        .docs("5.0.0", "stream", "O(log N) for each ID", "Makes a consumer the owner of pending entries, as if they had been delivered to it."),
+    Command::new("xautoclaim", "key group consumer min-idle-time start [COUNT count] [JUSTID]", xautoclaim)
+        .arity(-6)
+        .flags(&[Flags::WRITE, Flags::FAST])
+        .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 1)])
+        .categories(&["stream"])
+        .tips(&["nondeterministic_output"])
+        .docs("6.2.0", "stream", "O(log N) for each entry claimed", "Makes a consumer the owner of entries that have been pending for some time."),
+];
+
+/// Redis inspects at most COUNT times this many pending entries in one XAUTOCLAIM.
+const INSPECTED_PER_COUNT: usize = 10;
+/// XAUTOCLAIM's COUNT by default.
+const AUTOCLAIM_COUNT: usize = 100;
+/// The largest COUNT XAUTOCLAIM takes (Redis sizes a buffer of IDs by it).
+const AUTOCLAIM_COUNT_MAX: i64 = i64::MAX / 16;
+
+/// Which pending entries XPENDING is asked for.
+struct PendingQuery<'a> {
+    idle_min_ms: i64,
+    start: StreamId,
+    end: StreamId,
+    count: usize,
+    consumer: Option<&'a [u8]>,
+}
+
+impl<'a> PendingQuery<'a> {
+    /// `None`: the summary.
+    fn parse(args: &Args<'a>) -> Result<Option<Self>, CommandError> {
+        match args.len() {
+            3 => return Ok(None),
+            6..=9 => {}
+            _ => return Err(error::SYNTAX),
+        }
+        let mut at = 3;
+        let mut idle_min_ms = 0;
+        if is(args.at(3), "IDLE") {
+            idle_min_ms = required_integer(args.at(4))?;
+            if args.len() < 8 {
+                return Err(error::SYNTAX);
+            }
+            at = 5;
+        }
+        let count = usize::try_from(required_integer(args.at(at + 2))?).unwrap_or(0);
+        let (start, end) = (interval_start(args.at(at))?, interval_end(args.at(at + 1))?);
+        Ok(Some(Self {
+            idle_min_ms,
+            start,
+            end,
+            count,
+            consumer: args.get(at + 3),
+        }))
+    }
+
+    fn matches(&self, entry: &PendingEntry, now_ms: u64) -> bool {
+        self.idle_min_ms == 0 || entry.delivery.idle_ms(now_ms) >= self.idle_min_ms
+    }
+}
+
+/// XPENDING key group [[IDLE ms] start end count [consumer]]
+fn xpending(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let query = PendingQuery::parse(args)?;
+    let (key, name, now_ms) = (args.at(1), args.at(2), ctx.now_ms());
+    let found = stream_of(ctx.space.read(key))?.and_then(|stream| stream.group(name));
+    let group = found.ok_or_else(|| error::no_group(key, name))?;
+    match query {
+        None => reply_summary(ctx.reply, group),
+        Some(query) => reply_pending(ctx.reply, group, &query, now_ms),
+    }
+    Ok(Outcome::Done)
+}
+
+/// `[count, first ID, last ID, [[consumer, "count"], …]]`
+fn reply_summary(reply: &mut Reply, group: &Group) {
+    let pending = group.pending();
+    reply.array(4);
+    reply.count(pending.len());
+    let (Some(first), Some(last)) = (pending.first_id(), pending.last_id()) else {
+        reply.null();
+        reply.null();
+        reply.null_array();
+        return;
+    };
+    reply_id(reply, first);
+    reply_id(reply, last);
+    let with_entries = || {
+        group
+            .consumers()
+            .filter(|(index, _)| pending.len_of(*index) > 0)
+    };
+    reply.array(with_entries().count());
+    for (index, consumer) in with_entries() {
+        reply.array(2);
+        reply.bulk(consumer.name());
+        reply.bulk(pending.len_of(index).to_string().as_bytes());
+    }
+}
+
+/// `[[id, consumer, idle ms, deliveries], …]`
+fn reply_pending(reply: &mut Reply, group: &Group, query: &PendingQuery<'_>, now_ms: u64) {
+    let pending = group.pending();
+    let open = OpenCollection::array(reply, query.count);
+    let mut written = 0;
+    let mut write = |entry: PendingEntry| {
+        reply.array(4);
+        reply_id(reply, entry.id);
+        reply.bulk(group.consumer(entry.delivery.consumer).name());
+        reply.integer(entry.delivery.idle_ms(now_ms).max(0));
+        reply.integer(entry.delivery.delivery_count.cast_signed());
+        written += 1;
+    };
+    match query.consumer {
+        Some(name) => {
+            if let Some(consumer) = group.find_consumer(name) {
+                let own = pending.iter_of(consumer, query.start);
+                own.take_while(|entry| entry.id <= query.end)
+                    .filter(|entry| query.matches(entry, now_ms))
+                    .take(query.count)
+                    .for_each(&mut write);
+            }
+        }
+        None if query.idle_min_ms > 0 => {
+            let idle_min_ms = query.idle_min_ms.unsigned_abs();
+            let mut from = Some(query.start);
+            for _ in 0..query.count {
+                let next = from.and_then(|from| pending.next_idle(from, now_ms, idle_min_ms));
+                let Some(entry) = next.filter(|entry| entry.id <= query.end) else {
+                    break;
+                };
+                write(entry);
+                from = entry.id.successor();
+            }
+        }
+        None => {
+            let all = pending.iter_from(query.start);
+            all.take_while(|entry| entry.id <= query.end)
+                .filter(|entry| query.matches(entry, now_ms))
+                .take(query.count)
+                .for_each(&mut write);
+        }
+    }
+    open.close(reply, written);
+}
+
+/// What a claim changed, for the effects; collected only when somebody records them.
+#[derive(Default)]
+struct Claims {
+    recording: bool,
+    /// Whether anything changed at all.
+    any: bool,
+    changed: Vec<(PendingEntry, Arc<[u8]>)>,
+}
+
+impl Claims {
+    /// The entry as Redis propagates it: as it is after a claim, or before it leaves the list.
+    fn record(&mut self, group: &Group, entry: PendingEntry) {
+        self.any = true;
+        if self.recording {
+            let owner = group.consumer(entry.delivery.consumer).shared_name();
+            self.changed.push((entry, owner));
+        }
+    }
+
+    fn report(&self, handle: &mut KeyHandle<'_>, group: &[u8], last_id: StreamId) {
+        let key = handle.key();
+        if self.any && !self.recording {
+            handle.effect(|_| {});
+        }
+        for (entry, owner) in &self.changed {
+            let claim = ClaimEffect {
+                key,
+                group,
+                consumer: owner,
+                ids: &[entry.id],
+                delivered_ms: entry.delivery.delivered_ms,
+                delivery_count: entry.delivery.delivery_count,
+                last_id,
+            };
+            handle.effect(|effect| claim.write(effect));
+        }
+    }
+}
+
+/// The arguments of XCLAIM.
+struct ClaimRequest {
+    idle_min_ms: i64,
+    ids: SmallVec<[StreamId; 8]>,
+    /// When the entries count as delivered.
+    delivered_ms: u64,
+    delivery_count: Option<u64>,
+    force: bool,
+    just_id: bool,
+    last_id: StreamId,
+}
+
+impl ClaimRequest {
+    fn parse(args: &Args<'_>, now_ms: u64) -> Result<Self, CommandError> {
+        let idle_min_ms = integer(args.at(4)).ok_or(error::XCLAIM_MIN_IDLE)?.max(0);
+        let ids: SmallVec<[StreamId; 8]> = args
+            .from(5)
+            .map_while(|text| strict_id(text).ok())
+            .collect();
+        let mut at = 5 + ids.len();
+        let mut request = Self {
+            idle_min_ms,
+            ids,
+            delivered_ms: now_ms,
+            delivery_count: None,
+            force: false,
+            just_id: false,
+            last_id: StreamId::MIN,
+        };
+        let now = now_ms.cast_signed();
+        while at < args.len() {
+            let (option, value) = (args.at(at), args.get(at + 1));
+            at += 2;
+            match value {
+                _ if is(option, "FORCE") => {
+                    request.force = true;
+                    at -= 1;
+                }
+                _ if is(option, "JUSTID") => {
+                    request.just_id = true;
+                    at -= 1;
+                }
+                Some(value) if is(option, "IDLE") => {
+                    let idle_ms = integer(value).ok_or(error::XCLAIM_IDLE)?;
+                    request.delivered_ms = not_ahead(now.wrapping_sub(idle_ms), now);
+                }
+                Some(value) if is(option, "TIME") => {
+                    request.delivered_ms =
+                        not_ahead(integer(value).ok_or(error::XCLAIM_TIME)?, now);
+                }
+                Some(value) if is(option, "RETRYCOUNT") => {
+                    let count = integer(value).ok_or(error::XCLAIM_RETRYCOUNT)?;
+                    request.delivery_count = u64::try_from(count).ok();
+                }
+                Some(value) if is(option, "LASTID") => request.last_id = strict_id(value)?,
+                _ => return Err(error::unrecognized_xclaim_option(option)),
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// Redis: a delivery time before the epoch or in the future is taken for now.
+fn not_ahead(delivered_ms: i64, now: i64) -> u64 {
+    let sane = (0..=now).contains(&delivered_ms);
+    (if sane { delivered_ms } else { now }).cast_unsigned()
+}
+
+/// The consumer of a claim, created when there is none of this name; and whether it was.
+fn claiming_consumer(group: &mut Group, name: &[u8], now_ms: u64) -> Option<(ConsumerIndex, bool)> {
+    let found = group.find_consumer(name);
+    let consumer = found.or_else(|| group.create_consumer(name, now_ms))?;
+    group.consumer_mut(consumer).seen_ms = now_ms;
+    Some((consumer, found.is_none()))
+}
+
+/// XCLAIM key group consumer min-idle id … [options]
+///
+/// Effects: the consumer's creation; XCLAIM for each entry claimed or found deleted, with the time and count it has
+/// now; the group's position when only that changed.
+fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (key, name, consumer_name, now_ms) = (args.at(1), args.at(2), args.at(3), ctx.now_ms());
+    let found = stream_of(ctx.space.read(key))?.and_then(|stream| stream.group(name));
+    if found.is_none() {
+        return Err(error::no_group(key, name));
+    }
+    let request = ClaimRequest::parse(args, now_ms)?;
+    let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
+    let recording = handle.records_effects();
+    let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name));
+    let Some((group, log)) = found else {
+        return Err(error::no_group(key, name));
+    };
+    let moved = request.last_id > group.last_delivered;
+    if moved {
+        group.last_delivered = request.last_id;
+    }
+    let consumer = claiming_consumer(group, consumer_name, now_ms);
+    let Some((consumer, created)) = consumer else {
+        return Err(error::no_group(key, name));
+    };
+    let mut claims = Claims {
+        recording,
+        ..Claims::default()
+    };
+    let open = OpenCollection::array(reply, request.ids.len());
+    let mut written = 0;
+    for id in &request.ids {
+        if claim(group, log, *id, consumer, &request, now_ms, &mut claims) {
+            written += 1;
+            match log.get(*id).filter(|_| !request.just_id) {
+                Some(entry) => reply_entry(reply, &entry),
+                None => reply_id(reply, *id),
+            }
+        }
+    }
+    open.close(reply, written);
+    if written > 0 {
+        group.consumer_mut(consumer).active_ms = Some(now_ms);
+    }
+    let (last_id, entries_read) = (group.last_delivered, group.entries_read);
+    handle.unchanged();
+    if created {
+        handle.event(EventClass::STREAM, "xgroup-createconsumer");
+        handle.effect(|effect| write_consumer_creation(effect, key, name, consumer_name));
+    }
+    claims.report(&mut handle, name, last_id);
+    if moved && !claims.any {
+        handle.effect(|effect| write_group_position(effect, key, name, last_id, entries_read));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Claims one entry; whether the consumer has it now. An entry that is gone from the stream goes from the list.
+fn claim(
+    group: &mut Group,
+    log: &Log,
+    id: StreamId,
+    consumer: ConsumerIndex,
+    request: &ClaimRequest,
+    now_ms: u64,
+    claims: &mut Claims,
+) -> bool {
+    let pending = group.pending().get(id);
+    if !log.contains(id) {
+        if let Some(entry) = pending {
+            claims.record(group, entry);
+            group.acknowledge(id);
+        }
+        return false;
+    }
+    let before = match pending {
+        None if !request.force => return false,
+        // Redis: an entry made by FORCE counts as delivered once before this claim.
+        None => 1,
+        Some(entry)
+            if request.idle_min_ms > 0 && entry.delivery.idle_ms(now_ms) < request.idle_min_ms =>
+        {
+            return false;
+        }
+        Some(entry) => entry.delivery.delivery_count,
+    };
+    let counted = before.saturating_add(u64::from(!request.just_id));
+    let delivery = Delivery {
+        consumer,
+        delivered_ms: request.delivered_ms,
+        delivery_count: request.delivery_count.unwrap_or(counted),
+    };
+    group.pending_mut().assign(id, delivery);
+    claims.record(group, PendingEntry { id, delivery });
+    true
+}
+
+/// The arguments of XAUTOCLAIM.
+struct SweepRequest {
+    idle_min_ms: u64,
+    start: StreamId,
+    count: usize,
+    just_id: bool,
+}
+
+impl SweepRequest {
+    fn parse(args: &Args<'_>) -> Result<Self, CommandError> {
+        let idle_min_ms = integer(args.at(4)).ok_or(error::XAUTOCLAIM_MIN_IDLE)?;
+        let mut request = Self {
+            idle_min_ms: u64::try_from(idle_min_ms).unwrap_or(0),
+            start: interval_start(args.at(5))?,
+            count: AUTOCLAIM_COUNT,
+            just_id: false,
+        };
+        let mut at = 6;
+        while at < args.len() {
+            if is(args.at(at), "COUNT") && at + 1 < args.len() {
+                let count =
+                    integer(args.at(at + 1)).filter(|n| (1..=AUTOCLAIM_COUNT_MAX).contains(n));
+                let count = count.and_then(|n| usize::try_from(n).ok());
+                request.count = count.ok_or(error::COUNT_NOT_POSITIVE)?;
+                at += 1;
+            } else if is(args.at(at), "JUSTID") {
+                request.just_id = true;
+            } else {
+                return Err(error::SYNTAX);
+            }
+            at += 1;
+        }
+        Ok(request)
+    }
+}
+
+/// XAUTOCLAIM key group consumer min-idle start [COUNT n] [JUSTID]
+///
+/// Effects as those of XCLAIM.
+fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (key, name, consumer_name, now_ms) = (args.at(1), args.at(2), args.at(3), ctx.now_ms());
+    let request = SweepRequest::parse(args)?;
+    let found = stream_of(ctx.space.read(key))?.and_then(|stream| stream.group(name));
+    if found.is_none() {
+        return Err(error::no_group(key, name));
+    }
+    let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
+    let recording = handle.records_effects();
+    let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name));
+    let Some((group, log)) = found else {
+        return Err(error::no_group(key, name));
+    };
+    let consumer = claiming_consumer(group, consumer_name, now_ms);
+    let Some((consumer, created)) = consumer else {
+        return Err(error::no_group(key, name));
+    };
+    let mut sweep = Sweep {
+        log,
+        consumer,
+        now_ms,
+        request: &request,
+        claimed: Vec::new(),
+        deleted: Vec::new(),
+        claims: Claims {
+            recording,
+            ..Claims::default()
+        },
+    };
+    let cursor = sweep.run(group);
+    let Sweep {
+        claimed,
+        deleted,
+        claims,
+        ..
+    } = sweep;
+    reply.array(3);
+    reply_id(reply, cursor.unwrap_or(StreamId::MIN));
+    reply.array(claimed.len());
+    for id in &claimed {
+        match log.get(*id).filter(|_| !request.just_id) {
+            Some(entry) => reply_entry(reply, &entry),
+            None => reply_id(reply, *id),
+        }
+    }
+    reply.array(deleted.len());
+    for id in &deleted {
+        reply_id(reply, *id);
+    }
+    if !claimed.is_empty() {
+        group.consumer_mut(consumer).active_ms = Some(now_ms);
+    }
+    let last_id = group.last_delivered;
+    handle.unchanged();
+    if created {
+        handle.event(EventClass::STREAM, "xgroup-createconsumer");
+        handle.effect(|effect| write_consumer_creation(effect, key, name, consumer_name));
+    }
+    claims.report(&mut handle, name, last_id);
+    Ok(Outcome::Done)
+}
+
+/// One XAUTOCLAIM on its way over the pending entries.
+struct Sweep<'a> {
+    log: &'a Log,
+    consumer: ConsumerIndex,
+    now_ms: u64,
+    request: &'a SweepRequest,
+    claimed: Vec<StreamId>,
+    deleted: Vec<StreamId>,
+    claims: Claims,
+}
+
+impl Sweep<'_> {
+    /// Claims and cleans; gives where the next call should go on, `None` at the end.
+    ///
+    /// Redis looks at up to ten times COUNT entries one by one. Where no entry of the stream can be missing, the
+    /// same entries are found by asking for the next idle one, up to the entry at that rank.
+    fn run(&mut self, group: &mut Group) -> Option<StreamId> {
+        let mut inspections = self.request.count.saturating_mul(INSPECTED_PER_COUNT);
+        let mut from = self.request.start;
+        loop {
+            let next = group.pending().iter_from(from).next()?;
+            if inspections == 0 || self.is_full() {
+                return Some(next.id);
+            }
+            if self.log.surely_keeps(next.id) {
+                return self.run_without_gaps(group, next.id, inspections);
+            }
+            inspections -= 1;
+            if !self.log.contains(next.id) {
+                self.claims.record(group, next);
+                group.acknowledge(next.id);
+                self.deleted.push(next.id);
+            } else if self.request.idle_min_ms == 0
+                || next.delivery.idle_ms(self.now_ms) >= self.request.idle_min_ms.cast_signed()
+            {
+                self.take(group, next);
+            }
+            from = next.id.successor()?;
+        }
+    }
+
+    fn run_without_gaps(
+        &mut self,
+        group: &mut Group,
+        start: StreamId,
+        inspections: usize,
+    ) -> Option<StreamId> {
+        let end_rank = group.pending().rank(start).saturating_add(inspections);
+        let end = group.pending().id_at_rank(end_rank);
+        let mut from = start;
+        while !self.is_full() {
+            let next = group
+                .pending()
+                .next_idle(from, self.now_ms, self.request.idle_min_ms);
+            let Some(next) = next.filter(|next| end.is_none_or(|end| next.id < end)) else {
+                return end;
+            };
+            self.take(group, next);
+            from = next.id.successor()?;
+        }
+        group.pending().iter_from(from).next().map(|next| next.id)
+    }
+
+    /// Redis: COUNT bounds the reply, the deleted entries included.
+    fn is_full(&self) -> bool {
+        self.claimed.len() + self.deleted.len() >= self.request.count
+    }
+
+    fn take(&mut self, group: &mut Group, entry: PendingEntry) {
+        let count = entry.delivery.delivery_count;
+        let delivery = Delivery {
+            consumer: self.consumer,
+            delivered_ms: self.now_ms,
+            delivery_count: count.saturating_add(u64::from(!self.request.just_id)),
+        };
+        group.pending_mut().assign(entry.id, delivery);
+        self.claims.record(
+            group,
+            PendingEntry {
+                id: entry.id,
+                delivery,
+            },
+        );
+        self.claimed.push(entry.id);
+    }
+}

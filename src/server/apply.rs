@@ -1,0 +1,58 @@
+//! CONFIG SET after its values were found good: what must happen outside the shards, and back if it fails.
+//!
+//! The order is fixed: what can fail first (limit of open files, directory, sockets), the log level last.
+//! Afterwards the caller gives the new `Settings` to all shards and answers when they have them.
+
+use super::accept::Acceptors;
+use super::error::StartError;
+use super::{logging, process};
+use crate::config::{SetError, Settings};
+
+/// Makes the process follow `after` instead of `before`. Runs on the acceptor's thread.
+///
+/// # Errors
+/// What could not be done, in Redis' words; nothing has changed then.
+pub async fn apply(
+    before: &Settings,
+    after: &Settings,
+    acceptors: &mut Acceptors,
+) -> Result<(), SetError> {
+    if after.maxclients > before.maxclients {
+        let served = process::allow_open_files(after.maxclients).unwrap_or(before.maxclients);
+        if served < after.maxclients {
+            let reason = format!(
+                "The operating system is not able to handle the specified number of clients, try with {served}"
+            );
+            return Err(refused("maxclients", reason));
+        }
+    }
+    if after.dir != before.dir {
+        process::enter_directory(&after.dir).map_err(|error| match error {
+            StartError::Directory(_, reason) => refused("dir", reason),
+            other => refused("dir", other.to_string()),
+        })?;
+    }
+    if (after.port, &after.bind) != (before.port, &before.bind)
+        && acceptors.rebind(before, after).await.is_err()
+    {
+        // Back where we were; it was entered before, so it can be entered again.
+        let _ = process::enter_directory(&before.dir);
+        return Err(if after.port == before.port {
+            refused("bind", "Failed to bind to specified addresses.".to_owned())
+        } else {
+            refused(
+                "port",
+                "Unable to listen on this port. Check server logs.".to_owned(),
+            )
+        });
+    }
+    acceptors.set_keepalive(after.tcp_keepalive_s);
+    if after.loglevel != before.loglevel {
+        logging::set_level(after.loglevel);
+    }
+    Ok(())
+}
+
+fn refused(name: &str, reason: String) -> SetError {
+    SetError::Refused(name.as_bytes().to_vec(), reason)
+}

@@ -1,0 +1,70 @@
+//! The server from its first word to its exit code, as a list of steps.
+//!
+//! ```text
+//! prepare (startup.rs) ─► engine starts its shards ─► serve (control.rs): accept until signal or SHUTDOWN
+//!                                                        └─► engine stops: replies under way are sent ─► exit 0
+//! ```
+//!
+//! The engine is passed in: this room opens and closes the house, it does not know who lives there.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use super::accept::Take;
+use super::control::{self, Control, End};
+use super::error::{StartError, reason_of};
+use super::logging::Clock;
+use super::startup::{Prepared, Start, prepare};
+
+/// The shards, as the boot sees them.
+pub struct Engine {
+    /// Takes accepted sockets, on this thread; must not wait for a shard.
+    pub take: Take,
+    /// Ends the shards: returns when the replies under way are sent and the threads have ended.
+    pub stop: Box<dyn FnOnce(End)>,
+}
+
+/// Runs a server with the words after the program's name; returns when it has ended. `clock` gives Unix ms,
+/// `start` starts the shards before the first socket is accepted.
+pub fn run<A: AsRef<[u8]>>(
+    words: &[A],
+    clock: Clock,
+    start: impl FnOnce(&Prepared, Control) -> Result<Engine, StartError>,
+) -> ExitCode {
+    match boot(words, clock, start) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody to tell if standard error is closed; the exit code remains.
+            let _ = writeln!(std::io::stderr().lock(), "millrace: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn boot<A: AsRef<[u8]>>(
+    words: &[A],
+    clock: Clock,
+    start: impl FnOnce(&Prepared, Control) -> Result<Engine, StartError>,
+) -> Result<ExitCode, StartError> {
+    let mut prepared = match prepare(words, clock)? {
+        Start::Serve(prepared) => prepared,
+        Start::End(code) => return Ok(ExitCode::from(code)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::Runtime(reason_of(error)))?;
+    let (control, requests) = control::channel();
+    // Kept to the end: without any Control left, serving ends.
+    let kept = control.clone();
+    let engine = start(&prepared, control)?;
+    let listeners = prepared.take_listeners();
+    let ready = || prepared.announce_ready();
+    let serving = control::serve(listeners, &prepared.settings, engine.take, requests, ready);
+    let tasks = tokio::task::LocalSet::new();
+    let end = tasks.block_on(&runtime, serving)?;
+    drop(kept);
+    (engine.stop)(end);
+    prepared.announce_end();
+    Ok(ExitCode::SUCCESS)
+}

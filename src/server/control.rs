@@ -1,0 +1,249 @@
+//! The acceptor's thread: accepts, follows CONFIG SET, waits for the end.
+//!
+//! ```text
+//! shard threads ── Control (Send, Clone) ──► requests ──► serve() ◄── signals
+//!    CONFIG SET waits for the answer             │  ├─ Acceptors: sockets → take
+//!    SHUTDOWN                                    ▼  └─ returns why it ended
+//! ```
+//!
+//! A shard that runs CONFIG SET waits here until the sockets have changed: milliseconds, and rare. `take`
+//! must therefore never wait for a shard.
+
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::{info, warn};
+
+use super::accept::{Acceptors, Take};
+use super::apply::apply;
+use super::error::{StartError, reason_of};
+use super::listen::Listener;
+use super::signals::{EndSignal, Signals};
+use super::startup;
+use crate::config::{Configuration, Notice, ProcessControl, SetError, Settings};
+
+enum Request {
+    Follow {
+        before: Box<Settings>,
+        after: Box<Settings>,
+        answer: Answer,
+    },
+    Stop,
+}
+
+type Answer = std::sync::mpsc::SyncSender<Result<(), SetError>>;
+
+/// Why serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A signal.
+    Signal(EndSignal),
+    /// A client's SHUTDOWN.
+    Command,
+}
+
+/// Reaches the acceptor's thread from any other.
+#[derive(Clone, Debug)]
+pub struct Control(UnboundedSender<Request>);
+
+/// What the acceptor's thread is asked.
+pub struct Requests(UnboundedReceiver<Request>);
+
+/// A pair of both ends.
+#[must_use]
+pub fn channel() -> (Control, Requests) {
+    let (sender, receiver) = unbounded_channel();
+    (Control(sender), Requests(receiver))
+}
+
+impl Control {
+    /// Ends serving.
+    pub fn stop(&self) {
+        // Fails when serving has ended already.
+        let _ = self.0.send(Request::Stop);
+    }
+}
+
+impl ProcessControl for Control {
+    fn follow(&self, before: &Settings, after: &Settings) -> Result<(), SetError> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        let request = Request::Follow {
+            before: Box::new(before.clone()),
+            after: Box::new(after.clone()),
+            answer,
+        };
+        let asked = self.0.send(request).is_ok();
+        match asked.then(|| answered.recv()) {
+            Some(Ok(result)) => result,
+            // The server is ending: nobody will see the settings.
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    fn stop(&self) {
+        Control::stop(self);
+    }
+
+    fn tell(&self, notices: Vec<Notice>) {
+        startup::tell(notices);
+    }
+
+    fn rewrite_file(&self, configuration: &Configuration) -> Result<(), String> {
+        let Some(path) = configuration.file() else {
+            return Ok(());
+        };
+        replace(path, |old| configuration.rewritten(old)).map_err(|error| {
+            let reason = reason_of(error);
+            warn!("CONFIG REWRITE failed: {reason}");
+            reason
+        })?;
+        info!("CONFIG REWRITE executed with success.");
+        Ok(())
+    }
+}
+
+/// Replaces a file by a new one with the same mode, so that a reader finds the old or the new text, never half.
+fn replace(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let old = match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = std::path::PathBuf::from(name);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    // It may hold a password: nobody else may read it before it has the old file's mode.
+    let written = rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o600))
+        .map_err(std::io::Error::from)
+        .and_then(|file| {
+            let mut file = std::fs::File::from(file);
+            file.write_all(&change(&old))?;
+            if let Ok(metadata) = std::fs::metadata(path) {
+                file.set_permissions(metadata.permissions())?;
+            }
+            file.sync_all()?;
+            std::fs::rename(&temporary, path)
+        });
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Accepts sockets for `take` and follows changes, until a signal or [`Control::stop`]; then nothing is accepted
+/// any more. Call in a `LocalSet`. `ready` is called once, when connections are accepted.
+///
+/// # Errors
+/// The runtime does not take a socket or a signal.
+pub async fn serve(
+    listeners: Vec<Listener>,
+    settings: &Settings,
+    take: Take,
+    mut requests: Requests,
+    ready: impl FnOnce(),
+) -> Result<End, StartError> {
+    let mut signals = Signals::new()?;
+    let mut acceptors = Acceptors::start(listeners, settings, take)?;
+    ready();
+    let end = loop {
+        tokio::select! {
+            signal = signals.next() => break End::Signal(signal),
+            request = requests.0.recv() => match request {
+                Some(Request::Follow { before, after, answer }) => {
+                    let result = apply(&before, &after, &mut acceptors).await;
+                    // The asking shard waits for this; it cannot be gone.
+                    let _ = answer.send(result);
+                }
+                Some(Request::Stop) | None => break End::Command,
+            },
+        }
+    };
+    acceptors.stop().await;
+    if let End::Signal(signal) = end {
+        info!("Received {} scheduling shutdown...", signal.name());
+    }
+    // Whoever asks twice does not want to wait for clients.
+    tokio::task::spawn_local(async move {
+        let signal = signals.next().await;
+        warn!("Received {} again: exiting now.", signal.name());
+        std::process::exit(1);
+    });
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_rewritten_file_keeps_its_mode_and_leaves_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.conf");
+        std::fs::write(&path, "hz 20\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let words = [path.to_str().unwrap()];
+        let configuration = Configuration::load(&words, &mut std::io::empty()).unwrap();
+        let changed = configuration.with(&[("hz", "30")], true).unwrap();
+        let (control, _requests) = channel();
+        control.rewrite_file(&changed).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "hz 30\n");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_change_is_followed_and_a_stop_ends_serving() {
+        let (control, requests) = channel();
+        let words = ["--port", "0", "--bind", "127.0.0.1"];
+        let configuration = Configuration::load(&words, &mut std::io::empty()).unwrap();
+        let settings = configuration.settings();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let asked = std::thread::spawn({
+            let (control, before) = (control.clone(), settings.clone());
+            move || {
+                let changed = configuration
+                    .with(&[("port", port.to_string())], true)
+                    .unwrap();
+                let after = changed.settings();
+                control.follow(&before, &after).unwrap();
+                let connected = std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+                let taken = Settings {
+                    port: 1,
+                    bind: vec!["192.0.2.1".into()],
+                    ..after.clone()
+                };
+                let refused = control.follow(&after, &taken).unwrap_err();
+                control.stop();
+                (connected, refused.text())
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let take: Take = std::rc::Rc::new(drop);
+        let serving = serve(Vec::new(), &settings, take, requests, || {});
+        let end = tokio::task::LocalSet::new()
+            .block_on(&runtime, serving)
+            .unwrap();
+        assert_eq!(end, End::Command);
+        let (connected, refused) = asked.join().unwrap();
+        assert!(connected);
+        assert!(
+            String::from_utf8(refused)
+                .unwrap()
+                .ends_with("Unable to listen on this port. Check server logs.")
+        );
+    }
+}

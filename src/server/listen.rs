@@ -1,0 +1,300 @@
+//! Listening sockets: opened from the settings, given out as std sockets.
+//!
+//! `bind` is a list; an address after `-` may be missing on this machine, `*` is every IPv4 address and
+//! `::*` every IPv6 one (each family has its own socket). Port 0 means no TCP. The unix socket's file is
+//! replaced when it is there already, as in Redis, and removed when the listener is dropped.
+//!
+//! Invariant: `open` gives all sockets or none.
+//! Deliberately not here: tasks (accept.rs), shards, what a connection may do.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use tracing::warn;
+
+use super::error::{StartError, reason_of};
+use crate::config::Settings;
+
+/// A socket that is listened on.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address and port.
+    Tcp(std::net::TcpListener),
+    /// A path.
+    Unix(UnixListener),
+}
+
+/// A unix listener whose file goes when it goes.
+#[derive(Debug)]
+pub struct UnixListener {
+    listener: std::os::unix::net::UnixListener,
+    path: PathBuf,
+}
+
+impl UnixListener {
+    /// The listener itself.
+    #[must_use]
+    pub fn listener(&self) -> &std::os::unix::net::UnixListener {
+        &self.listener
+    }
+
+    /// Its path, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for UnixListener {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Opens all sockets that the settings name, non-blocking.
+///
+/// # Errors
+/// An address that is taken or not allowed; none of the addresses exists.
+pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = open_tcp(settings)?;
+    if let Some(path) = &settings.unixsocket {
+        listeners.push(open_unix(path, settings)?);
+    }
+    Ok(listeners)
+}
+
+/// Opens the TCP sockets alone: what CONFIG SET of port and bind replaces.
+///
+/// # Errors
+/// As [`open_all`].
+pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
+    if settings.port == 0 {
+        return Ok(Vec::new());
+    }
+    let mut listeners = Vec::new();
+    for word in &settings.bind {
+        let (address, optional) = match word.strip_prefix('-') {
+            Some(rest) => (rest, true),
+            None => (word.as_str(), false),
+        };
+        match open_address(address, settings.port, settings.tcp_backlog) {
+            Ok(found) => listeners.extend(found.into_iter().map(Listener::Tcp)),
+            Err(error) if may_be_skipped(&error, optional) => {}
+            Err(error) => {
+                let address = format!("{address}:{}", settings.port);
+                return Err(StartError::Listen(address, reason_of(error)));
+            }
+        }
+    }
+    if listeners.is_empty() && !settings.bind.is_empty() {
+        return Err(StartError::NoAddress(settings.bind.join(" ")));
+    }
+    Ok(listeners)
+}
+
+/// A protocol that this machine lacks is never an error; a missing address is none after `-`.
+fn may_be_skipped(error: &std::io::Error, optional: bool) -> bool {
+    let lacking = [
+        Errno::AFNOSUPPORT,
+        Errno::PFNOSUPPORT,
+        Errno::PROTONOSUPPORT,
+        Errno::SOCKTNOSUPPORT,
+        Errno::NOPROTOOPT,
+    ];
+    let code = error.raw_os_error();
+    lacking
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
+        || optional && code == Some(Errno::ADDRNOTAVAIL.raw_os_error())
+}
+
+fn open_address(
+    name: &str,
+    port: u16,
+    backlog: i32,
+) -> std::io::Result<Option<std::net::TcpListener>> {
+    let address = match name {
+        "*" => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
+        "::*" => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port),
+        _ => match (name, port).to_socket_addrs()?.next() {
+            Some(address) => address,
+            None => return Ok(None),
+        },
+    };
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = socket(family)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        // The IPv4 addresses have a socket of their own.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, backlog)?;
+    Ok(Some(std::net::TcpListener::from(socket)))
+}
+
+fn socket(family: AddressFamily) -> std::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(
+        family,
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
+}
+
+fn open_unix(path: &Path, settings: &Settings) -> Result<Listener, StartError> {
+    let open = || -> std::io::Result<Listener> {
+        // Only a socket left behind by an earlier server is replaced, never another file.
+        if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+            std::fs::remove_file(path)?;
+        }
+        let socket = socket(AddressFamily::UNIX)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        let path = std::path::absolute(path)?;
+        let listener = UnixListener {
+            listener: socket.into(),
+            path,
+        };
+        if settings.unixsocketperm != 0 {
+            let mode = std::fs::Permissions::from_mode(settings.unixsocketperm);
+            std::fs::set_permissions(&listener.path, mode)?;
+        }
+        rustix::net::listen(&listener.listener, settings.tcp_backlog)?;
+        Ok(Listener::Unix(listener))
+    };
+    open().map_err(|error| {
+        StartError::Listen(format!("unix socket {}", path.display()), reason_of(error))
+    })
+}
+
+/// Prepares an accepted TCP socket: no delay, and keepalive probes after `keepalive_s` idle seconds (0: none).
+/// What the system refuses is logged: the connection works without.
+pub fn prepare_accepted(socket: &std::net::TcpStream, keepalive_s: u32) {
+    let prepare = || -> rustix::io::Result<()> {
+        sockopt::set_tcp_nodelay(socket, true)?;
+        if keepalive_s > 0 {
+            // As in Redis: a dead peer is found within twice the time, by three probes a third apart.
+            let seconds = |count: u32| Duration::from_secs(u64::from(count));
+            sockopt::set_socket_keepalive(socket, true)?;
+            sockopt::set_tcp_keepidle(socket, seconds(keepalive_s))?;
+            sockopt::set_tcp_keepintvl(socket, seconds((keepalive_s / 3).max(1)))?;
+            sockopt::set_tcp_keepcnt(socket, 3)?;
+        }
+        Ok(())
+    };
+    if let Err(error) = prepare() {
+        warn!(
+            "Cannot set options of a client's socket: {}",
+            reason_of(error)
+        );
+    }
+}
+
+/// Whether protected mode turns away a client: it is not on this machine and nobody set a password.
+/// `peer` is `None` on the unix socket.
+#[must_use]
+pub fn is_turned_away(settings: &Settings, peer: Option<SocketAddr>) -> bool {
+    settings.protected_mode
+        && settings.requirepass.is_none()
+        && peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback())
+}
+
+/// What a client that protected mode turns away reads, with line end.
+pub const PROTECTED_MODE_REPLY: &str = "-DENIED This server is in protected mode: no password is set for \
+the default user, so only connections from the machine it runs on are accepted. To connect from \
+elsewhere, do one of: 1) set a password with 'requirepass' or 'CONFIG SET requirepass', 2) from this \
+machine, switch the mode off with 'CONFIG SET protected-mode no', if nobody else can reach the server, \
+3) start it with '--protected-mode no' or bind it to chosen addresses behind a firewall.\r\n";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::config::Configuration;
+
+    fn settings(words: &[&str]) -> Settings {
+        Configuration::load(words, &mut std::io::empty())
+            .unwrap()
+            .settings()
+    }
+
+    fn free_port() -> String {
+        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        probe.local_addr().unwrap().port().to_string()
+    }
+
+    #[test]
+    fn a_taken_port_names_the_address() {
+        let port = free_port();
+        let settings = settings(&["--port", &port, "--bind", "127.0.0.1"]);
+        let held = open_all(&settings).unwrap();
+        assert_eq!(held.len(), 1);
+        let error = open_all(&settings).unwrap_err().to_string();
+        assert!(error.starts_with(&format!(
+            "cannot listen on 127.0.0.1:{port}: Address already in use"
+        )));
+    }
+
+    #[test]
+    fn an_address_after_a_dash_may_be_missing() {
+        let port = free_port();
+        let open = |words: &[&str]| {
+            let words = [&["--port", &port, "--bind"], words].concat();
+            open_all(&settings(&words)).map(|listeners| listeners.len())
+        };
+        assert_eq!(open(&["127.0.0.1", "-192.0.2.1"]), Ok(1));
+        assert!(open(&["127.0.0.1", "192.0.2.1"]).is_err());
+        assert!(matches!(
+            open(&["-192.0.2.1"]),
+            Err(StartError::NoAddress(_))
+        ));
+        assert_eq!(open(&[""]), Ok(0));
+    }
+
+    #[test]
+    fn port_zero_is_no_tcp_and_the_unix_socket_has_its_mode_and_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let text = path.to_str().unwrap();
+        let settings = settings(&[
+            "--port",
+            "0",
+            "--unixsocket",
+            text,
+            "--unixsocketperm",
+            "700",
+        ]);
+        let listeners = open_all(&settings).unwrap();
+        assert!(matches!(listeners[..], [Listener::Unix(_)]));
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        drop(listeners);
+        assert!(!path.exists());
+        std::fs::write(&path, "not a socket").unwrap();
+        assert!(open_all(&settings).is_err());
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn protected_mode_turns_away_strangers_without_password() {
+        let near = Some("127.0.0.1:1".parse().unwrap());
+        let far = Some("192.0.2.1:1".parse().unwrap());
+        assert!(is_turned_away(&settings(&[]), far));
+        assert!(!is_turned_away(&settings(&[]), near));
+        assert!(!is_turned_away(&settings(&[]), None));
+        assert!(!is_turned_away(&settings(&["--requirepass", "x"]), far));
+        assert!(!is_turned_away(&settings(&["--protected-mode", "no"]), far));
+    }
+}

@@ -1,0 +1,145 @@
+//! From the command line to open sockets: what happens before the first shard runs, as a list of steps.
+//!
+//! ```text
+//! prepare: configuration → detach? → directory → log → open files → sockets → pidfile
+//!    … the shards start, accepting starts …
+//! Prepared::announce_ready: supervisor, parent, log
+//! drop: pidfile gone
+//! ```
+//!
+//! Deliberately not here: shards, and what they do with a socket.
+
+use std::io::{self, Read};
+
+use tracing::{info, warn};
+
+use super::error::StartError;
+use super::listen::{self, Listener};
+use super::logging::{self, Clock};
+use super::process::{self, Pidfile};
+use crate::config::{Configuration, Notice, Settings};
+
+/// What the words of a command line led to.
+pub enum Start {
+    /// This process serves.
+    Serve(Box<Prepared>),
+    /// Another process serves, or failed to: end with this exit code.
+    End(u8),
+}
+
+/// Everything a server has before its shards.
+#[derive(Debug)]
+pub struct Prepared {
+    /// As loaded, `maxclients` fitted to the system's limit.
+    pub configuration: Configuration,
+    /// Its acting values.
+    pub settings: Settings,
+    /// Open, nothing accepted yet.
+    pub listeners: Vec<Listener>,
+    pidfile: Option<Pidfile>,
+}
+
+/// Takes the first steps. `words` follow the program's name.
+///
+/// # Errors
+/// The first step that fails, as one line to print.
+pub fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start, StartError> {
+    let mut stdin = Recorded {
+        source: io::stdin().lock(),
+        seen: Vec::new(),
+    };
+    let mut configuration = Configuration::load(words, &mut stdin)?;
+    let mut settings = configuration.settings();
+    if process::wants_to_detach(&settings) {
+        if !process::is_detached() {
+            return process::detach(&stdin.seen).map(Start::End);
+        }
+        process::leave_session();
+    }
+    process::enter_directory(&settings.dir)?;
+    logging::start(settings.logfile.as_deref(), settings.loglevel, clock)?;
+    tell_start(&configuration, &settings);
+    let served = process::allow_open_files(settings.maxclients)?;
+    if served < settings.maxclients {
+        configuration = configuration.with_maxclients(served);
+        settings = configuration.settings();
+    }
+    let listeners = listen::open_all(&settings)?;
+    let pidfile = Pidfile::write(&settings);
+    Ok(Start::Serve(Box::new(Prepared {
+        configuration,
+        settings,
+        listeners,
+        pidfile,
+    })))
+}
+
+fn tell_start(configuration: &Configuration, settings: &Settings) {
+    let version = env!("CARGO_PKG_VERSION");
+    let process = std::process::id();
+    info!(
+        "millrace version={version}, pid={process}, shards={}, starting",
+        settings.shards
+    );
+    match configuration.file() {
+        Some(file) => info!("Configuration loaded from {}", file.display()),
+        None => info!("No configuration file: defaults and the command line apply"),
+    }
+    tell(configuration.notices());
+}
+
+/// Puts notices into the log.
+pub fn tell(notices: Vec<Notice>) {
+    for notice in notices {
+        match notice {
+            Notice::Ignored(text) => info!("{text}"),
+            Notice::Warning(text) => warn!("WARNING: {text}"),
+        }
+    }
+}
+
+impl Prepared {
+    /// Takes the sockets, to accept from them.
+    pub fn take_listeners(&mut self) -> Vec<Listener> {
+        std::mem::take(&mut self.listeners)
+    }
+
+    /// The server serves: says so to whoever waits for it.
+    pub fn announce_ready(&self) {
+        if self.settings.port != 0 {
+            info!("Running mode=standalone, port={}.", self.settings.port);
+        }
+        if let Some(path) = &self.settings.unixsocket {
+            info!(
+                "The server is now ready to accept connections at {}",
+                path.display()
+            );
+        }
+        info!("Ready to accept connections");
+        process::tell_supervisor_ready(&self.settings);
+        if process::is_detached() {
+            process::release_parent();
+        }
+    }
+
+    /// The server ends: says so, removes the pidfile.
+    pub fn announce_end(mut self) {
+        process::tell_supervisor_stopping(&self.settings);
+        self.pidfile = None;
+        info!("millrace is now ready to exit, bye bye...");
+    }
+}
+
+/// Passes reads through and keeps what was read: a detached process must be given it again.
+struct Recorded<R> {
+    source: R,
+    seen: Vec<u8>,
+}
+
+impl<R: Read> Read for Recorded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.seen.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}

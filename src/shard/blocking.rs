@@ -1,0 +1,295 @@
+//! Waits and their ends: served, timed out, unblocked, gone. Also CLIENT PAUSE, WAIT and barriers, which hold a client too.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::client::registry::Unblock;
+use crate::command::error;
+use crate::command::spec::Flags;
+use crate::command::table::{CommandTable, Row};
+use crate::ids::{ClientId, ShardId, ShardSet, shard_of};
+use crate::keyspace::wait::Waiter;
+use crate::resp::reply::{Mark, Reply};
+
+use super::Shard;
+use super::client::{Client, Phase};
+use super::mailbox::{BatchStop, Blocked, Message};
+
+impl Shard {
+    /// The client's command waits from now on; its waiter is registered already.
+    pub(super) fn block(&mut self, client: &mut Client, blocked: Box<Blocked>) {
+        if let Some(at) = blocked.deadline_ms {
+            self.deadlines.insert((at, client.id()));
+        }
+        self.shared.observations.shards[self.id.index()]
+            .blocked
+            .add(1);
+        client.phase = Phase::Blocked(blocked);
+        // CLIENT UNBLOCK may have won before this shard knew of the wait.
+        if client.session.handle.is_killed()
+            || matches!(&client.phase, Phase::Blocked(blocked) if !blocked.waiter.is_waiting())
+        {
+            self.post.send(self.id, Message::Poke(client.id()));
+        }
+    }
+
+    fn end_block(&mut self, client: &mut Client) -> Option<Box<Blocked>> {
+        if !matches!(client.phase, Phase::Blocked(_)) {
+            return None;
+        }
+        let Phase::Blocked(blocked) = std::mem::replace(&mut client.phase, Phase::Ready) else {
+            return None;
+        };
+        if let Some(at) = blocked.deadline_ms {
+            self.deadlines.remove(&(at, client.id()));
+        }
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters
+            .blocked
+            .set(counters.blocked.get().saturating_sub(1));
+        client.session.handle.set_waiter(None);
+        Some(blocked)
+    }
+
+    /// A waiter was served: the reply goes to its client, which goes on.
+    pub(super) fn unblock(&mut self, waiter: &Arc<Waiter>, reply: &[u8]) {
+        let Some(mut client) = self.take(waiter.client) else {
+            return;
+        };
+        let same = matches!(&client.phase, Phase::Blocked(blocked) if Arc::ptr_eq(&blocked.waiter, waiter));
+        if same {
+            self.end_block(&mut client);
+            self.append_reply(&mut client, reply);
+            self.runnable.push_back(client.id());
+        }
+        self.put(client);
+    }
+
+    /// Ends a wait that nobody served, if it is not too late.
+    fn give_up(&mut self, id: ClientId, how: Unblock) {
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
+        if let Some(blocked) = self.end_block(&mut client) {
+            let text = match how {
+                Unblock::Timeout => blocked.null.clone(),
+                Unblock::Error => {
+                    let mut reply = Reply::new(client.session.protocol);
+                    reply.error(error::UNBLOCKED.bytes());
+                    reply.take()
+                }
+            };
+            self.append_reply(&mut client, &text);
+            self.forget_everywhere(&blocked.waiter);
+            self.runnable.push_back(id);
+        }
+        self.put(client);
+    }
+
+    /// Takes a cancelled waiter out of the wait tables of all its keys.
+    fn forget_everywhere(&mut self, waiter: &Arc<Waiter>) {
+        let mut shards = ShardSet::EMPTY;
+        for key in &waiter.keys {
+            shards.insert(shard_of(key, self.shared.shard_count));
+        }
+        self.forget_at(shards, waiter);
+    }
+
+    pub(super) fn forget_at(&mut self, shards: ShardSet, waiter: &Arc<Waiter>) {
+        for shard in shards.iter() {
+            if shard == self.id && self.keyspace.is_some() {
+                self.forget(waiter);
+            } else {
+                self.post.send(shard, Message::Forget(Arc::clone(waiter)));
+            }
+        }
+    }
+
+    /// Takes a waiter out of this shard's wait tables. While the keyspace is lent it stays: it is dropped when met.
+    pub(super) fn forget(&mut self, waiter: &Arc<Waiter>) {
+        let (id, shard_count) = (self.id, self.shared.shard_count);
+        if let Some(keyspace) = &mut self.keyspace {
+            for key in waiter
+                .keys
+                .iter()
+                .filter(|key| shard_of(key, shard_count) == id)
+            {
+                keyspace.waits_mut(waiter.db).forget(key, waiter);
+            }
+        } else {
+            self.post.send(id, Message::Forget(Arc::clone(waiter)));
+        }
+    }
+
+    /// A deadline passed.
+    pub(super) fn timed_out(&mut self, id: ClientId) {
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        match &mut client.phase {
+            Phase::Blocked(blocked) => {
+                if blocked.waiter.cancel() {
+                    self.give_up(id, Unblock::Timeout);
+                }
+                // Else it was served: the reply is on its way.
+            }
+            Phase::Waiting { reply, .. } => {
+                let reply = std::mem::take(reply);
+                client.phase = Phase::Ready;
+                if let Some(mut client) = self.take(id) {
+                    self.append_reply(&mut client, &reply);
+                    self.put(client);
+                }
+                self.runnable.push_back(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody changed the client's handle: CLIENT KILL, CLIENT UNBLOCK.
+    pub(super) fn poked(&mut self, id: ClientId) {
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        if client.session.handle.is_killed() {
+            self.disconnect(id);
+            return;
+        }
+        if matches!(client.phase, Phase::Blocked(_))
+            && let Some(how) = client.session.handle.take_unblocked()
+        {
+            self.give_up(id, how);
+        }
+    }
+
+    /// Makes the shards of clients look at their handles.
+    pub(super) fn poke(&mut self, clients: &[ClientId], own: &mut Client) {
+        for id in clients {
+            if *id == own.id() {
+                continue;
+            }
+            let Some(handle) = self.shared.clients.get(*id) else {
+                continue;
+            };
+            self.post.send(handle.shard(), Message::Poke(*id));
+        }
+    }
+
+    /// A client is gone: its wait ends, its deadlines go.
+    pub(super) fn leave_wait(&mut self, client: &mut Client) {
+        if let Phase::Waiting {
+            deadline_ms: Some(at),
+            ..
+        } = client.phase
+        {
+            self.deadlines.remove(&(at, client.id()));
+        }
+        if let Some(blocked) = self.end_block(client) {
+            blocked.waiter.cancel();
+            self.forget_everywhere(&blocked.waiter);
+        }
+    }
+
+    /// The client of a batch is gone: if the batch left a waiter, it waits for nobody.
+    pub(super) fn abandon(&mut self, stop: Option<BatchStop>) {
+        if let Some(BatchStop::Waits(blocked)) = stop {
+            blocked.waiter.cancel();
+            self.forget_everywhere(&blocked.waiter);
+        }
+    }
+
+    /// Holds the reply back until every shard has seen the shared facts.
+    pub(super) fn raise_barrier(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
+        let (own, id) = (self.id, client.id());
+        self.refresh();
+        self.settings_version = u64::MAX;
+        self.refresh();
+        self.release_paused();
+        let others: Vec<(ShardId, Message)> = ShardSet::all(self.shared.shard_count)
+            .iter()
+            .filter(|shard| *shard != own)
+            .map(|shard| {
+                (
+                    shard,
+                    Message::Barrier {
+                        from: own,
+                        client: id,
+                    },
+                )
+            })
+            .collect();
+        if others.is_empty() {
+            return;
+        }
+        let held = reply.since(mark).to_vec();
+        reply.truncate(mark);
+        client.phase = Phase::Barrier {
+            missing: others.len(),
+            reply: held,
+        };
+        self.post.send_ordered(others);
+    }
+
+    /// One more shard has seen the shared facts.
+    pub(super) fn barrier_seen(&mut self, id: ClientId) {
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
+        if let Phase::Barrier { missing, reply } = &mut client.phase {
+            *missing -= 1;
+            if *missing == 0 {
+                let reply = std::mem::take(reply);
+                client.phase = Phase::Ready;
+                client.output.append(&reply);
+                self.dirty.push(id);
+                self.runnable.push_back(id);
+            }
+        }
+        self.put(client);
+    }
+
+    /// Whether CLIENT PAUSE holds this command. Source: Redis' CLIENT PAUSE; WRITE holds writes and what may replicate.
+    pub(super) fn is_paused_for(&self, client: &Client, row: &Row) -> bool {
+        let until = self.shared.paused_until_ms.load(Ordering::Acquire);
+        if until <= self.now_ms {
+            return false;
+        }
+        if row.parent.is_some() && row.full_name == "client|unpause" {
+            return false;
+        }
+        if !self.shared.pause_writes_only.load(Ordering::Acquire) {
+            return true;
+        }
+        let writes = |row: &Row| {
+            row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
+        };
+        if row.command.name == "exec" {
+            let table = CommandTable::get();
+            return client
+                .session
+                .transaction
+                .queue
+                .iter()
+                .any(|queued| writes(table.row(queued.command)));
+        }
+        writes(row)
+    }
+
+    /// Keeps a client until the pause is over.
+    pub(super) fn hold_paused(&mut self, client: &mut Client) {
+        client.phase = Phase::Paused;
+        self.paused.push(client.id());
+    }
+
+    /// Lets held clients go on when the pause is over or changed.
+    pub(super) fn release_paused(&mut self) {
+        for id in std::mem::take(&mut self.paused) {
+            if let Some(client) = self.client_mut(id)
+                && matches!(client.phase, Phase::Paused)
+            {
+                client.phase = Phase::Ready;
+                self.runnable.push_back(id);
+            }
+        }
+    }
+}

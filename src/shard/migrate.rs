@@ -1,0 +1,91 @@
+//! Moving a connection to where its keys are.
+//!
+//! After some batches in a row to one other shard it moves there; each move doubles how many it takes for the next, and
+//! that decays over seconds. Only between commands with everything sent and nothing that ties it to its shard, and never
+//! to a shard that is much busier.
+
+use crate::ids::{ClientId, ShardId};
+use crate::limits;
+
+use super::Shard;
+use super::client::Client;
+use super::mailbox::Message;
+
+impl Shard {
+    /// Notes where a client's batch goes.
+    pub(super) fn wander(&mut self, client: &mut Client, target: ShardId) {
+        let wanderlust = &mut client.wanderlust;
+        if wanderlust.to == Some(target) {
+            wanderlust.batches += 1;
+        } else {
+            wanderlust.to = Some(target);
+            wanderlust.batches = 1;
+        }
+    }
+
+    /// Whether the client should leave for the shard its batches go to; if so it is on the list of those who depart.
+    pub(super) fn should_depart(&mut self, client: &Client) -> bool {
+        let wanderlust = &client.wanderlust;
+        let Some(target) = wanderlust.to else {
+            return false;
+        };
+        let rested_ms = self.now_ms.saturating_sub(wanderlust.moved_ms);
+        let moves = wanderlust
+            .moves
+            .saturating_sub((rested_ms / limits::MIGRATION_DECAY_MS) as u32)
+            .min(16);
+        if wanderlust.batches < limits::MIGRATION_BATCHES_MIN << moves {
+            return false;
+        }
+        // Its reply must be sent first: it leaves when the output is flushed.
+        self.departing.push((client.id(), target));
+        false
+    }
+
+    /// Clients that can leave now, with the shard they go to. The driver takes their sockets and calls [`Shard::depart`].
+    pub fn take_departing(&mut self) -> Vec<(ClientId, ShardId)> {
+        let candidates = std::mem::take(&mut self.departing);
+        candidates
+            .into_iter()
+            .filter(|(id, target)| {
+                let Some(Some(client)) = self.clients.get(id) else {
+                    return false;
+                };
+                client.can_move()
+                    && client.wanderlust.to == Some(*target)
+                    && !self.is_much_busier(*target)
+            })
+            .collect()
+    }
+
+    fn is_much_busier(&self, target: ShardId) -> bool {
+        let shards = &self.shared.observations.shards;
+        let load = |shard: ShardId| shards[shard.index()].clients.get();
+        load(target) > 2 * load(self.id) + 16
+    }
+
+    /// Sends a client, its socket in it, to its new shard. False when it can no longer leave: the caller keeps the socket.
+    pub fn depart(
+        &mut self,
+        id: ClientId,
+        target: ShardId,
+        transport: Option<crate::net::transport::ParkedTransport>,
+    ) -> bool {
+        let Some(mut client) = self.take(id) else {
+            return false;
+        };
+        self.clients.remove(&id);
+        client.wanderlust.batches = 0;
+        client.wanderlust.to = None;
+        client.wanderlust.moves += 1;
+        client.wanderlust.moved_ms = self.now_ms;
+        client.now_ms = client.now_ms.max(self.now_ms);
+        client.transport = transport;
+        self.shared.observations.shards[self.id.index()]
+            .migrations
+            .add(1);
+        self.runnable.retain(|other| *other != id);
+        self.post.send(target, Message::Adopt(client));
+        true
+    }
+}

@@ -1,0 +1,489 @@
+//! The engine: one shard, a state machine without threads and sockets.
+//!
+//! ```text
+//!   events in                                   ┌───────────────────────────┐            out
+//!   input / end of file ──► client's turn ──►   │ admission queue → keyspace │  ──► output of clients (dirty)
+//!   messages            ──► deliver       ──►   │ loans, waiters, timers     │  ──► messages (Post)
+//!   time                ──► tick          ──►   └───────────────────────────┘  ──► closed, departing clients
+//! ```
+//! [`thread`] drives it with sockets and a clock, the simulation with lists and a seed. Everything a client is but its
+//! socket lives here, so both run the same code.
+//!
+//! Files: `session_loop` a client's turn · `execute` one command · `lend` loans · `blocking` waits and their ends ·
+//! `publish` publications and credits · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//!
+//! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
+//! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
+
+mod admission;
+mod blocking;
+mod client;
+pub mod clock;
+mod execute;
+mod lend;
+pub mod mailbox;
+mod migrate;
+mod publish;
+mod reload;
+mod route;
+mod session_loop;
+pub mod thread;
+mod tick;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::client::registry::{ClientHandle, ClientOrigin};
+use crate::client::session::Session;
+use crate::command::context::Shared;
+use crate::config::Settings;
+use crate::ids::{ClientId, ShardId};
+use crate::keyspace::event::EventClass;
+use crate::keyspace::{Keyspace, KeyspacePolicy};
+use crate::limits;
+use crate::resp::Protocol;
+use crate::resp::reply::Reply;
+
+use admission::{Admission, Work};
+pub use client::Client;
+use client::Phase;
+use clock::Clock;
+use lend::Lending;
+use mailbox::{Message, Post};
+use publish::Subscribers;
+
+/// Everything that can wake a shard.
+#[derive(Debug)]
+pub enum Event<'e> {
+    /// Bytes of a client.
+    Input(ClientId, &'e [u8]),
+    /// A client's input ended.
+    End(ClientId),
+    /// A client's connection broke or its socket is gone.
+    Lost(ClientId),
+    /// A message of a shard (or of the listener).
+    Message(Message),
+    /// Time passed.
+    Tick,
+}
+
+/// A shard.
+pub struct Shard {
+    id: ShardId,
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    settings_version: u64,
+    post: Arc<dyn Post>,
+    clock: Arc<dyn Clock>,
+    now_ms: u64,
+    /// Here, or lent.
+    keyspace: Option<Box<Keyspace>>,
+    admission: Admission,
+    lending: Lending,
+    clients: HashMap<ClientId, Option<Box<Client>>, hashbrown::DefaultHashBuilder>,
+    subscribers: Subscribers,
+    /// Clients that can go on without an event: their turn ended before their input did.
+    runnable: VecDeque<ClientId>,
+    /// Clients with new output, or to be closed when it is sent.
+    dirty: Vec<ClientId>,
+    /// Clients whose sockets are to be dropped.
+    closed: Vec<ClientId>,
+    /// Clients that are to move to another shard.
+    departing: Vec<(ClientId, ShardId)>,
+    /// Deadlines of blocked and waiting clients.
+    deadlines: BTreeSet<(u64, ClientId)>,
+    /// Clients held by CLIENT PAUSE.
+    paused: Vec<ClientId>,
+    /// Clients held for credit.
+    throttled: Vec<ClientId>,
+    /// Replies of the client whose turn it is.
+    reply: Reply,
+    /// When the next expiry and housekeeping round is due, Unix ms.
+    next_round_ms: u64,
+    stopping: bool,
+}
+
+impl Shard {
+    /// A shard with an empty keyspace.
+    pub fn new(
+        id: ShardId,
+        shared: Arc<Shared>,
+        post: Arc<dyn Post>,
+        clock: Arc<dyn Clock>,
+        hasher: hashbrown::DefaultHashBuilder,
+    ) -> Self {
+        let settings = Arc::clone(
+            &shared
+                .settings
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        let keyspace = Keyspace::new(id, settings.databases, hasher);
+        let now_ms = clock.now_ms();
+        let mut shard = Self {
+            id,
+            settings_version: shared.settings_version.load(Ordering::Acquire),
+            lending: Lending::new(),
+            subscribers: Subscribers::new(shared.shard_count),
+            shared,
+            settings,
+            post,
+            clock,
+            now_ms,
+            keyspace: Some(Box::new(keyspace)),
+            admission: Admission::default(),
+            clients: HashMap::default(),
+            runnable: VecDeque::new(),
+            dirty: Vec::new(),
+            closed: Vec::new(),
+            departing: Vec::new(),
+            deadlines: BTreeSet::new(),
+            paused: Vec::new(),
+            throttled: Vec::new(),
+            reply: Reply::new(Protocol::Resp2),
+            next_round_ms: now_ms,
+            stopping: false,
+        };
+        shard.apply_settings();
+        shard
+    }
+
+    /// Which shard it is.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Takes in an event.
+    pub fn handle(&mut self, event: Event<'_>) {
+        self.refresh();
+        match event {
+            Event::Input(client, bytes) => self.input(client, bytes),
+            Event::End(client) => self.end_of_input(client),
+            Event::Lost(client) => self.disconnect(client),
+            Event::Message(message) => self.deliver(message),
+            Event::Tick => self.tick(),
+        }
+    }
+
+    /// Works off the admission queue and gives runnable clients a turn; false when nothing is left that can be done now.
+    pub fn work(&mut self) -> bool {
+        self.refresh();
+        for _ in 0..limits::ADMISSIONS_PER_TURN_MAX {
+            if !self.admit_next() {
+                break;
+            }
+        }
+        for _ in 0..self.runnable.len() {
+            let Some(client) = self.runnable.pop_front() else {
+                break;
+            };
+            self.run_client(client, &[]);
+        }
+        self.publish_counters();
+        (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
+    }
+
+    /// Whether work is left that can be done now.
+    pub fn has_work(&self) -> bool {
+        (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
+    }
+
+    /// Takes the oldest work if the keyspace is home; false when there is none to do.
+    fn admit_next(&mut self) -> bool {
+        if self.keyspace.is_none() {
+            return false;
+        }
+        match self.admission.pop() {
+            None => return false,
+            Some(Work::Batch(batch)) => self.run_batch(*batch),
+            Some(Work::Lend { loan, coordinator }) => self.lend(loan, coordinator),
+            Some(Work::LocalRun(client)) => self.resume_admitted(client),
+            Some(Work::Expire) => self.expire(),
+        }
+        true
+    }
+
+    /// Reads the clock, and the settings when they have changed.
+    fn refresh(&mut self) {
+        self.now_ms = self.now_ms.max(self.clock.now_ms());
+        if self.shared.settings_version.load(Ordering::Acquire) != self.settings_version {
+            self.settings_version = self.shared.settings_version.load(Ordering::Acquire);
+            self.settings = Arc::clone(
+                &self
+                    .shared
+                    .settings
+                    .read()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner),
+            );
+            self.apply_settings();
+        }
+        self.apply_recording();
+    }
+
+    fn apply_settings(&mut self) {
+        let policy = KeyspacePolicy {
+            notify: EventClass(self.settings.notify_keyspace_events),
+            unlink_expired: self.settings.lazyfree.expire,
+        };
+        if let Some(keyspace) = &mut self.keyspace {
+            keyspace.policy = policy;
+        }
+    }
+
+    fn apply_recording(&mut self) {
+        let recording = self.shared.effects.is_recording();
+        if let Some(keyspace) = &mut self.keyspace
+            && keyspace.effects.is_recording() != recording
+        {
+            keyspace.effects.set_recording(recording);
+        }
+    }
+
+    fn deliver(&mut self, message: Message) {
+        match message {
+            Message::Batch(batch) => {
+                self.now_ms = self.now_ms.max(batch.now_ms);
+                self.admission.push(Work::Batch(batch));
+            }
+            Message::BatchDone(done) => self.batch_done(*done),
+            Message::Lend { loan, coordinator } => {
+                self.admission.push(Work::Lend { loan, coordinator })
+            }
+            Message::Grant { loan, keyspace } => self.granted(loan, keyspace),
+            Message::Return(keyspace) => self.keyspace_home(keyspace),
+            Message::Served {
+                waiter,
+                reply,
+                now_ms,
+            } => {
+                self.now_ms = self.now_ms.max(now_ms);
+                self.unblock(&waiter, &reply);
+            }
+            Message::Forget(waiter) => self.forget(&waiter),
+            Message::Publication { from, publication } => {
+                self.deliver_publication(from, &publication)
+            }
+            Message::Credit { from, bytes } => self.credit(from, bytes),
+            Message::Barrier { from, client } => {
+                self.release_paused();
+                self.post.send(from, Message::BarrierSeen(client));
+            }
+            Message::BarrierSeen(client) => self.barrier_seen(client),
+            Message::Poke(client) => self.poked(client),
+            Message::MonitorLine(line) => self.deliver_monitor_line(&line),
+            Message::Adopt(client) => self.adopt(client),
+            Message::Stop => self.stopping = true,
+        }
+    }
+
+    /// A keyspace that was lent is back.
+    fn keyspace_home(&mut self, keyspace: Box<Keyspace>) {
+        debug_assert!(self.keyspace.is_none(), "a keyspace came home twice");
+        self.keyspace = Some(keyspace);
+        self.apply_settings();
+        self.apply_recording();
+    }
+
+    /// A connection that has just been accepted, ready to be sent to its shard (`transport` in it).
+    pub fn accept(
+        shared: &Shared,
+        origin: ClientOrigin,
+        shard: ShardId,
+        now_ms: u64,
+        transport: Option<crate::net::transport::ParkedTransport>,
+        authenticated: bool,
+    ) -> Box<Client> {
+        let handle = Arc::new(ClientHandle::new(
+            shared.clients.next_id(),
+            origin,
+            shard,
+            now_ms,
+        ));
+        shared.clients.insert(Arc::clone(&handle));
+        Box::new(Client::new(Session::new(handle, authenticated), transport))
+    }
+
+    /// Takes a connection over: a new one, or one that moved here.
+    fn adopt(&mut self, client: Box<Client>) {
+        let id = client.id();
+        client
+            .session
+            .handle
+            .shard
+            .store(self.id.0, Ordering::Release);
+        self.now_ms = self.now_ms.max(client.now_ms);
+        self.clients.insert(id, Some(client));
+        // What was said to its handle while it moved is looked at now.
+        self.poked(id);
+        self.runnable.push_back(id);
+    }
+
+    /// The socket of a client that was just adopted, for whoever drives the shard.
+    pub fn take_transport(
+        &mut self,
+        id: ClientId,
+    ) -> Option<crate::net::transport::ParkedTransport> {
+        self.clients.get_mut(&id)?.as_mut()?.take_transport()
+    }
+
+    /// Takes a client out of the map while it runs; [`Shard::put`] must follow unless it is gone.
+    fn take(&mut self, id: ClientId) -> Option<Box<Client>> {
+        self.clients.get_mut(&id)?.take()
+    }
+
+    fn put(&mut self, client: Box<Client>) {
+        if let Some(slot) = self.clients.get_mut(&client.id()) {
+            *slot = Some(client);
+        }
+    }
+
+    fn client_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.clients.get_mut(&id)?.as_deref_mut()
+    }
+
+    /// Whether a client should be read from now.
+    pub fn wants_input(&self, id: ClientId) -> bool {
+        let Some(Some(client)) = self.clients.get(&id) else {
+            return false;
+        };
+        if client.session.closing
+            || client.ended
+            || client.output.len() > limits::OUTPUT_BYTES_TO_STOP_READING
+        {
+            return false;
+        }
+        match client.phase {
+            Phase::Ready => {
+                client.pending.is_empty() || client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX
+            }
+            // To see the end of file; what comes is kept.
+            Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused => {
+                (client.input.len() as u64) < self.settings.client_query_buffer_bytes_max
+            }
+            Phase::Queued
+            | Phase::Batch { .. }
+            | Phase::Loan
+            | Phase::Barrier { .. }
+            | Phase::Throttled => client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX,
+        }
+    }
+
+    /// Clients with output to send (or to be closed once it is sent) since the last call.
+    pub fn take_dirty(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Gives a spent list of dirty clients back, to save its allocation.
+    pub fn reuse_dirty(&mut self, mut list: Vec<ClientId>) {
+        list.clear();
+        if self.dirty.is_empty() {
+            self.dirty = list;
+        }
+    }
+
+    /// Clients whose sockets are to be dropped.
+    pub fn take_closed(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// The unsent output of a client, its front first.
+    pub fn output(&self, id: ClientId) -> &[u8] {
+        match self.clients.get(&id) {
+            Some(Some(client)) => client.output.front(),
+            _ => &[],
+        }
+    }
+
+    /// So many bytes of a client's output were sent.
+    pub fn sent(&mut self, id: ClientId, count: usize) {
+        if let Some(client) = self.client_mut(id) {
+            client.output.consume(count);
+            let handle = &client.session.handle;
+            handle
+                .output_bytes
+                .store(client.output.len(), Ordering::Relaxed);
+            handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
+            let counters = &self.shared.observations.shards[self.id.index()];
+            counters.net_out.add(count as u64);
+        }
+    }
+
+    /// Whether a client is to be closed now that its output is sent.
+    pub fn should_close(&self, id: ClientId) -> bool {
+        match self.clients.get(&id) {
+            Some(Some(client)) => client.output.is_empty() && client.session.closing,
+            _ => true,
+        }
+    }
+
+    /// The time of its turn, Unix ms.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// The process is to end: whoever runs it is told; without one (a simulation) the shard itself stops.
+    fn shut_down(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        match self.shared.process.get() {
+            Some(process) => process.stop(),
+            None => self.stopping = true,
+        }
+    }
+
+    /// How many clients it has.
+    pub fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Whether the process is ending.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Whether the keyspace is home and no work waits for it.
+    pub fn is_idle(&self) -> bool {
+        self.keyspace.is_some()
+            && self.admission.is_empty()
+            && self.runnable.is_empty()
+            && self.lending.is_idle()
+    }
+
+    /// Drops a client: its waits, subscriptions, registry entry.
+    pub fn disconnect(&mut self, id: ClientId) {
+        let Some(slot) = self.clients.remove(&id) else {
+            return;
+        };
+        let Some(mut client) = slot else { return };
+        self.leave_wait(&mut client);
+        self.drop_subscriptions(&client);
+        if client.session.monitoring {
+            self.shared.monitor_count.fetch_sub(1, Ordering::AcqRel);
+            self.subscribers.monitors.retain(|monitor| *monitor != id);
+        }
+        client.session.transaction.clear();
+        self.shared.clients.remove(id);
+        self.closed.push(id);
+    }
+
+    /// Copies what INFO shows to the counters that everybody reads.
+    fn publish_counters(&mut self) {
+        let Some(keyspace) = &self.keyspace else {
+            return;
+        };
+        let counters = &self.shared.observations.shards[self.id.index()];
+        for db in 0..keyspace.database_count().min(counters.databases.len()) {
+            let database = keyspace.database(db);
+            let shown = &counters.databases[db];
+            shown.keys.set(database.table().len() as u64);
+            shown.expiring.set(database.expiring_count() as u64);
+        }
+        counters.hits.set(keyspace.counters.hits);
+        counters.misses.set(keyspace.counters.misses);
+        counters.expired.set(keyspace.counters.expired);
+        counters.dirty.set(keyspace.effects.dirty);
+        counters
+            .blocking_keys
+            .set(keyspace.blocking_key_count() as u64);
+    }
+}

@@ -1,0 +1,359 @@
+//! Publications: from the commands here to all shards with subscribers, and from all shards to the subscribers here.
+//!
+//! ```text
+//! publisher ──Publication──► mailboxes of all target shards, as one step (the own shard's too)
+//!           ◄────Credit────  when delivered; a publisher over its credit is not read until it returns
+//! ```
+//! One total order for all subscribers. The payload is encoded once per protocol version and shared from there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use crate::client::session::Session;
+use crate::command::context::SubscriptionChange;
+use crate::command::spec::Flags;
+use crate::command::table::Row;
+use crate::ids::{ClientId, ShardId, ShardSet};
+use crate::limits;
+use crate::observe::monitor;
+use crate::pubsub::message::{Delivery, encode};
+use crate::pubsub::pattern;
+use crate::pubsub::registry::ChannelKind;
+use crate::resp::Protocol;
+use crate::resp::arguments::Args;
+
+use super::Shard;
+use super::client::{Client, Phase};
+use super::execute::Aftermath;
+use super::mailbox::{Message, Publication};
+
+/// The subscribers of one shard, and what it has published and not seen delivered.
+#[derive(Debug)]
+pub(super) struct Subscribers {
+    channels: HashMap<Bytes, Vec<ClientId>>,
+    patterns: Vec<(Bytes, Vec<ClientId>)>,
+    shard_channels: HashMap<Bytes, Vec<ClientId>>,
+    pub(super) monitors: Vec<ClientId>,
+    /// Undelivered bytes by target shard.
+    undelivered: Vec<usize>,
+}
+
+impl Subscribers {
+    pub(super) fn new(shard_count: usize) -> Self {
+        Self {
+            channels: HashMap::new(),
+            patterns: Vec::new(),
+            shard_channels: HashMap::new(),
+            monitors: Vec::new(),
+            undelivered: vec![0; shard_count],
+        }
+    }
+
+    fn add(&mut self, client: ClientId, kind: ChannelKind, name: Bytes) {
+        match kind {
+            ChannelKind::Channel => self.channels.entry(name).or_default().push(client),
+            ChannelKind::Shard => self.shard_channels.entry(name).or_default().push(client),
+            ChannelKind::Pattern => match self
+                .patterns
+                .iter_mut()
+                .find(|(pattern, _)| *pattern == name)
+            {
+                Some((_, clients)) => clients.push(client),
+                None => self.patterns.push((name, vec![client])),
+            },
+        }
+    }
+
+    fn remove(&mut self, client: ClientId, kind: ChannelKind, name: &Bytes) {
+        let names = match kind {
+            ChannelKind::Channel => &mut self.channels,
+            ChannelKind::Shard => &mut self.shard_channels,
+            ChannelKind::Pattern => {
+                for (pattern, clients) in &mut self.patterns {
+                    if pattern == name {
+                        clients.retain(|other| *other != client);
+                    }
+                }
+                self.patterns.retain(|(_, clients)| !clients.is_empty());
+                return;
+            }
+        };
+        if let Some(clients) = names.get_mut(name) {
+            clients.retain(|other| *other != client);
+            if clients.is_empty() {
+                names.remove(name);
+            }
+        }
+    }
+
+    /// Who gets a publication: client, and the pattern by which, in Redis' order: channel first, then patterns.
+    fn receivers(&self, kind: ChannelKind, channel: &Bytes) -> Vec<(ClientId, Option<Bytes>)> {
+        let names = if kind == ChannelKind::Shard {
+            &self.shard_channels
+        } else {
+            &self.channels
+        };
+        let mut receivers: Vec<_> = names
+            .get(channel)
+            .into_iter()
+            .flatten()
+            .map(|client| (*client, None))
+            .collect();
+        if kind == ChannelKind::Channel {
+            for (pattern, clients) in &self.patterns {
+                if pattern::matches(pattern, channel, pattern::Case::Sensitive) {
+                    receivers.extend(
+                        clients
+                            .iter()
+                            .map(|client| (*client, Some(pattern.clone()))),
+                    );
+                }
+            }
+        }
+        receivers
+    }
+}
+
+impl Shard {
+    /// Sends what commands left behind: replies of blocked clients and publications. Before the keyspaces in hand are given
+    /// away and before the reply leaves. `publisher` is held when it has published too much.
+    pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) {
+        for served in after.served {
+            let waiter = served.waiter;
+            if !served.elsewhere.is_empty() {
+                self.forget_at(served.elsewhere, &waiter);
+            }
+            if waiter.home == self.id {
+                self.unblock(&waiter, &served.reply);
+            } else {
+                let (home, now_ms) = (waiter.home, self.now_ms);
+                self.post.send(
+                    home,
+                    Message::Served {
+                        waiter,
+                        reply: served.reply,
+                        now_ms,
+                    },
+                );
+            }
+        }
+        let mut over = false;
+        for publication in after.publications {
+            over |= self.publish(publication);
+        }
+        if let Some(client) = publisher
+            && over
+            && matches!(client.phase, Phase::Ready)
+        {
+            client.phase = Phase::Throttled;
+            self.throttled.push(client.id());
+        }
+    }
+
+    /// Sends one publication to every shard with subscribers; true when this shard is over its credit.
+    fn publish(&mut self, publication: Publication) -> bool {
+        let targets = self
+            .shared
+            .channels
+            .targets(publication.kind, &publication.channel);
+        if targets.shards.is_empty() {
+            return false;
+        }
+        let publication = Arc::new(publication);
+        let from = self.id;
+        let mut over = false;
+        for shard in targets.shards.iter() {
+            let undelivered = &mut self.subscribers.undelivered[shard.index()];
+            *undelivered += publication.weight();
+            over |= *undelivered > limits::PUBLICATION_CREDIT_BYTES;
+        }
+        let message = |shard| {
+            (
+                shard,
+                Message::Publication {
+                    from,
+                    publication: Arc::clone(&publication),
+                },
+            )
+        };
+        self.post
+            .send_ordered(targets.shards.iter().map(message).collect());
+        over
+    }
+
+    /// Publications were delivered: publishers go on when all targets have room again.
+    pub(super) fn credit(&mut self, from: ShardId, bytes: usize) {
+        let undelivered = &mut self.subscribers.undelivered[from.index()];
+        *undelivered = undelivered.saturating_sub(bytes);
+        if self.throttled.is_empty()
+            || self
+                .subscribers
+                .undelivered
+                .iter()
+                .any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES / 2)
+        {
+            return;
+        }
+        for id in std::mem::take(&mut self.throttled) {
+            if let Some(client) = self.client_mut(id)
+                && matches!(client.phase, Phase::Throttled)
+            {
+                client.phase = Phase::Ready;
+                self.runnable.push_back(id);
+            }
+        }
+    }
+
+    /// Appends a publication to the output of its subscribers here.
+    pub(super) fn deliver_publication(&mut self, from: ShardId, publication: &Arc<Publication>) {
+        let receivers = self
+            .subscribers
+            .receivers(publication.kind, &publication.channel);
+        let mut encoded: HashMap<(Protocol, Option<Bytes>), Bytes> = HashMap::new();
+        for (id, pattern) in receivers {
+            let Some(client) = self.client_mut(id) else {
+                continue;
+            };
+            let protocol = client.session.protocol;
+            let bytes = encoded
+                .entry((protocol, pattern.clone()))
+                .or_insert_with(|| {
+                    let delivery = match (&pattern, publication.kind) {
+                        (Some(pattern), _) => Delivery::Pattern(pattern),
+                        (None, ChannelKind::Shard) => Delivery::Shard,
+                        (None, _) => Delivery::Channel,
+                    };
+                    encode(
+                        protocol,
+                        delivery,
+                        &publication.channel,
+                        &publication.payload,
+                    )
+                });
+            let bytes = bytes.clone();
+            self.push_to(id, &bytes);
+        }
+        let bytes = publication.weight();
+        if from == self.id {
+            self.credit(from, bytes);
+        } else {
+            self.post.send(
+                from,
+                Message::Credit {
+                    from: self.id,
+                    bytes,
+                },
+            );
+        }
+    }
+
+    /// Appends bytes that are no reply to a client's output; closes it when that is over its limit.
+    fn push_to(&mut self, id: ClientId, bytes: &Bytes) {
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        client.output.append_shared(bytes);
+        let length = client.output.len();
+        client
+            .session
+            .handle
+            .output_bytes
+            .store(length, Ordering::Relaxed);
+        self.dirty.push(id);
+        self.check_output_limit(id);
+    }
+
+    /// Closes a client whose unsent output is over its limit (`client-output-buffer-limit`).
+    pub(super) fn check_output_limit(&mut self, id: ClientId) {
+        let now_ms = self.now_ms;
+        let (pubsub, normal) = (
+            self.settings.output_limit_pubsub,
+            self.settings.output_limit_normal,
+        );
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        let limit = if client.session.subscriptions.any() {
+            pubsub
+        } else {
+            normal
+        };
+        let length = client.output.len() as u64;
+        let mut close = limit.hard_bytes > 0 && length > limit.hard_bytes;
+        if limit.soft_bytes > 0 && length > limit.soft_bytes {
+            let since = *client.over_soft_limit_ms.get_or_insert(now_ms);
+            close |= now_ms.saturating_sub(since) > limit.soft_seconds * 1000;
+        } else {
+            client.over_soft_limit_ms = None;
+        }
+        if close {
+            tracing::warn!(
+                "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                id.0,
+                client.session.handle.address
+            );
+            self.shared.observations.shards[self.id.index()]
+                .output_limit_disconnections
+                .add(1);
+            self.disconnect(id);
+        }
+    }
+
+    /// Updates this shard's own list of subscribers.
+    pub(super) fn change_subscriptions(
+        &mut self,
+        client: ClientId,
+        changes: Vec<SubscriptionChange>,
+    ) {
+        for change in changes {
+            if change.subscribed {
+                self.subscribers.add(client, change.kind, change.name);
+            } else {
+                self.subscribers.remove(client, change.kind, &change.name);
+            }
+        }
+    }
+
+    /// A client is gone: its subscriptions end.
+    pub(super) fn drop_subscriptions(&mut self, client: &Client) {
+        let subscriptions = &client.session.subscriptions;
+        for (kind, names) in [
+            (ChannelKind::Channel, &subscriptions.channels),
+            (ChannelKind::Pattern, &subscriptions.patterns),
+            (ChannelKind::Shard, &subscriptions.shard_channels),
+        ] {
+            for name in names {
+                self.shared.channels.unsubscribe(kind, name, self.id);
+                self.subscribers.remove(client.id(), kind, name);
+            }
+        }
+    }
+
+    /// Sends a command to whoever is in MONITOR, before it runs.
+    pub(super) fn feed_monitors(&self, session: &Session, args: &Args<'_>, row: &Row) {
+        if self.shared.monitor_count.load(Ordering::Acquire) == 0
+            || row.command.flags.has(Flags::SKIP_MONITOR)
+            || row.command.flags.has(Flags::ADMIN)
+        {
+            return;
+        }
+        let line = monitor::line(self.now_ms, session.db, &session.handle.address, args);
+        let shards = ShardSet::all(self.shared.shard_count);
+        self.post.send_ordered(
+            shards
+                .iter()
+                .map(|shard| (shard, Message::MonitorLine(line.clone())))
+                .collect(),
+        );
+    }
+
+    /// Appends a line to the output of the clients in MONITOR here.
+    pub(super) fn deliver_monitor_line(&mut self, line: &Bytes) {
+        for id in self.subscribers.monitors.clone() {
+            self.push_to(id, line);
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The thread of a shard: sockets, timers and the mailbox around the state machine.
+//!
+//! ```text
+//! root future, on a current-thread runtime:
+//!   mailbox (bounded) → work → sockets (LocalSet: one task per connection, which reads) → flush → timers → mailbox again → park
+//! ```
+//! A connection's task only waits for its socket and feeds what it reads to the shard; replies are written when all tasks
+//! had their turn, one write for many commands. A connection that leaves gives its socket back through the same place.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::ReadBuf;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::LocalSet;
+
+use crate::ids::{ClientId, ShardId};
+use crate::net::transport::Transport;
+
+use super::mailbox::{Message, Post};
+use super::{Event, Shard};
+
+/// The mailboxes of all shards.
+#[derive(Debug)]
+pub struct Mailboxes {
+    senders: Vec<UnboundedSender<Message>>,
+    /// Held only while one step puts messages into several mailboxes.
+    order: Mutex<()>,
+}
+
+impl Mailboxes {
+    /// A mailbox for each shard, with the ends they are read from.
+    pub fn new(shard_count: usize) -> (Self, Vec<UnboundedReceiver<Message>>) {
+        let (senders, receivers) = (0..shard_count).map(|_| unbounded_channel()).unzip();
+        (
+            Self {
+                senders,
+                order: Mutex::new(()),
+            },
+            receivers,
+        )
+    }
+}
+
+impl Post for Mailboxes {
+    fn send(&self, to: ShardId, message: Message) {
+        // A shard that is gone is gone with the whole process.
+        let _ = self.senders[to.index()].send(message);
+    }
+
+    fn send_ordered(&self, messages: Vec<(ShardId, Message)>) {
+        if messages.len() > 1 {
+            let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+            for (to, message) in messages {
+                self.send(to, message);
+            }
+        } else {
+            for (to, message) in messages {
+                self.send(to, message);
+            }
+        }
+    }
+}
+
+/// A connection as its thread keeps it.
+struct Connection {
+    transport: RefCell<Transport>,
+    /// Wakes its task.
+    waker: RefCell<Option<Waker>>,
+    /// Its output waits for room in the socket.
+    write_blocked: Cell<bool>,
+    /// Its task is to end: the socket is dropped or leaves.
+    over: Cell<bool>,
+}
+
+impl Connection {
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn end(&self) {
+        self.over.set(true);
+        self.wake();
+    }
+}
+
+/// Bytes read from a socket at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Messages taken from the mailbox before sockets get their turn.
+const MESSAGES_PER_TURN_MAX: usize = 256;
+/// How long replies under way may take at the end of the process.
+const LAST_REPLIES: Duration = Duration::from_secs(2);
+
+struct Driver {
+    shard: RefCell<Shard>,
+    connections: RefCell<HashMap<ClientId, Rc<Connection>, hashbrown::DefaultHashBuilder>>,
+    /// Connections that are not read until their shard wants it.
+    unread: RefCell<Vec<ClientId>>,
+    leaving: RefCell<Vec<(ClientId, ShardId, Rc<Connection>)>>,
+    scratch: RefCell<Box<[u8]>>,
+}
+
+/// Runs a shard until the process ends. Its own thread calls it.
+///
+/// # Errors
+/// When the runtime cannot be made.
+pub fn run(shard: Shard, mailbox: UnboundedReceiver<Message>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let driver = Rc::new(Driver {
+        shard: RefCell::new(shard),
+        connections: RefCell::new(HashMap::default()),
+        unread: RefCell::new(Vec::new()),
+        leaving: RefCell::new(Vec::new()),
+        scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
+    });
+    runtime.block_on(root(driver, mailbox));
+    Ok(())
+}
+
+/// The loop.
+async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
+    let mut tasks = LocalSet::new();
+    let mut timer = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
+    let mut armed_ms = 0;
+    let mut stop_deadline: Option<tokio::time::Instant> = None;
+    poll_fn(move |context| {
+        let mut again = driver.take_mail(context, &mut mailbox, &tasks);
+        again |= driver.shard.borrow_mut().work();
+        driver.wake_unread();
+        let _ = Pin::new(&mut tasks).poll(context);
+        again |= driver.shard.borrow().has_work();
+        driver.flush_all();
+        driver.leave(context);
+        driver.keep_time(context, &mut timer, &mut armed_ms);
+        if driver.shard.borrow().is_stopping() {
+            let deadline =
+                *stop_deadline.get_or_insert_with(|| tokio::time::Instant::now() + LAST_REPLIES);
+            if driver.is_drained() || tokio::time::Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+        }
+        again |= !mailbox.is_empty();
+        if again {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+impl Driver {
+    /// Takes messages in, so many at once; true when there are more.
+    fn take_mail(
+        self: &Rc<Self>,
+        context: &mut Context<'_>,
+        mailbox: &mut UnboundedReceiver<Message>,
+        tasks: &LocalSet,
+    ) -> bool {
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            match mailbox.poll_recv(context) {
+                Poll::Ready(Some(message)) => {
+                    let adopted = match &message {
+                        Message::Adopt(client) => Some(client.id()),
+                        _ => None,
+                    };
+                    self.shard.borrow_mut().handle(Event::Message(message));
+                    if let Some(id) = adopted {
+                        self.adopt(id, tasks);
+                    }
+                }
+                Poll::Ready(None) | Poll::Pending => return false,
+            }
+        }
+        true
+    }
+
+    /// Registers the socket of a client that is new here and starts its task.
+    fn adopt(self: &Rc<Self>, id: ClientId, tasks: &LocalSet) {
+        let Some(parked) = self.shard.borrow_mut().take_transport(id) else {
+            return;
+        };
+        match parked.wake() {
+            Ok(transport) => {
+                let connection = Rc::new(Connection {
+                    transport: RefCell::new(transport),
+                    waker: RefCell::new(None),
+                    write_blocked: Cell::new(false),
+                    over: Cell::new(false),
+                });
+                self.connections
+                    .borrow_mut()
+                    .insert(id, Rc::clone(&connection));
+                let driver = Rc::clone(self);
+                tasks.spawn_local(poll_fn(move |context| {
+                    driver.attend(id, &connection, context)
+                }));
+            }
+            Err(error) => {
+                tracing::warn!("cannot register the socket of client {}: {error}", id.0);
+                self.shard.borrow_mut().handle(Event::Lost(id));
+            }
+        }
+    }
+
+    /// A connection's task: writes when there is room again, reads while its shard wants input.
+    fn attend(&self, id: ClientId, connection: &Connection, context: &mut Context<'_>) -> Poll<()> {
+        if connection.over.get() {
+            return Poll::Ready(());
+        }
+        {
+            let mut waker = connection.waker.borrow_mut();
+            if !waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(context.waker()))
+            {
+                *waker = Some(context.waker().clone());
+            }
+        }
+        while connection.write_blocked.get() {
+            let ready = connection.transport.borrow().poll_writable(context);
+            match ready {
+                Poll::Ready(Ok(())) => {
+                    connection.write_blocked.set(false);
+                    self.flush(id, connection);
+                }
+                Poll::Ready(Err(_)) => self.shard.borrow_mut().handle(Event::Lost(id)),
+                Poll::Pending => break,
+            }
+            if connection.over.get() {
+                return Poll::Ready(());
+            }
+        }
+        self.read(id, connection, context)
+    }
+
+    fn read(&self, id: ClientId, connection: &Connection, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if !self.shard.borrow().wants_input(id) {
+                self.unread.borrow_mut().push(id);
+                return Poll::Pending;
+            }
+            let mut scratch = self.scratch.borrow_mut();
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let read = connection
+                .transport
+                .borrow_mut()
+                .poll_read(context, &mut buffer);
+            match read {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => {
+                    self.shard.borrow_mut().handle(Event::Lost(id));
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                    self.shard.borrow_mut().handle(Event::End(id));
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Ok(())) => {
+                    let full = buffer.remaining() == 0;
+                    self.shard
+                        .borrow_mut()
+                        .handle(Event::Input(id, buffer.filled()));
+                    if full {
+                        // The others get their turn before this one reads on.
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Wakes the connections that may be read again.
+    fn wake_unread(&self) {
+        let unread = std::mem::take(&mut *self.unread.borrow_mut());
+        for id in unread {
+            let connections = self.connections.borrow();
+            let Some(connection) = connections.get(&id) else {
+                continue;
+            };
+            if self.shard.borrow().wants_input(id) {
+                connection.wake();
+            } else {
+                self.unread.borrow_mut().push(id);
+            }
+        }
+    }
+
+    /// Sends the output of every connection that has new one; drops the sockets of those that are over.
+    fn flush_all(&self) {
+        let dirty = self.shard.borrow_mut().take_dirty();
+        for id in &dirty {
+            let connection = self.connections.borrow().get(id).cloned();
+            if let Some(connection) = connection
+                && !connection.write_blocked.get()
+            {
+                self.flush(*id, &connection);
+            }
+        }
+        self.shard.borrow_mut().reuse_dirty(dirty);
+        let closed = self.shard.borrow_mut().take_closed();
+        for id in closed {
+            if let Some(connection) = self.connections.borrow_mut().remove(&id) {
+                connection.end();
+            }
+        }
+    }
+
+    /// Sends what there is room for.
+    fn flush(&self, id: ClientId, connection: &Connection) {
+        loop {
+            let sent = {
+                let shard = self.shard.borrow();
+                let output = shard.output(id);
+                if output.is_empty() {
+                    break;
+                }
+                connection.transport.borrow().try_write(output)
+            };
+            match sent {
+                Ok(count) => self.shard.borrow_mut().sent(id, count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.write_blocked.set(true);
+                    connection.wake();
+                    return;
+                }
+                Err(_) => {
+                    self.shard.borrow_mut().handle(Event::Lost(id));
+                    return;
+                }
+            }
+        }
+        if self.shard.borrow().should_close(id) {
+            self.shard.borrow_mut().handle(Event::Lost(id));
+        }
+    }
+
+    /// Sends departing connections off: first their tasks end, then their sockets leave.
+    fn leave(&self, context: &mut Context<'_>) {
+        let gone = std::mem::take(&mut *self.leaving.borrow_mut());
+        for (id, target, connection) in gone {
+            match Rc::try_unwrap(connection) {
+                Ok(connection) => match connection.transport.into_inner().park() {
+                    Ok(parked) => {
+                        self.shard.borrow_mut().depart(id, target, Some(parked));
+                    }
+                    Err(_) => self.shard.borrow_mut().handle(Event::Lost(id)),
+                },
+                // Its task has not had its turn yet.
+                Err(connection) => self.leaving.borrow_mut().push((id, target, connection)),
+            }
+        }
+        let departing = self.shard.borrow_mut().take_departing();
+        for (id, target) in departing {
+            if let Some(connection) = self.connections.borrow_mut().remove(&id) {
+                connection.end();
+                self.leaving.borrow_mut().push((id, target, connection));
+            }
+        }
+        if !self.leaving.borrow().is_empty() {
+            context.waker().wake_by_ref();
+        }
+    }
+
+    /// Does what is due, and arms the timer for what is due next.
+    fn keep_time(
+        &self,
+        context: &mut Context<'_>,
+        timer: &mut Pin<Box<tokio::time::Sleep>>,
+        armed_ms: &mut u64,
+    ) {
+        loop {
+            self.shard.borrow_mut().handle(Event::Tick);
+            let (next_ms, now_ms) = {
+                let shard = self.shard.borrow();
+                (shard.next_wake_ms(), shard.now_ms())
+            };
+            if next_ms != *armed_ms {
+                *armed_ms = next_ms;
+                let wait = Duration::from_millis(next_ms.saturating_sub(now_ms).clamp(1, 60_000));
+                timer.as_mut().reset(tokio::time::Instant::now() + wait);
+            }
+            if timer.as_mut().poll(context).is_pending() {
+                return;
+            }
+            *armed_ms = 0;
+        }
+    }
+
+    /// Whether nothing is left to send at the end of the process.
+    fn is_drained(&self) -> bool {
+        let shard = self.shard.borrow();
+        let sent = self
+            .connections
+            .borrow()
+            .keys()
+            .all(|id| shard.output(*id).is_empty());
+        sent && shard.is_idle()
+    }
+}

@@ -1,0 +1,106 @@
+//! Time: deadlines of blocked clients, expiry, idle clients, output over its soft limit, the end of a pause.
+
+use std::sync::atomic::Ordering;
+
+use crate::limits;
+
+use super::Shard;
+use super::admission::Work;
+use super::client::Phase;
+use super::execute::Aftermath;
+
+impl Shard {
+    /// When the next thing is due, Unix ms.
+    pub fn next_wake_ms(&self) -> u64 {
+        let deadline = self.deadlines.first().map_or(u64::MAX, |(at, _)| *at);
+        deadline.min(self.next_round_ms)
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self) {
+        while let Some((at, id)) = self.deadlines.first().copied() {
+            if at > self.now_ms {
+                break;
+            }
+            self.deadlines.pop_first();
+            self.timed_out(id);
+        }
+        if self.now_ms < self.next_round_ms {
+            return;
+        }
+        let period_ms = (1000 / u64::from(self.settings.hz.clamp(1, 500))).max(1);
+        self.next_round_ms = self.now_ms + period_ms;
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters.clients.set(self.clients.len() as u64);
+        if self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms {
+            self.release_paused();
+        }
+        if self.may_expire() {
+            self.admission.push(Work::Expire);
+        }
+        self.close_idle();
+    }
+
+    fn may_expire(&self) -> bool {
+        self.shared.active_expire.load(Ordering::Acquire)
+            && !self.shared.cron_paused.load(Ordering::Acquire)
+            && self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms
+            && self
+                .keyspace
+                .as_ref()
+                .is_none_or(|keyspace| keyspace.next_expiry_ms().is_some_and(|at| at < self.now_ms))
+    }
+
+    /// One round of expiry; comes back to the end of the queue when there is more.
+    pub(super) fn expire(&mut self) {
+        if !self.may_expire() {
+            return;
+        }
+        let Some(mut keyspace) = self.keyspace.take() else {
+            return;
+        };
+        keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
+        let mut after = Aftermath::default();
+        let count = self
+            .env()
+            .expire(&mut keyspace, limits::EXPIRIES_PER_ROUND_MAX, &mut after);
+        self.keyspace = Some(keyspace);
+        self.dispatch(after, None);
+        if count == limits::EXPIRIES_PER_ROUND_MAX {
+            self.admission.push(Work::Expire);
+        }
+    }
+
+    /// Closes clients that were idle too long (`timeout`) or whose output stays over the soft limit.
+    fn close_idle(&mut self) {
+        let timeout_ms = self.settings.timeout_s * 1000;
+        let now_ms = self.now_ms;
+        let soft_limited = self.settings.output_limit_pubsub.soft_bytes > 0
+            || self.settings.output_limit_normal.soft_bytes > 0;
+        if timeout_ms == 0 && !soft_limited {
+            return;
+        }
+        let mut idle = Vec::new();
+        let mut loaded = Vec::new();
+        for (id, client) in &self.clients {
+            let Some(client) = client else { continue };
+            if client.output.len() > 0 {
+                loaded.push(*id);
+            }
+            let active_ms = client.session.handle.active_ms.load(Ordering::Relaxed);
+            let exempt = matches!(client.phase, Phase::Blocked(_))
+                || client.session.subscriptions.any()
+                || client.session.monitoring;
+            if timeout_ms > 0 && !exempt && now_ms.saturating_sub(active_ms) > timeout_ms {
+                idle.push(*id);
+            }
+        }
+        for id in loaded {
+            self.check_output_limit(id);
+        }
+        for id in idle {
+            tracing::debug!("Closing idle client id={}", id.0);
+            self.disconnect(id);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Finding and reaching the server that a tool works on.
+//!
+//! The address comes from `--url`, else from `MILLRACE_URL`, else it is the local default; a
+//! password that the address lacks comes from `MILLRACE_PASSWORD`, else `REDISCLI_AUTH`.
+//!
+//! Invariants: connecting and each reply are bounded in time, so a tool started by cron cannot
+//! pile up behind a server that hangs; no error text contains the password.
+//!
+//! Deliberately not here: reconnecting, which each tool decides for itself.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use redis::IntoConnectionInfo;
+
+use crate::cli;
+
+/// How long reaching the server may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a reply may take; above any BLOCK that the tools use.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The server to work on: `--url`, else `MILLRACE_URL`, else the local default, and the password.
+///
+/// # Errors
+/// The address is not one that the client can use.
+pub fn client(url: Option<&str>) -> anyhow::Result<redis::Client> {
+    let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let url = url
+        .map(str::to_owned)
+        .or_else(|| from_environment("MILLRACE_URL"))
+        .unwrap_or_else(|| cli::DEFAULT_URL.to_owned());
+    let mut info = without_password(&url, url.as_str().into_connection_info())?;
+    if info.redis_settings().password().is_none() {
+        let password =
+            from_environment("MILLRACE_PASSWORD").or_else(|| from_environment("REDISCLI_AUTH"));
+        if let Some(password) = password {
+            let settings = info.redis_settings().clone().set_password(password);
+            info = info.set_redis_settings(settings);
+        }
+    }
+    without_password(&url, redis::Client::open(info))
+}
+
+/// Connects to the server with the tools' time limits.
+///
+/// # Errors
+/// The server cannot be reached, or refuses the password or the database.
+pub fn connect(client: &redis::Client) -> anyhow::Result<redis::Connection> {
+    connect_within(client, CONNECT_TIMEOUT, REPLY_TIMEOUT)
+}
+
+/// Connects to the server with limits of the caller's.
+///
+/// # Errors
+/// The server cannot be reached in time, or refuses the password or the database.
+pub fn connect_within(
+    client: &redis::Client,
+    connect_timeout: Duration,
+    reply_timeout: Duration,
+) -> anyhow::Result<redis::Connection> {
+    let connection = client
+        .get_connection_with_timeout(connect_timeout)
+        .with_context(|| format!("cannot connect to {}", address(client)))?;
+    connection.set_read_timeout(Some(reply_timeout))?;
+    connection.set_write_timeout(Some(reply_timeout))?;
+    Ok(connection)
+}
+
+/// The address for messages, without user and password.
+#[must_use]
+pub fn address(client: &redis::Client) -> String {
+    client.get_connection_info().addr().to_string()
+}
+
+/// Adds the address to an error about it, but not what stands before the host.
+fn without_password<T>(url: &str, result: redis::RedisResult<T>) -> anyhow::Result<T> {
+    result.with_context(|| {
+        let shown = match (url.find("://"), url.rfind('@')) {
+            (Some(scheme_end), Some(at)) if at > scheme_end => {
+                format!(
+                    "{}…{}",
+                    url.get(..scheme_end + 3).unwrap_or(""),
+                    url.get(at..).unwrap_or("")
+                )
+            }
+            _ => url.to_owned(),
+        };
+        format!("'{shown}' is not an address of a server (redis://host:port)")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_error_about_the_address_hides_the_password() {
+        let error = format!("{:#}", client(Some("http://me:secret@host:1")).unwrap_err());
+        assert!(error.contains("http://…@host:1"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn addresses_are_urls_of_tcp_and_unix_sockets() {
+        assert_eq!(
+            address(&client(Some("redis://u:p@localhost:7/3")).unwrap()),
+            "localhost:7"
+        );
+        assert!(client(Some("unix:///tmp/socket")).is_ok());
+        assert!(client(Some("localhost:6379")).is_err());
+    }
+}
