@@ -51,6 +51,7 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         shard_count,
         run_id: run_id(),
         started_ms: now_ms,
+        witness: OnceLock::new(),
         stopping: AtomicBool::new(false),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::Unblock;
+use crate::command::context::Execution;
 use crate::command::error;
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
@@ -80,6 +81,7 @@ impl Shard {
                 }
             };
             self.append_reply(&mut client, &text);
+            self.witness_cancelled(&blocked.waiter);
             self.forget_everywhere(&blocked.waiter);
             self.runnable.push_back(id);
         }
@@ -185,15 +187,25 @@ impl Shard {
             self.deadlines.remove(&(at, client.id()));
         }
         if let Some(blocked) = self.end_block(client) {
-            blocked.waiter.cancel();
+            if blocked.waiter.cancel() {
+                self.witness_cancelled(&blocked.waiter);
+            }
             self.forget_everywhere(&blocked.waiter);
+        }
+    }
+
+    fn witness_cancelled(&self, waiter: &Waiter) {
+        if let Some(witness) = self.shared.witness.get() {
+            witness.saw(waiter.client, Execution::Cancelled, &waiter.request.args(), &[]);
         }
     }
 
     /// The client of a batch is gone: if the batch left a waiter, it waits for nobody.
     pub(super) fn abandon(&mut self, stop: Option<BatchStop>) {
         if let Some(BatchStop::Waits(blocked)) = stop {
-            blocked.waiter.cancel();
+            if blocked.waiter.cancel() {
+                self.witness_cancelled(&blocked.waiter);
+            }
             self.forget_everywhere(&blocked.waiter);
         }
     }

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::session::Session;
-use crate::command::context::{Context, Outcome, ShardAction, Shared, WaitFor};
+use crate::command::context::{Context, Execution, Outcome, ShardAction, Shared, WaitFor};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
 use crate::config::Settings;
-use crate::ids::{ShardId, ShardSet, shard_of};
+use crate::ids::{ClientId, ShardId, ShardSet, shard_of};
 use crate::keyspace::event::{EventClass, KeyEvent};
 use crate::keyspace::wait::{Waiter, WaiterFacts};
 use crate::keyspace::watch::WatchFlag;
@@ -123,7 +123,16 @@ pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Opt
     (!in_hand.covers(needed)).then_some(needed)
 }
 
+/// Where there are no arguments to show.
+const NO_ARGS: Args<'static> = Args::new(&[], &[]);
+
 impl Env<'_> {
+    fn witness(&self, client: ClientId, execution: Execution, args: &Args<'_>, reply: &[u8]) {
+        if let Some(witness) = self.shared.witness.get() {
+            witness.saw(client, execution, args, reply);
+        }
+    }
+
     /// Runs the handler; on an error the reply is the error. Counts it.
     fn call(
         &self,
@@ -216,6 +225,10 @@ impl Env<'_> {
         }
         let mark = reply.mark();
         let outcome = self.call(space, session, reply, call);
+        match &outcome {
+            Outcome::Wait(_) if call.may_block => self.witness(session.id(), Execution::Waits, call.args, &[]),
+            _ => self.witness(session.id(), Execution::Command, call.args, reply.since(mark)),
+        }
         self.collect(space, after);
         self.log(after, &call.row.full_name);
         if !after.ready.is_empty() {
@@ -357,6 +370,9 @@ impl Env<'_> {
             resumed: true,
         };
         let outcome = self.call(space, &mut session, &mut reply, &call);
+        if !matches!(outcome, Outcome::Wait(_)) {
+            self.witness(waiter.client, Execution::Served, &args, reply.bytes());
+        }
         self.collect(space, after);
         self.log(after, &row.full_name);
         if matches!(outcome, Outcome::Wait(_)) {
@@ -402,10 +418,12 @@ impl Env<'_> {
         self.log(after, "expire");
         if transaction.flag.is_some_and(WatchFlag::is_set) {
             reply.null_array();
+            self.witness(session.id(), Execution::ExecRefused, &NO_ARGS, &[]);
             self.serve(space, after);
             return Ran::Done;
         }
         reply.array(transaction.commands.len());
+        self.witness(session.id(), Execution::ExecBegins, &NO_ARGS, &[]);
         let mut causes = String::from("exec");
         for command in transaction.commands {
             let call = Call {
@@ -415,10 +433,12 @@ impl Env<'_> {
                 resumed: false,
             };
             let before = after.effects.len();
+            let mark = reply.mark();
             match self.call(space, session, reply, &call) {
                 Outcome::Done | Outcome::Wait(_) => {}
                 Outcome::Ask(action) => self.ask(action, after),
             }
+            self.witness(session.id(), Execution::InExec, &command.args, reply.since(mark));
             self.collect(space, after);
             if after.effects.len() > before {
                 causes.clear();
@@ -426,6 +446,7 @@ impl Env<'_> {
             }
         }
         self.log(after, &causes);
+        self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
         self.serve(space, after);
         Ran::Done
     }
