@@ -9,7 +9,7 @@
 )]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use hashbrown::DefaultHashBuilder;
 
@@ -37,6 +37,8 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         settings: RwLock::new(Arc::new(configuration.settings())),
         settings_version: AtomicU64::new(0),
         configuration: Mutex::new(configuration),
+        process: OnceLock::new(),
+        witness: OnceLock::new(),
         clients: ClientRegistry::default(),
         channels: ChannelRegistry::default(),
         observations: Observations::new(shard_count, CommandTable::get().rows().len()),

@@ -1,20 +1,17 @@
 //! The stream commands run by themselves: random commands, their effects repeated on an empty keyspace.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 
-use crate::client::registry::{ClientHandle, ClientOrigin, ClientRegistry};
+use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;
 use crate::command::context::{Context, Outcome, Shared};
 use crate::command::error;
 use crate::command::table::CommandTable;
-use crate::config::{Configuration, Settings};
+use crate::command::testing::shared;
+use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::{Keyspace, Space};
-use crate::observe::Observations;
-use crate::observe::effects::EffectLog;
-use crate::pubsub::registry::ChannelRegistry;
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 use crate::resp::reply::Reply;
@@ -32,34 +29,13 @@ struct Bench {
 
 impl Bench {
     fn new(protocol: Protocol) -> Bench {
-        let configuration =
-            Configuration::load::<&str>(&["--stream-node-max-entries", "5"], &mut std::io::empty())
-                .unwrap();
-        let settings = configuration.settings();
+        let shared = shared(&["--stream-node-max-entries", "5"], 1);
+        let settings = Settings::clone(&shared.settings.read().unwrap());
         let handle = ClientHandle::new(ClientId(1), ClientOrigin::default(), ShardId(0), NOW_MS);
         let mut session = Session::new(Arc::new(handle), true);
         session.set_protocol(protocol);
         let mut keyspace = Keyspace::new(ShardId(0), 1, hashbrown::DefaultHashBuilder::default());
         keyspace.effects.set_recording(true);
-        let shared = Shared {
-            settings: RwLock::new(Arc::new(settings.clone())),
-            settings_version: AtomicU64::new(0),
-            configuration: Mutex::new(configuration),
-            clients: ClientRegistry::default(),
-            channels: ChannelRegistry::default(),
-            observations: Observations::new(1, CommandTable::get().rows().len()),
-            effects: EffectLog::default(),
-            paused_until_ms: AtomicU64::new(0),
-            pause_writes_only: AtomicBool::new(false),
-            monitor_count: AtomicUsize::new(0),
-            active_expire: AtomicBool::new(true),
-            cron_paused: AtomicBool::new(false),
-            list_packed_threshold: AtomicUsize::new(0),
-            shard_count: 1,
-            run_id: String::new(),
-            started_ms: NOW_MS,
-            stopping: AtomicBool::new(false),
-        };
         Bench {
             keyspace,
             shared,
