@@ -226,8 +226,15 @@ impl Env<'_> {
         let mark = reply.mark();
         let outcome = self.call(space, session, reply, call);
         match &outcome {
-            Outcome::Wait(_) if call.may_block => self.witness(session.id(), Execution::Waits, call.args, &[]),
-            _ => self.witness(session.id(), Execution::Command, call.args, reply.since(mark)),
+            Outcome::Wait(_) if call.may_block => {
+                self.witness(session.id(), Execution::Waits, call.args, &[])
+            }
+            _ => self.witness(
+                session.id(),
+                Execution::Command,
+                call.args,
+                reply.since(mark),
+            ),
         }
         self.collect(space, after);
         self.log(after, &call.row.full_name);
@@ -440,7 +447,12 @@ impl Env<'_> {
                 Outcome::Done | Outcome::Wait(_) => {}
                 Outcome::Ask(action) => self.ask(action, after),
             }
-            self.witness(session.id(), Execution::InExec, &command.args, reply.since(mark));
+            self.witness(
+                session.id(),
+                Execution::InExec,
+                &command.args,
+                reply.since(mark),
+            );
             self.collect(space, after);
             if after.effects.len() > before {
                 causes.clear();
