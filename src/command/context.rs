@@ -59,6 +59,34 @@ pub struct Shared {
     pub stopping: AtomicBool,
 }
 
+#[cfg(test)]
+impl Shared {
+    /// What one shard sees in a test without a server.
+    pub(crate) fn alone(configuration: Configuration, started_ms: u64) -> Self {
+        let row_count = super::table::CommandTable::get().rows().len();
+        Self {
+            settings: RwLock::new(Arc::new(configuration.settings())),
+            settings_version: AtomicU64::new(0),
+            configuration: Mutex::new(configuration),
+            process: OnceLock::new(),
+            clients: ClientRegistry::default(),
+            channels: ChannelRegistry::default(),
+            observations: Observations::new(1, row_count),
+            effects: EffectLog::default(),
+            paused_until_ms: AtomicU64::new(0),
+            pause_writes_only: AtomicBool::new(false),
+            monitor_count: AtomicUsize::new(0),
+            active_expire: AtomicBool::new(true),
+            cron_paused: AtomicBool::new(false),
+            list_packed_threshold: AtomicUsize::new(0),
+            shard_count: 1,
+            run_id: String::new(),
+            started_ms,
+            stopping: AtomicBool::new(false),
+        }
+    }
+}
+
 /// What a handler is given.
 pub struct Context<'a> {
     /// The keyspaces in hand, the database, the time.

@@ -105,7 +105,7 @@ impl Waiter {
             protocol,
             keys,
             request,
-            needs,
+            destinations,
             no_touch,
         } = facts;
         Self {
@@ -117,7 +117,7 @@ impl Waiter {
             protocol,
             keys,
             request,
-            needs,
+            destinations,
             no_touch,
         }
     }
