@@ -603,7 +603,8 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
 }
 
 /// The commands of a client took effect in the order it sent them.
-fn check_program_order(player: &Player, seen: &[Seen]) {
+fn check_program_order(player: &Player, all: &[Seen]) {
+    let seen = all;
     let mut queue: VecDeque<&Vec<Vec<u8>>> = VecDeque::new();
     let mut sent = player.sent.iter();
     let mut next = |queue: &mut VecDeque<_>| queue.pop_front().or_else(|| sent.next());
@@ -632,7 +633,7 @@ fn check_program_order(player: &Player, seen: &[Seen]) {
                 }
             }
             name => {
-                assert_eq!(&seen.words, words, "client {} out of order", player.id.0);
+                assert_eq!(&seen.words, words, "client {} out of order: {}", player.id.0, history(player, all));
                 match name {
                     b"MULTI" => in_multi = true,
                     b"DISCARD" => {
@@ -645,6 +646,13 @@ fn check_program_order(player: &Player, seen: &[Seen]) {
         }
     }
     assert!(ran.next().is_none(), "client {} ran what it did not send", player.id.0);
+}
+
+fn history(player: &Player, all: &[Seen]) -> String {
+    let words = |words: &Vec<Vec<u8>>| words.iter().map(|word| String::from_utf8_lossy(word).into_owned() + " ").collect::<String>();
+    let sent: String = player.sent.iter().map(|sent| words(sent) + "\n").collect();
+    let ran: String = all.iter().filter(|seen| seen.client == player.id.0).map(|seen| show(seen) + "\n").collect();
+    format!("\nsent:\n{sent}\nran:\n{ran}")
 }
 
 /// What a client received is its replies, in order, with its +QUEUED between them.
