@@ -16,22 +16,16 @@ use super::{
 };
 
 /// Which keys to try, and what to take.
-struct Pop<'a, K> {
+struct Pop<K> {
     keys: K,
     end: End,
     /// `None`: one element as a bulk string; else up to so many as an array.
     count: Option<usize>,
-    marker: std::marker::PhantomData<&'a [u8]>,
 }
 
-impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<'a, K> {
+impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<K> {
     fn new(keys: K, end: End, count: Option<usize>) -> Self {
-        Pop {
-            keys,
-            end,
-            count,
-            marker: std::marker::PhantomData,
-        }
+        Pop { keys, end, count }
     }
 
     /// Takes from the first key that has a list; false when none has, and nothing is replied.
