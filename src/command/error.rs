@@ -173,13 +173,11 @@ pub const LIMIT_WITHOUT_STRATEGY: CommandError = CommandError::fixed(
     "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
 );
 /// LIMIT of an exact trim.
-pub const LIMIT_WITHOUT_APPROXIMATION: CommandError = CommandError::fixed(
-    "ERR syntax error, LIMIT cannot be used without the special ~ option",
-);
+pub const LIMIT_WITHOUT_APPROXIMATION: CommandError =
+    CommandError::fixed("ERR syntax error, LIMIT cannot be used without the special ~ option");
 /// XTRIM without MAXLEN and MINID.
-pub const TRIM_WITHOUT_STRATEGY: CommandError = CommandError::fixed(
-    "ERR syntax error, XTRIM must be called with a trimming strategy",
-);
+pub const TRIM_WITHOUT_STRATEGY: CommandError =
+    CommandError::fixed("ERR syntax error, XTRIM must be called with a trimming strategy");
 /// XSETID ENTRIESADDED below zero.
 pub const ENTRIES_ADDED_NEGATIVE: CommandError =
     CommandError::fixed("ERR entries_added must be positive");
@@ -225,8 +223,7 @@ pub const PLUS_IN_XREADGROUP: CommandError = CommandError::fixed(
      specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.",
 );
 /// `+` in XREAD of a stream that never had an entry.
-pub const LAST_ID_ZERO: CommandError =
-    CommandError::fixed("ERR the stream last element ID is 0-0");
+pub const LAST_ID_ZERO: CommandError = CommandError::fixed("ERR the stream last element ID is 0-0");
 /// XGROUP on a missing key.
 pub const XGROUP_WITHOUT_KEY: CommandError = CommandError::fixed(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
@@ -334,6 +331,79 @@ pub const EXEC_ABORTED: CommandError =
 /// A command that cannot be queued.
 pub const NOT_IN_TRANSACTION: CommandError =
     CommandError::fixed("ERR Command not allowed inside a transaction");
+
+// Strings and keys
+
+/// A sum beyond 64 bits.
+pub const INCREMENT_OVERFLOW: CommandError =
+    CommandError::fixed("ERR increment or decrement would overflow");
+/// DECRBY by the lowest integer.
+pub const DECREMENT_OVERFLOW: CommandError = CommandError::fixed("ERR decrement would overflow");
+/// INCRBYFLOAT out of the range of numbers.
+pub const INCREMENT_NOT_FINITE: CommandError =
+    CommandError::fixed("ERR increment would produce NaN or Infinity");
+/// SETRANGE before the beginning.
+pub const OFFSET_OUT_OF_RANGE: CommandError = CommandError::fixed("ERR offset is out of range");
+/// APPEND, SETRANGE beyond `proto-max-bulk-len`.
+pub const STRING_TOO_LONG: CommandError =
+    CommandError::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+/// LCS of something else.
+pub const LCS_NOT_STRINGS: CommandError =
+    CommandError::fixed("ERR The specified keys must contain string values");
+/// LCS LEN IDX.
+pub const LCS_LEN_AND_IDX: CommandError =
+    CommandError::fixed("ERR If you want both the length and indexes, please just use IDX.");
+/// LCS with a table beyond `proto-max-bulk-len`.
+pub const LCS_TOO_LARGE: CommandError = CommandError::fixed(
+    "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+);
+/// A number that is no database could have, as Redis says it.
+pub const NOT_INT32: CommandError =
+    CommandError::fixed("ERR value is out of range, value must between -2147483648 and 2147483647");
+/// COPY, MOVE onto itself.
+pub const SAME_OBJECT: CommandError =
+    CommandError::fixed("ERR source and destination objects are the same");
+/// SWAPDB.
+pub const FIRST_DB_INDEX: CommandError = CommandError::fixed("ERR invalid first DB index");
+/// SWAPDB.
+pub const SECOND_DB_INDEX: CommandError = CommandError::fixed("ERR invalid second DB index");
+/// SCAN with a cursor that is no number.
+pub const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
+/// EXPIRE … NX XX.
+pub const EXPIRE_NX_WITH_OTHERS: CommandError =
+    CommandError::fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
+/// EXPIRE … GT LT.
+pub const EXPIRE_GT_AND_LT: CommandError =
+    CommandError::fixed("ERR GT and LT options at the same time are not compatible");
+/// OBJECT FREQ without an LFU policy.
+pub const LFU_NOT_SELECTED: CommandError = CommandError::fixed(
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+     policies at runtime LRU and LFU data will take some time to adjust.",
+);
+/// OBJECT IDLETIME with an LFU policy.
+pub const LFU_SELECTED: CommandError = CommandError::fixed(
+    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at \
+     runtime LRU and LFU data will take some time to adjust.",
+);
+
+/// An expiry of zero, below zero or too far away.
+pub fn invalid_expire_time(name: &str) -> CommandError {
+    joined(&[
+        b"ERR invalid expire time in '",
+        name.as_bytes(),
+        b"' command",
+    ])
+}
+
+/// An option that EXPIRE does not have.
+pub fn unsupported_option(option: &[u8]) -> CommandError {
+    joined(&[b"ERR Unsupported option ", option])
+}
+
+/// SCAN … TYPE of no type.
+pub fn unknown_type_name(name: &[u8]) -> CommandError {
+    joined(&[b"ERR unknown type name '", name, b"'"])
+}
 
 // Lists
 

@@ -109,7 +109,7 @@ fn read_keys(args: &Args<'_>, at: usize) -> Result<(usize, End, usize), CommandE
     let end = end(options.value()?)?;
     let mut count = None;
     while options.left() > 0 {
-        if count.is_some() || !Cursor::take(&mut options, "count") {
+        if count.is_some() || !options.keyword("count") {
             return Err(error::SYNTAX);
         }
         let number = positive(options.value()?).ok_or(error::LIST_COUNT_NOT_POSITIVE)?;

@@ -20,22 +20,36 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("xgroup", "", container)
         .arity(-2)
         .subcommands(SUBCOMMANDS)
-        .docs("5.0.0", "stream", "Depends on the subcommand", "Commands that manage consumer groups."),
+        .docs(
+            "5.0.0",
+            "stream",
+            "Depends on the subcommand",
+            "Commands that manage consumer groups.",
+        ),
     Command::new("xack", "key group id [id ...]", xack)
         .arity(-4)
         .flags(&[Flags::WRITE, Flags::FAST])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::UPDATE), 1)])
         .categories(&["stream"])
-        .docs("5.0.0", "stream", "O(log N) for each ID", "Takes entries off the pending list of a group and tells how many were on it."),
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(log N) for each ID",
+            "Takes entries off the pending list of a group and tells how many were on it.",
+        ),
 ];
 
 static SUBCOMMANDS: &[Command] = &[
-    Command::new("create", "key group <id | $> [MKSTREAM] [ENTRIESREAD entries-read]", create)
-        .arity(-5)
-        .flags(&[Flags::WRITE, Flags::DENYOOM])
-        .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::INSERT), 2)])
-        .categories(&["stream"])
-        .docs("5.0.0", "stream", "O(1)", "Creates a consumer group."),
+    Command::new(
+        "create",
+        "key group <id | $> [MKSTREAM] [ENTRIESREAD entries-read]",
+        create,
+    )
+    .arity(-5)
+    .flags(&[Flags::WRITE, Flags::DENYOOM])
+    .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::INSERT), 2)])
+    .categories(&["stream"])
+    .docs("5.0.0", "stream", "O(1)", "Creates a consumer group."),
     Command::new("createconsumer", "key group consumer", create_consumer)
         .arity(5)
         .flags(&[Flags::WRITE, Flags::DENYOOM])
@@ -47,24 +61,43 @@ static SUBCOMMANDS: &[Command] = &[
         .flags(&[Flags::WRITE])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 2)])
         .categories(&["stream"])
-        .docs("5.0.0", "stream", "O(M log N) for M entries pending with it", "Removes a consumer from a group with all it has pending."),
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(M log N) for M entries pending with it",
+            "Removes a consumer from a group with all it has pending.",
+        ),
     Command::new("destroy", "key group", destroy)
         .arity(4)
         .flags(&[Flags::WRITE])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 2)])
         .categories(&["stream"])
-        .docs("5.0.0", "stream", "O(N) for N pending entries", "Removes a consumer group."),
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(N) for N pending entries",
+            "Removes a consumer group.",
+        ),
     Command::new("help", "", help)
         .arity(2)
         .flags(&[Flags::LOADING, Flags::STALE])
         .categories(&["stream"])
         .docs("5.0.0", "stream", "O(1)", "Lists the subcommands."),
-    Command::new("setid", "key group <id | $> [ENTRIESREAD entries-read]", set_id)
-        .arity(-5)
-        .flags(&[Flags::WRITE])
-        .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::UPDATE), 2)])
-        .categories(&["stream"])
-        .docs("5.0.0", "stream", "O(1)", "Sets the last delivered ID of a group."),
+    Command::new(
+        "setid",
+        "key group <id | $> [ENTRIESREAD entries-read]",
+        set_id,
+    )
+    .arity(-5)
+    .flags(&[Flags::WRITE])
+    .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::UPDATE), 2)])
+    .categories(&["stream"])
+    .docs(
+        "5.0.0",
+        "stream",
+        "O(1)",
+        "Sets the last delivered ID of a group.",
+    ),
 ];
 
 fn container(_: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -124,7 +157,11 @@ impl GroupOptions {
 }
 
 /// The key to change; an error when it is no stream or, unless `may_miss`, missing.
-fn open_key<'s>(space: &'s mut Space<'_>, key: &'s [u8], may_miss: bool) -> Result<KeyHandle<'s>, CommandError> {
+fn open_key<'s>(
+    space: &'s mut Space<'_>,
+    key: &'s [u8],
+    may_miss: bool,
+) -> Result<KeyHandle<'s>, CommandError> {
     let handle = space.write(key);
     if stream_in(handle.value())?.is_none() && !may_miss {
         return Err(error::XGROUP_WITHOUT_KEY);
@@ -133,7 +170,11 @@ fn open_key<'s>(space: &'s mut Space<'_>, key: &'s [u8], may_miss: bool) -> Resu
 }
 
 /// The key to change, which must have the group.
-fn open_group<'s>(space: &'s mut Space<'_>, key: &'s [u8], group: &[u8]) -> Result<KeyHandle<'s>, CommandError> {
+fn open_group<'s>(
+    space: &'s mut Space<'_>,
+    key: &'s [u8],
+    group: &[u8],
+) -> Result<KeyHandle<'s>, CommandError> {
     let handle = open_key(space, key, false)?;
     let found = stream_in(handle.value())?.and_then(|stream| stream.group(group));
     match found {
@@ -169,7 +210,13 @@ fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     }
     handle.event(EventClass::STREAM, "xgroup-create");
     handle.effect(|effect| {
-        effect.arg("XGROUP").arg("CREATE").arg(key).arg(name).arg(id.text().as_bytes()).args(args.from(5));
+        effect
+            .arg("XGROUP")
+            .arg("CREATE")
+            .arg(key)
+            .arg(name)
+            .arg(id.text().as_bytes())
+            .args(args.from(5));
     });
     ctx.reply.ok();
     Ok(Outcome::Done)
@@ -194,7 +241,13 @@ fn set_id(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     }
     handle.event(EventClass::STREAM, "xgroup-setid");
     handle.effect(|effect| {
-        effect.arg("XGROUP").arg("SETID").arg(key).arg(name).arg(id.text().as_bytes()).args(args.from(5));
+        effect
+            .arg("XGROUP")
+            .arg("SETID")
+            .arg(key)
+            .arg(name)
+            .arg(id.text().as_bytes())
+            .args(args.from(5));
     });
     ctx.reply.ok();
     Ok(Outcome::Done)
@@ -252,7 +305,12 @@ fn delete_consumer(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         Some(_) => {
             handle.event(EventClass::STREAM, "xgroup-delconsumer");
             handle.effect(|effect| {
-                effect.arg("XGROUP").arg("DELCONSUMER").arg(key).arg(name).arg(consumer);
+                effect
+                    .arg("XGROUP")
+                    .arg("DELCONSUMER")
+                    .arg(key)
+                    .arg(name)
+                    .arg(consumer);
             });
         }
     }
@@ -274,7 +332,10 @@ fn xack(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     let mut handle = ctx.space.write(key);
     let mut acknowledged = 0;
     if let Some((group, _)) = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name)) {
-        acknowledged = ids.iter().filter(|id| group.acknowledge(**id).is_some()).count();
+        acknowledged = ids
+            .iter()
+            .filter(|id| group.acknowledge(**id).is_some())
+            .count();
     }
     if acknowledged > 0 {
         handle.effect(|effect| {

@@ -14,7 +14,12 @@ use super::{reply_entries, reply_entry, reply_id, stream_of};
 pub(super) const COMMANDS: &[Command] = &[Command::new("xinfo", "", container)
     .arity(-2)
     .subcommands(SUBCOMMANDS)
-    .docs("5.0.0", "stream", "Depends on the subcommand", "Commands that describe streams.")];
+    .docs(
+        "5.0.0",
+        "stream",
+        "Depends on the subcommand",
+        "Commands that describe streams.",
+    )];
 
 static SUBCOMMANDS: &[Command] = &[
     Command::new("consumers", "key group", consumers)
@@ -23,13 +28,23 @@ static SUBCOMMANDS: &[Command] = &[
         .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 2)])
         .categories(&["stream"])
         .tips(&["nondeterministic_output"])
-        .docs("5.0.0", "stream", "O(N) for N consumers", "Describes the consumers of a group."),
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(N) for N consumers",
+            "Describes the consumers of a group.",
+        ),
     Command::new("groups", "key", groups)
         .arity(3)
         .flags(&[Flags::READONLY])
         .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 2)])
         .categories(&["stream"])
-        .docs("5.0.0", "stream", "O(N) for N groups", "Describes the consumer groups of a stream."),
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(N) for N groups",
+            "Describes the consumer groups of a stream.",
+        ),
     Command::new("help", "", help)
         .arity(2)
         .flags(&[Flags::LOADING, Flags::STALE])
@@ -40,7 +55,12 @@ static SUBCOMMANDS: &[Command] = &[
         .flags(&[Flags::READONLY])
         .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 2)])
         .categories(&["stream"])
-        .docs("5.0.0", "stream", "O(N) for N blocks of the stream", "Describes a stream; with FULL also its entries, groups and consumers."),
+        .docs(
+            "5.0.0",
+            "stream",
+            "O(N) for N blocks of the stream",
+            "Describes a stream; with FULL also its entries, groups and consumers.",
+        ),
 ];
 
 /// Entries of each list in XINFO STREAM FULL by default.
@@ -128,7 +148,11 @@ fn groups(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
 
 fn reply_position(reply: &mut Reply, group: &Group, log: &Log) {
     id(reply, "last-delivered-id", group.last_delivered);
-    optional(reply, "entries-read", group.entries_read.map(u64::cast_signed));
+    optional(
+        reply,
+        "entries-read",
+        group.entries_read.map(u64::cast_signed),
+    );
     optional(reply, "lag", group.lag(log));
 }
 

@@ -23,10 +23,10 @@ mod tests;
 
 use crate::data::listpack::Element;
 use crate::data::stream::{Entry, Stream, StreamId};
+use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::table::Entry as KeyEntry;
 use crate::keyspace::value::Value;
-use crate::keyspace::KeyHandle;
 use crate::resp::reply::Reply;
 
 use super::error::{self, CommandError};
@@ -158,7 +158,12 @@ impl OpenCollection {
     fn array(reply: &mut Reply, guess: usize) -> Self {
         let at = reply.len();
         reply.array(guess);
-        Self { at, end: reply.len(), sigil: b'*', guess }
+        Self {
+            at,
+            end: reply.len(),
+            sigil: b'*',
+            guess,
+        }
     }
 
     /// A map in RESP3, in RESP2 an array of pairs that are arrays.
@@ -168,7 +173,12 @@ impl OpenCollection {
         }
         let at = reply.len();
         reply.map(guess);
-        Self { at, end: reply.len(), sigil: b'%', guess }
+        Self {
+            at,
+            end: reply.len(),
+            sigil: b'%',
+            guess,
+        }
     }
 
     fn close(self, reply: &mut Reply, count: usize) {
@@ -196,13 +206,24 @@ struct ClaimEffect<'a> {
 
 impl ClaimEffect<'_> {
     fn write(&self, effect: &mut EffectWriter) {
-        effect.arg("XCLAIM").arg(self.key).arg(self.group).arg(self.consumer).arg("0");
+        effect
+            .arg("XCLAIM")
+            .arg(self.key)
+            .arg(self.group)
+            .arg(self.consumer)
+            .arg("0");
         for id in self.ids {
             effect.arg(id.text().as_bytes());
         }
         effect.arg("TIME").integer(self.delivered_ms.cast_signed());
-        effect.arg("RETRYCOUNT").integer(self.delivery_count.cast_signed());
-        effect.arg("FORCE").arg("JUSTID").arg("LASTID").arg(self.last_id.text().as_bytes());
+        effect
+            .arg("RETRYCOUNT")
+            .integer(self.delivery_count.cast_signed());
+        effect
+            .arg("FORCE")
+            .arg("JUSTID")
+            .arg("LASTID")
+            .arg(self.last_id.text().as_bytes());
     }
 }
 
@@ -214,11 +235,23 @@ fn write_group_position(
     last_id: StreamId,
     entries_read: Option<u64>,
 ) {
-    effect.arg("XGROUP").arg("SETID").arg(key).arg(group).arg(last_id.text().as_bytes());
-    effect.arg("ENTRIESREAD").integer(entries_read.map_or(-1, u64::cast_signed));
+    effect
+        .arg("XGROUP")
+        .arg("SETID")
+        .arg(key)
+        .arg(group)
+        .arg(last_id.text().as_bytes());
+    effect
+        .arg("ENTRIESREAD")
+        .integer(entries_read.map_or(-1, u64::cast_signed));
 }
 
 /// A consumer that came into being by being named.
 fn write_consumer_creation(effect: &mut EffectWriter, key: &[u8], group: &[u8], consumer: &[u8]) {
-    effect.arg("XGROUP").arg("CREATECONSUMER").arg(key).arg(group).arg(consumer);
+    effect
+        .arg("XGROUP")
+        .arg("CREATECONSUMER")
+        .arg(key)
+        .arg(group)
+        .arg(consumer);
 }

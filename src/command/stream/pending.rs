@@ -15,8 +15,8 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::{
-    ClaimEffect, OpenCollection, interval_end, interval_start, reply_entry, reply_id, stream_mut, stream_of,
-    strict_id, write_consumer_creation, write_group_position,
+    ClaimEffect, OpenCollection, interval_end, interval_start, reply_entry, reply_id, stream_mut,
+    stream_of, strict_id, write_consumer_creation, write_group_position,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -78,7 +78,13 @@ impl<'a> PendingQuery<'a> {
         }
         let count = usize::try_from(required_integer(args.at(at + 2))?).unwrap_or(0);
         let (start, end) = (interval_start(args.at(at))?, interval_end(args.at(at + 1))?);
-        Ok(Some(Self { idle_min_ms, start, end, count, consumer: args.get(at + 3) }))
+        Ok(Some(Self {
+            idle_min_ms,
+            start,
+            end,
+            count,
+            consumer: args.get(at + 3),
+        }))
     }
 
     fn matches(&self, entry: &PendingEntry, now_ms: u64) -> bool {
@@ -112,7 +118,11 @@ fn reply_summary(reply: &mut Reply, group: &Group) {
     };
     reply_id(reply, first);
     reply_id(reply, last);
-    let with_entries = || group.consumers().filter(|(index, _)| pending.len_of(*index) > 0);
+    let with_entries = || {
+        group
+            .consumers()
+            .filter(|(index, _)| pending.len_of(*index) > 0)
+    };
     reply.array(with_entries().count());
     for (index, consumer) in with_entries() {
         reply.array(2);
@@ -149,7 +159,9 @@ fn reply_pending(reply: &mut Reply, group: &Group, query: &PendingQuery<'_>, now
             let mut from = Some(query.start);
             for _ in 0..query.count {
                 let next = from.and_then(|from| pending.next_idle(from, now_ms, idle_min_ms));
-                let Some(entry) = next.filter(|entry| entry.id <= query.end) else { break };
+                let Some(entry) = next.filter(|entry| entry.id <= query.end) else {
+                    break;
+                };
                 write(entry);
                 from = entry.id.successor();
             }
@@ -219,7 +231,10 @@ struct ClaimRequest {
 impl ClaimRequest {
     fn parse(args: &Args<'_>, now_ms: u64) -> Result<Self, CommandError> {
         let idle_min_ms = integer(args.at(4)).ok_or(error::XCLAIM_MIN_IDLE)?.max(0);
-        let ids: SmallVec<[StreamId; 8]> = args.from(5).map_while(|text| strict_id(text).ok()).collect();
+        let ids: SmallVec<[StreamId; 8]> = args
+            .from(5)
+            .map_while(|text| strict_id(text).ok())
+            .collect();
         let mut at = 5 + ids.len();
         let mut request = Self {
             idle_min_ms,
@@ -248,7 +263,8 @@ impl ClaimRequest {
                     request.delivered_ms = not_ahead(now.wrapping_sub(idle_ms), now);
                 }
                 Some(value) if is(option, "TIME") => {
-                    request.delivered_ms = not_ahead(integer(value).ok_or(error::XCLAIM_TIME)?, now);
+                    request.delivered_ms =
+                        not_ahead(integer(value).ok_or(error::XCLAIM_TIME)?, now);
                 }
                 Some(value) if is(option, "RETRYCOUNT") => {
                     let count = integer(value).ok_or(error::XCLAIM_RETRYCOUNT)?;
@@ -290,14 +306,21 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
     let recording = handle.records_effects();
     let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name));
-    let Some((group, log)) = found else { return Err(error::no_group(key, name)) };
+    let Some((group, log)) = found else {
+        return Err(error::no_group(key, name));
+    };
     let moved = request.last_id > group.last_delivered;
     if moved {
         group.last_delivered = request.last_id;
     }
     let consumer = claiming_consumer(group, consumer_name, now_ms);
-    let Some((consumer, created)) = consumer else { return Err(error::no_group(key, name)) };
-    let mut claims = Claims { recording, ..Claims::default() };
+    let Some((consumer, created)) = consumer else {
+        return Err(error::no_group(key, name));
+    };
+    let mut claims = Claims {
+        recording,
+        ..Claims::default()
+    };
     let open = OpenCollection::array(reply, request.ids.len());
     let mut written = 0;
     for id in &request.ids {
@@ -348,7 +371,9 @@ fn claim(
         None if !request.force => return false,
         // Redis: an entry made by FORCE counts as delivered once before this claim.
         None => 1,
-        Some(entry) if request.idle_min_ms > 0 && entry.delivery.idle_ms(now_ms) < request.idle_min_ms => {
+        Some(entry)
+            if request.idle_min_ms > 0 && entry.delivery.idle_ms(now_ms) < request.idle_min_ms =>
+        {
             return false;
         }
         Some(entry) => entry.delivery.delivery_count,
@@ -384,7 +409,8 @@ impl SweepRequest {
         let mut at = 6;
         while at < args.len() {
             if is(args.at(at), "COUNT") && at + 1 < args.len() {
-                let count = integer(args.at(at + 1)).filter(|n| (1..=AUTOCLAIM_COUNT_MAX).contains(n));
+                let count =
+                    integer(args.at(at + 1)).filter(|n| (1..=AUTOCLAIM_COUNT_MAX).contains(n));
                 let count = count.and_then(|n| usize::try_from(n).ok());
                 request.count = count.ok_or(error::COUNT_NOT_POSITIVE)?;
                 at += 1;
@@ -412,9 +438,13 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
     let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
     let recording = handle.records_effects();
     let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name));
-    let Some((group, log)) = found else { return Err(error::no_group(key, name)) };
+    let Some((group, log)) = found else {
+        return Err(error::no_group(key, name));
+    };
     let consumer = claiming_consumer(group, consumer_name, now_ms);
-    let Some((consumer, created)) = consumer else { return Err(error::no_group(key, name)) };
+    let Some((consumer, created)) = consumer else {
+        return Err(error::no_group(key, name));
+    };
     let mut sweep = Sweep {
         log,
         consumer,
@@ -422,10 +452,18 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
         request: &request,
         claimed: Vec::new(),
         deleted: Vec::new(),
-        claims: Claims { recording, ..Claims::default() },
+        claims: Claims {
+            recording,
+            ..Claims::default()
+        },
     };
     let cursor = sweep.run(group);
-    let Sweep { claimed, deleted, claims, .. } = sweep;
+    let Sweep {
+        claimed,
+        deleted,
+        claims,
+        ..
+    } = sweep;
     reply.array(3);
     reply_id(reply, cursor.unwrap_or(StreamId::MIN));
     reply.array(claimed.len());
@@ -493,12 +531,19 @@ impl Sweep<'_> {
         }
     }
 
-    fn run_without_gaps(&mut self, group: &mut Group, start: StreamId, inspections: usize) -> Option<StreamId> {
+    fn run_without_gaps(
+        &mut self,
+        group: &mut Group,
+        start: StreamId,
+        inspections: usize,
+    ) -> Option<StreamId> {
         let end_rank = group.pending().rank(start).saturating_add(inspections);
         let end = group.pending().id_at_rank(end_rank);
         let mut from = start;
         while !self.is_full() {
-            let next = group.pending().next_idle(from, self.now_ms, self.request.idle_min_ms);
+            let next = group
+                .pending()
+                .next_idle(from, self.now_ms, self.request.idle_min_ms);
             let Some(next) = next.filter(|next| end.is_none_or(|end| next.id < end)) else {
                 return end;
             };
@@ -521,7 +566,13 @@ impl Sweep<'_> {
             delivery_count: count.saturating_add(u64::from(!self.request.just_id)),
         };
         group.pending_mut().assign(entry.id, delivery);
-        self.claims.record(group, PendingEntry { id: entry.id, delivery });
+        self.claims.record(
+            group,
+            PendingEntry {
+                id: entry.id,
+                delivery,
+            },
+        );
         self.claimed.push(entry.id);
     }
 }

@@ -16,8 +16,9 @@ use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
 use super::{
-    ClaimEffect, OpenCollection, c_string, interval_end, interval_start, reply_entries, reply_entry,
-    reply_id, stream_mut, stream_of, strict_id, write_consumer_creation, write_group_position,
+    ClaimEffect, OpenCollection, c_string, interval_end, interval_start, reply_entries,
+    reply_entry, reply_id, stream_mut, stream_of, strict_id, write_consumer_creation,
+    write_group_position,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -56,7 +57,8 @@ pub(super) const COMMANDS: &[Command] = &[
 /// XLEN key
 fn xlen(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let stream = stream_of(ctx.space.read(args.at(1)))?;
-    ctx.reply.integer(stream.map_or(0, |s| s.log().len().cast_signed()));
+    ctx.reply
+        .integer(stream.map_or(0, |s| s.log().len().cast_signed()));
     Ok(Outcome::Done)
 }
 
@@ -76,7 +78,11 @@ enum Direction {
     Descending,
 }
 
-fn range(ctx: &mut Context<'_>, args: &Args<'_>, direction: Direction) -> Result<Outcome, CommandError> {
+fn range(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    direction: Direction,
+) -> Result<Outcome, CommandError> {
     let (first, second) = (args.at(2), args.at(3));
     let (start, end) = match direction {
         Direction::Ascending => (interval_start(first)?, interval_end(second)?),
@@ -134,8 +140,14 @@ struct ReadRequest<'a> {
 
 impl<'a> ReadRequest<'a> {
     fn parse(args: &Args<'a>, for_group: bool, now_ms: u64) -> Result<Self, CommandError> {
-        let mut request =
-            Self { count: 0, block: None, group: None, no_ack: false, keys_at: 0, key_count: 0 };
+        let mut request = Self {
+            count: 0,
+            block: None,
+            group: None,
+            no_ack: false,
+            keys_at: 0,
+            key_count: 0,
+        };
         let mut at = 1;
         while at < args.len() {
             let (argument, more) = (args.at(at), args.len() - 1 - at);
@@ -195,14 +207,22 @@ impl<'a> ReadRequest<'a> {
         let resolved: Vec<Vec<u8>> = args
             .iter()
             .enumerate()
-            .map(|(at, argument)| match at.checked_sub(ids_at).map(|index| from[index]) {
-                Some(From::After(id)) if argument == b"$" => id.text().as_bytes().to_vec(),
-                _ => argument.to_vec(),
-            })
+            .map(
+                |(at, argument)| match at.checked_sub(ids_at).map(|index| from[index]) {
+                    Some(From::After(id)) if argument == b"$" => id.text().as_bytes().to_vec(),
+                    _ => argument.to_vec(),
+                },
+            )
             .collect();
         Outcome::Wait(Box::new(WaitFor {
-            kind: if self.group.is_some() { WaitKind::StreamGroup } else { WaitKind::Stream },
-            keys: (0..self.key_count).map(|index| self.key(args, index).into()).collect(),
+            kind: if self.group.is_some() {
+                WaitKind::StreamGroup
+            } else {
+                WaitKind::Stream
+            },
+            keys: (0..self.key_count)
+                .map(|index| self.key(args, index).into())
+                .collect(),
             deadline_ms,
             request: Request::from_arguments(resolved.iter().map(Vec::as_slice)),
             destinations: Vec::new(),
@@ -240,17 +260,25 @@ fn xread(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
     for (index, from) in from.iter().enumerate() {
         let From::After(id) = *from else { continue };
         let key = request.key(args, index);
-        let Some(stream) = stream_of(ctx.space.read(key))? else { continue };
+        let Some(stream) = stream_of(ctx.space.read(key))? else {
+            continue;
+        };
         if stream.log().last_entry_id().is_none_or(|last| last <= id) {
             continue;
         }
-        let Some(first) = id.successor() else { continue };
+        let Some(first) = id.successor() else {
+            continue;
+        };
         if open.is_none() {
             open = Some(OpenCollection::map_of_pairs(ctx.reply, 1));
         }
         served += 1;
         open_stream(ctx.reply, key);
-        reply_entries(ctx.reply, stream.log().range(first, StreamId::MAX), request.count);
+        reply_entries(
+            ctx.reply,
+            stream.log().range(first, StreamId::MAX),
+            request.count,
+        );
     }
     match open {
         Some(open) => open.close(ctx.reply, served),
@@ -273,7 +301,9 @@ fn open_stream(reply: &mut Reply, key: &[u8]) {
 /// count); the group's position. None of this counts as a modification of the key.
 fn xreadgroup(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let request = ReadRequest::parse(args, true, ctx.now_ms())?;
-    let Some((group, _)) = request.group else { return Err(error::MISSING_GROUP) };
+    let Some((group, _)) = request.group else {
+        return Err(error::MISSING_GROUP);
+    };
     let mut from = Froms::new();
     for index in 0..request.key_count {
         let key = request.key(args, index);
@@ -323,19 +353,28 @@ fn serve_group(
     let now_ms = ctx.now_ms();
     let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
     let recording = handle.records_effects();
-    let Some((group_name, consumer_name)) = request.group else { return false };
+    let Some((group_name, consumer_name)) = request.group else {
+        return false;
+    };
     let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(group_name));
-    let Some((group, log)) = found else { return false };
+    let Some((group, log)) = found else {
+        return false;
+    };
     let start = match from {
         From::After(id) => id.successor(),
-        _ => log.last_entry_id().filter(|last| *last > group.last_delivered).and(group.last_delivered.successor()),
+        _ => log
+            .last_entry_id()
+            .filter(|last| *last > group.last_delivered)
+            .and(group.last_delivered.successor()),
     };
     let created = group.find_consumer(consumer_name).is_none();
     let consumer = match group.find_consumer(consumer_name) {
         Some(consumer) => Some(consumer),
         None => group.create_consumer(consumer_name, now_ms),
     };
-    let Some(consumer) = consumer else { return false };
+    let Some(consumer) = consumer else {
+        return false;
+    };
     group.consumer_mut(consumer).seen_ms = now_ms;
 
     let mut reading = Reading::default();
@@ -345,7 +384,16 @@ fn serve_group(
         }
         open_stream(reply, key);
         let (count, no_ack) = (request.count, request.no_ack);
-        let mut reader = Reader { reply, group, log, consumer, now_ms, count, no_ack, recording };
+        let mut reader = Reader {
+            reply,
+            group,
+            log,
+            consumer,
+            now_ms,
+            count,
+            no_ack,
+            recording,
+        };
         reading = match from {
             From::Undelivered => reader.deliver_new(start),
             _ => reader.deliver_history(start),
@@ -373,7 +421,8 @@ fn serve_group(
         handle.effect(|effect| claim(std::slice::from_ref(id), *count).write(effect));
     }
     if reading.moved {
-        handle.effect(|effect| write_group_position(effect, key, group_name, last_id, entries_read));
+        handle
+            .effect(|effect| write_group_position(effect, key, group_name, last_id, entries_read));
     }
     start.is_some()
 }
@@ -430,7 +479,11 @@ impl Reader<'_> {
     /// Entries pending with this consumer, delivered once more. Of those deleted meanwhile only the ID is left.
     fn deliver_history(&mut self, start: StreamId) -> Reading {
         let mut reading = Reading::default();
-        let most = if self.count == 0 { usize::MAX } else { self.count };
+        let most = if self.count == 0 {
+            usize::MAX
+        } else {
+            self.count
+        };
         let own = self.group.pending().ids_of(self.consumer, start);
         let ids: SmallVec<[StreamId; 16]> = own.take(most).collect();
         self.reply.array(ids.len());

@@ -1,20 +1,17 @@
 //! The stream commands run by themselves: random commands, their effects repeated on an empty keyspace.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 
-use crate::client::registry::{ClientHandle, ClientOrigin, ClientRegistry};
+use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;
 use crate::command::context::{Context, Outcome, Shared};
 use crate::command::error;
 use crate::command::table::CommandTable;
-use crate::config::{Configuration, Settings};
+use crate::command::testing::shared;
+use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::{Keyspace, Space};
-use crate::observe::Observations;
-use crate::observe::effects::EffectLog;
-use crate::pubsub::registry::ChannelRegistry;
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 use crate::resp::reply::Reply;
@@ -32,34 +29,20 @@ struct Bench {
 
 impl Bench {
     fn new(protocol: Protocol) -> Bench {
-        let configuration =
-            Configuration::load::<&str>(&["--stream-node-max-entries", "5"], &mut std::io::empty()).unwrap();
-        let settings = configuration.settings();
+        let shared = shared(&["--stream-node-max-entries", "5"], 1);
+        let settings = Settings::clone(&shared.settings.read().unwrap());
         let handle = ClientHandle::new(ClientId(1), ClientOrigin::default(), ShardId(0), NOW_MS);
         let mut session = Session::new(Arc::new(handle), true);
         session.set_protocol(protocol);
         let mut keyspace = Keyspace::new(ShardId(0), 1, hashbrown::DefaultHashBuilder::default());
         keyspace.effects.set_recording(true);
-        let shared = Shared {
-            settings: RwLock::new(Arc::new(settings.clone())),
-            settings_version: AtomicU64::new(0),
-            configuration: Mutex::new(configuration),
-            clients: ClientRegistry::default(),
-            channels: ChannelRegistry::default(),
-            observations: Observations::new(1, CommandTable::get().rows().len()),
-            effects: EffectLog::default(),
-            paused_until_ms: AtomicU64::new(0),
-            pause_writes_only: AtomicBool::new(false),
-            monitor_count: AtomicUsize::new(0),
-            active_expire: AtomicBool::new(true),
-            cron_paused: AtomicBool::new(false),
-            list_packed_threshold: AtomicUsize::new(0),
-            shard_count: 1,
-            run_id: String::new(),
-            started_ms: NOW_MS,
-            stopping: AtomicBool::new(false),
-        };
-        Bench { keyspace, shared, session, settings, now_ms: NOW_MS }
+        Bench {
+            keyspace,
+            shared,
+            session,
+            settings,
+            now_ms: NOW_MS,
+        }
     }
 
     /// The reply to a command; a wait answers its null.
@@ -109,13 +92,21 @@ impl Bench {
     }
 
     fn line(&mut self, line: &str) -> String {
-        let words: Vec<Vec<u8>> = line.split_whitespace().map(|w| w.as_bytes().to_vec()).collect();
-        String::from_utf8_lossy(&self.run(&words)).replace("\r\n", " ").trim_end().to_owned()
+        let words: Vec<Vec<u8>> = line
+            .split_whitespace()
+            .map(|w| w.as_bytes().to_vec())
+            .collect();
+        String::from_utf8_lossy(&self.run(&words))
+            .replace("\r\n", " ")
+            .trim_end()
+            .to_owned()
     }
 
     fn take_effects(&mut self) -> Vec<Vec<Vec<u8>>> {
         let mut effects = Vec::new();
-        self.keyspace.effects.drain(|_, bytes| effects.push(words_of(bytes)));
+        self.keyspace
+            .effects
+            .drain(|_, bytes| effects.push(words_of(bytes)));
         effects
     }
 
@@ -148,7 +139,10 @@ impl Bench {
 /// The number after `*` or `$`, and what follows its line.
 fn length_of(bytes: &[u8]) -> (usize, &[u8]) {
     let end = bytes.iter().position(|b| *b == b'\r').unwrap();
-    let value = std::str::from_utf8(&bytes[1..end]).unwrap().parse().unwrap();
+    let value = std::str::from_utf8(&bytes[1..end])
+        .unwrap()
+        .parse()
+        .unwrap();
     (value, &bytes[end + 2..])
 }
 
@@ -196,7 +190,11 @@ impl Dice {
 
     fn trim(&mut self) -> String {
         let kind = match self.roll(2) {
-            0 => format!("MAXLEN {} {}", self.pick(&["", "=", "~", "~"]), self.roll(40)),
+            0 => format!(
+                "MAXLEN {} {}",
+                self.pick(&["", "=", "~", "~"]),
+                self.roll(40)
+            ),
             _ => format!("MINID {} {}", self.pick(&["", "=", "~", "~"]), self.id()),
         };
         let limit = match self.roll(8) {
@@ -219,7 +217,11 @@ impl Dice {
                     1 => format!("{}-*", base / 40),
                     _ => format!("{}-{}", base / 40, base % 40 / 10),
                 };
-                let trim = if self.roll(8) == 0 { self.trim() } else { String::new() };
+                let trim = if self.roll(8) == 0 {
+                    self.trim()
+                } else {
+                    String::new()
+                };
                 let create = self.pick(&["", "", "NOMKSTREAM"]);
                 let fields = self.pick(&["f v", "f 12", "f v g w", "g w f v", "f", "f 1 f 2"]);
                 format!("XADD {key} {create} {trim} {id} {fields}")
@@ -228,42 +230,100 @@ impl Dice {
             9..=10 => format!("XDEL {key} {} {}", self.id(), self.id()),
             11 => {
                 let count = self.pick(&["", "COUNT 3", "COUNT 0", "COUNT x", "COUNT -1", "COUNT"]);
-                format!("{} {key} {} {} {count}", self.pick(&["XRANGE", "XREVRANGE"]), self.id(), self.id())
+                format!(
+                    "{} {key} {} {} {count}",
+                    self.pick(&["XRANGE", "XREVRANGE"]),
+                    self.id(),
+                    self.id()
+                )
             }
-            12 => format!("XREAD COUNT {} STREAMS {key} t {} {}", self.roll(4), self.id(), self.id()),
+            12 => format!(
+                "XREAD COUNT {} STREAMS {key} t {} {}",
+                self.roll(4),
+                self.id(),
+                self.id()
+            ),
             13..=18 => {
                 let no_ack = self.pick(&["", "", "", "NOACK"]);
-                let id = if self.roll(4) > 0 { ">".into() } else { self.id() };
-                format!("XREADGROUP GROUP {group} {consumer} COUNT {} {no_ack} STREAMS {key} {id}", self.roll(6))
+                let id = if self.roll(4) > 0 {
+                    ">".into()
+                } else {
+                    self.id()
+                };
+                format!(
+                    "XREADGROUP GROUP {group} {consumer} COUNT {} {no_ack} STREAMS {key} {id}",
+                    self.roll(6)
+                )
             }
-            19..=20 => format!("XACK {key} {group} {} {} {}", self.id(), self.id(), self.id()),
+            19..=20 => format!(
+                "XACK {key} {group} {} {} {}",
+                self.id(),
+                self.id(),
+                self.id()
+            ),
             21..=22 => {
                 let idle = self.pick(&["", "", "IDLE 500000"]);
                 let owner = self.pick(&["", "", consumer]);
                 match self.roll(3) {
                     0 => format!("XPENDING {key} {group}"),
                     1 => format!("XPENDING {key} {group} {idle} - + 100 {owner}"),
-                    _ => format!("XPENDING {key} {group} {idle} {} {} {} {owner}", self.id(), self.id(), self.roll(9)),
+                    _ => format!(
+                        "XPENDING {key} {group} {idle} {} {} {} {owner}",
+                        self.id(),
+                        self.id(),
+                        self.roll(9)
+                    ),
                 }
             }
             23..=25 => {
                 let options = self.pick(&[
-                    "", "", "JUSTID", "FORCE", "FORCE JUSTID", "RETRYCOUNT 7", "TIME 1600000000000", "IDLE 1000000",
-                    "IDLE x", "LASTID 30-0", "LASTID 59-0 FORCE", "WHAT", "TIME 1700000000000 RETRYCOUNT 3 FORCE",
-                    "RETRYCOUNT 5000000000", "IDLE 1000000 JUSTID",
+                    "",
+                    "",
+                    "JUSTID",
+                    "FORCE",
+                    "FORCE JUSTID",
+                    "RETRYCOUNT 7",
+                    "TIME 1600000000000",
+                    "IDLE 1000000",
+                    "IDLE x",
+                    "LASTID 30-0",
+                    "LASTID 59-0 FORCE",
+                    "WHAT",
+                    "TIME 1700000000000 RETRYCOUNT 3 FORCE",
+                    "RETRYCOUNT 5000000000",
+                    "IDLE 1000000 JUSTID",
                 ]);
-                let idle = self.pick(&["0", "0", "0", "0", "0", "500000", "500000", "500000", "-5", "x"]);
+                let idle = self.pick(&[
+                    "0", "0", "0", "0", "0", "500000", "500000", "500000", "-5", "x",
+                ]);
                 let (a, b) = (self.id(), self.id());
                 format!("XCLAIM {key} {group} {consumer} {idle} {a} {b} {options}")
             }
             26..=27 => {
-                let options = self.pick(&["", "JUSTID", "COUNT 2", "COUNT 1 JUSTID", "COUNT 0", "COUNT x", "WHAT"]);
+                let options = self.pick(&[
+                    "",
+                    "JUSTID",
+                    "COUNT 2",
+                    "COUNT 1 JUSTID",
+                    "COUNT 0",
+                    "COUNT x",
+                    "WHAT",
+                ]);
                 let idle = self.pick(&["0", "0", "0", "500000", "500000", "x"]);
-                format!("XAUTOCLAIM {key} {group} {consumer} {idle} {} {options}", self.id())
+                format!(
+                    "XAUTOCLAIM {key} {group} {consumer} {idle} {} {options}",
+                    self.id()
+                )
             }
             28 => {
                 let options = self.pick(&[
-                    "", "MKSTREAM", "ENTRIESREAD 5", "MKSTREAM ENTRIESREAD 0", "ENTRIESREAD -1", "ENTRIESREAD -2", "X",
+                    "",
+                    "MKSTREAM",
+                    "ENTRIESREAD 5",
+                    "MKSTREAM ENTRIESREAD 0",
+                    "ENTRIESREAD -1",
+                    "ENTRIESREAD -2",
+                    "X",
                 ]);
                 format!("XGROUP CREATE {key} {group} {} {options}", self.id())
             }
@@ -277,12 +337,31 @@ impl Dice {
                 _ => format!("XGROUP CREATECONSUMER {key} {group} {consumer}"),
             },
             31 if self.roll(6) == 0 => {
-                let options = self.pick(&["", "ENTRIESADDED 50", "MAXDELETEDID 3-0", "ENTRIESADDED 2", "X"]);
+                let options = self.pick(&[
+                    "",
+                    "ENTRIESADDED 50",
+                    "MAXDELETEDID 3-0",
+                    "ENTRIESADDED 2",
+                    "X",
+                ]);
                 format!("XSETID {key} {} {options}", self.id())
             }
             31 => format!("XLEN {key}"),
-            32 => format!("XINFO {}", self.pick(&["GROUPS s", "GROUPS missing", "STREAM t", "CONSUMERS s g", "X s", "STREAM s X"])),
-            _ => format!("XINFO STREAM {key} {}", self.pick(&["", "FULL", "FULL COUNT 0", "FULL COUNT 2", "FULL COUNT -3"])),
+            32 => format!(
+                "XINFO {}",
+                self.pick(&[
+                    "GROUPS s",
+                    "GROUPS missing",
+                    "STREAM t",
+                    "CONSUMERS s g",
+                    "X s",
+                    "STREAM s X"
+                ])
+            ),
+            _ => format!(
+                "XINFO STREAM {key} {}",
+                self.pick(&["", "FULL", "FULL COUNT 0", "FULL COUNT 2", "FULL COUNT -3"])
+            ),
         }
     }
 }
@@ -315,8 +394,14 @@ fn each_write_hands_on_what_redis_propagates() {
     let mut bench = Bench::new(Protocol::Resp2);
     let cases: &[(&str, &[&str])] = &[
         ("XADD s * f v", &["XADD s 1800000000000-0 f v"]),
-        ("XADD s NOMKSTREAM MAXLEN ~ 100 * f v", &["XADD s MAXLEN = 2 1800000000000-1 f v"]),
-        ("XADD s 1800000000001-* f v", &["XADD s 1800000000001-0 f v"]),
+        (
+            "XADD s NOMKSTREAM MAXLEN ~ 100 * f v",
+            &["XADD s MAXLEN = 2 1800000000000-1 f v"],
+        ),
+        (
+            "XADD s 1800000000001-* f v",
+            &["XADD s 1800000000001-0 f v"],
+        ),
         ("XGROUP CREATE s g 0", &["XGROUP CREATE s g 0-0"]),
         (
             "XREADGROUP GROUP g a COUNT 2 STREAMS s >",
@@ -329,9 +414,14 @@ fn each_write_hands_on_what_redis_propagates() {
         ),
         (
             "XREADGROUP GROUP g a COUNT 1 STREAMS s 0",
-            &["XCLAIM s g a 0 1800000000000-0 TIME 1800000000000 RETRYCOUNT 2 FORCE JUSTID LASTID 1800000000000-1"],
+            &[
+                "XCLAIM s g a 0 1800000000000-0 TIME 1800000000000 RETRYCOUNT 2 FORCE JUSTID LASTID 1800000000000-1",
+            ],
         ),
-        ("XREADGROUP GROUP g a NOACK STREAMS s >", &["XGROUP SETID s g 1800000000001-0 ENTRIESREAD 3"]),
+        (
+            "XREADGROUP GROUP g a NOACK STREAMS s >",
+            &["XGROUP SETID s g 1800000000001-0 ENTRIESREAD 3"],
+        ),
         (
             "XCLAIM s g b 0 1800000000000-0 JUSTID",
             &[
@@ -339,7 +429,10 @@ fn each_write_hands_on_what_redis_propagates() {
                 "XCLAIM s g b 0 1800000000000-0 TIME 1800000000000 RETRYCOUNT 2 FORCE JUSTID LASTID 1800000000001-0",
             ],
         ),
-        ("XDEL s 1800000000000-0 5-0", &["XDEL s 1800000000000-0 5-0"]),
+        (
+            "XDEL s 1800000000000-0 5-0",
+            &["XDEL s 1800000000000-0 5-0"],
+        ),
         (
             "XAUTOCLAIM s g b 0 0 COUNT 5",
             &[
@@ -347,7 +440,10 @@ fn each_write_hands_on_what_redis_propagates() {
                 "XCLAIM s g b 0 1800000000000-1 TIME 1800000000000 RETRYCOUNT 2 FORCE JUSTID LASTID 1800000000001-0",
             ],
         ),
-        ("XACK s g 1800000000000-1 1800000000000-1", &["XACK s g 1800000000000-1 1800000000000-1"]),
+        (
+            "XACK s g 1800000000000-1 1800000000000-1",
+            &["XACK s g 1800000000000-1 1800000000000-1"],
+        ),
         ("XACK s g 1800000000000-1", &[]),
         ("XTRIM s MAXLEN ~ 1", &[]),
         ("XTRIM s MAXLEN 1", &["XTRIM s MAXLEN = 1"]),

@@ -2,10 +2,10 @@
 
 use smallvec::SmallVec;
 
+use crate::command::args::{is, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
-use crate::command::args::{is, required_integer};
 use crate::config::Settings;
 use crate::data::stream::{
     AppendError, BlockLimits, Log, RequestedId, Stream, StreamId, TrimOptions, TrimTo,
@@ -59,7 +59,12 @@ struct Options {
 impl Options {
     /// Reads options until the ID (XADD) or the end (XTRIM).
     fn parse(args: &Args<'_>, adding: bool, settings: &Settings) -> Result<Options, CommandError> {
-        let mut options = Options { id_at: 2, id: None, create: true, trim: None };
+        let mut options = Options {
+            id_at: 2,
+            id: None,
+            create: true,
+            trim: None,
+        };
         let mut limit = None;
         let mut at = 2;
         while at < args.len() {
@@ -78,7 +83,11 @@ impl Options {
                 } else {
                     TrimTo::MinId(strict_id(args.at(at))?)
                 };
-                options.trim = Some(TrimOptions { to, approximate, limit: 0 });
+                options.trim = Some(TrimOptions {
+                    to,
+                    approximate,
+                    limit: 0,
+                });
             } else if more > 0 && is(argument, "LIMIT") {
                 at += 1;
                 let count = required_integer(args.at(at))?;
@@ -99,7 +108,12 @@ impl Options {
         Ok(options)
     }
 
-    fn set_limit(&mut self, limit: Option<u64>, adding: bool, settings: &Settings) -> Result<(), CommandError> {
+    fn set_limit(
+        &mut self,
+        limit: Option<u64>,
+        adding: bool,
+        settings: &Settings,
+    ) -> Result<(), CommandError> {
         let Some(trim) = &mut self.trim else {
             return match limit {
                 Some(1..) => Err(error::LIMIT_WITHOUT_STRATEGY),
@@ -311,7 +325,8 @@ fn xsetid(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         match value {
             Some(value) if is(args.at(at), "ENTRIESADDED") => {
                 let count = required_integer(value)?;
-                entries_added = Some(u64::try_from(count).map_err(|_| error::ENTRIES_ADDED_NEGATIVE)?);
+                entries_added =
+                    Some(u64::try_from(count).map_err(|_| error::ENTRIES_ADDED_NEGATIVE)?);
             }
             Some(value) if is(args.at(at), "MAXDELETEDID") => {
                 max_deleted = strict_id(value)?;

@@ -80,6 +80,7 @@ pub(super) struct Master {
     pub(super) entries_at: usize,
 }
 
+#[inline]
 fn integer(bytes: &[u8], at: &mut usize) -> i64 {
     // Nearly all of these elements are small: one byte and its backlen.
     let first = bytes[*at];
@@ -101,9 +102,15 @@ fn count(bytes: &[u8], at: &mut usize) -> usize {
     integer(bytes, at) as usize
 }
 
+/// Moves over elements. The usual ones (small integers, strings of up to 63 bytes) without the general rule.
+#[inline]
 fn skip(bytes: &[u8], at: &mut usize, pieces: usize) {
     for _ in 0..pieces {
-        *at += entry_length(bytes, *at);
+        *at += match bytes[*at] {
+            0x00..=0x7F => 2,
+            first @ 0x80..=0xBF => 2 + usize::from(first & 0x3F),
+            _ => entry_length(bytes, *at),
+        };
     }
 }
 

@@ -93,7 +93,7 @@ impl<R: Record> Child<R> {
             Node::Leaf(records) => match search(records, key) {
                 Ok(at) => {
                     let old = std::mem::replace(&mut records[at], record);
-                    self.oldest_ms = oldest_record(records);
+                    self.oldest_ms = oldest_after(records, at, self.oldest_ms, record_ms);
                     (Some(old), None)
                 }
                 Err(at) if records.len() < LEAF_MAX => {
@@ -124,7 +124,10 @@ impl<R: Record> Child<R> {
                         self.count += 1;
                         self.oldest_ms = self.oldest_ms.min(record.delivered_ms());
                     }
-                    _ => {
+                    (Some(_), None) => {
+                        self.oldest_ms = oldest_after(children, at, self.oldest_ms, child_ms);
+                    }
+                    (_, Some(_)) => {
                         self.count = children.iter().map(|c| c.count).sum();
                         self.oldest_ms = oldest_child(children);
                     }
@@ -140,7 +143,7 @@ impl<R: Record> Child<R> {
                 let at = search(records, key).ok()?;
                 let removed = records.remove(at);
                 if removed.delivered_ms() == self.oldest_ms {
-                    self.oldest_ms = oldest_record(records);
+                    self.oldest_ms = oldest_after(records, at, self.oldest_ms, record_ms);
                 }
                 shrink(records);
                 removed
@@ -150,7 +153,7 @@ impl<R: Record> Child<R> {
                 let removed = children[at].remove(key)?;
                 join_around(children, at);
                 if removed.delivered_ms() == self.oldest_ms {
-                    self.oldest_ms = oldest_child(children);
+                    self.oldest_ms = oldest_after(children, at, self.oldest_ms, child_ms);
                 }
                 shrink(children);
                 removed
@@ -166,19 +169,13 @@ impl<R: Record> Child<R> {
                 let at = search(records, key).ok()?;
                 let before = records[at];
                 change(&mut records[at]);
-                let after = records[at].delivered_ms();
-                if after < self.oldest_ms || before.delivered_ms() == self.oldest_ms {
-                    self.oldest_ms = oldest_record(records);
-                }
+                self.oldest_ms = oldest_after(records, at, self.oldest_ms, record_ms);
                 Some(before)
             }
             Node::Inner(children) => {
                 let at = child_for(children, key);
                 let before = children[at].update(key, change)?;
-                let after = children[at].oldest_ms;
-                if after < self.oldest_ms || before.delivered_ms() == self.oldest_ms {
-                    self.oldest_ms = oldest_child(children);
-                }
+                self.oldest_ms = oldest_after(children, at, self.oldest_ms, child_ms);
                 Some(before)
             }
         }
@@ -415,6 +412,29 @@ fn child_for<R: Record>(children: &[Child<R>], key: R::Key) -> usize {
             .partition_point(|c| c.first <= key)
             .saturating_sub(1),
     }
+}
+
+fn record_ms<R: Record>(record: &R) -> u64 {
+    record.delivered_ms()
+}
+
+fn child_ms<R: Record>(child: &Child<R>) -> u64 {
+    child.oldest_ms
+}
+
+/// The oldest time after the item at `at` was changed or went, when it was `before` till then. Looks at the items
+/// behind `at` first: entries delivered together stand together, so the same time is usually met at once.
+fn oldest_after<T>(items: &[T], at: usize, before: u64, ms: impl Fn(&T) -> u64) -> u64 {
+    let (front, back) = items.split_at(at.min(items.len()));
+    let mut oldest = u64::MAX;
+    for item in back.iter().chain(front) {
+        oldest = oldest.min(ms(item));
+        if oldest == before {
+            // Nothing but the changed item, the first one looked at, can be older.
+            break;
+        }
+    }
+    oldest
 }
 
 fn oldest_record<R: Record>(records: &[R]) -> u64 {
