@@ -2,23 +2,20 @@
 //! The list handlers on a bare keyspace: replies, events, effects, and effects replayed. `MILLRACE_ORACLE=host:port` also
 //! compares random commands with a live redis-server.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::registry::{ClientHandle, ClientOrigin, ClientRegistry};
+use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;
 use crate::command::context::{Outcome, Shared, WaitFor};
 use crate::command::table::CommandTable;
-use crate::config::{Configuration, Settings};
+use crate::command::testing::shared;
+use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::{Keyspace, Space};
-use crate::observe::Observations;
-use crate::observe::effects::EffectLog;
-use crate::pubsub::registry::ChannelRegistry;
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 
@@ -38,26 +35,7 @@ impl Bare {
             list_max_listpack_size: chunk_limit,
             ..Settings::default()
         };
-        let shared = Shared {
-            settings: RwLock::new(Arc::new(Settings::default())),
-            settings_version: AtomicU64::new(0),
-            configuration: Mutex::new(Configuration::default()),
-            process: OnceLock::new(),
-            clients: ClientRegistry::default(),
-            channels: ChannelRegistry::default(),
-            observations: Observations::new(1, 0),
-            effects: EffectLog::default(),
-            paused_until_ms: AtomicU64::new(0),
-            pause_writes_only: AtomicBool::new(false),
-            monitor_count: AtomicUsize::new(0),
-            active_expire: AtomicBool::new(true),
-            cron_paused: AtomicBool::new(false),
-            list_packed_threshold: AtomicUsize::new(0),
-            shard_count: 1,
-            run_id: String::new(),
-            started_ms: 0,
-            stopping: AtomicBool::new(false),
-        };
+        let shared = shared(&[], 1);
         let mut keyspace = Keyspace::new(ShardId(0), 1, DefaultHashBuilder::default());
         keyspace.effects.set_recording(true);
         keyspace.policy.notify = EventClass::ALL.and_new();
