@@ -248,7 +248,9 @@ fn scan_walk(client: &mut Client, options: &[Vec<u8>]) -> Vec<String> {
     let mut seen = std::collections::BTreeSet::new();
     let mut cursor = b"0".to_vec();
     for _ in 0..10_000 {
-        let reply = client.call(&[words!["SCAN", cursor], options.to_vec()].concat());
+        client.send(&[words!["SCAN", cursor], options.to_vec()].concat());
+        let Outcome::Reply(raw) = client.poll(PATIENCE) else { return vec!["(no reply)".to_owned()] };
+        let reply = Frame::parse(&raw);
         let [next, keys] = reply.items() else { return vec![reply.to_string()] };
         seen.extend(keys.items().iter().map(ToString::to_string));
         cursor = next.bytes().to_vec();
