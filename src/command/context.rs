@@ -182,6 +182,8 @@ pub enum ShardAction {
     WaitForReplicas(u64),
     /// Feed this client every command from now on (MONITOR); with the effect of a barrier.
     Monitor,
+    /// Feed it no more, and update the list of subscribers (RESET).
+    StopMonitoring(Vec<SubscriptionChange>),
     /// End the process.
     Shutdown,
     /// Write every key as its effects, drop the keyspace, replay (DEBUG RELOAD, LOADAOF). All keyspaces are in hand.

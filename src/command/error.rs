@@ -426,3 +426,99 @@ pub const LIST_COUNT_NOT_POSITIVE: CommandError =
 pub const NOT_SYMMETRIC: CommandError = CommandError::fixed(
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
 );
+
+// The connection
+
+/// A wrong user or password.
+pub const WRONG_PASSWORD: CommandError =
+    CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled.");
+/// AUTH with a password where none is set.
+pub const AUTH_WITHOUT_PASSWORD: CommandError = CommandError::fixed(
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration \
+     is correct?",
+);
+/// HELLO's version is no number.
+pub const HELLO_VERSION_NOT_INTEGER: CommandError =
+    CommandError::fixed("ERR Protocol version is not an integer or out of range");
+/// A version of the protocol that does not exist.
+pub const HELLO_VERSION: CommandError =
+    CommandError::fixed("NOPROTO unsupported protocol version");
+/// HELLO before AUTH.
+pub const HELLO_NO_AUTH: CommandError = CommandError::fixed(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
+     option can be used to authenticate the client and select the RESP protocol version at the same time",
+);
+/// CLIENT SETNAME with a blank.
+pub const CLIENT_NAME: CommandError = CommandError::fixed(
+    "ERR Client names cannot contain spaces, newlines or special characters.",
+);
+/// CLIENT LIST ID.
+pub const INVALID_CLIENT_ID: CommandError = CommandError::fixed("ERR Invalid client ID");
+/// CLIENT KILL of an address.
+pub const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");
+/// CLIENT KILL ID.
+pub const CLIENT_ID_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR client-id should be greater than 0");
+/// CLIENT KILL MAXAGE.
+pub const MAXAGE_NOT_INTEGER: CommandError =
+    CommandError::fixed("ERR maxage is not an integer or out of range");
+/// CLIENT KILL MAXAGE.
+pub const MAXAGE_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR maxage should be greater than 0");
+/// CLIENT UNBLOCK.
+pub const UNBLOCK_REASON: CommandError =
+    CommandError::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+/// CLIENT PAUSE.
+pub const PAUSE_MODE: CommandError =
+    CommandError::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL");
+/// CLIENT CACHING.
+pub const CACHING_WITHOUT_TRACKING: CommandError = CommandError::fixed(
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+);
+/// CLIENT TRACKING with two clients to redirect to.
+pub const TRACKING_ONE_REDIRECT: CommandError =
+    CommandError::fixed("ERR A client can only redirect to a single other client");
+/// CLIENT TRACKING REDIRECT to nobody.
+pub const TRACKING_REDIRECT_GONE: CommandError =
+    CommandError::fixed("ERR The client ID you want redirect to does not exist");
+/// CLIENT TRACKING PREFIX without BCAST.
+pub const TRACKING_PREFIX: CommandError =
+    CommandError::fixed("ERR PREFIX option requires BCAST mode to be enabled");
+/// CLIENT TRACKING BCAST with OPTIN or OPTOUT.
+pub const TRACKING_BROADCAST: CommandError =
+    CommandError::fixed("ERR OPTIN and OPTOUT are not compatible with BCAST");
+/// CLIENT TRACKING with both.
+pub const TRACKING_OPT_BOTH: CommandError =
+    CommandError::fixed("ERR You can't specify both OPTIN mode and OPTOUT mode");
+/// Ours: client-side caching is not there.
+pub const TRACKING_UNSUPPORTED: CommandError =
+    CommandError::fixed("ERR CLIENT TRACKING is not supported by this server");
+
+/// An option that HELLO does not know, or that lacks its value.
+pub fn hello_option(option: &[u8]) -> CommandError {
+    joined(&[b"ERR Syntax error in HELLO option '", option, b"'"])
+}
+
+/// CLIENT SETINFO of something else.
+pub fn unrecognized_option(option: &[u8]) -> CommandError {
+    joined(&[b"ERR Unrecognized option '", option, b"'"])
+}
+
+/// CLIENT SETINFO with a blank in its value.
+pub fn client_fact(option: &[u8]) -> CommandError {
+    joined(&[
+        b"ERR ",
+        option,
+        b" cannot contain spaces, newlines or special characters.",
+    ])
+}
+
+/// CLIENT LIST and KILL TYPE.
+pub fn unknown_client_type(name: &[u8]) -> CommandError {
+    joined(&[b"ERR Unknown client type '", name, b"'"])
+}
+
+/// CLIENT KILL USER.
+pub fn no_such_user(name: &[u8]) -> CommandError {
+    joined(&[b"ERR No such user '", name, b"'"])
+}
