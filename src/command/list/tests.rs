@@ -182,7 +182,7 @@ fn elements_move_between_lists() {
                 "-ERR timeout is not a float or out of range",
             ),
             ("BLMOVE a b LEFT LEFT -1", "-ERR timeout is negative"),
-            ("BLMOVE a b LEFT LEFT 0", "$-1"),
+            ("BLMOVE a b LEFT LEFT 0", "*-1"),
         ],
     );
     let wait = wait(&mut bench);
