@@ -15,7 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
             *last = 0xFF;
         }
     }
-    let Ok(pack) = Listpack::from_bytes(candidate) else { return };
+    let Ok(pack) = Listpack::from_bytes(candidate) else {
+        return;
+    };
     let forward: Vec<_> = pack.iter().map(|element| element.to_vec()).collect();
     let mut backward: Vec<_> = pack.iter().rev().map(|element| element.to_vec()).collect();
     backward.reverse();

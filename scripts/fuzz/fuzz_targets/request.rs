@@ -22,7 +22,11 @@ fn parse(bytes: &[u8], step: usize) -> (Vec<Request>, bool) {
     loop {
         match parser.parse(&bytes[start..end], &LIMITS) {
             Ok(Some(consumed)) => {
-                let words = parser.arguments(&bytes[start..end]).iter().map(<[u8]>::to_vec).collect();
+                let words = parser
+                    .arguments(&bytes[start..end])
+                    .iter()
+                    .map(<[u8]>::to_vec)
+                    .collect();
                 requests.push((words, parser.is_inline(), consumed));
                 start += consumed;
             }
@@ -45,7 +49,11 @@ fn encode(words: &[Vec<u8>]) -> Vec<u8> {
 
 /// Line ends are not looked at by the parser, as in Redis: make them what they should be before comparing.
 fn same_but_for_line_ends(read: &[u8], encoded: &[u8]) -> bool {
-    read.len() == encoded.len() && read.iter().zip(encoded).all(|(a, b)| a == b || matches!(b, b'\r' | b'\n'))
+    read.len() == encoded.len()
+        && read
+            .iter()
+            .zip(encoded)
+            .all(|(a, b)| a == b || matches!(b, b'\r' | b'\n'))
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -53,8 +61,14 @@ fuzz_target!(|bytes: &[u8]| {
     // A line that is too long is noticed when it is, so pieces may end sooner, never with other requests.
     for step in [1, 7] {
         let (requests, failed) = parse(bytes, step);
-        assert!(whole.0.starts_with(&requests), "a split changed the requests");
-        assert!(failed || (requests == whole.0 && !whole.1), "a split changed the end");
+        assert!(
+            whole.0.starts_with(&requests),
+            "a split changed the requests"
+        );
+        assert!(
+            failed || (requests == whole.0 && !whole.1),
+            "a split changed the end"
+        );
     }
     let mut start = 0;
     for (words, is_inline, consumed) in whole.0 {
@@ -64,8 +78,13 @@ fuzz_target!(|bytes: &[u8]| {
             continue;
         }
         let encoded = encode(&words);
-        assert!(same_but_for_line_ends(read, &encoded), "a request does not encode back to what was read");
-        let Ok(Some((OwnedFrame::Array(frames), taken))) = redis_protocol::resp2::decode::decode(&encoded) else {
+        assert!(
+            same_but_for_line_ends(read, &encoded),
+            "a request does not encode back to what was read"
+        );
+        let Ok(Some((OwnedFrame::Array(frames), taken))) =
+            redis_protocol::resp2::decode::decode(&encoded)
+        else {
             panic!("redis-protocol does not read what the parser read");
         };
         assert_eq!(taken, encoded.len());
