@@ -8,6 +8,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 use millrace::cli::{self, Cli, Command};
@@ -41,13 +42,8 @@ fn subcommand(command: Command) -> ExitCode {
 
 /// Runs the server with the words that `redis-server` would be given.
 fn server(arguments: Vec<OsString>) -> ExitCode {
-    // The call site of `millrace::server::run(arguments)`.
-    drop(arguments);
-    let _ = writeln!(
-        std::io::stderr().lock(),
-        "millrace: the server is not built in"
-    );
-    ExitCode::FAILURE
+    let words: Vec<Vec<u8>> = arguments.into_iter().map(OsStringExt::into_vec).collect();
+    millrace::server::run(&words)
 }
 
 fn print(text: &str) -> ExitCode {

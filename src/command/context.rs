@@ -14,7 +14,7 @@ use crate::keyspace::wait::WaitKind;
 use crate::observe::Observations;
 use crate::observe::effects::EffectLog;
 use crate::pubsub::registry::{ChannelKind, ChannelRegistry};
-use crate::resp::arguments::Request;
+use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
 use super::table::Row;
@@ -55,6 +55,8 @@ pub struct Shared {
     pub run_id: String,
     /// When the process started, Unix ms.
     pub started_ms: u64,
+    /// Told of every execution; absent but in a simulation.
+    pub witness: OnceLock<Box<dyn Witness>>,
     /// Set when the process is to end.
     pub stopping: AtomicBool,
 }
@@ -82,9 +84,37 @@ impl Shared {
             shard_count: 1,
             run_id: String::new(),
             started_ms,
+            witness: OnceLock::new(),
             stopping: AtomicBool::new(false),
         }
     }
+}
+
+/// How an execution came about, for a [`Witness`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Execution {
+    /// A command ran and replied.
+    Command,
+    /// A command found nothing and waits from here on; it has no reply yet.
+    Waits,
+    /// A blocked command was served.
+    Served,
+    /// A wait ended without being served.
+    Cancelled,
+    /// EXEC begins; its commands follow, nothing else until its end.
+    ExecBegins,
+    /// A command of an EXEC.
+    InExec,
+    /// EXEC is over.
+    ExecEnds,
+    /// EXEC did nothing: a watched key had changed.
+    ExecRefused,
+}
+
+/// Sees every execution in the order in which it took effect: how a simulation knows what the one sequential order was.
+pub trait Witness: Send + Sync {
+    /// Something took effect. `reply` is RESP, empty when there is none.
+    fn saw(&self, client: ClientId, execution: Execution, args: &Args<'_>, reply: &[u8]);
 }
 
 /// What a handler is given.

@@ -334,3 +334,25 @@ pub const EXEC_ABORTED: CommandError =
 /// A command that cannot be queued.
 pub const NOT_IN_TRANSACTION: CommandError =
     CommandError::fixed("ERR Command not allowed inside a transaction");
+
+// Lists
+
+/// RANK 0 of LPOS.
+pub const LPOS_RANK_ZERO: CommandError = CommandError::fixed(
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from \
+     the end of the list",
+);
+/// COUNT of LPOS.
+pub const LPOS_COUNT_NEGATIVE: CommandError = CommandError::fixed("ERR COUNT can't be negative");
+/// MAXLEN of LPOS.
+pub const LPOS_MAXLEN_NEGATIVE: CommandError = CommandError::fixed("ERR MAXLEN can't be negative");
+/// The number of keys of LMPOP.
+pub const NUMKEYS_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR numkeys should be greater than 0");
+/// COUNT of LMPOP.
+pub const LIST_COUNT_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR count should be greater than 0");
+/// The one 64-bit integer without an opposite.
+pub const NOT_SYMMETRIC: CommandError = CommandError::fixed(
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+);

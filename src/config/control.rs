@@ -13,6 +13,9 @@ pub trait ProcessControl: Send + Sync + std::fmt::Debug {
     /// What cannot be done, for the client; nothing has changed then.
     fn follow(&self, before: &Settings, after: &Settings) -> Result<(), SetError>;
 
+    /// Ends the process in good order (SHUTDOWN).
+    fn stop(&self);
+
     /// Puts notices into the log.
     fn tell(&self, notices: Vec<Notice>);
 

@@ -128,7 +128,9 @@ impl Waiter {
     }
 
     fn step(&self, from: u8, to: u8) -> bool {
-        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Takes it to be served; false when it was cancelled or served before. [`Waiter::served`] or [`Waiter::unclaim`]
@@ -152,7 +154,12 @@ impl Waiter {
     /// Ends the wait without serving; false when it was served or cancelled before.
     pub fn cancel(&self) -> bool {
         loop {
-            match self.state.compare_exchange(WAITING, CANCELLED, Ordering::AcqRel, Ordering::Acquire) {
+            match self.state.compare_exchange(
+                WAITING,
+                CANCELLED,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return true,
                 Err(CLAIMED) => std::thread::yield_now(),
                 Err(_) => return false,
@@ -207,8 +214,14 @@ impl WaitTable {
 
     /// Takes a waiter out of a key's queue: it was served or cancelled. O(1) for the first in line.
     pub fn forget(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
-        let Some(queue) = self.queues.get_mut(key) else { return };
-        if let Some(at) = queue.waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
+        let Some(queue) = self.queues.get_mut(key) else {
+            return;
+        };
+        if let Some(at) = queue
+            .waiters
+            .iter()
+            .position(|other| Arc::ptr_eq(other, waiter))
+        {
             queue.waiters.remove(at);
         }
         if queue.waiters.is_empty() && !queue.ready {
@@ -234,7 +247,9 @@ impl WaitTable {
 
     /// Takes the ready mark off a key, before its waiters are looked at.
     pub fn take_ready(&mut self, key: &[u8]) {
-        let Some(queue) = self.queues.get_mut(key) else { return };
+        let Some(queue) = self.queues.get_mut(key) else {
+            return;
+        };
         queue.ready = false;
         if queue.waiters.is_empty() {
             self.queues.remove(key);
@@ -244,7 +259,11 @@ impl WaitTable {
     /// The waiter at `index` of a key's queue; those no longer waiting are dropped on the way.
     pub fn waiter_at(&mut self, key: &[u8], index: usize) -> Option<Arc<Waiter>> {
         let queue = self.queues.get_mut(key)?;
-        while queue.waiters.get(index).is_some_and(|waiter| !waiter.is_waiting()) {
+        while queue
+            .waiters
+            .get(index)
+            .is_some_and(|waiter| !waiter.is_waiting())
+        {
             queue.waiters.remove(index);
         }
         let waiter = queue.waiters.get(index).cloned();
@@ -256,14 +275,23 @@ impl WaitTable {
 
     /// Whether a waiter of the key may be served though the key is gone.
     pub fn wants_absence(&self, key: &[u8]) -> bool {
-        self.queues.get(key).is_some_and(|queue| queue.wants_absence)
+        self.queues
+            .get(key)
+            .is_some_and(|queue| queue.wants_absence)
     }
 
     /// The destinations of those who wait for a key.
     pub fn destinations(&self, key: &[u8]) -> Vec<Box<[u8]>> {
-        let Some(queue) = self.queues.get(key) else { return Vec::new() };
-        let waiting = queue.waiters.iter().filter(|waiter| waiter.is_waiting() && !waiter.destinations.is_empty());
-        waiting.flat_map(|waiter| waiter.destinations.iter().cloned()).collect()
+        let Some(queue) = self.queues.get(key) else {
+            return Vec::new();
+        };
+        let waiting = queue
+            .waiters
+            .iter()
+            .filter(|waiter| waiter.is_waiting() && !waiter.destinations.is_empty());
+        waiting
+            .flat_map(|waiter| waiter.destinations.iter().cloned())
+            .collect()
     }
 
     /// Every key that somebody waits for.

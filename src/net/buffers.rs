@@ -101,7 +101,9 @@ impl Output {
         }
         self.len += bytes.len();
         match self.segments.back_mut() {
-            Some(Segment::Own(own)) if own.len() + bytes.len() <= 1 << 20 => own.extend_from_slice(bytes),
+            Some(Segment::Own(own)) if own.len() + bytes.len() <= 1 << 20 => {
+                own.extend_from_slice(bytes)
+            }
             _ => self.segments.push_back(Segment::Own(bytes.to_vec())),
         }
     }
@@ -118,14 +120,21 @@ impl Output {
 
     /// The next bytes to send; empty when all is sent.
     pub fn front(&self) -> &[u8] {
-        self.segments.front().and_then(|segment| segment.bytes().get(self.sent..)).unwrap_or_default()
+        self.segments
+            .front()
+            .and_then(|segment| segment.bytes().get(self.sent..))
+            .unwrap_or_default()
     }
 
     /// The first `count` of [`Output::front`] were sent.
     pub fn consume(&mut self, count: usize) {
         self.sent += count;
         self.len -= count;
-        if self.segments.front().is_some_and(|segment| segment.bytes().len() == self.sent) {
+        if self
+            .segments
+            .front()
+            .is_some_and(|segment| segment.bytes().len() == self.sent)
+        {
             self.segments.pop_front();
             self.sent = 0;
             if self.segments.is_empty() {
@@ -148,7 +157,11 @@ mod tests {
         assert_eq!(input.unparsed(), b"efgh");
         input.consume(4);
         assert!(input.is_empty());
-        assert_eq!(input.bytes.capacity(), 0, "an idle connection owns no buffer");
+        assert_eq!(
+            input.bytes.capacity(),
+            0,
+            "an idle connection owns no buffer"
+        );
     }
 
     #[test]

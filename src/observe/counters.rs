@@ -61,10 +61,6 @@ pub struct ShardCounters {
     pub processed: Counter,
     /// Connections it has, as of the last round.
     pub clients: Counter,
-    /// Connections accepted.
-    pub connections: Counter,
-    /// Connections refused for maxclients.
-    pub rejected_connections: Counter,
     /// Bytes read.
     pub net_in: Counter,
     /// Bytes sent.
@@ -104,8 +100,6 @@ impl ShardCounters {
                 .collect(),
             processed: Counter::default(),
             clients: Counter::default(),
-            connections: Counter::default(),
-            rejected_connections: Counter::default(),
             net_in: Counter::default(),
             net_out: Counter::default(),
             hits: Counter::default(),
@@ -131,8 +125,6 @@ impl ShardCounters {
         }
         let events = [
             &self.processed,
-            &self.connections,
-            &self.rejected_connections,
             &self.net_in,
             &self.net_out,
             &self.hits,

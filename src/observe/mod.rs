@@ -6,6 +6,8 @@ pub mod counters;
 pub mod effects;
 pub mod monitor;
 
+use std::sync::atomic::AtomicU64;
+
 use counters::ShardCounters;
 
 /// Everything that is counted or recorded.
@@ -13,12 +15,18 @@ use counters::ShardCounters;
 pub struct Observations {
     /// By shard.
     pub shards: Vec<ShardCounters>,
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused: maxclients, protected mode.
+    pub rejected_connections: AtomicU64,
 }
 
 impl Observations {
     /// Nothing counted yet.
     pub fn new(shard_count: usize, row_count: usize) -> Self {
         Self {
+            connections: AtomicU64::new(0),
+            rejected_connections: AtomicU64::new(0),
             shards: (0..shard_count)
                 .map(|_| ShardCounters::new(row_count))
                 .collect(),

@@ -26,7 +26,7 @@ pub struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// Arguments that lie at `ranges` of `buffer`.
-    pub fn new(buffer: &'a [u8], ranges: &'a [ArgumentRange]) -> Self {
+    pub const fn new(buffer: &'a [u8], ranges: &'a [ArgumentRange]) -> Self {
         Self { buffer, ranges }
     }
 

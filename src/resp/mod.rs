@@ -5,7 +5,7 @@ pub mod reply;
 pub mod request;
 
 /// Which version of the protocol a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Protocol {
     /// RESP2, the one a connection starts with.
     #[default]

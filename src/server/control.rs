@@ -81,6 +81,10 @@ impl ProcessControl for Control {
         }
     }
 
+    fn stop(&self) {
+        Control::stop(self);
+    }
+
     fn tell(&self, notices: Vec<Notice>) {
         startup::tell(notices);
     }

@@ -7,6 +7,7 @@
 //! logging.rs  the log                            signals.rs  SIGTERM, SIGINT
 //! apply.rs    CONFIG SET outside the shards      error.rs    why it did not start
 //! control.rs  the acceptor's thread, and how the shards reach it
+//! shards.rs   the engine: shared facts, mailboxes, a thread per shard
 //! ```
 //!
 //! Deliberately not here: commands, keyspaces, connections once they are accepted.
@@ -19,10 +20,20 @@ pub mod error;
 pub mod listen;
 pub mod logging;
 pub mod process;
+pub mod shards;
 pub mod signals;
 pub mod startup;
 
-pub use boot::{Engine, run};
+pub use boot::Engine;
 pub use control::{Control, End};
 pub use error::StartError;
 pub use startup::Prepared;
+
+use std::process::ExitCode;
+
+use crate::shard::clock::unix_ms;
+
+/// Runs the server with the words that `redis-server` would be given, until it ends.
+pub fn run<A: AsRef<[u8]>>(words: &[A]) -> ExitCode {
+    boot::run(words, unix_ms, shards::start)
+}

@@ -59,9 +59,4 @@ impl Admission {
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
-
-    /// How much waits.
-    pub(super) fn len(&self) -> usize {
-        self.queue.len()
-    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::Unblock;
+use crate::command::context::Execution;
 use crate::command::error;
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
@@ -21,10 +22,14 @@ impl Shard {
         if let Some(at) = blocked.deadline_ms {
             self.deadlines.insert((at, client.id()));
         }
-        self.shared.observations.shards[self.id.index()].blocked.add(1);
+        self.shared.observations.shards[self.id.index()]
+            .blocked
+            .add(1);
         client.phase = Phase::Blocked(blocked);
         // CLIENT UNBLOCK may have won before this shard knew of the wait.
-        if client.session.handle.is_killed() || matches!(&client.phase, Phase::Blocked(blocked) if !blocked.waiter.is_waiting()) {
+        if client.session.handle.is_killed()
+            || matches!(&client.phase, Phase::Blocked(blocked) if !blocked.waiter.is_waiting())
+        {
             self.post.send(self.id, Message::Poke(client.id()));
         }
     }
@@ -33,19 +38,25 @@ impl Shard {
         if !matches!(client.phase, Phase::Blocked(_)) {
             return None;
         }
-        let Phase::Blocked(blocked) = std::mem::replace(&mut client.phase, Phase::Ready) else { return None };
+        let Phase::Blocked(blocked) = std::mem::replace(&mut client.phase, Phase::Ready) else {
+            return None;
+        };
         if let Some(at) = blocked.deadline_ms {
             self.deadlines.remove(&(at, client.id()));
         }
         let counters = &self.shared.observations.shards[self.id.index()];
-        counters.blocked.set(counters.blocked.get().saturating_sub(1));
+        counters
+            .blocked
+            .set(counters.blocked.get().saturating_sub(1));
         client.session.handle.set_waiter(None);
         Some(blocked)
     }
 
     /// A waiter was served: the reply goes to its client, which goes on.
     pub(super) fn unblock(&mut self, waiter: &Arc<Waiter>, reply: &[u8]) {
-        let Some(mut client) = self.take(waiter.client) else { return };
+        let Some(mut client) = self.take(waiter.client) else {
+            return;
+        };
         let same = matches!(&client.phase, Phase::Blocked(blocked) if Arc::ptr_eq(&blocked.waiter, waiter));
         if same {
             self.end_block(&mut client);
@@ -57,7 +68,9 @@ impl Shard {
 
     /// Ends a wait that nobody served, if it is not too late.
     fn give_up(&mut self, id: ClientId, how: Unblock) {
-        let Some(mut client) = self.take(id) else { return };
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
         if let Some(blocked) = self.end_block(&mut client) {
             let text = match how {
                 Unblock::Timeout => blocked.null.clone(),
@@ -68,6 +81,7 @@ impl Shard {
                 }
             };
             self.append_reply(&mut client, &text);
+            self.witness_cancelled(&blocked.waiter);
             self.forget_everywhere(&blocked.waiter);
             self.runnable.push_back(id);
         }
@@ -97,7 +111,11 @@ impl Shard {
     pub(super) fn forget(&mut self, waiter: &Arc<Waiter>) {
         let (id, shard_count) = (self.id, self.shared.shard_count);
         if let Some(keyspace) = &mut self.keyspace {
-            for key in waiter.keys.iter().filter(|key| shard_of(key, shard_count) == id) {
+            for key in waiter
+                .keys
+                .iter()
+                .filter(|key| shard_of(key, shard_count) == id)
+            {
                 keyspace.waits_mut(waiter.db).forget(key, waiter);
             }
         } else {
@@ -107,7 +125,9 @@ impl Shard {
 
     /// A deadline passed.
     pub(super) fn timed_out(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else { return };
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
         match &mut client.phase {
             Phase::Blocked(blocked) => {
                 if blocked.waiter.cancel() {
@@ -130,7 +150,9 @@ impl Shard {
 
     /// Somebody changed the client's handle: CLIENT KILL, CLIENT UNBLOCK.
     pub(super) fn poked(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else { return };
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
         if client.session.handle.is_killed() {
             self.disconnect(id);
             return;
@@ -148,26 +170,42 @@ impl Shard {
             if *id == own.id() {
                 continue;
             }
-            let Some(handle) = self.shared.clients.get(*id) else { continue };
+            let Some(handle) = self.shared.clients.get(*id) else {
+                continue;
+            };
             self.post.send(handle.shard(), Message::Poke(*id));
         }
     }
 
     /// A client is gone: its wait ends, its deadlines go.
     pub(super) fn leave_wait(&mut self, client: &mut Client) {
-        if let Phase::Waiting { deadline_ms: Some(at), .. } = client.phase {
+        if let Phase::Waiting {
+            deadline_ms: Some(at),
+            ..
+        } = client.phase
+        {
             self.deadlines.remove(&(at, client.id()));
         }
         if let Some(blocked) = self.end_block(client) {
-            blocked.waiter.cancel();
+            if blocked.waiter.cancel() {
+                self.witness_cancelled(&blocked.waiter);
+            }
             self.forget_everywhere(&blocked.waiter);
+        }
+    }
+
+    fn witness_cancelled(&self, waiter: &Waiter) {
+        if let Some(witness) = self.shared.witness.get() {
+            witness.saw(waiter.client, Execution::Cancelled, &waiter.request.args(), &[]);
         }
     }
 
     /// The client of a batch is gone: if the batch left a waiter, it waits for nobody.
     pub(super) fn abandon(&mut self, stop: Option<BatchStop>) {
         if let Some(BatchStop::Waits(blocked)) = stop {
-            blocked.waiter.cancel();
+            if blocked.waiter.cancel() {
+                self.witness_cancelled(&blocked.waiter);
+            }
             self.forget_everywhere(&blocked.waiter);
         }
     }
@@ -182,20 +220,33 @@ impl Shard {
         let others: Vec<(ShardId, Message)> = ShardSet::all(self.shared.shard_count)
             .iter()
             .filter(|shard| *shard != own)
-            .map(|shard| (shard, Message::Barrier { from: own, client: id }))
+            .map(|shard| {
+                (
+                    shard,
+                    Message::Barrier {
+                        from: own,
+                        client: id,
+                    },
+                )
+            })
             .collect();
         if others.is_empty() {
             return;
         }
         let held = reply.since(mark).to_vec();
         reply.truncate(mark);
-        client.phase = Phase::Barrier { missing: others.len(), reply: held };
+        client.phase = Phase::Barrier {
+            missing: others.len(),
+            reply: held,
+        };
         self.post.send_ordered(others);
     }
 
     /// One more shard has seen the shared facts.
     pub(super) fn barrier_seen(&mut self, id: ClientId) {
-        let Some(mut client) = self.take(id) else { return };
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
         if let Phase::Barrier { missing, reply } = &mut client.phase {
             *missing -= 1;
             if *missing == 0 {
@@ -221,10 +272,17 @@ impl Shard {
         if !self.shared.pause_writes_only.load(Ordering::Acquire) {
             return true;
         }
-        let writes = |row: &Row| row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE);
+        let writes = |row: &Row| {
+            row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
+        };
         if row.command.name == "exec" {
             let table = CommandTable::get();
-            return client.session.transaction.queue.iter().any(|queued| writes(table.row(queued.command)));
+            return client
+                .session
+                .transaction
+                .queue
+                .iter()
+                .any(|queued| writes(table.row(queued.command)));
         }
         writes(row)
     }

@@ -29,10 +29,8 @@ pub(super) enum Phase {
     Ready,
     /// See the drawing.
     Queued,
-    /// So many commands at the head of `pending` are on another shard.
+    /// Commands at the head of `pending` are on another shard.
     Batch {
-        /// How many of `pending`; of a transaction 1, the EXEC.
-        count: usize,
         /// Whether it is an EXEC.
         transaction: bool,
     },

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::session::Session;
-use crate::command::context::{Context, Outcome, ShardAction, Shared, WaitFor};
+use crate::command::context::{Context, Execution, Outcome, ShardAction, Shared, WaitFor};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
 use crate::config::Settings;
-use crate::ids::{ShardId, ShardSet, shard_of};
+use crate::ids::{ClientId, ShardId, ShardSet, shard_of};
 use crate::keyspace::event::{EventClass, KeyEvent};
 use crate::keyspace::wait::{Waiter, WaiterFacts};
 use crate::keyspace::watch::WatchFlag;
@@ -105,7 +105,8 @@ pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Opt
     let mut needed = in_hand;
     let mut due: Vec<Box<[u8]>> = Vec::new();
     let mut seen: Vec<Box<[u8]>> = Vec::new();
-    row.command.for_each_key(args, |at| due.push(args.at(at).into()));
+    row.command
+        .for_each_key(args, |at| due.push(args.at(at).into()));
     while let Some(key) = due.pop() {
         if seen.contains(&key) {
             continue;
@@ -122,9 +123,24 @@ pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Opt
     (!in_hand.covers(needed)).then_some(needed)
 }
 
+/// Where there are no arguments to show.
+const NO_ARGS: Args<'static> = Args::new(&[], &[]);
+
 impl Env<'_> {
+    fn witness(&self, client: ClientId, execution: Execution, args: &Args<'_>, reply: &[u8]) {
+        if let Some(witness) = self.shared.witness.get() {
+            witness.saw(client, execution, args, reply);
+        }
+    }
+
     /// Runs the handler; on an error the reply is the error. Counts it.
-    fn call(&self, space: &mut Space<'_>, session: &mut Session, reply: &mut Reply, call: &Call<'_>) -> Outcome {
+    fn call(
+        &self,
+        space: &mut Space<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        call: &Call<'_>,
+    ) -> Outcome {
         space.db = session.db;
         space.now_ms = self.now_ms;
         space.touch = !session.no_touch || call.row.command.name == "touch";
@@ -143,7 +159,8 @@ impl Env<'_> {
         };
         let result = (call.row.command.handler)(&mut context, call.args);
         let elapsed = self.clock.nanoseconds().saturating_sub(started);
-        let counters = &self.shared.observations.shards[self.shard.index()].commands[usize::from(call.row.id)];
+        let counters =
+            &self.shared.observations.shards[self.shard.index()].commands[usize::from(call.row.id)];
         match result {
             Ok(Outcome::Wait(wait)) => Outcome::Wait(wait),
             Ok(outcome) => {
@@ -167,7 +184,12 @@ impl Env<'_> {
         for keyspace in space.keyspaces_mut() {
             if !keyspace.effects.is_empty() {
                 let effects = &mut after.effects;
-                keyspace.effects.drain(|db, command| effects.push(Effect { db, command: command.to_vec() }));
+                keyspace.effects.drain(|db, command| {
+                    effects.push(Effect {
+                        db,
+                        command: command.to_vec(),
+                    })
+                });
             }
             if keyspace.has_events() {
                 for event in keyspace.take_events() {
@@ -183,19 +205,30 @@ impl Env<'_> {
     /// Hands the effects of one command or transaction to the log, contiguous.
     fn log(&self, after: &mut Aftermath, cause: &str) {
         if !after.effects.is_empty() {
-            self.shared.effects.append(cause, std::mem::take(&mut after.effects));
+            self.shared
+                .effects
+                .append(cause, std::mem::take(&mut after.effects));
         }
     }
 
     /// Runs one command and finishes the work on the keyspaces in hand.
     pub(super) fn run(
-        &self, space: &mut Space<'_>, session: &mut Session, reply: &mut Reply, call: &Call<'_>, after: &mut Aftermath,
+        &self,
+        space: &mut Space<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        call: &Call<'_>,
+        after: &mut Aftermath,
     ) -> Ran {
         if let Some(needed) = waiters_need(space, call.row, call.args) {
             return Ran::Needs(needed);
         }
         let mark = reply.mark();
         let outcome = self.call(space, session, reply, call);
+        match &outcome {
+            Outcome::Wait(_) if call.may_block => self.witness(session.id(), Execution::Waits, call.args, &[]),
+            _ => self.witness(session.id(), Execution::Command, call.args, reply.since(mark)),
+        }
         self.collect(space, after);
         self.log(after, &call.row.full_name);
         if !after.ready.is_empty() {
@@ -218,16 +251,37 @@ impl Env<'_> {
 
     fn ask(&self, action: ShardAction, after: &mut Aftermath) {
         match action {
-            ShardAction::Publish { kind, channel, payload } => {
-                after.publications.push(Publication { kind, channel, payload });
+            ShardAction::Publish {
+                kind,
+                channel,
+                payload,
+            } => {
+                after.publications.push(Publication {
+                    kind,
+                    channel,
+                    payload,
+                });
             }
             action => after.actions.push(action),
         }
     }
 
     /// Puts a waiter into the wait tables of all its keys, which are in hand: no push falls between attempt and wait.
-    fn register(&self, space: &mut Space<'_>, session: &Session, wait: WaitFor, null: Vec<u8>) -> Blocked {
-        let WaitFor { kind, mut keys, deadline_ms, request, destinations, null_is_array: _ } = wait;
+    fn register(
+        &self,
+        space: &mut Space<'_>,
+        session: &Session,
+        wait: WaitFor,
+        null: Vec<u8>,
+    ) -> Blocked {
+        let WaitFor {
+            kind,
+            mut keys,
+            deadline_ms,
+            request,
+            destinations,
+            null_is_array: _,
+        } = wait;
         // A key named twice is waited for once.
         let mut distinct: Vec<Box<[u8]>> = Vec::with_capacity(keys.len());
         for key in keys.drain(..) {
@@ -247,10 +301,17 @@ impl Env<'_> {
             no_touch: session.no_touch,
         }));
         for key in &waiter.keys {
-            space.of(key).waits_mut(waiter.db).register(key, Arc::clone(&waiter));
+            space
+                .of(key)
+                .waits_mut(waiter.db)
+                .register(key, Arc::clone(&waiter));
         }
         session.handle.set_waiter(Some(Arc::clone(&waiter)));
-        Blocked { waiter, deadline_ms, null }
+        Blocked {
+            waiter,
+            deadline_ms,
+            null,
+        }
     }
 
     /// Serves the waiters of ready keys, in the order in which the keys became ready, to a fixpoint.
@@ -260,7 +321,10 @@ impl Env<'_> {
             let mut index = 0;
             while let Some(waiter) = space.of(&key).waits_mut(db).waiter_at(&key, index) {
                 let now_ms = self.now_ms;
-                let present = space.of(&key).peek(db, &key, now_ms).map(|entry| entry.value.value_type());
+                let present = space
+                    .of(&key)
+                    .peek(db, &key, now_ms)
+                    .map(|entry| entry.value.value_type());
                 if present.is_none() && !space.of(&key).waits(db).wants_absence(&key) {
                     break;
                 }
@@ -272,7 +336,12 @@ impl Env<'_> {
     }
 
     /// Runs a waiter's command again; false when there was nothing for it (or it is gone).
-    fn serve_one(&self, space: &mut Space<'_>, waiter: &Arc<Waiter>, after: &mut Aftermath) -> bool {
+    fn serve_one(
+        &self,
+        space: &mut Space<'_>,
+        waiter: &Arc<Waiter>,
+        after: &mut Aftermath,
+    ) -> bool {
         let Some(handle) = self.shared.clients.get(waiter.client) else {
             waiter.cancel();
             return false;
@@ -281,7 +350,11 @@ impl Env<'_> {
             return false;
         }
         let facts = SessionFacts {
-            handle, db: waiter.db, protocol: waiter.protocol, no_touch: waiter.no_touch, watch_flag: None,
+            handle,
+            db: waiter.db,
+            protocol: waiter.protocol,
+            no_touch: waiter.no_touch,
+            watch_flag: None,
         };
         let mut session = detached(&facts);
         let mut reply = Reply::new(waiter.protocol);
@@ -290,8 +363,16 @@ impl Env<'_> {
             waiter.unclaim();
             return false;
         };
-        let call = Call { row, args: &args, may_block: true, resumed: true };
+        let call = Call {
+            row,
+            args: &args,
+            may_block: true,
+            resumed: true,
+        };
         let outcome = self.call(space, &mut session, &mut reply, &call);
+        if !matches!(outcome, Outcome::Wait(_)) {
+            self.witness(waiter.client, Execution::Served, &args, reply.bytes());
+        }
         self.collect(space, after);
         self.log(after, &row.full_name);
         if matches!(outcome, Outcome::Wait(_)) {
@@ -307,13 +388,21 @@ impl Env<'_> {
                 elsewhere.insert(shard_of(key, space.shard_count()));
             }
         }
-        after.served.push(Served { waiter: Arc::clone(waiter), reply: reply.take(), elsewhere });
+        after.served.push(Served {
+            waiter: Arc::clone(waiter),
+            reply: reply.take(),
+            elsewhere,
+        });
         true
     }
 
     /// Runs a whole EXEC with every keyspace it concerns in hand.
     pub(super) fn run_transaction(
-        &self, space: &mut Space<'_>, session: &mut Session, reply: &mut Reply, transaction: &TransactionCall<'_>,
+        &self,
+        space: &mut Space<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        transaction: &TransactionCall<'_>,
         after: &mut Aftermath,
     ) -> Ran {
         for command in transaction.commands {
@@ -329,18 +418,27 @@ impl Env<'_> {
         self.log(after, "expire");
         if transaction.flag.is_some_and(WatchFlag::is_set) {
             reply.null_array();
+            self.witness(session.id(), Execution::ExecRefused, &NO_ARGS, &[]);
             self.serve(space, after);
             return Ran::Done;
         }
         reply.array(transaction.commands.len());
+        self.witness(session.id(), Execution::ExecBegins, &NO_ARGS, &[]);
         let mut causes = String::from("exec");
         for command in transaction.commands {
-            let call = Call { row: command.row, args: &command.args, may_block: false, resumed: false };
+            let call = Call {
+                row: command.row,
+                args: &command.args,
+                may_block: false,
+                resumed: false,
+            };
             let before = after.effects.len();
+            let mark = reply.mark();
             match self.call(space, session, reply, &call) {
                 Outcome::Done | Outcome::Wait(_) => {}
                 Outcome::Ask(action) => self.ask(action, after),
             }
+            self.witness(session.id(), Execution::InExec, &command.args, reply.since(mark));
             self.collect(space, after);
             if after.effects.len() > before {
                 causes.clear();
@@ -348,12 +446,18 @@ impl Env<'_> {
             }
         }
         self.log(after, &causes);
+        self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
         self.serve(space, after);
         Ran::Done
     }
 
     /// Removes keys whose time has come.
-    pub(super) fn expire(&self, keyspace: &mut Keyspace, budget: usize, after: &mut Aftermath) -> usize {
+    pub(super) fn expire(
+        &self,
+        keyspace: &mut Keyspace,
+        budget: usize,
+        after: &mut Aftermath,
+    ) -> usize {
         let count = keyspace.expire_due(self.now_ms, budget);
         if count > 0 {
             let mut space = Space::one(keyspace, self.shared.shard_count);
@@ -386,19 +490,29 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         let mut channel = prefix("keyspace");
         channel.extend_from_slice(&event.key);
         let payload = Bytes::from_static(event.name.as_bytes());
-        into.push(Publication { kind: ChannelKind::Channel, channel: channel.into(), payload });
+        into.push(Publication {
+            kind: ChannelKind::Channel,
+            channel: channel.into(),
+            payload,
+        });
     }
     if notify.intersects(EventClass::KEYEVENT) {
         let mut channel = prefix("keyevent");
         channel.extend_from_slice(event.name.as_bytes());
         let payload = Bytes::copy_from_slice(&event.key);
-        into.push(Publication { kind: ChannelKind::Channel, channel: channel.into(), payload });
+        into.push(Publication {
+            kind: ChannelKind::Channel,
+            channel: channel.into(),
+            payload,
+        });
     }
 }
 
 /// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
 pub(super) fn admit(
-    session: &Session, settings: &Settings, args: &Args<'_>,
+    session: &Session,
+    settings: &Settings,
+    args: &Args<'_>,
 ) -> Result<&'static Row, CommandError> {
     let table = CommandTable::get();
     let name = args.at(0);
@@ -409,7 +523,12 @@ pub(super) fn admit(
     if container.is_container() && args.len() > 1 {
         match table.find_subcommand(container, args.at(1)) {
             Some(subcommand) => row = subcommand,
-            None => return Err(error::unknown_subcommand(container.command.name, args.at(1))),
+            None => {
+                return Err(error::unknown_subcommand(
+                    container.command.name,
+                    args.at(1),
+                ));
+            }
         }
     }
     if !row.command.accepts(args.len()) {
@@ -434,6 +553,14 @@ pub(super) fn admit(
 fn allowed_while_subscribed(name: &str) -> bool {
     matches!(
         name,
-        "ping" | "subscribe" | "ssubscribe" | "sunsubscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "quit" | "reset"
+        "ping"
+            | "subscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "quit"
+            | "reset"
     )
 }

@@ -48,7 +48,11 @@ pub(super) struct Lending {
 
 impl Lending {
     pub(super) fn new() -> Self {
-        Self { last_id: 0, current: None, waiting: VecDeque::new() }
+        Self {
+            last_id: 0,
+            current: None,
+            waiting: VecDeque::new(),
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -71,15 +75,35 @@ impl Shard {
         let mut jobs = Vec::new();
         let mut shards = ShardSet::EMPTY;
         while jobs.len() < limits::LOAN_JOBS_MAX {
-            let Some((client, wanted)) = self.lending.waiting.pop_front() else { break };
+            let Some((client, wanted)) = self.lending.waiting.pop_front() else {
+                break;
+            };
             jobs.push(client);
             shards = shards.union(wanted);
         }
         self.lending.last_id += 1;
         let id = LoanId(self.lending.last_id);
         let coordinator = self.id;
-        self.lending.current = Some(Loan { id, shards, keyspaces: Vec::new(), jobs });
-        self.post.send_ordered(shards.iter().map(|shard| (shard, Message::Lend { loan: id, coordinator })).collect());
+        self.lending.current = Some(Loan {
+            id,
+            shards,
+            keyspaces: Vec::new(),
+            jobs,
+        });
+        self.post.send_ordered(
+            shards
+                .iter()
+                .map(|shard| {
+                    (
+                        shard,
+                        Message::Lend {
+                            loan: id,
+                            coordinator,
+                        },
+                    )
+                })
+                .collect(),
+        );
     }
 
     /// The position of a loan in the admission queue is reached: the keyspace goes to the coordinator.
@@ -93,7 +117,8 @@ impl Shard {
         if coordinator == self.id {
             self.granted(loan, keyspace);
         } else {
-            self.post.send(coordinator, Message::Grant { loan, keyspace });
+            self.post
+                .send(coordinator, Message::Grant { loan, keyspace });
         }
     }
 
@@ -104,8 +129,11 @@ impl Shard {
             return;
         };
         debug_assert_eq!(current.id, loan, "one loan at a time");
-        keyspace.policy.notify = crate::keyspace::event::EventClass(self.settings.notify_keyspace_events);
-        keyspace.effects.set_recording(self.shared.effects.is_recording());
+        keyspace.policy.notify =
+            crate::keyspace::event::EventClass(self.settings.notify_keyspace_events);
+        keyspace
+            .effects
+            .set_recording(self.shared.effects.is_recording());
         current.keyspaces.push(keyspace);
         if current.keyspaces.len() == current.shards.len() {
             self.run_loan();
@@ -113,12 +141,16 @@ impl Shard {
     }
 
     fn run_loan(&mut self) {
-        let Some(mut loan) = self.lending.current.take() else { return };
+        let Some(mut loan) = self.lending.current.take() else {
+            return;
+        };
         let mut keyspaces = std::mem::take(&mut loan.keyspaces);
         keyspaces.sort_unstable_by_key(|keyspace| keyspace.shard());
         let mut again = Vec::new();
         for id in std::mem::take(&mut loan.jobs) {
-            let Some(mut client) = self.take(id) else { continue };
+            let Some(mut client) = self.take(id) else {
+                continue;
+            };
             if !matches!(client.phase, Phase::Loan) {
                 self.put(client);
                 continue;
@@ -135,7 +167,9 @@ impl Shard {
             self.put(client);
             again.push(id);
         }
-        self.shared.observations.shards[self.id.index()].loans.add(1);
+        self.shared.observations.shards[self.id.index()]
+            .loans
+            .add(1);
         self.bring_home(keyspaces);
         self.start_loan();
         for id in again {

@@ -26,9 +26,14 @@ impl Shard {
     /// Whether the client should leave for the shard its batches go to; if so it is on the list of those who depart.
     pub(super) fn should_depart(&mut self, client: &Client) -> bool {
         let wanderlust = &client.wanderlust;
-        let Some(target) = wanderlust.to else { return false };
+        let Some(target) = wanderlust.to else {
+            return false;
+        };
         let rested_ms = self.now_ms.saturating_sub(wanderlust.moved_ms);
-        let moves = wanderlust.moves.saturating_sub((rested_ms / limits::MIGRATION_DECAY_MS) as u32).min(16);
+        let moves = wanderlust
+            .moves
+            .saturating_sub((rested_ms / limits::MIGRATION_DECAY_MS) as u32)
+            .min(16);
         if wanderlust.batches < limits::MIGRATION_BATCHES_MIN << moves {
             return false;
         }
@@ -43,8 +48,12 @@ impl Shard {
         candidates
             .into_iter()
             .filter(|(id, target)| {
-                let Some(Some(client)) = self.clients.get(id) else { return false };
-                client.can_move() && client.wanderlust.to == Some(*target) && !self.is_much_busier(*target)
+                let Some(Some(client)) = self.clients.get(id) else {
+                    return false;
+                };
+                client.can_move()
+                    && client.wanderlust.to == Some(*target)
+                    && !self.is_much_busier(*target)
             })
             .collect()
     }
@@ -57,9 +66,14 @@ impl Shard {
 
     /// Sends a client, its socket in it, to its new shard. False when it can no longer leave: the caller keeps the socket.
     pub fn depart(
-        &mut self, id: ClientId, target: ShardId, transport: Option<crate::net::transport::ParkedTransport>,
+        &mut self,
+        id: ClientId,
+        target: ShardId,
+        transport: Option<crate::net::transport::ParkedTransport>,
     ) -> bool {
-        let Some(mut client) = self.take(id) else { return false };
+        let Some(mut client) = self.take(id) else {
+            return false;
+        };
         self.clients.remove(&id);
         client.wanderlust.batches = 0;
         client.wanderlust.to = None;
@@ -67,7 +81,9 @@ impl Shard {
         client.wanderlust.moved_ms = self.now_ms;
         client.now_ms = client.now_ms.max(self.now_ms);
         client.transport = transport;
-        self.shared.observations.shards[self.id.index()].migrations.add(1);
+        self.shared.observations.shards[self.id.index()]
+            .migrations
+            .add(1);
         self.runnable.retain(|other| *other != id);
         self.post.send(target, Message::Adopt(client));
         true

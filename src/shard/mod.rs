@@ -107,9 +107,18 @@ pub struct Shard {
 impl Shard {
     /// A shard with an empty keyspace.
     pub fn new(
-        id: ShardId, shared: Arc<Shared>, post: Arc<dyn Post>, clock: Arc<dyn Clock>, hasher: hashbrown::DefaultHashBuilder,
+        id: ShardId,
+        shared: Arc<Shared>,
+        post: Arc<dyn Post>,
+        clock: Arc<dyn Clock>,
+        hasher: hashbrown::DefaultHashBuilder,
     ) -> Self {
-        let settings = Arc::clone(&shared.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let settings = Arc::clone(
+            &shared
+                .settings
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
         let keyspace = Keyspace::new(id, settings.databases, hasher);
         let now_ms = clock.now_ms();
         let mut shard = Self {
@@ -166,7 +175,9 @@ impl Shard {
             }
         }
         for _ in 0..self.runnable.len() {
-            let Some(client) = self.runnable.pop_front() else { break };
+            let Some(client) = self.runnable.pop_front() else {
+                break;
+            };
             self.run_client(client, &[]);
         }
         self.publish_counters();
@@ -198,7 +209,13 @@ impl Shard {
         self.now_ms = self.now_ms.max(self.clock.now_ms());
         if self.shared.settings_version.load(Ordering::Acquire) != self.settings_version {
             self.settings_version = self.shared.settings_version.load(Ordering::Acquire);
-            self.settings = Arc::clone(&self.shared.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner));
+            self.settings = Arc::clone(
+                &self
+                    .shared
+                    .settings
+                    .read()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner),
+            );
             self.apply_settings();
         }
         self.apply_recording();
@@ -230,15 +247,23 @@ impl Shard {
                 self.admission.push(Work::Batch(batch));
             }
             Message::BatchDone(done) => self.batch_done(*done),
-            Message::Lend { loan, coordinator } => self.admission.push(Work::Lend { loan, coordinator }),
+            Message::Lend { loan, coordinator } => {
+                self.admission.push(Work::Lend { loan, coordinator })
+            }
             Message::Grant { loan, keyspace } => self.granted(loan, keyspace),
             Message::Return(keyspace) => self.keyspace_home(keyspace),
-            Message::Served { waiter, reply, now_ms } => {
+            Message::Served {
+                waiter,
+                reply,
+                now_ms,
+            } => {
                 self.now_ms = self.now_ms.max(now_ms);
                 self.unblock(&waiter, &reply);
             }
             Message::Forget(waiter) => self.forget(&waiter),
-            Message::Publication { from, publication } => self.deliver_publication(from, &publication),
+            Message::Publication { from, publication } => {
+                self.deliver_publication(from, &publication)
+            }
             Message::Credit { from, bytes } => self.credit(from, bytes),
             Message::Barrier { from, client } => {
                 self.release_paused();
@@ -262,10 +287,19 @@ impl Shard {
 
     /// A connection that has just been accepted, ready to be sent to its shard (`transport` in it).
     pub fn accept(
-        shared: &Shared, origin: ClientOrigin, shard: ShardId, now_ms: u64, transport: Option<crate::net::transport::ParkedTransport>,
+        shared: &Shared,
+        origin: ClientOrigin,
+        shard: ShardId,
+        now_ms: u64,
+        transport: Option<crate::net::transport::ParkedTransport>,
         authenticated: bool,
     ) -> Box<Client> {
-        let handle = Arc::new(ClientHandle::new(shared.clients.next_id(), origin, shard, now_ms));
+        let handle = Arc::new(ClientHandle::new(
+            shared.clients.next_id(),
+            origin,
+            shard,
+            now_ms,
+        ));
         shared.clients.insert(Arc::clone(&handle));
         Box::new(Client::new(Session::new(handle, authenticated), transport))
     }
@@ -273,7 +307,11 @@ impl Shard {
     /// Takes a connection over: a new one, or one that moved here.
     fn adopt(&mut self, client: Box<Client>) {
         let id = client.id();
-        client.session.handle.shard.store(self.id.0, Ordering::Release);
+        client
+            .session
+            .handle
+            .shard
+            .store(self.id.0, Ordering::Release);
         self.now_ms = self.now_ms.max(client.now_ms);
         self.clients.insert(id, Some(client));
         // What was said to its handle while it moved is looked at now.
@@ -282,7 +320,10 @@ impl Shard {
     }
 
     /// The socket of a client that was just adopted, for whoever drives the shard.
-    pub fn take_transport(&mut self, id: ClientId) -> Option<crate::net::transport::ParkedTransport> {
+    pub fn take_transport(
+        &mut self,
+        id: ClientId,
+    ) -> Option<crate::net::transport::ParkedTransport> {
         self.clients.get_mut(&id)?.as_mut()?.take_transport()
     }
 
@@ -303,19 +344,28 @@ impl Shard {
 
     /// Whether a client should be read from now.
     pub fn wants_input(&self, id: ClientId) -> bool {
-        let Some(Some(client)) = self.clients.get(&id) else { return false };
-        if client.session.closing || client.ended || client.output.len() > limits::OUTPUT_BYTES_TO_STOP_READING {
+        let Some(Some(client)) = self.clients.get(&id) else {
+            return false;
+        };
+        if client.session.closing
+            || client.ended
+            || client.output.len() > limits::OUTPUT_BYTES_TO_STOP_READING
+        {
             return false;
         }
         match client.phase {
-            Phase::Ready => client.pending.is_empty() || client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX,
+            Phase::Ready => {
+                client.pending.is_empty() || client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX
+            }
             // To see the end of file; what comes is kept.
             Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused => {
                 (client.input.len() as u64) < self.settings.client_query_buffer_bytes_max
             }
-            Phase::Queued | Phase::Batch { .. } | Phase::Loan | Phase::Barrier { .. } | Phase::Throttled => {
-                client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX
-            }
+            Phase::Queued
+            | Phase::Batch { .. }
+            | Phase::Loan
+            | Phase::Barrier { .. }
+            | Phase::Throttled => client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX,
         }
     }
 
@@ -350,7 +400,9 @@ impl Shard {
         if let Some(client) = self.client_mut(id) {
             client.output.consume(count);
             let handle = &client.session.handle;
-            handle.output_bytes.store(client.output.len(), Ordering::Relaxed);
+            handle
+                .output_bytes
+                .store(client.output.len(), Ordering::Relaxed);
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
             counters.net_out.add(count as u64);
@@ -391,12 +443,17 @@ impl Shard {
 
     /// Whether the keyspace is home and no work waits for it.
     pub fn is_idle(&self) -> bool {
-        self.keyspace.is_some() && self.admission.is_empty() && self.runnable.is_empty() && self.lending.is_idle()
+        self.keyspace.is_some()
+            && self.admission.is_empty()
+            && self.runnable.is_empty()
+            && self.lending.is_idle()
     }
 
     /// Drops a client: its waits, subscriptions, registry entry.
     pub fn disconnect(&mut self, id: ClientId) {
-        let Some(slot) = self.clients.remove(&id) else { return };
+        let Some(slot) = self.clients.remove(&id) else {
+            return;
+        };
         let Some(mut client) = slot else { return };
         self.leave_wait(&mut client);
         self.drop_subscriptions(&client);
@@ -411,7 +468,9 @@ impl Shard {
 
     /// Copies what INFO shows to the counters that everybody reads.
     fn publish_counters(&mut self) {
-        let Some(keyspace) = &self.keyspace else { return };
+        let Some(keyspace) = &self.keyspace else {
+            return;
+        };
         let counters = &self.shared.observations.shards[self.id.index()];
         for db in 0..keyspace.database_count().min(counters.databases.len()) {
             let database = keyspace.database(db);
@@ -423,6 +482,8 @@ impl Shard {
         counters.misses.set(keyspace.counters.misses);
         counters.expired.set(keyspace.counters.expired);
         counters.dirty.set(keyspace.effects.dirty);
-        counters.blocking_keys.set(keyspace.blocking_key_count() as u64);
+        counters
+            .blocking_keys
+            .set(keyspace.blocking_key_count() as u64);
     }
 }

@@ -56,7 +56,11 @@ impl Subscribers {
         match kind {
             ChannelKind::Channel => self.channels.entry(name).or_default().push(client),
             ChannelKind::Shard => self.shard_channels.entry(name).or_default().push(client),
-            ChannelKind::Pattern => match self.patterns.iter_mut().find(|(pattern, _)| *pattern == name) {
+            ChannelKind::Pattern => match self
+                .patterns
+                .iter_mut()
+                .find(|(pattern, _)| *pattern == name)
+            {
                 Some((_, clients)) => clients.push(client),
                 None => self.patterns.push((name, vec![client])),
             },
@@ -87,13 +91,25 @@ impl Subscribers {
 
     /// Who gets a publication: client, and the pattern by which, in Redis' order: channel first, then patterns.
     fn receivers(&self, kind: ChannelKind, channel: &Bytes) -> Vec<(ClientId, Option<Bytes>)> {
-        let names = if kind == ChannelKind::Shard { &self.shard_channels } else { &self.channels };
-        let mut receivers: Vec<_> =
-            names.get(channel).into_iter().flatten().map(|client| (*client, None)).collect();
+        let names = if kind == ChannelKind::Shard {
+            &self.shard_channels
+        } else {
+            &self.channels
+        };
+        let mut receivers: Vec<_> = names
+            .get(channel)
+            .into_iter()
+            .flatten()
+            .map(|client| (*client, None))
+            .collect();
         if kind == ChannelKind::Channel {
             for (pattern, clients) in &self.patterns {
                 if pattern::matches(pattern, channel, pattern::Case::Sensitive) {
-                    receivers.extend(clients.iter().map(|client| (*client, Some(pattern.clone()))));
+                    receivers.extend(
+                        clients
+                            .iter()
+                            .map(|client| (*client, Some(pattern.clone()))),
+                    );
                 }
             }
         }
@@ -114,7 +130,14 @@ impl Shard {
                 self.unblock(&waiter, &served.reply);
             } else {
                 let (home, now_ms) = (waiter.home, self.now_ms);
-                self.post.send(home, Message::Served { waiter, reply: served.reply, now_ms });
+                self.post.send(
+                    home,
+                    Message::Served {
+                        waiter,
+                        reply: served.reply,
+                        now_ms,
+                    },
+                );
             }
         }
         let mut over = false;
@@ -132,7 +155,10 @@ impl Shard {
 
     /// Sends one publication to every shard with subscribers; true when this shard is over its credit.
     fn publish(&mut self, publication: Publication) -> bool {
-        let targets = self.shared.channels.targets(publication.kind, &publication.channel);
+        let targets = self
+            .shared
+            .channels
+            .targets(publication.kind, &publication.channel);
         if targets.shards.is_empty() {
             return false;
         }
@@ -144,8 +170,17 @@ impl Shard {
             *undelivered += publication.weight();
             over |= *undelivered > limits::PUBLICATION_CREDIT_BYTES;
         }
-        let message = |shard| (shard, Message::Publication { from, publication: Arc::clone(&publication) });
-        self.post.send_ordered(targets.shards.iter().map(message).collect());
+        let message = |shard| {
+            (
+                shard,
+                Message::Publication {
+                    from,
+                    publication: Arc::clone(&publication),
+                },
+            )
+        };
+        self.post
+            .send_ordered(targets.shards.iter().map(message).collect());
         over
     }
 
@@ -154,7 +189,11 @@ impl Shard {
         let undelivered = &mut self.subscribers.undelivered[from.index()];
         *undelivered = undelivered.saturating_sub(bytes);
         if self.throttled.is_empty()
-            || self.subscribers.undelivered.iter().any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES / 2)
+            || self
+                .subscribers
+                .undelivered
+                .iter()
+                .any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES / 2)
         {
             return;
         }
@@ -170,19 +209,30 @@ impl Shard {
 
     /// Appends a publication to the output of its subscribers here.
     pub(super) fn deliver_publication(&mut self, from: ShardId, publication: &Arc<Publication>) {
-        let receivers = self.subscribers.receivers(publication.kind, &publication.channel);
+        let receivers = self
+            .subscribers
+            .receivers(publication.kind, &publication.channel);
         let mut encoded: HashMap<(Protocol, Option<Bytes>), Bytes> = HashMap::new();
         for (id, pattern) in receivers {
-            let Some(client) = self.client_mut(id) else { continue };
+            let Some(client) = self.client_mut(id) else {
+                continue;
+            };
             let protocol = client.session.protocol;
-            let bytes = encoded.entry((protocol, pattern.clone())).or_insert_with(|| {
-                let delivery = match (&pattern, publication.kind) {
-                    (Some(pattern), _) => Delivery::Pattern(pattern),
-                    (None, ChannelKind::Shard) => Delivery::Shard,
-                    (None, _) => Delivery::Channel,
-                };
-                encode(protocol, delivery, &publication.channel, &publication.payload)
-            });
+            let bytes = encoded
+                .entry((protocol, pattern.clone()))
+                .or_insert_with(|| {
+                    let delivery = match (&pattern, publication.kind) {
+                        (Some(pattern), _) => Delivery::Pattern(pattern),
+                        (None, ChannelKind::Shard) => Delivery::Shard,
+                        (None, _) => Delivery::Channel,
+                    };
+                    encode(
+                        protocol,
+                        delivery,
+                        &publication.channel,
+                        &publication.payload,
+                    )
+                });
             let bytes = bytes.clone();
             self.push_to(id, &bytes);
         }
@@ -190,16 +240,28 @@ impl Shard {
         if from == self.id {
             self.credit(from, bytes);
         } else {
-            self.post.send(from, Message::Credit { from: self.id, bytes });
+            self.post.send(
+                from,
+                Message::Credit {
+                    from: self.id,
+                    bytes,
+                },
+            );
         }
     }
 
     /// Appends bytes that are no reply to a client's output; closes it when that is over its limit.
     fn push_to(&mut self, id: ClientId, bytes: &Bytes) {
-        let Some(client) = self.client_mut(id) else { return };
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
         client.output.append_shared(bytes);
         let length = client.output.len();
-        client.session.handle.output_bytes.store(length, Ordering::Relaxed);
+        client
+            .session
+            .handle
+            .output_bytes
+            .store(length, Ordering::Relaxed);
         self.dirty.push(id);
         self.check_output_limit(id);
     }
@@ -207,9 +269,18 @@ impl Shard {
     /// Closes a client whose unsent output is over its limit (`client-output-buffer-limit`).
     pub(super) fn check_output_limit(&mut self, id: ClientId) {
         let now_ms = self.now_ms;
-        let (pubsub, normal) = (self.settings.output_limit_pubsub, self.settings.output_limit_normal);
-        let Some(client) = self.client_mut(id) else { return };
-        let limit = if client.session.subscriptions.any() { pubsub } else { normal };
+        let (pubsub, normal) = (
+            self.settings.output_limit_pubsub,
+            self.settings.output_limit_normal,
+        );
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        let limit = if client.session.subscriptions.any() {
+            pubsub
+        } else {
+            normal
+        };
         let length = client.output.len() as u64;
         let mut close = limit.hard_bytes > 0 && length > limit.hard_bytes;
         if limit.soft_bytes > 0 && length > limit.soft_bytes {
@@ -221,15 +292,22 @@ impl Shard {
         if close {
             tracing::warn!(
                 "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                id.0, client.session.handle.address
+                id.0,
+                client.session.handle.address
             );
-            self.shared.observations.shards[self.id.index()].output_limit_disconnections.add(1);
+            self.shared.observations.shards[self.id.index()]
+                .output_limit_disconnections
+                .add(1);
             self.disconnect(id);
         }
     }
 
     /// Updates this shard's own list of subscribers.
-    pub(super) fn change_subscriptions(&mut self, client: ClientId, changes: Vec<SubscriptionChange>) {
+    pub(super) fn change_subscriptions(
+        &mut self,
+        client: ClientId,
+        changes: Vec<SubscriptionChange>,
+    ) {
         for change in changes {
             if change.subscribed {
                 self.subscribers.add(client, change.kind, change.name);
@@ -264,7 +342,12 @@ impl Shard {
         }
         let line = monitor::line(self.now_ms, session.db, &session.handle.address, args);
         let shards = ShardSet::all(self.shared.shard_count);
-        self.post.send_ordered(shards.iter().map(|shard| (shard, Message::MonitorLine(line.clone()))).collect());
+        self.post.send_ordered(
+            shards
+                .iter()
+                .map(|shard| (shard, Message::MonitorLine(line.clone())))
+                .collect(),
+        );
     }
 
     /// Appends a line to the output of the clients in MONITOR here.

@@ -15,8 +15,12 @@ use crate::resp::request::{RequestLimits, RequestParser};
 use super::Shard;
 use super::execute::{Aftermath, Call};
 
-const REPLAY_LIMITS: RequestLimits =
-    RequestLimits { bulk_bytes_max: usize::MAX, argument_count_max: usize::MAX, line_bytes_max: usize::MAX, unauthenticated: None };
+const REPLAY_LIMITS: RequestLimits = RequestLimits {
+    bulk_bytes_max: usize::MAX,
+    argument_count_max: usize::MAX,
+    line_bytes_max: usize::MAX,
+    unauthenticated: None,
+};
 
 impl Shard {
     /// Rebuilds the keyspaces in hand from the effects of their keys.
@@ -53,7 +57,9 @@ impl Shard {
         }
         let args = parser.arguments(command);
         let table = CommandTable::get();
-        let Some(mut row) = table.find(args.at(0)) else { return };
+        let Some(mut row) = table.find(args.at(0)) else {
+            return;
+        };
         if row.is_container() {
             row = table.find_subcommand(row, args.at(1)).unwrap_or(row);
         }
@@ -62,10 +68,24 @@ impl Shard {
         session.db = db;
         let mut reply = Reply::new(Protocol::Resp2);
         let mut space = Space::many(keyspaces, self.shared.shard_count);
-        let call = Call { row, args: &args, may_block: false, resumed: false };
-        let _ = self.env().run(&mut space, &mut session, &mut reply, &call, &mut Aftermath::default());
+        let call = Call {
+            row,
+            args: &args,
+            may_block: false,
+            resumed: false,
+        };
+        let _ = self.env().run(
+            &mut space,
+            &mut session,
+            &mut reply,
+            &call,
+            &mut Aftermath::default(),
+        );
         if reply.bytes().first() == Some(&b'-') {
-            tracing::error!("replay of {args:?} failed: {}", String::from_utf8_lossy(reply.bytes()));
+            tracing::error!(
+                "replay of {args:?} failed: {}",
+                String::from_utf8_lossy(reply.bytes())
+            );
         }
     }
 }

@@ -15,7 +15,8 @@ pub(super) fn shards_of(row: &Row, args: &Args<'_>, shard_count: usize) -> Shard
         Scope::Cursor => ShardSet::all(shard_count),
         Scope::Keys => {
             let mut set = ShardSet::EMPTY;
-            row.command.for_each_key(args, |at| set.insert(shard_of(args.at(at), shard_count)));
+            row.command
+                .for_each_key(args, |at| set.insert(shard_of(args.at(at), shard_count)));
             if set.is_empty() {
                 set.insert(shard_of(args.at(1), shard_count));
             }

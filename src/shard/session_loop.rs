@@ -23,7 +23,7 @@ use crate::command::table::{CommandTable, Row};
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Space;
 use crate::limits;
-use crate::resp::arguments::{ArgumentRange, Args, Request};
+use crate::resp::arguments::{Args, ArgumentRange, Request};
 use crate::resp::reply::{Mark, Reply};
 use crate::resp::request::{RequestLimits, RequestParser, UnauthenticatedLimits};
 
@@ -36,7 +36,7 @@ use super::route::shards_of;
 
 /// What a command did to its client's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
+pub(super) enum Flow {
     /// The command is done with; the next one.
     Next,
     /// The command is done with, or will be; nothing more for now: the client's phase says why.
@@ -56,29 +56,46 @@ impl Shard {
     pub(super) fn input(&mut self, id: ClientId, bytes: &[u8]) {
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.net_in.add(bytes.len() as u64);
-        let Some(client) = self.client_mut(id) else { return };
-        client.session.handle.net_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        client
+            .session
+            .handle
+            .net_in
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if matches!(client.phase, Phase::Ready) && client.pending.is_empty() {
             self.run_client(id, bytes);
         } else {
             client.input.append(bytes);
-            client.session.handle.query_bytes.store(client.input.len(), Ordering::Relaxed);
+            client
+                .session
+                .handle
+                .query_bytes
+                .store(client.input.len(), Ordering::Relaxed);
             self.check_query_limit(id);
         }
     }
 
     fn check_query_limit(&mut self, id: ClientId) {
         let limit = self.settings.client_query_buffer_bytes_max;
-        let Some(client) = self.client_mut(id) else { return };
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
         if client.input.len() as u64 > limit {
-            tracing::warn!("Closing client that reached max query buffer length: id={}", id.0);
+            tracing::warn!(
+                "Closing client that reached max query buffer length: id={}",
+                id.0
+            );
             self.disconnect(id);
         }
     }
 
     /// A client's input ended: it is gone, as Redis sees it.
     pub(super) fn end_of_input(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else { return };
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
         client.ended = true;
         // Commands that are read but under way elsewhere still take effect; their replies go nowhere.
         self.disconnect(id);
@@ -86,7 +103,8 @@ impl Shard {
 
     pub(super) fn request_limits(&self, session: &Session) -> RequestLimits {
         RequestLimits {
-            bulk_bytes_max: usize::try_from(self.settings.proto_max_bulk_bytes).unwrap_or(limits::BULK_BYTES_MAX),
+            bulk_bytes_max: usize::try_from(self.settings.proto_max_bulk_bytes)
+                .unwrap_or(limits::BULK_BYTES_MAX),
             argument_count_max: limits::ARGUMENT_COUNT_MAX,
             line_bytes_max: limits::INLINE_BYTES_MAX,
             unauthenticated: (!session.authenticated).then_some(UnauthenticatedLimits {
@@ -105,13 +123,19 @@ impl Shard {
 
     /// Gives a client a turn, with bytes that have just come. Also when it comes back to Ready.
     pub(super) fn run_client(&mut self, id: ClientId, fresh: &[u8]) {
-        let Some(mut client) = self.take(id) else { return };
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
         if client.session.handle.is_killed() {
             self.put(client);
             self.disconnect(id);
             return;
         }
-        client.session.handle.active_ms.store(self.now_ms, Ordering::Relaxed);
+        client
+            .session
+            .handle
+            .active_ms
+            .store(self.now_ms, Ordering::Relaxed);
         let mut reply = std::mem::take(&mut self.reply);
         reply.clear();
         reply.set_protocol(client.session.protocol);
@@ -127,7 +151,9 @@ impl Shard {
 
     /// A local run that waited in the admission queue: its first command now runs whatever else waits.
     pub(super) fn resume_admitted(&mut self, id: ClientId) {
-        let Some(mut client) = self.take(id) else { return };
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
         if !matches!(client.phase, Phase::Queued) {
             self.put(client);
             return;
@@ -149,8 +175,16 @@ impl Shard {
             reply.clear();
         }
         self.reply = reply;
-        client.session.handle.query_bytes.store(client.input.len(), Ordering::Relaxed);
-        client.session.handle.output_bytes.store(client.output.len(), Ordering::Relaxed);
+        client
+            .session
+            .handle
+            .query_bytes
+            .store(client.input.len(), Ordering::Relaxed);
+        client
+            .session
+            .handle
+            .output_bytes
+            .store(client.output.len(), Ordering::Relaxed);
         client.now_ms = self.now_ms;
         let more = flow != Flow::Stop
             && matches!(client.phase, Phase::Ready)
@@ -167,9 +201,17 @@ impl Shard {
     }
 
     /// Runs what is parsed already. `admitted`: the first command runs here though others wait for the keyspace.
-    fn run_pending(&mut self, client: &mut Client, reply: &mut Reply, budget: &mut Budget, mut admitted: bool) -> Flow {
+    fn run_pending(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        budget: &mut Budget,
+        mut admitted: bool,
+    ) -> Flow {
         while matches!(client.phase, Phase::Ready) && !client.session.closing {
-            let Some(request) = client.pending.front().cloned() else { return Flow::Next };
+            let Some(request) = client.pending.front().cloned() else {
+                return Flow::Next;
+            };
             if self.is_over(budget, reply) {
                 return Flow::Defer;
             }
@@ -203,7 +245,13 @@ impl Shard {
     }
 
     /// Parses and runs a client's input: `fresh` behind what was left.
-    fn run_input(&mut self, client: &mut Client, reply: &mut Reply, budget: &mut Budget, fresh: &[u8]) -> Flow {
+    fn run_input(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        budget: &mut Budget,
+        fresh: &[u8],
+    ) -> Flow {
         let mut parser = std::mem::take(&mut client.parser);
         let left = std::mem::take(&mut client.input);
         let flow;
@@ -225,7 +273,12 @@ impl Shard {
 
     /// Runs the whole requests at the start of `bytes`; gives how many bytes they took.
     fn run_bytes(
-        &mut self, client: &mut Client, reply: &mut Reply, budget: &mut Budget, parser: &mut RequestParser, bytes: &[u8],
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        budget: &mut Budget,
+        parser: &mut RequestParser,
+        bytes: &[u8],
     ) -> (Flow, usize) {
         let mut at = 0;
         let mut limits = self.request_limits(&client.session);
@@ -266,17 +319,27 @@ impl Shard {
     }
 
     /// Copies the request that was just parsed, and whole ones behind it, to `pending`; gives the bytes they took.
-    fn parse_ahead(&mut self, client: &mut Client, parser: &mut RequestParser, rest: &[u8], first: usize) -> usize {
+    fn parse_ahead(
+        &mut self,
+        client: &mut Client,
+        parser: &mut RequestParser,
+        rest: &[u8],
+        first: usize,
+    ) -> usize {
         let limits = self.request_limits(&client.session);
         let mut found: Vec<(usize, SmallVec<[ArgumentRange; 6]>)> = Vec::new();
         if parser.is_inline() {
-            client.pending.push_back(parser.arguments(rest).to_request());
+            client
+                .pending
+                .push_back(parser.arguments(rest).to_request());
             return first;
         }
         found.push((0, SmallVec::from_slice(parser.ranges())));
         let mut end = first;
         while found.len() < limits::TURN_COMMANDS_MAX && end < limits::BATCH_BYTES_MAX {
-            let Some(next) = rest.get(end..).filter(|next| next.first() == Some(&b'*')) else { break };
+            let Some(next) = rest.get(end..).filter(|next| next.first() == Some(&b'*')) else {
+                break;
+            };
             match parser.parse(next, &limits) {
                 Ok(Some(used)) => {
                     if !parser.ranges().is_empty() {
@@ -293,25 +356,42 @@ impl Shard {
         }
         let chunk = Bytes::copy_from_slice(rest.get(..end).unwrap_or_default());
         for (start, ranges) in found {
-            client.pending.push_back(Request::shared(chunk.slice(start..), &ranges));
+            client
+                .pending
+                .push_back(Request::shared(chunk.slice(start..), &ranges));
         }
         end
     }
 
     pub(super) fn env(&self) -> Env<'_> {
-        Env { shared: &self.shared, settings: &self.settings, shard: self.id, now_ms: self.now_ms, clock: &*self.clock }
+        Env {
+            shared: &self.shared,
+            settings: &self.settings,
+            shard: self.id,
+            now_ms: self.now_ms,
+            clock: &*self.clock,
+        }
     }
 
     /// One command. `owned`: it is at the head of `pending`. `admitted`: it need not queue for the keyspace.
-    fn step(&mut self, client: &mut Client, reply: &mut Reply, args: &Args<'_>, owned: bool, admitted: bool) -> Flow {
+    fn step(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        args: &Args<'_>,
+        owned: bool,
+        admitted: bool,
+    ) -> Flow {
         if client.session.handle.is_killed() {
             client.session.closing = true;
             return Flow::Stop;
         }
         if is_http(args) {
-            tracing::warn!("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Millrace. \
+            tracing::warn!(
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Millrace. \
                 This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your instance. Connection from {} aborted.",
-                client.session.handle.address);
+                client.session.handle.address
+            );
             client.session.closing = true;
             return Flow::Stop;
         }
@@ -327,7 +407,11 @@ impl Shard {
                 return Flow::Next;
             }
         };
-        client.session.handle.command.store(row.id, Ordering::Relaxed);
+        client
+            .session
+            .handle
+            .command
+            .store(row.id, Ordering::Relaxed);
         if client.session.transaction.active && !runs_inside_multi(row) {
             self.queue(client, reply, row, args);
             finish_reply(client, reply, mark);
@@ -348,7 +432,11 @@ impl Shard {
         let shards = self.narrow(row, args, shards, client);
         let shards = shards.union(std::mem::take(&mut client.needs));
         if !self.can_run_here(shards, admitted) {
-            client.needs = if shards.len() > 1 { shards } else { ShardSet::EMPTY };
+            client.needs = if shards.len() > 1 {
+                shards
+            } else {
+                ShardSet::EMPTY
+            };
             return Flow::Defer;
         }
         self.run_here(client, reply, row, args, shards, mark)
@@ -366,7 +454,9 @@ impl Shard {
     /// Whether a command that needs these keyspaces can run now, here.
     fn can_run_here(&self, shards: ShardSet, admitted: bool) -> bool {
         shards.is_empty()
-            || (shards == ShardSet::one(self.id) && self.keyspace.is_some() && (admitted || self.admission.is_empty()))
+            || (shards == ShardSet::one(self.id)
+                && self.keyspace.is_some()
+                && (admitted || self.admission.is_empty()))
     }
 
     fn reject(&self, client: &mut Client, reply: &mut Reply, args: &Args<'_>, text: &[u8]) {
@@ -374,7 +464,9 @@ impl Shard {
             client.session.transaction.aborted = true;
         }
         if let Some(row) = CommandTable::get().find(args.at(0)) {
-            self.shared.observations.shards[self.id.index()].commands[usize::from(row.id)].rejected.add(1);
+            self.shared.observations.shards[self.id.index()].commands[usize::from(row.id)]
+                .rejected
+                .add(1);
         }
         reply.error(text);
     }
@@ -384,21 +476,40 @@ impl Shard {
             self.reject(client, reply, args, error::NOT_IN_TRANSACTION.bytes());
             return;
         }
-        client.session.transaction.queue.push(crate::client::transaction::Queued { command: row.id, request: args.to_request() });
+        client
+            .session
+            .transaction
+            .queue
+            .push(crate::client::transaction::Queued {
+                command: row.id,
+                request: args.to_request(),
+            });
         client.session.mirror();
         reply.simple("QUEUED");
     }
 
     /// Runs one command where the client is: no keys, or keys of this shard, the keyspace being home.
     fn run_here(
-        &mut self, client: &mut Client, reply: &mut Reply, row: &'static Row, args: &Args<'_>, shards: ShardSet, mark: Mark,
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        row: &'static Row,
+        args: &Args<'_>,
+        shards: ShardSet,
+        mark: Mark,
     ) -> Flow {
         client.wanderlust.batches = 0;
         self.feed_monitors(&client.session, args, row);
         self.remember_watch(client, row, args);
         let mut after = Aftermath::default();
-        let mut keyspace = if shards.is_empty() { None } else { self.keyspace.take() };
-        let now_ms = keyspace.as_ref().map_or(self.now_ms, |keyspace| self.now_ms.max(keyspace.now_ms));
+        let mut keyspace = if shards.is_empty() {
+            None
+        } else {
+            self.keyspace.take()
+        };
+        let now_ms = keyspace
+            .as_ref()
+            .map_or(self.now_ms, |keyspace| self.now_ms.max(keyspace.now_ms));
         let ran = {
             let mut space = match &mut keyspace {
                 Some(keyspace) => {
@@ -407,8 +518,16 @@ impl Shard {
                 }
                 None => Space::none(self.shared.shard_count),
             };
-            let env = Env { now_ms, ..self.env() };
-            let call = Call { row, args, may_block: true, resumed: false };
+            let env = Env {
+                now_ms,
+                ..self.env()
+            };
+            let call = Call {
+                row,
+                args,
+                may_block: true,
+                resumed: false,
+            };
             env.run(&mut space, &mut client.session, reply, &call, &mut after)
         };
         if keyspace.is_some() {
@@ -419,8 +538,13 @@ impl Shard {
     }
 
     fn count(&self, client: &Client) {
-        self.shared.observations.shards[self.id.index()].processed.add(1);
-        client.session.handle.commands.store(client.session.handle.commands.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.shared.observations.shards[self.id.index()]
+            .processed
+            .add(1);
+        client.session.handle.commands.store(
+            client.session.handle.commands.load(Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
     }
 
     /// The client's own list of watched keys: WATCH itself may run on another shard.
@@ -428,13 +552,23 @@ impl Shard {
         if row.command.name == "watch" {
             let session = &mut client.session;
             session.transaction.flag.get_or_insert_default();
-            session.transaction.watched.extend(args.from(1).map(|key| (session.db, Box::from(key))));
+            session
+                .transaction
+                .watched
+                .extend(args.from(1).map(|key| (session.db, Box::from(key))));
             session.mirror();
         }
     }
 
     /// Dispatches what a command left to do, and puts the client into the phase that follows.
-    fn finish(&mut self, client: &mut Client, reply: &mut Reply, ran: Ran, mut after: Aftermath, mark: Mark) -> Flow {
+    fn finish(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        ran: Ran,
+        mut after: Aftermath,
+        mark: Mark,
+    ) -> Flow {
         let actions = std::mem::take(&mut after.actions);
         if !after.is_empty() {
             self.dispatch(after, Some(client));
@@ -456,11 +590,21 @@ impl Shard {
         for action in actions {
             flow = self.carry_out(client, reply, action, mark);
         }
-        if matches!(client.phase, Phase::Ready) { flow } else { Flow::Stop }
+        if matches!(client.phase, Phase::Ready) {
+            flow
+        } else {
+            Flow::Stop
+        }
     }
 
     /// EXEC: here, as a batch of its own, or with a loan.
-    fn step_exec(&mut self, client: &mut Client, reply: &mut Reply, admitted: bool, mark: Mark) -> Flow {
+    fn step_exec(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        admitted: bool,
+        mark: Mark,
+    ) -> Flow {
         let transaction = &client.session.transaction;
         if transaction.aborted {
             client.session.transaction.clear();
@@ -469,15 +613,27 @@ impl Shard {
             finish_reply(client, reply, mark);
             return Flow::Next;
         }
-        let shards = self.transaction_shards(client).union(std::mem::take(&mut client.needs));
+        let shards = self
+            .transaction_shards(client)
+            .union(std::mem::take(&mut client.needs));
         if !self.can_run_here(shards, admitted) {
-            client.needs = if shards.len() > 1 { shards } else { ShardSet::EMPTY };
+            client.needs = if shards.len() > 1 {
+                shards
+            } else {
+                ShardSet::EMPTY
+            };
             return Flow::Defer;
         }
         let mut after = Aftermath::default();
-        let mut keyspace = if shards.is_empty() { None } else { self.keyspace.take() };
+        let mut keyspace = if shards.is_empty() {
+            None
+        } else {
+            self.keyspace.take()
+        };
         let ran = {
-            let now_ms = keyspace.as_ref().map_or(self.now_ms, |keyspace| self.now_ms.max(keyspace.now_ms));
+            let now_ms = keyspace
+                .as_ref()
+                .map_or(self.now_ms, |keyspace| self.now_ms.max(keyspace.now_ms));
             let mut space = match &mut keyspace {
                 Some(keyspace) => {
                     keyspace.now_ms = now_ms;
@@ -485,7 +641,10 @@ impl Shard {
                 }
                 None => Space::none(self.shared.shard_count),
             };
-            let env = Env { now_ms, ..self.env() };
+            let env = Env {
+                now_ms,
+                ..self.env()
+            };
             self.exec_in(&env, &mut space, client, reply, &mut after)
         };
         if keyspace.is_some() {
@@ -501,7 +660,11 @@ impl Shard {
         let shard_count = self.shared.shard_count;
         let mut shards = ShardSet::EMPTY;
         for queued in &client.session.transaction.queue {
-            shards = shards.union(shards_of(table.row(queued.command), &queued.request.args(), shard_count));
+            shards = shards.union(shards_of(
+                table.row(queued.command),
+                &queued.request.args(),
+                shard_count,
+            ));
         }
         for (_, key) in &client.session.transaction.watched {
             shards.insert(crate::ids::shard_of(key, shard_count));
@@ -511,16 +674,28 @@ impl Shard {
 
     /// Runs the client's transaction with the keyspaces in hand, and ends it.
     pub(super) fn exec_in(
-        &self, env: &Env<'_>, space: &mut Space<'_>, client: &mut Client, reply: &mut Reply, after: &mut Aftermath,
+        &self,
+        env: &Env<'_>,
+        space: &mut Space<'_>,
+        client: &mut Client,
+        reply: &mut Reply,
+        after: &mut Aftermath,
     ) -> Ran {
         let transaction = std::mem::take(&mut client.session.transaction);
         let table = CommandTable::get();
         let commands: Vec<QueuedCall<'_>> = transaction
             .queue
             .iter()
-            .map(|queued| QueuedCall { row: table.row(queued.command), args: queued.request.args() })
+            .map(|queued| QueuedCall {
+                row: table.row(queued.command),
+                args: queued.request.args(),
+            })
             .collect();
-        let call = TransactionCall { commands: &commands, watched: &transaction.watched, flag: transaction.flag.as_deref() };
+        let call = TransactionCall {
+            commands: &commands,
+            watched: &transaction.watched,
+            flag: transaction.flag.as_deref(),
+        };
         for command in &commands {
             self.feed_monitors(&client.session, &command.args, command.row);
         }
@@ -536,10 +711,14 @@ impl Shard {
 
     /// What happens to the commands in `pending`: a batch to one other shard, a loan, or a place in the queue here.
     pub(super) fn plan(&mut self, client: &mut Client) -> Flow {
-        let Some(front) = client.pending.front().cloned() else { return Flow::Next };
+        let Some(front) = client.pending.front().cloned() else {
+            return Flow::Next;
+        };
         let shard_count = self.shared.shard_count;
         let args = front.args();
-        let Ok(row) = admit(&client.session, &self.settings, &args) else { return Flow::Next };
+        let Ok(row) = admit(&client.session, &self.settings, &args) else {
+            return Flow::Next;
+        };
         let in_transaction = row.command.name == "exec" && client.session.transaction.active;
         let mut shards = if in_transaction {
             self.transaction_shards(client)
@@ -577,15 +756,25 @@ impl Shard {
 
     /// The shard of a command that can be in the middle of a batch: nothing about it depends on the connection.
     fn batchable(&self, client: &Client, args: &Args<'_>) -> Option<(u16, ShardId)> {
-        if client.session.transaction.active || client.session.reply_mode != ReplyMode::On || is_http(args) {
+        if client.session.transaction.active
+            || client.session.reply_mode != ReplyMode::On
+            || is_http(args)
+        {
             return None;
         }
         let row = admit(&client.session, &self.settings, args).ok()?;
-        if row.command.scope != Scope::Keys || row.command.flags.has(Flags::SESSION) || self.is_paused_for(client, row) {
+        if row.command.scope != Scope::Keys
+            || row.command.flags.has(Flags::SESSION)
+            || self.is_paused_for(client, row)
+        {
             return None;
         }
         let shards = shards_of(row, args, self.shared.shard_count);
-        if shards.len() == 1 { Some((row.id, shards.first()?)) } else { None }
+        if shards.len() == 1 {
+            Some((row.id, shards.first()?))
+        } else {
+            None
+        }
     }
 
     /// A pipeline that alternates between shards is run with all of them in hand: more than 4 runs of under 4 commands.
@@ -595,13 +784,16 @@ impl Shard {
         }
         let (mut runs, mut commands, mut last, mut shards) = (0, 0, None, ShardSet::EMPTY);
         for request in &client.pending {
-            let Some((_, shard)) = self.batchable(client, &request.args()) else { break };
+            let Some((_, shard)) = self.batchable(client, &request.args()) else {
+                break;
+            };
             runs += usize::from(last != Some(shard));
             last = Some(shard);
             commands += 1;
             shards.insert(shard);
         }
-        (runs > limits::MIXED_RUNS_MIN && commands < limits::MIXED_RUN_COMMANDS_MAX * runs).then_some(shards)
+        (runs > limits::MIXED_RUNS_MIN && commands < limits::MIXED_RUN_COMMANDS_MAX * runs)
+            .then_some(shards)
     }
 
     /// Sends the run of commands for `target` at the head of `pending`.
@@ -611,11 +803,19 @@ impl Shard {
         for request in requests {
             let args = request.args();
             match self.batchable(client, &args) {
-                Some((row, shard)) if shard == target => commands.push(BatchCommand { row, request: request.clone() }),
+                Some((row, shard)) if shard == target => commands.push(BatchCommand {
+                    row,
+                    request: request.clone(),
+                }),
                 _ if commands.is_empty() => {
                     // The first one may change the session (WATCH) or have its reply skipped: it travels alone.
-                    let Ok(row) = admit(&client.session, &self.settings, &args) else { break };
-                    commands.push(BatchCommand { row: row.id, request: request.clone() });
+                    let Ok(row) = admit(&client.session, &self.settings, &args) else {
+                        break;
+                    };
+                    commands.push(BatchCommand {
+                        row: row.id,
+                        request: request.clone(),
+                    });
                     break;
                 }
                 _ => break,
@@ -630,9 +830,8 @@ impl Shard {
             self.feed_monitors(&client.session, &command.request.args(), row);
             self.remember_watch(client, row, &command.request.args());
         }
-        let count = commands.len();
         self.post_batch(client, target, commands, None);
-        client.phase = Phase::Batch { count, transaction: false };
+        client.phase = Phase::Batch { transaction: false };
     }
 
     /// Sends a whole EXEC to the one shard it concerns; false when a command of it needs the client at hand.
@@ -643,26 +842,37 @@ impl Shard {
             let command = table.row(command).command;
             command.scope == Scope::Keys && !command.flags.has(Flags::SESSION)
         };
-        if !session.transaction.queue.iter().all(|queued| travels(queued.command)) {
+        if !session
+            .transaction
+            .queue
+            .iter()
+            .all(|queued| travels(queued.command))
+        {
             return false;
         }
         let commands: Vec<BatchCommand> = session
             .transaction
             .queue
             .iter()
-            .map(|queued| BatchCommand { row: queued.command, request: queued.request.clone() })
+            .map(|queued| BatchCommand {
+                row: queued.command,
+                request: queued.request.clone(),
+            })
             .collect();
         for command in &commands {
             self.feed_monitors(session, &command.request.args(), table.row(command.row));
         }
         let watched = session.transaction.watched.clone();
         self.post_batch(client, target, commands, Some(watched));
-        client.phase = Phase::Batch { count: 1, transaction: true };
+        client.phase = Phase::Batch { transaction: true };
         true
     }
 
     fn post_batch(
-        &mut self, client: &mut Client, target: ShardId, commands: Vec<BatchCommand>,
+        &mut self,
+        client: &mut Client,
+        target: ShardId,
+        commands: Vec<BatchCommand>,
         transaction: Option<Vec<(usize, Box<[u8]>)>>,
     ) {
         let session = &client.session;
@@ -675,32 +885,56 @@ impl Shard {
         };
         self.wander(client, target);
         let now_ms = self.now_ms;
-        let batch = Batch { from: self.id, facts, commands, transaction, now_ms };
+        let batch = Batch {
+            from: self.id,
+            facts,
+            commands,
+            transaction,
+            now_ms,
+        };
         self.post.send(target, Message::Batch(Box::new(batch)));
     }
 
     /// Runs a batch of another shard's client.
     pub(super) fn run_batch(&mut self, batch: Batch) {
-        let Batch { from, facts, commands, transaction, now_ms } = batch;
+        let Batch {
+            from,
+            facts,
+            commands,
+            transaction,
+            now_ms,
+        } = batch;
         let client = facts.handle.id;
         let mut session = detached(&facts);
         let mut reply = Reply::new(facts.protocol);
         let mut after = Aftermath::default();
         let mut executed = 0;
         let mut stop = None;
-        let Some(mut keyspace) = self.keyspace.take() else { return };
+        let Some(mut keyspace) = self.keyspace.take() else {
+            return;
+        };
         {
             let now_ms = self.now_ms.max(now_ms).max(keyspace.now_ms);
             keyspace.now_ms = now_ms;
             let mut space = Space::one(&mut keyspace, self.shared.shard_count);
-            let env = Env { now_ms, ..self.env() };
+            let env = Env {
+                now_ms,
+                ..self.env()
+            };
             let table = CommandTable::get();
             if let Some(watched) = &transaction {
                 let calls: Vec<QueuedCall<'_>> = commands
                     .iter()
-                    .map(|command| QueuedCall { row: table.row(command.row), args: command.request.args() })
+                    .map(|command| QueuedCall {
+                        row: table.row(command.row),
+                        args: command.request.args(),
+                    })
                     .collect();
-                let call = TransactionCall { commands: &calls, watched, flag: facts.watch_flag.as_deref() };
+                let call = TransactionCall {
+                    commands: &calls,
+                    watched,
+                    flag: facts.watch_flag.as_deref(),
+                };
                 match env.run_transaction(&mut space, &mut session, &mut reply, &call, &mut after) {
                     Ran::Needs(shards) => stop = Some(BatchStop::Needs(shards)),
                     Ran::Done | Ran::Waits(_) => executed = 1,
@@ -708,7 +942,12 @@ impl Shard {
             } else {
                 for command in &commands {
                     let args = command.request.args();
-                    let call = Call { row: table.row(command.row), args: &args, may_block: true, resumed: false };
+                    let call = Call {
+                        row: table.row(command.row),
+                        args: &args,
+                        may_block: true,
+                        resumed: false,
+                    };
                     match env.run(&mut space, &mut session, &mut reply, &call, &mut after) {
                         Ran::Done => executed += 1,
                         Ran::Waits(blocked) => {
@@ -727,10 +966,19 @@ impl Shard {
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.processed.add(executed as u64);
         counters.batches.add(1);
-        debug_assert!(after.actions.is_empty(), "a command that travels asks nothing of its shard");
+        debug_assert!(
+            after.actions.is_empty(),
+            "a command that travels asks nothing of its shard"
+        );
         self.publish_counters();
         self.dispatch(after, None);
-        let done = BatchDone { client, reply: reply.take(), executed, stop, now_ms: self.now_ms };
+        let done = BatchDone {
+            client,
+            reply: reply.take(),
+            executed,
+            stop,
+            now_ms: self.now_ms,
+        };
         self.post.send(from, Message::BatchDone(Box::new(done)));
     }
 
@@ -755,7 +1003,10 @@ impl Shard {
             client.pending.pop_front();
         }
         let handle = &client.session.handle;
-        handle.commands.store(handle.commands.load(Ordering::Relaxed) + done.executed as u64, Ordering::Relaxed);
+        handle.commands.store(
+            handle.commands.load(Ordering::Relaxed) + done.executed as u64,
+            Ordering::Relaxed,
+        );
         let id = client.id();
         if done.executed > 0 {
             self.append_reply(&mut client, &done.reply);
@@ -787,14 +1038,24 @@ impl Shard {
         reply.raw(bytes);
         finish_reply(client, &mut reply, mark);
         client.output.append(reply.bytes());
-        client.session.handle.output_bytes.store(client.output.len(), Ordering::Relaxed);
+        client
+            .session
+            .handle
+            .output_bytes
+            .store(client.output.len(), Ordering::Relaxed);
         if !client.output.is_empty() {
             self.dirty.push(client.id());
         }
     }
 
     /// Carries out what a handler asked for.
-    fn carry_out(&mut self, client: &mut Client, reply: &mut Reply, action: ShardAction, mark: Mark) -> Flow {
+    fn carry_out(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        action: ShardAction,
+        mark: Mark,
+    ) -> Flow {
         match action {
             ShardAction::Subscriptions(changes) => self.change_subscriptions(client.id(), changes),
             ShardAction::Publish { .. } => debug_assert!(false, "published with the aftermath"),
@@ -811,7 +1072,10 @@ impl Shard {
                 if let Some(at) = deadline_ms {
                     self.deadlines.insert((at, client.id()));
                 }
-                client.phase = Phase::Waiting { deadline_ms, reply: held };
+                client.phase = Phase::Waiting {
+                    deadline_ms,
+                    reply: held,
+                };
             }
             ShardAction::Monitor => {
                 self.shared.monitor_count.fetch_add(1, Ordering::AcqRel);
@@ -823,24 +1087,40 @@ impl Shard {
             ShardAction::Shutdown => self.shut_down(),
             ShardAction::Reload => debug_assert!(false, "carried out under the loan"),
         }
-        if matches!(client.phase, Phase::Ready) { Flow::Next } else { Flow::Stop }
+        if matches!(client.phase, Phase::Ready) {
+            Flow::Next
+        } else {
+            Flow::Stop
+        }
     }
 
     /// Runs the head of `pending`, and what is behind it as far as the loan reaches, with several keyspaces in hand.
     pub(super) fn run_borrowed(
-        &mut self, client: &mut Client, reply: &mut Reply, keyspaces: &mut [Box<crate::keyspace::Keyspace>], in_hand: ShardSet,
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        keyspaces: &mut [Box<crate::keyspace::Keyspace>],
+        in_hand: ShardSet,
     ) -> Flow {
         let mut budget = self.budget();
         let mut first = true;
-        let now_ms = keyspaces.iter().fold(self.now_ms.max(client.now_ms), |now, keyspace| now.max(keyspace.now_ms));
+        let now_ms = keyspaces
+            .iter()
+            .fold(self.now_ms.max(client.now_ms), |now, keyspace| {
+                now.max(keyspace.now_ms)
+            });
         while matches!(client.phase, Phase::Ready) && !client.session.closing {
-            let Some(request) = client.pending.front().cloned() else { return Flow::Next };
+            let Some(request) = client.pending.front().cloned() else {
+                return Flow::Next;
+            };
             if !first && self.is_over(&mut budget, reply) {
                 return Flow::Defer;
             }
             let args = request.args();
             let mark = reply.mark();
-            let Ok(row) = admit(&client.session, &self.settings, &args) else { return Flow::Next };
+            let Ok(row) = admit(&client.session, &self.settings, &args) else {
+                return Flow::Next;
+            };
             let in_transaction = row.command.name == "exec" && client.session.transaction.active;
             if !first && (client.session.transaction.active || self.is_paused_for(client, row)) {
                 return Flow::Next;
@@ -860,19 +1140,31 @@ impl Shard {
             }
             let mut after = Aftermath::default();
             let ran = {
-                let env = Env { now_ms, ..self.env() };
+                let env = Env {
+                    now_ms,
+                    ..self.env()
+                };
                 let mut space = Space::many(keyspaces, self.shared.shard_count);
                 if in_transaction {
                     self.exec_in(&env, &mut space, client, reply, &mut after)
                 } else {
                     self.feed_monitors(&client.session, &args, row);
                     self.remember_watch(client, row, &args);
-                    let call = Call { row, args: &args, may_block: true, resumed: false };
+                    let call = Call {
+                        row,
+                        args: &args,
+                        may_block: true,
+                        resumed: false,
+                    };
                     env.run(&mut space, &mut client.session, reply, &call, &mut after)
                 }
             };
             self.count(client);
-            if let Some(at) = after.actions.iter().position(|action| matches!(action, ShardAction::Reload)) {
+            if let Some(at) = after
+                .actions
+                .iter()
+                .position(|action| matches!(action, ShardAction::Reload))
+            {
                 after.actions.swap_remove(at);
                 self.reload(keyspaces);
             }
@@ -902,7 +1194,10 @@ fn finish_reply(client: &mut Client, reply: &mut Reply, mark: Mark) {
 
 /// Commands that run at once between MULTI and EXEC. Source: Redis' `processCommand`.
 fn runs_inside_multi(row: &Row) -> bool {
-    matches!(row.command.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset") && row.parent.is_none()
+    matches!(
+        row.command.name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    ) && row.parent.is_none()
 }
 
 /// Whether a request looks like that of a browser that was made to talk to us.

@@ -39,7 +39,13 @@ impl Mailboxes {
     /// A mailbox for each shard, with the ends they are read from.
     pub fn new(shard_count: usize) -> (Self, Vec<UnboundedReceiver<Message>>) {
         let (senders, receivers) = (0..shard_count).map(|_| unbounded_channel()).unzip();
-        (Self { senders, order: Mutex::new(()) }, receivers)
+        (
+            Self {
+                senders,
+                order: Mutex::new(()),
+            },
+            receivers,
+        )
     }
 }
 
@@ -108,7 +114,9 @@ struct Driver {
 /// # Errors
 /// When the runtime cannot be made.
 pub fn run(shard: Shard, mailbox: UnboundedReceiver<Message>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let driver = Rc::new(Driver {
         shard: RefCell::new(shard),
         connections: RefCell::new(HashMap::default()),
@@ -136,7 +144,8 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         driver.leave(context);
         driver.keep_time(context, &mut timer, &mut armed_ms);
         if driver.shard.borrow().is_stopping() {
-            let deadline = *stop_deadline.get_or_insert_with(|| tokio::time::Instant::now() + LAST_REPLIES);
+            let deadline =
+                *stop_deadline.get_or_insert_with(|| tokio::time::Instant::now() + LAST_REPLIES);
             if driver.is_drained() || tokio::time::Instant::now() >= deadline {
                 return Poll::Ready(());
             }
@@ -153,7 +162,10 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
 impl Driver {
     /// Takes messages in, so many at once; true when there are more.
     fn take_mail(
-        self: &Rc<Self>, context: &mut Context<'_>, mailbox: &mut UnboundedReceiver<Message>, tasks: &LocalSet,
+        self: &Rc<Self>,
+        context: &mut Context<'_>,
+        mailbox: &mut UnboundedReceiver<Message>,
+        tasks: &LocalSet,
     ) -> bool {
         for _ in 0..MESSAGES_PER_TURN_MAX {
             match mailbox.poll_recv(context) {
@@ -175,7 +187,9 @@ impl Driver {
 
     /// Registers the socket of a client that is new here and starts its task.
     fn adopt(self: &Rc<Self>, id: ClientId, tasks: &LocalSet) {
-        let Some(parked) = self.shard.borrow_mut().take_transport(id) else { return };
+        let Some(parked) = self.shard.borrow_mut().take_transport(id) else {
+            return;
+        };
         match parked.wake() {
             Ok(transport) => {
                 let connection = Rc::new(Connection {
@@ -184,9 +198,13 @@ impl Driver {
                     write_blocked: Cell::new(false),
                     over: Cell::new(false),
                 });
-                self.connections.borrow_mut().insert(id, Rc::clone(&connection));
+                self.connections
+                    .borrow_mut()
+                    .insert(id, Rc::clone(&connection));
                 let driver = Rc::clone(self);
-                tasks.spawn_local(poll_fn(move |context| driver.attend(id, &connection, context)));
+                tasks.spawn_local(poll_fn(move |context| {
+                    driver.attend(id, &connection, context)
+                }));
             }
             Err(error) => {
                 tracing::warn!("cannot register the socket of client {}: {error}", id.0);
@@ -202,7 +220,10 @@ impl Driver {
         }
         {
             let mut waker = connection.waker.borrow_mut();
-            if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            if !waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(context.waker()))
+            {
                 *waker = Some(context.waker().clone());
             }
         }
@@ -231,7 +252,10 @@ impl Driver {
             }
             let mut scratch = self.scratch.borrow_mut();
             let mut buffer = ReadBuf::new(&mut scratch);
-            let read = connection.transport.borrow_mut().poll_read(context, &mut buffer);
+            let read = connection
+                .transport
+                .borrow_mut()
+                .poll_read(context, &mut buffer);
             match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => {
@@ -244,7 +268,9 @@ impl Driver {
                 }
                 Poll::Ready(Ok(())) => {
                     let full = buffer.remaining() == 0;
-                    self.shard.borrow_mut().handle(Event::Input(id, buffer.filled()));
+                    self.shard
+                        .borrow_mut()
+                        .handle(Event::Input(id, buffer.filled()));
                     if full {
                         // The others get their turn before this one reads on.
                         context.waker().wake_by_ref();
@@ -260,7 +286,9 @@ impl Driver {
         let unread = std::mem::take(&mut *self.unread.borrow_mut());
         for id in unread {
             let connections = self.connections.borrow();
-            let Some(connection) = connections.get(&id) else { continue };
+            let Some(connection) = connections.get(&id) else {
+                continue;
+            };
             if self.shard.borrow().wants_input(id) {
                 connection.wake();
             } else {
@@ -346,7 +374,12 @@ impl Driver {
     }
 
     /// Does what is due, and arms the timer for what is due next.
-    fn keep_time(&self, context: &mut Context<'_>, timer: &mut Pin<Box<tokio::time::Sleep>>, armed_ms: &mut u64) {
+    fn keep_time(
+        &self,
+        context: &mut Context<'_>,
+        timer: &mut Pin<Box<tokio::time::Sleep>>,
+        armed_ms: &mut u64,
+    ) {
         loop {
             self.shard.borrow_mut().handle(Event::Tick);
             let (next_ms, now_ms) = {
@@ -368,7 +401,11 @@ impl Driver {
     /// Whether nothing is left to send at the end of the process.
     fn is_drained(&self) -> bool {
         let shard = self.shard.borrow();
-        let sent = self.connections.borrow().keys().all(|id| shard.output(*id).is_empty());
+        let sent = self
+            .connections
+            .borrow()
+            .keys()
+            .all(|id| shard.output(*id).is_empty());
         sent && shard.is_idle()
     }
 }

@@ -45,7 +45,10 @@ impl Shard {
         self.shared.active_expire.load(Ordering::Acquire)
             && !self.shared.cron_paused.load(Ordering::Acquire)
             && self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms
-            && self.keyspace.as_ref().is_none_or(|keyspace| keyspace.next_expiry_ms().is_some_and(|at| at < self.now_ms))
+            && self
+                .keyspace
+                .as_ref()
+                .is_none_or(|keyspace| keyspace.next_expiry_ms().is_some_and(|at| at < self.now_ms))
     }
 
     /// One round of expiry; comes back to the end of the queue when there is more.
@@ -53,10 +56,14 @@ impl Shard {
         if !self.may_expire() {
             return;
         }
-        let Some(mut keyspace) = self.keyspace.take() else { return };
+        let Some(mut keyspace) = self.keyspace.take() else {
+            return;
+        };
         keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
         let mut after = Aftermath::default();
-        let count = self.env().expire(&mut keyspace, limits::EXPIRIES_PER_ROUND_MAX, &mut after);
+        let count = self
+            .env()
+            .expire(&mut keyspace, limits::EXPIRIES_PER_ROUND_MAX, &mut after);
         self.keyspace = Some(keyspace);
         self.dispatch(after, None);
         if count == limits::EXPIRIES_PER_ROUND_MAX {
@@ -68,7 +75,8 @@ impl Shard {
     fn close_idle(&mut self) {
         let timeout_ms = self.settings.timeout_s * 1000;
         let now_ms = self.now_ms;
-        let soft_limited = self.settings.output_limit_pubsub.soft_bytes > 0 || self.settings.output_limit_normal.soft_bytes > 0;
+        let soft_limited = self.settings.output_limit_pubsub.soft_bytes > 0
+            || self.settings.output_limit_normal.soft_bytes > 0;
         if timeout_ms == 0 && !soft_limited {
             return;
         }
@@ -80,7 +88,9 @@ impl Shard {
                 loaded.push(*id);
             }
             let active_ms = client.session.handle.active_ms.load(Ordering::Relaxed);
-            let exempt = matches!(client.phase, Phase::Blocked(_)) || client.session.subscriptions.any() || client.session.monitoring;
+            let exempt = matches!(client.phase, Phase::Blocked(_))
+                || client.session.subscriptions.any()
+                || client.session.monitoring;
             if timeout_ms > 0 && !exempt && now_ms.saturating_sub(active_ms) > timeout_ms {
                 idle.push(*id);
             }

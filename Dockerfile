@@ -1,0 +1,29 @@
+# Millrace in a container: built with the distribution's C linker, run on a base with glibc and nothing else (no shell), as a user
+# without rights. The data directory is the volume /data.
+#
+#   docker build -t millrace .
+#   docker run --rm -p 127.0.0.1:6379:6379 millrace
+#   docker run --rm -p 6379:6379 -e MILLRACE_PASSWORD=secret millrace millrace --requirepass secret
+#
+# As in Redis' own image, the command below switches protected mode off: a port of a container reaches nobody until it is published, and
+# protected mode would refuse every client that comes through a published port. Publish it only where everybody may come, or set a
+# password; the words of a command of your own replace it, so they need either `--protected-mode no` or a `--requirepass`.
+
+FROM rust:1-slim-bookworm AS build
+WORKDIR /build
+# Not rust-toolchain.toml: it would make rustup fetch a second toolchain beside the image's.
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+RUN cargo build --release --locked --bin millrace \
+    && strip target/release/millrace \
+    && mkdir /data
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /build/target/release/millrace /usr/local/bin/millrace
+COPY --from=build --chown=nonroot:nonroot /data /data
+WORKDIR /data
+VOLUME /data
+EXPOSE 6379
+# Asks the server on port 6379; a password comes from MILLRACE_PASSWORD, another address from MILLRACE_URL.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["millrace", "ping", "--quiet"]
+CMD ["millrace", "--protected-mode", "no"]

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# All tests, as the README promises: on a Debian machine with a Rust toolchain, git and root it installs what the tests use,
+# checks format and lints, builds without LTO and runs every test. Whatever is missing fails; nothing is skipped.
+#
+# usage: scripts/test.sh [words for cargo test]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf 'scripts/test.sh: %s\n' "$*" >&2; exit 1; }
+
+# Packages of the distribution, only those that are missing.
+install_system_packages() {
+  local wanted=()
+  command -v cc >/dev/null || wanted+=(gcc libc6-dev)
+  command -v redis-server >/dev/null || wanted+=(redis-server)
+  { command -v redis-cli && command -v redis-benchmark; } >/dev/null || wanted+=(redis-tools)
+  command -v python3 >/dev/null || wanted+=(python3)
+  python3 -c 'import venv, ensurepip' 2>/dev/null || wanted+=(python3-venv)
+  command -v node >/dev/null || wanted+=(nodejs)
+  command -v npm >/dev/null || wanted+=(npm)
+  [ ${#wanted[@]} -eq 0 ] && return
+  say "installing ${wanted[*]}"
+  local as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  # The package would start a server of its own on 6379: it must not be there when millrace wants the port.
+  local had_server=yes
+  command -v redis-server >/dev/null || had_server=no
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}"
+  if [ "$had_server" = no ]; then
+    if [ -d /run/systemd/system ]; then
+      "${as_root[@]}" systemctl disable --now redis-server
+    else
+      "${as_root[@]}" service redis-server stop || true # not running: nothing to stop
+    fi
+  fi
+}
+
+# The pinned Python clients in .venv, again only when the pins or the interpreter have changed.
+install_python_clients() {
+  local stamp
+  stamp=$({ python3 -VV; cat tests/clients/requirements.txt; } | sha256sum)
+  if [ "$(cat .venv/installed 2>/dev/null)" != "$stamp" ]; then
+    say "installing the Python clients"
+    rm -rf .venv
+    python3 -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/clients/requirements.txt
+    printf '%s\n' "$stamp" >.venv/installed
+  fi
+  .venv/bin/python -c 'import redis' || fail "redis-py is not in .venv"
+}
+
+# The pinned Node clients, by the lock file.
+install_node_clients() {
+  local stamp modules=tests/clients/node_modules
+  stamp=$({ node --version; cat tests/clients/package-lock.json; } | sha256sum)
+  if [ "$(cat "$modules/.installed" 2>/dev/null)" != "$stamp" ]; then
+    say "installing the Node clients"
+    (cd tests/clients && npm ci --no-audit --no-fund --loglevel=error)
+    printf '%s\n' "$stamp" >"$modules/.installed"
+  fi
+  (cd tests/clients && node -e 'require("ioredis"); require("redis")') || fail "the Node clients are not installed"
+}
+
+# The tests open many sockets at once: a shell's usual 1024 are too few for ten thousand connections.
+raise_file_limit() {
+  local hard
+  hard=$(ulimit -Hn)
+  if [ "$hard" = unlimited ] || [ "$hard" -gt 65536 ]; then hard=65536; fi
+  ulimit -Sn "$hard"
+}
+
+command -v cargo >/dev/null || fail "cargo is missing: install a Rust toolchain"
+install_system_packages
+install_python_clients
+install_node_clients
+for tool in cc redis-server redis-cli redis-benchmark node; do
+  command -v "$tool" >/dev/null || fail "$tool is missing"
+done
+raise_file_limit
+
+say "format"
+cargo fmt --check
+say "lints"
+cargo clippy --profile fast --all-targets -- -D warnings
+say "tests"
+exec cargo test --profile fast --no-fail-fast "$@"

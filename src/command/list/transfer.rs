@@ -1,0 +1,147 @@
+//! LMOVE, RPOPLPUSH, BLMOVE, BRPOPLPUSH: an element from one list to another, in one step.
+//!
+//! Source and destination may be the same list (a rotation) or lie in two keyspaces, both in hand. Redis pushes before it
+//! finishes the pop, so the events are `rpush` then `lpop`; the effect is one command.
+
+use crate::command::args::timeout_seconds;
+use crate::command::context::{Context, Outcome, WaitFor};
+use crate::command::error::CommandError;
+use crate::data::list::{End, List};
+use crate::data::listpack::Element;
+use crate::keyspace::event::EventClass;
+use crate::keyspace::value::Value;
+use crate::keyspace::wait::WaitKind;
+use crate::resp::arguments::Args;
+
+use super::{end, limits, list_of, list_of_mut, pop_event, push_event};
+
+/// Where from and where to.
+#[derive(Clone, Copy)]
+struct Move {
+    from: End,
+    to: End,
+}
+
+const RPOPLPUSH: Move = Move {
+    from: End::Back,
+    to: End::Front,
+};
+
+impl Move {
+    fn read(args: &Args<'_>) -> Result<Self, CommandError> {
+        Ok(Move {
+            from: end(args.at(3))?,
+            to: end(args.at(4))?,
+        })
+    }
+
+    /// Moves an element and replies it; false when there is no source, and nothing is replied.
+    /// `effect` is the command to report, without timeout.
+    fn attempt(
+        self,
+        ctx: &mut Context<'_>,
+        args: &Args<'_>,
+        effect: &[&[u8]],
+    ) -> Result<bool, CommandError> {
+        let (source, destination) = (args.at(1), args.at(2));
+        if list_of(ctx.space.write(source).value())?.is_none() {
+            return Ok(false);
+        }
+        list_of(ctx.space.write(destination).value())?;
+        let limits = limits(ctx);
+
+        let mut handle = ctx.space.write(source);
+        let list = list_of_mut(&mut handle)?;
+        let element = list
+            .peek(self.from)
+            .map(|element| (matches!(element, Element::Int(_)), element.to_vec()));
+        list.pop(self.from);
+        handle.covered();
+        drop(handle);
+        // Only a value of a very old file could hold an empty list; Redis replies null then too.
+        let Some((is_integer, element)) = element else {
+            return Ok(false);
+        };
+
+        let mut handle = ctx.space.write(destination);
+        if !handle.exists() {
+            handle.insert(Value::List(Box::default()));
+        }
+        let list = list_of_mut(&mut handle)?;
+        // Redis does not count the text of a popped integer here.
+        list.before_adding(if is_integer { 0 } else { element.len() }, 1, &limits);
+        list.push(self.to, &element, &limits);
+        handle.touched();
+        handle.event(EventClass::LIST, push_event(self.to));
+        handle.effect(|writer| {
+            writer.args(effect.iter().copied());
+        });
+        drop(handle);
+        ctx.reply.bulk(&element);
+
+        let mut handle = ctx.space.write(source);
+        handle.event(EventClass::LIST, pop_event(self.from));
+        let list: &mut List = list_of_mut(&mut handle)?;
+        if list.is_empty() {
+            handle.remove();
+            handle.event(EventClass::GENERIC, "del");
+        } else {
+            list.after_removing(&limits);
+        }
+        handle.touched();
+        handle.covered();
+        Ok(true)
+    }
+
+    fn attempt_or_wait(
+        self,
+        ctx: &mut Context<'_>,
+        args: &Args<'_>,
+        effect: &[&[u8]],
+        timeout: &[u8],
+    ) -> Result<Outcome, CommandError> {
+        let deadline_ms = timeout_seconds(timeout, ctx.now_ms())?;
+        if self.attempt(ctx, args, effect)? {
+            return Ok(Outcome::Done);
+        }
+        // Redis: the plain null in MULTI, the null array after a timeout.
+        ctx.reply.null();
+        Ok(Outcome::Wait(Box::new(WaitFor {
+            kind: WaitKind::List,
+            keys: vec![args.at(1).into()],
+            deadline_ms,
+            request: args.to_request(),
+            destinations: vec![args.at(2).into()],
+            null_is_array: true,
+        })))
+    }
+}
+
+pub(super) fn lmove(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let effect = [args.at(0), args.at(1), args.at(2), args.at(3), args.at(4)];
+    if !Move::read(args)?.attempt(ctx, args, &effect)? {
+        ctx.reply.null();
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn rpoplpush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    if !RPOPLPUSH.attempt(ctx, args, &[args.at(0), args.at(1), args.at(2)])? {
+        ctx.reply.null();
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn blmove(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let effect: [&[u8]; 5] = [b"LMOVE", args.at(1), args.at(2), args.at(3), args.at(4)];
+    Move::read(args)?.attempt_or_wait(ctx, args, &effect, args.at(5))
+}
+
+pub(super) fn brpoplpush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    RPOPLPUSH.attempt_or_wait(
+        ctx,
+        args,
+        &[b"RPOPLPUSH", args.at(1), args.at(2)],
+        args.at(3),
+    )
+}

@@ -1,0 +1,245 @@
+//! LPUSH RPUSH LPUSHX RPUSHX LINSERT LSET LPOP RPOP LTRIM LREM: changes of one list.
+
+use crate::command::args::{is, non_negative, required_integer};
+use crate::command::context::{Context, Outcome};
+use crate::command::error::{self, CommandError};
+use crate::data::list::{End, List, ListLimits, Side};
+use crate::keyspace::KeyHandle;
+use crate::keyspace::event::EventClass;
+use crate::keyspace::value::Value;
+use crate::resp::arguments::Args;
+
+use super::read::{absolute, symmetric_integer};
+use super::{
+    finish_removal, limits, list_of, list_of_mut, pop_event, push_event, reply_element,
+    reply_from_end, span, take_from_end,
+};
+
+pub(super) fn lpush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    push(ctx, args, End::Front, true)
+}
+
+pub(super) fn rpush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    push(ctx, args, End::Back, true)
+}
+
+pub(super) fn lpushx(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    push(ctx, args, End::Front, false)
+}
+
+pub(super) fn rpushx(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    push(ctx, args, End::Back, false)
+}
+
+fn push(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    end: End,
+    creates: bool,
+) -> Result<Outcome, CommandError> {
+    let limits = limits(ctx);
+    let mut handle = ctx.space.write(args.at(1));
+    if list_of(handle.value())?.is_none() {
+        if !creates {
+            ctx.reply.count(0);
+            return Ok(Outcome::Done);
+        }
+        handle.insert(Value::List(Box::default()));
+    }
+    let list = list_of_mut(&mut handle)?;
+    let elements = args.from(2);
+    list.before_adding(
+        elements.clone().map(<[u8]>::len).sum(),
+        elements.len(),
+        &limits,
+    );
+    for element in elements {
+        list.push(end, element, &limits);
+    }
+    ctx.reply.count(list.len());
+    handle.touched();
+    handle.event(EventClass::LIST, push_event(end));
+    handle.effect(|effect| {
+        effect.args(args.iter());
+    });
+    Ok(Outcome::Done)
+}
+
+/// Ends a command that changed no element. Where Redis has nevertheless made the encoding larger, the command itself is the
+/// effect: replayed, it does the same.
+fn finish_without_change(
+    handle: &mut KeyHandle<'_>,
+    args: &Args<'_>,
+    encoding_before: &'static str,
+) {
+    let encoding = handle.value().map_or(encoding_before, Value::encoding);
+    if encoding == encoding_before {
+        handle.unchanged();
+    } else {
+        handle.effect(|effect| {
+            effect.args(args.iter());
+        });
+    }
+}
+
+pub(super) fn linsert(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let side = match args.at(2) {
+        side if is(side, "before") => Side::Before,
+        side if is(side, "after") => Side::After,
+        _ => return Err(error::SYNTAX),
+    };
+    let limits = limits(ctx);
+    let (pivot, element) = (args.at(3), args.at(4));
+    let mut handle = ctx.space.write(args.at(1));
+    let Some(list) = list_of(handle.value())? else {
+        ctx.reply.count(0);
+        return Ok(Outcome::Done);
+    };
+    let encoding = list.encoding();
+    let list = list_of_mut(&mut handle)?;
+    list.before_adding(element.len(), 1, &limits);
+    if !list.insert(side, pivot, element, &limits) {
+        ctx.reply.integer(-1);
+        finish_without_change(&mut handle, args, encoding);
+        return Ok(Outcome::Done);
+    }
+    ctx.reply.count(list.len());
+    handle.touched();
+    handle.event(EventClass::LIST, "linsert");
+    handle.effect(|effect| {
+        effect.args(args.iter());
+    });
+    Ok(Outcome::Done)
+}
+
+pub(super) fn lset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let limits = limits(ctx);
+    let element = args.at(3);
+    let mut handle = ctx.space.write(args.at(1));
+    let list = list_of(handle.value())?.ok_or(error::NO_SUCH_KEY)?;
+    let index = absolute(required_integer(args.at(2))?, list.len());
+    let encoding = list.encoding();
+    let list = list_of_mut(&mut handle)?;
+    list.before_adding(element.len(), 1, &limits);
+    if !index.is_some_and(|index| list.set(index, element, &limits)) {
+        finish_without_change(&mut handle, args, encoding);
+        return Err(error::INDEX_OUT_OF_RANGE);
+    }
+    list.after_removing(&limits);
+    ctx.reply.ok();
+    handle.touched();
+    handle.event(EventClass::LIST, "lset");
+    handle.effect(|effect| {
+        effect.args(args.iter());
+    });
+    Ok(Outcome::Done)
+}
+
+pub(super) fn lpop(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    pop(ctx, args, End::Front)
+}
+
+pub(super) fn rpop(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    pop(ctx, args, End::Back)
+}
+
+fn pop(ctx: &mut Context<'_>, args: &Args<'_>, end: End) -> Result<Outcome, CommandError> {
+    if args.len() > 3 {
+        return Err(error::wrong_arity(pop_event(end)));
+    }
+    let count = args.get(2).map(non_negative).transpose()?;
+    let limits = limits(ctx);
+    let mut handle = ctx.space.write(args.at(1));
+    let Some(list) = list_of(handle.value())? else {
+        match count {
+            None => ctx.reply.null(),
+            Some(_) => ctx.reply.null_array(),
+        }
+        return Ok(Outcome::Done);
+    };
+    let count = match count {
+        None => {
+            match list.peek(end) {
+                Some(element) => reply_element(ctx.reply, element),
+                None => ctx.reply.null(),
+            }
+            1
+        }
+        Some(count) => {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            reply_from_end(ctx.reply, list, end, count);
+            count
+        }
+    };
+    if count > 0 {
+        take_from_end(list_of_mut(&mut handle)?, end, count);
+        finish_removal(&mut handle, &limits, pop_event(end), |effect| {
+            effect.args(args.iter());
+        })?;
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let start = required_integer(args.at(2))?;
+    let stop = required_integer(args.at(3))?;
+    let limits = limits(ctx);
+    let mut handle = ctx.space.write(args.at(1));
+    ctx.reply.ok();
+    let Some(list) = list_of(handle.value())? else {
+        return Ok(Outcome::Done);
+    };
+    let (len, encoding) = (list.len(), list.encoding());
+    let (start, count) = span(start, stop, len);
+    let list = list_of_mut(&mut handle)?;
+    list.remove_range(start + count, len);
+    list.remove_range(0, start);
+    if count < len {
+        return finish_removal(&mut handle, &limits, "ltrim", |effect| {
+            effect.args(args.iter());
+        })
+        .map(|()| Outcome::Done);
+    }
+    // Redis: a trim that removes nothing still counts as a modification and sends its event.
+    list.after_removing(&limits);
+    handle.event(EventClass::LIST, "ltrim");
+    handle.touched();
+    finish_without_change(&mut handle, args, encoding);
+    Ok(Outcome::Done)
+}
+
+pub(super) fn lrem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let count = symmetric_integer(args.at(2))?;
+    let limits = limits(ctx);
+    let mut handle = ctx.space.write(args.at(1));
+    if list_of(handle.value())?.is_none() {
+        ctx.reply.count(0);
+        return Ok(Outcome::Done);
+    }
+    let limit = match count {
+        0 => usize::MAX,
+        count => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
+    };
+    let removed = remove(&mut handle, args, &limits, limit, count < 0)?;
+    ctx.reply.count(removed);
+    Ok(Outcome::Done)
+}
+
+fn remove(
+    handle: &mut KeyHandle<'_>,
+    args: &Args<'_>,
+    limits: &ListLimits,
+    limit: usize,
+    from_back: bool,
+) -> Result<usize, CommandError> {
+    let list: &mut List = list_of_mut(handle)?;
+    let removed = list.remove(args.at(3), limit, from_back);
+    if removed == 0 {
+        handle.unchanged();
+    } else {
+        finish_removal(handle, limits, "lrem", |effect| {
+            effect.args(args.iter());
+        })?;
+    }
+    Ok(removed)
+}

@@ -1,0 +1,195 @@
+//! The engine: what all shards share, their mailboxes, a thread for each, and where accepted sockets go.
+
+use std::cell::Cell;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use hashbrown::DefaultHashBuilder;
+
+use crate::client::registry::{ClientOrigin, ClientRegistry};
+use crate::command::context::Shared;
+use crate::command::table::CommandTable;
+use crate::config::{Configuration, Settings};
+use crate::ids::ShardId;
+use crate::net::transport::ParkedTransport;
+use crate::observe::Observations;
+use crate::observe::effects::EffectLog;
+use crate::pubsub::registry::ChannelRegistry;
+use crate::shard::Shard;
+use crate::shard::clock::{SystemClock, unix_ms};
+use crate::shard::mailbox::{Message, Post};
+use crate::shard::thread::{self, Mailboxes};
+
+use super::accept::Accepted;
+use super::boot::Engine;
+use super::control::{Control, End};
+use super::error::{StartError, reason_of};
+use super::listen;
+use super::startup::Prepared;
+
+/// What all shards of a process share, before any of them runs.
+pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> Shared {
+    let shard_count = settings.shards;
+    Shared {
+        settings: RwLock::new(Arc::new(settings)),
+        settings_version: AtomicU64::new(1),
+        configuration: Mutex::new(configuration),
+        process: OnceLock::new(),
+        clients: ClientRegistry::default(),
+        channels: ChannelRegistry::default(),
+        observations: Observations::new(shard_count, CommandTable::get().rows().len()),
+        effects: EffectLog::default(),
+        paused_until_ms: AtomicU64::new(0),
+        pause_writes_only: AtomicBool::new(false),
+        monitor_count: AtomicUsize::new(0),
+        active_expire: AtomicBool::new(true),
+        cron_paused: AtomicBool::new(false),
+        list_packed_threshold: AtomicUsize::new(0),
+        shard_count,
+        run_id: run_id(),
+        started_ms: now_ms,
+        witness: OnceLock::new(),
+        stopping: AtomicBool::new(false),
+    }
+}
+
+/// 40 hex digits that no other run has.
+fn run_id() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let state = RandomState::new();
+    (0..3u8).fold(String::new(), |id, n| {
+        format!("{id}{:016x}", state.hash_one(n))
+    })[..40]
+        .to_owned()
+}
+
+/// Starts a thread for each shard.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError> {
+    let shared = Arc::new(share(
+        prepared.configuration.clone(),
+        prepared.settings.clone(),
+        unix_ms(),
+    ));
+    // The one place that sets it.
+    let _ = shared.process.set(Box::new(control));
+    let (mailboxes, receivers) = Mailboxes::new(shared.shard_count);
+    let mailboxes: Arc<Mailboxes> = Arc::new(mailboxes);
+    let hasher = DefaultHashBuilder::default();
+    let mut threads = Vec::new();
+    for (number, receiver) in receivers.into_iter().enumerate() {
+        let id = ShardId(number as u16);
+        let (shared, post, hasher) = (Arc::clone(&shared), Arc::clone(&mailboxes), hasher.clone());
+        let run = move || {
+            let shard = Shard::new(id, shared, post, Arc::new(SystemClock::start()), hasher);
+            if let Err(error) = thread::run(shard, receiver) {
+                tracing::error!("shard {number} cannot start: {error}");
+                std::process::abort();
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .spawn(run);
+        threads.push(thread.map_err(|error| StartError::Runtime(reason_of(error)))?);
+    }
+    let stopping = Arc::clone(&mailboxes);
+    let shards = shared.shard_count;
+    Ok(Engine {
+        take: Rc::new(taker(shared, mailboxes)),
+        stop: Box::new(move |end| stop(end, &stopping, shards, threads)),
+    })
+}
+
+fn stop(_end: End, mailboxes: &Mailboxes, shard_count: usize, threads: Vec<JoinHandle<()>>) {
+    for number in 0..shard_count {
+        mailboxes.send(ShardId(number as u16), Message::Stop);
+    }
+    for thread in threads {
+        // A shard that panicked has said so.
+        let _ = thread.join();
+    }
+}
+
+/// Sends accepted sockets to the shards, in turn.
+fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(Accepted) {
+    let turn = Cell::new(0usize);
+    move |accepted| {
+        let settings = Arc::clone(
+            &shared
+                .settings
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let (transport, origin, peer) = describe(accepted);
+        let counters = &shared.observations;
+        if listen::is_turned_away(&settings, peer) {
+            refuse(transport, listen::PROTECTED_MODE_REPLY.as_bytes());
+            counters
+                .rejected_connections
+                .fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if shared.clients.len() >= settings.maxclients {
+            refuse(transport, b"-ERR max number of clients reached\r\n");
+            counters
+                .rejected_connections
+                .fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        counters.connections.fetch_add(1, Ordering::Relaxed);
+        let shard = ShardId((turn.get() % shared.shard_count) as u16);
+        turn.set(turn.get().wrapping_add(1));
+        let authenticated = settings.requirepass.is_none();
+        let client = Shard::accept(
+            &shared,
+            origin,
+            shard,
+            unix_ms(),
+            Some(transport),
+            authenticated,
+        );
+        mailboxes.send(shard, Message::Adopt(client));
+    }
+}
+
+fn describe(accepted: Accepted) -> (ParkedTransport, ClientOrigin, Option<std::net::SocketAddr>) {
+    match accepted {
+        Accepted::Tcp {
+            socket,
+            peer,
+            local,
+        } => {
+            let origin = ClientOrigin {
+                address: peer.to_string(),
+                local_address: local.to_string(),
+                fd: socket.as_raw_fd(),
+                unix_socket: false,
+            };
+            (ParkedTransport::Tcp(socket), origin, Some(peer))
+        }
+        Accepted::Unix { socket, path } => {
+            let address = format!("{path}:0");
+            let origin = ClientOrigin {
+                address: address.clone(),
+                local_address: address,
+                fd: socket.as_raw_fd(),
+                unix_socket: true,
+            };
+            (ParkedTransport::Unix(socket), origin, None)
+        }
+    }
+}
+
+/// Tells a client why it is turned away; it may be gone already.
+fn refuse(transport: ParkedTransport, text: &[u8]) {
+    use std::io::Write;
+    let _ = match transport {
+        ParkedTransport::Tcp(mut socket) => socket.write_all(text),
+        ParkedTransport::Unix(mut socket) => socket.write_all(text),
+    };
+}

@@ -1,0 +1,164 @@
+//! The suites under tests/clients/, each against a server of its own with 1 and 4 shards: redis-py and the Node clients,
+//! as their users write them.
+//!
+//! A missing interpreter or package fails the test and says what to run; nothing is skipped.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Server, for_each_shard_count};
+
+/// How long a suite may run; each takes a few seconds.
+const SUITE_TIMEOUT: Duration = Duration::from_secs(240);
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The interpreter with the pinned packages: `MILLRACE_PYTHON`, or the one scripts/test.sh makes.
+fn python() -> PathBuf {
+    let path = std::env::var_os("MILLRACE_PYTHON")
+        .map_or_else(|| root().join(".venv/bin/python"), PathBuf::from);
+    let imports = "import redis, redis.asyncio";
+    let ready = Command::new(&path)
+        .args(["-c", imports])
+        .stderr(Stdio::null())
+        .status();
+    assert!(
+        ready.is_ok_and(|status| status.success()),
+        "{} with redis-py is missing: run scripts/test.sh",
+        path.display()
+    );
+    path
+}
+
+fn node_packages() -> PathBuf {
+    let directory = root().join("tests/clients");
+    let check = "require('ioredis'); require('redis')";
+    let ready = Command::new("node")
+        .args(["-e", check])
+        .current_dir(&directory)
+        .stderr(Stdio::null())
+        .status();
+    assert!(
+        ready.is_ok_and(|status| status.success()),
+        "node with the packages of tests/clients/package.json is missing: run scripts/test.sh"
+    );
+    directory
+}
+
+/// Runs a suite against the server; on failure shows what it printed.
+fn run_suite(server: &Server, command: &mut Command) {
+    let output = tempfile::NamedTempFile::new().unwrap();
+    let file = output.reopen().unwrap();
+    let mut child = command
+        .env("MILLRACE_URL", format!("redis://{}", server.address()))
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + SUITE_TIMEOUT;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let printed = std::fs::read_to_string(output.path()).unwrap();
+    match status {
+        None => panic!(
+            "{} against {} did not end:\n{printed}",
+            suite_name(command),
+            server.name
+        ),
+        Some(status) => assert!(
+            status.success(),
+            "{} against {} ({status}):\n{printed}",
+            suite_name(command),
+            server.name
+        ),
+    }
+    assert!(
+        ran_tests(&printed),
+        "{} ran no tests:\n{printed}",
+        suite_name(command)
+    );
+}
+
+fn suite_name(command: &Command) -> String {
+    command
+        .get_args()
+        .last()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Whether the runner reports at least one test: a suite that finds none must not count as passed.
+fn ran_tests(printed: &str) -> bool {
+    let counted = |line: &str| {
+        let count = line
+            .strip_prefix("Ran ")
+            .or_else(|| line.strip_prefix("# tests "))?;
+        count.split_whitespace().next()?.parse::<u32>().ok()
+    };
+    printed.lines().filter_map(counted).any(|count| count > 0)
+}
+
+fn python_suite(server: &Server, file: &str) {
+    run_suite(
+        server,
+        Command::new(python())
+            .current_dir(root().join("tests/clients/python"))
+            .args(["-B", file]),
+    );
+}
+
+fn node_suite(server: &Server, file: &str) {
+    let arguments = ["--test", "--test-reporter=tap", file];
+    run_suite(
+        server,
+        Command::new("node")
+            .current_dir(node_packages())
+            .args(arguments),
+    );
+}
+
+#[test]
+fn redis_py_synchronous() {
+    for_each_shard_count(|server| python_suite(server, "test_sync.py"));
+}
+
+#[test]
+fn redis_py_asyncio() {
+    for_each_shard_count(|server| python_suite(server, "test_asyncio.py"));
+}
+
+#[test]
+fn ioredis() {
+    for_each_shard_count(|server| node_suite(server, "node/ioredis.test.js"));
+}
+
+#[test]
+fn node_redis() {
+    for_each_shard_count(|server| node_suite(server, "node/node-redis.test.js"));
+}
+
+#[test]
+fn a_suite_without_tests_does_not_count_as_passed() {
+    assert!(ran_tests("Ran 74 tests in 1.5s\n\nOK\n"));
+    assert!(ran_tests("1..17\n# tests 17\n# pass 17\n"));
+    assert!(!ran_tests("Ran 0 tests in 0.0s\n"));
+    assert!(!ran_tests("1..0\n# tests 0\n"));
+    assert!(!ran_tests(""));
+}

@@ -1,0 +1,885 @@
+//! Seeded generator of commands on one connection.
+//!
+//! A run is a list of steps that does not depend on any reply, so it can be shrunk by leaving steps out and replayed.
+//! The key space is small (so that keys meet), spread over several slots, with binary names; about one key in eight is of
+//! the wrong type and about one command in twelve is damaged (an argument lost, doubled, swapped, replaced).
+//!
+//! What the generator avoids, because no two servers can agree on it: expiry that ends during the run by itself (a short
+//! expiry is always followed by a pause and an access of the key), comparisons of two relative times (each TTL is
+//! used once), idle times near a limit, stream IDs from the clock other than on the keys for them.
+
+use crate::support::Random;
+
+/// A command's words.
+pub(crate) type Words = Vec<Vec<u8>>;
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Sends the words, compares the reply.
+    Command,
+    /// Walks `SCAN` from 0 to 0 with the words behind the cursor, compares the set of keys.
+    ScanWalk,
+    /// `RANDOMKEY`: null on both, or a key that exists.
+    RandomKey,
+    /// Compares everything stored.
+    State,
+}
+
+/// One step of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// What to do with the words.
+    pub(crate) kind: Kind,
+    /// The command.
+    pub(crate) words: Words,
+    /// Whether the replies so far are read before the next step is sent.
+    pub(crate) flush: bool,
+}
+
+/// What the oracle is, as far as the generator must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Redis 7.0: lacks some commands and options of 7.2.
+    Redis70,
+    /// 7.2 and what follows it.
+    Redis72,
+}
+
+macro_rules! words {
+    ($($word:expr),* $(,)?) => {{
+        let words: Words = vec![$(AsRef::<[u8]>::as_ref(&$word).to_vec()),*];
+        words
+    }};
+}
+pub(crate) use words;
+
+const STRING_KEYS: &[&[u8]] = &[b"s1", b"s2", b"{h}s", b"n1", b"\x00s\r\n\xff"];
+const LIST_KEYS: &[&[u8]] = &[b"l1", b"l2", b"l3", b"{h}l"];
+const STREAM_KEYS: &[&[u8]] = &[b"x1", b"x2", b"{h}x"];
+const AUTO_STREAM_KEY: &[u8] = b"xa";
+const MISSING_KEYS: &[&[u8]] = &[b"none", b"{h}none", b""];
+const GROUPS: &[&str] = &["g1", "g1", "g1", "g2", "nogroup"];
+const CONSUMERS: &[&str] = &["c1", "c1", "c2", "c3"];
+
+/// Far-apart numbers that meet every special case, none of which makes a server take much memory.
+const WILD_NUMBERS: &[&str] = &[
+    "0", "1", "-1", "2", "-2", "5", "-5", "10", "100", "1000", "-1000", "9223372036854775807", "-9223372036854775808",
+    "9223372036854775808", "18446744073709551615", "abc", "", "1.5", "+1", " 1", "1 ", "01", "-0", "0x10", "1e3",
+];
+
+const VALUES: &[&[u8]] = &[
+    b"a", b"b", b"c", b"a", b"b", b"hello", b"hello world", b"", b"1", b"2", b"10", b"-5", b"9223372036854775807",
+    b"3.5", b"-0", b"1e3", b" 1", b"12345678901234567890", b"\x00", b"\xff\xfe\x00\r\n", b"ohmytext", b"mynewtext",
+];
+
+/// The generator's state.
+pub(crate) struct Generator {
+    random: Random,
+    dialect: Dialect,
+    /// Each relative or absolute expiry is used once.
+    expiry_seconds: i64,
+    /// The time part of the next explicit stream ID.
+    stream_clock: i64,
+    /// Words still to come before EXEC or DISCARD; `None` outside MULTI.
+    transaction_left: Option<usize>,
+}
+
+impl Generator {
+    /// A generator whose steps depend on the seed and the dialect only.
+    pub(crate) fn new(seed: u64, dialect: Dialect) -> Self {
+        Self { random: Random::new(seed), dialect, expiry_seconds: 10_000, stream_clock: 1, transaction_left: None }
+    }
+
+    /// A whole run: the protocol, settings, some groups to begin with, `count` commands, and the comparison of everything stored.
+    pub(crate) fn steps(&mut self, count: usize) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let command = |words| Step { kind: Kind::Command, words, flush: false };
+        if self.random.percent(50) {
+            steps.push(command(words!["HELLO", "3"]));
+        }
+        let listpack = self.random.pick(&["-2", "-2", "-1", "3", "16"]);
+        steps.push(command(words!["CONFIG", "SET", "list-max-listpack-size", listpack]));
+        let entries = self.random.pick(&["100", "100", "4", "10"]);
+        steps.push(command(words!["CONFIG", "SET", "stream-node-max-entries", entries]));
+        for key in STREAM_KEYS {
+            steps.push(command(words!["XGROUP", "CREATE", key, "g1", "0", "MKSTREAM"]));
+        }
+        let depth = self.random.pick(&[1, 4, 16, 64]);
+        while steps.len() < count {
+            self.one_or_more(&mut steps);
+            if self.random.below(depth) == 0 {
+                steps.last_mut().expect("steps").flush = true;
+            }
+        }
+        steps.push(command(words!["DISCARD"]));
+        steps.push(Step { kind: Kind::State, words: words![], flush: true });
+        steps
+    }
+
+    /// Mostly one step, a few that belong together.
+    fn one_or_more(&mut self, steps: &mut Vec<Step>) {
+        let command = |words| Step { kind: Kind::Command, words, flush: false };
+        if let Some(left) = self.transaction_left {
+            if left == 0 {
+                self.transaction_left = None;
+                let end = if self.random.percent(85) { "EXEC" } else { "DISCARD" };
+                steps.push(command(words![end]));
+                return;
+            }
+            self.transaction_left = Some(left - 1);
+            let words = self.command();
+            steps.push(command(words));
+            return;
+        }
+        match self.random.below(400) {
+            0..20 => {
+                if self.random.percent(30) {
+                    let words = self.many_keys("WATCH");
+                    steps.push(command(words));
+                }
+                self.transaction_left = Some(self.random.below(8));
+                steps.push(command(words!["MULTI"]));
+            }
+            20 => steps.push(command(words![self.random.pick(&["EXEC", "DISCARD", "UNWATCH"])])),
+            21..25 => steps.push(Step { kind: Kind::RandomKey, words: words![], flush: true }),
+            25..30 => {
+                let words = self.scan_options();
+                steps.push(Step { kind: Kind::ScanWalk, words, flush: true });
+            }
+            30 => {
+                let key = self.key_of_any_type();
+                let expire = match self.random.below(3) {
+                    0 => words!["PEXPIRE", key, "1"],
+                    1 => words!["SET", key, "short", "PX", "1"],
+                    _ => words!["GETEX", key, "PX", "1"],
+                };
+                steps.push(command(expire));
+                steps.push(command(words!["DEBUG", "SLEEP", "0.004"]));
+                steps.push(command(words!["EXISTS", key]));
+            }
+            31 => {
+                let words = self.blocking();
+                steps.push(command(words));
+            }
+            _ => {
+                let words = self.command();
+                steps.push(command(words));
+            }
+        }
+    }
+
+    fn command(&mut self) -> Words {
+        let words = match self.random.below(100) {
+            0..24 => self.string(),
+            24..42 => self.key(),
+            42..66 => self.list(),
+            66..95 => self.stream(),
+            _ => self.connection(),
+        };
+        if self.random.below(12) == 0 { self.damage(words) } else { words }
+    }
+
+    /// One argument lost, doubled, swapped, replaced, added, or the letters' case changed; the command's name stays.
+    fn damage(&mut self, mut words: Words) -> Words {
+        let name = words[0].to_ascii_uppercase();
+        if matches!(name.as_slice(), b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN") {
+            return words;
+        }
+        if self.dialect == Dialect::Redis70 && name == b"XSETID" {
+            return words;
+        }
+        let at = self.random.below(words.len());
+        match self.random.below(7) {
+            0 => {
+                words.pop();
+                if words.is_empty() {
+                    return vec![name];
+                }
+            }
+            1 if at > 0 => {
+                words.remove(at);
+            }
+            2 if at > 0 => words.insert(at, words[at].clone()),
+            3 if at > 0 => words[at] = self.wild_number(),
+            4 if at > 0 => {
+                let other = 1 + self.random.below(words.len() - 1);
+                words.swap(at, other);
+            }
+            5 => words.push(self.value()),
+            _ => words[0] = words[0].iter().map(|byte| byte ^ if byte.is_ascii_alphabetic() { 0x20 } else { 0 }).collect(),
+        }
+        // A damaged SETRANGE or BLOCK must not take memory or time.
+        words
+    }
+
+    fn wild_number(&mut self) -> Vec<u8> {
+        self.random.pick(WILD_NUMBERS).as_bytes().to_vec()
+    }
+
+    fn small_number(&mut self) -> Vec<u8> {
+        if self.random.percent(4) { self.wild_number() } else { self.random.range(-6, 8).to_string().into_bytes() }
+    }
+
+    fn count(&mut self) -> Vec<u8> {
+        if self.random.percent(5) { self.wild_number() } else { self.random.range(1, 6).to_string().into_bytes() }
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        match self.random.below(40) {
+            0 => vec![b'v'; 100],
+            1 => vec![b'w'; 3000],
+            2 => vec![b'x'; 600],
+            3..8 => self.random.range(-300, 70_000).to_string().into_bytes(),
+            8 => (0..self.random.below(20)).map(|_| self.random.below(256).to_le_bytes()[0]).collect(),
+            _ => self.random.pick(VALUES).to_vec(),
+        }
+    }
+
+    fn key_of_any_type(&mut self) -> Vec<u8> {
+        let keys = match self.random.below(10) {
+            0..3 => STRING_KEYS,
+            3..6 => LIST_KEYS,
+            6..9 => STREAM_KEYS,
+            _ => MISSING_KEYS,
+        };
+        self.random.pick(keys).to_vec()
+    }
+
+    fn key_of(&mut self, keys: &[&[u8]]) -> Vec<u8> {
+        match self.random.below(100) {
+            0..9 => self.key_of_any_type(),
+            9..12 => self.random.pick(MISSING_KEYS).to_vec(),
+            _ => self.random.pick(keys).to_vec(),
+        }
+    }
+
+    fn many_keys(&mut self, name: &str) -> Words {
+        let mut words = words![name];
+        for _ in 0..=self.random.below(4) {
+            words.push(self.key_of_any_type());
+        }
+        words
+    }
+
+    /// An expiry in the unit and form of an option: far away, never used twice.
+    fn expiry(&mut self, option: &str) -> Vec<u8> {
+        if self.random.percent(6) {
+            let wild = ["0", "-1", "abc", "9223372036854775807", "-9223372036854775808", "", "9223372036854775"];
+            return self.random.pick(&wild).as_bytes().to_vec();
+        }
+        self.expiry_seconds += self.random.range(50, 90);
+        let relative = self.expiry_seconds;
+        // Beyond every relative time, in shuffled order.
+        let absolute = 4_000_000_000 + (self.expiry_seconds * 7919) % 90_000_000;
+        let number = match option {
+            "EX" | "EXPIRE" => relative,
+            "PX" | "PEXPIRE" => relative * 1000,
+            "EXAT" | "EXPIREAT" => absolute,
+            _ => absolute * 1000,
+        };
+        number.to_string().into_bytes()
+    }
+
+    fn expiry_option(&mut self, options: &mut Vec<Words>) {
+        let option = self.random.pick(&["EX", "PX", "EXAT", "PXAT"]);
+        let time = self.expiry(option);
+        options.push(words![option, time]);
+    }
+
+    /// The words and then the options in random order.
+    fn with_options(&mut self, mut words: Words, mut options: Vec<Words>) -> Words {
+        self.random.shuffle(&mut options);
+        for option in options {
+            words.extend(option);
+        }
+        words
+    }
+
+    fn string(&mut self) -> Words {
+        let key = self.key_of(STRING_KEYS);
+        match self.random.below(22) {
+            0..4 => {
+                let value = self.value();
+                let mut options = Vec::new();
+                if self.random.percent(25) {
+                    self.expiry_option(&mut options);
+                }
+                for (option, percent) in [("NX", 15), ("XX", 15), ("GET", 25), ("KEEPTTL", 12)] {
+                    if self.random.percent(percent) {
+                        options.push(words![option]);
+                    }
+                }
+                if self.random.percent(2) {
+                    self.expiry_option(&mut options);
+                }
+                self.with_options(words!["SET", key, value], options)
+            }
+            4..6 => words!["GET", key],
+            6 => words!["GETDEL", key],
+            7 => {
+                let mut options = Vec::new();
+                if self.random.percent(60) {
+                    self.expiry_option(&mut options);
+                }
+                if self.random.percent(25) {
+                    options.push(words!["PERSIST"]);
+                }
+                self.with_options(words!["GETEX", key], options)
+            }
+            8 => self.many_keys("MGET"),
+            9 | 10 => {
+                let name = self.random.pick(&["MSET", "MSETNX"]);
+                let mut words = words![name];
+                for _ in 0..=self.random.below(3) {
+                    words.push(self.key_of(STRING_KEYS));
+                    words.push(self.value());
+                }
+                words
+            }
+            11 => words![self.random.pick(&["INCR", "DECR"]), self.key_of(&[b"n1"])],
+            12 => {
+                let by = if self.random.percent(30) { self.wild_number() } else { self.small_number() };
+                words![self.random.pick(&["INCRBY", "DECRBY"]), self.key_of(&[b"n1"]), by]
+            }
+            13 => {
+                let by = ["1", "0.1", "-2.25", "1.5", "3.0e3", "1e-5", "abc", "", "inf", "nan", "1e400", " 1", "0", "5e-1"];
+                words!["INCRBYFLOAT", self.key_of(&[b"n1"]), self.random.pick(&by)]
+            }
+            14 => words!["APPEND", key, self.value()],
+            15 => words!["STRLEN", key],
+            16 => words![self.random.pick(&["GETRANGE", "SUBSTR"]), key, self.small_number(), self.small_number()],
+            17 => {
+                let offset = ["0", "1", "5", "20", "100", "-1", "536870911", "536870912", "9223372036854775807", "abc"];
+                let mut value = self.value();
+                let offset = self.random.pick(&offset);
+                if offset == "536870911" && value.len() < 2 {
+                    // One byte there would be legal and take half a gigabyte.
+                    value = b"two".to_vec();
+                }
+                words!["SETRANGE", key, offset, value]
+            }
+            18 => words![self.random.pick(&["SETNX", "GETSET"]), key, self.value()],
+            19 => words!["SETEX", key, self.expiry("EX"), self.value()],
+            20 => words!["PSETEX", key, self.expiry("PX"), self.value()],
+            _ => {
+                let mut options = Vec::new();
+                for (option, percent) in [("LEN", 25), ("IDX", 40), ("WITHMATCHLEN", 30)] {
+                    if self.random.percent(percent) {
+                        options.push(words![option]);
+                    }
+                }
+                if self.random.percent(20) {
+                    options.push(words!["MINMATCHLEN", self.small_number()]);
+                }
+                let other = self.key_of(STRING_KEYS);
+                self.with_options(words!["LCS", key, other], options)
+            }
+        }
+    }
+
+    fn scan_options(&mut self) -> Words {
+        let mut options = Vec::new();
+        if self.random.percent(40) {
+            options.push(words!["MATCH", self.random.pick(&["*", "s*", "[lx]?", "{h}*", "*1", "nothing"])]);
+        }
+        if self.random.percent(50) {
+            options.push(words!["COUNT", self.random.pick(&["1", "2", "10", "1000"])]);
+        }
+        if self.random.percent(30) {
+            options.push(words!["TYPE", self.random.pick(&["string", "list", "stream", "hash", "LIST"])]);
+        }
+        self.with_options(words![], options)
+    }
+
+    fn key(&mut self) -> Words {
+        let key = self.key_of_any_type();
+        let other = self.key_of_any_type();
+        match self.random.below(30) {
+            0 | 1 => self.many_keys("DEL"),
+            2 => self.many_keys("UNLINK"),
+            3 | 4 => self.many_keys("EXISTS"),
+            5 => self.many_keys("TOUCH"),
+            6 => words!["TYPE", key],
+            7 => words!["RENAME", key, other],
+            8 => words!["RENAMENX", key, other],
+            9 | 10 => {
+                let mut options = Vec::new();
+                if self.random.percent(40) {
+                    options.push(words!["DB", self.random.pick(&["0", "1", "2", "16", "-1", "abc"])]);
+                }
+                if self.random.percent(40) {
+                    options.push(words!["REPLACE"]);
+                }
+                self.with_options(words!["COPY", key, other], options)
+            }
+            11 => words!["MOVE", key, self.random.pick(&["0", "1", "2", "1", "16", "-1", "abc"])],
+            12 => words!["KEYS", self.random.pick(&["*", "s*", "?1", "[a-l]*", "[^s]1", "{h}*", "\\s1", "none", "*\r\n*"])],
+            13 => words!["DBSIZE"],
+            14 => match self.random.below(30) {
+                0 => words![self.random.pick(&["FLUSHALL", "FLUSHDB"])],
+                1 => {
+                    let mode = self.random.pick(&["ASYNC", "SYNC", "NOW"]);
+                    words![self.random.pick(&["FLUSHALL", "FLUSHDB"]), mode]
+                }
+                _ => words!["DBSIZE"],
+            },
+            15 => {
+                let wild = self.random.pick(&["0", "1", "1", "2", "16", "abc"]);
+                words!["SWAPDB", self.random.pick(&["0", "1", "2", "-1"]), wild]
+            }
+            16..21 => {
+                let name = self.random.pick(&["EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT"]);
+                let mut words = words![name, key, self.expiry(name)];
+                if self.random.percent(45) {
+                    words.extend(words![self.random.pick(&["NX", "XX", "GT", "LT", "gt", "CH"])]);
+                }
+                if self.random.percent(6) {
+                    words.extend(words![self.random.pick(&["NX", "XX", "GT", "LT"])]);
+                }
+                words
+            }
+            21..24 => words![self.random.pick(&["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"]), key],
+            24 => words!["PERSIST", key],
+            25 | 26 => words!["OBJECT", "ENCODING", key],
+            27 => words!["OBJECT", self.random.pick(&["REFCOUNT", "IDLETIME", "FREQ", "encoding", "NOSUCH"]), key],
+            // Not -1 nor nothing: strtoul takes them, later parsers refuse them.
+            28 => words!["SCAN", self.random.pick(&["abc", "1.5", "x1"])],
+            _ => words!["SELECT", self.random.pick(&["0", "0", "0", "1", "2", "16", "-1", "abc"])],
+        }
+    }
+
+    fn side(&mut self) -> &'static str {
+        self.random.pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "left", "UP"])
+    }
+
+    fn list(&mut self) -> Words {
+        let key = self.key_of(LIST_KEYS);
+        match self.random.below(26) {
+            0..6 => {
+                let name = self.random.pick(&["LPUSH", "RPUSH", "RPUSH", "LPUSHX", "RPUSHX"]);
+                let mut words = words![name, key];
+                let most = if self.random.percent(10) { 40 } else { 4 };
+                for _ in 0..=self.random.below(most) {
+                    words.push(self.value());
+                }
+                if self.random.percent(2) {
+                    // An element larger than a chunk of the list.
+                    words.push(vec![b'y'; 9000]);
+                }
+                words
+            }
+            6..8 => {
+                let mut words = words![self.random.pick(&["LPOP", "RPOP"]), key];
+                if self.random.percent(50) {
+                    words.push(self.small_number());
+                }
+                words
+            }
+            8 => words!["LLEN", key],
+            9 => words!["LINDEX", key, self.small_number()],
+            10 => words!["LSET", key, self.small_number(), self.value()],
+            11 | 12 => {
+                let place = self.random.pick(&["BEFORE", "AFTER", "after", "NEAR"]);
+                words!["LINSERT", key, place, self.value(), self.value()]
+            }
+            13 => words!["LREM", key, self.small_number(), self.value()],
+            14 | 15 => words!["LRANGE", key, self.small_number(), self.small_number()],
+            16 => words!["LTRIM", key, self.small_number(), self.small_number()],
+            17 | 18 => {
+                let mut options = Vec::new();
+                for (option, percent) in [("RANK", 40), ("COUNT", 40), ("MAXLEN", 25)] {
+                    if self.random.percent(percent) {
+                        options.push(words![option, self.small_number()]);
+                    }
+                }
+                let value = self.value();
+                self.with_options(words!["LPOS", key, value], options)
+            }
+            19 | 20 => words!["LMOVE", key, self.key_of(LIST_KEYS), self.side(), self.side()],
+            21 => words!["RPOPLPUSH", key, self.key_of(LIST_KEYS)],
+            22 | 23 => {
+                let mut words = words!["LMPOP"];
+                self.multi_pop(&mut words);
+                words
+            }
+            24 => words!["LRANGE", key, "0", "-1"],
+            _ => {
+                if self.transaction_left.is_some() {
+                    self.blocking()
+                } else {
+                    words!["LLEN", key]
+                }
+            }
+        }
+    }
+
+    fn multi_pop(&mut self, words: &mut Words) {
+        let count = 1 + self.random.below(3);
+        let said = if self.random.percent(6) { self.wild_number() } else { count.to_string().into_bytes() };
+        words.push(said);
+        for _ in 0..count {
+            words.push(self.key_of(LIST_KEYS));
+        }
+        words.extend(words![self.side()]);
+        if self.random.percent(40) {
+            words.extend(words!["COUNT", self.count()]);
+        }
+    }
+
+    /// A blocking command that waits a few milliseconds at most.
+    fn blocking(&mut self) -> Words {
+        let timeout = self.random.pick(&["0.01", "0.005", "0.01", "-1", "abc", "1e400", "nan"]);
+        let (first, second) = (self.key_of(LIST_KEYS), self.key_of(LIST_KEYS));
+        match self.random.below(7) {
+            0 | 1 => words![self.random.pick(&["BLPOP", "BRPOP"]), first, second, timeout],
+            2 => words!["BLMOVE", first, second, self.side(), self.side(), timeout],
+            3 => words!["BRPOPLPUSH", first, second, timeout],
+            4 => {
+                let mut words = words!["BLMPOP", timeout];
+                self.multi_pop(&mut words);
+                words
+            }
+            5 => words!["XREAD", "BLOCK", "5", "STREAMS", self.key_of(STREAM_KEYS), "$"],
+            _ => {
+                let key = self.key_of(STREAM_KEYS);
+                words!["XREADGROUP", "GROUP", "g1", "c1", "BLOCK", "5", "STREAMS", key, ">"]
+            }
+        }
+    }
+
+    /// Any stream ID, mostly one that may exist.
+    fn stream_id(&mut self) -> Vec<u8> {
+        match self.random.below(30) {
+            0 => b"0".to_vec(),
+            1 => b"0-0".to_vec(),
+            2 => b"18446744073709551615-18446744073709551615".to_vec(),
+            3 => b"abc".to_vec(),
+            4 => b"5-".to_vec(),
+            5 => b"1-2-3".to_vec(),
+            6..10 => self.random.range(0, self.stream_clock + 1).to_string().into_bytes(),
+            _ => self.recent_id().into_bytes(),
+        }
+    }
+
+    fn recent_id(&mut self) -> String {
+        let low = (self.stream_clock - 25).max(0);
+        let sequence = self.random.pick(&[0, 0, 0, 0, 1, 2]);
+        format!("{}-{sequence}", self.random.range(low, self.stream_clock))
+    }
+
+    fn range_bound(&mut self) -> Vec<u8> {
+        match self.random.below(8) {
+            0 | 1 => b"-".to_vec(),
+            2 | 3 => b"+".to_vec(),
+            4 => [b"(".to_vec(), self.stream_id()].concat(),
+            _ => self.stream_id(),
+        }
+    }
+
+    fn ids(&mut self, words: &mut Words) {
+        for _ in 0..=self.random.below(4) {
+            let id = if self.random.percent(95) { self.recent_id().into_bytes() } else { self.stream_id() };
+            words.push(id);
+        }
+    }
+
+    fn trim(&mut self) -> Words {
+        let mut words = words![self.random.pick(&["MAXLEN", "MAXLEN", "MINID"])];
+        let by_id = words[0] == b"MINID";
+        match self.random.below(4) {
+            0 => words.extend(words!["="]),
+            1 | 2 => words.extend(words!["~"]),
+            _ => {}
+        }
+        words.push(if by_id {
+            self.stream_id()
+        } else if self.random.percent(10) {
+            self.wild_number()
+        } else {
+            self.random.range(0, 25).to_string().into_bytes()
+        });
+        if self.random.percent(20) {
+            words.extend(words!["LIMIT", self.small_number()]);
+        }
+        words
+    }
+
+    fn add(&mut self) -> Words {
+        if self.random.percent(12) {
+            let value = self.random.below(100).to_string();
+            return words!["XADD", AUTO_STREAM_KEY, "*", "f", value];
+        }
+        let mut options = Vec::new();
+        if self.random.percent(10) {
+            options.push(words!["NOMKSTREAM"]);
+        }
+        if self.random.percent(15) {
+            options.push(self.trim());
+        }
+        if self.random.percent(2) {
+            options.push(self.trim());
+        }
+        let key = self.key_of(STREAM_KEYS);
+        let mut words = self.with_options(words!["XADD", key], options);
+        let id = match self.random.below(20) {
+            0 => self.stream_id(),
+            1 => format!("{}-*", self.stream_clock).into_bytes(),
+            2 => format!("{}-5", self.stream_clock).into_bytes(),
+            _ => {
+                self.stream_clock += self.random.range(0, 2);
+                format!("{}-{}", self.stream_clock, self.random.below(3)).into_bytes()
+            }
+        };
+        words.push(id);
+        // Mostly the same field names, so that entries of one node share them.
+        for _ in 0..=self.random.below(3) {
+            let name = if self.random.percent(70) { b"f".to_vec() } else { self.value() };
+            words.push(name);
+            words.push(self.value());
+        }
+        words
+    }
+
+    fn group(&mut self) -> &'static str {
+        self.random.pick(GROUPS)
+    }
+
+    fn consumer(&mut self) -> &'static str {
+        self.random.pick(CONSUMERS)
+    }
+
+    fn stream(&mut self) -> Words {
+        let key = if self.random.percent(8) { AUTO_STREAM_KEY.to_vec() } else { self.key_of(STREAM_KEYS) };
+        match self.random.below(40) {
+            0..8 => self.add(),
+            8 => words!["XLEN", key],
+            9..12 => {
+                let name = self.random.pick(&["XRANGE", "XREVRANGE"]);
+                let mut words = words![name, key, self.range_bound(), self.range_bound()];
+                if self.random.percent(40) {
+                    words.extend(words!["COUNT", self.small_number()]);
+                }
+                words
+            }
+            12 | 13 => {
+                let mut words = words!["XDEL", key];
+                self.ids(&mut words);
+                words
+            }
+            14 | 15 => {
+                let key = self.key_of(STREAM_KEYS);
+                let trim = self.trim();
+                let mut words = words!["XTRIM", key];
+                words.extend(trim);
+                words
+            }
+            16 | 17 => self.read(),
+            18..23 => self.read_group(),
+            23..26 => self.group_admin(&key),
+            26 | 27 => {
+                let mut words = words!["XACK", key, self.group()];
+                self.ids(&mut words);
+                words
+            }
+            28..30 => self.pending(&key),
+            30..33 => self.claim(&key),
+            33..35 => {
+                let (group, consumer, idle, start) = (self.group(), self.consumer(), self.min_idle(), self.range_bound());
+                let mut options = Vec::new();
+                if self.random.percent(50) {
+                    options.push(words!["COUNT", self.count()]);
+                }
+                if self.random.percent(30) {
+                    options.push(words!["JUSTID"]);
+                }
+                self.with_options(words!["XAUTOCLAIM", key, group, consumer, idle, start], options)
+            }
+            35..39 => self.inspect(&key),
+            _ => {
+                let mut options = Vec::new();
+                if self.random.percent(40) {
+                    options.push(words!["ENTRIESADDED", self.small_number()]);
+                }
+                if self.random.percent(40) {
+                    options.push(words!["MAXDELETEDID", self.stream_id()]);
+                }
+                // 7.0 lets an ID below the highest deleted one pass, which 7.2 refuses.
+                let id = if self.dialect == Dialect::Redis70 {
+                    self.stream_clock += 1;
+                    format!("{}-9", self.stream_clock - 1).into_bytes()
+                } else {
+                    self.stream_id()
+                };
+                self.with_options(words!["XSETID", key, id], options)
+            }
+        }
+    }
+
+    fn stream_list(&mut self, words: &mut Words, special: &'static str) {
+        let count = 1 + self.random.below(3);
+        words.extend(words!["STREAMS"]);
+        for _ in 0..count {
+            let key = if self.random.percent(10) { AUTO_STREAM_KEY.to_vec() } else { self.key_of(STREAM_KEYS) };
+            words.push(key);
+        }
+        for _ in 0..count {
+            let id = if self.random.percent(60) { special.as_bytes().to_vec() } else { self.stream_id() };
+            words.push(id);
+        }
+    }
+
+    fn read(&mut self) -> Words {
+        let mut options = Vec::new();
+        if self.random.percent(50) {
+            options.push(words!["COUNT", self.small_number()]);
+        }
+        if self.transaction_left.is_some() && self.random.percent(30) {
+            options.push(words!["BLOCK", "0"]);
+        }
+        let mut words = self.with_options(words!["XREAD"], options);
+        let last = if self.dialect == Dialect::Redis70 { "$" } else { "+" };
+        let special = self.random.pick(&["0", "0", "$", last, ">"]);
+        self.stream_list(&mut words, special);
+        words
+    }
+
+    fn read_group(&mut self) -> Words {
+        let mut options = Vec::new();
+        if self.random.percent(50) {
+            options.push(words!["COUNT", self.count()]);
+        }
+        if self.random.percent(10) {
+            options.push(words!["NOACK"]);
+        }
+        if self.random.percent(98) {
+            options.push(words!["GROUP", self.group(), self.consumer()]);
+        }
+        let mut words = self.with_options(words!["XREADGROUP"], options);
+        let special = self.random.pick(&[">", ">", ">", "0", "$"]);
+        self.stream_list(&mut words, special);
+        words
+    }
+
+    fn group_admin(&mut self, key: &[u8]) -> Words {
+        let group = self.group();
+        match self.random.below(10) {
+            0..4 => {
+                let id = if self.random.percent(40) { b"$".to_vec() } else { self.stream_id() };
+                let mut options = Vec::new();
+                if self.random.percent(50) {
+                    options.push(words!["MKSTREAM"]);
+                }
+                if self.random.percent(30) {
+                    options.push(words!["ENTRIESREAD", self.small_number()]);
+                }
+                self.with_options(words!["XGROUP", "CREATE", key, group, id], options)
+            }
+            4..6 => {
+                let id = if self.random.percent(40) { b"$".to_vec() } else { self.stream_id() };
+                let mut words = words!["XGROUP", "SETID", key, group, id];
+                if self.random.percent(40) {
+                    words.extend(words!["ENTRIESREAD", self.small_number()]);
+                }
+                words
+            }
+            6 => words!["XGROUP", "DESTROY", key, self.random.pick(&["g2", "g2", "nogroup"])],
+            7 | 8 => words!["XGROUP", "CREATECONSUMER", key, group, self.consumer()],
+            _ => words!["XGROUP", self.random.pick(&["DELCONSUMER", "delconsumer", "NOSUCH"]), key, group, self.consumer()],
+        }
+    }
+
+    fn pending(&mut self, key: &[u8]) -> Words {
+        let group = self.group();
+        let mut words = words!["XPENDING", key, group];
+        if self.random.percent(65) {
+            if self.random.percent(30) {
+                words.extend(words!["IDLE", self.min_idle()]);
+            }
+            words.extend(words![self.range_bound(), self.range_bound(), self.count()]);
+            if self.random.percent(40) {
+                words.extend(words![self.consumer()]);
+            }
+        }
+        words
+    }
+
+    /// Idle times are either 0, far below or far above any idle time that occurs.
+    fn min_idle(&mut self) -> &'static str {
+        self.random.pick(&["0", "0", "0", "50000000", "-1", "abc"])
+    }
+
+    fn claim(&mut self, key: &[u8]) -> Words {
+        let mut words = words!["XCLAIM", key, self.group(), self.consumer(), self.min_idle()];
+        self.ids(&mut words);
+        let mut options = Vec::new();
+        for (option, percent) in [("FORCE", 40), ("JUSTID", 30)] {
+            if self.random.percent(percent) {
+                options.push(words![option]);
+            }
+        }
+        if self.random.percent(20) {
+            options.push(words!["IDLE", self.random.pick(&["0", "1000000", "100000000", "-1", "abc"])]);
+        }
+        if self.random.percent(15) {
+            options.push(words!["TIME", self.random.pick(&["1", "1000000", "4102444800000", "-1", "abc"])]);
+        }
+        if self.random.percent(20) {
+            options.push(words!["RETRYCOUNT", self.small_number()]);
+        }
+        if self.random.percent(15) {
+            options.push(words!["LASTID", self.stream_id()]);
+        }
+        self.with_options(words, options)
+    }
+
+    fn inspect(&mut self, key: &[u8]) -> Words {
+        match self.random.below(6) {
+            0 => words!["XINFO", "STREAM", key],
+            1 | 2 => {
+                let mut words = words!["XINFO", "STREAM", key, "FULL"];
+                if self.random.percent(50) {
+                    words.extend(words!["COUNT", self.small_number()]);
+                }
+                words
+            }
+            3 => words!["XINFO", "GROUPS", key],
+            4 => words!["XINFO", "CONSUMERS", key, self.group()],
+            _ => words!["XINFO", self.random.pick(&["stream", "NOSUCH", "GROUPS"]), key],
+        }
+    }
+
+    fn connection(&mut self) -> Words {
+        let value = self.value();
+        match self.random.below(22) {
+            0 => words!["PING"],
+            1 => words!["PING", value],
+            2 => words!["ECHO", value],
+            3 => words!["CLIENT", "SETNAME", self.random.pick(&["me", "", "with blank", "new\nline"])],
+            4 => words!["CLIENT", "GETNAME"],
+            5 => words!["CLIENT", "ID"],
+            6 => words!["CLIENT", "NO-EVICT", self.random.pick(&["ON", "OFF", "maybe"])],
+            7 if self.dialect == Dialect::Redis72 => {
+                words!["CLIENT", "NO-TOUCH", self.random.pick(&["ON", "OFF", "maybe"])]
+            }
+            8 if self.dialect == Dialect::Redis72 => {
+                let attribute = self.random.pick(&["LIB-NAME", "lib-ver", "LIB-COLOR"]);
+                words!["CLIENT", "SETINFO", attribute, self.random.pick(&["redis-py", "5.0", "a b", ""])]
+            }
+            9 => words![self.random.pick(&["NOSUCH", "nosuch", "GETT", "XADDD"]), value, self.value(), self.value()],
+            10 => words![self.random.pick(&["XGROUP", "OBJECT", "XINFO", "PUBSUB", "CLIENT", "MEMORY"])],
+            11 => words!["PUBLISH", "channel", value],
+            12 => words!["SPUBLISH", "channel", value],
+            13 => words!["PUBSUB", self.random.pick(&["CHANNELS", "NUMPAT", "NUMSUB", "SHARDCHANNELS", "SHARDNUMSUB"])],
+            14 => words!["PUBSUB", "NUMSUB", "a", "b"],
+            15 => words!["TIME"],
+            16 => words!["LASTSAVE"],
+            17 => words!["WAIT", "0", "10"],
+            18 => words!["MEMORY", "USAGE", self.key_of_any_type()],
+            19 => words!["CLIENT", "UNBLOCK", self.random.pick(&["99999999", "abc"])],
+            20 if self.transaction_left.is_none() => words!["HELLO", self.random.pick(&["2", "3", "4", "abc", "1"])],
+            21 if self.transaction_left.is_none() => words!["RESET"],
+            _ => words!["DBSIZE"],
+        }
+    }
+}

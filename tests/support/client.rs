@@ -1,0 +1,223 @@
+//! A blocking client on a raw socket that hands out the raw bytes of each whole reply.
+//!
+//! It knows framing only; pushes come out like any other reply, in the order of arrival. Every read has a deadline:
+//! a hanging server fails the test instead of hanging it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::frame::{Frame, end_of, printable, printable_command};
+
+/// How long a reply may take before the test fails.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What came of waiting for a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// One whole reply.
+    Reply(Vec<u8>),
+    /// The server closed the connection.
+    Closed,
+    /// Nothing whole arrived in time.
+    Quiet,
+}
+
+/// One connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    input: Vec<u8>,
+    /// Bytes of `input` already handed out.
+    taken: usize,
+    /// How long `raw_reply` waits.
+    pub(crate) timeout: Duration,
+    closed: bool,
+}
+
+/// A command in RESP's array form.
+pub(crate) fn encode<A: AsRef<[u8]>>(arguments: &[A], out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("*{}\r\n", arguments.len()).as_bytes());
+    for argument in arguments {
+        let bytes = argument.as_ref();
+        out.extend_from_slice(format!("${}\r\n", bytes.len()).as_bytes());
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub(crate) fn connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, input: Vec::new(), taken: 0, timeout: REPLY_TIMEOUT, closed: false })
+    }
+
+    /// Sends bytes as they are; a connection that the server has closed swallows them.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.set_write_timeout(Some(self.timeout)).unwrap();
+        match self.stream.write_all(bytes) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => self.closed = true,
+            Err(error) => panic!("could not send {} bytes: {error}", bytes.len()),
+        }
+    }
+
+    /// Sends a command.
+    pub(crate) fn send<A: AsRef<[u8]>>(&mut self, arguments: &[A]) {
+        let mut bytes = Vec::new();
+        encode(arguments, &mut bytes);
+        self.send_raw(&bytes);
+    }
+
+    /// Sends a command given as words separated by blanks.
+    pub(crate) fn send_line(&mut self, line: &str) {
+        self.send(&line.split_whitespace().collect::<Vec<_>>());
+    }
+
+    fn take_whole(&mut self) -> Option<Vec<u8>> {
+        let end = end_of(&self.input, self.taken)?;
+        let reply = self.input[self.taken..end].to_vec();
+        self.taken = end;
+        if self.taken == self.input.len() {
+            self.input.clear();
+            self.taken = 0;
+        } else if self.taken > 1 << 20 {
+            self.input.drain(..self.taken);
+            self.taken = 0;
+        }
+        Some(reply)
+    }
+
+    /// Waits at most `patience` for the next whole reply.
+    pub(crate) fn poll(&mut self, patience: Duration) -> Outcome {
+        let deadline = Instant::now() + patience;
+        let mut chunk = vec![0; 64 * 1024];
+        // A long reply is not searched again for each chunk: only when as much again has arrived.
+        let mut search_at = 0;
+        loop {
+            if self.input.len() >= search_at {
+                if let Some(reply) = self.take_whole() {
+                    return Outcome::Reply(reply);
+                }
+                let pending = self.input.len() - self.taken;
+                search_at = if pending > 1 << 20 { self.input.len() + pending / 8 } else { 0 };
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let read = if left.is_zero() {
+                self.stream.set_nonblocking(true).unwrap();
+                let read = self.stream.read(&mut chunk);
+                self.stream.set_nonblocking(false).unwrap();
+                read
+            } else {
+                self.stream.set_read_timeout(Some(left)).unwrap();
+                self.stream.read(&mut chunk)
+            };
+            match read {
+                Ok(0) => return self.at_end(),
+                Ok(count) => self.input.extend_from_slice(&chunk[..count]),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    if left.is_zero() || deadline <= Instant::now() {
+                        return self.take_whole().map_or(Outcome::Quiet, Outcome::Reply);
+                    }
+                    search_at = 0;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.at_end(),
+                Err(error) => panic!("could not read: {error}"),
+            }
+        }
+    }
+
+    fn at_end(&mut self) -> Outcome {
+        if let Some(reply) = self.take_whole() {
+            return Outcome::Reply(reply);
+        }
+        self.closed = true;
+        Outcome::Closed
+    }
+
+    /// The raw bytes of the next reply.
+    ///
+    /// # Panics
+    /// When none arrives in time.
+    pub(crate) fn raw_reply(&mut self) -> Vec<u8> {
+        match self.poll(self.timeout) {
+            Outcome::Reply(reply) => reply,
+            other => panic!("no reply: {other:?}; unfinished input: {}", printable(&self.input[self.taken..])),
+        }
+    }
+
+    /// The next reply.
+    pub(crate) fn reply(&mut self) -> Frame {
+        Frame::parse(&self.raw_reply())
+    }
+
+    /// Sends a command and waits for its reply.
+    pub(crate) fn call<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Frame {
+        Frame::parse(&self.raw_call(arguments))
+    }
+
+    /// Sends a command and waits for the raw bytes of its reply.
+    pub(crate) fn raw_call<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Vec<u8> {
+        self.send(arguments);
+        match self.poll(self.timeout) {
+            Outcome::Reply(reply) => reply,
+            other => panic!("no reply to {}: {other:?}", printable_command(arguments)),
+        }
+    }
+
+    /// Runs a command given as words separated by blanks.
+    pub(crate) fn run(&mut self, line: &str) -> Frame {
+        self.call(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Sends commands (each a line of words) in one write and collects their replies.
+    pub(crate) fn pipeline<S: AsRef<str>>(&mut self, lines: &[S]) -> Vec<Frame> {
+        let mut bytes = Vec::new();
+        for line in lines {
+            encode(&line.as_ref().split_whitespace().collect::<Vec<_>>(), &mut bytes);
+        }
+        self.send_raw(&bytes);
+        lines.iter().map(|_| self.reply()).collect()
+    }
+
+    /// Whether nothing more can come: the server has closed and everything received was handed out.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Bytes received that do not (yet) make a whole reply.
+    pub(crate) fn unfinished(&self) -> &[u8] {
+        &self.input[self.taken..]
+    }
+
+    /// Asserts that the server closes the connection without a further reply.
+    pub(crate) fn expect_closed(&mut self) {
+        assert_eq!(self.poll(self.timeout), Outcome::Closed, "the connection must be closed");
+    }
+
+    /// Asserts that nothing has arrived by the time another command on `control` is answered, and a moment later.
+    pub(crate) fn expect_quiet(&mut self, control: &mut Self) {
+        control.run("PING");
+        assert_eq!(self.poll(Duration::from_millis(20)), Outcome::Quiet, "nothing may arrive");
+    }
+
+    /// The address of this end.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
+    /// The socket, for tests that misuse it.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// `CLIENT ID` of this connection.
+    pub(crate) fn id(&mut self) -> i64 {
+        self.run("CLIENT ID").integer()
+    }
+}

@@ -1,0 +1,149 @@
+//! What the rules compare with: who may import whom, which word lives where, what may stay long and why.
+
+/// `room, the rooms it may import`. No row, no import. Rooms of the binary (main, cli, bin) come first.
+///
+/// Lower rooms never name higher ones; `ids` and `limits` are numbers and may be used everywhere.
+pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
+    (
+        "main",
+        &["cli", "config", "server", "tools", "limits", "ids"],
+    ),
+    (
+        "bin",
+        &["cli", "config", "server", "tools", "limits", "ids", "resp"],
+    ),
+    ("cli", &["limits", "ids"]),
+    (
+        "server",
+        &[
+            "shard",
+            "net",
+            "resp",
+            "client",
+            "command",
+            "keyspace",
+            "data",
+            "journal",
+            "replication",
+            "pubsub",
+            "acl",
+            "observe",
+            "config",
+            "limits",
+            "ids",
+        ],
+    ),
+    (
+        "shard",
+        &[
+            "net",
+            "resp",
+            "client",
+            "command",
+            "keyspace",
+            "journal",
+            "replication",
+            "pubsub",
+            "acl",
+            "observe",
+            "config",
+            "limits",
+            "ids",
+        ],
+    ),
+    (
+        "command",
+        &[
+            "keyspace", "client", "data", "resp", "pubsub", "acl", "observe", "config", "limits",
+            "ids",
+        ],
+    ),
+    (
+        "replication",
+        &["journal", "keyspace", "resp", "net", "limits", "ids"],
+    ),
+    ("journal", &["keyspace", "data", "resp", "limits", "ids"]),
+    // A waiter keeps the command to run again, and an effect is a command: both as owned arguments of resp.
+    ("keyspace", &["data", "resp", "limits", "ids"]),
+    // A session watches keys and waits for them: its marks are the ones the keyspace keeps.
+    ("client", &["keyspace", "resp", "acl", "limits", "ids"]),
+    ("net", &["limits", "ids"]),
+    ("config", &["limits", "ids"]),
+    ("observe", &["limits", "ids"]),
+    ("acl", &["limits", "ids"]),
+    ("pubsub", &["limits", "ids"]),
+    ("data", &["limits", "ids"]),
+    ("resp", &["limits", "ids"]),
+    ("ids", &["limits"]),
+    ("limits", &[]),
+    ("tools", &["cli", "limits", "ids"]),
+];
+
+/// `word, the rooms where it may be named, why`.
+pub(crate) const WORD_ROOMS: &[(&str, &[&str], &str)] = &[
+    (
+        "tokio",
+        &["server", "shard", "net", "journal", "replication", "tools"],
+        "handlers, structures and the wire format are synchronous; tasks and sockets live in the engine",
+    ),
+    (
+        "Instant::now",
+        &["shard", "tools", "bin"],
+        "time enters as now_ms, so that tests, simulation and replay own it",
+    ),
+    (
+        "SystemTime::now",
+        &["shard", "tools", "bin"],
+        "time enters as now_ms, so that tests, simulation and replay own it",
+    ),
+    (
+        "DashMap",
+        &["pubsub", "server", "client"],
+        "only registries that every shard reads are shared; data has one owner",
+    ),
+    ("unsafe", &[], "no module has earned it yet"),
+    (
+        ".unwrap()",
+        &[],
+        "input never panics; a broken invariant says what broke with expect or assert",
+    ),
+    ("todo!", &[], "what is merged is whole"),
+    ("unimplemented!", &[], "what is merged is whole"),
+    ("dbg!", &[], "logs go through tracing"),
+    ("mem::forget", &[], "keyspaces come home by Drop"),
+];
+
+/// The clock is read in one place of the engine.
+pub(crate) const CLOCK_WORDS: [&str; 2] = ["Instant::now", "SystemTime::now"];
+/// The room in which that is so.
+pub(crate) const CLOCK_ROOM: &str = "shard";
+
+/// Parts of names that say nothing.
+pub(crate) const EMPTY_NAME_PARTS: [&str; 5] = ["helper", "helpers", "manager", "util", "utils"];
+/// Beginnings of function names that say nothing.
+pub(crate) const EMPTY_NAME_STARTS: [&str; 3] = ["handle_", "do_", "process_"];
+/// Names that start so because the thing is called so.
+pub(crate) const NAMES_ALLOWED: [&str; 3] = ["process_id", "process_ids", "process_commands"];
+
+pub(crate) const FUNCTION_LINES_MAX: usize = 70;
+pub(crate) const FILE_LINES_MAX: usize = 600;
+
+/// `path or path::function, lines, why`: what may pass the line. Entries only shrink; one that is back under it must go.
+pub(crate) const RATCHET: &[(&str, usize, &str)] = &[];
+
+/// What the repository's top level may hold.
+pub(crate) const TOP_LEVEL: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "src",
+    "tests",
+    "scripts",
+    "Dockerfile",
+    "README.md",
+    "LICENSE",
+    ".gitignore",
+    ".dockerignore",
+    ".ci",
+];
