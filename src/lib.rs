@@ -15,3 +15,6 @@ pub mod resp;
 pub mod server;
 pub mod shard;
 pub mod tools;
+
+/// The Redis whose behaviour clients may count on: what HELLO and INFO say.
+pub const REDIS_VERSION: &str = "7.2.4";

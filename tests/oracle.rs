@@ -30,16 +30,29 @@ const COMMANDS_PER_SEED: usize = 400;
 fn run_seeds(shards: usize, commands: u64) -> Vec<String> {
     let ours = Server::millrace(shards);
     let theirs = Server::oracle();
-    let pair = Pair { ours: &ours, theirs: &theirs, dialect: dialect_of(&theirs), tamper: None };
+    let pair = Pair {
+        ours: &ours,
+        theirs: &theirs,
+        dialect: dialect_of(&theirs),
+        tamper: None,
+    };
     let wanted = usize::try_from(number_from_environment("MILLRACE_DIFFERENCES", 1)).unwrap();
-    let only = std::env::var("MILLRACE_SEED").ok().map(|_| number_from_environment("MILLRACE_SEED", 0));
+    let only = std::env::var("MILLRACE_SEED")
+        .ok()
+        .map(|_| number_from_environment("MILLRACE_SEED", 0));
     let first = only.unwrap_or_else(|| number_from_environment("MILLRACE_SEED_FIRST", 1));
-    let runs = if only.is_some() { 1 } else { commands.div_ceil(COMMANDS_PER_SEED as u64) };
+    let runs = if only.is_some() {
+        1
+    } else {
+        commands.div_ceil(COMMANDS_PER_SEED as u64)
+    };
     let mut reports = Vec::new();
     let mut known = BTreeSet::new();
     for seed in first..first + runs {
         let steps = Generator::new(seed, pair.dialect).steps(COMMANDS_PER_SEED);
-        let Some(difference) = pair.first_difference(&steps) else { continue };
+        let Some(difference) = pair.first_difference(&steps) else {
+            continue;
+        };
         let (fewest, last) = pair.shrink(&steps, &difference);
         // One report for each command and beginning of our answer.
         let kind: String = last.ours.chars().take(12).collect();
@@ -60,9 +73,20 @@ fn run_seeds(shards: usize, commands: u64) -> Vec<String> {
 fn generated_commands_are_answered_as_the_oracle_answers_them() {
     let counts = shard_counts();
     let each = number_from_environment("MILLRACE_COMMANDS", 60_000) / counts.len() as u64;
-    let runs: Vec<_> = counts.into_iter().map(|shards| std::thread::spawn(move || run_seeds(shards, each))).collect();
-    let reports: Vec<String> = runs.into_iter().flat_map(|run| run.join().unwrap()).collect();
-    assert!(reports.is_empty(), "{} differences:\n{}", reports.len(), reports.join("\n"));
+    let runs: Vec<_> = counts
+        .into_iter()
+        .map(|shards| std::thread::spawn(move || run_seeds(shards, each)))
+        .collect();
+    let reports: Vec<String> = runs
+        .into_iter()
+        .flat_map(|run| run.join().unwrap())
+        .collect();
+    assert!(
+        reports.is_empty(),
+        "{} differences:\n{}",
+        reports.len(),
+        reports.join("\n")
+    );
 }
 
 #[test]
@@ -74,8 +98,12 @@ fn a_flipped_byte_in_any_reply_is_caught() {
     for seed in 1..=40 {
         let steps = Generator::new(seed, dialect).steps(60);
         // A reply of which every byte counts: normalisers may hide one in a clock reading.
-        let exact: &[&[u8]] = &[b"LRANGE", b"LLEN", b"XLEN", b"GET", b"STRLEN", b"XACK", b"TYPE", b"XDEL", b"LPUSH"];
-        let target = steps.iter().rposition(|step| step.kind == Kind::Command && exact.contains(&&step.words[0][..]));
+        let exact: &[&[u8]] = &[
+            b"LRANGE", b"LLEN", b"XLEN", b"GET", b"STRLEN", b"XACK", b"TYPE", b"XDEL", b"LPUSH",
+        ];
+        let target = steps
+            .iter()
+            .rposition(|step| step.kind == Kind::Command && exact.contains(&&step.words[0][..]));
         let Some(target) = target else { continue };
         let tamper = move |step: usize, reply: &mut Vec<u8>| {
             if step == target {
@@ -84,19 +112,40 @@ fn a_flipped_byte_in_any_reply_is_caught() {
                 reply[at] ^= 1;
             }
         };
-        let pair = Pair { ours: &ours, theirs: &theirs, dialect, tamper: Some(Box::new(tamper)) };
-        let found = pair.first_difference(&steps).expect("the flipped byte must be noticed");
+        let pair = Pair {
+            ours: &ours,
+            theirs: &theirs,
+            dialect,
+            tamper: Some(Box::new(tamper)),
+        };
+        let found = pair
+            .first_difference(&steps)
+            .expect("the flipped byte must be noticed");
         assert_eq!(found.step, target, "and in its place, not {found:?}");
         caught += 1;
     }
-    assert!(caught >= 20, "the self-test must meet replies to flip: {caught}");
+    assert!(
+        caught >= 20,
+        "the self-test must meet replies to flip: {caught}"
+    );
 }
 
 #[test]
 fn every_accepted_difference_has_a_name_and_a_reason() {
     let mut names = BTreeSet::new();
-    for normaliser in normalise::NORMALISERS.iter().chain(normalise::VERSION_DIFFERENCES) {
-        assert!(names.insert(normaliser.name), "{} is listed twice", normaliser.name);
-        assert!(normaliser.reason.len() > 10, "{} needs its reason", normaliser.name);
+    for normaliser in normalise::NORMALISERS
+        .iter()
+        .chain(normalise::VERSION_DIFFERENCES)
+    {
+        assert!(
+            names.insert(normaliser.name),
+            "{} is listed twice",
+            normaliser.name
+        );
+        assert!(
+            normaliser.reason.len() > 10,
+            "{} needs its reason",
+            normaliser.name
+        );
     }
 }

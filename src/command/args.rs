@@ -126,7 +126,7 @@ impl<'a, 'b> Cursor<'a, 'b> {
     }
 
     /// Moves over the keyword when it is next.
-    pub fn take(&mut self, keyword: &str) -> bool {
+    pub fn keyword(&mut self, keyword: &str) -> bool {
         let found = self.peek().is_some_and(|argument| is(argument, keyword));
         self.at += usize::from(found);
         found

@@ -61,35 +61,6 @@ pub struct Shared {
     pub stopping: AtomicBool,
 }
 
-#[cfg(test)]
-impl Shared {
-    /// What one shard sees in a test without a server.
-    pub(crate) fn alone(configuration: Configuration, started_ms: u64) -> Self {
-        let row_count = super::table::CommandTable::get().rows().len();
-        Self {
-            settings: RwLock::new(Arc::new(configuration.settings())),
-            settings_version: AtomicU64::new(0),
-            configuration: Mutex::new(configuration),
-            process: OnceLock::new(),
-            clients: ClientRegistry::default(),
-            channels: ChannelRegistry::default(),
-            observations: Observations::new(1, row_count),
-            effects: EffectLog::default(),
-            paused_until_ms: AtomicU64::new(0),
-            pause_writes_only: AtomicBool::new(false),
-            monitor_count: AtomicUsize::new(0),
-            active_expire: AtomicBool::new(true),
-            cron_paused: AtomicBool::new(false),
-            list_packed_threshold: AtomicUsize::new(0),
-            shard_count: 1,
-            run_id: String::new(),
-            started_ms,
-            witness: OnceLock::new(),
-            stopping: AtomicBool::new(false),
-        }
-    }
-}
-
 /// How an execution came about, for a [`Witness`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
@@ -211,6 +182,8 @@ pub enum ShardAction {
     WaitForReplicas(u64),
     /// Feed this client every command from now on (MONITOR); with the effect of a barrier.
     Monitor,
+    /// Feed it no more, and update the list of subscribers (RESET).
+    StopMonitoring(Vec<SubscriptionChange>),
     /// End the process.
     Shutdown,
     /// Write every key as its effects, drop the keyspace, replay (DEBUG RELOAD, LOADAOF). All keyspaces are in hand.

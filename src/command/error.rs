@@ -173,13 +173,11 @@ pub const LIMIT_WITHOUT_STRATEGY: CommandError = CommandError::fixed(
     "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
 );
 /// LIMIT of an exact trim.
-pub const LIMIT_WITHOUT_APPROXIMATION: CommandError = CommandError::fixed(
-    "ERR syntax error, LIMIT cannot be used without the special ~ option",
-);
+pub const LIMIT_WITHOUT_APPROXIMATION: CommandError =
+    CommandError::fixed("ERR syntax error, LIMIT cannot be used without the special ~ option");
 /// XTRIM without MAXLEN and MINID.
-pub const TRIM_WITHOUT_STRATEGY: CommandError = CommandError::fixed(
-    "ERR syntax error, XTRIM must be called with a trimming strategy",
-);
+pub const TRIM_WITHOUT_STRATEGY: CommandError =
+    CommandError::fixed("ERR syntax error, XTRIM must be called with a trimming strategy");
 /// XSETID ENTRIESADDED below zero.
 pub const ENTRIES_ADDED_NEGATIVE: CommandError =
     CommandError::fixed("ERR entries_added must be positive");
@@ -225,8 +223,7 @@ pub const PLUS_IN_XREADGROUP: CommandError = CommandError::fixed(
      specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.",
 );
 /// `+` in XREAD of a stream that never had an entry.
-pub const LAST_ID_ZERO: CommandError =
-    CommandError::fixed("ERR the stream last element ID is 0-0");
+pub const LAST_ID_ZERO: CommandError = CommandError::fixed("ERR the stream last element ID is 0-0");
 /// XGROUP on a missing key.
 pub const XGROUP_WITHOUT_KEY: CommandError = CommandError::fixed(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
@@ -335,6 +332,79 @@ pub const EXEC_ABORTED: CommandError =
 pub const NOT_IN_TRANSACTION: CommandError =
     CommandError::fixed("ERR Command not allowed inside a transaction");
 
+// Strings and keys
+
+/// A sum beyond 64 bits.
+pub const INCREMENT_OVERFLOW: CommandError =
+    CommandError::fixed("ERR increment or decrement would overflow");
+/// DECRBY by the lowest integer.
+pub const DECREMENT_OVERFLOW: CommandError = CommandError::fixed("ERR decrement would overflow");
+/// INCRBYFLOAT out of the range of numbers.
+pub const INCREMENT_NOT_FINITE: CommandError =
+    CommandError::fixed("ERR increment would produce NaN or Infinity");
+/// SETRANGE before the beginning.
+pub const OFFSET_OUT_OF_RANGE: CommandError = CommandError::fixed("ERR offset is out of range");
+/// APPEND, SETRANGE beyond `proto-max-bulk-len`.
+pub const STRING_TOO_LONG: CommandError =
+    CommandError::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+/// LCS of something else.
+pub const LCS_NOT_STRINGS: CommandError =
+    CommandError::fixed("ERR The specified keys must contain string values");
+/// LCS LEN IDX.
+pub const LCS_LEN_AND_IDX: CommandError =
+    CommandError::fixed("ERR If you want both the length and indexes, please just use IDX.");
+/// LCS with a table beyond `proto-max-bulk-len`.
+pub const LCS_TOO_LARGE: CommandError = CommandError::fixed(
+    "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+);
+/// A number that is no database could have, as Redis says it.
+pub const NOT_INT32: CommandError =
+    CommandError::fixed("ERR value is out of range, value must between -2147483648 and 2147483647");
+/// COPY, MOVE onto itself.
+pub const SAME_OBJECT: CommandError =
+    CommandError::fixed("ERR source and destination objects are the same");
+/// SWAPDB.
+pub const FIRST_DB_INDEX: CommandError = CommandError::fixed("ERR invalid first DB index");
+/// SWAPDB.
+pub const SECOND_DB_INDEX: CommandError = CommandError::fixed("ERR invalid second DB index");
+/// SCAN with a cursor that is no number.
+pub const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
+/// EXPIRE … NX XX.
+pub const EXPIRE_NX_WITH_OTHERS: CommandError =
+    CommandError::fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
+/// EXPIRE … GT LT.
+pub const EXPIRE_GT_AND_LT: CommandError =
+    CommandError::fixed("ERR GT and LT options at the same time are not compatible");
+/// OBJECT FREQ without an LFU policy.
+pub const LFU_NOT_SELECTED: CommandError = CommandError::fixed(
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+     policies at runtime LRU and LFU data will take some time to adjust.",
+);
+/// OBJECT IDLETIME with an LFU policy.
+pub const LFU_SELECTED: CommandError = CommandError::fixed(
+    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at \
+     runtime LRU and LFU data will take some time to adjust.",
+);
+
+/// An expiry of zero, below zero or too far away.
+pub fn invalid_expire_time(name: &str) -> CommandError {
+    joined(&[
+        b"ERR invalid expire time in '",
+        name.as_bytes(),
+        b"' command",
+    ])
+}
+
+/// An option that EXPIRE does not have.
+pub fn unsupported_option(option: &[u8]) -> CommandError {
+    joined(&[b"ERR Unsupported option ", option])
+}
+
+/// SCAN … TYPE of no type.
+pub fn unknown_type_name(name: &[u8]) -> CommandError {
+    joined(&[b"ERR unknown type name '", name, b"'"])
+}
+
 // Lists
 
 /// RANK 0 of LPOS.
@@ -356,3 +426,103 @@ pub const LIST_COUNT_NOT_POSITIVE: CommandError =
 pub const NOT_SYMMETRIC: CommandError = CommandError::fixed(
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
 );
+
+// The connection
+
+/// An integer that does not fit 32 bits.
+pub const NOT_INT32: CommandError = CommandError::fixed(
+    "ERR value is out of range, value must between -2147483648 and 2147483647",
+);
+/// A wrong user or password.
+pub const WRONG_PASSWORD: CommandError =
+    CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled.");
+/// AUTH with a password where none is set.
+pub const AUTH_WITHOUT_PASSWORD: CommandError = CommandError::fixed(
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration \
+     is correct?",
+);
+/// HELLO's version is no number.
+pub const HELLO_VERSION_NOT_INTEGER: CommandError =
+    CommandError::fixed("ERR Protocol version is not an integer or out of range");
+/// A version of the protocol that does not exist.
+pub const HELLO_VERSION: CommandError =
+    CommandError::fixed("NOPROTO unsupported protocol version");
+/// HELLO before AUTH.
+pub const HELLO_NO_AUTH: CommandError = CommandError::fixed(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
+     option can be used to authenticate the client and select the RESP protocol version at the same time",
+);
+/// CLIENT SETNAME with a blank.
+pub const CLIENT_NAME: CommandError = CommandError::fixed(
+    "ERR Client names cannot contain spaces, newlines or special characters.",
+);
+/// CLIENT LIST ID.
+pub const INVALID_CLIENT_ID: CommandError = CommandError::fixed("ERR Invalid client ID");
+/// CLIENT KILL of an address.
+pub const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");
+/// CLIENT KILL ID.
+pub const CLIENT_ID_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR client-id should be greater than 0");
+/// CLIENT KILL MAXAGE.
+pub const MAXAGE_NOT_INTEGER: CommandError =
+    CommandError::fixed("ERR maxage is not an integer or out of range");
+/// CLIENT KILL MAXAGE.
+pub const MAXAGE_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR maxage should be greater than 0");
+/// CLIENT UNBLOCK.
+pub const UNBLOCK_REASON: CommandError =
+    CommandError::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+/// CLIENT PAUSE.
+pub const PAUSE_MODE: CommandError =
+    CommandError::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL");
+/// CLIENT CACHING.
+pub const CACHING_WITHOUT_TRACKING: CommandError = CommandError::fixed(
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+);
+/// CLIENT TRACKING with two clients to redirect to.
+pub const TRACKING_ONE_REDIRECT: CommandError =
+    CommandError::fixed("ERR A client can only redirect to a single other client");
+/// CLIENT TRACKING REDIRECT to nobody.
+pub const TRACKING_REDIRECT_GONE: CommandError =
+    CommandError::fixed("ERR The client ID you want redirect to does not exist");
+/// CLIENT TRACKING PREFIX without BCAST.
+pub const TRACKING_PREFIX: CommandError =
+    CommandError::fixed("ERR PREFIX option requires BCAST mode to be enabled");
+/// CLIENT TRACKING BCAST with OPTIN or OPTOUT.
+pub const TRACKING_BROADCAST: CommandError =
+    CommandError::fixed("ERR OPTIN and OPTOUT are not compatible with BCAST");
+/// CLIENT TRACKING with both.
+pub const TRACKING_OPT_BOTH: CommandError =
+    CommandError::fixed("ERR You can't specify both OPTIN mode and OPTOUT mode");
+/// Ours: client-side caching is not there.
+pub const TRACKING_UNSUPPORTED: CommandError =
+    CommandError::fixed("ERR CLIENT TRACKING is not supported by this server");
+
+/// An option that HELLO does not know, or that lacks its value.
+pub fn hello_option(option: &[u8]) -> CommandError {
+    joined(&[b"ERR Syntax error in HELLO option '", option, b"'"])
+}
+
+/// CLIENT SETINFO of something else.
+pub fn unrecognized_option(option: &[u8]) -> CommandError {
+    joined(&[b"ERR Unrecognized option '", option, b"'"])
+}
+
+/// CLIENT SETINFO with a blank in its value.
+pub fn client_fact(option: &[u8]) -> CommandError {
+    joined(&[
+        b"ERR ",
+        option,
+        b" cannot contain spaces, newlines or special characters.",
+    ])
+}
+
+/// CLIENT LIST and KILL TYPE.
+pub fn unknown_client_type(name: &[u8]) -> CommandError {
+    joined(&[b"ERR Unknown client type '", name, b"'"])
+}
+
+/// CLIENT KILL USER.
+pub fn no_such_user(name: &[u8]) -> CommandError {
+    joined(&[b"ERR No such user '", name, b"'"])
+}

@@ -22,6 +22,8 @@ pub mod spec;
 pub mod stream;
 pub mod string;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod transaction;
 
 pub use context::{Context, Outcome, ShardAction, Shared, WaitFor};

@@ -14,8 +14,20 @@ use super::context::{Context, Outcome, ShardAction, SubscriptionChange};
 use super::error::CommandError;
 use super::spec::{Command, Flags, KeyFlags, KeySpec};
 
-const SUBSCRIBE_FLAGS: &[Flags] = &[Flags::PUBSUB, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::SESSION];
-const PUBLISH_FLAGS: &[Flags] = &[Flags::PUBSUB, Flags::LOADING, Flags::STALE, Flags::FAST, Flags::MAY_REPLICATE];
+const SUBSCRIBE_FLAGS: &[Flags] = &[
+    Flags::PUBSUB,
+    Flags::NOSCRIPT,
+    Flags::LOADING,
+    Flags::STALE,
+    Flags::SESSION,
+];
+const PUBLISH_FLAGS: &[Flags] = &[
+    Flags::PUBSUB,
+    Flags::LOADING,
+    Flags::STALE,
+    Flags::FAST,
+    Flags::MAY_REPLICATE,
+];
 const QUERY_FLAGS: &[Flags] = &[Flags::PUBSUB, Flags::LOADING, Flags::STALE];
 const SHARD_CHANNELS: &[KeySpec] = &[KeySpec::range(KeyFlags::NOT_KEY, 1, -1, 1)];
 
@@ -24,62 +36,140 @@ pub static COMMANDS: &[Command] = &[
     Command::new("subscribe", "channel [channel ...]", subscribe)
         .arity(-2)
         .flags(SUBSCRIBE_FLAGS)
-        .docs("2.0.0", "pubsub", "O(N) for N channels.", "Listens for messages on channels."),
+        .docs(
+            "2.0.0",
+            "pubsub",
+            "O(N) for N channels.",
+            "Listens for messages on channels.",
+        ),
     Command::new("unsubscribe", "[channel [channel ...]]", unsubscribe)
         .arity(-1)
         .flags(SUBSCRIBE_FLAGS)
-        .docs("2.0.0", "pubsub", "O(N) for N channels.", "Stops listening to channels, or to all of them."),
+        .docs(
+            "2.0.0",
+            "pubsub",
+            "O(N) for N channels.",
+            "Stops listening to channels, or to all of them.",
+        ),
     Command::new("psubscribe", "pattern [pattern ...]", psubscribe)
         .arity(-2)
         .flags(SUBSCRIBE_FLAGS)
-        .docs("2.0.0", "pubsub", "O(N) for N patterns.", "Listens for messages on channels that match patterns."),
+        .docs(
+            "2.0.0",
+            "pubsub",
+            "O(N) for N patterns.",
+            "Listens for messages on channels that match patterns.",
+        ),
     Command::new("punsubscribe", "[pattern [pattern ...]]", punsubscribe)
         .arity(-1)
         .flags(SUBSCRIBE_FLAGS)
-        .docs("2.0.0", "pubsub", "O(N) for N patterns.", "Stops listening to patterns, or to all of them."),
+        .docs(
+            "2.0.0",
+            "pubsub",
+            "O(N) for N patterns.",
+            "Stops listening to patterns, or to all of them.",
+        ),
     Command::new("ssubscribe", "shardchannel [shardchannel ...]", ssubscribe)
         .arity(-2)
         .flags(SUBSCRIBE_FLAGS)
         .keys(SHARD_CHANNELS)
-        .docs("7.0.0", "pubsub", "O(N) for N shard channels.", "Listens for messages on shard channels."),
-    Command::new("sunsubscribe", "[shardchannel [shardchannel ...]]", sunsubscribe)
-        .arity(-1)
-        .flags(SUBSCRIBE_FLAGS)
-        .keys(SHARD_CHANNELS)
-        .docs("7.0.0", "pubsub", "O(N) for N shard channels.", "Stops listening to shard channels, or to all of them."),
+        .docs(
+            "7.0.0",
+            "pubsub",
+            "O(N) for N shard channels.",
+            "Listens for messages on shard channels.",
+        ),
+    Command::new(
+        "sunsubscribe",
+        "[shardchannel [shardchannel ...]]",
+        sunsubscribe,
+    )
+    .arity(-1)
+    .flags(SUBSCRIBE_FLAGS)
+    .keys(SHARD_CHANNELS)
+    .docs(
+        "7.0.0",
+        "pubsub",
+        "O(N) for N shard channels.",
+        "Stops listening to shard channels, or to all of them.",
+    ),
     Command::new("publish", "channel message", publish)
         .arity(3)
         .flags(PUBLISH_FLAGS)
-        .docs("2.0.0", "pubsub", "O(N+M) for N subscribers and M patterns.", "Sends a message to the listeners of a channel."),
+        .docs(
+            "2.0.0",
+            "pubsub",
+            "O(N+M) for N subscribers and M patterns.",
+            "Sends a message to the listeners of a channel.",
+        ),
     Command::new("spublish", "shardchannel message", spublish)
         .arity(3)
         .flags(PUBLISH_FLAGS)
         .keys(&[KeySpec::one(KeyFlags::NOT_KEY, 1)])
-        .docs("7.0.0", "pubsub", "O(N) for N subscribers.", "Sends a message to the listeners of a shard channel."),
+        .docs(
+            "7.0.0",
+            "pubsub",
+            "O(N) for N subscribers.",
+            "Sends a message to the listeners of a shard channel.",
+        ),
     Command::new("pubsub", "", unreachable_container)
         .arity(-2)
-        .docs("2.8.0", "pubsub", "Depends on the subcommand.", "Container of the commands that ask about subscriptions.")
+        .docs(
+            "2.8.0",
+            "pubsub",
+            "Depends on the subcommand.",
+            "Container of the commands that ask about subscriptions.",
+        )
         .subcommands(&[
             Command::new("channels", "[pattern]", channels)
                 .arity(-2)
                 .flags(QUERY_FLAGS)
-                .docs("2.8.0", "pubsub", "O(N) for N channels.", "Lists the channels that somebody listens to."),
+                .docs(
+                    "2.8.0",
+                    "pubsub",
+                    "O(N) for N channels.",
+                    "Lists the channels that somebody listens to.",
+                ),
             Command::new("numsub", "[channel [channel ...]]", numsub)
                 .arity(-2)
                 .flags(QUERY_FLAGS)
-                .docs("2.8.0", "pubsub", "O(N) for N channels.", "Counts the listeners of channels."),
+                .docs(
+                    "2.8.0",
+                    "pubsub",
+                    "O(N) for N channels.",
+                    "Counts the listeners of channels.",
+                ),
             Command::new("numpat", "", numpat)
                 .arity(2)
                 .flags(QUERY_FLAGS)
-                .docs("2.8.0", "pubsub", "O(1)", "Counts the patterns that somebody listens to."),
+                .docs(
+                    "2.8.0",
+                    "pubsub",
+                    "O(1)",
+                    "Counts the patterns that somebody listens to.",
+                ),
             Command::new("shardchannels", "[pattern]", shardchannels)
                 .arity(-2)
                 .flags(QUERY_FLAGS)
-                .docs("7.0.0", "pubsub", "O(N) for N shard channels.", "Lists the shard channels that somebody listens to."),
-            Command::new("shardnumsub", "[shardchannel [shardchannel ...]]", shardnumsub)
-                .arity(-2)
-                .flags(QUERY_FLAGS)
-                .docs("7.0.0", "pubsub", "O(N) for N shard channels.", "Counts the listeners of shard channels."),
+                .docs(
+                    "7.0.0",
+                    "pubsub",
+                    "O(N) for N shard channels.",
+                    "Lists the shard channels that somebody listens to.",
+                ),
+            Command::new(
+                "shardnumsub",
+                "[shardchannel [shardchannel ...]]",
+                shardnumsub,
+            )
+            .arity(-2)
+            .flags(QUERY_FLAGS)
+            .docs(
+                "7.0.0",
+                "pubsub",
+                "O(N) for N shard channels.",
+                "Counts the listeners of shard channels.",
+            ),
             Command::new("help", "", help)
                 .arity(2)
                 .flags(&[Flags::LOADING, Flags::STALE])
@@ -123,13 +213,21 @@ fn names(session: &mut Session, kind: ChannelKind) -> &mut std::collections::BTr
     }
 }
 
-fn subscribe_to(ctx: &mut Context<'_>, args: &Args<'_>, kind: ChannelKind) -> Result<Outcome, CommandError> {
+fn subscribe_to(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    kind: ChannelKind,
+) -> Result<Outcome, CommandError> {
     let mut changes = Vec::new();
     for name in args.from(1) {
         let name = Bytes::copy_from_slice(name);
         if names(ctx.session, kind).insert(name.clone()) {
             ctx.shared.channels.subscribe(kind, &name, ctx.shard);
-            changes.push(SubscriptionChange { kind, name: name.clone(), subscribed: true });
+            changes.push(SubscriptionChange {
+                kind,
+                name: name.clone(),
+                subscribed: true,
+            });
         }
         let count = told_count(ctx.session, kind);
         confirm(ctx.reply, verbs(kind).0, Some(&name), count);
@@ -138,7 +236,11 @@ fn subscribe_to(ctx: &mut Context<'_>, args: &Args<'_>, kind: ChannelKind) -> Re
     Ok(Outcome::Ask(ShardAction::Subscriptions(changes)))
 }
 
-fn unsubscribe_from(ctx: &mut Context<'_>, args: &Args<'_>, kind: ChannelKind) -> Result<Outcome, CommandError> {
+fn unsubscribe_from(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    kind: ChannelKind,
+) -> Result<Outcome, CommandError> {
     let verb = verbs(kind).1;
     let wanted: Vec<Bytes> = if args.len() > 1 {
         args.from(1).map(Bytes::copy_from_slice).collect()
@@ -149,7 +251,11 @@ fn unsubscribe_from(ctx: &mut Context<'_>, args: &Args<'_>, kind: ChannelKind) -
     for name in &wanted {
         if names(ctx.session, kind).remove(name) {
             ctx.shared.channels.unsubscribe(kind, name, ctx.shard);
-            changes.push(SubscriptionChange { kind, name: name.clone(), subscribed: false });
+            changes.push(SubscriptionChange {
+                kind,
+                name: name.clone(),
+                subscribed: false,
+            });
         }
         let count = told_count(ctx.session, kind);
         confirm(ctx.reply, verb, Some(name), count);
@@ -187,7 +293,11 @@ fn sunsubscribe(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comma
     unsubscribe_from(ctx, args, ChannelKind::Shard)
 }
 
-fn publish_to(ctx: &mut Context<'_>, args: &Args<'_>, kind: ChannelKind) -> Result<Outcome, CommandError> {
+fn publish_to(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    kind: ChannelKind,
+) -> Result<Outcome, CommandError> {
     let receivers = ctx.shared.channels.targets(kind, args.at(1)).receivers;
     ctx.reply.count(receivers);
     if receivers == 0 {
@@ -195,7 +305,11 @@ fn publish_to(ctx: &mut Context<'_>, args: &Args<'_>, kind: ChannelKind) -> Resu
     }
     let channel = Bytes::copy_from_slice(args.at(1));
     let payload = Bytes::copy_from_slice(args.at(2));
-    Ok(Outcome::Ask(ShardAction::Publish { kind, channel, payload }))
+    Ok(Outcome::Ask(ShardAction::Publish {
+        kind,
+        channel,
+        payload,
+    }))
 }
 
 fn publish(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -206,7 +320,11 @@ fn spublish(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandEr
     publish_to(ctx, args, ChannelKind::Shard)
 }
 
-fn list_channels(ctx: &mut Context<'_>, args: &Args<'_>, kind: ChannelKind) -> Result<Outcome, CommandError> {
+fn list_channels(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    kind: ChannelKind,
+) -> Result<Outcome, CommandError> {
     if args.len() > 3 {
         return Err(super::error::wrong_arity(&ctx.row.full_name));
     }
@@ -226,7 +344,11 @@ fn shardchannels(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comm
     list_channels(ctx, args, ChannelKind::Shard)
 }
 
-fn count_listeners(ctx: &mut Context<'_>, args: &Args<'_>, kind: ChannelKind) -> Result<Outcome, CommandError> {
+fn count_listeners(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    kind: ChannelKind,
+) -> Result<Outcome, CommandError> {
     ctx.reply.map(args.len() - 2);
     for name in args.from(2) {
         ctx.reply.bulk(name);
@@ -244,7 +366,8 @@ fn shardnumsub(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comman
 }
 
 fn numpat(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.count(ctx.shared.channels.name_count(ChannelKind::Pattern));
+    ctx.reply
+        .count(ctx.shared.channels.name_count(ChannelKind::Pattern));
     Ok(Outcome::Done)
 }
 
@@ -269,5 +392,8 @@ fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
 
 /// A container never runs: its arity asks for a subcommand.
 fn unreachable_container(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    Err(super::error::unknown_subcommand(ctx.row.command.name, args.at(1)))
+    Err(super::error::unknown_subcommand(
+        ctx.row.command.name,
+        args.at(1),
+    ))
 }

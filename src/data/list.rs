@@ -404,17 +404,16 @@ impl Chunks {
             End::Front => self.nodes.front_mut(),
             End::Back => self.nodes.back_mut(),
         };
-        if let Some(outer) = outer {
-            if outer.accepts(limits, bytes.len())
-                && let Some(packed) = outer.open()
-            {
-                let entry = Entry::new(bytes);
-                match end {
-                    End::Front => packed.push_front(&entry),
-                    End::Back => packed.push_back(&entry),
-                }
-                return;
+        if let Some(outer) = outer
+            && outer.accepts(limits, bytes.len())
+            && let Some(packed) = outer.open()
+        {
+            let entry = Entry::new(bytes);
+            match end {
+                End::Front => packed.push_front(&entry),
+                End::Back => packed.push_back(&entry),
             }
+            return;
         }
         let node = Node::new(bytes, limits.is_large(bytes.len()));
         let last = self.nodes.len();

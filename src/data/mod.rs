@@ -1,5 +1,6 @@
 //! Structures: pure, no RESP, no clock, no I/O.
 
+pub mod extended;
 pub mod list;
 pub mod listpack;
 pub mod stream;

@@ -59,6 +59,16 @@ impl<'k> KeyHandle<'k> {
         self.keyspace.databases[self.db].table.get(self.at?)
     }
 
+    /// A lookup to write counts as an access (OBJECT IDLETIME), also when nothing is changed after all.
+    pub(super) fn accessed(&mut self) {
+        let now_s = (self.keyspace.now_ms / 1000) as u32;
+        if let Some(at) = self.at
+            && let Some(entry) = self.keyspace.databases[self.db].table.get_mut(at)
+        {
+            entry.accessed_s = now_s;
+        }
+    }
+
     /// Whether the key exists.
     pub fn exists(&self) -> bool {
         self.at.is_some()
@@ -160,6 +170,12 @@ impl<'k> KeyHandle<'k> {
     pub fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
         self.report = Report::Made;
         self.keyspace.effects.record(self.db, write);
+    }
+
+    /// As [`KeyHandle::effect`], for a command that ran in another database than the key's (COPY DB).
+    pub fn effect_in(&mut self, db: usize, write: impl FnOnce(&mut EffectWriter)) {
+        self.report = Report::Made;
+        self.keyspace.effects.record(db, write);
     }
 
     /// The change is part of an effect that another handle of this command reports (LMOVE, RENAME).

@@ -186,6 +186,7 @@ impl Keyspace {
 
     /// Looks a key up to change it. An expired key is removed first.
     pub fn write<'k>(&'k mut self, db: usize, key: &'k [u8], now_ms: u64) -> KeyHandle<'k> {
+        self.now_ms = self.now_ms.max(now_ms);
         let hash = self.databases[db].table.hash(key);
         let at = self.find_live(db, key, hash, now_ms);
         KeyHandle::new(self, db, key, hash, at)

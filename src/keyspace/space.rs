@@ -83,6 +83,11 @@ impl<'a> Space<'a> {
         self.shard_count
     }
 
+    /// How many databases each keyspace has; 0 when none is in hand.
+    pub fn database_count(&self) -> usize {
+        self.keyspaces().next().map_or(0, Keyspace::database_count)
+    }
+
     /// The shards whose keyspaces are in hand.
     pub fn shards(&self) -> ShardSet {
         let mut set = ShardSet::EMPTY;
@@ -163,6 +168,12 @@ impl<'a> Space<'a> {
         self.of(key).read(db, key, now_ms, touch)
     }
 
+    /// Looks a key up to read it without touching it; counts a hit or a miss (EXISTS, TYPE, TTL).
+    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (db, now_ms) = (self.db, self.now_ms);
+        self.of(key).read(db, key, now_ms, false)
+    }
+
     /// Looks a key up without counting or touching it.
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         let (db, now_ms) = (self.db, self.now_ms);
@@ -176,8 +187,12 @@ impl<'a> Space<'a> {
 
     /// Looks a key of another database up to change it (MOVE, COPY DB).
     pub fn write_in<'s>(&'s mut self, db: usize, key: &'s [u8]) -> KeyHandle<'s> {
-        let now_ms = self.now_ms;
-        self.of(key).write(db, key, now_ms)
+        let (now_ms, touch) = (self.now_ms, self.touch);
+        let mut handle = self.of(key).write(db, key, now_ms);
+        if touch {
+            handle.accessed();
+        }
+        handle
     }
 
     /// Reports an effect that belongs to no single key (FLUSHALL, SWAPDB), once for all keyspaces in hand.

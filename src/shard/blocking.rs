@@ -196,7 +196,12 @@ impl Shard {
 
     fn witness_cancelled(&self, waiter: &Waiter) {
         if let Some(witness) = self.shared.witness.get() {
-            witness.saw(waiter.client, Execution::Cancelled, &waiter.request.args(), &[]);
+            witness.saw(
+                waiter.client,
+                Execution::Cancelled,
+                &waiter.request.args(),
+                &[],
+            );
         }
     }
 

@@ -226,8 +226,15 @@ impl Env<'_> {
         let mark = reply.mark();
         let outcome = self.call(space, session, reply, call);
         match &outcome {
-            Outcome::Wait(_) if call.may_block => self.witness(session.id(), Execution::Waits, call.args, &[]),
-            _ => self.witness(session.id(), Execution::Command, call.args, reply.since(mark)),
+            Outcome::Wait(_) if call.may_block => {
+                self.witness(session.id(), Execution::Waits, call.args, &[])
+            }
+            _ => self.witness(
+                session.id(),
+                Execution::Command,
+                call.args,
+                reply.since(mark),
+            ),
         }
         self.collect(space, after);
         self.log(after, &call.row.full_name);
@@ -343,7 +350,9 @@ impl Env<'_> {
         after: &mut Aftermath,
     ) -> bool {
         let Some(handle) = self.shared.clients.get(waiter.client) else {
-            waiter.cancel();
+            if waiter.cancel() {
+                self.witness(waiter.client, Execution::Cancelled, &waiter.request.args(), &[]);
+            }
             return false;
         };
         if !waiter.claim() {
@@ -438,7 +447,12 @@ impl Env<'_> {
                 Outcome::Done | Outcome::Wait(_) => {}
                 Outcome::Ask(action) => self.ask(action, after),
             }
-            self.witness(session.id(), Execution::InExec, &command.args, reply.since(mark));
+            self.witness(
+                session.id(),
+                Execution::InExec,
+                &command.args,
+                reply.since(mark),
+            );
             self.collect(space, after);
             if after.effects.len() > before {
                 causes.clear();

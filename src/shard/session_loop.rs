@@ -1084,6 +1084,13 @@ impl Shard {
                 client.session.mirror();
                 self.raise_barrier(client, reply, mark);
             }
+            ShardAction::StopMonitoring(changes) => {
+                self.shared.monitor_count.fetch_sub(1, Ordering::AcqRel);
+                self.subscribers
+                    .monitors
+                    .retain(|monitor| *monitor != client.id());
+                self.change_subscriptions(client.id(), changes);
+            }
             ShardAction::Shutdown => self.shut_down(),
             ShardAction::Reload => debug_assert!(false, "carried out under the loan"),
         }

@@ -64,13 +64,56 @@ const CONSUMERS: &[&str] = &["c1", "c1", "c2", "c3"];
 
 /// Far-apart numbers that meet every special case, none of which makes a server take much memory.
 const WILD_NUMBERS: &[&str] = &[
-    "0", "1", "-1", "2", "-2", "5", "-5", "10", "100", "1000", "-1000", "9223372036854775807", "-9223372036854775808",
-    "9223372036854775808", "18446744073709551615", "abc", "", "1.5", "+1", " 1", "1 ", "01", "-0", "0x10", "1e3",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "-2",
+    "5",
+    "-5",
+    "10",
+    "100",
+    "1000",
+    "-1000",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "18446744073709551615",
+    "abc",
+    "",
+    "1.5",
+    "+1",
+    " 1",
+    "1 ",
+    "01",
+    "-0",
+    "0x10",
+    "1e3",
 ];
 
 const VALUES: &[&[u8]] = &[
-    b"a", b"b", b"c", b"a", b"b", b"hello", b"hello world", b"", b"1", b"2", b"10", b"-5", b"9223372036854775807",
-    b"3.5", b"-0", b"1e3", b" 1", b"12345678901234567890", b"\x00", b"\xff\xfe\x00\r\n", b"ohmytext", b"mynewtext",
+    b"a",
+    b"b",
+    b"c",
+    b"a",
+    b"b",
+    b"hello",
+    b"hello world",
+    b"",
+    b"1",
+    b"2",
+    b"10",
+    b"-5",
+    b"9223372036854775807",
+    b"3.5",
+    b"-0",
+    b"1e3",
+    b" 1",
+    b"12345678901234567890",
+    b"\x00",
+    b"\xff\xfe\x00\r\n",
+    b"ohmytext",
+    b"mynewtext",
 ];
 
 /// The generator's state.
@@ -88,22 +131,44 @@ pub(crate) struct Generator {
 impl Generator {
     /// A generator whose steps depend on the seed and the dialect only.
     pub(crate) fn new(seed: u64, dialect: Dialect) -> Self {
-        Self { random: Random::new(seed), dialect, expiry_seconds: 10_000, stream_clock: 1, transaction_left: None }
+        Self {
+            random: Random::new(seed),
+            dialect,
+            expiry_seconds: 10_000,
+            stream_clock: 1,
+            transaction_left: None,
+        }
     }
 
     /// A whole run: the protocol, settings, some groups to begin with, `count` commands, and the comparison of everything stored.
     pub(crate) fn steps(&mut self, count: usize) -> Vec<Step> {
         let mut steps = Vec::new();
-        let command = |words| Step { kind: Kind::Command, words, flush: false };
+        let command = |words| Step {
+            kind: Kind::Command,
+            words,
+            flush: false,
+        };
         if self.random.percent(50) {
             steps.push(command(words!["HELLO", "3"]));
         }
         let listpack = self.random.pick(&["-2", "-2", "-1", "3", "16"]);
-        steps.push(command(words!["CONFIG", "SET", "list-max-listpack-size", listpack]));
+        steps.push(command(words![
+            "CONFIG",
+            "SET",
+            "list-max-listpack-size",
+            listpack
+        ]));
         let entries = self.random.pick(&["100", "100", "4", "10"]);
-        steps.push(command(words!["CONFIG", "SET", "stream-node-max-entries", entries]));
+        steps.push(command(words![
+            "CONFIG",
+            "SET",
+            "stream-node-max-entries",
+            entries
+        ]));
         for key in STREAM_KEYS {
-            steps.push(command(words!["XGROUP", "CREATE", key, "g1", "0", "MKSTREAM"]));
+            steps.push(command(words![
+                "XGROUP", "CREATE", key, "g1", "0", "MKSTREAM"
+            ]));
         }
         let depth = self.random.pick(&[1, 4, 16, 64]);
         while steps.len() < count {
@@ -113,17 +178,29 @@ impl Generator {
             }
         }
         steps.push(command(words!["DISCARD"]));
-        steps.push(Step { kind: Kind::State, words: words![], flush: true });
+        steps.push(Step {
+            kind: Kind::State,
+            words: words![],
+            flush: true,
+        });
         steps
     }
 
     /// Mostly one step, a few that belong together.
     fn one_or_more(&mut self, steps: &mut Vec<Step>) {
-        let command = |words| Step { kind: Kind::Command, words, flush: false };
+        let command = |words| Step {
+            kind: Kind::Command,
+            words,
+            flush: false,
+        };
         if let Some(left) = self.transaction_left {
             if left == 0 {
                 self.transaction_left = None;
-                let end = if self.random.percent(85) { "EXEC" } else { "DISCARD" };
+                let end = if self.random.percent(85) {
+                    "EXEC"
+                } else {
+                    "DISCARD"
+                };
                 steps.push(command(words![end]));
                 return;
             }
@@ -141,11 +218,21 @@ impl Generator {
                 self.transaction_left = Some(self.random.below(8));
                 steps.push(command(words!["MULTI"]));
             }
-            20 => steps.push(command(words![self.random.pick(&["EXEC", "DISCARD", "UNWATCH"])])),
-            21..25 => steps.push(Step { kind: Kind::RandomKey, words: words![], flush: true }),
+            20 => steps.push(command(words![
+                self.random.pick(&["EXEC", "DISCARD", "UNWATCH"])
+            ])),
+            21..25 => steps.push(Step {
+                kind: Kind::RandomKey,
+                words: words![],
+                flush: true,
+            }),
             25..30 => {
                 let words = self.scan_options();
-                steps.push(Step { kind: Kind::ScanWalk, words, flush: true });
+                steps.push(Step {
+                    kind: Kind::ScanWalk,
+                    words,
+                    flush: true,
+                });
             }
             30 => {
                 let key = self.key_of_any_type();
@@ -177,13 +264,20 @@ impl Generator {
             66..95 => self.stream(),
             _ => self.connection(),
         };
-        if self.random.below(12) == 0 { self.damage(words) } else { words }
+        if self.random.below(12) == 0 {
+            self.damage(words)
+        } else {
+            words
+        }
     }
 
     /// One argument lost, doubled, swapped, replaced, added, or the letters' case changed; the command's name stays.
     fn damage(&mut self, mut words: Words) -> Words {
         let name = words[0].to_ascii_uppercase();
-        if matches!(name.as_slice(), b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN") {
+        if matches!(
+            name.as_slice(),
+            b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN"
+        ) {
             return words;
         }
         if self.dialect == Dialect::Redis70 && name == b"XSETID" {
@@ -207,7 +301,12 @@ impl Generator {
                 words.swap(at, other);
             }
             5 => words.push(self.value()),
-            _ => words[0] = words[0].iter().map(|byte| byte ^ if byte.is_ascii_alphabetic() { 0x20 } else { 0 }).collect(),
+            _ => {
+                words[0] = words[0]
+                    .iter()
+                    .map(|byte| byte ^ if byte.is_ascii_alphabetic() { 0x20 } else { 0 })
+                    .collect()
+            }
         }
         // A damaged SETRANGE or BLOCK must not take memory or time.
         words
@@ -218,11 +317,19 @@ impl Generator {
     }
 
     fn small_number(&mut self) -> Vec<u8> {
-        if self.random.percent(4) { self.wild_number() } else { self.random.range(-6, 8).to_string().into_bytes() }
+        if self.random.percent(4) {
+            self.wild_number()
+        } else {
+            self.random.range(-6, 8).to_string().into_bytes()
+        }
     }
 
     fn count(&mut self) -> Vec<u8> {
-        if self.random.percent(5) { self.wild_number() } else { self.random.range(1, 6).to_string().into_bytes() }
+        if self.random.percent(5) {
+            self.wild_number()
+        } else {
+            self.random.range(1, 6).to_string().into_bytes()
+        }
     }
 
     fn value(&mut self) -> Vec<u8> {
@@ -231,7 +338,9 @@ impl Generator {
             1 => vec![b'w'; 3000],
             2 => vec![b'x'; 600],
             3..8 => self.random.range(-300, 70_000).to_string().into_bytes(),
-            8 => (0..self.random.below(20)).map(|_| self.random.below(256).to_le_bytes()[0]).collect(),
+            8 => (0..self.random.below(20))
+                .map(|_| self.random.below(256).to_le_bytes()[0])
+                .collect(),
             _ => self.random.pick(VALUES).to_vec(),
         }
     }
@@ -265,7 +374,15 @@ impl Generator {
     /// An expiry in the unit and form of an option: far away, never used twice.
     fn expiry(&mut self, option: &str) -> Vec<u8> {
         if self.random.percent(6) {
-            let wild = ["0", "-1", "abc", "9223372036854775807", "-9223372036854775808", "", "9223372036854775"];
+            let wild = [
+                "0",
+                "-1",
+                "abc",
+                "9223372036854775807",
+                "-9223372036854775808",
+                "",
+                "9223372036854775",
+            ];
             return self.random.pick(&wild).as_bytes().to_vec();
         }
         self.expiry_seconds += self.random.range(50, 90);
@@ -339,18 +456,45 @@ impl Generator {
             }
             11 => words![self.random.pick(&["INCR", "DECR"]), self.key_of(&[b"n1"])],
             12 => {
-                let by = if self.random.percent(30) { self.wild_number() } else { self.small_number() };
-                words![self.random.pick(&["INCRBY", "DECRBY"]), self.key_of(&[b"n1"]), by]
+                let by = if self.random.percent(30) {
+                    self.wild_number()
+                } else {
+                    self.small_number()
+                };
+                words![
+                    self.random.pick(&["INCRBY", "DECRBY"]),
+                    self.key_of(&[b"n1"]),
+                    by
+                ]
             }
             13 => {
-                let by = ["1", "0.1", "-2.25", "1.5", "3.0e3", "1e-5", "abc", "", "inf", "nan", "1e400", " 1", "0", "5e-1"];
+                let by = [
+                    "1", "0.1", "-2.25", "1.5", "3.0e3", "1e-5", "abc", "", "inf", "nan", "1e400",
+                    " 1", "0", "5e-1",
+                ];
                 words!["INCRBYFLOAT", self.key_of(&[b"n1"]), self.random.pick(&by)]
             }
             14 => words!["APPEND", key, self.value()],
             15 => words!["STRLEN", key],
-            16 => words![self.random.pick(&["GETRANGE", "SUBSTR"]), key, self.small_number(), self.small_number()],
+            16 => words![
+                self.random.pick(&["GETRANGE", "SUBSTR"]),
+                key,
+                self.small_number(),
+                self.small_number()
+            ],
             17 => {
-                let offset = ["0", "1", "5", "20", "100", "-1", "536870911", "536870912", "9223372036854775807", "abc"];
+                let offset = [
+                    "0",
+                    "1",
+                    "5",
+                    "20",
+                    "100",
+                    "-1",
+                    "536870911",
+                    "536870912",
+                    "9223372036854775807",
+                    "abc",
+                ];
                 let mut value = self.value();
                 let offset = self.random.pick(&offset);
                 if offset == "536870911" && value.len() < 2 {
@@ -381,13 +525,21 @@ impl Generator {
     fn scan_options(&mut self) -> Words {
         let mut options = Vec::new();
         if self.random.percent(40) {
-            options.push(words!["MATCH", self.random.pick(&["*", "s*", "[lx]?", "{h}*", "*1", "nothing"])]);
+            options.push(words![
+                "MATCH",
+                self.random
+                    .pick(&["*", "s*", "[lx]?", "{h}*", "*1", "nothing"])
+            ]);
         }
         if self.random.percent(50) {
             options.push(words!["COUNT", self.random.pick(&["1", "2", "10", "1000"])]);
         }
         if self.random.percent(30) {
-            options.push(words!["TYPE", self.random.pick(&["string", "list", "stream", "hash", "LIST"])]);
+            options.push(words![
+                "TYPE",
+                self.random
+                    .pick(&["string", "list", "stream", "hash", "LIST"])
+            ]);
         }
         self.with_options(words![], options)
     }
@@ -406,15 +558,27 @@ impl Generator {
             9 | 10 => {
                 let mut options = Vec::new();
                 if self.random.percent(40) {
-                    options.push(words!["DB", self.random.pick(&["0", "1", "2", "16", "-1", "abc"])]);
+                    options.push(words![
+                        "DB",
+                        self.random.pick(&["0", "1", "2", "16", "-1", "abc"])
+                    ]);
                 }
                 if self.random.percent(40) {
                     options.push(words!["REPLACE"]);
                 }
                 self.with_options(words!["COPY", key, other], options)
             }
-            11 => words!["MOVE", key, self.random.pick(&["0", "1", "2", "1", "16", "-1", "abc"])],
-            12 => words!["KEYS", self.random.pick(&["*", "s*", "?1", "[a-l]*", "[^s]1", "{h}*", "\\s1", "none", "*\r\n*"])],
+            11 => words![
+                "MOVE",
+                key,
+                self.random.pick(&["0", "1", "2", "1", "16", "-1", "abc"])
+            ],
+            12 => words![
+                "KEYS",
+                self.random.pick(&[
+                    "*", "s*", "?1", "[a-l]*", "[^s]1", "{h}*", "\\s1", "none", "*\r\n*"
+                ])
+            ],
             13 => words!["DBSIZE"],
             14 => match self.random.below(30) {
                 0 => words![self.random.pick(&["FLUSHALL", "FLUSHDB"])],
@@ -429,35 +593,55 @@ impl Generator {
                 words!["SWAPDB", self.random.pick(&["0", "1", "2", "-1"]), wild]
             }
             16..21 => {
-                let name = self.random.pick(&["EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT"]);
+                let name = self
+                    .random
+                    .pick(&["EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT"]);
                 let mut words = words![name, key, self.expiry(name)];
                 if self.random.percent(45) {
-                    words.extend(words![self.random.pick(&["NX", "XX", "GT", "LT", "gt", "CH"])]);
+                    words.extend(words![
+                        self.random.pick(&["NX", "XX", "GT", "LT", "gt", "CH"])
+                    ]);
                 }
                 if self.random.percent(6) {
                     words.extend(words![self.random.pick(&["NX", "XX", "GT", "LT"])]);
                 }
                 words
             }
-            21..24 => words![self.random.pick(&["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"]), key],
+            21..24 => words![
+                self.random
+                    .pick(&["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"]),
+                key
+            ],
             24 => words!["PERSIST", key],
             25 | 26 => words!["OBJECT", "ENCODING", key],
-            27 => words!["OBJECT", self.random.pick(&["REFCOUNT", "IDLETIME", "FREQ", "encoding", "NOSUCH"]), key],
+            27 => words![
+                "OBJECT",
+                self.random
+                    .pick(&["REFCOUNT", "IDLETIME", "FREQ", "encoding", "NOSUCH"]),
+                key
+            ],
             // Not -1 nor nothing: strtoul takes them, later parsers refuse them.
             28 => words!["SCAN", self.random.pick(&["abc", "1.5", "x1"])],
-            _ => words!["SELECT", self.random.pick(&["0", "0", "0", "1", "2", "16", "-1", "abc"])],
+            _ => words![
+                "SELECT",
+                self.random
+                    .pick(&["0", "0", "0", "1", "2", "16", "-1", "abc"])
+            ],
         }
     }
 
     fn side(&mut self) -> &'static str {
-        self.random.pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "left", "UP"])
+        self.random
+            .pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "left", "UP"])
     }
 
     fn list(&mut self) -> Words {
         let key = self.key_of(LIST_KEYS);
         match self.random.below(26) {
             0..6 => {
-                let name = self.random.pick(&["LPUSH", "RPUSH", "RPUSH", "LPUSHX", "RPUSHX"]);
+                let name = self
+                    .random
+                    .pick(&["LPUSH", "RPUSH", "RPUSH", "LPUSHX", "RPUSHX"]);
                 let mut words = words![name, key];
                 let most = if self.random.percent(10) { 40 } else { 4 };
                 for _ in 0..=self.random.below(most) {
@@ -496,7 +680,13 @@ impl Generator {
                 let value = self.value();
                 self.with_options(words!["LPOS", key, value], options)
             }
-            19 | 20 => words!["LMOVE", key, self.key_of(LIST_KEYS), self.side(), self.side()],
+            19 | 20 => words![
+                "LMOVE",
+                key,
+                self.key_of(LIST_KEYS),
+                self.side(),
+                self.side()
+            ],
             21 => words!["RPOPLPUSH", key, self.key_of(LIST_KEYS)],
             22 | 23 => {
                 let mut words = words!["LMPOP"];
@@ -516,7 +706,11 @@ impl Generator {
 
     fn multi_pop(&mut self, words: &mut Words) {
         let count = 1 + self.random.below(3);
-        let said = if self.random.percent(6) { self.wild_number() } else { count.to_string().into_bytes() };
+        let said = if self.random.percent(6) {
+            self.wild_number()
+        } else {
+            count.to_string().into_bytes()
+        };
         words.push(said);
         for _ in 0..count {
             words.push(self.key_of(LIST_KEYS));
@@ -529,10 +723,17 @@ impl Generator {
 
     /// A blocking command that waits a few milliseconds at most.
     fn blocking(&mut self) -> Words {
-        let timeout = self.random.pick(&["0.01", "0.005", "0.01", "-1", "abc", "1e400", "nan"]);
+        let timeout = self
+            .random
+            .pick(&["0.01", "0.005", "0.01", "-1", "abc", "1e400", "nan"]);
         let (first, second) = (self.key_of(LIST_KEYS), self.key_of(LIST_KEYS));
         match self.random.below(7) {
-            0 | 1 => words![self.random.pick(&["BLPOP", "BRPOP"]), first, second, timeout],
+            0 | 1 => words![
+                self.random.pick(&["BLPOP", "BRPOP"]),
+                first,
+                second,
+                timeout
+            ],
             2 => words!["BLMOVE", first, second, self.side(), self.side(), timeout],
             3 => words!["BRPOPLPUSH", first, second, timeout],
             4 => {
@@ -540,10 +741,27 @@ impl Generator {
                 self.multi_pop(&mut words);
                 words
             }
-            5 => words!["XREAD", "BLOCK", "5", "STREAMS", self.key_of(STREAM_KEYS), "$"],
+            5 => words![
+                "XREAD",
+                "BLOCK",
+                "5",
+                "STREAMS",
+                self.key_of(STREAM_KEYS),
+                "$"
+            ],
             _ => {
                 let key = self.key_of(STREAM_KEYS);
-                words!["XREADGROUP", "GROUP", "g1", "c1", "BLOCK", "5", "STREAMS", key, ">"]
+                words![
+                    "XREADGROUP",
+                    "GROUP",
+                    "g1",
+                    "c1",
+                    "BLOCK",
+                    "5",
+                    "STREAMS",
+                    key,
+                    ">"
+                ]
             }
         }
     }
@@ -557,7 +775,11 @@ impl Generator {
             3 => b"abc".to_vec(),
             4 => b"5-".to_vec(),
             5 => b"1-2-3".to_vec(),
-            6..10 => self.random.range(0, self.stream_clock + 1).to_string().into_bytes(),
+            6..10 => self
+                .random
+                .range(0, self.stream_clock + 1)
+                .to_string()
+                .into_bytes(),
             _ => self.recent_id().into_bytes(),
         }
     }
@@ -579,7 +801,11 @@ impl Generator {
 
     fn ids(&mut self, words: &mut Words) {
         for _ in 0..=self.random.below(4) {
-            let id = if self.random.percent(95) { self.recent_id().into_bytes() } else { self.stream_id() };
+            let id = if self.random.percent(95) {
+                self.recent_id().into_bytes()
+            } else {
+                self.stream_id()
+            };
             words.push(id);
         }
     }
@@ -634,7 +860,11 @@ impl Generator {
         words.push(id);
         // Mostly the same field names, so that entries of one node share them.
         for _ in 0..=self.random.below(3) {
-            let name = if self.random.percent(70) { b"f".to_vec() } else { self.value() };
+            let name = if self.random.percent(70) {
+                b"f".to_vec()
+            } else {
+                self.value()
+            };
             words.push(name);
             words.push(self.value());
         }
@@ -650,7 +880,11 @@ impl Generator {
     }
 
     fn stream(&mut self) -> Words {
-        let key = if self.random.percent(8) { AUTO_STREAM_KEY.to_vec() } else { self.key_of(STREAM_KEYS) };
+        let key = if self.random.percent(8) {
+            AUTO_STREAM_KEY.to_vec()
+        } else {
+            self.key_of(STREAM_KEYS)
+        };
         match self.random.below(40) {
             0..8 => self.add(),
             8 => words!["XLEN", key],
@@ -685,7 +919,12 @@ impl Generator {
             28..30 => self.pending(&key),
             30..33 => self.claim(&key),
             33..35 => {
-                let (group, consumer, idle, start) = (self.group(), self.consumer(), self.min_idle(), self.range_bound());
+                let (group, consumer, idle, start) = (
+                    self.group(),
+                    self.consumer(),
+                    self.min_idle(),
+                    self.range_bound(),
+                );
                 let mut options = Vec::new();
                 if self.random.percent(50) {
                     options.push(words!["COUNT", self.count()]);
@@ -693,7 +932,10 @@ impl Generator {
                 if self.random.percent(30) {
                     options.push(words!["JUSTID"]);
                 }
-                self.with_options(words!["XAUTOCLAIM", key, group, consumer, idle, start], options)
+                self.with_options(
+                    words!["XAUTOCLAIM", key, group, consumer, idle, start],
+                    options,
+                )
             }
             35..39 => self.inspect(&key),
             _ => {
@@ -720,11 +962,19 @@ impl Generator {
         let count = 1 + self.random.below(3);
         words.extend(words!["STREAMS"]);
         for _ in 0..count {
-            let key = if self.random.percent(10) { AUTO_STREAM_KEY.to_vec() } else { self.key_of(STREAM_KEYS) };
+            let key = if self.random.percent(10) {
+                AUTO_STREAM_KEY.to_vec()
+            } else {
+                self.key_of(STREAM_KEYS)
+            };
             words.push(key);
         }
         for _ in 0..count {
-            let id = if self.random.percent(60) { special.as_bytes().to_vec() } else { self.stream_id() };
+            let id = if self.random.percent(60) {
+                special.as_bytes().to_vec()
+            } else {
+                self.stream_id()
+            };
             words.push(id);
         }
     }
@@ -738,7 +988,11 @@ impl Generator {
             options.push(words!["BLOCK", "0"]);
         }
         let mut words = self.with_options(words!["XREAD"], options);
-        let last = if self.dialect == Dialect::Redis70 { "$" } else { "+" };
+        let last = if self.dialect == Dialect::Redis70 {
+            "$"
+        } else {
+            "+"
+        };
         let special = self.random.pick(&["0", "0", "$", last, ">"]);
         self.stream_list(&mut words, special);
         words
@@ -765,7 +1019,11 @@ impl Generator {
         let group = self.group();
         match self.random.below(10) {
             0..4 => {
-                let id = if self.random.percent(40) { b"$".to_vec() } else { self.stream_id() };
+                let id = if self.random.percent(40) {
+                    b"$".to_vec()
+                } else {
+                    self.stream_id()
+                };
                 let mut options = Vec::new();
                 if self.random.percent(50) {
                     options.push(words!["MKSTREAM"]);
@@ -776,16 +1034,31 @@ impl Generator {
                 self.with_options(words!["XGROUP", "CREATE", key, group, id], options)
             }
             4..6 => {
-                let id = if self.random.percent(40) { b"$".to_vec() } else { self.stream_id() };
+                let id = if self.random.percent(40) {
+                    b"$".to_vec()
+                } else {
+                    self.stream_id()
+                };
                 let mut words = words!["XGROUP", "SETID", key, group, id];
                 if self.random.percent(40) {
                     words.extend(words!["ENTRIESREAD", self.small_number()]);
                 }
                 words
             }
-            6 => words!["XGROUP", "DESTROY", key, self.random.pick(&["g2", "g2", "nogroup"])],
+            6 => words![
+                "XGROUP",
+                "DESTROY",
+                key,
+                self.random.pick(&["g2", "g2", "nogroup"])
+            ],
             7 | 8 => words!["XGROUP", "CREATECONSUMER", key, group, self.consumer()],
-            _ => words!["XGROUP", self.random.pick(&["DELCONSUMER", "delconsumer", "NOSUCH"]), key, group, self.consumer()],
+            _ => words![
+                "XGROUP",
+                self.random.pick(&["DELCONSUMER", "delconsumer", "NOSUCH"]),
+                key,
+                group,
+                self.consumer()
+            ],
         }
     }
 
@@ -810,7 +1083,13 @@ impl Generator {
     }
 
     fn claim(&mut self, key: &[u8]) -> Words {
-        let mut words = words!["XCLAIM", key, self.group(), self.consumer(), self.min_idle()];
+        let mut words = words![
+            "XCLAIM",
+            key,
+            self.group(),
+            self.consumer(),
+            self.min_idle()
+        ];
         self.ids(&mut words);
         let mut options = Vec::new();
         for (option, percent) in [("FORCE", 40), ("JUSTID", 30)] {
@@ -819,10 +1098,18 @@ impl Generator {
             }
         }
         if self.random.percent(20) {
-            options.push(words!["IDLE", self.random.pick(&["0", "1000000", "100000000", "-1", "abc"])]);
+            options.push(words![
+                "IDLE",
+                self.random
+                    .pick(&["0", "1000000", "100000000", "-1", "abc"])
+            ]);
         }
         if self.random.percent(15) {
-            options.push(words!["TIME", self.random.pick(&["1", "1000000", "4102444800000", "-1", "abc"])]);
+            options.push(words![
+                "TIME",
+                self.random
+                    .pick(&["1", "1000000", "4102444800000", "-1", "abc"])
+            ]);
         }
         if self.random.percent(20) {
             options.push(words!["RETRYCOUNT", self.small_number()]);
@@ -845,7 +1132,11 @@ impl Generator {
             }
             3 => words!["XINFO", "GROUPS", key],
             4 => words!["XINFO", "CONSUMERS", key, self.group()],
-            _ => words!["XINFO", self.random.pick(&["stream", "NOSUCH", "GROUPS"]), key],
+            _ => words![
+                "XINFO",
+                self.random.pick(&["stream", "NOSUCH", "GROUPS"]),
+                key
+            ],
         }
     }
 
@@ -855,29 +1146,65 @@ impl Generator {
             0 => words!["PING"],
             1 => words!["PING", value],
             2 => words!["ECHO", value],
-            3 => words!["CLIENT", "SETNAME", self.random.pick(&["me", "", "with blank", "new\nline"])],
+            3 => words![
+                "CLIENT",
+                "SETNAME",
+                self.random.pick(&["me", "", "with blank", "new\nline"])
+            ],
             4 => words!["CLIENT", "GETNAME"],
             5 => words!["CLIENT", "ID"],
-            6 => words!["CLIENT", "NO-EVICT", self.random.pick(&["ON", "OFF", "maybe"])],
+            6 => words![
+                "CLIENT",
+                "NO-EVICT",
+                self.random.pick(&["ON", "OFF", "maybe"])
+            ],
             7 if self.dialect == Dialect::Redis72 => {
-                words!["CLIENT", "NO-TOUCH", self.random.pick(&["ON", "OFF", "maybe"])]
+                words![
+                    "CLIENT",
+                    "NO-TOUCH",
+                    self.random.pick(&["ON", "OFF", "maybe"])
+                ]
             }
             8 if self.dialect == Dialect::Redis72 => {
                 let attribute = self.random.pick(&["LIB-NAME", "lib-ver", "LIB-COLOR"]);
-                words!["CLIENT", "SETINFO", attribute, self.random.pick(&["redis-py", "5.0", "a b", ""])]
+                words![
+                    "CLIENT",
+                    "SETINFO",
+                    attribute,
+                    self.random.pick(&["redis-py", "5.0", "a b", ""])
+                ]
             }
-            9 => words![self.random.pick(&["NOSUCH", "nosuch", "GETT", "XADDD"]), value, self.value(), self.value()],
-            10 => words![self.random.pick(&["XGROUP", "OBJECT", "XINFO", "PUBSUB", "CLIENT", "MEMORY"])],
+            9 => words![
+                self.random.pick(&["NOSUCH", "nosuch", "GETT", "XADDD"]),
+                value,
+                self.value(),
+                self.value()
+            ],
+            10 => words![
+                self.random
+                    .pick(&["XGROUP", "OBJECT", "XINFO", "PUBSUB", "CLIENT", "MEMORY"])
+            ],
             11 => words!["PUBLISH", "channel", value],
             12 => words!["SPUBLISH", "channel", value],
-            13 => words!["PUBSUB", self.random.pick(&["CHANNELS", "NUMPAT", "NUMSUB", "SHARDCHANNELS", "SHARDNUMSUB"])],
+            13 => words![
+                "PUBSUB",
+                self.random.pick(&[
+                    "CHANNELS",
+                    "NUMPAT",
+                    "NUMSUB",
+                    "SHARDCHANNELS",
+                    "SHARDNUMSUB"
+                ])
+            ],
             14 => words!["PUBSUB", "NUMSUB", "a", "b"],
             15 => words!["TIME"],
             16 => words!["LASTSAVE"],
             17 => words!["WAIT", "0", "10"],
             18 => words!["MEMORY", "USAGE", self.key_of_any_type()],
             19 => words!["CLIENT", "UNBLOCK", self.random.pick(&["99999999", "abc"])],
-            20 if self.transaction_left.is_none() => words!["HELLO", self.random.pick(&["2", "3", "4", "abc", "1"])],
+            20 if self.transaction_left.is_none() => {
+                words!["HELLO", self.random.pick(&["2", "3", "4", "abc", "1"])]
+            }
             21 if self.transaction_left.is_none() => words!["RESET"],
             _ => words!["DBSIZE"],
         }

@@ -32,7 +32,10 @@ pub(crate) struct Command<'a> {
 impl<'a> Command<'a> {
     /// Of the words sent.
     pub(crate) fn new(words: &'a [Vec<u8>]) -> Self {
-        let name = words.first().map(|name| String::from_utf8_lossy(name).to_ascii_uppercase()).unwrap_or_default();
+        let name = words
+            .first()
+            .map(|name| String::from_utf8_lossy(name).to_ascii_uppercase())
+            .unwrap_or_default();
         Self { name, words }
     }
 
@@ -41,7 +44,11 @@ impl<'a> Command<'a> {
     }
 
     fn sub(&self, names: &[&str]) -> bool {
-        let sub = self.words.get(1).map(|sub| String::from_utf8_lossy(sub).to_ascii_uppercase()).unwrap_or_default();
+        let sub = self
+            .words
+            .get(1)
+            .map(|sub| String::from_utf8_lossy(sub).to_ascii_uppercase())
+            .unwrap_or_default();
         names.contains(&sub.as_str())
     }
 }
@@ -109,7 +116,9 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
         applies: |command| command.is(&["XPENDING"]) && command.words.len() > 3,
         apply: |ours, theirs| {
             for (ours, theirs) in ours.items_mut().iter_mut().zip(theirs.items_mut()) {
-                if let (Some(ours), Some(theirs)) = (ours.items_mut().get_mut(2), theirs.items_mut().get_mut(2)) {
+                if let (Some(ours), Some(theirs)) =
+                    (ours.items_mut().get_mut(2), theirs.items_mut().get_mut(2))
+                {
                     close_integers(ours, theirs);
                 }
             }
@@ -137,7 +146,9 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
                 for (ours, theirs) in ours.items_mut().iter_mut().zip(theirs.items_mut()) {
                     // [id, consumer, time, count] of a group, [id, time, count] of a consumer.
                     let at = ours.items().len().saturating_sub(2);
-                    if let (Some(ours), Some(theirs)) = (ours.items_mut().get_mut(at), theirs.items_mut().get_mut(at)) {
+                    if let (Some(ours), Some(theirs)) =
+                        (ours.items_mut().get_mut(at), theirs.items_mut().get_mut(at))
+                    {
                         close_integers(ours, theirs);
                     }
                 }
@@ -165,7 +176,15 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
 ];
 
 const STREAM_COMMANDS: &[&str] = &[
-    "XADD", "XRANGE", "XREVRANGE", "XREAD", "XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XINFO",
+    "XADD",
+    "XRANGE",
+    "XREVRANGE",
+    "XREAD",
+    "XREADGROUP",
+    "XCLAIM",
+    "XAUTOCLAIM",
+    "XPENDING",
+    "XINFO",
 ];
 
 /// What 7.0 answers otherwise than 7.2.
@@ -229,7 +248,13 @@ pub(crate) const VERSION_DIFFERENCES: &[Normaliser] = &[
     Normaliser {
         name: "number-without-opposite",
         reason: "later 7.0 and 7.2 refuse the one RANK or count that has no opposite, 7.0.15 lets it overflow",
-        applies: |command| command.is(&["LPOS", "LREM"]) && command.words.iter().any(|word| word == b"-9223372036854775808"),
+        applies: |command| {
+            command.is(&["LPOS", "LREM"])
+                && command
+                    .words
+                    .iter()
+                    .any(|word| word == b"-9223372036854775808")
+        },
         apply: |ours, theirs| {
             if ours.is_error() {
                 theirs.clone_from(ours);
@@ -256,10 +281,19 @@ pub(crate) fn same_answer(words: &[Vec<u8>], ours: &[u8], theirs: &[u8], dialect
 }
 
 /// As `same_answer`, for frames out of a larger reply (EXEC).
-pub(crate) fn same_frames(words: &[Vec<u8>], mut ours: Frame, mut theirs: Frame, dialect: Dialect) -> bool {
+pub(crate) fn same_frames(
+    words: &[Vec<u8>],
+    mut ours: Frame,
+    mut theirs: Frame,
+    dialect: Dialect,
+) -> bool {
     let command = Command::new(words);
     // Fields that one side lacks go first: the others look for pairs in the same place.
-    let versions = if dialect == Dialect::Redis70 { VERSION_DIFFERENCES } else { &[] };
+    let versions = if dialect == Dialect::Redis70 {
+        VERSION_DIFFERENCES
+    } else {
+        &[]
+    };
     for normaliser in versions.iter().chain(NORMALISERS) {
         if (normaliser.applies)(&command) {
             (normaliser.apply)(&mut ours, &mut theirs);
@@ -328,7 +362,8 @@ fn same_shape(ours: &mut Frame, theirs: &mut Frame) {
 
 /// Applies to the pairs of values under a name, wherever in the frames it stands in the same place.
 fn each_field(ours: &mut Frame, theirs: &mut Frame, name: &str, apply: fn(&mut Frame, &mut Frame)) {
-    let named = |frame: &Frame, at: usize| at > 0 && frame.items()[at - 1].bytes() == name.as_bytes();
+    let named =
+        |frame: &Frame, at: usize| at > 0 && frame.items()[at - 1].bytes() == name.as_bytes();
     for at in 0..ours.items().len().min(theirs.items().len()) {
         let both = named(ours, at) && named(theirs, at);
         let (ours, theirs) = (&mut ours.items_mut()[at], &mut theirs.items_mut()[at]);
@@ -349,7 +384,9 @@ fn each_frame(frame: &mut Frame, apply: &mut dyn FnMut(&mut Frame)) {
 
 fn drop_field(frame: &mut Frame, name: &str) {
     if let Frame::Array(items) | Frame::Map(items) = frame
-        && let Some(at) = items.iter().position(|item| matches!(item, Frame::Bulk(data) if data == name.as_bytes()))
+        && let Some(at) = items
+            .iter()
+            .position(|item| matches!(item, Frame::Bulk(data) if data == name.as_bytes()))
         && at + 1 < items.len()
     {
         items.drain(at..at + 2);
@@ -358,8 +395,12 @@ fn drop_field(frame: &mut Frame, name: &str) {
 
 /// Whether it looks like `1700000000000-0`.
 fn is_clock_id(data: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(data) else { return false };
-    let Some((ms, sequence)) = text.split_once('-') else { return false };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return false;
+    };
+    let Some((ms, sequence)) = text.split_once('-') else {
+        return false;
+    };
     let ms: u64 = ms.parse().unwrap_or(0);
     (1_600_000_000_000..2_600_000_000_000).contains(&ms) && sequence.parse::<u64>().is_ok()
 }

@@ -53,7 +53,13 @@ impl Client {
     pub(crate) fn connect(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, input: Vec::new(), taken: 0, timeout: REPLY_TIMEOUT, closed: false })
+        Ok(Self {
+            stream,
+            input: Vec::new(),
+            taken: 0,
+            timeout: REPLY_TIMEOUT,
+            closed: false,
+        })
     }
 
     /// Sends bytes as they are; a connection that the server has closed swallows them.
@@ -61,7 +67,14 @@ impl Client {
         self.stream.set_write_timeout(Some(self.timeout)).unwrap();
         match self.stream.write_all(bytes) {
             Ok(()) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => self.closed = true,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+                ) =>
+            {
+                self.closed = true
+            }
             Err(error) => panic!("could not send {} bytes: {error}", bytes.len()),
         }
     }
@@ -104,7 +117,11 @@ impl Client {
                     return Outcome::Reply(reply);
                 }
                 let pending = self.input.len() - self.taken;
-                search_at = if pending > 1 << 20 { self.input.len() + pending / 8 } else { 0 };
+                search_at = if pending > 1 << 20 {
+                    self.input.len() + pending / 8
+                } else {
+                    0
+                };
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let read = if left.is_zero() {
@@ -119,7 +136,9 @@ impl Client {
             match read {
                 Ok(0) => return self.at_end(),
                 Ok(count) => self.input.extend_from_slice(&chunk[..count]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     if left.is_zero() || deadline <= Instant::now() {
                         return self.take_whole().map_or(Outcome::Quiet, Outcome::Reply);
                     }
@@ -147,7 +166,10 @@ impl Client {
     pub(crate) fn raw_reply(&mut self) -> Vec<u8> {
         match self.poll(self.timeout) {
             Outcome::Reply(reply) => reply,
-            other => panic!("no reply: {other:?}; unfinished input: {}", printable(&self.input[self.taken..])),
+            other => panic!(
+                "no reply: {other:?}; unfinished input: {}",
+                printable(&self.input[self.taken..])
+            ),
         }
     }
 
@@ -179,7 +201,10 @@ impl Client {
     pub(crate) fn pipeline<S: AsRef<str>>(&mut self, lines: &[S]) -> Vec<Frame> {
         let mut bytes = Vec::new();
         for line in lines {
-            encode(&line.as_ref().split_whitespace().collect::<Vec<_>>(), &mut bytes);
+            encode(
+                &line.as_ref().split_whitespace().collect::<Vec<_>>(),
+                &mut bytes,
+            );
         }
         self.send_raw(&bytes);
         lines.iter().map(|_| self.reply()).collect()
@@ -197,13 +222,21 @@ impl Client {
 
     /// Asserts that the server closes the connection without a further reply.
     pub(crate) fn expect_closed(&mut self) {
-        assert_eq!(self.poll(self.timeout), Outcome::Closed, "the connection must be closed");
+        assert_eq!(
+            self.poll(self.timeout),
+            Outcome::Closed,
+            "the connection must be closed"
+        );
     }
 
     /// Asserts that nothing has arrived by the time another command on `control` is answered, and a moment later.
     pub(crate) fn expect_quiet(&mut self, control: &mut Self) {
         control.run("PING");
-        assert_eq!(self.poll(Duration::from_millis(20)), Outcome::Quiet, "nothing may arrive");
+        assert_eq!(
+            self.poll(Duration::from_millis(20)),
+            Outcome::Quiet,
+            "nothing may arrive"
+        );
     }
 
     /// The address of this end.

@@ -96,7 +96,8 @@ impl Frame {
     /// # Panics
     /// When the bytes are not exactly one reply.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
-        Self::try_parse(bytes).unwrap_or_else(|| panic!("not exactly one reply: {}", printable(bytes)))
+        Self::try_parse(bytes)
+            .unwrap_or_else(|| panic!("not exactly one reply: {}", printable(bytes)))
     }
 
     /// Reads one whole reply; `None` when the bytes are something else.
@@ -144,7 +145,8 @@ impl Frame {
             kind @ (b'*' | b'~' | b'>' | b'%' | b'|') => {
                 let count = try_number(head)?;
                 let pairs = matches!(kind, b'%' | b'|');
-                let (items, end) = Self::parse_many(bytes, at, if pairs { 2 * count } else { count })?;
+                let (items, end) =
+                    Self::parse_many(bytes, at, if pairs { 2 * count } else { count })?;
                 let frame = match kind {
                     b'*' => Self::Array(items),
                     b'~' => Self::Set(items),
@@ -214,13 +216,18 @@ impl Frame {
 
     /// The value under a name in a map or in a flat array of names and values.
     pub(crate) fn field(&self, name: &str) -> Option<&Self> {
-        self.items().chunks(2).find(|pair| pair[0].bytes() == name.as_bytes()).and_then(|pair| pair.get(1))
+        self.items()
+            .chunks(2)
+            .find(|pair| pair[0].bytes() == name.as_bytes())
+            .and_then(|pair| pair.get(1))
     }
 
     /// The bytes of a string-like reply; empty for everything else.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Simple(data) | Self::Error(data) | Self::Bulk(data) | Self::BlobError(data) => data,
+            Self::Simple(data) | Self::Error(data) | Self::Bulk(data) | Self::BlobError(data) => {
+                data
+            }
             Self::Double(data) | Self::BigNumber(data) => data,
             Self::Verbatim(data) => data.get(4..).unwrap_or_default(),
             _ => &[],
@@ -262,7 +269,10 @@ impl fmt::Display for Frame {
             write!(f, "{open}{}]", items.join(", "))
         };
         let map = |f: &mut fmt::Formatter<'_>, open: &str, items: &[Self]| {
-            let items: Vec<String> = items.chunks(2).map(|pair| format!("{}: {}", pair[0], pair[1])).collect();
+            let items: Vec<String> = items
+                .chunks(2)
+                .map(|pair| format!("{}: {}", pair[0], pair[1]))
+                .collect();
             write!(f, "{open}{}}}", items.join(", "))
         };
         match self {
@@ -304,8 +314,15 @@ pub(crate) fn printable_command<A: AsRef<[u8]>>(arguments: &[A]) -> String {
         .iter()
         .map(|argument| {
             let bytes = argument.as_ref();
-            let plain = !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(byte));
-            if plain { String::from_utf8_lossy(bytes).into_owned() } else { format!("\"{}\"", printable(bytes)) }
+            let plain = !bytes.is_empty()
+                && bytes
+                    .iter()
+                    .all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(byte));
+            if plain {
+                String::from_utf8_lossy(bytes).into_owned()
+            } else {
+                format!("\"{}\"", printable(bytes))
+            }
         })
         .collect();
     words.join(" ")

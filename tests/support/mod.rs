@@ -17,8 +17,14 @@
 //!   themselves, oracle against oracle).
 //! - `MILLRACE_SHARDS`: the shard counts to test, `1,4` unless given.
 #![allow(dead_code, reason = "each test crate uses its own part of the support")]
-#![allow(unused_imports, reason = "each test crate uses its own part of the support")]
-#![allow(unused_macros, reason = "each test crate uses its own part of the support")]
+#![allow(
+    unused_imports,
+    reason = "each test crate uses its own part of the support"
+)]
+#![allow(
+    unused_macros,
+    reason = "each test crate uses its own part of the support"
+)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 pub(crate) mod client;
@@ -51,7 +57,11 @@ macro_rules! expect_reply {
 macro_rules! expect_error {
     ($client:expr, $line:expr, $prefix:expr) => {{
         let reply = $client.run($line).to_string();
-        assert!(reply.starts_with(concat!("-", $prefix)), "reply to {}: {reply}", $line);
+        assert!(
+            reply.starts_with(concat!("-", $prefix)),
+            "reply to {}: {reply}",
+            $line
+        );
     }};
 }
 

@@ -11,7 +11,9 @@ pub(crate) struct Random {
 impl Random {
     /// A generator that yields the same numbers for the same seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed ^ 0x6a09_e667_f3bc_c909 }
+        Self {
+            state: seed ^ 0x6a09_e667_f3bc_c909,
+        }
     }
 
     /// The next 64 bits.
@@ -60,7 +62,9 @@ impl Random {
 /// When the variable is set to something that is no number: a typo must not turn into the default.
 pub(crate) fn number_from_environment(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
         Err(_) => default,
     }
 }

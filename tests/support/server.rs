@@ -30,7 +30,14 @@ pub(crate) struct Server {
 /// The shard counts every test runs with.
 pub(crate) fn shard_counts() -> Vec<usize> {
     let text = std::env::var("MILLRACE_SHARDS").unwrap_or_else(|_| "1,4".to_owned());
-    text.split(',').map(|count| count.trim().parse().expect("MILLRACE_SHARDS is a list of numbers")).collect()
+    text.split(',')
+        .map(|count| {
+            count
+                .trim()
+                .parse()
+                .expect("MILLRACE_SHARDS is a list of numbers")
+        })
+        .collect()
 }
 
 /// Runs a test against a fresh server for each shard count.
@@ -47,7 +54,11 @@ pub(crate) fn for_each_shard_count(test: impl Fn(&Server)) {
 pub(crate) fn oracle_path() -> PathBuf {
     if let Some(path) = std::env::var_os("MILLRACE_ORACLE") {
         let path = PathBuf::from(path);
-        assert!(path.is_file(), "MILLRACE_ORACLE={} is not a file", path.display());
+        assert!(
+            path.is_file(),
+            "MILLRACE_ORACLE={} is not a file",
+            path.display()
+        );
         return path;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -73,8 +84,11 @@ impl Server {
         let count = shards.to_string();
         let mut all = vec!["--shards", &count];
         all.extend_from_slice(options);
-        let mut server =
-            Self::start(Path::new(env!("CARGO_BIN_EXE_millrace")), &all, &format!("millrace --shards {shards}"));
+        let mut server = Self::start(
+            Path::new(env!("CARGO_BIN_EXE_millrace")),
+            &all,
+            &format!("millrace --shards {shards}"),
+        );
         server.shards = shards;
         server
     }
@@ -95,16 +109,38 @@ impl Server {
                 return server;
             }
         }
-        panic!("{name} ({}) did not start; its last words are above", program.display());
+        panic!(
+            "{name} ({}) did not start; its last words are above",
+            program.display()
+        );
     }
 
     fn try_start(program: &Path, options: &[&str], name: &str) -> Option<Self> {
-        let directory = tempfile::Builder::new().prefix("millrace-test-").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let directory = tempfile::Builder::new()
+            .prefix("millrace-test-")
+            .tempdir()
+            .unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let log = File::create(directory.path().join("log")).unwrap();
         let child = Command::new(program)
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--enable-debug-command", "yes", "--dir", &directory.path().display().to_string()])
+            .args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+            ])
+            .args([
+                "--enable-debug-command",
+                "yes",
+                "--dir",
+                &directory.path().display().to_string(),
+            ])
             .args(options)
             .current_dir(directory.path())
             .stdin(Stdio::null())
@@ -112,7 +148,13 @@ impl Server {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("could not run {}: {error}", program.display()));
-        let mut server = Self { child, directory, port, name: name.to_owned(), shards: 0 };
+        let mut server = Self {
+            child,
+            directory,
+            port,
+            name: name.to_owned(),
+            shards: 0,
+        };
         if server.wait_until_ready() {
             return Some(server);
         }
@@ -161,7 +203,8 @@ impl Server {
 
     /// A new connection (RESP2).
     pub(crate) fn connect(&self) -> Client {
-        Client::connect(self.address()).unwrap_or_else(|error| panic!("could not connect to {}: {error}", self.name))
+        Client::connect(self.address())
+            .unwrap_or_else(|error| panic!("could not connect to {}: {error}", self.name))
     }
 
     /// A new connection that speaks RESP3.
@@ -173,7 +216,10 @@ impl Server {
 
     /// All it has logged.
     pub(crate) fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.directory.path().join("log")).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(
+            &std::fs::read(self.directory.path().join("log")).unwrap_or_default(),
+        )
+        .into_owned()
     }
 
     /// Its working directory.
@@ -189,7 +235,10 @@ impl Server {
     /// Resident memory, bytes (Linux).
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("VmRSS");
         let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kibibytes * 1024
     }
@@ -222,14 +271,21 @@ impl Server {
     }
 }
 
-#[allow(clippy::print_stderr, reason = "the log of a failed server belongs in the output of its test")]
+#[allow(
+    clippy::print_stderr,
+    reason = "the log of a failed server belongs in the output of its test"
+)]
 fn eprintln_log(name: &str, log: &str) {
     eprintln!("---- last words of {name}\n{log}\n----");
 }
 
 /// A field of INFO.
 pub(crate) fn info_field(info: &str, name: &str) -> Option<String> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned()))
+    info.lines().find_map(|line| {
+        line.strip_prefix(name)?
+            .strip_prefix(':')
+            .map(|value| value.trim().to_owned())
+    })
 }
 
 impl Drop for Server {

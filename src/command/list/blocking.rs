@@ -16,22 +16,16 @@ use super::{
 };
 
 /// Which keys to try, and what to take.
-struct Pop<'a, K> {
+struct Pop<K> {
     keys: K,
     end: End,
     /// `None`: one element as a bulk string; else up to so many as an array.
     count: Option<usize>,
-    marker: std::marker::PhantomData<&'a [u8]>,
 }
 
-impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<'a, K> {
+impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<K> {
     fn new(keys: K, end: End, count: Option<usize>) -> Self {
-        Pop {
-            keys,
-            end,
-            count,
-            marker: std::marker::PhantomData,
-        }
+        Pop { keys, end, count }
     }
 
     /// Takes from the first key that has a list; false when none has, and nothing is replied.
@@ -115,7 +109,7 @@ fn read_keys(args: &Args<'_>, at: usize) -> Result<(usize, End, usize), CommandE
     let end = end(options.value()?)?;
     let mut count = None;
     while options.left() > 0 {
-        if count.is_some() || !Cursor::take(&mut options, "count") {
+        if count.is_some() || !options.keyword("count") {
             return Err(error::SYNTAX);
         }
         let number = positive(options.value()?).ok_or(error::LIST_COUNT_NOT_POSITIVE)?;

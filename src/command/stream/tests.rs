@@ -8,7 +8,8 @@ use crate::client::session::Session;
 use crate::command::context::{Context, Outcome, Shared};
 use crate::command::error;
 use crate::command::table::CommandTable;
-use crate::config::{Configuration, Settings};
+use crate::command::testing::shared;
+use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::{Keyspace, Space};
 use crate::resp::Protocol;
@@ -28,16 +29,13 @@ struct Bench {
 
 impl Bench {
     fn new(protocol: Protocol) -> Bench {
-        let configuration =
-            Configuration::load::<&str>(&["--stream-node-max-entries", "5"], &mut std::io::empty())
-                .unwrap();
-        let settings = configuration.settings();
+        let shared = shared(&["--stream-node-max-entries", "5"], 1);
+        let settings = Settings::clone(&shared.settings.read().unwrap());
         let handle = ClientHandle::new(ClientId(1), ClientOrigin::default(), ShardId(0), NOW_MS);
         let mut session = Session::new(Arc::new(handle), true);
         session.set_protocol(protocol);
         let mut keyspace = Keyspace::new(ShardId(0), 1, hashbrown::DefaultHashBuilder::default());
         keyspace.effects.set_recording(true);
-        let shared = Shared::alone(configuration, NOW_MS);
         Bench {
             keyspace,
             shared,

@@ -1,0 +1,160 @@
+//! CLIENT KILL and CLIENT UNBLOCK: other connections, by their handles.
+//!
+//! The handle is marked here; the owner's shard acts when it is poked. Killing oneself closes after the reply.
+
+use crate::client::registry::{ClientHandle, Unblock};
+use crate::command::args::{self, Cursor, is};
+use crate::command::error::{self, CommandError};
+use crate::command::{Context, Outcome, ShardAction};
+use crate::ids::ClientId;
+use crate::resp::arguments::Args;
+
+use super::list::ClientType;
+use super::login::DEFAULT_USER;
+
+/// The grammar of CLIENT KILL.
+pub(super) const KILL_SYNTAX: &str = "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | \
+     [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE maxage] ...>>";
+
+/// Whom to kill: all conditions must hold.
+struct Filter<'a> {
+    id: Option<u64>,
+    kind: Option<ClientType>,
+    address: Option<&'a [u8]>,
+    local_address: Option<&'a [u8]>,
+    age_min_s: Option<u64>,
+    skip_self: bool,
+}
+
+impl<'a> Filter<'a> {
+    const ALL: Self = Self {
+        id: None,
+        kind: None,
+        address: None,
+        local_address: None,
+        age_min_s: None,
+        skip_self: true,
+    };
+
+    fn parse(args: &Args<'a>) -> Result<Self, CommandError> {
+        let mut filter = Self::ALL;
+        let mut cursor = Cursor::new(args, 2);
+        while let Some(option) = cursor.next() {
+            let value = cursor.value()?;
+            if is(option, "id") {
+                filter.id = Some(positive(value).ok_or(error::CLIENT_ID_NOT_POSITIVE)?);
+            } else if is(option, "type") {
+                filter.kind = Some(ClientType::parse(value)?);
+            } else if is(option, "addr") {
+                filter.address = Some(value);
+            } else if is(option, "laddr") {
+                filter.local_address = Some(value);
+            } else if is(option, "user") {
+                if value != DEFAULT_USER {
+                    return Err(error::no_such_user(value));
+                }
+            } else if is(option, "maxage") {
+                if args::integer(value).is_none() {
+                    return Err(error::MAXAGE_NOT_INTEGER);
+                }
+                filter.age_min_s = Some(positive(value).ok_or(error::MAXAGE_NOT_POSITIVE)?);
+            } else if is(option, "skipme") && (is(value, "yes") || is(value, "no")) {
+                filter.skip_self = is(value, "yes");
+            } else {
+                return Err(error::SYNTAX);
+            }
+        }
+        Ok(filter)
+    }
+
+    fn fits(&self, handle: &ClientHandle, now_ms: u64) -> bool {
+        let age_s = now_ms.saturating_sub(handle.created_ms) / 1000;
+        self.id.is_none_or(|id| id == handle.id.0)
+            && self.kind.is_none_or(|kind| kind == ClientType::of(handle))
+            && self
+                .address
+                .is_none_or(|address| address == handle.address.as_bytes())
+            && self
+                .local_address
+                .is_none_or(|address| address == handle.local_address.as_bytes())
+            && self.age_min_s.is_none_or(|age_min_s| age_s >= age_min_s)
+    }
+}
+
+fn positive(text: &[u8]) -> Option<u64> {
+    args::integer(text)
+        .and_then(|value| u64::try_from(value).ok())
+        .filter(|value| *value > 0)
+}
+
+/// Marks all that fit; gives the number, the own connection included.
+fn kill_fitting(ctx: &mut Context<'_>, filter: &Filter<'_>) -> (usize, Vec<ClientId>) {
+    let (own, now_ms) = (ctx.session.id(), ctx.now_ms());
+    let candidates = match filter.id {
+        Some(id) => ctx.shared.clients.get(ClientId(id)).into_iter().collect(),
+        None => ctx.shared.clients.all(),
+    };
+    let (mut count, mut others) = (0, Vec::new());
+    for handle in candidates {
+        if !filter.fits(&handle, now_ms) {
+            continue;
+        }
+        if handle.id == own {
+            if !filter.skip_self {
+                ctx.session.closing = true;
+                count += 1;
+            }
+        } else if handle.kill() {
+            others.push(handle.id);
+            count += 1;
+        }
+    }
+    (count, others)
+}
+
+pub(super) fn kill(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let others = if args.len() == 3 {
+        let filter = Filter {
+            address: Some(args.at(2)),
+            skip_self: false,
+            ..Filter::ALL
+        };
+        let (count, others) = kill_fitting(ctx, &filter);
+        if count == 0 {
+            return Err(error::NO_SUCH_CLIENT);
+        }
+        ctx.reply.ok();
+        others
+    } else {
+        let filter = Filter::parse(args)?;
+        let (count, others) = kill_fitting(ctx, &filter);
+        ctx.reply.count(count);
+        others
+    };
+    Ok(Outcome::Ask(ShardAction::Poke(others)))
+}
+
+pub(super) fn unblock(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    if args.len() > 4 {
+        return Err(error::wrong_subcommand("client", args.at(1)));
+    }
+    let how = match args.get(3) {
+        Some(reason) if is(reason, "error") => Unblock::Error,
+        Some(reason) if !is(reason, "timeout") => return Err(error::UNBLOCK_REASON),
+        _ => Unblock::Timeout,
+    };
+    let id = args::required_integer(args.at(2))?;
+    let handle = u64::try_from(id)
+        .ok()
+        .and_then(|id| ctx.shared.clients.get(ClientId(id)));
+    match handle {
+        Some(handle) if handle.unblock(how) => {
+            ctx.reply.integer(1);
+            Ok(Outcome::Ask(ShardAction::Poke(vec![handle.id])))
+        }
+        _ => {
+            ctx.reply.integer(0);
+            Ok(Outcome::Done)
+        }
+    }
+}

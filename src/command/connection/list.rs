@@ -1,0 +1,170 @@
+//! CLIENT LIST and CLIENT INFO: one line of facts for each connection.
+//!
+//! The fields and their order are those of Redis 7.2. A fact is read from the client's handle when the line is made; two
+//! facts of a busy client may be of two moments. What we do not have (a fixed reply buffer) is 0.
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+use crate::client::registry::{ClientFlag, ClientHandle};
+use crate::command::args::{self, is};
+use crate::command::error::{self, CommandError};
+use crate::command::table::CommandTable;
+use crate::command::{Context, Outcome};
+use crate::ids::ClientId;
+use crate::resp::arguments::Args;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientType {
+    /// Commands.
+    Normal,
+    /// A replica of ours: there is none.
+    Replica,
+    /// The link to our primary: there is none.
+    Master,
+    /// It has subscriptions.
+    Pubsub,
+}
+
+impl ClientType {
+    /// By the name that CLIENT LIST and KILL take.
+    pub(super) fn parse(name: &[u8]) -> Result<Self, CommandError> {
+        if is(name, "normal") {
+            Ok(Self::Normal)
+        } else if is(name, "replica") || is(name, "slave") {
+            Ok(Self::Replica)
+        } else if is(name, "master") {
+            Ok(Self::Master)
+        } else if is(name, "pubsub") {
+            Ok(Self::Pubsub)
+        } else {
+            Err(error::unknown_client_type(name))
+        }
+    }
+
+    pub(super) fn of(handle: &ClientHandle) -> Self {
+        if handle.has_flag(ClientFlag::PUBSUB) {
+            Self::Pubsub
+        } else {
+            Self::Normal
+        }
+    }
+}
+
+fn flag_letters(handle: &ClientHandle) -> String {
+    const LETTERS: [(ClientFlag, char); 9] = [
+        (ClientFlag::MONITOR, 'O'),
+        (ClientFlag::PUBSUB, 'P'),
+        (ClientFlag::MULTI, 'x'),
+        (ClientFlag::BLOCKED, 'b'),
+        (ClientFlag::DIRTY, 'd'),
+        (ClientFlag::CLOSING, 'c'),
+        (ClientFlag::UNIX_SOCKET, 'U'),
+        (ClientFlag::NO_EVICT, 'e'),
+        (ClientFlag::NO_TOUCH, 'T'),
+    ];
+    let letters: String = LETTERS
+        .iter()
+        .filter(|(flag, _)| handle.has_flag(*flag))
+        .map(|(_, letter)| *letter)
+        .collect();
+    if letters.is_empty() {
+        "N".into()
+    } else {
+        letters
+    }
+}
+
+/// One line without its end. `argument_bytes`: of the command that the client is running.
+fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
+    let names = handle.names();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let seconds_since = |at_ms: u64| now_ms.saturating_sub(at_ms) / 1000;
+    let count = |counter: &std::sync::atomic::AtomicU32| counter.load(Ordering::Relaxed);
+    let bytes = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
+    let command = handle.command.load(Ordering::Relaxed);
+    let command = CommandTable::get()
+        .rows()
+        .get(usize::from(command))
+        .map_or("NULL", |row| row.full_name.as_str());
+    let (input, output) = (bytes(&handle.query_bytes), bytes(&handle.output_bytes));
+    let queued = bytes(&handle.multi_bytes);
+    let held = size_of::<ClientHandle>() + input + output + queued + argument_bytes;
+    let mut line = String::with_capacity(384);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        line,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} ",
+        handle.id.0,
+        handle.address,
+        handle.local_address,
+        handle.fd,
+        text(&names.name),
+        seconds_since(handle.created_ms),
+        seconds_since(handle.active_ms.load(Ordering::Relaxed)),
+        flag_letters(handle),
+        count(&handle.db),
+        count(&handle.channels),
+        count(&handle.patterns),
+        count(&handle.shard_channels),
+        handle.multi.load(Ordering::Relaxed),
+    );
+    let _ = write!(
+        line,
+        "qbuf={input} qbuf-free=0 argv-mem={argument_bytes} multi-mem={queued} rbs=0 rbp=0 obl=0 oll={} omem={output} \
+         tot-mem={held} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        usize::from(output > 0),
+        if output > 0 { "rw" } else { "r" },
+        if handle.has_flag(ClientFlag::RESP3) {
+            3
+        } else {
+            2
+        },
+        text(&names.lib_name),
+        text(&names.lib_ver),
+    );
+    line
+}
+
+pub(super) fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let mut text = line(&ctx.session.handle, ctx.now_ms(), args.byte_count());
+    text.push('\n');
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(Outcome::Done)
+}
+
+pub(super) fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let clients = &ctx.shared.clients;
+    let chosen = match args.get(2) {
+        None => clients.all(),
+        Some(option) if is(option, "type") && args.len() == 4 => {
+            let wanted = ClientType::parse(args.at(3))?;
+            let mut all = clients.all();
+            all.retain(|handle| ClientType::of(handle) == wanted);
+            all
+        }
+        Some(option) if is(option, "id") && args.len() > 3 => {
+            let mut chosen = Vec::new();
+            for id in args.from(3) {
+                let id = args::integer(id).ok_or(error::INVALID_CLIENT_ID)?;
+                chosen.extend(
+                    u64::try_from(id)
+                        .ok()
+                        .and_then(|id| clients.get(ClientId(id))),
+                );
+            }
+            chosen
+        }
+        Some(_) => return Err(error::SYNTAX),
+    };
+    let mut text = String::new();
+    for handle in chosen {
+        let own = handle.id == ctx.session.id();
+        let argument_bytes = if own { args.byte_count() } else { 0 };
+        text.push_str(&line(&handle, ctx.now_ms(), argument_bytes));
+        text.push('\n');
+    }
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,167 @@
+//! AUTH, HELLO, RESET: who the client is and what it speaks.
+//!
+//! There is one user, `default`, and its password is `requirepass`. Without one any password is right for it, as in
+//! Redis; AUTH with the password alone is then an error, since it shows a misconfiguration.
+
+use bytes::Bytes;
+
+use crate::client::registry::ClientFlag;
+use crate::client::session::ReplyMode;
+use crate::command::args::{self, Cursor, is};
+use crate::command::context::{ShardAction, SubscriptionChange};
+use crate::command::error::{self, CommandError};
+use crate::command::{Context, Outcome};
+use crate::config::Settings;
+use crate::pubsub::registry::ChannelKind;
+use crate::resp::Protocol;
+use crate::resp::arguments::Args;
+
+use super::client::is_printable_word;
+
+/// The only user.
+pub const DEFAULT_USER: &[u8] = b"default";
+
+/// Compares in a time that depends on the lengths alone.
+fn same_secret(given: &[u8], right: &[u8]) -> bool {
+    let mut difference = given.len() ^ right.len();
+    for (at, byte) in given.iter().enumerate() {
+        let other = right.get(at % right.len().max(1)).copied().unwrap_or(0);
+        difference |= usize::from(byte ^ other);
+    }
+    difference == 0
+}
+
+fn is_right(settings: &Settings, user: &[u8], password: &[u8]) -> bool {
+    user == DEFAULT_USER
+        && settings
+            .requirepass
+            .as_ref()
+            .is_none_or(|right| same_secret(password, right))
+}
+
+pub(super) fn auth(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (user, password) = match args.len() {
+        2 if ctx.settings.requirepass.is_none() => return Err(error::AUTH_WITHOUT_PASSWORD),
+        2 => (DEFAULT_USER, args.at(1)),
+        3 => (args.at(1), args.at(2)),
+        _ => return Err(error::SYNTAX),
+    };
+    if !is_right(ctx.settings, user, password) {
+        return Err(error::WRONG_PASSWORD);
+    }
+    ctx.session.authenticated = true;
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+/// What HELLO asks for.
+#[derive(Default)]
+struct Greeting<'a> {
+    protocol: Option<Protocol>,
+    login: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a [u8]>,
+}
+
+fn greeting<'a>(args: &Args<'a>) -> Result<Greeting<'a>, CommandError> {
+    let mut greeting = Greeting::default();
+    let mut cursor = Cursor::new(args, 1);
+    let Some(version) = cursor.next() else {
+        return Ok(greeting);
+    };
+    greeting.protocol = match args::integer(version) {
+        None => return Err(error::HELLO_VERSION_NOT_INTEGER),
+        Some(2) => Some(Protocol::Resp2),
+        Some(3) => Some(Protocol::Resp3),
+        Some(_) => return Err(error::HELLO_VERSION),
+    };
+    while let Some(option) = cursor.next() {
+        if is(option, "auth") && cursor.left() >= 2 {
+            greeting.login = Some((cursor.value()?, cursor.value()?));
+        } else if is(option, "setname") && cursor.left() >= 1 {
+            let name = cursor.value()?;
+            if !is_printable_word(name) {
+                return Err(error::CLIENT_NAME);
+            }
+            greeting.name = Some(name);
+        } else {
+            return Err(error::hello_option(option));
+        }
+    }
+    Ok(greeting)
+}
+
+pub(super) fn hello(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let greeting = greeting(args)?;
+    if let Some((user, password)) = greeting.login {
+        if !is_right(ctx.settings, user, password) {
+            return Err(error::WRONG_PASSWORD);
+        }
+        ctx.session.authenticated = true;
+    }
+    if !ctx.session.authenticated {
+        return Err(error::HELLO_NO_AUTH);
+    }
+    if let Some(name) = greeting.name {
+        let name = Bytes::copy_from_slice(name);
+        ctx.session.handle.set_names(|names| names.name = name);
+    }
+    if let Some(protocol) = greeting.protocol {
+        ctx.session.set_protocol(protocol);
+        ctx.reply.set_protocol(protocol);
+    }
+    let reply = &mut *ctx.reply;
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(crate::REDIS_VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.integer(if reply.is_resp3() { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.integer(ctx.session.id().0 as i64);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    reply.array(0);
+    Ok(Outcome::Done)
+}
+
+/// All subscriptions end without a confirmation; the shard forgets them, and that this client monitors.
+pub(super) fn reset(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let subscriptions = std::mem::take(&mut ctx.session.subscriptions);
+    let mut changes = Vec::new();
+    for (kind, names) in [
+        (ChannelKind::Channel, subscriptions.channels),
+        (ChannelKind::Pattern, subscriptions.patterns),
+        (ChannelKind::Shard, subscriptions.shard_channels),
+    ] {
+        for name in names {
+            ctx.shared.channels.unsubscribe(kind, &name, ctx.shard);
+            changes.push(SubscriptionChange {
+                kind,
+                name,
+                subscribed: false,
+            });
+        }
+    }
+    let session = &mut *ctx.session;
+    session.transaction.clear();
+    session.select(0);
+    session.set_protocol(Protocol::Resp2);
+    session.authenticated = ctx.settings.requirepass.is_none();
+    session.reply_mode = ReplyMode::On;
+    session.no_touch = false;
+    let was_monitoring = std::mem::take(&mut session.monitoring);
+    session.handle.set_flag(ClientFlag::NO_EVICT, false);
+    session.handle.set_names(|names| names.name = Bytes::new());
+    session.mirror();
+    ctx.reply.set_protocol(Protocol::Resp2);
+    ctx.reply.simple("RESET");
+    Ok(Outcome::Ask(if was_monitoring {
+        ShardAction::StopMonitoring(changes)
+    } else {
+        ShardAction::Subscriptions(changes)
+    }))
+}

@@ -1,0 +1,129 @@
+//! Values as 20 bytes, for DEBUG DIGEST and DEBUG DIGEST-VALUE: equal values have equal digests, whatever their encoding.
+//!
+//! The digests of keys are joined with exclusive or, so their order does not matter. Times at which consumers were seen
+//! are left out: a replay cannot know them.
+
+use sha1::{Digest as _, Sha1};
+
+use crate::data::stream::{Group, Stream, StreamId};
+use crate::keyspace::Keyspace;
+use crate::keyspace::table::Entry;
+use crate::keyspace::value::Value;
+
+/// SHA-1 of something canonical.
+pub type Digest = [u8; 20];
+
+/// Feeds parts to the hash so that no two sequences of parts look the same.
+struct Canonical(Sha1);
+
+impl Canonical {
+    fn new() -> Self {
+        Self(Sha1::new())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_le_bytes());
+    }
+
+    fn optional(&mut self, number: Option<u64>) {
+        self.number(u64::from(number.is_some()));
+        self.number(number.unwrap_or_default());
+    }
+
+    fn id(&mut self, id: StreamId) {
+        self.0.update(id.to_be_bytes());
+    }
+
+    fn digest(self) -> Digest {
+        self.0.finalize().into()
+    }
+
+    fn value(&mut self, value: &Value) {
+        self.bytes(value.value_type().name().as_bytes());
+        match value {
+            Value::String(string) => self.bytes(string.bytes(&mut [0; 20])),
+            Value::List(list) => {
+                self.number(list.len() as u64);
+                for element in list.iter() {
+                    self.bytes(element.as_bytes(&mut [0; 20]));
+                }
+            }
+            Value::Stream(stream) => self.stream(stream),
+        }
+    }
+
+    fn stream(&mut self, stream: &Stream) {
+        let log = stream.log();
+        self.id(log.last_id());
+        self.id(log.max_deleted_id());
+        self.number(log.entries_added());
+        self.number(log.len());
+        for entry in log.range(StreamId::MIN, StreamId::MAX) {
+            self.id(entry.id);
+            self.number(entry.fields.clone().count() as u64);
+            for (name, value) in entry.fields {
+                self.bytes(name.as_bytes(&mut [0; 20]));
+                self.bytes(value.as_bytes(&mut [0; 20]));
+            }
+        }
+        self.number(stream.group_count() as u64);
+        for (name, group) in stream.groups() {
+            self.bytes(name);
+            self.group(group);
+        }
+    }
+
+    fn group(&mut self, group: &Group) {
+        self.id(group.last_delivered);
+        self.optional(group.entries_read);
+        self.number(group.consumer_count() as u64);
+        for (_, consumer) in group.consumers() {
+            self.bytes(consumer.name());
+        }
+        self.number(group.pending().len() as u64);
+        for entry in group.pending().iter_from(StreamId::MIN) {
+            self.id(entry.id);
+            self.bytes(group.consumer(entry.delivery.consumer).name());
+            self.number(entry.delivery.delivered_ms);
+            self.number(entry.delivery.delivery_count);
+        }
+    }
+}
+
+/// The digest of a value alone.
+pub fn value_digest(value: &Value) -> Digest {
+    let mut canonical = Canonical::new();
+    canonical.value(value);
+    canonical.digest()
+}
+
+/// The digest of a key with its database, its expiry and its value.
+pub fn entry_digest(db: usize, entry: &Entry) -> Digest {
+    let mut canonical = Canonical::new();
+    canonical.number(db as u64);
+    canonical.bytes(&entry.key);
+    canonical.optional(entry.expiry());
+    canonical.value(&entry.value);
+    canonical.digest()
+}
+
+/// The digest of all keys that have not expired: zeros when there is none. O(bytes of all values).
+pub fn digest<'k>(keyspaces: impl Iterator<Item = &'k Keyspace>, now_ms: u64) -> Digest {
+    let mut all = [0; 20];
+    for keyspace in keyspaces {
+        for db in 0..keyspace.database_count() {
+            let entries = keyspace.database(db).table().iter();
+            for entry in entries.filter(|entry| entry.expiry().is_none_or(|at| now_ms <= at)) {
+                for (byte, more) in all.iter_mut().zip(entry_digest(db, entry)) {
+                    *byte ^= more;
+                }
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,409 @@
+//! The keyspace family: commands on keys of any type and on whole databases.
+//!
+//! ```text
+//! remove.rs   DEL UNLINK FLUSHDB FLUSHALL          expiry.rs   EXPIRE … PERSIST, TTL …
+//! look.rs     EXISTS TYPE TOUCH KEYS RANDOMKEY …   scan.rs     SCAN, and which shards a cursor needs
+//! place.rs    RENAME COPY MOVE SWAPDB              object.rs   OBJECT
+//! rewrite.rs  a key as the commands that make it   digest.rs   a value as 20 bytes
+//! ```
+//! Where a command changes two keys, one effect says all of it, on the side of the key that is written: what that
+//! side's lookup found expired lies before it in the same buffer.
+//!
+//! Values are dropped where they are; a large one would better be dropped by another thread.
+
+mod digest;
+mod expiry;
+mod look;
+mod object;
+mod place;
+mod remove;
+mod rewrite;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use digest::{Digest, digest, entry_digest, value_digest};
+pub(super) use expiry::{lift_expiry, set_expiry};
+pub(super) use remove::remove_as_expired;
+pub use rewrite::rewrite;
+pub use scan::shards_for_cursor;
+
+use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec, Scope};
+
+const READ: KeyFlags = KeyFlags::RO.and(KeyFlags::ACCESS);
+const UPDATE: KeyFlags = KeyFlags::RW.and(KeyFlags::UPDATE);
+const SOURCE: KeyFlags = KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE);
+const READ_ONE: &[KeySpec] = &[KeySpec::one(READ, 1)];
+const UPDATE_ONE: &[KeySpec] = &[KeySpec::one(UPDATE, 1)];
+const LOOK_MANY: &[KeySpec] = &[KeySpec::range(KeyFlags::RO, 1, -1, 1)];
+const REMOVE_MANY: &[KeySpec] = &[KeySpec::range(KeyFlags::RM.and(KeyFlags::DELETE), 1, -1, 1)];
+const SUMMED: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
+const ALL_SUCCEEDED: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+
+/// The family's rows.
+pub static COMMANDS: &[Command] = &[
+    row("del", "key [key ...]", remove::del)
+        .arity(-2)
+        .flags(&[Flags::WRITE])
+        .keys(REMOVE_MANY)
+        .tips(SUMMED)
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(N) for N keys, and for the elements of their values.",
+            "Removes keys.",
+        ),
+    row("unlink", "key [key ...]", remove::unlink)
+        .arity(-2)
+        .flags(&[Flags::WRITE, Flags::FAST])
+        .keys(REMOVE_MANY)
+        .tips(SUMMED)
+        .docs(
+            "4.0.0",
+            "generic",
+            "O(N) for N keys.",
+            "Removes keys; their values are freed later.",
+        ),
+    row("exists", "key [key ...]", look::exists)
+        .arity(-2)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .keys(LOOK_MANY)
+        .tips(SUMMED)
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(N) for N keys.",
+            "Counts how many of the keys exist, each as often as it is named.",
+        ),
+    row("type", "key", look::type_of)
+        .arity(2)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .keys(&[KeySpec::one(KeyFlags::RO, 1)])
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(1)",
+            "Names the type of a key's value.",
+        ),
+    row("touch", "key [key ...]", look::touch)
+        .arity(-2)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .keys(LOOK_MANY)
+        .tips(SUMMED)
+        .docs(
+            "3.2.1",
+            "generic",
+            "O(N) for N keys.",
+            "Counts how many of the keys exist and notes the access.",
+        ),
+    row("rename", "key newkey", place::rename)
+        .arity(3)
+        .flags(&[Flags::WRITE])
+        .keys(&[
+            KeySpec::one(SOURCE, 1),
+            KeySpec::one(KeyFlags::OW.and(KeyFlags::UPDATE), 2),
+        ])
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(1)",
+            "Gives a key another name, in place of what had that name.",
+        ),
+    row("renamenx", "key newkey", place::renamenx)
+        .arity(3)
+        .flags(&[Flags::WRITE, Flags::FAST])
+        .keys(&[
+            KeySpec::one(SOURCE, 1),
+            KeySpec::one(KeyFlags::OW.and(KeyFlags::INSERT), 2),
+        ])
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(1)",
+            "Gives a key another name unless that is taken.",
+        ),
+    row(
+        "copy",
+        "source destination [DB destination-db] [REPLACE]",
+        place::copy,
+    )
+    .arity(-3)
+    .flags(&[Flags::WRITE, Flags::DENYOOM])
+    .keys(&[
+        KeySpec::one(READ, 1),
+        KeySpec::one(KeyFlags::OW.and(KeyFlags::UPDATE), 2),
+    ])
+    .docs(
+        "6.2.0",
+        "generic",
+        "O(N) for N blocks of the value, which are shared; O(1) for a string.",
+        "Copies a value with its expiry to another key.",
+    ),
+    row("move", "key db", place::move_to_database)
+        .arity(3)
+        .flags(&[Flags::WRITE, Flags::FAST])
+        .keys(&[KeySpec::one(UPDATE.and(KeyFlags::ACCESS), 1)])
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(1)",
+            "Moves a key to another database unless it exists there.",
+        ),
+    row("keys", "pattern", look::keys)
+        .arity(2)
+        .flags(&[Flags::READONLY])
+        .scope(Scope::AllShards)
+        .categories(&["keyspace", "dangerous"])
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(N) for N keys in the database.",
+            "Lists the keys that match a pattern.",
+        ),
+    row(
+        "scan",
+        "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        scan::scan,
+    )
+    .arity(-2)
+    .flags(&[Flags::READONLY])
+    .scope(Scope::Cursor)
+    .tips(&[
+        "nondeterministic_output",
+        "request_policy:special",
+        "response_policy:special",
+    ])
+    .docs(
+        "2.8.0",
+        "generic",
+        "O(1) a call, O(N) for a walk over N keys.",
+        "Walks over the keys of the database, some at a time.",
+    ),
+    row("randomkey", "", look::randomkey)
+        .arity(1)
+        .flags(&[Flags::READONLY])
+        .scope(Scope::AllShards)
+        .tips(&[
+            "request_policy:all_shards",
+            "response_policy:special",
+            "nondeterministic_output",
+        ])
+        .docs("1.0.0", "generic", "O(1)", "Gives any key of the database."),
+    row("dbsize", "", look::dbsize)
+        .arity(1)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .scope(Scope::AllShards)
+        .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
+        .docs(
+            "1.0.0",
+            "server",
+            "O(1)",
+            "Counts the keys of the database.",
+        ),
+    row("flushdb", "[ASYNC | SYNC]", remove::flushdb)
+        .arity(-1)
+        .flags(&[Flags::WRITE, Flags::KEYLESS_WRITE])
+        .scope(Scope::AllShards)
+        .categories(&["keyspace", "dangerous"])
+        .tips(ALL_SUCCEEDED)
+        .docs(
+            "1.0.0",
+            "server",
+            "O(N) for N keys in the database.",
+            "Removes all keys of the database.",
+        ),
+    row("flushall", "[ASYNC | SYNC]", remove::flushall)
+        .arity(-1)
+        .flags(&[Flags::WRITE, Flags::KEYLESS_WRITE])
+        .scope(Scope::AllShards)
+        .categories(&["keyspace", "dangerous"])
+        .tips(ALL_SUCCEEDED)
+        .docs(
+            "1.0.0",
+            "server",
+            "O(N) for N keys.",
+            "Removes all keys of all databases.",
+        ),
+    row("swapdb", "index1 index2", place::swapdb)
+        .arity(3)
+        .flags(&[Flags::WRITE, Flags::FAST, Flags::KEYLESS_WRITE])
+        .scope(Scope::AllShards)
+        .categories(&["keyspace", "dangerous"])
+        .docs(
+            "4.0.0",
+            "server",
+            "O(N) for N clients that watch or wait for keys of either database.",
+            "Lets two databases change places.",
+        ),
+    row("expire", "key seconds [NX | XX | GT | LT]", expiry::expire)
+        .arity(-3)
+        .flags(&[Flags::WRITE, Flags::FAST])
+        .keys(UPDATE_ONE)
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(1)",
+            "Lets a key end after a number of seconds.",
+        ),
+    row(
+        "pexpire",
+        "key milliseconds [NX | XX | GT | LT]",
+        expiry::pexpire,
+    )
+    .arity(-3)
+    .flags(&[Flags::WRITE, Flags::FAST])
+    .keys(UPDATE_ONE)
+    .docs(
+        "2.6.0",
+        "generic",
+        "O(1)",
+        "Lets a key end after a number of milliseconds.",
+    ),
+    row(
+        "expireat",
+        "key unix-time-seconds [NX | XX | GT | LT]",
+        expiry::expireat,
+    )
+    .arity(-3)
+    .flags(&[Flags::WRITE, Flags::FAST])
+    .keys(UPDATE_ONE)
+    .docs(
+        "1.2.0",
+        "generic",
+        "O(1)",
+        "Lets a key end at a time, in seconds.",
+    ),
+    row(
+        "pexpireat",
+        "key unix-time-milliseconds [NX | XX | GT | LT]",
+        expiry::pexpireat,
+    )
+    .arity(-3)
+    .flags(&[Flags::WRITE, Flags::FAST])
+    .keys(UPDATE_ONE)
+    .docs(
+        "2.6.0",
+        "generic",
+        "O(1)",
+        "Lets a key end at a time, in milliseconds.",
+    ),
+    row("ttl", "key", expiry::ttl)
+        .arity(2)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .keys(READ_ONE)
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "1.0.0",
+            "generic",
+            "O(1)",
+            "Tells how many seconds a key has left.",
+        ),
+    row("pttl", "key", expiry::pttl)
+        .arity(2)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .keys(READ_ONE)
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "2.6.0",
+            "generic",
+            "O(1)",
+            "Tells how many milliseconds a key has left.",
+        ),
+    row("expiretime", "key", expiry::expiretime)
+        .arity(2)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .keys(READ_ONE)
+        .docs(
+            "7.0.0",
+            "generic",
+            "O(1)",
+            "Tells when a key ends, in seconds.",
+        ),
+    row("pexpiretime", "key", expiry::pexpiretime)
+        .arity(2)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .keys(READ_ONE)
+        .docs(
+            "7.0.0",
+            "generic",
+            "O(1)",
+            "Tells when a key ends, in milliseconds.",
+        ),
+    row("persist", "key", expiry::persist)
+        .arity(2)
+        .flags(&[Flags::WRITE, Flags::FAST])
+        .keys(UPDATE_ONE)
+        .docs(
+            "2.2.0",
+            "generic",
+            "O(1)",
+            "Lets a key live on without end.",
+        ),
+    Command::new("object", "", object::object)
+        .arity(-2)
+        .subcommands(OBJECT)
+        .docs(
+            "2.2.3",
+            "generic",
+            "Depends on the subcommand.",
+            "Looks at how values are kept.",
+        ),
+];
+
+const OBJECT_KEY: &[KeySpec] = &[KeySpec::one(KeyFlags::RO, 2)];
+
+static OBJECT: &[Command] = &[
+    row("encoding", "key", object::encoding)
+        .arity(3)
+        .flags(&[Flags::READONLY])
+        .keys(OBJECT_KEY)
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "2.2.3",
+            "generic",
+            "O(1)",
+            "Names the form in which a value is kept.",
+        ),
+    row("freq", "key", object::freq)
+        .arity(3)
+        .flags(&[Flags::READONLY])
+        .keys(OBJECT_KEY)
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "4.0.0",
+            "generic",
+            "O(1)",
+            "Tells how often a key is accessed, on a logarithmic scale.",
+        ),
+    row("help", "", object::help)
+        .arity(2)
+        .flags(&[Flags::LOADING, Flags::STALE])
+        .docs("6.2.0", "generic", "O(1)", "Explains the subcommands."),
+    row("idletime", "key", object::idletime)
+        .arity(3)
+        .flags(&[Flags::READONLY])
+        .keys(OBJECT_KEY)
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "2.2.3",
+            "generic",
+            "O(1)",
+            "Tells for how many seconds a key was not accessed.",
+        ),
+    row("refcount", "key", object::refcount)
+        .arity(3)
+        .flags(&[Flags::READONLY])
+        .keys(OBJECT_KEY)
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "2.2.3",
+            "generic",
+            "O(1)",
+            "Tells how many references a value has.",
+        ),
+];
+
+const fn row(name: &'static str, syntax: &'static str, handler: Handler) -> Command {
+    Command::new(name, syntax, handler).categories(&["keyspace"])
+}

@@ -1,0 +1,86 @@
+//! OBJECT: how values are kept.
+
+use crate::command::context::{Context, Outcome};
+use crate::command::error::{self, CommandError};
+use crate::keyspace::table::Entry;
+use crate::keyspace::value::{StringValue, Value};
+use crate::resp::arguments::Args;
+
+/// Integers below this are one object that all keys share in Redis.
+const SHARED_INTEGERS_END: i64 = 10_000;
+/// The count of references that Redis shows for a shared object.
+const SHARED_REFERENCES: i64 = i32::MAX as i64;
+
+/// The container; the table never runs it.
+pub(super) fn object(_ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    Err(error::SYNTAX)
+}
+
+pub(super) fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.lines(&[
+        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "ENCODING <key>",
+        "    The form in which the value is kept.",
+        "FREQ <key>",
+        "    How often the key is accessed, on a logarithmic scale (LFU policies only).",
+        "IDLETIME <key>",
+        "    For how many seconds the key was not accessed.",
+        "REFCOUNT <key>",
+        "    How many references the value has.",
+        "HELP",
+        "    This text.",
+    ]);
+    Ok(Outcome::Done)
+}
+
+/// Replies a fact of the entry, or the null of a missing key.
+fn reply_fact(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    fact: impl FnOnce(&Entry) -> Result<i64, CommandError>,
+) -> Result<Outcome, CommandError> {
+    match ctx.space.peek(args.at(2)) {
+        Some(entry) => ctx.reply.integer(fact(entry)?),
+        None => ctx.reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn encoding(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    match ctx.space.peek(args.at(2)) {
+        Some(entry) => ctx.reply.bulk(entry.value.encoding().as_bytes()),
+        None => ctx.reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn refcount(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    reply_fact(ctx, args, |entry| {
+        Ok(match entry.value {
+            Value::String(StringValue::Integer(0..SHARED_INTEGERS_END)) => SHARED_REFERENCES,
+            _ => 1,
+        })
+    })
+}
+
+fn has_lfu_policy(ctx: &Context<'_>) -> bool {
+    ctx.settings.maxmemory_policy.ends_with("-lfu")
+}
+
+pub(super) fn idletime(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (now_s, lfu) = (ctx.now_ms() / 1000, has_lfu_policy(ctx));
+    reply_fact(ctx, args, |entry| {
+        if lfu {
+            return Err(error::LFU_SELECTED);
+        }
+        Ok(now_s.saturating_sub(u64::from(entry.accessed_s)) as i64)
+    })
+}
+
+pub(super) fn freq(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let lfu = has_lfu_policy(ctx);
+    // Nothing is evicted, so no frequency is kept: with an LFU policy every key is as if never used.
+    reply_fact(ctx, args, |_| {
+        lfu.then_some(0).ok_or(error::LFU_NOT_SELECTED)
+    })
+}

@@ -1,0 +1,198 @@
+//! A key as the commands that make it: what a rewrite of a log holds, and DEBUG RELOAD replays.
+//!
+//! A stream needs care, since XCLAIM takes no entry that is gone, though one may still be pending:
+//!
+//! ```text
+//! XADD …                       entries, and a placeholder for each that is pending but gone, in ID order
+//! XGROUP CREATE, CREATECONSUMER, XCLAIM … FORCE
+//! XTRIM MINID, XDEL            the placeholders go again: in front of the entries as trimmed, between them as deleted
+//! XSETID                       last ID, entries ever added, highest ID deleted
+//! ```
+//! XTRIM leaves the highest deleted ID alone, and an ID above it was never deleted, so it must lie in front.
+//!
+//! Lost are only the times at which consumers were seen, and where blocks begin.
+
+use std::collections::BTreeSet;
+
+use crate::data::list::List;
+use crate::data::stream::{Group, Log, Stream, StreamId};
+use crate::keyspace::effect::EffectWriter;
+use crate::keyspace::table::Entry;
+use crate::keyspace::value::Value;
+
+/// Elements of one RPUSH, IDs of one XDEL.
+const BATCH: usize = 64;
+
+/// Gives the effects that make the key of an entry, in order, for the database it is in.
+pub fn rewrite(entry: &Entry, take: &mut dyn FnMut(&EffectWriter)) {
+    let key = &*entry.key;
+    match &entry.value {
+        Value::String(string) => {
+            let mut scratch = [0; 20];
+            take(&command(|effect| {
+                effect.arg("SET").arg(key).arg(string.bytes(&mut scratch));
+            }));
+        }
+        Value::List(list) => rewrite_list(key, list, take),
+        Value::Stream(stream) => rewrite_stream(key, stream, take),
+    }
+    if let Some(at) = entry.expiry() {
+        take(&command(|effect| {
+            effect.arg("PEXPIREAT").arg(key).integer(at as i64);
+        }));
+    }
+}
+
+fn command(write: impl FnOnce(&mut EffectWriter)) -> EffectWriter {
+    let mut effect = EffectWriter::default();
+    write(&mut effect);
+    effect
+}
+
+fn rewrite_list(key: &[u8], list: &List, take: &mut dyn FnMut(&EffectWriter)) {
+    let mut elements = list.iter().peekable();
+    while elements.peek().is_some() {
+        take(&command(|effect| {
+            effect.arg("RPUSH").arg(key);
+            for element in elements.by_ref().take(BATCH) {
+                effect.arg(element.as_bytes(&mut [0; 20]));
+            }
+        }));
+    }
+}
+
+fn rewrite_stream(key: &[u8], stream: &Stream, take: &mut dyn FnMut(&EffectWriter)) {
+    let log = stream.log();
+    let gone = pending_but_gone(stream);
+    rewrite_entries(key, log, &gone, take);
+    for (name, group) in stream.groups() {
+        rewrite_group(key, name, group, take);
+    }
+    remove_placeholders(key, log, &gone, take);
+    take(&command(|effect| {
+        effect
+            .arg("XSETID")
+            .arg(key)
+            .arg(log.last_id().text().as_bytes());
+        effect
+            .arg("ENTRIESADDED")
+            .integer(log.entries_added() as i64);
+        effect
+            .arg("MAXDELETEDID")
+            .arg(log.max_deleted_id().text().as_bytes());
+    }));
+}
+
+/// The IDs that some group has pending and the log no longer has.
+fn pending_but_gone(stream: &Stream) -> BTreeSet<StreamId> {
+    let log = stream.log();
+    stream
+        .groups()
+        .flat_map(|(_, group)| group.pending().iter_from(StreamId::MIN))
+        .map(|entry| entry.id)
+        .filter(|id| !log.surely_keeps(*id) && !log.contains(*id))
+        .collect()
+}
+
+fn rewrite_entries(
+    key: &[u8],
+    log: &Log,
+    gone: &BTreeSet<StreamId>,
+    take: &mut dyn FnMut(&EffectWriter),
+) {
+    let mut gone = gone.iter().copied().peekable();
+    let placeholder = |id: StreamId, take: &mut dyn FnMut(&EffectWriter)| {
+        take(&command(|effect| {
+            effect
+                .arg("XADD")
+                .arg(key)
+                .arg(id.text().as_bytes())
+                .arg("x")
+                .arg("y");
+        }));
+    };
+    if log.is_empty() && gone.peek().is_none() {
+        // An entry that goes at once: nothing else makes an empty stream whatever its last ID.
+        take(&command(|effect| {
+            effect.arg("XADD").arg(key).arg("MAXLEN").arg("0");
+            effect.arg("0-1").arg("x").arg("y");
+        }));
+        return;
+    }
+    for entry in log.range(StreamId::MIN, StreamId::MAX) {
+        while let Some(id) = gone.next_if(|id| *id < entry.id) {
+            placeholder(id, take);
+        }
+        take(&command(|effect| {
+            effect.arg("XADD").arg(key).arg(entry.id.text().as_bytes());
+            for (name, value) in entry.fields {
+                effect.arg(name.as_bytes(&mut [0; 20]));
+                effect.arg(value.as_bytes(&mut [0; 20]));
+            }
+        }));
+    }
+    for id in gone {
+        placeholder(id, take);
+    }
+}
+
+fn rewrite_group(key: &[u8], name: &[u8], group: &Group, take: &mut dyn FnMut(&EffectWriter)) {
+    take(&command(|effect| {
+        effect.arg("XGROUP").arg("CREATE").arg(key).arg(name);
+        effect
+            .arg(group.last_delivered.text().as_bytes())
+            .arg("ENTRIESREAD");
+        effect.integer(group.entries_read.map_or(-1, |read| read as i64));
+    }));
+    for (_, consumer) in group.consumers() {
+        take(&command(|effect| {
+            effect
+                .arg("XGROUP")
+                .arg("CREATECONSUMER")
+                .arg(key)
+                .arg(name);
+            effect.arg(consumer.name());
+        }));
+    }
+    for entry in group.pending().iter_from(StreamId::MIN) {
+        let delivery = entry.delivery;
+        take(&command(|effect| {
+            effect.arg("XCLAIM").arg(key).arg(name);
+            effect.arg(group.consumer(delivery.consumer).name());
+            effect.arg("0").arg(entry.id.text().as_bytes());
+            effect.arg("TIME").integer(delivery.delivered_ms as i64);
+            effect
+                .arg("RETRYCOUNT")
+                .integer(delivery.delivery_count as i64);
+            effect.arg("JUSTID").arg("FORCE");
+        }));
+    }
+}
+
+fn remove_placeholders(
+    key: &[u8],
+    log: &Log,
+    gone: &BTreeSet<StreamId>,
+    take: &mut dyn FnMut(&EffectWriter),
+) {
+    let in_front = |id: &StreamId| log.is_empty() || *id < log.first_id();
+    if gone.first().is_some_and(in_front) {
+        take(&command(|effect| {
+            effect.arg("XTRIM").arg(key);
+            if log.is_empty() {
+                effect.arg("MAXLEN").arg("0");
+            } else {
+                effect.arg("MINID").arg(log.first_id().text().as_bytes());
+            }
+        }));
+    }
+    let between: Vec<StreamId> = gone.iter().copied().filter(|id| !in_front(id)).collect();
+    for ids in between.chunks(BATCH) {
+        take(&command(|effect| {
+            effect.arg("XDEL").arg(key);
+            for id in ids {
+                effect.arg(id.text().as_bytes());
+            }
+        }));
+    }
+}

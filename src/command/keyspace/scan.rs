@@ -1,0 +1,187 @@
+//! SCAN: a walk over a database in hash order, shard after shard.
+//!
+//! ```text
+//! cursor    shard 7 bits │ position 46 bits     below 2^53, since clients keep it in a double
+//! ```
+//! 0 begins with shard 0 and also says the end. The router lends the shards that a call needs to fill its count, judged by
+//! counters that may lag behind; so the walk never skips a shard because a counter says that it is empty.
+
+use crate::command::args::{self, Cursor};
+use crate::command::context::{Context, Outcome, Shared};
+use crate::command::error::{self, CommandError};
+use crate::ids::{ShardId, ShardSet};
+use crate::keyspace::table::{Entry, SCAN_BITS};
+use crate::keyspace::value::ValueType;
+use crate::limits::SHARD_COUNT_MAX;
+use crate::pubsub::pattern::{self, Case};
+use crate::resp::arguments::Args;
+
+const COUNT_DEFAULT: usize = 10;
+
+const _: () = assert!((SHARD_COUNT_MAX as u64) << SCAN_BITS <= 1 << 53);
+
+/// Where a walk stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ScanCursor {
+    shard: usize,
+    position: u64,
+}
+
+impl ScanCursor {
+    /// Reads a number as `strtoull` does, a sign or zeros in front allowed; but nothing below zero.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let digits = text.strip_prefix(b"+").unwrap_or(text);
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        Some(Self {
+            shard: (number >> SCAN_BITS) as usize,
+            position: number & ((1 << SCAN_BITS) - 1),
+        })
+    }
+
+    fn number(self) -> u64 {
+        (self.shard as u64) << SCAN_BITS | self.position
+    }
+}
+
+/// Which types TYPE asks for; those that no key can have here are known by name all the same.
+fn type_named(name: &[u8]) -> Result<Option<ValueType>, CommandError> {
+    let stored = [ValueType::String, ValueType::List, ValueType::Stream]
+        .into_iter()
+        .find(|value_type| args::is(name, value_type.name()));
+    let other = ["set", "zset", "hash"]
+        .iter()
+        .any(|other| args::is(name, other));
+    if stored.is_none() && !other {
+        return Err(error::unknown_type_name(name));
+    }
+    Ok(stored)
+}
+
+struct ScanOptions<'a> {
+    count: usize,
+    pattern: Option<&'a [u8]>,
+    /// `Some(None)`: a type that no key has.
+    value_type: Option<Option<ValueType>>,
+}
+
+impl<'a> ScanOptions<'a> {
+    fn read(args: &Args<'a>) -> Result<Self, CommandError> {
+        let mut options = Self {
+            count: COUNT_DEFAULT,
+            pattern: None,
+            value_type: None,
+        };
+        let mut rest = Cursor::new(args, 2);
+        while rest.left() > 0 {
+            if rest.left() < 2 {
+                return Err(error::SYNTAX);
+            } else if rest.keyword("COUNT") {
+                let count = args::required_integer(rest.value()?)?;
+                options.count = usize::try_from(count)
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .ok_or(error::SYNTAX)?;
+            } else if rest.keyword("MATCH") {
+                let pattern = rest.value()?;
+                options.pattern = (pattern != b"*").then_some(pattern);
+            } else if rest.keyword("TYPE") {
+                options.value_type = Some(type_named(rest.value()?)?);
+            } else {
+                return Err(error::SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        self.value_type
+            .is_none_or(|wanted| wanted == Some(entry.value.value_type()))
+            && self
+                .pattern
+                .is_none_or(|pattern| pattern::matches(pattern, &entry.key, Case::Sensitive))
+    }
+}
+
+pub(super) fn scan(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let mut cursor = ScanCursor::parse(args.at(1)).ok_or(error::INVALID_CURSOR)?;
+    let options = ScanOptions::read(args)?;
+    let (db, now_ms, shard_count) = (ctx.space.db, ctx.now_ms(), ctx.space.shard_count());
+    let mut found = Vec::new();
+    let mut visited = 0;
+    while visited < options.count {
+        let Some(keyspace) = shard_id(cursor).and_then(|shard| ctx.space.of_shard(shard)) else {
+            break;
+        };
+        let left = options.count - visited;
+        let mut wanted = Vec::new();
+        let next = keyspace
+            .database(db)
+            .table()
+            .scan(cursor.position, left, |entry| {
+                visited += 1;
+                if options.wants(entry) {
+                    wanted.push(entry.key.clone());
+                }
+            });
+        // The lookup removes those that have expired.
+        wanted.retain(|key| keyspace.peek(db, key, now_ms).is_some());
+        found.append(&mut wanted);
+        cursor = match next {
+            Some(position) => ScanCursor { position, ..cursor },
+            None => ScanCursor {
+                shard: cursor.shard + 1,
+                position: 0,
+            },
+        };
+    }
+    let next = if cursor.shard < shard_count {
+        cursor.number()
+    } else {
+        0
+    };
+    ctx.reply.array(2);
+    ctx.reply.bulk(next.to_string().as_bytes());
+    ctx.reply.array(found.len());
+    for key in found {
+        ctx.reply.bulk(&key);
+    }
+    Ok(Outcome::Done)
+}
+
+fn shard_id(cursor: ScanCursor) -> Option<ShardId> {
+    u16::try_from(cursor.shard).ok().map(ShardId)
+}
+
+/// The shards to lend for a SCAN: from its cursor's on, as many as are needed to fill its count if their counters are
+/// right. Never empty; shard 0 when the arguments are wrong, for the error.
+pub fn shards_for_cursor(args: &Args<'_>, shared: &Shared, db: usize) -> ShardSet {
+    let wanted = ScanOptions::read(args).map_or(0, |options| options.count as u64);
+    let cursor = ScanCursor::parse(args.at(1));
+    let cursor = cursor.filter(|cursor| cursor.shard < shared.shard_count);
+    let Some(cursor) = cursor else {
+        return ShardSet::one(ShardId(0));
+    };
+    let mut shards = ShardSet::EMPTY;
+    let mut expected = 0;
+    for shard in cursor.shard..shared.shard_count {
+        shards.insert(ShardId(shard as u16));
+        let counters = shared.observations.shards.get(shard);
+        let keys = counters
+            .and_then(|counters| counters.databases.get(db))
+            .map_or(0, |counters| counters.keys.get());
+        // Of the first shard only what lies behind the position: keys are spread evenly over the hashes.
+        expected += if shard == cursor.shard {
+            let ahead = (1 << SCAN_BITS) - cursor.position;
+            (u128::from(keys) * u128::from(ahead) >> SCAN_BITS) as u64
+        } else {
+            keys
+        };
+        if expected >= wanted {
+            break;
+        }
+    }
+    shards
+}

@@ -1,0 +1,85 @@
+//! The options EX, PX, EXAT and PXAT of SET and GETEX: which were given, and the time they mean.
+
+use crate::command::args::{self, Cursor};
+use crate::command::error::{self, CommandError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Milliseconds,
+}
+
+/// How a time is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimeForm {
+    unit: Unit,
+    absolute: bool,
+}
+
+impl TimeForm {
+    /// EX
+    pub(super) const SECONDS: Self = Self {
+        unit: Unit::Seconds,
+        absolute: false,
+    };
+    /// PX
+    pub(super) const MILLISECONDS: Self = Self {
+        unit: Unit::Milliseconds,
+        absolute: false,
+    };
+    const AT_SECONDS: Self = Self {
+        unit: Unit::Seconds,
+        absolute: true,
+    };
+    const AT_MILLISECONDS: Self = Self {
+        unit: Unit::Milliseconds,
+        absolute: true,
+    };
+}
+
+/// An expiry as it was asked for: read only when its turn comes, since Redis reports other errors first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestedExpiry<'a> {
+    pub(super) form: TimeForm,
+    pub(super) text: &'a [u8],
+}
+
+impl<'a> RequestedExpiry<'a> {
+    /// Moves over one of the four options with its value when it is next and its value is there.
+    pub(super) fn take(options: &mut Cursor<'a, '_>) -> Option<Self> {
+        if options.left() < 2 {
+            return None;
+        }
+        let form = if options.keyword("EX") {
+            TimeForm::SECONDS
+        } else if options.keyword("PX") {
+            TimeForm::MILLISECONDS
+        } else if options.keyword("EXAT") {
+            TimeForm::AT_SECONDS
+        } else if options.keyword("PXAT") {
+            TimeForm::AT_MILLISECONDS
+        } else {
+            return None;
+        };
+        options.next().map(|text| Self { form, text })
+    }
+
+    /// Whether the time does not depend on when the command runs.
+    pub(super) fn is_absolute(&self) -> bool {
+        self.form.absolute
+    }
+
+    /// The time in Unix ms. `name` is the command's, for the error.
+    pub(super) fn at_ms(&self, now_ms: u64, name: &str) -> Result<u64, CommandError> {
+        let number = args::required_integer(self.text)?;
+        let ms = match self.form.unit {
+            Unit::Seconds => number.checked_mul(1000),
+            Unit::Milliseconds => Some(number),
+        };
+        let base_ms = if self.form.absolute { 0 } else { now_ms as i64 };
+        ms.filter(|ms| *ms > 0)
+            .and_then(|ms| ms.checked_add(base_ms))
+            .map(|ms| ms as u64)
+            .ok_or_else(|| error::invalid_expire_time(name))
+    }
+}

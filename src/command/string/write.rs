@@ -1,0 +1,340 @@
+//! Strings set, as a whole or in part.
+
+use crate::command::args::{self, Cursor};
+use crate::command::context::{Context, Outcome};
+use crate::command::error::{self, CommandError};
+use crate::command::keyspace::{lift_expiry, remove_as_expired, set_expiry};
+use crate::config::Settings;
+use crate::keyspace::event::EventClass;
+use crate::keyspace::value::{StringValue, Value};
+use crate::keyspace::{KeyHandle, Space};
+use crate::resp::arguments::Args;
+
+use super::expiry::{RequestedExpiry, TimeForm};
+use super::{string_of, write_string_or_null};
+
+/// What must be true of the key for it to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+enum Condition {
+    #[default]
+    Any,
+    Absent,
+    Present,
+}
+
+/// The options of SET.
+#[derive(Default)]
+struct SetOptions<'a> {
+    condition: Condition,
+    get: bool,
+    keep_expiry: bool,
+    expiry: Option<RequestedExpiry<'a>>,
+}
+
+impl<'a> SetOptions<'a> {
+    fn read(args: &Args<'a>) -> Result<Self, CommandError> {
+        let mut options = Self::default();
+        let mut rest = Cursor::new(args, 3);
+        while rest.left() > 0 {
+            if options.condition != Condition::Present && rest.keyword("NX") {
+                options.condition = Condition::Absent;
+            } else if options.condition != Condition::Absent && rest.keyword("XX") {
+                options.condition = Condition::Present;
+            } else if rest.keyword("GET") {
+                options.get = true;
+            } else if options.expiry.is_none() && rest.keyword("KEEPTTL") {
+                options.keep_expiry = true;
+            } else if !options.keep_expiry
+                && let Some(expiry) = RequestedExpiry::take(&mut rest)
+                // Redis: the same option may come twice, the last counts; two different ones may not.
+                && options.expiry.is_none_or(|before| before.form == expiry.form)
+            {
+                options.expiry = Some(expiry);
+            } else {
+                return Err(error::SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Whether SET set the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Assigned {
+    Yes,
+    /// Its condition did not hold.
+    No,
+}
+
+pub(super) fn set(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let options = SetOptions::read(args)?;
+    match assign(ctx, args.at(1), args.at(2), &options)? {
+        _ if options.get => {}
+        Assigned::Yes => ctx.reply.ok(),
+        Assigned::No => ctx.reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn setnx(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let options = SetOptions {
+        condition: Condition::Absent,
+        ..SetOptions::default()
+    };
+    let assigned = assign(ctx, args.at(1), args.at(2), &options)?;
+    ctx.reply.integer(i64::from(assigned == Assigned::Yes));
+    Ok(Outcome::Done)
+}
+
+pub(super) fn setex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    set_for(ctx, args, TimeForm::SECONDS)
+}
+
+pub(super) fn psetex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    set_for(ctx, args, TimeForm::MILLISECONDS)
+}
+
+fn set_for(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    form: TimeForm,
+) -> Result<Outcome, CommandError> {
+    let options = SetOptions {
+        expiry: Some(RequestedExpiry {
+            form,
+            text: args.at(2),
+        }),
+        ..SetOptions::default()
+    };
+    assign(ctx, args.at(1), args.at(3), &options)?;
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+/// SET and its kin; with GET the old value is written to the reply.
+fn assign(
+    ctx: &mut Context<'_>,
+    key: &[u8],
+    text: &[u8],
+    options: &SetOptions<'_>,
+) -> Result<Assigned, CommandError> {
+    let now_ms = ctx.now_ms();
+    let expire_ms = match &options.expiry {
+        Some(expiry) => Some(expiry.at_ms(now_ms, &ctx.row.full_name)?),
+        None => None,
+    };
+    if options.get {
+        write_string_or_null(ctx.reply, string_of(ctx.space.read(key))?);
+    }
+    let replaying = expire_ms.is_some() && ctx.space.of(key).replaying;
+    let mut handle = ctx.space.write(key);
+    match options.condition {
+        Condition::Absent if handle.exists() => return Ok(Assigned::No),
+        Condition::Present if !handle.exists() => return Ok(Assigned::No),
+        Condition::Absent | Condition::Present | Condition::Any => {}
+    }
+    if expire_ms.is_some_and(|at| at <= now_ms) && !replaying {
+        if handle.exists() {
+            remove_as_expired(&mut handle, ctx.settings.lazyfree.expire);
+        }
+        return Ok(Assigned::Yes);
+    }
+    handle.insert(Value::String(StringValue::new(text)));
+    if !options.keep_expiry && (expire_ms.is_some() || handle.expiry().is_some()) {
+        handle.set_expiry(expire_ms);
+    }
+    handle.effect(|effect| {
+        effect.arg("SET").arg(key).arg(text);
+        if let Some(at) = expire_ms {
+            effect.arg("PXAT").integer(at as i64);
+        } else if options.keep_expiry {
+            effect.arg("KEEPTTL");
+        }
+    });
+    handle.touched();
+    handle.event(EventClass::STRING, "set");
+    if expire_ms.is_some() {
+        handle.event(EventClass::GENERIC, "expire");
+    }
+    Ok(Assigned::Yes)
+}
+
+/// Sets a key to a text, without expiry: GETSET and each pair of MSET.
+fn replace(space: &mut Space<'_>, key: &[u8], text: &[u8]) {
+    let mut handle = space.write(key);
+    handle.insert(Value::String(StringValue::new(text)));
+    if handle.expiry().is_some() {
+        handle.set_expiry(None);
+    }
+    handle.effect(|effect| {
+        effect.arg("SET").arg(key).arg(text);
+    });
+    handle.touched();
+    handle.event(EventClass::STRING, "set");
+}
+
+pub(super) fn getset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    write_string_or_null(ctx.reply, string_of(ctx.space.read(args.at(1)))?);
+    replace(&mut ctx.space, args.at(1), args.at(2));
+    Ok(Outcome::Done)
+}
+
+pub(super) fn getdel(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let key = args.at(1);
+    let string = string_of(ctx.space.read(key))?;
+    write_string_or_null(ctx.reply, string);
+    if string.is_some() {
+        let mut handle = ctx.space.write(key);
+        handle.remove();
+        handle.effect(|effect| {
+            effect.arg("DEL").arg(key);
+        });
+        handle.touched();
+        handle.event(EventClass::GENERIC, "del");
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn getex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let key = args.at(1);
+    let mut expiry: Option<RequestedExpiry<'_>> = None;
+    let mut persist = false;
+    let mut rest = Cursor::new(args, 2);
+    while rest.left() > 0 {
+        if expiry.is_none() && rest.keyword("PERSIST") {
+            persist = true;
+        } else if !persist
+            && let Some(next) = RequestedExpiry::take(&mut rest)
+            && expiry.is_none_or(|before| before.form == next.form)
+        {
+            expiry = Some(next);
+        } else {
+            return Err(error::SYNTAX);
+        }
+    }
+    let now_ms = ctx.now_ms();
+    let Some(string) = string_of(ctx.space.read(key))? else {
+        ctx.reply.null();
+        return Ok(Outcome::Done);
+    };
+    let expire_ms = match &expiry {
+        Some(expiry) => Some(expiry.at_ms(now_ms, &ctx.row.full_name)?),
+        None => None,
+    };
+    write_string_or_null(ctx.reply, Some(string));
+    let absolute = expiry.is_some_and(|expiry| expiry.is_absolute());
+    let mut handle = ctx.space.write(key);
+    match expire_ms {
+        Some(at) if absolute && at <= now_ms => {
+            remove_as_expired(&mut handle, ctx.settings.lazyfree.expire);
+        }
+        Some(at) => set_expiry(&mut handle, at),
+        None if persist => {
+            lift_expiry(&mut handle);
+        }
+        None => {}
+    }
+    Ok(Outcome::Done)
+}
+
+/// The pairs of MSET and MSETNX.
+fn pairs<'a>(
+    ctx: &Context<'_>,
+    args: &Args<'a>,
+) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a>, CommandError> {
+    if args.len() % 2 == 0 {
+        return Err(error::wrong_arity(&ctx.row.full_name));
+    }
+    let keys = args.from(1).step_by(2);
+    Ok(keys.zip(args.from(2).step_by(2)))
+}
+
+pub(super) fn mset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    for (key, text) in pairs(ctx, args)? {
+        replace(&mut ctx.space, key, text);
+    }
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+pub(super) fn msetnx(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let pairs = pairs(ctx, args)?;
+    if pairs.clone().any(|(key, _)| ctx.space.write(key).exists()) {
+        ctx.reply.integer(0);
+        return Ok(Outcome::Done);
+    }
+    for (key, text) in pairs {
+        replace(&mut ctx.space, key, text);
+    }
+    ctx.reply.integer(1);
+    Ok(Outcome::Done)
+}
+
+/// Refuses a string that would be longer than `proto-max-bulk-len`.
+fn check_length(settings: &Settings, before: u64, more: usize) -> Result<(), CommandError> {
+    before
+        .checked_add(more as u64)
+        .filter(|len| *len <= settings.proto_max_bulk_bytes)
+        .map(|_| ())
+        .ok_or(error::STRING_TOO_LONG)
+}
+
+pub(super) fn append(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (key, text) = (args.at(1), args.at(2));
+    let mut handle = ctx.space.write(key);
+    if let Some(string) = string_of(handle.entry())? {
+        check_length(ctx.settings, string.len() as u64, text.len())?;
+    }
+    let len = match handle.value_mut() {
+        Some(Value::String(string)) => {
+            let bytes = string.growing();
+            bytes.extend_from_slice(text);
+            bytes.len()
+        }
+        _ => {
+            handle.insert(Value::String(StringValue::new(text)));
+            text.len()
+        }
+    };
+    changed_in_place(handle, args, "append");
+    ctx.reply.count(len);
+    Ok(Outcome::Done)
+}
+
+fn changed_in_place(mut handle: KeyHandle<'_>, args: &Args<'_>, event: &'static str) {
+    handle.effect(|effect| {
+        effect.args(args.iter());
+    });
+    handle.touched();
+    handle.event(EventClass::STRING, event);
+}
+
+pub(super) fn setrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (key, text) = (args.at(1), args.at(3));
+    let offset = args::required_integer(args.at(2))?;
+    let offset = u64::try_from(offset).map_err(|_| error::OFFSET_OUT_OF_RANGE)?;
+    let mut handle = ctx.space.write(key);
+    let before = string_of(handle.entry())?.map_or(0, StringValue::len);
+    if text.is_empty() {
+        ctx.reply.count(before);
+        return Ok(Outcome::Done);
+    }
+    check_length(ctx.settings, offset, text.len())?;
+    let offset = offset as usize;
+    if !handle.exists() {
+        handle.insert(Value::String(StringValue::Growing(Vec::new())));
+    }
+    let mut len = 0;
+    if let Some(Value::String(string)) = handle.value_mut() {
+        let bytes = string.growing();
+        let end = offset + text.len();
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[offset..end].copy_from_slice(text);
+        len = bytes.len();
+    }
+    changed_in_place(handle, args, "setrange");
+    ctx.reply.count(len);
+    Ok(Outcome::Done)
+}

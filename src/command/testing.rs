@@ -1,0 +1,183 @@
+//! A bench for handlers: a context made by hand over one or more keyspaces, without engine or socket.
+//!
+//! It does what the executor does around a handler and no more: finds the row, checks the arity, runs, writes the error.
+//! Not here: routing, MULTI, waiting clients, publications.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a defect here is a failed test of whoever uses it"
+)]
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use hashbrown::DefaultHashBuilder;
+
+use crate::client::registry::{ClientHandle, ClientOrigin, ClientRegistry};
+use crate::client::session::Session;
+use crate::config::{Configuration, Settings};
+use crate::ids::ShardId;
+use crate::keyspace::event::EventClass;
+use crate::keyspace::{Keyspace, Space};
+use crate::observe::Observations;
+use crate::observe::effects::EffectLog;
+use crate::pubsub::registry::ChannelRegistry;
+use crate::resp::Protocol;
+use crate::resp::arguments::Request;
+use crate::resp::reply::Reply;
+
+use super::context::{Context, Outcome, Shared};
+use super::error;
+use super::table::CommandTable;
+
+/// Facts as a server just started with `words` has them.
+pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
+    let configuration = Configuration::load(words, &mut std::io::empty()).unwrap();
+    Shared {
+        settings: RwLock::new(Arc::new(configuration.settings())),
+        settings_version: AtomicU64::new(0),
+        configuration: Mutex::new(configuration),
+        process: OnceLock::new(),
+        witness: OnceLock::new(),
+        clients: ClientRegistry::default(),
+        channels: ChannelRegistry::default(),
+        observations: Observations::new(shard_count, CommandTable::get().rows().len()),
+        effects: EffectLog::default(),
+        paused_until_ms: AtomicU64::new(0),
+        pause_writes_only: AtomicBool::new(false),
+        monitor_count: AtomicUsize::new(0),
+        active_expire: AtomicBool::new(true),
+        cron_paused: AtomicBool::new(false),
+        list_packed_threshold: AtomicUsize::new(0),
+        shard_count,
+        run_id: "0".repeat(40),
+        started_ms: 0,
+        stopping: AtomicBool::new(false),
+    }
+}
+
+/// Keyspaces, a client and a clock.
+pub(crate) struct Bench {
+    pub(crate) keyspaces: Vec<Box<Keyspace>>,
+    pub(crate) shared: Shared,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) session: Session,
+    /// The time of the next command, Unix ms.
+    pub(crate) now_ms: u64,
+    /// What the last handler answered.
+    pub(crate) outcome: Option<Outcome>,
+}
+
+impl Bench {
+    /// One shard, database 0, RESP2, all events and effects recorded.
+    pub(crate) fn new() -> Self {
+        Self::with_shards(1)
+    }
+
+    /// Several shards, all of them in hand for every command.
+    pub(crate) fn with_shards(shard_count: usize) -> Self {
+        let shared = shared(&[], shard_count);
+        let settings = Arc::clone(&shared.settings.read().unwrap());
+        let hasher = DefaultHashBuilder::default();
+        let keyspaces = (0..shard_count)
+            .map(|shard| {
+                let mut keyspace =
+                    Keyspace::new(ShardId(shard as u16), settings.databases, hasher.clone());
+                keyspace.policy.notify = EventClass(u32::MAX);
+                keyspace.effects.set_recording(true);
+                Box::new(keyspace)
+            })
+            .collect();
+        let id = shared.clients.next_id();
+        let handle = ClientHandle::new(id, ClientOrigin::default(), ShardId(0), 0);
+        Self {
+            keyspaces,
+            shared,
+            settings,
+            session: Session::new(Arc::new(handle), true),
+            now_ms: 1_700_000_000_000,
+            outcome: None,
+        }
+    }
+
+    /// Runs a command; gives its reply in RESP.
+    pub(crate) fn run<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Vec<u8> {
+        let request = Request::from_arguments(words.iter().map(AsRef::as_ref));
+        let args = request.args();
+        let table = CommandTable::get();
+        let mut row = table.find(args.at(0)).unwrap();
+        if row.is_container() {
+            row = table.find_subcommand(row, args.at(1)).unwrap();
+        }
+        let mut reply = Reply::new(self.session.protocol);
+        let shard_count = self.shared.shard_count;
+        let mut space = match self.keyspaces.as_mut_slice() {
+            [one] => Space::one(one, shard_count),
+            many => Space::many(many, shard_count),
+        };
+        space.now_ms = self.now_ms;
+        space.db = self.session.db;
+        let mut ctx = Context {
+            space,
+            reply: &mut reply,
+            session: &mut self.session,
+            shared: &self.shared,
+            settings: &self.settings,
+            row,
+            shard: ShardId(0),
+            may_block: true,
+            resumed: false,
+        };
+        let result = if row.command.accepts(args.len()) {
+            (row.command.handler)(&mut ctx, &args)
+        } else {
+            Err(error::wrong_arity(&row.full_name))
+        };
+        match result {
+            Ok(outcome) => self.outcome = Some(outcome),
+            Err(error) => {
+                reply.clear();
+                reply.error(error.bytes());
+            }
+        }
+        reply.take()
+    }
+
+    /// Runs a command given as words with single blanks; gives its reply as text with the line ends as blanks.
+    pub(crate) fn line(&mut self, command: &str) -> String {
+        let words: Vec<&str> = command.split(' ').collect();
+        let reply = String::from_utf8_lossy(&self.run(&words)).replace("\r\n", " ");
+        reply.trim_end().to_owned()
+    }
+
+    /// Uses RESP3 from here on.
+    pub(crate) fn resp3(&mut self) {
+        self.session.set_protocol(Protocol::Resp3);
+    }
+
+    /// Effects since the last call, as text, database in front when it is not 0.
+    pub(crate) fn effects(&mut self) -> Vec<String> {
+        let mut effects = Vec::new();
+        for keyspace in &mut self.keyspaces {
+            keyspace.effects.drain(|db, command| {
+                let text = String::from_utf8_lossy(command);
+                let words: Vec<&str> = text.split("\r\n").skip(2).step_by(2).collect();
+                let words = words.join(" ");
+                effects.push(match db {
+                    0 => words,
+                    _ => format!("{db}: {words}"),
+                });
+            });
+        }
+        effects
+    }
+
+    /// Events since the last call, as `name key`.
+    pub(crate) fn events(&mut self) -> Vec<String> {
+        self.keyspaces
+            .iter_mut()
+            .flat_map(|keyspace| keyspace.take_events())
+            .map(|event| format!("{} {}", event.name, String::from_utf8_lossy(&event.key)))
+            .collect()
+    }
+}
