@@ -137,6 +137,9 @@ struct World {
     migrations: usize,
 }
 
+/// What the test itself notes when it closes a connection.
+const GONE: &str = "(gone)";
+
 /// Keys that lie on different shards whatever their number; some share a slot.
 const KEYS: [&str; 10] = ["a", "b", "c", "d", "e", "{x}1", "{x}2", "{y}1", "{y}2", "queue"];
 
@@ -287,6 +290,9 @@ impl World {
                     self.players[player].alive = false;
                     let (id, shard) = (self.players[player].id, self.players[player].shard);
                     self.shards[shard].handle(Event::Lost(id));
+                    self.notes.lock().unwrap().push(Seen {
+                        client: id.0, execution: Execution::Command, words: vec![GONE.into()], reply: Vec::new(),
+                    });
                     self.connect(self.players[player].subscriber);
                 }
             }
@@ -540,6 +546,9 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
         }
         let mut serve = false;
         match seen.execution {
+            Execution::Command if seen.words[0] == GONE.as_bytes() => {
+                model.subscribed.remove(&seen.client);
+            }
             Execution::Command if matches!(&seen.words[0][..], b"SUBSCRIBE" | b"UNSUBSCRIBE") => {
                 let names = model.subscribed.entry(seen.client).or_default();
                 if seen.words[0] == b"SUBSCRIBE" {
@@ -610,6 +619,7 @@ fn check_program_order(player: &Player, all: &[Seen]) {
     let mut next = |queue: &mut VecDeque<_>| queue.pop_front().or_else(|| sent.next());
     let mut ran = seen.iter().filter(|seen| {
         seen.client == player.id.0 && !matches!(seen.execution, Execution::Served | Execution::Cancelled | Execution::ExecEnds)
+            && seen.words.first().is_none_or(|word| word != GONE.as_bytes())
     });
     let mut in_multi = false;
     let mut queued = Vec::new();

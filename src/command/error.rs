@@ -429,10 +429,6 @@ pub const NOT_SYMMETRIC: CommandError = CommandError::fixed(
 
 // The connection
 
-/// An integer that does not fit 32 bits.
-pub const NOT_INT32: CommandError = CommandError::fixed(
-    "ERR value is out of range, value must between -2147483648 and 2147483647",
-);
 /// A wrong user or password.
 pub const WRONG_PASSWORD: CommandError =
     CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled.");

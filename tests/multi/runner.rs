@@ -1,0 +1,300 @@
+//! Drives the connections of two servers step by step and compares what every connection received.
+//!
+//! After each step it waits until both servers are quiet: control connections ask INFO (which, with several shards, goes through all of
+//! them) until the numbers of connected and blocked clients are equal on both and all that was received is equal, twice in a row without
+//! anything new. Only a difference that lasts counts; being slow is none.
+
+use std::time::{Duration, Instant};
+
+use super::generator::{Action, CONNECTIONS, Step};
+use crate::oracle::generator::Dialect;
+use crate::oracle::normalise::same_answer;
+use crate::support::frame::{Frame, printable, printable_command};
+use crate::support::server::info_field;
+use crate::support::{Client, Outcome, Server};
+
+/// How long both may take to become equal.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// What stands for a closed connection among the replies.
+const CLOSED: &[u8] = b"(closed)";
+
+/// One server and our connections to it; the last two are the subscriber to keyspace notifications and the control connection.
+struct Side<'a> {
+    server: &'a Server,
+    clients: Vec<Option<Client>>,
+    ids: Vec<i64>,
+    addresses: Vec<String>,
+    notifications: Client,
+    control: Client,
+    /// What arrived in this step, per connection, notifications last.
+    received: Vec<Vec<Vec<u8>>>,
+}
+
+/// Where two servers parted.
+#[derive(Clone, Debug)]
+pub(crate) struct Difference {
+    /// Index of the step.
+    pub(crate) step: usize,
+    /// What differs, readable.
+    pub(crate) text: String,
+}
+
+impl<'a> Side<'a> {
+    fn new(server: &'a Server) -> Self {
+        let mut control = server.connect();
+        let ok = control.run("CONFIG SET notify-keyspace-events KEAn").to_string();
+        assert_eq!(ok, "+OK", "keyspace notifications of {}", server.name);
+        control.run("FLUSHALL");
+        let mut notifications = server.connect();
+        for pattern in ["__keyspace@*", "__keyevent@*"] {
+            notifications.call(&["PSUBSCRIBE", pattern]);
+        }
+        let mut side = Self {
+            server,
+            clients: (0..CONNECTIONS).map(|_| None).collect(),
+            ids: vec![0; CONNECTIONS],
+            addresses: vec![String::new(); CONNECTIONS],
+            notifications,
+            control,
+            received: vec![Vec::new(); CONNECTIONS + 1],
+        };
+        for connection in 0..CONNECTIONS {
+            side.open(connection);
+        }
+        side
+    }
+
+    fn open(&mut self, connection: usize) {
+        let mut client = self.server.connect();
+        self.ids[connection] = client.id();
+        self.addresses[connection] = client.local_address().to_string();
+        self.clients[connection] = Some(client);
+    }
+
+    fn perform(&mut self, step: &Step) {
+        for frames in &mut self.received {
+            frames.clear();
+        }
+        let at = step.connection;
+        match &step.action {
+            Action::Close => self.clients[at] = None,
+            Action::Send(words) | Action::SendAnyhow(words) | Action::Timed(words) => {
+                if self.clients[at].is_none() {
+                    self.open(at);
+                }
+                let filled: Vec<Vec<u8>> = words.iter().map(|word| self.fill(word)).collect();
+                if let Some(client) = &mut self.clients[at] {
+                    client.send(&filled);
+                }
+            }
+        }
+    }
+
+    fn fill(&self, word: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(word);
+        let number = |prefix: &str| text.strip_prefix(prefix)?.strip_suffix('>')?.parse::<usize>().ok();
+        if let Some(at) = number("<id:") {
+            return self.ids[at].to_string().into_bytes();
+        }
+        if let Some(at) = number("<address:") {
+            return self.addresses[at].clone().into_bytes();
+        }
+        word.to_vec()
+    }
+
+    /// A round trip through the server, then takes what has arrived; the numbers of connected and blocked clients and whether
+    /// anything was new.
+    fn round(&mut self) -> ([String; 2], bool) {
+        let info = self.control.run("INFO clients").text();
+        let counts = ["connected_clients", "blocked_clients"].map(|name| info_field(&info, name).unwrap_or_default());
+        let mut news = false;
+        for (at, slot) in self.clients.iter_mut().enumerate() {
+            while let Some(client) = slot {
+                match client.poll(Duration::ZERO) {
+                    Outcome::Reply(reply) => self.received[at].push(reply),
+                    Outcome::Closed => {
+                        self.received[at].push(CLOSED.to_vec());
+                        *slot = None;
+                    }
+                    Outcome::Quiet => break,
+                }
+                news = true;
+            }
+        }
+        while let Outcome::Reply(reply) = self.notifications.poll(Duration::ZERO) {
+            self.received[CONNECTIONS].push(reply);
+            news = true;
+        }
+        (counts, news)
+    }
+
+    fn open_count(&self) -> usize {
+        self.clients.iter().flatten().count() + 2
+    }
+}
+
+/// The closed list of what may differ in what a connection receives: who the server is (HELLO), and the order of the
+/// confirmations of an UNSUBSCRIBE without names, which walks a hash table; their counts keep their order.
+fn same_received(ours: &[Vec<u8>], theirs: &[Vec<u8>], dialect: Dialect) -> bool {
+    let (ours, theirs) = (in_order_of_names(ours), in_order_of_names(theirs));
+    ours.len() == theirs.len()
+        && ours.iter().zip(&theirs).all(|(ours, theirs)| {
+            let hello = theirs.len() > 40 && theirs.windows(6).any(|part| part == b"server");
+            ours == theirs || (hello && same_answer(&[b"HELLO".to_vec()], ours, theirs, dialect))
+        })
+}
+
+/// Sorts the names within each row of confirmations of the same kind.
+fn in_order_of_names(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let kind = |raw: &Vec<u8>| {
+        ["$11\r\nunsubscribe", "$12\r\npunsubscribe", "$12\r\nsunsubscribe"]
+            .iter()
+            .position(|start| raw.get(4..).is_some_and(|rest| rest.starts_with(start.as_bytes())))
+    };
+    let mut sorted = Vec::new();
+    for row in frames.chunk_by(|a, b| kind(a).is_some() && kind(a) == kind(b)) {
+        if kind(&row[0]).is_none() || row.len() == 1 {
+            sorted.extend_from_slice(row);
+            continue;
+        }
+        let mut parsed: Vec<Frame> = row.iter().map(|raw| Frame::parse(raw)).collect();
+        let mut names: Vec<Frame> = parsed.iter().map(|frame| frame.items()[1].clone()).collect();
+        names.sort_by_key(|name| name.bytes().to_vec());
+        for (frame, name) in parsed.iter_mut().zip(names) {
+            frame.items_mut()[1] = name;
+            let mut raw = Vec::new();
+            frame.encode(&mut raw);
+            sorted.push(raw);
+        }
+    }
+    sorted
+}
+
+fn readable(frames: &[Vec<u8>]) -> String {
+    let all: Vec<String> =
+        frames.iter().map(|raw| Frame::try_parse(raw).map_or_else(|| printable(raw), |frame| frame.to_string())).collect();
+    all.join("  ")
+}
+
+/// A step as one would write it down.
+pub(crate) fn readable_step(step: &Step) -> String {
+    let at = step.connection;
+    match &step.action {
+        Action::Send(words) => format!("{at}: {}", printable_command(words)),
+        Action::SendAnyhow(words) => format!("{at}: {} (even when blocked)", printable_command(words)),
+        Action::Timed(words) => format!("{at}: {} (until it times out)", printable_command(words)),
+        Action::Close => format!("{at}: closes its socket"),
+    }
+}
+
+/// Whether a frame is an answer to a command, not a message that comes by itself.
+fn is_answer(raw: &[u8]) -> bool {
+    !raw.starts_with(b">")
+}
+
+/// Runs the steps on fresh connections up to the first difference; also the steps really made.
+pub(crate) fn first_difference(ours: &Server, theirs: &Server, steps: &[Step], dialect: Dialect) -> (Option<Difference>, usize) {
+    let mut sides = [Side::new(ours), Side::new(theirs)];
+    let mut awaiting = [false; CONNECTIONS];
+    let mut made = 0;
+    for (at, step) in steps.iter().enumerate() {
+        let connection = step.connection;
+        if awaiting[connection] && matches!(step.action, Action::Send(_) | Action::Timed(_)) {
+            continue;
+        }
+        made += 1;
+        for side in &mut sides {
+            side.perform(step);
+        }
+        let timed = matches!(step.action, Action::Timed(_)).then_some(connection);
+        if let Err(text) = settle(&mut sides, dialect, timed) {
+            return (Some(Difference { step: at, text }), made);
+        }
+        // Two answers may still be owed when one command waits behind a blocked one: the next answer is not yet the last.
+        let theirs = &sides[1];
+        if theirs.clients[connection].is_some() && !matches!(step.action, Action::SendAnyhow(_)) {
+            awaiting[connection] = true;
+        }
+        for (other, waits) in awaiting.iter_mut().enumerate() {
+            if theirs.clients[other].is_none() || theirs.received[other].iter().any(|raw| is_answer(raw)) {
+                *waits = false;
+            }
+        }
+    }
+    (None, made)
+}
+
+fn settle(sides: &mut [Side<'_>; 2], dialect: Dialect, timed: Option<usize>) -> Result<(), String> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut quiet_rounds = 0;
+    loop {
+        let [ours, theirs] = sides;
+        let (our_counts, our_news) = ours.round();
+        let (their_counts, their_news) = theirs.round();
+        let mut problem = None;
+        for at in 0..=CONNECTIONS {
+            if !same_received(&ours.received[at], &theirs.received[at], dialect) {
+                let name = if at == CONNECTIONS { "notifications".to_owned() } else { format!("connection {at}") };
+                let (ours, theirs) = (readable(&ours.received[at]), readable(&theirs.received[at]));
+                problem = Some(format!("{name} received\n  ours:   {ours}\n  theirs: {theirs}"));
+                break;
+            }
+        }
+        let open = theirs.open_count().to_string();
+        if problem.is_none() && (our_counts != their_counts || their_counts[0] != open) {
+            problem = Some(format!(
+                "[connected, blocked] clients: ours {our_counts:?}, theirs {their_counts:?}, open sockets {open}"
+            ));
+        }
+        if let Some(connection) = timed
+            && problem.is_none()
+            && !theirs.received[connection].iter().any(|raw| is_answer(raw))
+        {
+            problem = Some(format!("connection {connection} got no answer to its timed command"));
+        }
+        quiet_rounds = if problem.is_none() && !our_news && !their_news { quiet_rounds + 1 } else { 0 };
+        // The first round that brings something is followed by one that brings nothing.
+        if quiet_rounds >= 2 {
+            return Ok(());
+        }
+        if let Some(problem) = problem {
+            if Instant::now() > deadline {
+                return Err(problem);
+            }
+            if timed.is_some() {
+                // Nothing to wait for but the timeout itself.
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+/// The fewest steps found, within a time, that still make a difference.
+pub(crate) fn shrink(
+    ours: &Server,
+    theirs: &Server,
+    steps: &[Step],
+    difference: &Difference,
+    dialect: Dialect,
+) -> (Vec<Step>, Difference) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut best = steps[..=difference.step].to_vec();
+    let mut found = difference.clone();
+    let mut chunk = best.len() / 2;
+    while chunk > 0 && Instant::now() < deadline {
+        let mut from = 0;
+        while from < best.len() && Instant::now() < deadline {
+            let mut fewer = best.clone();
+            fewer.drain(from..(from + chunk).min(best.len()));
+            if let (Some(other), _) = first_difference(ours, theirs, &fewer, dialect) {
+                fewer.truncate(other.step + 1);
+                best = fewer;
+                found = other;
+            } else {
+                from += chunk;
+            }
+        }
+        chunk /= 2;
+    }
+    (best, found)
+}
