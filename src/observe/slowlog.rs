@@ -41,7 +41,10 @@ pub struct SlowLog {
 
 /// The arguments as the log keeps them: at most 32 of at most 128 bytes, the rest told by its number.
 pub fn cut(args: &Args<'_>) -> Vec<Bytes> {
-    let (count_max, bytes_max) = (limits::SLOWLOG_ARGUMENTS_MAX, limits::SLOWLOG_ARGUMENT_BYTES_MAX);
+    let (count_max, bytes_max) = (
+        limits::SLOWLOG_ARGUMENTS_MAX,
+        limits::SLOWLOG_ARGUMENT_BYTES_MAX,
+    );
     let kept = if args.len() > count_max {
         count_max - 1
     } else {
