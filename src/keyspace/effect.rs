@@ -4,9 +4,10 @@
 //! buffer   *3\r\n$5\r\nRPUSH\r\n…   *2\r\n$3\r\nDEL\r\n…
 //! effects  [0..31 db 0]             [31..57 db 0]
 //! ```
-//! While nobody listens an effect is only counted. The executor drains the buffer after every command, so the order
-//! over several keyspaces in one hand is the order of the commands.
+//! While nobody listens an effect is only counted. The executor drains the buffer after every command; the number
+//! of each effect gives the order over several keyspaces in one hand.
 
+use super::order;
 use crate::resp::reply::format_integer;
 
 /// Effects of a keyspace that have not been handed on.
@@ -14,7 +15,8 @@ use crate::resp::reply::format_integer;
 pub struct EffectBuffer {
     recording: bool,
     bytes: Vec<u8>,
-    ends: Vec<(usize, usize)>,
+    /// Database, end in `bytes`, number among what the thread did.
+    ends: Vec<(usize, usize, u64)>,
     /// Changes since the process started (`rdb_changes_since_last_save`).
     pub dirty: u64,
 }
@@ -90,7 +92,7 @@ impl EffectBuffer {
             let mut writer = EffectWriter::default();
             write(&mut writer);
             writer.encode(&mut self.bytes);
-            self.ends.push((db, self.bytes.len()));
+            self.ends.push((db, self.bytes.len(), order::next()));
         }
     }
 
@@ -101,9 +103,14 @@ impl EffectBuffer {
 
     /// Hands every effect on, in order: database and RESP command.
     pub fn drain(&mut self, mut take: impl FnMut(usize, &[u8])) {
+        self.drain_ordered(|_, db, command| take(db, command));
+    }
+
+    /// As [`EffectBuffer::drain`], each with its number among what the thread did to all keyspaces in hand.
+    pub fn drain_ordered(&mut self, mut take: impl FnMut(u64, usize, &[u8])) {
         let mut start = 0;
-        for (db, end) in self.ends.drain(..) {
-            take(db, &self.bytes[start..end]);
+        for (db, end, order) in self.ends.drain(..) {
+            take(order, db, &self.bytes[start..end]);
             start = end;
         }
         self.bytes.clear();

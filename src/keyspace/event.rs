@@ -58,6 +58,8 @@ impl EventClass {
 /// One event of one key.
 #[derive(Clone, Debug)]
 pub struct KeyEvent {
+    /// Its number among what the thread did to all keyspaces in hand.
+    pub order: u64,
     /// Database.
     pub db: usize,
     /// Event name: `lpush`, `expired` …

@@ -17,6 +17,7 @@
 pub mod effect;
 pub mod event;
 mod handle;
+mod order;
 pub mod space;
 pub mod table;
 pub mod value;
@@ -107,7 +108,7 @@ pub struct Keyspace {
     databases: Vec<Database>,
     waits: Vec<WaitTable>,
     watches: Vec<WatchTable>,
-    ready: VecDeque<(usize, Box<[u8]>)>,
+    ready: VecDeque<(u64, usize, Box<[u8]>)>,
     events: Vec<KeyEvent>,
     /// What writes did.
     pub effects: EffectBuffer,
@@ -296,7 +297,7 @@ impl Keyspace {
 
     fn mark_ready(&mut self, db: usize, key: &[u8]) {
         if self.waits[db].mark_ready(key) {
-            self.ready.push_back((db, key.into()));
+            self.ready.push_back((order::next(), db, key.into()));
         }
     }
 
@@ -304,6 +305,7 @@ impl Keyspace {
         let notify = self.policy.notify;
         if notify.0 != 0 && notify.intersects(class) && !self.replaying {
             self.events.push(KeyEvent {
+                order: order::next(),
                 db,
                 name,
                 key: key.into(),
@@ -321,8 +323,8 @@ impl Keyspace {
         !self.events.is_empty()
     }
 
-    /// The key that became ready first.
-    pub fn next_ready(&mut self) -> Option<(usize, Box<[u8]>)> {
+    /// The key that became ready first: its number in the order of the thread, database, key.
+    pub fn next_ready(&mut self) -> Option<(u64, usize, Box<[u8]>)> {
         self.ready.pop_front()
     }
 

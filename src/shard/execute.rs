@@ -226,27 +226,42 @@ impl Env<'_> {
         log.add(entry, self.settings.slowlog_len_max);
     }
 
-    /// Collects what a command left in the keyspaces: effects, events, ready keys. Cheap when there is nothing.
+    /// Collects what a command left in the keyspaces: effects, events, ready keys, as they happened whichever keyspace
+    /// they are in. Cheap when there is nothing.
     fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
+        let (mut effects, mut events, mut ready) = (Vec::new(), Vec::new(), Vec::new());
         for keyspace in space.keyspaces_mut() {
             if !keyspace.effects.is_empty() {
-                let effects = &mut after.effects;
-                keyspace.effects.drain(|db, command| {
-                    effects.push(Effect {
-                        db,
-                        command: command.to_vec(),
-                    })
+                keyspace.effects.drain_ordered(|order, db, command| {
+                    let command = command.to_vec();
+                    effects.push((order, Effect { db, command }));
                 });
             }
             if keyspace.has_events() {
-                for event in keyspace.take_events() {
-                    publications_of(&event, keyspace.policy.notify, &mut after.publications);
-                }
+                let notify = keyspace.policy.notify;
+                events.extend(
+                    keyspace
+                        .take_events()
+                        .into_iter()
+                        .map(|event| (event, notify)),
+                );
             }
-            while let Some(ready) = keyspace.next_ready() {
-                after.ready.push_back(ready);
+            while let Some(key) = keyspace.next_ready() {
+                ready.push(key);
             }
         }
+        effects.sort_by_key(|(order, _)| *order);
+        after
+            .effects
+            .extend(effects.into_iter().map(|(_, effect)| effect));
+        events.sort_by_key(|(event, _)| event.order);
+        for (event, notify) in events {
+            publications_of(&event, notify, &mut after.publications);
+        }
+        ready.sort_by_key(|(order, _, _)| *order);
+        after
+            .ready
+            .extend(ready.into_iter().map(|(_, db, key)| (db, key)));
     }
 
     /// Hands the effects of one command or transaction to the log, contiguous.
@@ -398,7 +413,12 @@ impl Env<'_> {
     ) -> bool {
         let Some(handle) = self.shared.clients.get(waiter.client) else {
             if waiter.cancel() {
-                self.witness(waiter.client, Execution::Cancelled, &waiter.request.args(), &[]);
+                self.witness(
+                    waiter.client,
+                    Execution::Cancelled,
+                    &waiter.request.args(),
+                    &[],
+                );
             }
             return false;
         };

@@ -1,190 +1,82 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
-//! The list handlers on a bare keyspace: replies, events, effects, and effects replayed. `MILLRACE_ORACLE=host:port` also
-//! compares random commands with a live redis-server.
+//! The list handlers on a bare keyspace: replies, events, effects, and effects replayed.
 
-use std::sync::Arc;
-
-use hashbrown::DefaultHashBuilder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::registry::{ClientHandle, ClientOrigin};
-use crate::client::session::Session;
-use crate::command::context::{Outcome, Shared, WaitFor};
-use crate::command::table::CommandTable;
-use crate::command::testing::shared;
-use crate::config::Settings;
-use crate::ids::{ClientId, ShardId};
-use crate::keyspace::{Keyspace, Space};
-use crate::resp::Protocol;
-use crate::resp::arguments::Request;
+use crate::command::context::{Outcome, WaitFor};
+use crate::command::testing::Bench;
+use crate::resp::request::{RequestLimits, RequestParser};
 
-/// A keyspace and all a handler needs around it.
-struct Bare {
-    keyspace: Keyspace,
-    session: Session,
-    shared: Shared,
-    settings: Settings,
-    resumed: bool,
-    waits: Option<Box<WaitFor>>,
+/// A bench whose lists have this `list-max-listpack-size`.
+fn bench(chunk_limit: i32) -> Bench {
+    let mut bench = Bench::new();
+    let settings = (*bench.settings).clone();
+    bench.settings = std::sync::Arc::new(crate::config::Settings {
+        list_max_listpack_size: chunk_limit,
+        ..settings
+    });
+    bench
 }
 
-impl Bare {
-    fn new(chunk_limit: i32) -> Self {
-        let settings = Settings {
-            list_max_listpack_size: chunk_limit,
-            ..Settings::default()
-        };
-        let shared = shared(&[], 1);
-        let mut keyspace = Keyspace::new(ShardId(0), 1, DefaultHashBuilder::default());
-        keyspace.effects.set_recording(true);
-        keyspace.policy.notify = EventClass::ALL.and_new();
-        let handle = Arc::new(ClientHandle::new(
-            ClientId(1),
-            ClientOrigin::default(),
-            ShardId(0),
-            0,
-        ));
-        Bare {
-            keyspace,
-            session: Session::new(handle, true),
-            shared,
-            settings,
-            resumed: false,
-            waits: None,
-        }
-    }
-
-    /// Runs a command; the reply as the client would get it in MULTI.
-    fn run(&mut self, words: &[&[u8]]) -> Vec<u8> {
-        let request = Request::from_arguments(words.iter().copied());
-        let row = CommandTable::get().find(words[0]).unwrap();
-        let mut reply = Reply::new(Protocol::Resp2);
-        if !row.command.accepts(words.len()) {
-            reply.error(error::wrong_arity(row.command.name).bytes());
-            return reply.take();
-        }
-        let mut space = Space::one(&mut self.keyspace, 1);
-        space.now_ms = 1_000_000;
-        let mut context = Context {
-            space,
-            reply: &mut reply,
-            session: &mut self.session,
-            shared: &self.shared,
-            settings: &self.settings,
-            row,
-            shard: ShardId(0),
-            may_block: false,
-            resumed: self.resumed,
-        };
-        let outcome = (row.command.handler)(&mut context, &request.args());
-        self.waits = None;
-        match outcome {
-            Ok(Outcome::Wait(wait)) => self.waits = Some(wait),
-            Ok(_) => {}
-            Err(error) => {
-                reply.clear();
-                reply.error(error.bytes());
-            }
-        }
-        reply.take()
-    }
-
-    fn text(&mut self, line: &str) -> String {
-        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        String::from_utf8(self.run(&words))
-            .unwrap()
-            .replace("\r\n", " ")
-            .trim_end()
-            .to_owned()
-    }
-
-    fn effects(&mut self) -> Vec<Vec<u8>> {
-        let mut effects = Vec::new();
-        self.keyspace
-            .effects
-            .drain(|_, effect| effects.push(effect.to_vec()));
-        effects
-    }
-
-    /// Effects as words.
-    fn effect_lines(&mut self) -> Vec<String> {
-        self.effects()
-            .iter()
-            .map(|effect| {
-                words_of(effect)
-                    .iter()
-                    .map(|w| String::from_utf8_lossy(w))
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            })
-            .collect()
-    }
-
-    fn events(&mut self) -> Vec<String> {
-        let events = self.keyspace.take_events();
-        events
-            .iter()
-            .map(|event| format!("{} {}", event.name, String::from_utf8_lossy(&event.key)))
-            .collect()
-    }
-
-    /// Key, encoding, elements of each key of `keys`.
-    fn state(&mut self, keys: &[&[u8]]) -> Vec<(Vec<u8>, &'static str, Vec<u8>)> {
-        let mut state = Vec::new();
-        for key in keys {
-            let encoding = self
-                .keyspace
-                .peek(0, key, 0)
-                .map(|entry| entry.value.encoding());
-            if let Some(encoding) = encoding {
-                state.push((
-                    key.to_vec(),
-                    encoding,
-                    self.run(&[b"lrange", key, b"0", b"-1"]),
-                ));
-            }
-        }
-        state
+/// What the last command waits for.
+fn wait(bench: &mut Bench) -> Box<WaitFor> {
+    match bench.outcome.take() {
+        Some(Outcome::Wait(wait)) => wait,
+        other => panic!("it does not wait: {other:?}"),
     }
 }
 
-impl EventClass {
-    fn and_new(self) -> Self {
-        Self(self.0 | Self::NEW.0)
-    }
-}
-
-/// The arguments of a command in RESP.
-fn words_of(command: &[u8]) -> Vec<Vec<u8>> {
-    use crate::resp::request::{RequestLimits, RequestParser};
+/// Effects since the last call, as words.
+fn effects(bench: &mut Bench) -> Vec<Vec<Vec<u8>>> {
     let limits = RequestLimits {
         bulk_bytes_max: 1 << 29,
         argument_count_max: 1 << 20,
         line_bytes_max: 1 << 16,
         unauthenticated: None,
     };
-    let mut parser = RequestParser::new();
-    assert_eq!(parser.parse(command, &limits), Ok(Some(command.len())));
-    parser
-        .arguments(command)
-        .iter()
-        .map(<[u8]>::to_vec)
-        .collect()
+    let mut effects = Vec::new();
+    bench.keyspaces[0].effects.drain(|_, command| {
+        let mut parser = RequestParser::new();
+        assert_eq!(parser.parse(command, &limits), Ok(Some(command.len())));
+        effects.push(
+            parser
+                .arguments(command)
+                .iter()
+                .map(<[u8]>::to_vec)
+                .collect(),
+        );
+    });
+    effects
+}
+
+/// Key, encoding and elements of each key there is.
+fn state(bench: &mut Bench) -> Vec<(&'static [u8], &'static str, Vec<u8>)> {
+    let mut state = Vec::new();
+    for key in KEYS {
+        let now_ms = bench.now_ms;
+        if let Some(encoding) = bench.keyspaces[0]
+            .peek(0, key, now_ms)
+            .map(|entry| entry.value.encoding())
+        {
+            state.push((key, encoding, bench.run(&[b"lrange", key, b"0", b"-1"])));
+        }
+    }
+    state
 }
 
 #[track_caller]
-fn check(bare: &mut Bare, table: &[(&str, &str)]) {
+fn check(bench: &mut Bench, table: &[(&str, &str)]) {
     for (line, expected) in table {
-        assert_eq!(bare.text(line), *expected, "{line}");
+        assert_eq!(bench.line(line), *expected, "{line}");
     }
 }
 
 #[test]
 fn pushes_and_pops_work_at_both_ends() {
-    let mut bare = Bare::new(-2);
+    let mut bench = bench(-2);
     check(
-        &mut bare,
+        &mut bench,
         &[
             ("LPUSHX l a", ":0"),
             ("RPUSHX l a", ":0"),
@@ -215,9 +107,9 @@ fn pushes_and_pops_work_at_both_ends() {
 
 #[test]
 fn elements_are_found_changed_and_removed() {
-    let mut bare = Bare::new(-2);
+    let mut bench = bench(-2);
     check(
-        &mut bare,
+        &mut bench,
         &[
             ("RPUSH l a b c 1 b 2 b", ":7"),
             ("LINDEX l 0", "$1 a"),
@@ -270,9 +162,9 @@ fn elements_are_found_changed_and_removed() {
 
 #[test]
 fn elements_move_between_lists() {
-    let mut bare = Bare::new(-2);
+    let mut bench = bench(-2);
     check(
-        &mut bare,
+        &mut bench,
         &[
             ("RPUSH a 1 2 3", ":3"),
             ("LMOVE a b LEFT RIGHT", "$1 1"),
@@ -290,10 +182,10 @@ fn elements_move_between_lists() {
                 "-ERR timeout is not a float or out of range",
             ),
             ("BLMOVE a b LEFT LEFT -1", "-ERR timeout is negative"),
-            ("BLMOVE a b LEFT LEFT 0", "$-1"),
+            ("BLMOVE a b LEFT LEFT 0", "*-1"),
         ],
     );
-    let wait = bare.waits.take().unwrap();
+    let wait = wait(&mut bench);
     assert_eq!(
         (
             wait.keys,
@@ -307,9 +199,9 @@ fn elements_move_between_lists() {
 
 #[test]
 fn the_first_list_that_has_an_element_gives_it() {
-    let mut bare = Bare::new(-2);
+    let mut bench = bench(-2);
     check(
-        &mut bare,
+        &mut bench,
         &[
             ("RPUSH b 1 2 3 4", ":4"),
             ("BLPOP a b 0", "*2 $1 b $1 1"),
@@ -335,13 +227,16 @@ fn the_first_list_that_has_an_element_gives_it() {
             ("BLPOP a b 1.5", "*-1"),
         ],
     );
-    let wait = bare.waits.take().unwrap();
-    assert_eq!((wait.keys.len(), wait.deadline_ms), (2, Some(1_001_500)));
+    let wait = wait(&mut bench);
+    assert_eq!(
+        (wait.keys.len(), wait.deadline_ms),
+        (2, Some(bench.now_ms + 1500))
+    );
 }
 
 #[test]
 fn events_and_effects_are_those_of_redis() {
-    let mut bare = Bare::new(-2);
+    let mut bench = bench(-2);
     for (line, events, effects) in [
         ("RPUSH a 1 2 3 4", "new a,rpush a", "RPUSH a 1 2 3 4"),
         ("LPUSH a 0", "lpush a", "LPUSH a 0"),
@@ -378,22 +273,22 @@ fn events_and_effects_are_those_of_redis() {
         ("RPUSH a 1", "new a,rpush a", "RPUSH a 1"),
         ("RPOPLPUSH a a", "lpush a,rpop a", "RPOPLPUSH a a"),
     ] {
-        bare.text(line);
-        assert_eq!(bare.events().join(","), events, "{line}");
-        assert_eq!(bare.effect_lines().join(","), effects, "{line}");
+        bench.line(line);
+        assert_eq!(bench.events().join(","), events, "{line}");
+        assert_eq!(bench.effects().join(","), effects, "{line}");
     }
 }
 
 #[test]
 fn other_types_are_refused() {
-    let mut bare = Bare::new(-2);
-    let mut handle = bare.keyspace.write(0, b"s", 0);
+    let mut bench = bench(-2);
+    let mut handle = bench.keyspaces[0].write(0, b"s", 0);
     handle.insert(Value::String(crate::keyspace::value::StringValue::Integer(
         1,
     )));
     handle.covered();
     drop(handle);
-    bare.text("RPUSH l a");
+    bench.line("RPUSH l a");
     for line in [
         "LPUSH s a",
         "RPUSHX s a",
@@ -417,12 +312,12 @@ fn other_types_are_refused() {
         "BRPOPLPUSH l s 0",
     ] {
         assert_eq!(
-            bare.text(line),
+            bench.line(line),
             "-WRONGTYPE Operation against a key holding the wrong kind of value",
             "{line}"
         );
     }
-    assert_eq!(bare.text("LRANGE l 0 -1"), "*1 $1 a");
+    assert_eq!(bench.line("LRANGE l 0 -1"), "*1 $1 a");
 }
 
 const KEYS: [&[u8]; 3] = [b"a", b"b", b"c"];
@@ -462,86 +357,17 @@ fn command() -> impl Strategy<Value = Vec<Vec<u8>>> {
     ]
 }
 
-fn run(bare: &mut Bare, command: &[Vec<u8>]) -> Vec<u8> {
-    bare.run(&command.iter().map(Vec::as_slice).collect::<Vec<_>>())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn effects_replayed_give_the_same_lists(commands in proptest::collection::vec(command(), 0..60), chunk_limit in proptest::sample::select(&[-2, -1, 3, 5][..])) {
-        let (mut first, mut second) = (Bare::new(chunk_limit), Bare::new(chunk_limit));
+        let (mut first, mut second) = (bench(chunk_limit), bench(chunk_limit));
         for command in &commands {
-            run(&mut first, command);
+            first.run(command);
         }
-        for effect in first.effects() {
-            run(&mut second, &words_of(&effect));
+        for effect in effects(&mut first) {
+            second.run(&effect);
         }
-        prop_assert_eq!(first.state(&KEYS), second.state(&KEYS));
-    }
-}
-
-#[test]
-#[ignore = "needs MILLRACE_ORACLE=host:port of a redis-server that may be emptied"]
-fn random_commands_answer_as_the_oracle_does() {
-    use proptest::strategy::ValueTree;
-    use redis_protocol::resp2::decode::decode;
-    use std::io::{Read, Write};
-    let mut socket =
-        std::net::TcpStream::connect(std::env::var("MILLRACE_ORACLE").unwrap()).unwrap();
-    let mut ask = |command: &[Vec<u8>]| -> Vec<u8> {
-        let mut writer = EffectWriter::default();
-        writer.args(command.iter().map(Vec::as_slice));
-        let mut bytes = Vec::new();
-        writer.encode(&mut bytes);
-        socket.write_all(&bytes).unwrap();
-        let (mut reply, mut piece) = (Vec::new(), [0; 65536]);
-        loop {
-            let count = socket.read(&mut piece).unwrap();
-            reply.extend_from_slice(&piece[..count]);
-            if decode(&reply).unwrap().is_some() {
-                return reply;
-            }
-        }
-    };
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    for round in 0..300 {
-        let chunk_limit = [-2, -1, 3, 5][round % 4];
-        let mut bare = Bare::new(chunk_limit);
-        ask(&[b"FLUSHALL".to_vec()]);
-        ask(&[
-            "CONFIG",
-            "SET",
-            "list-max-listpack-size",
-            &chunk_limit.to_string(),
-        ]
-        .map(|word| word.as_bytes().to_vec()));
-        for _ in 0..300 {
-            let command = command().new_tree(&mut runner).unwrap().current();
-            let shown: Vec<_> = command
-                .iter()
-                .map(|word| String::from_utf8_lossy(&word[..word.len().min(20)]).into_owned())
-                .collect();
-            assert_eq!(
-                run(&mut bare, &command).escape_ascii().to_string(),
-                ask(&command).escape_ascii().to_string(),
-                "{shown:?} in round {round}"
-            );
-            for (key, encoding, _) in bare.state(&KEYS) {
-                let oracle = ask(&[b"OBJECT".to_vec(), b"ENCODING".to_vec(), key.clone()]);
-                let oracle = String::from_utf8(oracle).unwrap();
-                assert!(
-                    oracle.contains(encoding),
-                    "{shown:?} in round {round}: {} is {encoding}, there {oracle}",
-                    key.escape_ascii()
-                );
-            }
-        }
-        for (key, _, elements) in bare.state(&KEYS) {
-            assert_eq!(
-                elements,
-                ask(&[b"LRANGE".to_vec(), key, b"0".to_vec(), b"-1".to_vec()])
-            );
-        }
+        prop_assert_eq!(state(&mut first), state(&mut second));
     }
 }

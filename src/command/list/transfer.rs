@@ -104,8 +104,12 @@ impl Move {
         if self.attempt(ctx, args, effect)? {
             return Ok(Outcome::Done);
         }
-        // Redis: the plain null in MULTI, the null array after a timeout.
-        ctx.reply.null();
+        // Redis: the null array after a timeout, the plain null where it may not wait.
+        if ctx.may_block {
+            ctx.reply.null_array();
+        } else {
+            ctx.reply.null();
+        }
         Ok(Outcome::Wait(Box::new(WaitFor {
             kind: WaitKind::List,
             keys: vec![args.at(1).into()],

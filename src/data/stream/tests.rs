@@ -297,7 +297,14 @@ fn blocks_grow_past_the_small_counters_and_stay_valid() {
             .unwrap();
     }
     assert_eq!(log.block_count(), 1);
-    for n in (1..=70_000u64).step_by(2) {
+    let to = TrimTo::MaxLength(35_100);
+    let options = TrimOptions {
+        to,
+        approximate: false,
+        limit: 0,
+    };
+    assert_eq!(log.trim(&options), 34_900);
+    for n in 34_901..=35_000u64 {
         assert!(log.delete(id(n * 1_000_003, n)));
     }
     assert_eq!(log.len(), 35_000);

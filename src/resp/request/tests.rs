@@ -331,30 +331,3 @@ fn inline_words_are_split_as_redis_splits_them() {
         );
     }
 }
-
-#[test]
-#[ignore = "measures: cargo test --profile fast -- --ignored --nocapture speed_of_an_xadd"]
-fn speed_of_an_xadd() {
-    let one: Vec<Vec<u8>> = [&b"XADD"[..], b"stream", b"*", b"field", &[b'v'; 100]]
-        .iter()
-        .map(|a| a.to_vec())
-        .collect();
-    let bytes = encode(&one).repeat(100);
-    let mut parser = RequestParser::new();
-    let begin = std::time::Instant::now();
-    let mut seen = 0;
-    for _ in 0..10_000 {
-        let mut rest = std::hint::black_box(bytes.as_slice());
-        while let Ok(Some(consumed)) = parser.parse(rest, &LIMITS) {
-            seen += parser.ranges().len();
-            rest = &rest[consumed..];
-        }
-    }
-    let each_ns = begin.elapsed().as_nanos() as f64 / 1_000_000.0;
-    assert_eq!(seen, 5_000_000);
-    std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("{each_ns:.1} ns a request\n").as_bytes(),
-    )
-    .unwrap();
-}

@@ -1,0 +1,7 @@
+//! Every command through a socket, with each number of shards: replies, events, blocking. One file for each family.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod list;
