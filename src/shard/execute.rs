@@ -218,7 +218,7 @@ impl Env<'_> {
             id: 0,
             at_s: self.now_ms / 1000,
             duration_us,
-            arguments: slowlog::cut(shown.as_ref().unwrap_or(call.args)),
+            arguments: slowlog::cut(shown.as_ref().unwrap_or(call.args).iter()),
             address: session.handle.address.clone(),
             name: session.handle.names().name,
         };

@@ -342,7 +342,7 @@ impl Shard {
         let redacted = redacted(&row.full_name, args);
         let shown = redacted.as_ref().map(Request::args);
         let shown = shown.as_ref().unwrap_or(args);
-        let line = monitor::line(self.now_ms, session.db, &session.handle.address, shown);
+        let line = monitor::line(self.now_ms, session.db, &session.handle.address, shown.iter());
         let shards = ShardSet::all(self.shared.shard_count);
         self.post.send_ordered(
             shards

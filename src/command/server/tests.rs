@@ -175,7 +175,7 @@ fn the_slow_log_is_a_ring_with_rising_numbers() {
             id: 0,
             at_s: second,
             duration_us: 7,
-            arguments: cut(&request.args()),
+            arguments: cut(request.args().iter()),
             address: "1.2.3.4:5".into(),
             name: "n".into(),
         };
@@ -206,7 +206,7 @@ fn long_requests_are_cut_in_the_slow_log() {
     let words: Vec<&[u8]> = std::iter::once(long.as_slice())
         .chain(std::iter::repeat_n(b"a".as_slice(), 39))
         .collect();
-    let kept = cut(&Request::from_arguments(words).args());
+    let kept = cut(Request::from_arguments(words).args().iter());
     assert_eq!(kept.len(), 32);
     assert!(kept[0].ends_with(b"xx... (2 more bytes)"));
     assert_eq!(kept[31], "... (9 more arguments)");
