@@ -123,6 +123,8 @@ struct Player {
     subscriber: bool,
     /// Bytes that the shard has not been given yet: requests arrive in pieces.
     in_flight: Vec<u8>,
+    /// A key it stays with for so many commands: what makes a connection move.
+    focus: Option<(Vec<u8>, usize)>,
 }
 
 struct World {
@@ -178,7 +180,7 @@ impl World {
         let id = client.id();
         self.shards[shard].handle(Event::Message(Message::Adopt(client)));
         self.players.push(Player {
-            id, shard, sent: Vec::new(), received: Vec::new(), alive: true, in_multi: false, subscriber, in_flight: Vec::new(),
+            id, shard, sent: Vec::new(), received: Vec::new(), alive: true, in_multi: false, subscriber, in_flight: Vec::new(), focus: None,
         });
     }
 
@@ -199,6 +201,15 @@ impl World {
             return vec![verb.into(), channel];
         }
         let in_multi = self.players[player].in_multi;
+        if let Some((key, left)) = self.players[player].focus.take() {
+            if left > 0 {
+                self.players[player].focus = Some((key.clone(), left - 1));
+            }
+            return if self.random.one_in(4) { vec!["RPUSH".into(), key, self.value()] } else { vec!["LLEN".into(), key] };
+        }
+        if self.random.one_in(25) {
+            self.players[player].focus = Some((self.key(), 20 + self.random.below(60)));
+        }
         match self.random.below(22) {
             0 | 1 => vec!["RPUSH".into(), self.key(), self.value()],
             2 => vec!["LPUSH".into(), self.key(), self.value(), self.value()],
@@ -238,8 +249,7 @@ impl World {
                 let channel = format!("ch{}", self.random.below(3)).into_bytes();
                 vec!["PUBLISH".into(), channel, self.value()]
             }
-            // The one that makes connections move: many commands for one key.
-            _ => vec!["LLEN".into(), KEYS[(player + self.unique as usize / 40) % KEYS.len()].into()],
+            _ => vec!["LLEN".into(), self.key()],
         }
     }
 
@@ -253,7 +263,8 @@ impl World {
             0..25 => {
                 let player = self.random.below(self.players.len());
                 if self.players[player].alive {
-                    for _ in 0..1 + self.random.below(6) {
+                    let focused = self.players[player].focus.is_some();
+                    for _ in 0..1 + if focused { 0 } else { self.random.below(6) } {
                         let words = self.words(player);
                         let bytes = request(&words);
                         self.players[player].sent.push(words);
@@ -496,8 +507,8 @@ impl Model {
         })
     }
 
-    /// What a wait is told when nobody serves it, and in MULTI.
-    fn null(words: &[Vec<u8>]) -> Vec<u8> {
+    /// What a command in MULTI is told that would wait. (A wait that nobody serves ends in `*-1` whatever the command.)
+    fn null_in_multi(words: &[Vec<u8>]) -> Vec<u8> {
         if words[0] == b"BLMOVE" { b"$-1\r\n".to_vec() } else { b"*-1\r\n".to_vec() }
     }
 
@@ -536,6 +547,7 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
     let mut replies: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
     let mut exec: Option<(u64, Vec<u8>, usize)> = None;
     let mut due: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
+    let mut gone = HashSet::new();
     for (index, seen) in seen.iter().enumerate() {
         let at = || format!("execution {index}: {}", show(seen));
         if let Some((client, _, _)) = &exec {
@@ -548,6 +560,9 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
         match seen.execution {
             Execution::Command if seen.words[0] == GONE.as_bytes() => {
                 model.subscribed.remove(&seen.client);
+                // Nobody is served whose connection is gone, even if its command is still under way.
+                model.waiting.retain(|waiting| waiting.client != seen.client);
+                gone.insert(seen.client);
             }
             Execution::Command if matches!(&seen.words[0][..], b"SUBSCRIBE" | b"UNSUBSCRIBE") => {
                 let names = model.subscribed.entry(seen.client).or_default();
@@ -566,6 +581,9 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
             }
             Execution::Waits => {
                 assert_eq!(model.run(seen.client, &seen.words), None, "the model does not wait: {}", at());
+                if gone.contains(&seen.client) {
+                    continue;
+                }
                 model.waiting.push(Waiting { client: seen.client, words: seen.words.clone() });
                 serve = true;
             }
@@ -575,10 +593,11 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
                 assert_eq!(String::from_utf8_lossy(&reply), String::from_utf8_lossy(&seen.reply), "{}", at());
                 replies.entry(client).or_default().push(reply);
             }
+            Execution::Cancelled if gone.contains(&seen.client) => {}
             Execution::Cancelled => {
                 let position = model.waiting.iter().position(|waiting| waiting.client == seen.client);
-                let waiting = model.waiting.remove(position.unwrap_or_else(|| panic!("cancelled but not waiting: {}", at())));
-                replies.entry(seen.client).or_default().push(Model::null(&waiting.words));
+                model.waiting.remove(position.unwrap_or_else(|| panic!("cancelled but not waiting: {}", at())));
+                replies.entry(seen.client).or_default().push(b"*-1\r\n".to_vec());
             }
             Execution::ExecBegins => {
                 assert!(!model.dirty.contains(&seen.client), "a watched key had changed: {}", at());
@@ -586,7 +605,7 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
                 exec = Some((seen.client, Vec::new(), 0));
             }
             Execution::InExec => {
-                let reply = model.run(seen.client, &seen.words).unwrap_or_else(|| Model::null(&seen.words));
+                let reply = model.run(seen.client, &seen.words).unwrap_or_else(|| Model::null_in_multi(&seen.words));
                 assert_eq!(String::from_utf8_lossy(&reply), String::from_utf8_lossy(&seen.reply), "{}", at());
                 let (_, bytes, count) = exec.as_mut().expect("begun");
                 bytes.extend(reply);
@@ -707,7 +726,7 @@ fn messages(received: &[u8]) -> Vec<Vec<u8>> {
 
 fn run(seed: u64) -> usize {
     let mut world = World::new(seed);
-    for _ in 0..250 + world.random.below(250) {
+    for _ in 0..400 + world.random.below(1200) {
         world.step();
     }
     world.settle();
@@ -735,8 +754,12 @@ fn run(seed: u64) -> usize {
         let handle = world.shared.clients.get(player.id).expect("registered");
         assert_eq!(handle.waiter().is_some(), blocked.contains(&player.id.0), "client {}", player.id.0);
     }
+    EXECUTIONS.fetch_add(seen.len() as u64, Ordering::Relaxed);
     world.migrations
 }
+
+/// Executions of all seeds, to know that something was checked.
+static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 
 fn is_subsequence(part: &[Vec<u8>], whole: &[Vec<u8>]) -> bool {
     let mut whole = whole.iter();
@@ -774,6 +797,9 @@ fn shards_behave_as_one_sequential_server_whatever_the_delays() {
     if let Some(seed) = *failed.lock().unwrap() {
         panic!("seed {seed} failed; replay it with MILLRACE_SEED={seed}");
     }
+    let executions = EXECUTIONS.load(Ordering::Relaxed);
+    eprintln!("{seeds} seeds, {executions} executions, {} migrations", migrations.load(Ordering::Relaxed));
+    assert!(executions > 100 * seeds, "too little happened: {executions}");
     if seeds >= 1000 {
         assert!(migrations.load(Ordering::Relaxed) > seeds / 10, "connections hardly ever moved: {migrations:?}");
     }

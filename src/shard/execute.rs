@@ -281,8 +281,7 @@ impl Env<'_> {
                 after.publications.push(Publication {
                     kind,
                     channel,
-                    payload,
-                });
+                    payload, number: 0 });
             }
             action => after.actions.push(action),
         }
@@ -527,8 +526,7 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         into.push(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
-            payload,
-        });
+            payload, number: 0 });
     }
     if notify.intersects(EventClass::KEYEVENT) {
         let mut channel = prefix("keyevent");
@@ -537,8 +535,7 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         into.push(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
-            payload,
-        });
+            payload, number: 0 });
     }
 }
 

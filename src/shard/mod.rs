@@ -200,6 +200,7 @@ impl Shard {
             Some(Work::Lend { loan, coordinator }) => self.lend(loan, coordinator),
             Some(Work::LocalRun(client)) => self.resume_admitted(client),
             Some(Work::Expire) => self.expire(),
+            Some(Work::Forget(waiter)) => self.forget(&waiter),
         }
         true
     }

@@ -30,12 +30,19 @@ use super::client::{Client, Phase};
 use super::execute::Aftermath;
 use super::mailbox::{Message, Publication};
 
+/// A subscription of a client: it receives what is published after publication number `since`.
+#[derive(Clone, Copy, Debug)]
+struct Subscriber {
+    client: ClientId,
+    since: u64,
+}
+
 /// The subscribers of one shard, and what it has published and not seen delivered.
 #[derive(Debug)]
 pub(super) struct Subscribers {
-    channels: HashMap<Bytes, Vec<ClientId>>,
-    patterns: Vec<(Bytes, Vec<ClientId>)>,
-    shard_channels: HashMap<Bytes, Vec<ClientId>>,
+    channels: HashMap<Bytes, Vec<Subscriber>>,
+    patterns: Vec<(Bytes, Vec<Subscriber>)>,
+    shard_channels: HashMap<Bytes, Vec<Subscriber>>,
     pub(super) monitors: Vec<ClientId>,
     /// Undelivered bytes by target shard.
     undelivered: Vec<usize>,
@@ -52,7 +59,7 @@ impl Subscribers {
         }
     }
 
-    fn add(&mut self, client: ClientId, kind: ChannelKind, name: Bytes) {
+    fn add(&mut self, client: Subscriber, kind: ChannelKind, name: Bytes) {
         match kind {
             ChannelKind::Channel => self.channels.entry(name).or_default().push(client),
             ChannelKind::Shard => self.shard_channels.entry(name).or_default().push(client),
@@ -74,7 +81,7 @@ impl Subscribers {
             ChannelKind::Pattern => {
                 for (pattern, clients) in &mut self.patterns {
                     if pattern == name {
-                        clients.retain(|other| *other != client);
+                        clients.retain(|other| other.client != client);
                     }
                 }
                 self.patterns.retain(|(_, clients)| !clients.is_empty());
@@ -82,7 +89,7 @@ impl Subscribers {
             }
         };
         if let Some(clients) = names.get_mut(name) {
-            clients.retain(|other| *other != client);
+            clients.retain(|other| other.client != client);
             if clients.is_empty() {
                 names.remove(name);
             }
@@ -90,26 +97,17 @@ impl Subscribers {
     }
 
     /// Who gets a publication: client, and the pattern by which, in Redis' order: channel first, then patterns.
-    fn receivers(&self, kind: ChannelKind, channel: &Bytes) -> Vec<(ClientId, Option<Bytes>)> {
-        let names = if kind == ChannelKind::Shard {
-            &self.shard_channels
-        } else {
-            &self.channels
-        };
-        let mut receivers: Vec<_> = names
-            .get(channel)
-            .into_iter()
-            .flatten()
-            .map(|client| (*client, None))
-            .collect();
-        if kind == ChannelKind::Channel {
-            for (pattern, clients) in &self.patterns {
+    fn receivers(&self, publication: &Publication) -> Vec<(ClientId, Option<Bytes>)> {
+        let Publication { kind, channel, number, .. } = publication;
+        let earlier = |subscriber: &&Subscriber| subscriber.since < *number;
+        let names = if *kind == ChannelKind::Shard { &self.shard_channels } else { &self.channels };
+        let by_name = names.get(channel).into_iter().flatten().filter(earlier);
+        let mut receivers: Vec<_> = by_name.map(|subscriber| (subscriber.client, None)).collect();
+        if *kind == ChannelKind::Channel {
+            for (pattern, subscribers) in &self.patterns {
                 if pattern::matches(pattern, channel, pattern::Case::Sensitive) {
-                    receivers.extend(
-                        clients
-                            .iter()
-                            .map(|client| (*client, Some(pattern.clone()))),
-                    );
+                    let by_pattern = subscribers.iter().filter(earlier);
+                    receivers.extend(by_pattern.map(|subscriber| (subscriber.client, Some(pattern.clone()))));
                 }
             }
         }
@@ -154,7 +152,7 @@ impl Shard {
     }
 
     /// Sends one publication to every shard with subscribers; true when this shard is over its credit.
-    fn publish(&mut self, publication: Publication) -> bool {
+    fn publish(&mut self, mut publication: Publication) -> bool {
         let targets = self
             .shared
             .channels
@@ -162,6 +160,7 @@ impl Shard {
         if targets.shards.is_empty() {
             return false;
         }
+        publication.number = self.shared.channels.next_publication();
         let publication = Arc::new(publication);
         let from = self.id;
         let mut over = false;
@@ -209,9 +208,7 @@ impl Shard {
 
     /// Appends a publication to the output of its subscribers here.
     pub(super) fn deliver_publication(&mut self, from: ShardId, publication: &Arc<Publication>) {
-        let receivers = self
-            .subscribers
-            .receivers(publication.kind, &publication.channel);
+        let receivers = self.subscribers.receivers(publication);
         let mut encoded: HashMap<(Protocol, Option<Bytes>), Bytes> = HashMap::new();
         for (id, pattern) in receivers {
             let Some(client) = self.client_mut(id) else {
@@ -310,7 +307,8 @@ impl Shard {
     ) {
         for change in changes {
             if change.subscribed {
-                self.subscribers.add(client, change.kind, change.name);
+                let since = self.shared.channels.last_publication();
+                self.subscribers.add(Subscriber { client, since }, change.kind, change.name);
             } else {
                 self.subscribers.remove(client, change.kind, &change.name);
             }
