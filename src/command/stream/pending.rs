@@ -8,7 +8,7 @@ use crate::command::args::{integer, is, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
-use crate::data::stream::{ConsumerIndex, Delivery, Group, Log, PendingEntry, StreamId};
+use crate::data::stream::{ConsumerIndex, Delivery, Entry, Group, Log, PendingEntry, StreamId};
 use crate::keyspace::KeyHandle;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
@@ -317,7 +317,7 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     for id in &request.ids {
         if claim(group, log, *id, consumer, &request, now_ms, &mut claims) {
             written += 1;
-            match log.get(*id).filter(|_| !request.just_id) {
+            match shown(log, *id, request.just_id) {
                 Some(entry) => reply_entry(reply, &entry),
                 None => reply_id(reply, *id),
             }
@@ -377,6 +377,11 @@ fn claim(
     group.pending_mut().assign(id, delivery);
     claims.record(group, PendingEntry { id, delivery });
     true
+}
+
+/// The entry to reply for a claimed ID; with JUSTID none, and no look at the stream.
+fn shown(log: &Log, id: StreamId, just_id: bool) -> Option<Entry<'_>> {
+    if just_id { None } else { log.get(id) }
 }
 
 /// The arguments of XAUTOCLAIM.
@@ -458,7 +463,7 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
     reply_id(reply, cursor.unwrap_or(StreamId::MIN));
     reply.array(claimed.len());
     for id in &claimed {
-        match log.get(*id).filter(|_| !request.just_id) {
+        match shown(log, *id, request.just_id) {
             Some(entry) => reply_entry(reply, &entry),
             None => reply_id(reply, *id),
         }
