@@ -52,3 +52,11 @@ pub const MIGRATION_DECAY_MS: u64 = 1000;
 pub const RESERVED_FILE_COUNT: u64 = 32;
 /// How long accepting rests after the system refused a socket (no open file left), ms.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// Arguments of a request that the slow log keeps (Redis: 32).
+pub const SLOWLOG_ARGUMENTS_MAX: usize = 32;
+/// Bytes of an argument that the slow log keeps (Redis: 128).
+pub const SLOWLOG_ARGUMENT_BYTES_MAX: usize = 128;
+/// Seconds with a sample that LATENCY keeps of each event (Redis: 160).
+pub const LATENCY_SAMPLES_MAX: usize = 160;
+/// Longest password that ACL GENPASS makes, bits (Redis: 4096).
+pub const GENERATED_PASSWORD_BITS_MAX: usize = 4096;

@@ -441,17 +441,15 @@ pub const AUTH_WITHOUT_PASSWORD: CommandError = CommandError::fixed(
 pub const HELLO_VERSION_NOT_INTEGER: CommandError =
     CommandError::fixed("ERR Protocol version is not an integer or out of range");
 /// A version of the protocol that does not exist.
-pub const HELLO_VERSION: CommandError =
-    CommandError::fixed("NOPROTO unsupported protocol version");
+pub const HELLO_VERSION: CommandError = CommandError::fixed("NOPROTO unsupported protocol version");
 /// HELLO before AUTH.
 pub const HELLO_NO_AUTH: CommandError = CommandError::fixed(
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
      option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
 /// CLIENT SETNAME with a blank.
-pub const CLIENT_NAME: CommandError = CommandError::fixed(
-    "ERR Client names cannot contain spaces, newlines or special characters.",
-);
+pub const CLIENT_NAME: CommandError =
+    CommandError::fixed("ERR Client names cannot contain spaces, newlines or special characters.");
 /// CLIENT LIST ID.
 pub const INVALID_CLIENT_ID: CommandError = CommandError::fixed("ERR Invalid client ID");
 /// CLIENT KILL of an address.
@@ -521,4 +519,76 @@ pub fn unknown_client_type(name: &[u8]) -> CommandError {
 /// CLIENT KILL USER.
 pub fn no_such_user(name: &[u8]) -> CommandError {
     joined(&[b"ERR No such user '", name, b"'"])
+}
+
+// The server
+
+/// SLOWLOG GET.
+pub const SLOWLOG_COUNT: CommandError =
+    CommandError::fixed("ERR count should be greater than or equal to -1");
+/// CLUSTER, READONLY, READWRITE, ASKING.
+pub const CLUSTER_DISABLED: CommandError =
+    CommandError::fixed("ERR This instance has cluster support disabled");
+/// MODULE LOAD.
+pub const MODULES_DISABLED: CommandError = CommandError::fixed(
+    "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a \
+     local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+);
+/// ACL GENPASS.
+pub const GENPASS_BITS: CommandError = CommandError::fixed(
+    "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096",
+);
+/// Ours: the system gives no random bytes.
+pub const NO_RANDOM: CommandError = CommandError::fixed("ERR the system gives no random bytes");
+/// MONITOR in MULTI.
+pub const MONITOR_IN_MULTI: CommandError =
+    CommandError::fixed("ERR MONITOR isn't allowed for DENY BLOCKING client");
+/// WAITAOF's first number.
+pub const WAITAOF_LOCAL: CommandError =
+    CommandError::fixed("ERR value is out of range, value must between 0 and 1");
+/// WAITAOF 1 without a file.
+pub const WAITAOF_WITHOUT_FILE: CommandError = CommandError::fixed(
+    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+);
+/// SHUTDOWN ABORT.
+pub const NO_SHUTDOWN: CommandError = CommandError::fixed("ERR No shutdown in progress.");
+/// SHUTDOWN SAVE: nothing can be saved.
+pub const SHUTDOWN_SAVE: CommandError =
+    CommandError::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
+/// REPLICAOF's port.
+pub const INVALID_MASTER_PORT: CommandError = CommandError::fixed("ERR Invalid master port");
+/// Ours: REPLICAOF a host.
+pub const REPLICATION_UNSUPPORTED: CommandError =
+    CommandError::fixed("ERR replication is not supported by this server");
+/// FAILOVER TIMEOUT.
+pub const FAILOVER_TIMEOUT: CommandError =
+    CommandError::fixed("ERR FAILOVER timeout must be greater than 0");
+/// FAILOVER ABORT.
+pub const NO_FAILOVER: CommandError = CommandError::fixed("ERR No failover in progress.");
+/// FAILOVER.
+pub const FAILOVER_WITHOUT_REPLICAS: CommandError =
+    CommandError::fixed("ERR FAILOVER requires connected replicas.");
+
+/// LATENCY GRAPH.
+pub fn no_latency_samples(event: &[u8]) -> CommandError {
+    joined(&[b"ERR No samples available for event '", event, b"'"])
+}
+
+/// ACL CAT.
+pub fn unknown_category(name: &[u8]) -> CommandError {
+    joined(&[
+        b"ERR Unknown category '",
+        &name[..name.len().min(128)],
+        b"'",
+    ])
+}
+
+/// ACL DRYRUN.
+pub fn user_not_found(name: &[u8]) -> CommandError {
+    joined(&[b"ERR User '", name, b"' not found"])
+}
+
+/// ACL DRYRUN.
+pub fn command_not_found(name: &[u8]) -> CommandError {
+    joined(&[b"ERR Command '", name, b"' not found"])
 }

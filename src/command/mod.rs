@@ -17,6 +17,7 @@ pub mod error;
 pub mod keyspace;
 pub mod list;
 pub mod pubsub;
+pub mod redact;
 pub mod server;
 pub mod spec;
 pub mod stream;

@@ -335,6 +335,31 @@ impl KeySpec {
     }
 }
 
+/// The ACL categories in Redis' order.
+pub const CATEGORIES: [&str; 21] = [
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
+];
+
 /// A row of the command table. Names are lower case.
 #[derive(Debug)]
 pub struct Command {
@@ -469,6 +494,29 @@ impl Command {
     pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
         self.subcommands = subcommands;
         self
+    }
+
+    /// Whether it is in an ACL category: named in the row, or because of a flag. Source: the rules of Redis' `ACL CAT`.
+    pub fn has_category(&self, category: &str) -> bool {
+        let flags = self.flags;
+        let implied = match category {
+            "write" => flags.has(Flags::WRITE),
+            "read" => flags.has(Flags::READONLY) && !self.categories.contains(&"scripting"),
+            "admin" | "dangerous" => flags.has(Flags::ADMIN),
+            "pubsub" => flags.has(Flags::PUBSUB),
+            "fast" => flags.has(Flags::FAST),
+            "slow" => !flags.has(Flags::FAST),
+            "blocking" => flags.has(Flags::BLOCKING),
+            _ => false,
+        };
+        implied || self.categories.contains(&category)
+    }
+
+    /// Its ACL categories in Redis' order.
+    pub fn category_names(&self) -> impl Iterator<Item = &'static str> {
+        CATEGORIES
+            .into_iter()
+            .filter(|category| self.has_category(category))
     }
 
     /// Whether so many arguments are right.

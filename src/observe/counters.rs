@@ -1,6 +1,9 @@
 //! Counters of one shard: written by its thread alone, read by anybody.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::latency::LatencyHistogram;
 
 /// A counter with one writer: no locked instruction is needed to add.
 #[derive(Debug, Default)]
@@ -37,6 +40,8 @@ pub struct CommandCounters {
     pub rejected: Counter,
     /// Ran and replied an error.
     pub failed: Counter,
+    /// How long it took; made at the first run (`latency-tracking`).
+    pub latency: OnceLock<Box<LatencyHistogram>>,
 }
 
 /// Facts of one database of one shard.
@@ -122,6 +127,9 @@ impl ShardCounters {
             command.nanoseconds.set(0);
             command.rejected.set(0);
             command.failed.set(0);
+            if let Some(latency) = command.latency.get() {
+                latency.reset();
+            }
         }
         let events = [
             &self.processed,

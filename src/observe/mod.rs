@@ -4,11 +4,15 @@
 
 pub mod counters;
 pub mod effects;
+pub mod latency;
 pub mod monitor;
+pub mod slowlog;
 
 use std::sync::atomic::AtomicU64;
 
 use counters::ShardCounters;
+use latency::LatencyEvents;
+use slowlog::SlowLog;
 
 /// Everything that is counted or recorded.
 #[derive(Debug)]
@@ -19,6 +23,10 @@ pub struct Observations {
     pub connections: AtomicU64,
     /// Connections refused: maxclients, protected mode.
     pub rejected_connections: AtomicU64,
+    /// SLOWLOG.
+    pub slowlog: SlowLog,
+    /// LATENCY, but for its histograms.
+    pub latency: LatencyEvents,
 }
 
 impl Observations {
@@ -27,6 +35,8 @@ impl Observations {
         Self {
             connections: AtomicU64::new(0),
             rejected_connections: AtomicU64::new(0),
+            slowlog: SlowLog::default(),
+            latency: LatencyEvents::default(),
             shards: (0..shard_count)
                 .map(|_| ShardCounters::new(row_count))
                 .collect(),

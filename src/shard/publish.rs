@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::client::session::Session;
 use crate::command::context::SubscriptionChange;
+use crate::command::redact::redacted;
 use crate::command::spec::Flags;
 use crate::command::table::Row;
 use crate::ids::{ClientId, ShardId, ShardSet};
@@ -23,7 +24,7 @@ use crate::pubsub::message::{Delivery, encode};
 use crate::pubsub::pattern;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
-use crate::resp::arguments::Args;
+use crate::resp::arguments::{Args, Request};
 
 use super::Shard;
 use super::client::{Client, Phase};
@@ -338,7 +339,10 @@ impl Shard {
         {
             return;
         }
-        let line = monitor::line(self.now_ms, session.db, &session.handle.address, args);
+        let redacted = redacted(&row.full_name, args);
+        let shown = redacted.as_ref().map(Request::args);
+        let shown = shown.as_ref().unwrap_or(args);
+        let line = monitor::line(self.now_ms, session.db, &session.handle.address, shown);
         let shards = ShardSet::all(self.shared.shard_count);
         self.post.send_ordered(
             shards

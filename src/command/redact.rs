@@ -1,0 +1,84 @@
+//! What of a request nobody else may read: passwords, before MONITOR and the slow log show it.
+
+use std::borrow::Cow;
+
+use crate::resp::arguments::{Args, Request};
+
+use super::args::is;
+
+/// Shown in the place of a secret. Source: Redis.
+const REDACTED: &[u8] = b"(redacted)";
+/// Parameters with a secret value.
+const SECRET_PARAMETERS: [&str; 5] = [
+    "requirepass",
+    "masterauth",
+    "masteruser",
+    "tls-key-file-pass",
+    "tls-client-key-file-pass",
+];
+
+/// The request with its secrets covered, when it has any. `name`: the row's full name.
+pub fn redacted(name: &str, args: &Args<'_>) -> Option<Request> {
+    let mut shown: Vec<Cow<'_, [u8]>> = args.iter().map(Cow::Borrowed).collect();
+    let mut found = false;
+    let mut cover = |at: usize| {
+        if let Some(argument) = shown.get_mut(at) {
+            *argument = Cow::Borrowed(REDACTED);
+            found = true;
+        }
+    };
+    match name {
+        "auth" if args.len() <= 3 => (1..args.len()).for_each(cover),
+        "hello" => {
+            if let Some(at) = (2..args.len()).find(|at| is(args.at(*at), "auth")) {
+                cover(at + 1);
+                cover(at + 2);
+            }
+        }
+        "config|set" => {
+            for at in (2..args.len()).step_by(2) {
+                if SECRET_PARAMETERS.iter().any(|name| is(args.at(at), name)) {
+                    cover(at + 1);
+                }
+            }
+        }
+        _ => return None,
+    }
+    found.then(|| Request::from_arguments(shown.iter().map(AsRef::as_ref)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn shown(name: &str, words: &str) -> Option<String> {
+        let request = Request::from_arguments(words.split(' ').map(str::as_bytes));
+        let redacted = redacted(name, &request.args())?;
+        let words: Vec<_> = redacted
+            .args()
+            .iter()
+            .map(|word| String::from_utf8(word.to_vec()).unwrap())
+            .collect();
+        Some(words.join(" "))
+    }
+
+    #[test]
+    fn passwords_are_covered() {
+        let hidden = "auth (redacted) (redacted)";
+        assert_eq!(shown("auth", "auth me secret").unwrap(), hidden);
+        let hidden = "hello 3 AUTH (redacted) (redacted) SETNAME x";
+        assert_eq!(
+            shown("hello", "hello 3 AUTH me secret SETNAME x").unwrap(),
+            hidden
+        );
+        let hidden = "config set hz 3 requirepass (redacted)";
+        assert_eq!(
+            shown("config|set", "config set hz 3 requirepass x").unwrap(),
+            hidden
+        );
+        assert_eq!(shown("config|set", "config set hz 3"), None);
+        assert_eq!(shown("get", "get requirepass"), None);
+    }
+}

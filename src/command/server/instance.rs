@@ -1,0 +1,254 @@
+//! What the server is and does as a whole: TIME, ROLE, WAIT, MONITOR, SHUTDOWN and their like.
+//!
+//! There are no replicas and no files yet: who asks for them is told so.
+
+use crate::command::args::{self, Cursor, is};
+use crate::command::error::{self, CommandError};
+use crate::command::{Command, Context, Flags, Outcome, ShardAction};
+use crate::resp::arguments::Args;
+
+const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
+const REPLICATION: &[Flags] = &[
+    Flags::ADMIN,
+    Flags::NOSCRIPT,
+    Flags::STALE,
+    Flags::NO_ASYNC_LOADING,
+];
+const FACT: &[Flags] = &[Flags::LOADING, Flags::STALE, Flags::FAST];
+const WAITING: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
+
+/// The rows.
+pub static COMMANDS: &[Command] = &[
+    Command::new(
+        "failover",
+        "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
+        failover,
+    )
+    .arity(-1)
+    .flags(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::STALE])
+    .docs("6.2.0", "server", "O(1)", "Hands over to a replica."),
+    Command::new("lastsave", "", last_save)
+        .arity(1)
+        .flags(FACT)
+        .categories(&["admin", "dangerous"])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "1.0.0",
+            "server",
+            "O(1)",
+            "Replies the time of the last save.",
+        ),
+    Command::new("lolwut", "[VERSION version]", lolwut)
+        .arity(-1)
+        .flags(&[Flags::READONLY, Flags::FAST])
+        .docs("5.0.0", "server", "O(1)", "Replies the version."),
+    Command::new("monitor", "", monitor)
+        .arity(1)
+        .flags(ADMIN)
+        .docs(
+            "1.0.0",
+            "server",
+            "O(1)",
+            "Shows every command the server runs.",
+        ),
+    Command::new("replicaof", "<host port | NO ONE>", replica_of)
+        .arity(3)
+        .flags(REPLICATION)
+        .docs("5.0.0", "server", "O(1)", "Makes the server a replica."),
+    Command::new("role", "", role)
+        .arity(1)
+        .flags(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST])
+        .categories(&["admin", "dangerous"])
+        .docs("2.8.12", "server", "O(1)", "Replies primary or replica."),
+    Command::new(
+        "shutdown",
+        "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+        shutdown,
+    )
+    .arity(-1)
+    .flags(&[
+        Flags::ADMIN,
+        Flags::NOSCRIPT,
+        Flags::LOADING,
+        Flags::STALE,
+        Flags::NO_MULTI,
+        Flags::ALLOW_BUSY,
+    ])
+    .docs("1.0.0", "server", "O(1)", "Ends the server."),
+    Command::new("slaveof", "<host port | NO ONE>", replica_of)
+        .arity(3)
+        .flags(REPLICATION)
+        .docs("1.0.0", "server", "O(1)", "Makes the server a replica.")
+        .deprecated("5.0.0", "`REPLICAOF`"),
+    Command::new("time", "", time)
+        .arity(1)
+        .flags(FACT)
+        .tips(&["nondeterministic_output"])
+        .docs("2.6.0", "server", "O(1)", "Replies the server's time."),
+    Command::new("wait", "numreplicas timeout", wait)
+        .arity(3)
+        .flags(&[Flags::BLOCKING])
+        .categories(&["connection"])
+        .tips(WAITING)
+        .docs(
+            "3.0.0",
+            "generic",
+            "O(1)",
+            "Waits until replicas have what this connection wrote.",
+        ),
+    Command::new("waitaof", "numlocal numreplicas timeout", wait_aof)
+        .arity(4)
+        .flags(&[Flags::BLOCKING])
+        .categories(&["connection"])
+        .tips(WAITING)
+        .docs(
+            "7.2.0",
+            "generic",
+            "O(1)",
+            "Waits until what this connection wrote is on disk.",
+        ),
+];
+
+/// The time of the turn, so in whole milliseconds.
+fn time(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let now_ms = ctx.now_ms() as i64;
+    ctx.reply.array(2);
+    ctx.reply.bulk_integer(now_ms / 1000);
+    ctx.reply.bulk_integer(now_ms % 1000 * 1000);
+    Ok(Outcome::Done)
+}
+
+fn role(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.array(3);
+    ctx.reply.bulk(b"master");
+    ctx.reply.integer(0);
+    ctx.reply.array(0);
+    Ok(Outcome::Done)
+}
+
+/// Redis: the start of the process counts as a save.
+fn last_save(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.integer((ctx.shared.started_ms / 1000) as i64);
+    Ok(Outcome::Done)
+}
+
+fn lolwut(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    if args.len() >= 3 && is(args.at(1), "version") {
+        args::required_integer(args.at(2))?;
+    }
+    let text = format!("Redis ver. {}\n", crate::REDIS_VERSION);
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(Outcome::Done)
+}
+
+/// Redis: a second MONITOR is not answered.
+fn monitor(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    if !ctx.may_block {
+        return Err(error::MONITOR_IN_MULTI);
+    }
+    if ctx.session.monitoring {
+        return Ok(Outcome::Done);
+    }
+    ctx.reply.ok();
+    Ok(Outcome::Ask(ShardAction::Monitor))
+}
+
+/// There are no replicas to wait for: the answer is known, and comes when the time is over.
+fn wait(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let wanted = args::required_integer(args.at(1))?;
+    let now_ms = ctx.now_ms();
+    let deadline_ms = args::timeout_milliseconds(args.at(2), now_ms)?;
+    ctx.reply.integer(0);
+    Ok(wait_until(ctx, wanted > 0, deadline_ms))
+}
+
+fn wait_until(ctx: &Context<'_>, wanted: bool, deadline_ms: Option<u64>) -> Outcome {
+    if wanted && ctx.may_block {
+        let left_ms = deadline_ms.map_or(0, |at| at - ctx.now_ms());
+        Outcome::Ask(ShardAction::WaitForReplicas(left_ms))
+    } else {
+        Outcome::Done
+    }
+}
+
+fn wait_aof(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let local = args::integer(args.at(1)).ok_or(error::NOT_INTEGER)?;
+    if !(0..=1).contains(&local) {
+        return Err(error::WAITAOF_LOCAL);
+    }
+    let replicas = args::non_negative(args.at(2))?;
+    let now_ms = ctx.now_ms();
+    let deadline_ms = args::timeout_milliseconds(args.at(3), now_ms)?;
+    if local == 1 {
+        return Err(error::WAITAOF_WITHOUT_FILE);
+    }
+    ctx.reply.array(2);
+    ctx.reply.integer(0);
+    ctx.reply.integer(0);
+    Ok(wait_until(ctx, replicas > 0, deadline_ms))
+}
+
+fn shutdown(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (mut save, mut no_save, mut abort, mut other) = (false, false, false, false);
+    for option in args.from(1) {
+        if is(option, "nosave") {
+            no_save = true;
+        } else if is(option, "save") {
+            save = true;
+        } else if is(option, "now") || is(option, "force") {
+            other = true;
+        } else if is(option, "abort") {
+            abort = true;
+        } else {
+            return Err(error::SYNTAX);
+        }
+    }
+    if (abort && (save || no_save || other)) || (save && no_save) {
+        return Err(error::SYNTAX);
+    }
+    if abort {
+        return Err(error::NO_SHUTDOWN);
+    }
+    if save {
+        return Err(error::SHUTDOWN_SAVE);
+    }
+    Ok(Outcome::Ask(ShardAction::Shutdown))
+}
+
+fn replica_of(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    if is(args.at(1), "no") && is(args.at(2), "one") {
+        ctx.reply.ok();
+        return Ok(Outcome::Done);
+    }
+    match args::integer(args.at(2)) {
+        Some(0..=65535) => Err(error::REPLICATION_UNSUPPORTED),
+        _ => Err(error::INVALID_MASTER_PORT),
+    }
+}
+
+fn failover(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let mut cursor = Cursor::new(args, 1);
+    let mut abort = false;
+    while let Some(option) = cursor.next() {
+        if is(option, "to") && cursor.left() >= 2 {
+            cursor.value()?;
+            args::required_integer(cursor.value()?)?;
+        } else if is(option, "timeout") && cursor.left() >= 1 {
+            if args::required_integer(cursor.value()?)? <= 0 {
+                return Err(error::FAILOVER_TIMEOUT);
+            }
+        } else if is(option, "abort") {
+            abort = true;
+        } else if !is(option, "force") {
+            return Err(error::SYNTAX);
+        }
+    }
+    if abort && args.len() > 2 {
+        return Err(error::SYNTAX);
+    }
+    Err(if abort {
+        error::NO_FAILOVER
+    } else {
+        error::FAILOVER_WITHOUT_REPLICAS
+    })
+}

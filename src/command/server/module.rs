@@ -1,0 +1,71 @@
+//! MODULE: there are none, and none can be loaded.
+
+use crate::command::error::{self, CommandError};
+use crate::command::{Command, Context, Flags, Outcome};
+use crate::resp::arguments::Args;
+
+const LOADING: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
+
+/// The row.
+pub static COMMANDS: &[Command] = &[Command::new("module", "", super::unreachable_container)
+    .arity(-2)
+    .docs(
+        "4.0.0",
+        "server",
+        "Depends on the subcommand.",
+        "Container of the commands about modules.",
+    )
+    .subcommands(&[
+        Command::new("list", "", list)
+            .arity(2)
+            .flags(&[Flags::ADMIN, Flags::NOSCRIPT])
+            .tips(&["nondeterministic_output_order"])
+            .docs("4.0.0", "server", "O(1)", "Lists the modules."),
+        Command::new("load", "path [arg [arg ...]]", refused)
+            .arity(-3)
+            .flags(LOADING)
+            .docs("4.0.0", "server", "O(1)", "Loads a module."),
+        Command::new(
+            "loadex",
+            "path [CONFIG name value [CONFIG name value ...]] [ARGS args [args ...]]",
+            refused,
+        )
+        .arity(-3)
+        .flags(LOADING)
+        .docs(
+            "7.0.0",
+            "server",
+            "O(1)",
+            "Loads a module with its parameters.",
+        ),
+        Command::new("unload", "name", refused)
+            .arity(3)
+            .flags(LOADING)
+            .docs("4.0.0", "server", "O(1)", "Unloads a module."),
+        Command::new("help", "", help)
+            .arity(2)
+            .flags(&[Flags::LOADING, Flags::STALE])
+            .docs("5.0.0", "server", "O(1)", "Describes the subcommands."),
+    ])];
+
+fn list(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.array(0);
+    Ok(Outcome::Done)
+}
+
+fn refused(_ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    Err(error::MODULES_DISABLED)
+}
+
+fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.lines(&[
+        "MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "LIST",
+        "    The loaded modules: none.",
+        "LOAD <path> [<arg> ...], LOADEX <path> [...], UNLOAD <name>",
+        "    Refused: this server loads no modules.",
+        "HELP",
+        "    This text.",
+    ]);
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,105 @@
+//! The slow log: the last commands that took long, newest first.
+//!
+//! One ring for the process, behind a lock that only a slow command takes. Long requests are kept cut, as Redis cuts them.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::limits;
+use crate::resp::arguments::Args;
+
+/// One slow command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowEntry {
+    /// Unique while the process runs, rising.
+    pub id: u64,
+    /// When it ran, Unix seconds.
+    pub at_s: u64,
+    /// How long it took, µs.
+    pub duration_us: u64,
+    /// What it was, cut.
+    pub arguments: Vec<Bytes>,
+    /// Who sent it.
+    pub address: String,
+    /// CLIENT SETNAME.
+    pub name: Bytes,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    entries: VecDeque<SlowEntry>,
+    next_id: u64,
+}
+
+/// The ring.
+#[derive(Debug, Default)]
+pub struct SlowLog {
+    ring: Mutex<Ring>,
+}
+
+/// The arguments as the log keeps them: at most 32 of at most 128 bytes, the rest told by its number.
+pub fn cut(args: &Args<'_>) -> Vec<Bytes> {
+    let (count_max, bytes_max) = (
+        limits::SLOWLOG_ARGUMENTS_MAX,
+        limits::SLOWLOG_ARGUMENT_BYTES_MAX,
+    );
+    let kept = if args.len() > count_max {
+        count_max - 1
+    } else {
+        args.len()
+    };
+    let mut cut: Vec<Bytes> = args
+        .iter()
+        .take(kept)
+        .map(|argument| match argument.get(..bytes_max) {
+            Some(start) if argument.len() > bytes_max => {
+                let mut text = start.to_vec();
+                let more = argument.len() - bytes_max;
+                text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
+                text.into()
+            }
+            _ => Bytes::copy_from_slice(argument),
+        })
+        .collect();
+    if args.len() > kept {
+        cut.push(format!("... ({} more arguments)", args.len() - kept).into());
+    }
+    cut
+}
+
+impl SlowLog {
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an entry (its `id` is given here); the oldest go when there are more than `len_max`.
+    pub fn add(&self, mut entry: SlowEntry, len_max: usize) {
+        let mut ring = self.ring();
+        entry.id = ring.next_id;
+        ring.next_id += 1;
+        ring.entries.push_front(entry);
+        ring.entries.truncate(len_max);
+    }
+
+    /// The newest entries, newest first.
+    pub fn newest(&self, count: usize) -> Vec<SlowEntry> {
+        self.ring().entries.iter().take(count).cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ring().entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets all; ids go on.
+    pub fn clear(&self) {
+        self.ring().entries.clear();
+    }
+}
