@@ -126,12 +126,8 @@ impl Shard {
             return;
         };
         match &mut client.phase {
-            Phase::Blocked(blocked) => {
-                if blocked.waiter.cancel() {
-                    self.give_up(id, Unblock::Timeout);
-                }
-                // Else it was served: the reply is on its way.
-            }
+            // When it was served already its reply is on its way.
+            Phase::Blocked(blocked) if blocked.waiter.cancel() => self.give_up(id, Unblock::Timeout),
             Phase::Waiting { reply, .. } => {
                 let reply = std::mem::take(reply);
                 client.phase = Phase::Ready;

@@ -7,3 +7,4 @@ mod support;
 mod connection;
 mod list;
 mod server;
+mod stream;
