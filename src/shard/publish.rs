@@ -13,10 +13,11 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::client::session::Session;
+use crate::client::transaction::Queued;
 use crate::command::context::SubscriptionChange;
 use crate::command::redact::redacted;
 use crate::command::spec::Flags;
-use crate::command::table::Row;
+use crate::command::table::{CommandTable, Row};
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::observe::monitor;
@@ -331,7 +332,41 @@ impl Shard {
         }
     }
 
-    /// Sends a command to whoever is in MONITOR, before it runs.
+    /// Sends a transaction that ran to whoever is in MONITOR: its commands, unless the reply shows that they did not run,
+    /// then EXEC.
+    pub(super) fn feed_monitors_exec(&self, session: &Session, queue: &[Queued], reply: &[u8]) {
+        if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let table = CommandTable::get();
+        if !reply.starts_with(b"*-1") && !reply.starts_with(b"_") {
+            for queued in queue {
+                self.feed_monitors(session, &queued.request.args(), table.row(queued.command));
+            }
+        }
+        if let Some(row) = table.find(b"exec") {
+            let request = Request::from_arguments([b"EXEC".as_slice()]);
+            self.feed_monitors(session, &request.args(), row);
+        }
+    }
+
+    /// Sends a command that ran on another shard to whoever is in MONITOR.
+    pub(super) fn feed_monitors_of_batch(&self, session: &Session, request: &Request) {
+        if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let args = request.args();
+        let table = CommandTable::get();
+        let Some(mut row) = table.find(args.at(0)) else {
+            return;
+        };
+        if row.is_container() {
+            row = table.find_subcommand(row, args.at(1)).unwrap_or(row);
+        }
+        self.feed_monitors(session, &args, row);
+    }
+
+    /// Sends a command to whoever is in MONITOR, when it has run. Redis: so SELECT is shown with the new database.
     pub(super) fn feed_monitors(&self, session: &Session, args: &Args<'_>, row: &Row) {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0
             || row.command.flags.has(Flags::SKIP_MONITOR)

@@ -499,7 +499,6 @@ impl Shard {
         mark: Mark,
     ) -> Flow {
         client.wanderlust.batches = 0;
-        self.feed_monitors(&client.session, args, row);
         self.remember_watch(client, row, args);
         let mut after = Aftermath::default();
         let mut keyspace = if shards.is_empty() {
@@ -532,6 +531,9 @@ impl Shard {
         };
         if keyspace.is_some() {
             self.keyspace = keyspace;
+        }
+        if !matches!(ran, Ran::Needs(_)) {
+            self.feed_monitors(&client.session, args, row);
         }
         self.count(client);
         self.finish(client, reply, ran, after, mark)
@@ -609,6 +611,7 @@ impl Shard {
         if transaction.aborted {
             client.session.transaction.clear();
             client.session.mirror();
+            self.feed_monitors_exec(&client.session, &[], &[]);
             reply.error(error::EXEC_ABORTED.bytes());
             finish_reply(client, reply, mark);
             return Flow::Next;
@@ -696,14 +699,13 @@ impl Shard {
             watched: &transaction.watched,
             flag: transaction.flag.as_deref(),
         };
-        for command in &commands {
-            self.feed_monitors(&client.session, &command.args, command.row);
-        }
+        let mark = reply.mark();
         let ran = env.run_transaction(space, &mut client.session, reply, &call, after);
         if let Ran::Needs(_) = &ran {
             drop(commands);
             client.session.transaction = transaction;
         } else {
+            self.feed_monitors_exec(&client.session, &transaction.queue, reply.since(mark));
             client.session.mirror();
         }
         ran
@@ -827,7 +829,6 @@ impl Shard {
         let table = CommandTable::get();
         for command in &commands {
             let row = table.row(command.row);
-            self.feed_monitors(&client.session, &command.request.args(), row);
             self.remember_watch(client, row, &command.request.args());
         }
         self.post_batch(client, target, commands, None);
@@ -859,9 +860,6 @@ impl Shard {
                 request: queued.request.clone(),
             })
             .collect();
-        for command in &commands {
-            self.feed_monitors(session, &command.request.args(), table.row(command.row));
-        }
         let watched = session.transaction.watched.clone();
         self.post_batch(client, target, commands, Some(watched));
         client.phase = Phase::Batch { transaction: true };
@@ -996,11 +994,17 @@ impl Shard {
         };
         client.phase = Phase::Ready;
         if transaction && done.executed > 0 {
+            let queue = &client.session.transaction.queue;
+            self.feed_monitors_exec(&client.session, queue, &done.reply);
             client.session.transaction.clear();
             client.session.mirror();
         }
         for _ in 0..done.executed {
-            client.pending.pop_front();
+            if let Some(request) = client.pending.pop_front()
+                && !transaction
+            {
+                self.feed_monitors_of_batch(&client.session, &request);
+            }
         }
         let handle = &client.session.handle;
         handle.commands.store(
@@ -1155,7 +1159,6 @@ impl Shard {
                 if in_transaction {
                     self.exec_in(&env, &mut space, client, reply, &mut after)
                 } else {
-                    self.feed_monitors(&client.session, &args, row);
                     self.remember_watch(client, row, &args);
                     let call = Call {
                         row,
@@ -1163,7 +1166,11 @@ impl Shard {
                         may_block: true,
                         resumed: false,
                     };
-                    env.run(&mut space, &mut client.session, reply, &call, &mut after)
+                    let ran = env.run(&mut space, &mut client.session, reply, &call, &mut after);
+                    if !matches!(ran, Ran::Needs(_)) {
+                        self.feed_monitors(&client.session, &args, row);
+                    }
+                    ran
                 }
             };
             self.count(client);
