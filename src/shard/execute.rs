@@ -174,6 +174,7 @@ impl Env<'_> {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.counters(call.row).failed.add(1);
+                self.shared.observations.errors.add(error.bytes());
                 reply.truncate(mark);
                 reply.error(error.bytes());
                 Outcome::Done
@@ -191,7 +192,10 @@ impl Env<'_> {
         counters.calls.add(1);
         counters.nanoseconds.add(elapsed_ns);
         if self.settings.latency_tracking {
-            counters.latency.get_or_init(Box::default).record(elapsed_ns);
+            counters
+                .latency
+                .get_or_init(Box::default)
+                .record(elapsed_ns);
         }
         let elapsed_us = elapsed_ns / 1000;
         let is_slow = u64::try_from(self.settings.slowlog_log_slower_than_us)
