@@ -15,7 +15,10 @@ mod support;
 
 /// What the generated commands on one connection and these share.
 mod oracle {
-    #![allow(dead_code, reason = "only the words, the dialect and the normalisers are used here")]
+    #![allow(
+        dead_code,
+        reason = "only the words, the dialect and the normalisers are used here"
+    )]
     #[path = "../oracle/generator.rs"]
     pub(crate) mod generator;
     #[path = "../oracle/normalise.rs"]
@@ -36,9 +39,15 @@ const STEPS_PER_SEED: usize = 300;
 fn run_seeds(shards: usize, steps_wanted: u64) -> Vec<String> {
     let ours = Server::millrace(shards);
     let theirs = Server::oracle();
-    let dialect = if theirs.version().starts_with("7.0.") { Dialect::Redis70 } else { Dialect::Redis72 };
+    let dialect = if theirs.version().starts_with("7.0.") {
+        Dialect::Redis70
+    } else {
+        Dialect::Redis72
+    };
     let wanted = usize::try_from(number_from_environment("MILLRACE_DIFFERENCES", 1)).unwrap();
-    let only = std::env::var("MILLRACE_SEED").ok().map(|_| number_from_environment("MILLRACE_SEED", 0));
+    let only = std::env::var("MILLRACE_SEED")
+        .ok()
+        .map(|_| number_from_environment("MILLRACE_SEED", 0));
     let mut seed = only.unwrap_or_else(|| number_from_environment("MILLRACE_SEED_FIRST", 1));
     let mut reports = Vec::new();
     let mut steps_made = 0;
@@ -48,7 +57,10 @@ fn run_seeds(shards: usize, steps_wanted: u64) -> Vec<String> {
         steps_made += made as u64;
         if let Some(difference) = difference {
             let (fewest, last) = shrink(&ours, &theirs, &steps, &difference, dialect);
-            let lines: Vec<String> = fewest.iter().map(|step| format!("  {}", readable_step(step))).collect();
+            let lines: Vec<String> = fewest
+                .iter()
+                .map(|step| format!("  {}", readable_step(step)))
+                .collect();
             let text = format!(
                 "{} and {} differ; replay with MILLRACE_SEED={seed}\n{}\n{}\n",
                 ours.name,
@@ -72,7 +84,18 @@ fn run_seeds(shards: usize, steps_wanted: u64) -> Vec<String> {
 fn eight_connections_receive_what_they_receive_from_the_oracle() {
     let counts = shard_counts();
     let each = number_from_environment("MILLRACE_STEPS", 12_000) / counts.len() as u64;
-    let runs: Vec<_> = counts.into_iter().map(|shards| std::thread::spawn(move || run_seeds(shards, each))).collect();
-    let reports: Vec<String> = runs.into_iter().flat_map(|run| run.join().unwrap()).collect();
-    assert!(reports.is_empty(), "{} differences:\n{}", reports.len(), reports.join("\n"));
+    let runs: Vec<_> = counts
+        .into_iter()
+        .map(|shards| std::thread::spawn(move || run_seeds(shards, each)))
+        .collect();
+    let reports: Vec<String> = runs
+        .into_iter()
+        .flat_map(|run| run.join().unwrap())
+        .collect();
+    assert!(
+        reports.is_empty(),
+        "{} differences:\n{}",
+        reports.len(),
+        reports.join("\n")
+    );
 }

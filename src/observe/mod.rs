@@ -4,14 +4,20 @@
 
 pub mod counters;
 pub mod effects;
+pub mod errors;
+pub mod info;
 pub mod latency;
 pub mod monitor;
+pub mod process;
+pub mod sample;
 pub mod slowlog;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use counters::ShardCounters;
+use errors::ErrorCounters;
 use latency::LatencyEvents;
+use sample::Sampler;
 use slowlog::SlowLog;
 
 /// Everything that is counted or recorded.
@@ -27,6 +33,10 @@ pub struct Observations {
     pub slowlog: SlowLog,
     /// LATENCY, but for its histograms.
     pub latency: LatencyEvents,
+    /// Error replies by code.
+    pub errors: ErrorCounters,
+    /// Rates.
+    pub sampler: Sampler,
 }
 
 impl Observations {
@@ -37,6 +47,8 @@ impl Observations {
             rejected_connections: AtomicU64::new(0),
             slowlog: SlowLog::default(),
             latency: LatencyEvents::default(),
+            errors: ErrorCounters::default(),
+            sampler: Sampler::default(),
             shards: (0..shard_count)
                 .map(|_| ShardCounters::new(row_count))
                 .collect(),
@@ -48,5 +60,9 @@ impl Observations {
         for shard in &self.shards {
             shard.reset();
         }
+        self.connections.store(0, Ordering::Relaxed);
+        self.rejected_connections.store(0, Ordering::Relaxed);
+        self.errors.reset();
+        self.sampler.reset();
     }
 }

@@ -77,6 +77,10 @@ impl Shard {
                 Unblock::Timeout => blocked.null.clone(),
                 Unblock::Error => {
                     let mut reply = Reply::new(client.session.protocol);
+                    self.shared
+                        .observations
+                        .errors
+                        .add(error::UNBLOCKED.bytes());
                     reply.error(error::UNBLOCKED.bytes());
                     reply.take()
                 }

@@ -181,8 +181,9 @@ impl Shard {
 
     /// Returns every keyspace to its shard.
     fn bring_home(&mut self, keyspaces: Vec<Box<Keyspace>>) {
-        for keyspace in keyspaces {
+        for mut keyspace in keyspaces {
             debug_assert!(keyspace.is_settled(), "given back with work undone");
+            super::publish_counters_of(&self.shared, &mut keyspace);
             let shard = keyspace.shard();
             if shard == self.id {
                 self.keyspace_home(keyspace);

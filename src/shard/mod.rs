@@ -22,6 +22,7 @@ pub mod clock;
 mod execute;
 mod lend;
 pub mod mailbox;
+mod measure;
 mod migrate;
 mod publish;
 mod reload;
@@ -469,22 +470,28 @@ impl Shard {
 
     /// Copies what INFO shows to the counters that everybody reads.
     fn publish_counters(&mut self) {
-        let Some(keyspace) = &self.keyspace else {
-            return;
-        };
-        let counters = &self.shared.observations.shards[self.id.index()];
-        for db in 0..keyspace.database_count().min(counters.databases.len()) {
-            let database = keyspace.database(db);
-            let shown = &counters.databases[db];
-            shown.keys.set(database.table().len() as u64);
-            shown.expiring.set(database.expiring_count() as u64);
+        if let Some(keyspace) = &mut self.keyspace {
+            publish_counters_of(&self.shared, keyspace);
         }
-        counters.hits.set(keyspace.counters.hits);
-        counters.misses.set(keyspace.counters.misses);
-        counters.expired.set(keyspace.counters.expired);
-        counters.dirty.set(keyspace.effects.dirty);
-        counters
-            .blocking_keys
-            .set(keyspace.blocking_key_count() as u64);
     }
+}
+
+/// Whoever holds a keyspace writes the counters of its shard: the shard itself does not while it is lent.
+fn publish_counters_of(shared: &Shared, keyspace: &mut Keyspace) {
+    let counters = &shared.observations.shards[keyspace.shard().index()];
+    for db in 0..keyspace.database_count().min(counters.databases.len()) {
+        let database = keyspace.database(db);
+        let shown = &counters.databases[db];
+        shown.keys.set(database.table().len() as u64);
+        shown.expiring.set(database.expiring_count() as u64);
+    }
+    // Handed over, not copied: a reset of the counters must not come back.
+    let counted = std::mem::take(&mut keyspace.counters);
+    counters.hits.add(counted.hits);
+    counters.misses.add(counted.misses);
+    counters.expired.add(counted.expired);
+    counters.dirty.set(keyspace.effects.dirty);
+    counters
+        .blocking_keys
+        .set(keyspace.blocking_key_count() as u64);
 }

@@ -306,6 +306,7 @@ impl Shard {
                 Err(error) => {
                     let mut text = b"ERR ".to_vec();
                     error.write_to(&mut text);
+                    self.shared.observations.errors.add(&text);
                     reply.error(&text);
                     client.session.closing = true;
                     return (Flow::Stop, bytes.len());
@@ -463,7 +464,13 @@ impl Shard {
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
         }
-        if let Some(row) = CommandTable::get().find(args.at(0)) {
+        self.shared.observations.errors.add(text);
+        let table = CommandTable::get();
+        if let Some(container) = table.find(args.at(0)) {
+            let named = args.get(1).filter(|_| container.is_container());
+            let row = named
+                .and_then(|name| table.find_subcommand(container, name))
+                .unwrap_or(container);
             self.shared.observations.shards[self.id.index()].commands[usize::from(row.id)]
                 .rejected
                 .add(1);
@@ -499,6 +506,9 @@ impl Shard {
         mark: Mark,
     ) -> Flow {
         client.wanderlust.batches = 0;
+        if row.command.name == "info" {
+            self.publish_counters();
+        }
         self.remember_watch(client, row, args);
         let mut after = Aftermath::default();
         let mut keyspace = if shards.is_empty() {
@@ -612,6 +622,10 @@ impl Shard {
             client.session.transaction.clear();
             client.session.mirror();
             self.feed_monitors_exec(&client.session, &[], &[]);
+            self.shared
+                .observations
+                .errors
+                .add(error::EXEC_ABORTED.bytes());
             reply.error(error::EXEC_ABORTED.bytes());
             finish_reply(client, reply, mark);
             return Flow::Next;

@@ -32,6 +32,16 @@ impl Shard {
         self.next_round_ms = self.now_ms + period_ms;
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.clients.set(self.clients.len() as u64);
+        if let Some(keyspace) = &self.keyspace {
+            for (db, shown) in (0..keyspace.database_count()).zip(&counters.databases) {
+                let average_ms = keyspace.database(db).average_ttl_ms(self.now_ms);
+                shown.average_ttl_ms.set(average_ms);
+            }
+        }
+        if self.id.index() == 0 {
+            let observations = &self.shared.observations;
+            observations.sampler.take(self.now_ms, &observations.shards);
+        }
         if self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms {
             self.release_paused();
         }

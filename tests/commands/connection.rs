@@ -60,10 +60,7 @@ fn a_password_is_asked_for() {
     );
     assert!(raw(&mut client, "HELLO 3").starts_with("-NOAUTH HELLO must be called"));
     assert!(raw(&mut client, "HELLO 3 AUTH default secret SETNAME me").starts_with("%7"));
-    check(
-        &mut client,
-        &[("CLIENT GETNAME", "$2 me"), ("QUIT", "+OK")],
-    );
+    check(&mut client, &[("CLIENT GETNAME", "$2 me"), ("QUIT", "+OK")]);
     client.expect_closed();
 }
 
@@ -89,7 +86,10 @@ fn a_connection_has_a_database_a_name_and_a_protocol() {
                 ("CLIENT NO-TOUCH ON", "+OK"),
                 ("CLIENT GETREDIR", ":-1"),
                 ("CLIENT TRACKING OFF", "+OK"),
-                ("CLIENT TRACKINGINFO", "*6 $5 flags *1 $3 off $8 redirect :-1 $8 prefixes *0"),
+                (
+                    "CLIENT TRACKINGINFO",
+                    "*6 $5 flags *1 $3 off $8 redirect :-1 $8 prefixes *0",
+                ),
                 (
                     "CLIENT CACHING YES",
                     "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT \
@@ -98,15 +98,27 @@ fn a_connection_has_a_database_a_name_and_a_protocol() {
             ],
         );
         let info = client.run("CLIENT INFO").text();
-        assert!(info.contains(" name=a ") && info.contains(" flags=eT "), "{info}");
-        assert!(info.ends_with(" resp=2 lib-name=lib lib-ver=1.2\n"), "{info}");
+        assert!(
+            info.contains(" name=a ") && info.contains(" flags=eT "),
+            "{info}"
+        );
+        assert!(
+            info.ends_with(" resp=2 lib-name=lib lib-ver=1.2\n"),
+            "{info}"
+        );
         assert_eq!(client.run("CLIENT LIST").text().lines().count(), 1);
-        assert!(raw(&mut client, "HELLO 3").starts_with("%7 $6 server $5 redis $7 version $5 7.2.4 $5 proto :3"));
+        assert!(
+            raw(&mut client, "HELLO 3")
+                .starts_with("%7 $6 server $5 redis $7 version $5 7.2.4 $5 proto :3")
+        );
         check(
             &mut client,
             &[
                 ("GET k", "_"),
-                ("CLIENT TRACKINGINFO", "%3 $5 flags ~1 $3 off $8 redirect :-1 $8 prefixes *0"),
+                (
+                    "CLIENT TRACKINGINFO",
+                    "%3 $5 flags ~1 $3 off $8 redirect :-1 $8 prefixes *0",
+                ),
                 ("RESET", "+RESET"),
                 ("GET k", "$-1"),
                 ("CLIENT GETNAME", "$-1"),
@@ -133,7 +145,10 @@ fn others_are_killed_wherever_they_are() {
                 ("CLIENT KILL TYPE pubsub", ":1"),
                 (&format!("CLIENT KILL ID {blocked_id}"), ":1"),
                 (&format!("CLIENT KILL {idle_address}"), "+OK"),
-                (&format!("CLIENT KILL {idle_address}"), "-ERR No such client"),
+                (
+                    &format!("CLIENT KILL {idle_address}"),
+                    "-ERR No such client",
+                ),
                 (&format!("CLIENT LIST ID {idle_id}"), "$0"),
             ],
         );
@@ -141,7 +156,10 @@ fn others_are_killed_wherever_they_are() {
             client.expect_closed();
         }
         let own = control.id();
-        assert_eq!(raw(&mut control, &format!("CLIENT KILL ID {own} SKIPME no")), ":1");
+        assert_eq!(
+            raw(&mut control, &format!("CLIENT KILL ID {own} SKIPME no")),
+            ":1"
+        );
         control.expect_closed();
     });
 }
@@ -159,7 +177,10 @@ fn a_wait_is_ended_by_another_connection() {
         ] {
             blocked.send_line("BLPOP a b c 0");
             wait_for_flags(&mut control, id, "b");
-            assert_eq!(raw(&mut control, &format!("CLIENT UNBLOCK {id}{how}")), ":1");
+            assert_eq!(
+                raw(&mut control, &format!("CLIENT UNBLOCK {id}{how}")),
+                ":1"
+            );
             assert_eq!(spaced(&blocked.raw_reply()), reply);
         }
         assert_eq!(raw(&mut control, "RPUSH a 1"), ":1");
@@ -187,7 +208,14 @@ fn a_pause_holds_commands_until_it_is_over() {
 fn replies_are_left_out_on_request() {
     for_each_shard_count(|server| {
         let mut client = server.connect();
-        let lines = ["CLIENT REPLY SKIP", "SET a 1", "SET b 2", "CLIENT REPLY OFF", "SET c 3", "CLIENT REPLY ON"];
+        let lines = [
+            "CLIENT REPLY SKIP",
+            "SET a 1",
+            "SET b 2",
+            "CLIENT REPLY OFF",
+            "SET c 3",
+            "CLIENT REPLY ON",
+        ];
         for line in lines {
             client.send_line(line);
         }

@@ -70,7 +70,10 @@ fn every_container_has_help() {
         let reply = client.run(line);
         let first = reply.items()[0].text();
         let container = line.split(' ').next().unwrap();
-        assert!(first.starts_with(&format!("{container} <subcommand>")), "{first}");
+        assert!(
+            first.starts_with(&format!("{container} <subcommand>")),
+            "{first}"
+        );
     }
 }
 
@@ -115,7 +118,10 @@ fn what_there_is_not_is_refused() {
     }
     for line in ["MODULE LOAD x", "MODULE LOADEX x", "MODULE UNLOAD x"] {
         let reply = raw(&mut client, line);
-        assert!(reply.starts_with("-ERR MODULE command not allowed."), "{reply}");
+        assert!(
+            reply.starts_with("-ERR MODULE command not allowed."),
+            "{reply}"
+        );
     }
     check(
         &mut client,
@@ -153,7 +159,10 @@ fn slow_commands_are_logged_with_their_secrets_covered() {
         assert_eq!(entry[4].text(), client.local_address().to_string());
         assert_eq!(entry[5].text(), "me");
         assert_eq!(client.run("SLOWLOG LEN").integer(), commands.len() as i64);
-        check(&mut client, &[("SLOWLOG RESET", "+OK"), ("SLOWLOG LEN", ":0")]);
+        check(
+            &mut client,
+            &[("SLOWLOG RESET", "+OK"), ("SLOWLOG LEN", ":0")],
+        );
     });
 }
 

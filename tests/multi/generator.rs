@@ -50,7 +50,12 @@ pub(crate) struct Generator {
 impl Generator {
     /// A generator whose steps depend on the seed and the dialect only.
     pub(crate) fn new(seed: u64, dialect: Dialect) -> Self {
-        Self { random: Random::new(seed ^ 0x5eed), dialect, stream_clock: 1, value: 0 }
+        Self {
+            random: Random::new(seed ^ 0x5eed),
+            dialect,
+            stream_clock: 1,
+            value: 0,
+        }
     }
 
     /// `count` steps.
@@ -58,11 +63,17 @@ impl Generator {
         let mut steps = Vec::new();
         for key in STREAMS {
             let words = words!["XGROUP", "CREATE", key, "g1", "0", "MKSTREAM"];
-            steps.push(Step { connection: 0, action: Action::Send(words) });
+            steps.push(Step {
+                connection: 0,
+                action: Action::Send(words),
+            });
         }
         for connection in 0..CONNECTIONS {
             if self.random.percent(50) {
-                steps.push(Step { connection, action: Action::Send(words!["HELLO", "3"]) });
+                steps.push(Step {
+                    connection,
+                    action: Action::Send(words!["HELLO", "3"]),
+                });
             }
         }
         while steps.len() < count {
@@ -93,16 +104,28 @@ impl Generator {
     }
 
     fn list_key(&mut self) -> &'static str {
-        self.random.pick(if self.random.clone().percent(6) { ANY } else { LISTS })
+        self.random.pick(if self.random.clone().percent(6) {
+            ANY
+        } else {
+            LISTS
+        })
     }
 
     fn stream_key(&mut self) -> &'static str {
-        self.random.pick(if self.random.clone().percent(4) { ANY } else { STREAMS })
+        self.random.pick(if self.random.clone().percent(4) {
+            ANY
+        } else {
+            STREAMS
+        })
     }
 
     /// One key: where 7.0 and 7.2 disagree which of several ready keys serves a waiter, a second would tell them apart.
     fn blocked_lists(&mut self) -> Vec<&'static str> {
-        let count = if self.dialect == Dialect::Redis70 { 1 } else { 1 + self.random.below(3) };
+        let count = if self.dialect == Dialect::Redis70 {
+            1
+        } else {
+            1 + self.random.below(3)
+        };
         (0..count).map(|_| self.list_key()).collect()
     }
 
@@ -113,11 +136,22 @@ impl Generator {
         match self.random.below(10) {
             0..3 => {
                 let mut words = words![self.random.pick(&["BLPOP", "BRPOP"])];
-                words.extend(self.blocked_lists().iter().map(|key| key.as_bytes().to_vec()));
+                words.extend(
+                    self.blocked_lists()
+                        .iter()
+                        .map(|key| key.as_bytes().to_vec()),
+                );
                 words.extend(words![timeout]);
                 words
             }
-            3 | 4 => words!["BLMOVE", self.list_key(), self.list_key(), side, other_side, timeout],
+            3 | 4 => words![
+                "BLMOVE",
+                self.list_key(),
+                self.list_key(),
+                side,
+                other_side,
+                timeout
+            ],
             5 => words!["BRPOPLPUSH", self.list_key(), self.list_key(), timeout],
             6 => {
                 let keys = self.blocked_lists();
@@ -132,9 +166,27 @@ impl Generator {
             7 | 8 => {
                 let id = self.random.pick(&["$", "$", "0", "3-0"]);
                 if self.random.percent(30) {
-                    words!["XREAD", "BLOCK", "0", "STREAMS", self.stream_key(), self.stream_key(), "$", id]
+                    words![
+                        "XREAD",
+                        "BLOCK",
+                        "0",
+                        "STREAMS",
+                        self.stream_key(),
+                        self.stream_key(),
+                        "$",
+                        id
+                    ]
                 } else {
-                    words!["XREAD", "COUNT", "2", "BLOCK", "0", "STREAMS", self.stream_key(), id]
+                    words![
+                        "XREAD",
+                        "COUNT",
+                        "2",
+                        "BLOCK",
+                        "0",
+                        "STREAMS",
+                        self.stream_key(),
+                        id
+                    ]
                 }
             }
             _ => {
@@ -152,13 +204,24 @@ impl Generator {
     fn timed(&mut self) -> Words {
         match self.random.below(3) {
             0 => words!["BLPOP", self.list_key(), self.list_key(), "0.01"],
-            1 => words!["BLMOVE", self.list_key(), self.list_key(), "LEFT", "RIGHT", "0.01"],
+            1 => words![
+                "BLMOVE",
+                self.list_key(),
+                self.list_key(),
+                "LEFT",
+                "RIGHT",
+                "0.01"
+            ],
             _ => words!["XREAD", "BLOCK", "10", "STREAMS", self.stream_key(), "$"],
         }
     }
 
     fn pubsub(&mut self) -> Words {
-        let (channel, other, pattern) = (self.random.pick(CHANNELS), self.random.pick(CHANNELS), self.random.pick(PATTERNS));
+        let (channel, other, pattern) = (
+            self.random.pick(CHANNELS),
+            self.random.pick(CHANNELS),
+            self.random.pick(PATTERNS),
+        );
         match self.random.below(20) {
             0..3 => words!["SUBSCRIBE", channel, other],
             3 => words!["PSUBSCRIBE", pattern],
@@ -190,9 +253,21 @@ impl Generator {
         let other = self.random.below(CONNECTIONS);
         match self.random.below(16) {
             0..8 => words!["CLIENT", "UNBLOCK", format!("<id:{other}>")],
-            8..10 => words!["CLIENT", "UNBLOCK", format!("<id:{other}>"), self.random.pick(&["TIMEOUT", "ERROR", "BOTH"])],
+            8..10 => words![
+                "CLIENT",
+                "UNBLOCK",
+                format!("<id:{other}>"),
+                self.random.pick(&["TIMEOUT", "ERROR", "BOTH"])
+            ],
             10 => words!["CLIENT", "KILL", "ID", format!("<id:{other}>")],
-            11 => words!["CLIENT", "KILL", "ID", format!("<id:{other}>"), "SKIPME", "no"],
+            11 => words![
+                "CLIENT",
+                "KILL",
+                "ID",
+                format!("<id:{other}>"),
+                "SKIPME",
+                "no"
+            ],
             12 => words!["CLIENT", "KILL", format!("<address:{other}>")],
             13 => words!["RESET"],
             14 => words!["HELLO", self.random.pick(&["2", "3"])],
@@ -212,7 +287,13 @@ impl Generator {
             }
             7 => words!["RPUSHX", key, self.value()],
             8 => words![self.random.pick(&["LPOP", "RPOP"]), key],
-            9..11 => words!["LMOVE", key, other, self.random.pick(SIDES), self.random.pick(SIDES)],
+            9..11 => words![
+                "LMOVE",
+                key,
+                other,
+                self.random.pick(SIDES),
+                self.random.pick(SIDES)
+            ],
             11 => words!["RPOPLPUSH", key, other],
             12 => words!["LRANGE", key, "0", "-1"],
             13 => words!["LTRIM", key, "1", "-1"],
@@ -233,10 +314,27 @@ impl Generator {
                     words!["XADD", key, id, "f", self.value()]
                 }
             }
-            6..8 => words!["XREADGROUP", "GROUP", "g1", "a", "COUNT", "1", "STREAMS", key, self.random.pick(&[">", "0"])],
+            6..8 => words![
+                "XREADGROUP",
+                "GROUP",
+                "g1",
+                "a",
+                "COUNT",
+                "1",
+                "STREAMS",
+                key,
+                self.random.pick(&[">", "0"])
+            ],
             8 => words!["XACK", key, "g1", format!("{}-0", self.stream_clock)],
             9 => words!["XDEL", key, format!("{}-0", self.stream_clock)],
-            10 | 11 => words!["XGROUP", "CREATE", key, "g1", self.random.pick(&["0", "$"]), "MKSTREAM"],
+            10 | 11 => words![
+                "XGROUP",
+                "CREATE",
+                key,
+                "g1",
+                self.random.pick(&["0", "$"]),
+                "MKSTREAM"
+            ],
             12 => words!["XGROUP", "DESTROY", key, "g1"],
             13 => words!["XGROUP", "SETID", key, "g1", self.random.pick(&["0", "$"])],
             14 => words!["XTRIM", key, "MAXLEN", "1"],
@@ -245,11 +343,18 @@ impl Generator {
     }
 
     fn key(&mut self) -> Words {
-        let (key, other, text) = (self.random.pick(ANY), self.random.pick(ANY), self.random.pick(STRINGS));
+        let (key, other, text) = (
+            self.random.pick(ANY),
+            self.random.pick(ANY),
+            self.random.pick(STRINGS),
+        );
         match self.random.below(32) {
             0..4 => words!["SELECT", self.random.pick(&["0", "0", "0", "1"])],
             4 => words!["SWAPDB", "0", "1"],
-            5 => words![self.random.pick(&["FLUSHDB", "FLUSHALL", "DBSIZE", "DBSIZE", "DBSIZE"])],
+            5 => words![
+                self.random
+                    .pick(&["FLUSHDB", "FLUSHALL", "DBSIZE", "DBSIZE", "DBSIZE"])
+            ],
             6..9 => words!["DEL", key, other],
             9 | 10 => words!["RENAME", key, other],
             11 | 12 => words!["COPY", key, other, "REPLACE"],
@@ -264,7 +369,13 @@ impl Generator {
             23 => words!["INCR", text],
             24 => words!["APPEND", text, "+"],
             25 => words!["GETDEL", text],
-            26 => words!["MSET", text, self.value(), self.random.pick(STRINGS), self.value()],
+            26 => words![
+                "MSET",
+                text,
+                self.value(),
+                self.random.pick(STRINGS),
+                self.value()
+            ],
             27 => words!["EXISTS", key, other],
             28 => words!["GETEX", text, "PERSIST"],
             29 => words!["UNLINK", key],

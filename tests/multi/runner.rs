@@ -42,7 +42,9 @@ pub(crate) struct Difference {
 impl<'a> Side<'a> {
     fn new(server: &'a Server) -> Self {
         let mut control = server.connect();
-        let ok = control.run("CONFIG SET notify-keyspace-events KEAn").to_string();
+        let ok = control
+            .run("CONFIG SET notify-keyspace-events KEAn")
+            .to_string();
         assert_eq!(ok, "+OK", "keyspace notifications of {}", server.name);
         control.run("FLUSHALL");
         let mut notifications = server.connect();
@@ -92,7 +94,12 @@ impl<'a> Side<'a> {
 
     fn fill(&self, word: &[u8]) -> Vec<u8> {
         let text = String::from_utf8_lossy(word);
-        let number = |prefix: &str| text.strip_prefix(prefix)?.strip_suffix('>')?.parse::<usize>().ok();
+        let number = |prefix: &str| {
+            text.strip_prefix(prefix)?
+                .strip_suffix('>')?
+                .parse::<usize>()
+                .ok()
+        };
         if let Some(at) = number("<id:") {
             return self.ids[at].to_string().into_bytes();
         }
@@ -106,7 +113,8 @@ impl<'a> Side<'a> {
     /// anything was new.
     fn round(&mut self) -> ([String; 2], bool) {
         let info = self.control.run("INFO clients").text();
-        let counts = ["connected_clients", "blocked_clients"].map(|name| info_field(&info, name).unwrap_or_default());
+        let counts = ["connected_clients", "blocked_clients"]
+            .map(|name| info_field(&info, name).unwrap_or_default());
         let mut news = false;
         for (at, slot) in self.clients.iter_mut().enumerate() {
             while let Some(client) = slot {
@@ -147,9 +155,16 @@ fn same_received(ours: &[Vec<u8>], theirs: &[Vec<u8>], dialect: Dialect) -> bool
 /// Sorts the names within each row of confirmations of the same kind.
 fn in_order_of_names(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let kind = |raw: &Vec<u8>| {
-        ["$11\r\nunsubscribe", "$12\r\npunsubscribe", "$12\r\nsunsubscribe"]
-            .iter()
-            .position(|start| raw.get(4..).is_some_and(|rest| rest.starts_with(start.as_bytes())))
+        [
+            "$11\r\nunsubscribe",
+            "$12\r\npunsubscribe",
+            "$12\r\nsunsubscribe",
+        ]
+        .iter()
+        .position(|start| {
+            raw.get(4..)
+                .is_some_and(|rest| rest.starts_with(start.as_bytes()))
+        })
     };
     let mut sorted = Vec::new();
     for row in frames.chunk_by(|a, b| kind(a).is_some() && kind(a) == kind(b)) {
@@ -158,7 +173,10 @@ fn in_order_of_names(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
             continue;
         }
         let mut parsed: Vec<Frame> = row.iter().map(|raw| Frame::parse(raw)).collect();
-        let mut names: Vec<Frame> = parsed.iter().map(|frame| frame.items()[1].clone()).collect();
+        let mut names: Vec<Frame> = parsed
+            .iter()
+            .map(|frame| frame.items()[1].clone())
+            .collect();
         names.sort_by_key(|name| name.bytes().to_vec());
         for (frame, name) in parsed.iter_mut().zip(names) {
             frame.items_mut()[1] = name;
@@ -171,8 +189,10 @@ fn in_order_of_names(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 fn readable(frames: &[Vec<u8>]) -> String {
-    let all: Vec<String> =
-        frames.iter().map(|raw| Frame::try_parse(raw).map_or_else(|| printable(raw), |frame| frame.to_string())).collect();
+    let all: Vec<String> = frames
+        .iter()
+        .map(|raw| Frame::try_parse(raw).map_or_else(|| printable(raw), |frame| frame.to_string()))
+        .collect();
     all.join("  ")
 }
 
@@ -181,7 +201,9 @@ pub(crate) fn readable_step(step: &Step) -> String {
     let at = step.connection;
     match &step.action {
         Action::Send(words) => format!("{at}: {}", printable_command(words)),
-        Action::SendAnyhow(words) => format!("{at}: {} (even when blocked)", printable_command(words)),
+        Action::SendAnyhow(words) => {
+            format!("{at}: {} (even when blocked)", printable_command(words))
+        }
         Action::Timed(words) => format!("{at}: {} (until it times out)", printable_command(words)),
         Action::Close => format!("{at}: closes its socket"),
     }
@@ -193,7 +215,12 @@ fn is_answer(raw: &[u8]) -> bool {
 }
 
 /// Runs the steps on fresh connections up to the first difference; also the steps really made.
-pub(crate) fn first_difference(ours: &Server, theirs: &Server, steps: &[Step], dialect: Dialect) -> (Option<Difference>, usize) {
+pub(crate) fn first_difference(
+    ours: &Server,
+    theirs: &Server,
+    steps: &[Step],
+    dialect: Dialect,
+) -> (Option<Difference>, usize) {
     let mut sides = [Side::new(ours), Side::new(theirs)];
     let mut awaiting = [false; CONNECTIONS];
     let mut made = 0;
@@ -216,7 +243,9 @@ pub(crate) fn first_difference(ours: &Server, theirs: &Server, steps: &[Step], d
             awaiting[connection] = true;
         }
         for (other, waits) in awaiting.iter_mut().enumerate() {
-            if theirs.clients[other].is_none() || theirs.received[other].iter().any(|raw| is_answer(raw)) {
+            if theirs.clients[other].is_none()
+                || theirs.received[other].iter().any(|raw| is_answer(raw))
+            {
                 *waits = false;
             }
         }
@@ -234,9 +263,15 @@ fn settle(sides: &mut [Side<'_>; 2], dialect: Dialect, timed: Option<usize>) -> 
         let mut problem = None;
         for at in 0..=CONNECTIONS {
             if !same_received(&ours.received[at], &theirs.received[at], dialect) {
-                let name = if at == CONNECTIONS { "notifications".to_owned() } else { format!("connection {at}") };
+                let name = if at == CONNECTIONS {
+                    "notifications".to_owned()
+                } else {
+                    format!("connection {at}")
+                };
                 let (ours, theirs) = (readable(&ours.received[at]), readable(&theirs.received[at]));
-                problem = Some(format!("{name} received\n  ours:   {ours}\n  theirs: {theirs}"));
+                problem = Some(format!(
+                    "{name} received\n  ours:   {ours}\n  theirs: {theirs}"
+                ));
                 break;
             }
         }
@@ -250,9 +285,15 @@ fn settle(sides: &mut [Side<'_>; 2], dialect: Dialect, timed: Option<usize>) -> 
             && problem.is_none()
             && !theirs.received[connection].iter().any(|raw| is_answer(raw))
         {
-            problem = Some(format!("connection {connection} got no answer to its timed command"));
+            problem = Some(format!(
+                "connection {connection} got no answer to its timed command"
+            ));
         }
-        quiet_rounds = if problem.is_none() && !our_news && !their_news { quiet_rounds + 1 } else { 0 };
+        quiet_rounds = if problem.is_none() && !our_news && !their_news {
+            quiet_rounds + 1
+        } else {
+            0
+        };
         // The first round that brings something is followed by one that brings nothing.
         if quiet_rounds >= 2 {
             return Ok(());

@@ -47,7 +47,11 @@ pub(crate) struct Difference {
 /// The dialect of an oracle, from the version it reports.
 pub(crate) fn dialect_of(oracle: &Server) -> Dialect {
     let version = oracle.version();
-    if version.starts_with("7.0.") { Dialect::Redis70 } else { Dialect::Redis72 }
+    if version.starts_with("7.0.") {
+        Dialect::Redis70
+    } else {
+        Dialect::Redis72
+    }
 }
 
 /// Both connections of one run, and what they have queued.
@@ -61,7 +65,9 @@ struct Run<'a> {
 
 fn readable(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Reply(raw) => Frame::try_parse(raw).map_or_else(|| printable(raw), |frame| frame.to_string()),
+        Outcome::Reply(raw) => {
+            Frame::try_parse(raw).map_or_else(|| printable(raw), |frame| frame.to_string())
+        }
         Outcome::Closed => "(connection closed)".to_owned(),
         Outcome::Quiet => "(no reply)".to_owned(),
     }
@@ -79,7 +85,12 @@ impl Pair<'_> {
     /// Runs the steps from empty servers up to the first difference.
     pub(crate) fn first_difference(&self, steps: &[Step]) -> Option<Difference> {
         self.reset();
-        let mut run = Run { pair: self, ours: self.ours.connect(), theirs: self.theirs.connect(), queue: Vec::new() };
+        let mut run = Run {
+            pair: self,
+            ours: self.ours.connect(),
+            theirs: self.theirs.connect(),
+            queue: Vec::new(),
+        };
         let mut from = 0;
         for (at, step) in steps.iter().enumerate() {
             let last = at + 1 == steps.len();
@@ -89,7 +100,12 @@ impl Pair<'_> {
                 }
                 from = at + 1;
                 if let Some((words, ours, theirs)) = run.special(step) {
-                    return Some(Difference { step: at, words, ours, theirs });
+                    return Some(Difference {
+                        step: at,
+                        words,
+                        ours,
+                        theirs,
+                    });
                 }
             } else if step.flush || last {
                 if let Some(found) = run.batch(&steps[from..=at], from) {
@@ -102,7 +118,11 @@ impl Pair<'_> {
     }
 
     /// The fewest steps found that still make a difference.
-    pub(crate) fn shrink(&self, steps: &[Step], difference: &Difference) -> (Vec<Step>, Difference) {
+    pub(crate) fn shrink(
+        &self,
+        steps: &[Step],
+        difference: &Difference,
+    ) -> (Vec<Step>, Difference) {
         let deadline = Instant::now() + SHRINK_TIME;
         let mut best = steps[..=difference.step].to_vec();
         let mut found = difference.clone();
@@ -114,7 +134,9 @@ impl Pair<'_> {
                 fewer.drain(from..(from + chunk).min(best.len()));
                 match self.first_difference(&fewer) {
                     // Another command's difference may be an artefact of the steps left out (a MULTI without its EXEC).
-                    Some(other) if other.words[0] == difference.words[0] && other.ours != "(no reply)" => {
+                    Some(other)
+                        if other.words[0] == difference.words[0] && other.ours != "(no reply)" =>
+                    {
                         fewer.truncate(other.step + 1);
                         best = fewer;
                         found = other;
@@ -145,14 +167,21 @@ impl Run<'_> {
             }
             if !self.same(&step.words, &ours, &theirs) {
                 let (ours, theirs) = (readable(&ours), readable(&theirs));
-                return Some(Difference { step: first + at, words: step.words.clone(), ours, theirs });
+                return Some(Difference {
+                    step: first + at,
+                    words: step.words.clone(),
+                    ours,
+                    theirs,
+                });
             }
         }
         None
     }
 
     fn same(&mut self, words: &[Vec<u8>], ours: &Outcome, theirs: &Outcome) -> bool {
-        let (Outcome::Reply(ours), Outcome::Reply(theirs)) = (ours, theirs) else { return ours == theirs };
+        let (Outcome::Reply(ours), Outcome::Reply(theirs)) = (ours, theirs) else {
+            return ours == theirs;
+        };
         let name = words[0].to_ascii_uppercase();
         if theirs == b"+QUEUED\r\n" {
             self.queue.push(words.to_vec());
@@ -175,7 +204,10 @@ impl Run<'_> {
         if ours == theirs {
             return true;
         }
-        let (Frame::Array(ours), Frame::Array(theirs)) = (Frame::parse(ours), Frame::parse(theirs)) else { return false };
+        let (Frame::Array(ours), Frame::Array(theirs)) = (Frame::parse(ours), Frame::parse(theirs))
+        else {
+            return false;
+        };
         ours.len() == theirs.len()
             && ours.len() == queue.len()
             && ours
@@ -203,15 +235,31 @@ impl Run<'_> {
         let ours = self.ours.call(&words!["RANDOMKEY"]);
         let theirs = self.theirs.call(&words!["RANDOMKEY"]);
         let keys = self.theirs.call(&words!["KEYS", "*"]);
-        let same = if !matches!(theirs, Frame::Bulk(_)) { ours == theirs } else { keys.items().contains(&ours) };
-        (!same).then(|| (words!["RANDOMKEY"], ours.to_string(), format!("{theirs} of {keys}")))
+        let same = if !matches!(theirs, Frame::Bulk(_)) {
+            ours == theirs
+        } else {
+            keys.items().contains(&ours)
+        };
+        (!same).then(|| {
+            (
+                words!["RANDOMKEY"],
+                ours.to_string(),
+                format!("{theirs} of {keys}"),
+            )
+        })
     }
 
     fn compare(&mut self, words: &Words) -> Option<(Words, String, String)> {
         let ours = self.ours.raw_call(words);
         let theirs = self.theirs.raw_call(words);
         let same = same_answer(words, &ours, &theirs, self.pair.dialect);
-        (!same).then(|| (words.clone(), Frame::parse(&ours).to_string(), Frame::parse(&theirs).to_string()))
+        (!same).then(|| {
+            (
+                words.clone(),
+                Frame::parse(&ours).to_string(),
+                Frame::parse(&theirs).to_string(),
+            )
+        })
     }
 
     /// Everything stored, as far as commands show it.
@@ -226,7 +274,11 @@ impl Run<'_> {
             let keys = self.theirs.call(&words!["KEYS", "*"]);
             for key in keys.items().iter().map(Frame::bytes) {
                 let kind = self.theirs.call(&words!["TYPE", key]).text();
-                let mut looks = vec![words!["TYPE", key], words!["PEXPIRETIME", key], words!["OBJECT", "ENCODING", key]];
+                let mut looks = vec![
+                    words!["TYPE", key],
+                    words!["PEXPIRETIME", key],
+                    words!["OBJECT", "ENCODING", key],
+                ];
                 looks.push(match kind.as_str() {
                     "string" => words!["GET", key],
                     "list" => words!["LRANGE", key, "0", "-1"],
@@ -249,9 +301,13 @@ fn scan_walk(client: &mut Client, options: &[Vec<u8>]) -> Vec<String> {
     let mut cursor = b"0".to_vec();
     for _ in 0..10_000 {
         client.send(&[words!["SCAN", cursor], options.to_vec()].concat());
-        let Outcome::Reply(raw) = client.poll(PATIENCE) else { return vec!["(no reply)".to_owned()] };
+        let Outcome::Reply(raw) = client.poll(PATIENCE) else {
+            return vec!["(no reply)".to_owned()];
+        };
         let reply = Frame::parse(&raw);
-        let [next, keys] = reply.items() else { return vec![reply.to_string()] };
+        let [next, keys] = reply.items() else {
+            return vec![reply.to_string()];
+        };
         seen.extend(keys.items().iter().map(ToString::to_string));
         cursor = next.bytes().to_vec();
         if cursor == b"0" {
@@ -262,13 +318,26 @@ fn scan_walk(client: &mut Client, options: &[Vec<u8>]) -> Vec<String> {
 }
 
 /// A difference with the steps that lead to it.
-pub(crate) fn report(seed: u64, names: [&str; 2], steps: &[Step], difference: &Difference) -> String {
+pub(crate) fn report(
+    seed: u64,
+    names: [&str; 2],
+    steps: &[Step],
+    difference: &Difference,
+) -> String {
     let shown = steps.len().saturating_sub(40);
     let lines: Vec<String> = steps[shown..]
         .iter()
         .map(|step| {
-            let flush = if step.flush { "" } else { "   (pipelined with the next)" };
-            format!("  {:?} {}{flush}", step.kind, printable_command(&step.words))
+            let flush = if step.flush {
+                ""
+            } else {
+                "   (pipelined with the next)"
+            };
+            format!(
+                "  {:?} {}{flush}",
+                step.kind,
+                printable_command(&step.words)
+            )
         })
         .collect();
     format!(

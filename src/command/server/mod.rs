@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod cluster;
 pub mod config;
+pub mod info;
 pub mod instance;
 pub mod latency;
 pub mod memory;
@@ -20,6 +21,7 @@ pub static COMMANDS: &[&[Command]] = &[
     acl::COMMANDS,
     cluster::COMMANDS,
     config::COMMANDS,
+    info::COMMANDS,
     instance::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,

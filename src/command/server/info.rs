@@ -1,0 +1,96 @@
+//! INFO: gathers the facts; [`crate::observe::info`] writes the text.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use crate::client::registry::ClientFlag;
+use crate::command::error::CommandError;
+use crate::command::table::CommandTable;
+use crate::command::{Command, Context, Flags, Outcome, Shared};
+use crate::observe::info::{self, ClientFacts, Facts};
+use crate::pubsub::registry::ChannelKind;
+use crate::resp::arguments::Args;
+
+/// The row.
+pub static COMMANDS: &[Command] = &[Command::new("info", "[section [section ...]]", info)
+    .arity(-1)
+    .flags(&[Flags::LOADING, Flags::STALE])
+    .categories(&["dangerous"])
+    .tips(&[
+        "nondeterministic_output",
+        "request_policy:all_shards",
+        "response_policy:special",
+    ])
+    .docs(
+        "1.0.0",
+        "server",
+        "O(1)",
+        "Tells facts and counts of the server.",
+    )];
+
+fn client_facts(shared: &Shared) -> ClientFacts {
+    let mut facts = ClientFacts::default();
+    for client in shared.clients.all() {
+        let input_bytes = client.query_bytes.load(Ordering::Relaxed);
+        let output_bytes = client.output_bytes.load(Ordering::Relaxed);
+        let watched = client.watched.load(Ordering::Relaxed);
+        facts.connected += 1;
+        facts.blocked += usize::from(client.has_flag(ClientFlag::BLOCKED));
+        facts.pubsub += usize::from(client.has_flag(ClientFlag::PUBSUB));
+        facts.watching += usize::from(watched > 0);
+        facts.watched_keys += u64::from(watched);
+        facts.input_bytes_max = facts.input_bytes_max.max(input_bytes);
+        facts.output_bytes_max = facts.output_bytes_max.max(output_bytes);
+        facts.buffer_bytes +=
+            input_bytes + output_bytes + client.multi_bytes.load(Ordering::Relaxed);
+    }
+    facts
+}
+
+fn config_file(shared: &Shared) -> String {
+    let configuration = shared
+        .configuration
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let file = configuration.file();
+    file.map(|path| path.display().to_string())
+        .unwrap_or_default()
+}
+
+fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (shared, settings) = (ctx.shared, ctx.settings);
+    let sections = info::sections(args.from(1));
+    let facts = Facts {
+        now_ms: ctx.now_ms(),
+        started_ms: shared.started_ms,
+        run_id: &shared.run_id,
+        tcp_port: settings.port,
+        bind: &settings.bind,
+        unix_socket: settings
+            .unixsocket
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        hz: settings.hz,
+        config_file: config_file(shared),
+        maxclients: settings.maxclients,
+        maxmemory_policy: &settings.maxmemory_policy,
+        durability_wanted: settings.durability_wanted,
+        percentiles: &settings.latency_tracking_percentiles,
+        latency_tracking: settings.latency_tracking,
+        clients: client_facts(shared),
+        channels: [
+            ChannelKind::Channel,
+            ChannelKind::Pattern,
+            ChannelKind::Shard,
+        ]
+        .map(|kind| shared.channels.name_count(kind)),
+        commands: CommandTable::get()
+            .rows()
+            .iter()
+            .map(|row| row.full_name.as_str())
+            .collect(),
+    };
+    let text = info::render(&sections, &facts, &shared.observations);
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(Outcome::Done)
+}

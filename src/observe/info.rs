@@ -1,0 +1,662 @@
+//! The text of INFO, from facts that the caller has gathered.
+//!
+//! ```text
+//! # Section\r\n name:value\r\n … \r\n # Section …
+//! ```
+//! Names and formats are those of Redis 7.2, because clients and exporters read them; what is Millrace's own starts
+//! with `millrace_`. A field of something that does not exist here (evictions, replicas) has the value that Redis shows
+//! when there is none; what exists but is not measured is left out.
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::Ordering;
+
+use super::Observations;
+use super::counters::{Counter, ShardCounters};
+use super::latency::LatencySum;
+use super::process;
+use super::sample::Totals;
+
+/// A section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// The process.
+    Server,
+    /// Connections.
+    Clients,
+    /// Memory.
+    Memory,
+    /// Files.
+    Persistence,
+    /// Counts of events.
+    Stats,
+    /// Replicas.
+    Replication,
+    /// Processor time.
+    Cpu,
+    /// Modules.
+    Modules,
+    /// By command.
+    CommandStats,
+    /// By error code.
+    ErrorStats,
+    /// Percentiles by command.
+    LatencyStats,
+    /// Cluster.
+    Cluster,
+    /// By database.
+    Keyspace,
+}
+
+/// All sections with the names by which they are asked for, in the order of the text.
+const SECTIONS: [(Section, &str); 13] = [
+    (Section::Server, "server"),
+    (Section::Clients, "clients"),
+    (Section::Memory, "memory"),
+    (Section::Persistence, "persistence"),
+    (Section::Stats, "stats"),
+    (Section::Replication, "replication"),
+    (Section::Cpu, "cpu"),
+    (Section::Modules, "modules"),
+    (Section::CommandStats, "commandstats"),
+    (Section::ErrorStats, "errorstats"),
+    (Section::LatencyStats, "latencystats"),
+    (Section::Cluster, "cluster"),
+    (Section::Keyspace, "keyspace"),
+];
+
+/// The sections that the arguments of INFO ask for, each once, in the order of the text.
+pub fn sections<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Section> {
+    let names: Vec<&[u8]> = names.collect();
+    let asks = |wanted: &str| {
+        names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(wanted.as_bytes()))
+    };
+    let all = asks("all") || asks("everything");
+    let default = names.is_empty() || asks("default");
+    SECTIONS
+        .into_iter()
+        .filter(|(section, name)| {
+            let is_default = !matches!(section, Section::CommandStats | Section::LatencyStats);
+            all || asks(name) || default && is_default
+        })
+        .map(|(section, _)| section)
+        .collect()
+}
+
+/// Facts of the connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientFacts {
+    /// Connected.
+    pub connected: usize,
+    /// Blocked in a command.
+    pub blocked: usize,
+    /// With a subscription.
+    pub pubsub: usize,
+    /// With a watched key.
+    pub watching: usize,
+    /// Keys they watch.
+    pub watched_keys: u64,
+    /// Longest input that is not run yet, bytes.
+    pub input_bytes_max: usize,
+    /// Longest output that is not sent yet, bytes.
+    pub output_bytes_max: usize,
+    /// Of all buffers, bytes.
+    pub buffer_bytes: usize,
+}
+
+/// What is told besides the [`Observations`].
+#[derive(Debug, Default)]
+pub struct Facts<'a> {
+    /// Unix time, ms.
+    pub now_ms: u64,
+    /// Unix time when the process started, ms.
+    pub started_ms: u64,
+    /// Identity of the run.
+    pub run_id: &'a str,
+    /// Port.
+    pub tcp_port: u16,
+    /// Addresses listened on.
+    pub bind: &'a [String],
+    /// Unix socket listened on.
+    pub unix_socket: Option<String>,
+    /// Rounds a second.
+    pub hz: u32,
+    /// Path of the configuration file.
+    pub config_file: String,
+    /// Most connections.
+    pub maxclients: usize,
+    /// Eviction policy.
+    pub maxmemory_policy: &'a str,
+    /// Whether durability is asked for.
+    pub durability_wanted: bool,
+    /// Percentiles of `latencystats`.
+    pub percentiles: &'a [f64],
+    /// Whether `latencystats` has anything.
+    pub latency_tracking: bool,
+    /// Connections.
+    pub clients: ClientFacts,
+    /// Channels, patterns, shard channels.
+    pub channels: [usize; 3],
+    /// Full names of the rows of the command table.
+    pub commands: Vec<&'a str>,
+}
+
+/// Collects `name:value` lines.
+struct Text(String);
+
+impl Text {
+    fn section(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            self.0.push_str("\r\n");
+        }
+        let _ = write!(self.0, "# {name}\r\n");
+    }
+
+    fn field(&mut self, name: &str, value: impl Display) {
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    /// Fields that are what they are when there is no such thing.
+    fn fields(&mut self, fields: &[(&str, &str)]) {
+        for (name, value) in fields {
+            self.field(name, value);
+        }
+    }
+
+    /// A size and its form for people.
+    fn bytes(&mut self, name: &str, bytes: u64) {
+        self.field(name, bytes);
+        self.field(&format!("{name}_human"), human(bytes));
+    }
+}
+
+/// A size for people, as Redis writes it: `512B`, `1.00K`, `23.54G`.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let exponent = (bytes.ilog2() / 10).min(6);
+    let value = bytes as f64 / 1024f64.powi(exponent as i32);
+    format!("{value:.2}{}", UNITS[exponent as usize - 1])
+}
+
+/// The text of the sections.
+pub fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observations) -> String {
+    let mut text = Text(String::new());
+    for section in sections {
+        match section {
+            Section::Server => server(&mut text, facts, seen),
+            Section::Clients => clients(&mut text, facts, seen),
+            Section::Memory => memory(&mut text, facts),
+            Section::Persistence => persistence(&mut text, facts, seen),
+            Section::Stats => stats(&mut text, facts, seen),
+            Section::Replication => replication(&mut text, facts),
+            Section::Cpu => cpu(&mut text),
+            Section::Modules => text.section("Modules"),
+            Section::CommandStats => command_stats(&mut text, facts, seen),
+            Section::ErrorStats => error_stats(&mut text, seen),
+            Section::LatencyStats => latency_stats(&mut text, facts, seen),
+            Section::Cluster => {
+                text.section("Cluster");
+                text.field("cluster_enabled", 0);
+            }
+            Section::Keyspace => keyspace(&mut text, seen),
+        }
+    }
+    text.0
+}
+
+fn sum(seen: &Observations, of: impl Fn(&ShardCounters) -> &Counter) -> u64 {
+    seen.shards.iter().map(|shard| of(shard).get()).sum()
+}
+
+fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    let uptime_s = facts.now_ms.saturating_sub(facts.started_ms) / 1000;
+    text.section("Server");
+    text.field("redis_version", "7.2.4");
+    text.field("server_name", "millrace");
+    text.field("millrace_version", env!("CARGO_PKG_VERSION"));
+    text.field("millrace_shards", seen.shards.len());
+    text.fields(&[
+        ("redis_git_sha1", "00000000"),
+        ("redis_git_dirty", "0"),
+        ("redis_build_id", "0"),
+        ("redis_mode", "standalone"),
+    ]);
+    text.field("os", process::operating_system());
+    text.field("arch_bits", usize::BITS);
+    text.field("monotonic_clock", "POSIX clock_gettime");
+    text.field("multiplexing_api", "epoll");
+    text.field("process_id", std::process::id());
+    text.field("process_supervised", "no");
+    text.field("run_id", facts.run_id);
+    text.field("tcp_port", facts.tcp_port);
+    text.field("server_time_usec", facts.now_ms * 1000);
+    text.field("uptime_in_seconds", uptime_s);
+    text.field("uptime_in_days", uptime_s / 86_400);
+    text.field("hz", facts.hz);
+    text.field("configured_hz", facts.hz);
+    text.field("lru_clock", facts.now_ms / 1000 & 0xff_ffff);
+    text.field("executable", process::executable());
+    text.field("config_file", &facts.config_file);
+    text.field("io_threads_active", 0);
+    let mut listeners = Vec::new();
+    if facts.tcp_port > 0 {
+        let binds: String = facts
+            .bind
+            .iter()
+            .map(|bind| format!(",bind={bind}"))
+            .collect();
+        listeners.push(format!("name=tcp{binds},port={}", facts.tcp_port));
+    }
+    if let Some(path) = &facts.unix_socket {
+        listeners.push(format!("name=unix,bind={path}"));
+    }
+    for (index, listener) in listeners.into_iter().enumerate() {
+        text.field(&format!("listener{index}"), listener);
+    }
+}
+
+fn clients(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    let clients = &facts.clients;
+    text.section("Clients");
+    text.field("connected_clients", clients.connected);
+    text.field("cluster_connections", 0);
+    text.field("maxclients", facts.maxclients);
+    text.field("client_recent_max_input_buffer", clients.input_bytes_max);
+    text.field("client_recent_max_output_buffer", clients.output_bytes_max);
+    text.field("blocked_clients", clients.blocked);
+    text.field("tracking_clients", 0);
+    text.field("pubsub_clients", clients.pubsub);
+    text.field("watching_clients", clients.watching);
+    text.field("clients_in_timeout_table", 0);
+    text.field("total_watched_keys", clients.watched_keys);
+    text.field(
+        "total_blocking_keys",
+        sum(seen, |shard| &shard.blocking_keys),
+    );
+    text.field("total_blocking_keys_on_nokey", 0);
+}
+
+fn memory(text: &mut Text, facts: &Facts<'_>) {
+    let memory = process::memory();
+    let used = memory.private.max(1);
+    let peak = memory.resident_peak.max(used);
+    let overhead = facts.clients.buffer_bytes as u64;
+    let dataset = used.saturating_sub(overhead);
+    text.section("Memory");
+    text.bytes("used_memory", used);
+    text.bytes("used_memory_rss", memory.resident);
+    text.bytes("used_memory_peak", peak);
+    text.field(
+        "used_memory_peak_perc",
+        format_args!("{:.2}%", 100.0 * used as f64 / peak as f64),
+    );
+    text.field("used_memory_overhead", overhead);
+    text.field("used_memory_startup", 0);
+    text.field("used_memory_dataset", dataset);
+    text.field(
+        "used_memory_dataset_perc",
+        format_args!("{:.2}%", 100.0 * dataset as f64 / used as f64),
+    );
+    text.field("allocator_allocated", used);
+    text.field("allocator_active", memory.resident);
+    text.field("allocator_resident", memory.resident);
+    text.bytes("total_system_memory", memory.system);
+    for name in ["used_memory_lua", "used_memory_scripts"] {
+        text.bytes(name, 0);
+    }
+    text.fields(&[
+        ("used_memory_vm_eval", "0"),
+        ("used_memory_scripts_eval", "0"),
+        ("number_of_cached_scripts", "0"),
+        ("number_of_functions", "0"),
+        ("number_of_libraries", "0"),
+        ("used_memory_vm_functions", "0"),
+        ("used_memory_vm_total", "0"),
+        ("used_memory_vm_total_human", "0B"),
+        ("used_memory_functions", "0"),
+    ]);
+    text.bytes("maxmemory", 0);
+    text.field("maxmemory_policy", facts.maxmemory_policy);
+    let ratio = memory.resident as f64 / used as f64;
+    text.field("allocator_frag_ratio", "1.00");
+    text.field("allocator_frag_bytes", 0);
+    text.field("allocator_rss_ratio", format_args!("{ratio:.2}"));
+    text.field("allocator_rss_bytes", memory.resident.saturating_sub(used));
+    text.field("rss_overhead_ratio", "1.00");
+    text.field("rss_overhead_bytes", 0);
+    text.field("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
+    text.field(
+        "mem_fragmentation_bytes",
+        memory.resident.saturating_sub(used),
+    );
+    text.fields(&[
+        ("mem_not_counted_for_evict", "0"),
+        ("mem_replication_backlog", "0"),
+        ("mem_total_replication_buffers", "0"),
+        ("mem_clients_slaves", "0"),
+    ]);
+    text.field("mem_clients_normal", facts.clients.buffer_bytes);
+    text.fields(&[
+        ("mem_cluster_links", "0"),
+        ("mem_aof_buffer", "0"),
+        ("mem_allocator", "libc"),
+        ("active_defrag_running", "0"),
+        ("lazyfree_pending_objects", "0"),
+        ("lazyfreed_objects", "0"),
+    ]);
+}
+
+fn persistence(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    text.section("Persistence");
+    text.fields(&[
+        ("loading", "0"),
+        ("async_loading", "0"),
+        ("millrace_durability", "none"),
+    ]);
+    text.field(
+        "millrace_durability_wanted",
+        u8::from(facts.durability_wanted),
+    );
+    text.fields(&[
+        ("current_cow_peak", "0"),
+        ("current_cow_size", "0"),
+        ("current_cow_size_age", "0"),
+        ("current_fork_perc", "0.00"),
+        ("current_save_keys_processed", "0"),
+        ("current_save_keys_total", "0"),
+    ]);
+    text.field(
+        "rdb_changes_since_last_save",
+        sum(seen, |shard| &shard.dirty),
+    );
+    text.field("rdb_bgsave_in_progress", 0);
+    text.field("rdb_last_save_time", facts.started_ms / 1000);
+    text.fields(&[
+        ("rdb_last_bgsave_status", "ok"),
+        ("rdb_last_bgsave_time_sec", "-1"),
+        ("rdb_current_bgsave_time_sec", "-1"),
+        ("rdb_saves", "0"),
+        ("rdb_last_cow_size", "0"),
+        ("rdb_last_load_keys_expired", "0"),
+        ("rdb_last_load_keys_loaded", "0"),
+        ("aof_enabled", "0"),
+        ("aof_rewrite_in_progress", "0"),
+        ("aof_rewrite_scheduled", "0"),
+        ("aof_last_rewrite_time_sec", "-1"),
+        ("aof_current_rewrite_time_sec", "-1"),
+        ("aof_last_bgrewrite_status", "ok"),
+        ("aof_rewrites", "0"),
+        ("aof_rewrites_consecutive_failures", "0"),
+        ("aof_last_write_status", "ok"),
+        ("aof_last_cow_size", "0"),
+        ("module_fork_in_progress", "0"),
+        ("module_fork_last_cow_size", "0"),
+    ]);
+}
+
+fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    let totals = Totals::of(&seen.shards);
+    let rates = seen.sampler.rates();
+    text.section("Stats");
+    text.field(
+        "total_connections_received",
+        seen.connections.load(Ordering::Relaxed),
+    );
+    text.field("total_commands_processed", totals.commands);
+    text.field("instantaneous_ops_per_sec", rates.commands);
+    text.field("total_net_input_bytes", totals.net_in);
+    text.field("total_net_output_bytes", totals.net_out);
+    text.fields(&[
+        ("total_net_repl_input_bytes", "0"),
+        ("total_net_repl_output_bytes", "0"),
+    ]);
+    let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    text.field("instantaneous_input_kbps", kilobytes(rates.net_in));
+    text.field("instantaneous_output_kbps", kilobytes(rates.net_out));
+    text.fields(&[
+        ("instantaneous_input_repl_kbps", "0.00"),
+        ("instantaneous_output_repl_kbps", "0.00"),
+    ]);
+    text.field(
+        "rejected_connections",
+        seen.rejected_connections.load(Ordering::Relaxed),
+    );
+    text.fields(&[
+        ("sync_full", "0"),
+        ("sync_partial_ok", "0"),
+        ("sync_partial_err", "0"),
+    ]);
+    text.field("expired_keys", sum(seen, |shard| &shard.expired));
+    text.fields(&[
+        ("expired_stale_perc", "0.00"),
+        ("expired_time_cap_reached_count", "0"),
+        ("expire_cycle_cpu_milliseconds", "0"),
+        ("evicted_keys", "0"),
+        ("evicted_clients", "0"),
+        ("evicted_scripts", "0"),
+        ("total_eviction_exceeded_time", "0"),
+        ("current_eviction_exceeded_time", "0"),
+    ]);
+    text.field("keyspace_hits", sum(seen, |shard| &shard.hits));
+    text.field("keyspace_misses", sum(seen, |shard| &shard.misses));
+    text.field("pubsub_channels", facts.channels[0]);
+    text.field("pubsub_patterns", facts.channels[1]);
+    text.field("pubsubshard_channels", facts.channels[2]);
+    text.fields(&[
+        ("latest_fork_usec", "0"),
+        ("total_forks", "0"),
+        ("migrate_cached_sockets", "0"),
+        ("slave_expires_tracked_keys", "0"),
+        ("active_defrag_hits", "0"),
+        ("active_defrag_misses", "0"),
+        ("active_defrag_key_hits", "0"),
+        ("active_defrag_key_misses", "0"),
+        ("total_active_defrag_time", "0"),
+        ("current_active_defrag_time", "0"),
+        ("tracking_total_keys", "0"),
+        ("tracking_total_items", "0"),
+        ("tracking_total_prefixes", "0"),
+        ("unexpected_error_replies", "0"),
+    ]);
+    let errors: u64 = seen.errors.all().iter().map(|(_, count)| count).sum();
+    text.field("total_error_replies", errors);
+    text.field("dump_payload_sanitizations", 0);
+    text.field(
+        "client_output_buffer_limit_disconnections",
+        sum(seen, |shard| &shard.output_limit_disconnections),
+    );
+    text.fields(&[
+        ("acl_access_denied_auth", "0"),
+        ("acl_access_denied_cmd", "0"),
+        ("acl_access_denied_key", "0"),
+        ("acl_access_denied_channel", "0"),
+    ]);
+    text.field("millrace_batches", sum(seen, |shard| &shard.batches));
+    text.field("millrace_loans", sum(seen, |shard| &shard.loans));
+    text.field("millrace_migrations", sum(seen, |shard| &shard.migrations));
+}
+
+fn replication(text: &mut Text, facts: &Facts<'_>) {
+    text.section("Replication");
+    text.fields(&[
+        ("role", "master"),
+        ("connected_slaves", "0"),
+        ("master_failover_state", "no-failover"),
+        ("master_replid", facts.run_id),
+        ("master_replid2", "0000000000000000000000000000000000000000"),
+        ("master_repl_offset", "0"),
+        ("second_repl_offset", "-1"),
+        ("repl_backlog_active", "0"),
+        ("repl_backlog_size", "1048576"),
+        ("repl_backlog_first_byte_offset", "0"),
+        ("repl_backlog_histlen", "0"),
+    ]);
+}
+
+fn cpu(text: &mut Text) {
+    let [own, children] = process::processor_time();
+    let main = process::main_thread_time();
+    text.section("CPU");
+    let mut seconds = |name: &str, value: f64| text.field(name, format_args!("{value:.6}"));
+    seconds("used_cpu_sys", own.system);
+    seconds("used_cpu_user", own.user);
+    seconds("used_cpu_sys_children", children.system);
+    seconds("used_cpu_user_children", children.user);
+    seconds("used_cpu_sys_main_thread", main.system);
+    seconds("used_cpu_user_main_thread", main.user);
+}
+
+fn command_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    text.section("Commandstats");
+    for (row, name) in facts.commands.iter().enumerate() {
+        let of = |counter: fn(&super::counters::CommandCounters) -> &Counter| -> u64 {
+            let shards = seen.shards.iter();
+            shards
+                .filter_map(|shard| shard.commands.get(row))
+                .map(|command| counter(command).get())
+                .sum()
+        };
+        let (calls, rejected, failed) = (
+            of(|row| &row.calls),
+            of(|row| &row.rejected),
+            of(|row| &row.failed),
+        );
+        if calls + rejected + failed == 0 {
+            continue;
+        }
+        let usec = of(|row| &row.nanoseconds) / 1000;
+        let per_call = if calls == 0 {
+            0.0
+        } else {
+            usec as f64 / calls as f64
+        };
+        text.field(
+            &format!("cmdstat_{name}"),
+            format_args!(
+                "calls={calls},usec={usec},usec_per_call={per_call:.2},rejected_calls={rejected},failed_calls={failed}"
+            ),
+        );
+    }
+}
+
+fn error_stats(text: &mut Text, seen: &Observations) {
+    text.section("Errorstats");
+    for (code, count) in seen.errors.all() {
+        // A colon would end the name: Redis writes an underscore too.
+        let code = String::from_utf8_lossy(&code).replace(':', "_");
+        text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn latency_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    text.section("Latencystats");
+    if !facts.latency_tracking {
+        return;
+    }
+    for (row, name) in facts.commands.iter().enumerate() {
+        let mut latency = LatencySum::default();
+        let commands = seen
+            .shards
+            .iter()
+            .filter_map(|shard| shard.commands.get(row));
+        for histogram in commands.filter_map(|command| command.latency.get()) {
+            latency.add(histogram);
+        }
+        if latency.total() == 0 {
+            continue;
+        }
+        let shown: Vec<String> = facts
+            .percentiles
+            .iter()
+            .map(|percentile| {
+                let microseconds = latency.percentile(*percentile) as f64 / 1000.0;
+                format!("p{percentile}={microseconds:.3}")
+            })
+            .collect();
+        text.field(&format!("latency_percentiles_usec_{name}"), shown.join(","));
+    }
+}
+
+fn keyspace(text: &mut Text, seen: &Observations) {
+    text.section("Keyspace");
+    let database_count = seen.shards.first().map_or(0, |shard| shard.databases.len());
+    for db in 0..database_count {
+        let (mut keys, mut expiring, mut ttl_ms) = (0, 0, 0u128);
+        for database in seen
+            .shards
+            .iter()
+            .filter_map(|shard| shard.databases.get(db))
+        {
+            keys += database.keys.get();
+            expiring += database.expiring.get();
+            ttl_ms +=
+                u128::from(database.expiring.get()) * u128::from(database.average_ttl_ms.get());
+        }
+        if keys > 0 {
+            let average_ms = ttl_ms.checked_div(u128::from(expiring)).unwrap_or(0);
+            text.field(
+                &format!("db{db}"),
+                format_args!("keys={keys},expires={expiring},avg_ttl={average_ms}"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_for_people() {
+        let shown = [0, 1023, 1024, 1_070_128, 25_276_502_016].map(human);
+        assert_eq!(shown, ["0B", "1023B", "1.00K", "1.02M", "23.54G"]);
+    }
+
+    #[test]
+    fn sections_by_name_each_once() {
+        let ask = |names: &[&'static str]| sections(names.iter().map(|name| name.as_bytes()));
+        assert_eq!(
+            ask(&["KEYSPACE", "cpu", "keyspace"]),
+            [Section::Cpu, Section::Keyspace]
+        );
+        assert_eq!(ask(&["nosuch"]), []);
+        assert_eq!(ask(&[]).len(), 11);
+        assert_eq!(ask(&["default", "commandstats"]).len(), 12);
+        assert_eq!(ask(&["all"]).len(), 13);
+        assert_eq!(ask(&["everything"]).len(), 13);
+    }
+
+    #[test]
+    fn keyspaces_of_shards_are_summed() {
+        let seen = Observations::new(2, 0);
+        for (shard, ttl_ms) in seen.shards.iter().zip([100, 300]) {
+            let database = &shard.databases[3];
+            database.keys.set(5);
+            database.expiring.set(2);
+            database.average_ttl_ms.set(ttl_ms);
+        }
+        let text = render(&[Section::Keyspace], &Facts::default(), &seen);
+        assert_eq!(text, "# Keyspace\r\ndb3:keys=10,expires=4,avg_ttl=200\r\n");
+    }
+
+    #[test]
+    fn an_empty_line_between_sections() {
+        let seen = Observations::new(1, 0);
+        seen.errors.add(b"ERR no");
+        seen.errors.add(b"WRONGTYPE no");
+        seen.errors.add(b"ERR no again");
+        let text = render(
+            &[Section::Modules, Section::ErrorStats],
+            &Facts::default(),
+            &seen,
+        );
+        assert_eq!(
+            text,
+            "# Modules\r\n\r\n# Errorstats\r\nerrorstat_ERR:count=2\r\nerrorstat_WRONGTYPE:count=1\r\n"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! What the system knows of this process: memory, processor time, names. Read from `/proc`; zero where there is none.
+
+use std::fs;
+
+/// Clock ticks a second in `/proc`: fixed by the kernel's interface.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Memory, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Resident now.
+    pub resident: u64,
+    /// Most that was resident.
+    pub resident_peak: u64,
+    /// Anonymous pages and data: what the process itself asked for and has.
+    pub private: u64,
+    /// Of the machine.
+    pub system: u64,
+}
+
+/// Processor time, seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessorTime {
+    /// In the kernel.
+    pub system: f64,
+    /// Outside.
+    pub user: f64,
+}
+
+fn field_kb(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let number = line.trim_start_matches(':').split_whitespace().next()?;
+    number.parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
+/// Memory of the process.
+pub fn memory() -> Memory {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let of = |name| field_kb(&status, name).unwrap_or(0);
+    Memory {
+        resident: of("VmRSS"),
+        resident_peak: of("VmHWM"),
+        private: of("RssAnon"),
+        system: field_kb(&machine, "MemTotal").unwrap_or(0),
+    }
+}
+
+/// Times in a `stat` file of the kernel: of itself, of its children.
+fn times(path: &str) -> [ProcessorTime; 2] {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    // The name in parentheses may hold blanks: fields are counted behind it.
+    let rest = text.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<f64> = rest
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .map(|field| field.parse().unwrap_or(0.0) / TICKS_PER_SECOND)
+        .collect();
+    let at = |index: usize| fields.get(index).copied().unwrap_or(0.0);
+    [
+        ProcessorTime {
+            user: at(0),
+            system: at(1),
+        },
+        ProcessorTime {
+            user: at(2),
+            system: at(3),
+        },
+    ]
+}
+
+/// Processor time of the process and of its ended children.
+pub fn processor_time() -> [ProcessorTime; 2] {
+    times("/proc/self/stat")
+}
+
+/// Processor time of the main thread.
+pub fn main_thread_time() -> ProcessorTime {
+    times(&format!("/proc/self/task/{}/stat", std::process::id()))[0]
+}
+
+/// `Linux 6.1.0 x86_64`.
+pub fn operating_system() -> String {
+    let read = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+        text.trim().to_owned()
+    };
+    format!(
+        "{} {} {}",
+        read("ostype"),
+        read("osrelease"),
+        std::env::consts::ARCH
+    )
+}
+
+/// Path of the program.
+pub fn executable() -> String {
+    std::env::current_exe()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default()
+}
