@@ -76,6 +76,20 @@ pub const TIMEOUT_RANGE: CommandError = CommandError::fixed("ERR timeout is out 
 pub const UNBLOCKED: CommandError =
     CommandError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
+// Of COMMAND GETKEYS
+
+/// No such command.
+pub const INVALID_COMMAND: CommandError = CommandError::fixed("ERR Invalid command specified");
+/// A command without keys.
+pub const NO_KEY_ARGUMENTS: CommandError =
+    CommandError::fixed("ERR The command has no key arguments");
+/// Not as many arguments as the command takes.
+pub const WRONG_ARGUMENT_COUNT: CommandError =
+    CommandError::fixed("ERR Invalid number of arguments specified for command");
+/// Arguments among which the keys cannot be found.
+pub const INVALID_ARGUMENTS: CommandError =
+    CommandError::fixed("ERR Invalid arguments specified for command");
+
 // Before a command runs
 
 /// A command before AUTH.

@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod cluster;
+pub mod command;
 pub mod config;
 pub mod info;
 pub mod instance;
@@ -20,6 +21,7 @@ use super::spec::Command;
 pub static COMMANDS: &[&[Command]] = &[
     acl::COMMANDS,
     cluster::COMMANDS,
+    command::COMMANDS,
     config::COMMANDS,
     info::COMMANDS,
     instance::COMMANDS,

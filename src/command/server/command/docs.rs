@@ -1,0 +1,140 @@
+//! COMMAND DOCS: the documentation of the rows.
+
+use crate::command::error::CommandError;
+use crate::command::spec::KeyFlags;
+use crate::command::table::Row;
+use crate::command::{Context, Outcome};
+use crate::resp::arguments::Args;
+use crate::resp::reply::Reply;
+
+use super::details::names;
+use super::syntax::{Argument, Kind, arguments};
+
+pub(super) fn docs(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let rows: Vec<&Row> = if args.len() == 2 {
+        super::commands().collect()
+    } else {
+        args.from(2).filter_map(super::row_named).collect()
+    };
+    ctx.reply.map(rows.len());
+    for row in rows {
+        write(ctx.reply, row);
+    }
+    Ok(Outcome::Done)
+}
+
+fn text(reply: &mut Reply, name: &str, value: &str) {
+    reply.bulk(name.as_bytes());
+    reply.bulk(value.as_bytes());
+}
+
+/// A name and its documentation.
+fn write(reply: &mut Reply, row: &Row) {
+    let command = row.command;
+    let arguments = arguments(command.syntax);
+    let subcommands: Vec<&Row> = super::subcommands(row).collect();
+    let facts = [
+        ("summary", command.summary),
+        ("since", command.since),
+        ("group", command.group),
+        ("complexity", command.complexity),
+    ];
+    let facts: Vec<_> = facts
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    reply.bulk(row.full_name.as_bytes());
+    reply.map(
+        facts.len()
+            + if command.deprecated.is_some() { 3 } else { 0 }
+            + usize::from(!arguments.is_empty())
+            + usize::from(!subcommands.is_empty()),
+    );
+    for (name, value) in facts {
+        text(reply, name, value);
+    }
+    if let Some((since, instead)) = command.deprecated {
+        reply.bulk(b"doc_flags");
+        names(reply, ["deprecated"].into_iter());
+        text(reply, "deprecated_since", since);
+        text(reply, "replaced_by", instead);
+    }
+    if !arguments.is_empty() {
+        let specs = command.keys.iter();
+        let mut keys = Keys {
+            count: specs
+                .filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY))
+                .count(),
+            next: 0,
+        };
+        reply.bulk(b"arguments");
+        write_arguments(reply, &arguments, &mut keys);
+    }
+    if !subcommands.is_empty() {
+        reply.bulk(b"subcommands");
+        reply.map(subcommands.len());
+        for subcommand in subcommands {
+            write(reply, subcommand);
+        }
+    }
+}
+
+/// Gives the key arguments their key specs, in order.
+struct Keys {
+    count: usize,
+    next: usize,
+}
+
+impl Keys {
+    fn take(&mut self) -> Option<usize> {
+        let index = self.next.min(self.count.checked_sub(1)?);
+        self.next += 1;
+        Some(index)
+    }
+}
+
+fn write_arguments(reply: &mut Reply, arguments: &[Argument], keys: &mut Keys) {
+    reply.array(arguments.len());
+    for argument in arguments {
+        write_argument(reply, argument, keys);
+    }
+}
+
+fn write_argument(reply: &mut Reply, argument: &Argument, keys: &mut Keys) {
+    let holds_others = matches!(argument.kind, Kind::OneOf | Kind::Block);
+    let spec = (argument.kind == Kind::Key).then(|| keys.take()).flatten();
+    let flags = [
+        (argument.is_optional, "optional"),
+        (argument.is_multiple, "multiple"),
+    ];
+    let flags = flags
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, name)| name);
+    let has_flags = argument.is_optional || argument.is_multiple;
+    reply.map(
+        3 + usize::from(spec.is_some())
+            + usize::from(argument.token.is_some())
+            + usize::from(has_flags),
+    );
+    text(reply, "name", &argument.name);
+    text(reply, "type", argument.kind.name());
+    if !holds_others {
+        text(reply, "display_text", &argument.name);
+    }
+    if let Some(index) = spec {
+        reply.bulk(b"key_spec_index");
+        reply.count(index);
+    }
+    if let Some(token) = &argument.token {
+        text(reply, "token", token);
+    }
+    if has_flags {
+        reply.bulk(b"flags");
+        names(reply, flags);
+    }
+    if holds_others {
+        reply.bulk(b"arguments");
+        write_arguments(reply, &argument.arguments, keys);
+    }
+}

@@ -1,0 +1,282 @@
+//! The notation of a row's syntax, parsed to the arguments that COMMAND DOCS describes.
+//!
+//! ```text
+//! name            an argument            [ … ]        may be left out
+//! NAME name …     a token before it      < a | b >    one of several; so is [ a | b ]
+//! NAME            a token alone          x [x ...]    once or more
+//! ```
+//! The type of an argument follows from its name: names are chosen for it. A group of several arguments is a block.
+
+/// What an argument is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `string`
+    Text,
+    /// `integer`
+    Integer,
+    /// `double`
+    Double,
+    /// `key`
+    Key,
+    /// `pattern`
+    Pattern,
+    /// `unix-time`
+    UnixTime,
+    /// `pure-token`
+    Token,
+    /// `oneof`
+    OneOf,
+    /// `block`
+    Block,
+}
+
+impl Kind {
+    /// As COMMAND DOCS names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Text => "string",
+            Kind::Integer => "integer",
+            Kind::Double => "double",
+            Kind::Key => "key",
+            Kind::Pattern => "pattern",
+            Kind::UnixTime => "unix-time",
+            Kind::Token => "pure-token",
+            Kind::OneOf => "oneof",
+            Kind::Block => "block",
+        }
+    }
+
+    fn of(name: &str) -> Self {
+        match name {
+            "key" | "source" | "destination" | "newkey" => Kind::Key,
+            "pattern" => Kind::Pattern,
+            "timeout" | "increment-float" => Kind::Double,
+            "unix-time-seconds" | "unix-time-milliseconds" => Kind::UnixTime,
+            "count" | "index" | "start" | "stop" | "seconds" | "milliseconds" | "ms"
+            | "numkeys" | "rank" | "num-matches" | "len" | "port" | "db" | "destination-db"
+            | "cursor" | "offset" | "increment" | "decrement" | "bits" | "client-id"
+            | "numreplicas" | "numlocal" | "entries-added" | "entries-read" | "index1"
+            | "index2" | "protover" | "version" | "slot" | "maxage" | "min-idle-time" => {
+                Kind::Integer
+            }
+            _ => Kind::Text,
+        }
+    }
+}
+
+/// An argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Argument {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// The word in front of it, or that it is.
+    pub(super) token: Option<String>,
+    pub(super) is_optional: bool,
+    pub(super) is_multiple: bool,
+    /// Of a block or choice.
+    pub(super) arguments: Vec<Argument>,
+}
+
+impl Argument {
+    fn new(name: &str, kind: Kind) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            token: None,
+            is_optional: false,
+            is_multiple: false,
+            arguments: Vec::new(),
+        }
+    }
+
+    fn token(word: &str) -> Self {
+        let name = match word {
+            "=" => "equal".to_owned(),
+            "~" => "approximately".to_owned(),
+            "*" => "auto-id".to_owned(),
+            word => word.to_ascii_lowercase(),
+        };
+        let mut argument = Self::new(&name, Kind::Token);
+        argument.token = Some(word.to_owned());
+        argument
+    }
+
+    /// Several arguments as one: the one itself, or a block named after its first.
+    fn joined(mut arguments: Vec<Argument>, kind: Kind) -> Self {
+        if arguments.len() == 1 {
+            return arguments.remove(0);
+        }
+        let name = match kind {
+            Kind::OneOf => "option",
+            _ => arguments.first().map_or("", |first| first.name.as_str()),
+        };
+        let mut argument = Self::new(name, kind);
+        argument.arguments = arguments;
+        argument
+    }
+}
+
+/// Whether a word is written as it stands, not replaced by a value.
+fn is_token(word: &str) -> bool {
+    !word.chars().any(|letter| letter.is_ascii_lowercase())
+}
+
+/// Reads words from the left.
+struct Parser<'a> {
+    words: Vec<&'a str>,
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn new(syntax: &'a str) -> Self {
+        let mut words = Vec::new();
+        for mut word in syntax.split_whitespace() {
+            while let Some(rest) = word
+                .strip_prefix(['[', '<'])
+                .filter(|rest| !rest.is_empty())
+            {
+                words.push(&word[..1]);
+                word = rest;
+            }
+            let inner = word.trim_end_matches([']', '>']);
+            // A bracket alone, or nothing but brackets, is its own word.
+            if !inner.is_empty() {
+                words.push(inner);
+            }
+            words.extend((inner.len()..word.len()).map(|at| &word[at..=at]));
+        }
+        Self { words, at: 0 }
+    }
+
+    fn next(&self) -> Option<&'a str> {
+        self.words.get(self.at).copied()
+    }
+
+    fn take(&mut self, word: &str) -> bool {
+        let found = self.next() == Some(word);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Alternatives up to a closing bracket or the end, as one argument.
+    fn alternatives(&mut self) -> Option<Argument> {
+        let mut choices = Vec::new();
+        loop {
+            let sequence = self.sequence();
+            if !sequence.is_empty() {
+                choices.push(Argument::joined(sequence, Kind::Block));
+            }
+            if !self.take("|") {
+                break;
+            }
+        }
+        (!choices.is_empty()).then(|| Argument::joined(choices, Kind::OneOf))
+    }
+
+    /// Arguments up to `|`, a closing bracket or the end.
+    fn sequence(&mut self) -> Vec<Argument> {
+        let mut arguments: Vec<Argument> = Vec::new();
+        while let Some(word) = self.next() {
+            match word {
+                "|" | "]" | ">" => break,
+                "[" => {
+                    if let Some(count) = self.repeated(&arguments) {
+                        let repeated = arguments.split_off(arguments.len() - count);
+                        let mut repeated = Argument::joined(repeated, Kind::Block);
+                        repeated.is_multiple = true;
+                        arguments.push(repeated);
+                        continue;
+                    }
+                    self.at += 1;
+                    let inner = self.alternatives();
+                    self.take("]");
+                    arguments.extend(inner.map(|mut inner| {
+                        inner.is_optional = true;
+                        inner
+                    }));
+                }
+                "<" => {
+                    self.at += 1;
+                    arguments.extend(self.alternatives());
+                    self.take(">");
+                }
+                word if is_token(word) => arguments.push(self.token(word)),
+                word => {
+                    self.at += 1;
+                    arguments.push(Argument::new(word, Kind::of(word)));
+                }
+            }
+        }
+        arguments
+    }
+
+    /// A token with what follows it: values, or a choice.
+    fn token(&mut self, word: &str) -> Argument {
+        self.at += 1;
+        let mut values: Vec<Argument> = Vec::new();
+        loop {
+            match self.next() {
+                Some("<") if values.is_empty() => {
+                    self.at += 1;
+                    values.extend(self.alternatives());
+                    self.take(">");
+                }
+                Some("[") => match self.repeated(&values) {
+                    Some(count) => {
+                        let repeated = values.split_off(values.len() - count);
+                        let mut repeated = Argument::joined(repeated, Kind::Block);
+                        repeated.is_multiple = true;
+                        values.push(repeated);
+                    }
+                    None => break,
+                },
+                Some(word) if !matches!(word, "|" | "]" | ">" | "<") && !is_token(word) => {
+                    self.at += 1;
+                    values.push(Argument::new(word, Kind::of(word)));
+                }
+                _ => break,
+            }
+        }
+        if values.is_empty() {
+            return Argument::token(word);
+        }
+        let is_block = values.len() > 1;
+        let mut argument = Argument::joined(values, Kind::Block);
+        if is_block {
+            argument.name = word.to_ascii_lowercase();
+        }
+        argument.token = Some(word.to_owned());
+        argument
+    }
+
+    /// At `[x y ...]` behind `x y`: moves over it and gives how many arguments it repeats.
+    fn repeated(&mut self, before: &[Argument]) -> Option<usize> {
+        let rest = self.words.get(self.at + 1..)?;
+        let count = rest.iter().position(|word| *word == "...")?;
+        let names = rest.get(..count)?;
+        let last = before.get(before.len().checked_sub(count)?..)?;
+        let same = names
+            .iter()
+            .zip(last)
+            .all(|(name, argument)| *name == argument.name);
+        if count == 0 || !same || rest.get(count + 1) != Some(&"]") {
+            return None;
+        }
+        self.at += count + 3;
+        Some(count)
+    }
+}
+
+/// The arguments of a syntax.
+pub(super) fn arguments(syntax: &str) -> Vec<Argument> {
+    let mut parser = Parser::new(syntax);
+    parser.sequence()
+}
+
+/// Whether brackets and repetitions fit.
+#[cfg(test)]
+pub(super) fn is_read_to_its_end(syntax: &str) -> bool {
+    let mut parser = Parser::new(syntax);
+    parser.sequence();
+    parser.at == parser.words.len() && !syntax.is_empty() != arguments(syntax).is_empty()
+}

@@ -1,0 +1,90 @@
+//! What the notation means, and the ranges of old clients.
+
+use super::details::Range;
+use super::syntax::{Argument, arguments, is_read_to_its_end};
+use super::*;
+
+/// An argument on one line: `COUNT count:integer?` and the like.
+fn shown(argument: &Argument) -> String {
+    let inner: Vec<String> = argument.arguments.iter().map(shown).collect();
+    let token = argument.token.as_deref().unwrap_or_default();
+    let optional = if argument.is_optional { "?" } else { "" };
+    let multiple = if argument.is_multiple { "+" } else { "" };
+    let kind = argument.kind.name();
+    let inner = if inner.is_empty() {
+        String::new()
+    } else {
+        format!("({})", inner.join(" "))
+    };
+    format!(
+        "{token}:{}:{kind}{inner}{optional}{multiple}",
+        argument.name
+    )
+}
+
+fn parsed(syntax: &str) -> String {
+    let shown: Vec<String> = arguments(syntax).iter().map(shown).collect();
+    shown.join(" ")
+}
+
+#[test]
+fn plain_repeated_and_optional_arguments() {
+    assert_eq!(
+        parsed("key element [element ...]"),
+        ":key:key :element:string+"
+    );
+    assert_eq!(parsed("[channel [channel ...]]"), ":channel:string?+");
+    assert_eq!(parsed("key [count]"), ":key:key :count:integer?");
+    assert_eq!(parsed(""), "");
+}
+
+#[test]
+fn tokens_and_choices() {
+    assert_eq!(
+        parsed("key element [RANK rank] [COUNT num-matches]"),
+        ":key:key :element:string RANK:rank:integer? COUNT:num-matches:integer?"
+    );
+    assert_eq!(
+        parsed("source <LEFT | RIGHT> timeout"),
+        ":source:key :option:oneof(LEFT:left:pure-token RIGHT:right:pure-token) :timeout:double"
+    );
+    assert_eq!(parsed("[NOACK]"), "NOACK:noack:pure-token?");
+}
+
+#[test]
+fn blocks() {
+    assert_eq!(
+        parsed("[COUNT count] STREAMS key [key ...] id [id ...]"),
+        "COUNT:count:integer? STREAMS:streams:block(:key:key+ :id:string+)"
+    );
+    assert_eq!(
+        parsed(
+            "key [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]"
+        ),
+        ":key:key :option:block(:option:oneof(MAXLEN:maxlen:pure-token MINID:minid:pure-token) \
+         :option:oneof(=:equal:pure-token ~:approximately:pure-token)? :threshold:string LIMIT:count:integer?)? \
+         :option:oneof(*:auto-id:pure-token :id:string) :field:block(:field:string :value:string)+"
+    );
+}
+
+#[test]
+fn every_syntax_is_read_to_its_end() {
+    for row in CommandTable::get().rows() {
+        let syntax = row.command.syntax;
+        assert!(is_read_to_its_end(syntax), "{}: {syntax}", row.full_name);
+    }
+}
+
+#[test]
+fn old_ranges_join_neighbours_only() {
+    let range = |name: &[u8]| {
+        let range = CommandTable::get()
+            .find(name)
+            .map(|row| Range::of(row.command.keys));
+        range.map(|range| (range.first, range.last, range.step, range.partial))
+    };
+    assert_eq!(range(b"lmove"), Some((1, 2, 1, false)));
+    assert_eq!(range(b"mset"), Some((1, -1, 2, false)));
+    assert_eq!(range(b"xread"), Some((0, 0, 0, true)));
+    assert_eq!(range(b"ping"), Some((0, 0, 0, false)));
+}
