@@ -18,6 +18,7 @@ pub mod keyspace;
 pub mod list;
 pub mod pubsub;
 pub mod redact;
+pub mod scripting;
 pub mod server;
 pub mod spec;
 pub mod stream;

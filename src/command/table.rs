@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::spec::Command;
-use super::{connection, keyspace, list, pubsub, server, stream, string, transaction};
+use super::{connection, keyspace, list, pubsub, scripting, server, stream, string, transaction};
 
 /// A command or subcommand in the table.
 #[derive(Debug)]
@@ -39,11 +39,12 @@ fn lower<'a>(name: &[u8], buffer: &'a mut [u8; NAME_BYTES_MAX]) -> Option<&'a st
 
 impl CommandTable {
     fn new() -> Self {
-        let families: [&[&'static [Command]]; 8] = [
+        let families: [&[&'static [Command]]; 9] = [
             &[connection::COMMANDS],
             &[keyspace::COMMANDS],
             &[list::COMMANDS],
             &[pubsub::COMMANDS],
+            &[scripting::COMMANDS],
             server::COMMANDS,
             stream::COMMANDS,
             &[string::COMMANDS],

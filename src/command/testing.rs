@@ -3,6 +3,7 @@
 //! It does what the executor does around a handler and no more: finds the row, checks the arity, runs, writes the error.
 //! Not here: routing, MULTI, waiting clients, publications.
 
+#![allow(clippy::vec_box, reason = "as keyspaces travel in the engine")]
 #![allow(
     clippy::unwrap_used,
     reason = "a defect here is a failed test of whoever uses it"

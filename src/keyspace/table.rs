@@ -242,9 +242,7 @@ impl KeyTable {
             } else {
                 (position >> (SCAN_BITS - self.depth)) as usize
             };
-            let Some(segment) = self.directory.get(slot) else {
-                return None;
-            };
+            let segment = self.directory.get(slot)?;
             let segment = &self.segments[*segment as usize];
             let mut found: Vec<(u64, &Entry)> = segment
                 .entries

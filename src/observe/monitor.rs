@@ -2,17 +2,20 @@
 
 use bytes::Bytes;
 
-use crate::resp::arguments::Args;
-
 /// One command as MONITOR shows it: `+1700000000.123456 [0 127.0.0.1:1234] "set" "k"`. Arguments quoted as Redis quotes them.
-pub fn line(now_ms: u64, db: usize, address: &str, args: &Args<'_>) -> Bytes {
+pub fn line<'a>(
+    now_ms: u64,
+    db: usize,
+    address: &str,
+    arguments: impl Iterator<Item = &'a [u8]>,
+) -> Bytes {
     let mut text = format!(
         "+{}.{:06} [{db} {address}]",
         now_ms / 1000,
         now_ms % 1000 * 1000
     )
     .into_bytes();
-    for argument in args.iter() {
+    for argument in arguments {
         text.push(b' ');
         quote(argument, &mut text);
     }

@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::limits;
-use crate::resp::arguments::Args;
 
 /// One slow command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,18 +39,18 @@ pub struct SlowLog {
 }
 
 /// The arguments as the log keeps them: at most 32 of at most 128 bytes, the rest told by its number.
-pub fn cut(args: &Args<'_>) -> Vec<Bytes> {
+pub fn cut<'a>(arguments: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Bytes> {
     let (count_max, bytes_max) = (
         limits::SLOWLOG_ARGUMENTS_MAX,
         limits::SLOWLOG_ARGUMENT_BYTES_MAX,
     );
-    let kept = if args.len() > count_max {
+    let count = arguments.len();
+    let kept = if count > count_max {
         count_max - 1
     } else {
-        args.len()
+        count
     };
-    let mut cut: Vec<Bytes> = args
-        .iter()
+    let mut cut: Vec<Bytes> = arguments
         .take(kept)
         .map(|argument| match argument.get(..bytes_max) {
             Some(start) if argument.len() > bytes_max => {
@@ -63,8 +62,8 @@ pub fn cut(args: &Args<'_>) -> Vec<Bytes> {
             _ => Bytes::copy_from_slice(argument),
         })
         .collect();
-    if args.len() > kept {
-        cut.push(format!("... ({} more arguments)", args.len() - kept).into());
+    if count > kept {
+        cut.push(format!("... ({} more arguments)", count - kept).into());
     }
     cut
 }

@@ -4,6 +4,8 @@
 //! shard keeps its own list of clients. A target set is copied out; under a guard nothing else happens.
 //! An entry is made before the subscription is confirmed, and taken before the unsubscription is.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use dashmap::DashMap;
 
@@ -63,6 +65,8 @@ pub struct ChannelRegistry {
     channels: DashMap<Bytes, Counts>,
     patterns: DashMap<Bytes, Counts>,
     shard_channels: DashMap<Bytes, Counts>,
+    /// The number of the last publication.
+    sequence: AtomicU64,
 }
 
 impl ChannelRegistry {
@@ -72,6 +76,16 @@ impl ChannelRegistry {
             ChannelKind::Pattern => &self.patterns,
             ChannelKind::Shard => &self.shard_channels,
         }
+    }
+
+    /// The number of a new publication: greater than that of every earlier one.
+    pub fn next_publication(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The number of the last publication: a subscription made now does not receive it, even if it is still on its way.
+    pub fn last_publication(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
     }
 
     /// One more subscriber on a shard.

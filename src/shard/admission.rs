@@ -4,8 +4,10 @@
 //! queue is empty, so that neither local nor foreign work starves.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::ids::{ClientId, ShardId};
+use crate::keyspace::wait::Waiter;
 
 use super::mailbox::{Batch, LoanId};
 
@@ -25,6 +27,8 @@ pub(super) enum Work {
     LocalRun(ClientId),
     /// Remove keys whose time has come.
     Expire,
+    /// Take a waiter out of the wait tables.
+    Forget(Arc<Waiter>),
 }
 
 /// The queue.

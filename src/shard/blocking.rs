@@ -13,6 +13,7 @@ use crate::keyspace::wait::Waiter;
 use crate::resp::reply::{Mark, Reply};
 
 use super::Shard;
+use super::admission::Work;
 use super::client::{Client, Phase};
 use super::mailbox::{BatchStop, Blocked, Message};
 
@@ -111,19 +112,15 @@ impl Shard {
         }
     }
 
-    /// Takes a waiter out of this shard's wait tables. While the keyspace is lent it stays: it is dropped when met.
+    /// Takes a waiter out of this shard's wait tables; when the keyspace is lent, as soon as it is back.
     pub(super) fn forget(&mut self, waiter: &Arc<Waiter>) {
         let (id, shard_count) = (self.id, self.shared.shard_count);
-        if let Some(keyspace) = &mut self.keyspace {
-            for key in waiter
-                .keys
-                .iter()
-                .filter(|key| shard_of(key, shard_count) == id)
-            {
-                keyspace.waits_mut(waiter.db).forget(key, waiter);
-            }
-        } else {
-            self.post.send(id, Message::Forget(Arc::clone(waiter)));
+        let Some(keyspace) = &mut self.keyspace else {
+            self.admission.push(Work::Forget(Arc::clone(waiter)));
+            return;
+        };
+        for key in waiter.keys.iter().filter(|key| shard_of(key, shard_count) == id) {
+            keyspace.waits_mut(waiter.db).forget(key, waiter);
         }
     }
 
@@ -133,12 +130,8 @@ impl Shard {
             return;
         };
         match &mut client.phase {
-            Phase::Blocked(blocked) => {
-                if blocked.waiter.cancel() {
-                    self.give_up(id, Unblock::Timeout);
-                }
-                // Else it was served: the reply is on its way.
-            }
+            // When it was served already its reply is on its way.
+            Phase::Blocked(blocked) if blocked.waiter.cancel() => self.give_up(id, Unblock::Timeout),
             Phase::Waiting { reply, .. } => {
                 let reply = std::mem::take(reply);
                 client.phase = Phase::Ready;

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use crate::client::session::Session;
 use crate::command::context::{Context, Execution, Outcome, ShardAction, Shared, WaitFor};
 use crate::command::error::{self, CommandError};
-use crate::command::redact::redacted;
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
 use crate::config::Settings;
@@ -23,11 +22,9 @@ use crate::keyspace::event::{EventClass, KeyEvent};
 use crate::keyspace::wait::{Waiter, WaiterFacts};
 use crate::keyspace::watch::WatchFlag;
 use crate::keyspace::{Keyspace, Space};
-use crate::observe::counters::CommandCounters;
 use crate::observe::effects::Effect;
-use crate::observe::slowlog::{self, SlowEntry};
 use crate::pubsub::registry::ChannelKind;
-use crate::resp::arguments::{Args, Request};
+use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::clock::Clock;
@@ -182,54 +179,6 @@ impl Env<'_> {
         }
     }
 
-    fn counters(&self, row: &Row) -> &CommandCounters {
-        &self.shared.observations.shards[self.shard.index()].commands[usize::from(row.id)]
-    }
-
-    /// Counts a run; one that took long goes to the slow log and the latency events.
-    fn measure(&self, session: &Session, call: &Call<'_>, elapsed_ns: u64) {
-        let counters = self.counters(call.row);
-        counters.calls.add(1);
-        counters.nanoseconds.add(elapsed_ns);
-        if self.settings.latency_tracking {
-            counters
-                .latency
-                .get_or_init(Box::default)
-                .record(elapsed_ns);
-        }
-        let elapsed_us = elapsed_ns / 1000;
-        let is_slow = u64::try_from(self.settings.slowlog_log_slower_than_us)
-            .is_ok_and(|threshold_us| elapsed_us >= threshold_us);
-        if is_slow && !call.row.command.flags.has(Flags::SKIP_SLOWLOG) {
-            self.log_slow(session, call, elapsed_us);
-        }
-        let threshold_ms = self.settings.latency_monitor_threshold_ms;
-        if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
-            let event = if call.row.command.flags.has(Flags::FAST) {
-                "fast-command"
-            } else {
-                "command"
-            };
-            let latency = &self.shared.observations.latency;
-            latency.add(event, self.now_ms / 1000, elapsed_us / 1000);
-        }
-    }
-
-    fn log_slow(&self, session: &Session, call: &Call<'_>, duration_us: u64) {
-        let redacted = redacted(&call.row.full_name, call.args);
-        let shown = redacted.as_ref().map(Request::args);
-        let entry = SlowEntry {
-            id: 0,
-            at_s: self.now_ms / 1000,
-            duration_us,
-            arguments: slowlog::cut(shown.as_ref().unwrap_or(call.args)),
-            address: session.handle.address.clone(),
-            name: session.handle.names().name,
-        };
-        let log = &self.shared.observations.slowlog;
-        log.add(entry, self.settings.slowlog_len_max);
-    }
-
     /// Collects what a command left in the keyspaces: effects, events, ready keys, as they happened whichever keyspace
     /// they are in. Cheap when there is nothing.
     fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
@@ -332,8 +281,7 @@ impl Env<'_> {
                 after.publications.push(Publication {
                     kind,
                     channel,
-                    payload,
-                });
+                    payload, number: 0 });
             }
             action => after.actions.push(action),
         }
@@ -578,8 +526,7 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         into.push(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
-            payload,
-        });
+            payload, number: 0 });
     }
     if notify.intersects(EventClass::KEYEVENT) {
         let mut channel = prefix("keyevent");
@@ -588,8 +535,7 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         into.push(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
-            payload,
-        });
+            payload, number: 0 });
     }
 }
 

@@ -106,6 +106,8 @@ pub struct Publication {
     pub channel: Bytes,
     /// Message.
     pub payload: Bytes,
+    /// Its place among all publications; 0 before it is sent.
+    pub number: u64,
 }
 
 impl Publication {

@@ -22,6 +22,7 @@ pub mod clock;
 mod execute;
 mod lend;
 pub mod mailbox;
+mod measure;
 mod migrate;
 mod publish;
 mod reload;
@@ -200,6 +201,7 @@ impl Shard {
             Some(Work::Lend { loan, coordinator }) => self.lend(loan, coordinator),
             Some(Work::LocalRun(client)) => self.resume_admitted(client),
             Some(Work::Expire) => self.expire(),
+            Some(Work::Forget(waiter)) => self.forget(&waiter),
         }
         true
     }

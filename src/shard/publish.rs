@@ -13,10 +13,11 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::client::session::Session;
+use crate::client::transaction::Queued;
 use crate::command::context::SubscriptionChange;
 use crate::command::redact::redacted;
 use crate::command::spec::Flags;
-use crate::command::table::Row;
+use crate::command::table::{CommandTable, Row};
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::observe::monitor;
@@ -31,12 +32,19 @@ use super::client::{Client, Phase};
 use super::execute::Aftermath;
 use super::mailbox::{Message, Publication};
 
+/// A subscription of a client: it receives what is published after publication number `since`.
+#[derive(Clone, Copy, Debug)]
+struct Subscriber {
+    client: ClientId,
+    since: u64,
+}
+
 /// The subscribers of one shard, and what it has published and not seen delivered.
 #[derive(Debug)]
 pub(super) struct Subscribers {
-    channels: HashMap<Bytes, Vec<ClientId>>,
-    patterns: Vec<(Bytes, Vec<ClientId>)>,
-    shard_channels: HashMap<Bytes, Vec<ClientId>>,
+    channels: HashMap<Bytes, Vec<Subscriber>>,
+    patterns: Vec<(Bytes, Vec<Subscriber>)>,
+    shard_channels: HashMap<Bytes, Vec<Subscriber>>,
     pub(super) monitors: Vec<ClientId>,
     /// Undelivered bytes by target shard.
     undelivered: Vec<usize>,
@@ -53,7 +61,7 @@ impl Subscribers {
         }
     }
 
-    fn add(&mut self, client: ClientId, kind: ChannelKind, name: Bytes) {
+    fn add(&mut self, client: Subscriber, kind: ChannelKind, name: Bytes) {
         match kind {
             ChannelKind::Channel => self.channels.entry(name).or_default().push(client),
             ChannelKind::Shard => self.shard_channels.entry(name).or_default().push(client),
@@ -75,7 +83,7 @@ impl Subscribers {
             ChannelKind::Pattern => {
                 for (pattern, clients) in &mut self.patterns {
                     if pattern == name {
-                        clients.retain(|other| *other != client);
+                        clients.retain(|other| other.client != client);
                     }
                 }
                 self.patterns.retain(|(_, clients)| !clients.is_empty());
@@ -83,7 +91,7 @@ impl Subscribers {
             }
         };
         if let Some(clients) = names.get_mut(name) {
-            clients.retain(|other| *other != client);
+            clients.retain(|other| other.client != client);
             if clients.is_empty() {
                 names.remove(name);
             }
@@ -91,26 +99,17 @@ impl Subscribers {
     }
 
     /// Who gets a publication: client, and the pattern by which, in Redis' order: channel first, then patterns.
-    fn receivers(&self, kind: ChannelKind, channel: &Bytes) -> Vec<(ClientId, Option<Bytes>)> {
-        let names = if kind == ChannelKind::Shard {
-            &self.shard_channels
-        } else {
-            &self.channels
-        };
-        let mut receivers: Vec<_> = names
-            .get(channel)
-            .into_iter()
-            .flatten()
-            .map(|client| (*client, None))
-            .collect();
-        if kind == ChannelKind::Channel {
-            for (pattern, clients) in &self.patterns {
+    fn receivers(&self, publication: &Publication) -> Vec<(ClientId, Option<Bytes>)> {
+        let Publication { kind, channel, number, .. } = publication;
+        let earlier = |subscriber: &&Subscriber| subscriber.since < *number;
+        let names = if *kind == ChannelKind::Shard { &self.shard_channels } else { &self.channels };
+        let by_name = names.get(channel).into_iter().flatten().filter(earlier);
+        let mut receivers: Vec<_> = by_name.map(|subscriber| (subscriber.client, None)).collect();
+        if *kind == ChannelKind::Channel {
+            for (pattern, subscribers) in &self.patterns {
                 if pattern::matches(pattern, channel, pattern::Case::Sensitive) {
-                    receivers.extend(
-                        clients
-                            .iter()
-                            .map(|client| (*client, Some(pattern.clone()))),
-                    );
+                    let by_pattern = subscribers.iter().filter(earlier);
+                    receivers.extend(by_pattern.map(|subscriber| (subscriber.client, Some(pattern.clone()))));
                 }
             }
         }
@@ -155,7 +154,7 @@ impl Shard {
     }
 
     /// Sends one publication to every shard with subscribers; true when this shard is over its credit.
-    fn publish(&mut self, publication: Publication) -> bool {
+    fn publish(&mut self, mut publication: Publication) -> bool {
         let targets = self
             .shared
             .channels
@@ -163,6 +162,7 @@ impl Shard {
         if targets.shards.is_empty() {
             return false;
         }
+        publication.number = self.shared.channels.next_publication();
         let publication = Arc::new(publication);
         let from = self.id;
         let mut over = false;
@@ -210,9 +210,7 @@ impl Shard {
 
     /// Appends a publication to the output of its subscribers here.
     pub(super) fn deliver_publication(&mut self, from: ShardId, publication: &Arc<Publication>) {
-        let receivers = self
-            .subscribers
-            .receivers(publication.kind, &publication.channel);
+        let receivers = self.subscribers.receivers(publication);
         let mut encoded: HashMap<(Protocol, Option<Bytes>), Bytes> = HashMap::new();
         for (id, pattern) in receivers {
             let Some(client) = self.client_mut(id) else {
@@ -311,7 +309,8 @@ impl Shard {
     ) {
         for change in changes {
             if change.subscribed {
-                self.subscribers.add(client, change.kind, change.name);
+                let since = self.shared.channels.last_publication();
+                self.subscribers.add(Subscriber { client, since }, change.kind, change.name);
             } else {
                 self.subscribers.remove(client, change.kind, &change.name);
             }
@@ -333,7 +332,41 @@ impl Shard {
         }
     }
 
-    /// Sends a command to whoever is in MONITOR, before it runs.
+    /// Sends a transaction that ran to whoever is in MONITOR: its commands, unless the reply shows that they did not run,
+    /// then EXEC.
+    pub(super) fn feed_monitors_exec(&self, session: &Session, queue: &[Queued], reply: &[u8]) {
+        if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let table = CommandTable::get();
+        if !reply.starts_with(b"*-1") && !reply.starts_with(b"_") {
+            for queued in queue {
+                self.feed_monitors(session, &queued.request.args(), table.row(queued.command));
+            }
+        }
+        if let Some(row) = table.find(b"exec") {
+            let request = Request::from_arguments([b"EXEC".as_slice()]);
+            self.feed_monitors(session, &request.args(), row);
+        }
+    }
+
+    /// Sends a command that ran on another shard to whoever is in MONITOR.
+    pub(super) fn feed_monitors_of_batch(&self, session: &Session, request: &Request) {
+        if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let args = request.args();
+        let table = CommandTable::get();
+        let Some(mut row) = table.find(args.at(0)) else {
+            return;
+        };
+        if row.is_container() {
+            row = table.find_subcommand(row, args.at(1)).unwrap_or(row);
+        }
+        self.feed_monitors(session, &args, row);
+    }
+
+    /// Sends a command to whoever is in MONITOR, when it has run. Redis: so SELECT is shown with the new database.
     pub(super) fn feed_monitors(&self, session: &Session, args: &Args<'_>, row: &Row) {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0
             || row.command.flags.has(Flags::SKIP_MONITOR)
@@ -344,7 +377,7 @@ impl Shard {
         let redacted = redacted(&row.full_name, args);
         let shown = redacted.as_ref().map(Request::args);
         let shown = shown.as_ref().unwrap_or(args);
-        let line = monitor::line(self.now_ms, session.db, &session.handle.address, shown);
+        let line = monitor::line(self.now_ms, session.db, &session.handle.address, shown.iter());
         let shards = ShardSet::all(self.shared.shard_count);
         self.post.send_ordered(
             shards

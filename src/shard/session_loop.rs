@@ -509,7 +509,6 @@ impl Shard {
         if row.command.name == "info" {
             self.publish_counters();
         }
-        self.feed_monitors(&client.session, args, row);
         self.remember_watch(client, row, args);
         let mut after = Aftermath::default();
         let mut keyspace = if shards.is_empty() {
@@ -542,6 +541,9 @@ impl Shard {
         };
         if keyspace.is_some() {
             self.keyspace = keyspace;
+        }
+        if !matches!(ran, Ran::Needs(_)) {
+            self.feed_monitors(&client.session, args, row);
         }
         self.count(client);
         self.finish(client, reply, ran, after, mark)
@@ -619,6 +621,7 @@ impl Shard {
         if transaction.aborted {
             client.session.transaction.clear();
             client.session.mirror();
+            self.feed_monitors_exec(&client.session, &[], &[]);
             self.shared
                 .observations
                 .errors
@@ -710,14 +713,13 @@ impl Shard {
             watched: &transaction.watched,
             flag: transaction.flag.as_deref(),
         };
-        for command in &commands {
-            self.feed_monitors(&client.session, &command.args, command.row);
-        }
+        let mark = reply.mark();
         let ran = env.run_transaction(space, &mut client.session, reply, &call, after);
         if let Ran::Needs(_) = &ran {
             drop(commands);
             client.session.transaction = transaction;
         } else {
+            self.feed_monitors_exec(&client.session, &transaction.queue, reply.since(mark));
             client.session.mirror();
         }
         ran
@@ -841,7 +843,6 @@ impl Shard {
         let table = CommandTable::get();
         for command in &commands {
             let row = table.row(command.row);
-            self.feed_monitors(&client.session, &command.request.args(), row);
             self.remember_watch(client, row, &command.request.args());
         }
         self.post_batch(client, target, commands, None);
@@ -873,9 +874,6 @@ impl Shard {
                 request: queued.request.clone(),
             })
             .collect();
-        for command in &commands {
-            self.feed_monitors(session, &command.request.args(), table.row(command.row));
-        }
         let watched = session.transaction.watched.clone();
         self.post_batch(client, target, commands, Some(watched));
         client.phase = Phase::Batch { transaction: true };
@@ -1010,11 +1008,17 @@ impl Shard {
         };
         client.phase = Phase::Ready;
         if transaction && done.executed > 0 {
+            let queue = &client.session.transaction.queue;
+            self.feed_monitors_exec(&client.session, queue, &done.reply);
             client.session.transaction.clear();
             client.session.mirror();
         }
         for _ in 0..done.executed {
-            client.pending.pop_front();
+            if let Some(request) = client.pending.pop_front()
+                && !transaction
+            {
+                self.feed_monitors_of_batch(&client.session, &request);
+            }
         }
         let handle = &client.session.handle;
         handle.commands.store(
@@ -1169,7 +1173,6 @@ impl Shard {
                 if in_transaction {
                     self.exec_in(&env, &mut space, client, reply, &mut after)
                 } else {
-                    self.feed_monitors(&client.session, &args, row);
                     self.remember_watch(client, row, &args);
                     let call = Call {
                         row,
@@ -1177,7 +1180,11 @@ impl Shard {
                         may_block: true,
                         resumed: false,
                     };
-                    env.run(&mut space, &mut client.session, reply, &call, &mut after)
+                    let ran = env.run(&mut space, &mut client.session, reply, &call, &mut after);
+                    if !matches!(ran, Ran::Needs(_)) {
+                        self.feed_monitors(&client.session, &args, row);
+                    }
+                    ran
                 }
             };
             self.count(client);

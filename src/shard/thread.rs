@@ -97,8 +97,8 @@ impl Connection {
 const READ_BYTES: usize = 64 * 1024;
 /// Messages taken from the mailbox before sockets get their turn.
 const MESSAGES_PER_TURN_MAX: usize = 256;
-/// How long replies under way may take at the end of the process.
-const LAST_REPLIES: Duration = Duration::from_secs(2);
+/// How long replies under way may take at the end of the process, ms.
+const LAST_REPLIES_MS: u64 = 2000;
 
 struct Driver {
     shard: RefCell<Shard>,
@@ -133,7 +133,7 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
     let mut tasks = LocalSet::new();
     let mut timer = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
     let mut armed_ms = 0;
-    let mut stop_deadline: Option<tokio::time::Instant> = None;
+    let mut stop_deadline_ms: Option<u64> = None;
     poll_fn(move |context| {
         let mut again = driver.take_mail(context, &mut mailbox, &tasks);
         again |= driver.shard.borrow_mut().work();
@@ -144,9 +144,9 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         driver.leave(context);
         driver.keep_time(context, &mut timer, &mut armed_ms);
         if driver.shard.borrow().is_stopping() {
-            let deadline =
-                *stop_deadline.get_or_insert_with(|| tokio::time::Instant::now() + LAST_REPLIES);
-            if driver.is_drained() || tokio::time::Instant::now() >= deadline {
+            let now_ms = driver.shard.borrow().now_ms();
+            let deadline_ms = *stop_deadline_ms.get_or_insert(now_ms + LAST_REPLIES_MS);
+            if driver.is_drained() || now_ms >= deadline_ms {
                 return Poll::Ready(());
             }
         }
@@ -389,7 +389,7 @@ impl Driver {
             if next_ms != *armed_ms {
                 *armed_ms = next_ms;
                 let wait = Duration::from_millis(next_ms.saturating_sub(now_ms).clamp(1, 60_000));
-                timer.as_mut().reset(tokio::time::Instant::now() + wait);
+                timer.set(tokio::time::sleep(wait));
             }
             if timer.as_mut().poll(context).is_pending() {
                 return;

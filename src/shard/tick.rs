@@ -94,7 +94,7 @@ impl Shard {
         let mut loaded = Vec::new();
         for (id, client) in &self.clients {
             let Some(client) = client else { continue };
-            if client.output.len() > 0 {
+            if !client.output.is_empty() {
                 loaded.push(*id);
             }
             let active_ms = client.session.handle.active_ms.load(Ordering::Relaxed);

@@ -4,4 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connection;
 mod list;
+mod server;
+mod stream;

@@ -142,3 +142,6 @@ fn select(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     ctx.reply.ok();
     Ok(Outcome::Done)
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,7 @@ fn doctor(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandErr
 
 fn malloc_stats(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     let text = "Stats not supported for the current allocator";
-    ctx.reply.verbatim("txt", text.as_bytes());
+    ctx.reply.bulk(text.as_bytes());
     Ok(Outcome::Done)
 }
 

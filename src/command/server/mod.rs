@@ -37,3 +37,6 @@ pub static COMMANDS: &[&[Command]] = &[
 fn unreachable_container(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     Err(error::unknown_subcommand(ctx.row.command.name, args.at(1)))
 }
+
+#[cfg(test)]
+mod tests;

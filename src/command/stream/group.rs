@@ -12,9 +12,7 @@ use crate::keyspace::value::Value;
 use crate::keyspace::{KeyHandle, Space};
 use crate::resp::arguments::Args;
 
-use super::{
-    c_string, loose_id, stream_in, stream_mut, stream_of, strict_id, write_consumer_creation,
-};
+use super::{c_string, loose_id, report_consumer, stream_in, stream_mut, stream_of, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("xgroup", "", container)
@@ -285,8 +283,7 @@ fn create_consumer(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     match created {
         None => handle.unchanged(),
         Some(_) => {
-            handle.event(EventClass::STREAM, "xgroup-createconsumer");
-            handle.effect(|effect| write_consumer_creation(effect, key, name, consumer));
+            report_consumer(&mut handle, name, consumer);
         }
     }
     ctx.reply.integer(i64::from(created.is_some()));

@@ -22,9 +22,10 @@ mod write;
 mod tests;
 
 use crate::data::listpack::Element;
-use crate::data::stream::{Entry, Stream, StreamId};
+use crate::data::stream::{ConsumerIndex, Entry, Group, Stream, StreamId};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
+use crate::keyspace::event::EventClass;
 use crate::keyspace::table::Entry as KeyEntry;
 use crate::keyspace::value::Value;
 use crate::resp::reply::Reply;
@@ -254,4 +255,19 @@ fn write_consumer_creation(effect: &mut EffectWriter, key: &[u8], group: &[u8], 
         .arg(key)
         .arg(group)
         .arg(consumer);
+}
+
+/// The consumer a read or claim names, created when there is none; and whether it was. It counts as seen.
+fn named_consumer(group: &mut Group, name: &[u8], now_ms: u64) -> Option<(ConsumerIndex, bool)> {
+    let found = group.find_consumer(name);
+    let consumer = found.or_else(|| group.create_consumer(name, now_ms))?;
+    group.consumer_mut(consumer).seen_ms = now_ms;
+    Some((consumer, found.is_none()))
+}
+
+/// Tells of a consumer that came into being by being named.
+fn report_consumer(handle: &mut KeyHandle<'_>, group: &[u8], consumer: &[u8]) {
+    let key = handle.key();
+    handle.event(EventClass::STREAM, "xgroup-createconsumer");
+    handle.effect(|effect| write_consumer_creation(effect, key, group, consumer));
 }

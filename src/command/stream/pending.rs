@@ -8,15 +8,14 @@ use crate::command::args::{integer, is, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
-use crate::data::stream::{ConsumerIndex, Delivery, Group, Log, PendingEntry, StreamId};
+use crate::data::stream::{ConsumerIndex, Delivery, Entry, Group, Log, PendingEntry, StreamId};
 use crate::keyspace::KeyHandle;
-use crate::keyspace::event::EventClass;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::{
-    ClaimEffect, OpenCollection, interval_end, interval_start, reply_entry, reply_id, stream_mut,
-    stream_of, strict_id, write_consumer_creation, write_group_position,
+    ClaimEffect, OpenCollection, interval_end, interval_start, named_consumer, reply_entry,
+    reply_id, report_consumer, stream_mut, stream_of, strict_id, write_group_position,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -284,14 +283,6 @@ fn not_ahead(delivered_ms: i64, now: i64) -> u64 {
     (if sane { delivered_ms } else { now }).cast_unsigned()
 }
 
-/// The consumer of a claim, created when there is none of this name; and whether it was.
-fn claiming_consumer(group: &mut Group, name: &[u8], now_ms: u64) -> Option<(ConsumerIndex, bool)> {
-    let found = group.find_consumer(name);
-    let consumer = found.or_else(|| group.create_consumer(name, now_ms))?;
-    group.consumer_mut(consumer).seen_ms = now_ms;
-    Some((consumer, found.is_none()))
-}
-
 /// XCLAIM key group consumer min-idle id … [options]
 ///
 /// Effects: the consumer's creation; XCLAIM for each entry claimed or found deleted, with the time and count it has
@@ -313,7 +304,7 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     if moved {
         group.last_delivered = request.last_id;
     }
-    let consumer = claiming_consumer(group, consumer_name, now_ms);
+    let consumer = named_consumer(group, consumer_name, now_ms);
     let Some((consumer, created)) = consumer else {
         return Err(error::no_group(key, name));
     };
@@ -326,7 +317,7 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     for id in &request.ids {
         if claim(group, log, *id, consumer, &request, now_ms, &mut claims) {
             written += 1;
-            match log.get(*id).filter(|_| !request.just_id) {
+            match shown(log, *id, request.just_id) {
                 Some(entry) => reply_entry(reply, &entry),
                 None => reply_id(reply, *id),
             }
@@ -339,8 +330,7 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     let (last_id, entries_read) = (group.last_delivered, group.entries_read);
     handle.unchanged();
     if created {
-        handle.event(EventClass::STREAM, "xgroup-createconsumer");
-        handle.effect(|effect| write_consumer_creation(effect, key, name, consumer_name));
+        report_consumer(&mut handle, name, consumer_name);
     }
     claims.report(&mut handle, name, last_id);
     if moved && !claims.any {
@@ -387,6 +377,11 @@ fn claim(
     group.pending_mut().assign(id, delivery);
     claims.record(group, PendingEntry { id, delivery });
     true
+}
+
+/// The entry to reply for a claimed ID; with JUSTID none, and no look at the stream.
+fn shown(log: &Log, id: StreamId, just_id: bool) -> Option<Entry<'_>> {
+    if just_id { None } else { log.get(id) }
 }
 
 /// The arguments of XAUTOCLAIM.
@@ -441,7 +436,7 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
     let Some((group, log)) = found else {
         return Err(error::no_group(key, name));
     };
-    let consumer = claiming_consumer(group, consumer_name, now_ms);
+    let consumer = named_consumer(group, consumer_name, now_ms);
     let Some((consumer, created)) = consumer else {
         return Err(error::no_group(key, name));
     };
@@ -468,7 +463,7 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
     reply_id(reply, cursor.unwrap_or(StreamId::MIN));
     reply.array(claimed.len());
     for id in &claimed {
-        match log.get(*id).filter(|_| !request.just_id) {
+        match shown(log, *id, request.just_id) {
             Some(entry) => reply_entry(reply, &entry),
             None => reply_id(reply, *id),
         }
@@ -483,8 +478,7 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
     let last_id = group.last_delivered;
     handle.unchanged();
     if created {
-        handle.event(EventClass::STREAM, "xgroup-createconsumer");
-        handle.effect(|effect| write_consumer_creation(effect, key, name, consumer_name));
+        report_consumer(&mut handle, name, consumer_name);
     }
     claims.report(&mut handle, name, last_id);
     Ok(Outcome::Done)

@@ -10,14 +10,14 @@ use crate::command::context::{Context, Outcome, WaitFor};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::data::stream::{ConsumerIndex, Group, Log, StreamId};
-use crate::keyspace::event::EventClass;
+use crate::keyspace::KeyHandle;
 use crate::keyspace::wait::WaitKind;
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
 use super::{
-    ClaimEffect, OpenCollection, c_string, interval_end, interval_start, reply_entries,
-    reply_entry, reply_id, stream_mut, stream_of, strict_id, write_consumer_creation,
+    ClaimEffect, OpenCollection, c_string, interval_end, interval_start, named_consumer,
+    reply_entries, reply_entry, reply_id, report_consumer, stream_mut, stream_of, strict_id,
     write_group_position,
 };
 
@@ -367,16 +367,9 @@ fn serve_group(
             .filter(|last| *last > group.last_delivered)
             .and(group.last_delivered.successor()),
     };
-    let created = group.find_consumer(consumer_name).is_none();
-    let consumer = match group.find_consumer(consumer_name) {
-        Some(consumer) => Some(consumer),
-        None => group.create_consumer(consumer_name, now_ms),
-    };
-    let Some(consumer) = consumer else {
+    let Some((consumer, created)) = named_consumer(group, consumer_name, now_ms) else {
         return false;
     };
-    group.consumer_mut(consumer).seen_ms = now_ms;
-
     let mut reading = Reading::default();
     if let Some(start) = start {
         if open.is_none() {
@@ -399,31 +392,12 @@ fn serve_group(
             _ => reader.deliver_history(start),
         };
     }
-    let (last_id, entries_read) = (group.last_delivered, group.entries_read);
+    let position = (group.last_delivered, group.entries_read);
     handle.unchanged();
     if created {
-        handle.event(EventClass::STREAM, "xgroup-createconsumer");
-        handle.effect(|effect| write_consumer_creation(effect, key, group_name, consumer_name));
+        report_consumer(&mut handle, group_name, consumer_name);
     }
-    let claim = |ids, delivery_count| ClaimEffect {
-        key,
-        group: group_name,
-        consumer: consumer_name,
-        ids,
-        delivered_ms: now_ms,
-        delivery_count,
-        last_id,
-    };
-    if !reading.delivered.is_empty() && reading.counts.is_empty() {
-        handle.effect(|effect| claim(&reading.delivered, 1).write(effect));
-    }
-    for (id, count) in reading.delivered.iter().zip(&reading.counts) {
-        handle.effect(|effect| claim(std::slice::from_ref(id), *count).write(effect));
-    }
-    if reading.moved {
-        handle
-            .effect(|effect| write_group_position(effect, key, group_name, last_id, entries_read));
-    }
+    reading.report(&mut handle, group_name, consumer_name, now_ms, position);
     start.is_some()
 }
 
@@ -449,6 +423,38 @@ struct Reading {
     counts: SmallVec<[u64; 16]>,
     /// Whether the group's position changed.
     moved: bool,
+}
+
+impl Reading {
+    /// Hands on the deliveries and the group's new position (last delivered ID, entries read).
+    fn report(
+        &self,
+        handle: &mut KeyHandle<'_>,
+        group: &[u8],
+        consumer: &[u8],
+        delivered_ms: u64,
+        (last_id, entries_read): (StreamId, Option<u64>),
+    ) {
+        let key = handle.key();
+        let claim = |ids, delivery_count| ClaimEffect {
+            key,
+            group,
+            consumer,
+            ids,
+            delivered_ms,
+            delivery_count,
+            last_id,
+        };
+        if !self.delivered.is_empty() && self.counts.is_empty() {
+            handle.effect(|effect| claim(&self.delivered, 1).write(effect));
+        }
+        for (id, count) in self.delivered.iter().zip(&self.counts) {
+            handle.effect(|effect| claim(std::slice::from_ref(id), *count).write(effect));
+        }
+        if self.moved {
+            handle.effect(|effect| write_group_position(effect, key, group, last_id, entries_read));
+        }
+    }
 }
 
 impl Reader<'_> {

@@ -1,0 +1,63 @@
+//! What a run leaves in the records: counters, histogram, slow log, latency events.
+//!
+//! The counters are of this shard and cost a store each; the lock of a log is taken only for a command that was slow.
+
+use crate::client::session::Session;
+use crate::command::redact::redacted;
+use crate::command::spec::Flags;
+use crate::command::table::Row;
+use crate::observe::counters::CommandCounters;
+use crate::observe::slowlog::{self, SlowEntry};
+use crate::resp::arguments::Request;
+
+use super::execute::{Call, Env};
+
+impl Env<'_> {
+    pub(super) fn counters(&self, row: &Row) -> &CommandCounters {
+        &self.shared.observations.shards[self.shard.index()].commands[usize::from(row.id)]
+    }
+
+    /// Counts a run; one that took long goes to the slow log and the latency events.
+    pub(super) fn measure(&self, session: &Session, call: &Call<'_>, elapsed_ns: u64) {
+        let counters = self.counters(call.row);
+        counters.calls.add(1);
+        counters.nanoseconds.add(elapsed_ns);
+        if self.settings.latency_tracking {
+            counters
+                .latency
+                .get_or_init(Box::default)
+                .record(elapsed_ns);
+        }
+        let elapsed_us = elapsed_ns / 1000;
+        let is_slow = u64::try_from(self.settings.slowlog_log_slower_than_us)
+            .is_ok_and(|threshold_us| elapsed_us >= threshold_us);
+        if is_slow && !call.row.command.flags.has(Flags::SKIP_SLOWLOG) {
+            self.log_slow(session, call, elapsed_us);
+        }
+        let threshold_ms = self.settings.latency_monitor_threshold_ms;
+        if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
+            let event = if call.row.command.flags.has(Flags::FAST) {
+                "fast-command"
+            } else {
+                "command"
+            };
+            let latency = &self.shared.observations.latency;
+            latency.add(event, self.now_ms / 1000, elapsed_us / 1000);
+        }
+    }
+
+    fn log_slow(&self, session: &Session, call: &Call<'_>, duration_us: u64) {
+        let redacted = redacted(&call.row.full_name, call.args);
+        let shown = redacted.as_ref().map(Request::args);
+        let entry = SlowEntry {
+            id: 0,
+            at_s: self.now_ms / 1000,
+            duration_us,
+            arguments: slowlog::cut(shown.as_ref().unwrap_or(call.args).iter()),
+            address: session.handle.address.clone(),
+            name: session.handle.names().name,
+        };
+        let log = &self.shared.observations.slowlog;
+        log.add(entry, self.settings.slowlog_len_max);
+    }
+}

@@ -1,0 +1,226 @@
+//! The connection's commands through a socket: passwords, protocols, names, and what one connection does to others.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Client, Server, for_each_shard_count};
+
+/// Raw replies with blanks for line ends.
+pub(crate) fn raw(client: &mut Client, line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    spaced(&client.raw_call(&words))
+}
+
+pub(crate) fn spaced(reply: &[u8]) -> String {
+    String::from_utf8_lossy(reply)
+        .replace("\r\n", " ")
+        .trim_end()
+        .to_owned()
+}
+
+#[track_caller]
+pub(crate) fn check(client: &mut Client, table: &[(&str, &str)]) {
+    for (line, expected) in table {
+        assert_eq!(raw(client, line), *expected, "{line}");
+    }
+}
+
+/// Waits until CLIENT LIST shows the client with these flags.
+fn wait_for_flags(control: &mut Client, id: i64, flags: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let wanted = format!(" flags={flags} ");
+    while !control
+        .run(&format!("CLIENT LIST ID {id}"))
+        .text()
+        .contains(&wanted)
+    {
+        assert!(Instant::now() < deadline, "never flags {flags}");
+    }
+}
+
+#[test]
+fn a_password_is_asked_for() {
+    let server = Server::millrace_with(2, &["--requirepass", "secret"]);
+    let mut client = server.connect();
+    let no_auth = "-NOAUTH Authentication required.";
+    check(
+        &mut client,
+        &[
+            ("PING", no_auth),
+            ("SELECT 1", no_auth),
+            ("CLIENT ID", no_auth),
+            (
+                "AUTH wrong",
+                "-WRONGPASS invalid username-password pair or user is disabled.",
+            ),
+            ("AUTH secret", "+OK"),
+            ("PING", "+PONG"),
+            ("RESET", "+RESET"),
+            ("PING", no_auth),
+        ],
+    );
+    assert!(raw(&mut client, "HELLO 3").starts_with("-NOAUTH HELLO must be called"));
+    assert!(raw(&mut client, "HELLO 3 AUTH default secret SETNAME me").starts_with("%7"));
+    check(&mut client, &[("CLIENT GETNAME", "$2 me"), ("QUIT", "+OK")]);
+    client.expect_closed();
+}
+
+#[test]
+fn a_connection_has_a_database_a_name_and_a_protocol() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        check(
+            &mut client,
+            &[
+                ("PING", "+PONG"),
+                ("ECHO x", "$1 x"),
+                ("SELECT 3", "+OK"),
+                ("SET k v", "+OK"),
+                ("SELECT 16", "-ERR DB index is out of range"),
+                ("GET k", "$1 v"),
+                ("SELECT 0", "+OK"),
+                ("GET k", "$-1"),
+                ("CLIENT SETNAME a", "+OK"),
+                ("CLIENT SETINFO LIB-NAME lib", "+OK"),
+                ("CLIENT SETINFO LIB-VER 1.2", "+OK"),
+                ("CLIENT NO-EVICT ON", "+OK"),
+                ("CLIENT NO-TOUCH ON", "+OK"),
+                ("CLIENT GETREDIR", ":-1"),
+                ("CLIENT TRACKING OFF", "+OK"),
+                (
+                    "CLIENT TRACKINGINFO",
+                    "*6 $5 flags *1 $3 off $8 redirect :-1 $8 prefixes *0",
+                ),
+                (
+                    "CLIENT CACHING YES",
+                    "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT \
+                     mode enabled",
+                ),
+            ],
+        );
+        let info = client.run("CLIENT INFO").text();
+        assert!(
+            info.contains(" name=a ") && info.contains(" flags=eT "),
+            "{info}"
+        );
+        assert!(
+            info.ends_with(" resp=2 lib-name=lib lib-ver=1.2\n"),
+            "{info}"
+        );
+        assert_eq!(client.run("CLIENT LIST").text().lines().count(), 1);
+        assert!(
+            raw(&mut client, "HELLO 3")
+                .starts_with("%7 $6 server $5 redis $7 version $5 7.2.4 $5 proto :3")
+        );
+        check(
+            &mut client,
+            &[
+                ("GET k", "_"),
+                (
+                    "CLIENT TRACKINGINFO",
+                    "%3 $5 flags ~1 $3 off $8 redirect :-1 $8 prefixes *0",
+                ),
+                ("RESET", "+RESET"),
+                ("GET k", "$-1"),
+                ("CLIENT GETNAME", "$-1"),
+            ],
+        );
+        assert!(raw(&mut client, "CLIENT HELP").contains("+CLIENT <subcommand>"));
+    });
+}
+
+#[test]
+fn others_are_killed_wherever_they_are() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        let (mut blocked, mut listener, mut idle) =
+            (server.connect(), server.connect(), server.connect());
+        let (blocked_id, idle_id) = (blocked.id(), idle.id());
+        blocked.send_line("BLPOP nothing 0");
+        listener.run("SUBSCRIBE c");
+        wait_for_flags(&mut control, blocked_id, "b");
+        let idle_address = idle.local_address();
+        check(
+            &mut control,
+            &[
+                ("CLIENT KILL TYPE pubsub", ":1"),
+                (&format!("CLIENT KILL ID {blocked_id}"), ":1"),
+                (&format!("CLIENT KILL {idle_address}"), "+OK"),
+                (
+                    &format!("CLIENT KILL {idle_address}"),
+                    "-ERR No such client",
+                ),
+                (&format!("CLIENT LIST ID {idle_id}"), "$0"),
+            ],
+        );
+        for client in [&mut blocked, &mut listener, &mut idle] {
+            client.expect_closed();
+        }
+        let own = control.id();
+        assert_eq!(
+            raw(&mut control, &format!("CLIENT KILL ID {own} SKIPME no")),
+            ":1"
+        );
+        control.expect_closed();
+    });
+}
+
+#[test]
+fn a_wait_is_ended_by_another_connection() {
+    for_each_shard_count(|server| {
+        let (mut control, mut blocked) = (server.connect(), server.connect());
+        let id = blocked.id();
+        assert_eq!(raw(&mut control, &format!("CLIENT UNBLOCK {id}")), ":0");
+        for (how, reply) in [
+            ("", "*-1"),
+            (" TIMEOUT", "*-1"),
+            (" ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+        ] {
+            blocked.send_line("BLPOP a b c 0");
+            wait_for_flags(&mut control, id, "b");
+            assert_eq!(
+                raw(&mut control, &format!("CLIENT UNBLOCK {id}{how}")),
+                ":1"
+            );
+            assert_eq!(spaced(&blocked.raw_reply()), reply);
+        }
+        assert_eq!(raw(&mut control, "RPUSH a 1"), ":1");
+    });
+}
+
+#[test]
+fn a_pause_holds_commands_until_it_is_over() {
+    for_each_shard_count(|server| {
+        let (mut control, mut client) = (server.connect(), server.connect());
+        check(&mut control, &[("CLIENT PAUSE 60000 WRITE", "+OK")]);
+        check(&mut client, &[("PING", "+PONG"), ("LLEN a", ":0")]);
+        client.send_line("RPUSH a 1");
+        client.expect_quiet(&mut control);
+        check(&mut control, &[("CLIENT UNPAUSE", "+OK")]);
+        assert_eq!(spaced(&client.raw_reply()), ":1");
+        let started = Instant::now();
+        check(&mut control, &[("CLIENT PAUSE 150", "+OK")]);
+        check(&mut client, &[("PING", "+PONG")]);
+        assert!(started.elapsed() >= Duration::from_millis(100));
+    });
+}
+
+#[test]
+fn replies_are_left_out_on_request() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        let lines = [
+            "CLIENT REPLY SKIP",
+            "SET a 1",
+            "SET b 2",
+            "CLIENT REPLY OFF",
+            "SET c 3",
+            "CLIENT REPLY ON",
+        ];
+        for line in lines {
+            client.send_line(line);
+        }
+        assert_eq!(spaced(&client.raw_reply()), "+OK");
+        assert_eq!(spaced(&client.raw_reply()), "+OK");
+        check(&mut client, &[("MGET a b c", "*3 $1 1 $1 2 $1 3")]);
+    });
+}

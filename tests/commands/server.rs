@@ -1,0 +1,242 @@
+//! The server's commands through a socket: what it tells of itself, and what it refuses.
+
+use crate::connection::{check, raw};
+use crate::support::{Server, for_each_shard_count};
+
+#[test]
+fn the_server_tells_of_itself() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        check(
+            &mut client,
+            &[
+                ("ROLE", "*3 $6 master :0 *0"),
+                ("LOLWUT", "$17 Redis ver. 7.2.4\n"),
+                ("WAIT 0 0", ":0"),
+                ("WAIT 1 20", ":0"),
+                ("WAITAOF 0 1 20", "*2 :0 :0"),
+                ("ACL WHOAMI", "$7 default"),
+                ("ACL USERS", "*1 $7 default"),
+                (
+                    "ACL LIST",
+                    "*1 $51 user default on nopass sanitize-payload ~* &* +@all",
+                ),
+                (
+                    "ACL GETUSER default",
+                    "*12 $5 flags *3 $2 on $6 nopass $16 sanitize-payload $9 passwords *0 $8 commands $5 +@all $4 keys $2 \
+                     ~* $8 channels $2 &* $9 selectors *0",
+                ),
+                ("ACL DRYRUN default PING", "+OK"),
+                ("ACL CAT foo", "-ERR Unknown category 'foo'"),
+                ("MODULE LIST", "*0"),
+                ("MEMORY PURGE", "+OK"),
+                (
+                    "MEMORY MALLOC-STATS",
+                    "$45 Stats not supported for the current allocator",
+                ),
+                ("MEMORY USAGE nothing", "$-1"),
+                ("CONFIG RESETSTAT", "+OK"),
+            ]
+            .map(|(line, reply)| (line, reply.trim_end())),
+        );
+        assert!(raw(&mut client, "ACL GENPASS").starts_with("$64 "));
+        assert!(raw(&mut client, "MEMORY STATS").contains("keys.count"));
+        assert!(raw(&mut client, "MEMORY DOCTOR").starts_with('$'));
+        let (time, saved) = (client.run("TIME"), client.run("LASTSAVE").integer());
+        let now: i64 = time.items()[0].text().parse().unwrap();
+        assert!((0..600).contains(&(now - saved)), "{now} {saved}");
+    });
+}
+
+#[test]
+fn every_container_has_help() {
+    let server = Server::millrace(1);
+    let mut client = server.connect();
+    let lines = [
+        "ACL HELP",
+        "CLIENT HELP",
+        "CLUSTER HELP",
+        "CONFIG HELP",
+        "LATENCY HELP",
+        "MEMORY HELP",
+        "MODULE HELP",
+        "OBJECT HELP",
+        "PUBSUB HELP",
+        "SLOWLOG HELP",
+        "XGROUP HELP",
+        "XINFO HELP",
+    ];
+    for line in lines {
+        let reply = client.run(line);
+        let first = reply.items()[0].text();
+        let container = line.split(' ').next().unwrap();
+        assert!(
+            first.starts_with(&format!("{container} <subcommand>")),
+            "{first}"
+        );
+    }
+}
+
+#[test]
+fn what_there_is_not_is_refused() {
+    let server = Server::millrace(1);
+    let mut client = server.connect();
+    let cluster = "-ERR This instance has cluster support disabled";
+    for line in [
+        "ASKING",
+        "READONLY",
+        "READWRITE",
+        "CLUSTER ADDSLOTS 1",
+        "CLUSTER ADDSLOTSRANGE 1 2",
+        "CLUSTER BUMPEPOCH",
+        "CLUSTER COUNT-FAILURE-REPORTS x",
+        "CLUSTER COUNTKEYSINSLOT 1",
+        "CLUSTER DELSLOTS 1",
+        "CLUSTER DELSLOTSRANGE 1 2",
+        "CLUSTER FAILOVER",
+        "CLUSTER FLUSHSLOTS",
+        "CLUSTER FORGET x",
+        "CLUSTER GETKEYSINSLOT 1 1",
+        "CLUSTER INFO",
+        "CLUSTER KEYSLOT k",
+        "CLUSTER LINKS",
+        "CLUSTER MEET a 1",
+        "CLUSTER MYID",
+        "CLUSTER MYSHARDID",
+        "CLUSTER NODES",
+        "CLUSTER REPLICAS x",
+        "CLUSTER REPLICATE x",
+        "CLUSTER RESET",
+        "CLUSTER SAVECONFIG",
+        "CLUSTER SET-CONFIG-EPOCH 1",
+        "CLUSTER SETSLOT 1 STABLE",
+        "CLUSTER SHARDS",
+        "CLUSTER SLAVES x",
+        "CLUSTER SLOTS",
+    ] {
+        assert_eq!(raw(&mut client, line), cluster, "{line}");
+    }
+    for line in ["MODULE LOAD x", "MODULE LOADEX x", "MODULE UNLOAD x"] {
+        let reply = raw(&mut client, line);
+        assert!(
+            reply.starts_with("-ERR MODULE command not allowed."),
+            "{reply}"
+        );
+    }
+    check(
+        &mut client,
+        &[
+            ("REPLICAOF NO ONE", "+OK"),
+            ("SLAVEOF NO ONE", "+OK"),
+            ("REPLICAOF a b", "-ERR Invalid master port"),
+            ("FAILOVER", "-ERR FAILOVER requires connected replicas."),
+        ],
+    );
+}
+
+#[test]
+fn slow_commands_are_logged_with_their_secrets_covered() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        client.run("CLIENT SETNAME me");
+        client.run("CONFIG SET slowlog-log-slower-than 0");
+        client.run("SLOWLOG RESET");
+        client.run("RPUSH a 1");
+        client.run("AUTH default secret");
+        client.run("CONFIG SET slowlog-log-slower-than -1");
+        let log = client.run("SLOWLOG GET -1");
+        let commands: Vec<String> = log
+            .items()
+            .iter()
+            .map(|entry| entry.items()[3].to_string())
+            .collect();
+        let position = |wanted: &str| commands.iter().position(|command| command == wanted);
+        let pushed = position(r#"["RPUSH", "a", "1"]"#).unwrap();
+        let auth = position(r#"["AUTH", "(redacted)", "(redacted)"]"#).unwrap();
+        assert!(auth < pushed, "newest first: {commands:?}");
+        let entry = log.items()[pushed].items();
+        assert_eq!(entry.len(), 6);
+        assert_eq!(entry[4].text(), client.local_address().to_string());
+        assert_eq!(entry[5].text(), "me");
+        assert_eq!(client.run("SLOWLOG LEN").integer(), commands.len() as i64);
+        check(
+            &mut client,
+            &[("SLOWLOG RESET", "+OK"), ("SLOWLOG LEN", ":0")],
+        );
+    });
+}
+
+#[test]
+fn latencies_are_counted() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        for key in ["a", "b", "c", "d"] {
+            client.run(&format!("RPUSH {key} 1"));
+        }
+        let histogram = raw(&mut client, "LATENCY HISTOGRAM rpush nothing");
+        assert!(
+            histogram.starts_with("*2 $5 rpush *4 $5 calls :4 $14 histogram_usec *"),
+            "{histogram}"
+        );
+        assert!(histogram.ends_with(" :4"), "{histogram}");
+        check(
+            &mut client,
+            &[
+                ("CONFIG RESETSTAT", "+OK"),
+                ("LATENCY HISTOGRAM rpush", "*0"),
+                ("LATENCY LATEST", "*0"),
+                ("LATENCY HISTORY command", "*0"),
+                ("LATENCY RESET", ":0"),
+                (
+                    "LATENCY GRAPH command",
+                    "-ERR No samples available for event 'command'",
+                ),
+            ],
+        );
+        assert!(raw(&mut client, "LATENCY DOCTOR").contains("monitoring is off"));
+    });
+}
+
+#[test]
+fn a_monitor_sees_every_command_until_it_is_reset() {
+    for_each_shard_count(|server| {
+        let (mut monitor, mut client) = (server.connect(), server.connect());
+        check(&mut monitor, &[("MONITOR", "+OK")]);
+        let address = client.local_address();
+        client.run("RPUSH a \"");
+        client.run("AUTH default x");
+        client.run("CONFIG GET hz");
+        client.run("MULTI");
+        client.run("LLEN a");
+        client.run("EXEC");
+        for shown in [
+            r#""RPUSH" "a" "\"""#,
+            r#""AUTH" "(redacted)" "(redacted)""#,
+            r#""MULTI""#,
+            r#""LLEN" "a""#,
+            r#""EXEC""#,
+        ] {
+            let line = monitor.reply().text();
+            assert!(line.ends_with(&format!(" [0 {address}] {shown}")), "{line}");
+        }
+        check(&mut monitor, &[("RESET", "+RESET")]);
+        client.run("PING");
+        monitor.expect_quiet(&mut client);
+    });
+}
+
+#[test]
+fn shutdown_ends_the_process() {
+    let mut server = Server::millrace(2);
+    let mut client = server.connect();
+    check(
+        &mut client,
+        &[
+            ("SHUTDOWN ABORT", "-ERR No shutdown in progress."),
+            ("SHUTDOWN NOSAVE SAVE", "-ERR syntax error"),
+        ],
+    );
+    client.send_line("SHUTDOWN NOSAVE");
+    client.expect_closed();
+    assert_eq!(server.wait_for_exit(), Some(0));
+}
