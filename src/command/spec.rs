@@ -57,7 +57,7 @@ impl Flags {
     pub const FAST: Self = Self(1 << 12);
     /// `no_auth`
     pub const NO_AUTH: Self = Self(1 << 13);
-    /// `may_replicate`
+    /// `may_replicate`, which Redis does not tell.
     pub const MAY_REPLICATE: Self = Self(1 << 14);
     /// `no_mandatory_keys`
     pub const NO_MANDATORY_KEYS: Self = Self(1 << 15);
@@ -87,7 +87,7 @@ impl Flags {
 
     /// The names COMMAND INFO replies, in Redis' order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(&str, Flags); 20] = [
+        const NAMES: [(&str, Flags); 19] = [
             ("write", Flags::WRITE),
             ("readonly", Flags::READONLY),
             ("denyoom", Flags::DENYOOM),
@@ -102,7 +102,6 @@ impl Flags {
             ("asking", Flags::ASKING),
             ("fast", Flags::FAST),
             ("no_auth", Flags::NO_AUTH),
-            ("may_replicate", Flags::MAY_REPLICATE),
             ("no_mandatory_keys", Flags::NO_MANDATORY_KEYS),
             ("no_async_loading", Flags::NO_ASYNC_LOADING),
             ("no_multi", Flags::NO_MULTI),

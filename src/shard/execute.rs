@@ -550,10 +550,20 @@ pub(super) fn admit(
     let Some(container) = table.find(name) else {
         return Err(error::unknown_command(name, args.from(1)));
     };
+    let is_debug = container.command.name == "debug" && container.command.accepts(args.len());
+    if is_debug
+        && !settings
+            .enable_debug_command
+            .allows(session.handle.is_local())
+    {
+        return Err(error::DEBUG_DISABLED);
+    }
     let mut row = container;
     if container.is_container() && args.len() > 1 {
         match table.find_subcommand(container, args.at(1)) {
             Some(subcommand) => row = subcommand,
+            // DEBUG is one command in Redis and says so.
+            None if is_debug => return Err(error::wrong_subcommand("debug", args.at(1))),
             None => {
                 return Err(error::unknown_subcommand(
                     container.command.name,
@@ -562,15 +572,11 @@ pub(super) fn admit(
             }
         }
     }
+    if !row.command.accepts(args.len()) && is_debug {
+        return Err(error::wrong_subcommand("debug", args.at(1)));
+    }
     if !row.command.accepts(args.len()) {
         return Err(error::wrong_arity(&row.full_name));
-    }
-    let client_is_local = {
-        let address = &session.handle.address;
-        address.starts_with("127.") || address.starts_with("[::1]") || address.starts_with('/')
-    };
-    if container.command.name == "debug" && !settings.enable_debug_command.allows(client_is_local) {
-        return Err(error::DEBUG_DISABLED);
     }
     if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) {
         return Err(error::NO_AUTH);

@@ -4,6 +4,7 @@ pub mod acl;
 pub mod cluster;
 pub mod command;
 pub mod config;
+pub mod debug;
 pub mod info;
 pub mod instance;
 pub mod latency;
@@ -23,6 +24,7 @@ pub static COMMANDS: &[&[Command]] = &[
     cluster::COMMANDS,
     command::COMMANDS,
     config::COMMANDS,
+    debug::COMMANDS,
     info::COMMANDS,
     instance::COMMANDS,
     latency::COMMANDS,

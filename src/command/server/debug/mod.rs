@@ -1,0 +1,345 @@
+//! DEBUG: what tests and demonstrations need to reach inside. Refused unless `enable-debug-command` allows it.
+//!
+//! ```text
+//! effects.rs  EFFECTS: what writes did, to compare and replay      values.rs  OBJECT, LISTPACK, QUICKLIST, DIGEST
+//! protocol.rs PROTOCOL: a reply of each type                       mod.rs     the rows, time, settings, reload
+//! ```
+//! To clients DEBUG is one command, as in Redis; here each subcommand has a row, because they need different keyspaces.
+
+mod effects;
+mod protocol;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::sync::atomic::Ordering;
+
+use crate::command::args;
+use crate::command::error::{self, CommandError};
+use crate::command::spec::{KeyFlags, KeySpec, Scope};
+use crate::command::{Command, Context, Flags, Outcome, ShardAction};
+use crate::keyspace::value::{StringValue, Value};
+use crate::resp::arguments::Args;
+
+const FLAGS: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
+/// Most bytes of an element that is kept packed. Source: Redis' limit of the same setting.
+const PACKED_BYTES_MAX: u64 = 1 << 32;
+
+const fn row(
+    name: &'static str,
+    syntax: &'static str,
+    handler: crate::command::spec::Handler,
+    arity: i32,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, syntax, handler)
+        .arity(arity)
+        .flags(FLAGS)
+        .docs("1.0.0", "server", "Depends on the subcommand.", summary)
+}
+
+const KEY: &[KeySpec] = &[KeySpec::one(KeyFlags::RO, 2)];
+const KEYS: &[KeySpec] = &[KeySpec::range(KeyFlags::RO, 2, -1, 1)];
+
+/// The row.
+pub static COMMANDS: &[Command] = &[row(
+    "debug",
+    "",
+    super::unreachable_container,
+    -2,
+    "Holds the commands for tests of the server.",
+)
+.subcommands(&[
+    row(
+        "change-repl-id",
+        "",
+        accepted,
+        2,
+        "Accepted: there are no replicas.",
+    ),
+    row(
+        "digest",
+        "",
+        values::digest,
+        2,
+        "Tells a digest of all keys.",
+    )
+    .scope(Scope::AllShards),
+    row(
+        "digest-value",
+        "key [key ...]",
+        values::digest_value,
+        -2,
+        "Tells digests of values.",
+    )
+    .keys(KEYS),
+    row(
+        "effects",
+        "<ON | OFF | GET | SUPPRESS name>",
+        effects::effects,
+        -3,
+        "Records what writes do, as the commands that repeat it.",
+    )
+    .scope(Scope::AllShards),
+    row("error", "message", reply_error, 3, "Replies an error."),
+    row(
+        "listpack",
+        "key",
+        values::listpack,
+        3,
+        "Logs the elements of a small list.",
+    )
+    .keys(KEY),
+    row(
+        "loadaof",
+        "",
+        reload,
+        2,
+        "Rebuilds all keys from their effects.",
+    )
+    .scope(Scope::AllShards),
+    row("log", "message", log, 3, "Writes to the log."),
+    row(
+        "object",
+        "key [FAST]",
+        values::object,
+        -3,
+        "Tells how a value is kept.",
+    )
+    .keys(KEY),
+    row(
+        "pause-cron",
+        "<0 | 1>",
+        pause_cron,
+        3,
+        "Stops what runs periodically.",
+    ),
+    row(
+        "populate",
+        "count [prefix [size]]",
+        populate,
+        -3,
+        "Makes keys.",
+    )
+    .scope(Scope::AllShards),
+    row(
+        "protocol",
+        "type",
+        protocol::protocol,
+        3,
+        "Replies a value of a type.",
+    ),
+    row(
+        "quicklist",
+        "key [level]",
+        values::quicklist,
+        -3,
+        "Logs the chunks of a large list.",
+    )
+    .keys(KEY),
+    row(
+        "quicklist-packed-threshold",
+        "size",
+        packed_threshold,
+        3,
+        "Sets from which size on an element is kept alone.",
+    ),
+    row(
+        "reload",
+        "[option [option ...]]",
+        reload,
+        -2,
+        "Rebuilds all keys from their effects.",
+    )
+    .scope(Scope::AllShards),
+    row(
+        "set-active-expire",
+        "<0 | 1>",
+        active_expire,
+        3,
+        "Whether keys expire unasked.",
+    ),
+    row(
+        "sleep",
+        "seconds",
+        sleep,
+        3,
+        "Stops the shard of the connection.",
+    ),
+    row(
+        "stringmatch-len",
+        "length pattern",
+        string_match,
+        4,
+        "Matches a long text with a pattern.",
+    ),
+    row("help", "", help, 2, "Describes the subcommands."),
+])];
+
+fn accepted(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+/// A number as C's `atoi` reads it: 0 for what is none.
+fn switch(argument: &[u8]) -> bool {
+    args::integer(argument).is_some_and(|value| value != 0)
+}
+
+fn active_expire(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let on = switch(args.at(2));
+    ctx.shared.active_expire.store(on, Ordering::Release);
+    ctx.reply.ok();
+    Ok(Outcome::Ask(ShardAction::Barrier))
+}
+
+fn pause_cron(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let paused = switch(args.at(2));
+    ctx.shared.cron_paused.store(paused, Ordering::Release);
+    ctx.reply.ok();
+    Ok(Outcome::Ask(ShardAction::Barrier))
+}
+
+fn sleep(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let seconds = args::double(args.at(2)).unwrap_or(0.0).max(0.0);
+    ctx.reply.ok();
+    Ok(Outcome::Ask(ShardAction::Sleep((seconds * 1000.0) as u64)))
+}
+
+fn reply_error(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    Err(CommandError::text(args.at(2)))
+}
+
+fn log(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.at(2)));
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+/// A size with a unit: `512`, `10b`, `1kb`, `5mb`.
+fn memory_bytes(argument: &[u8]) -> Option<u64> {
+    let end = argument
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(argument.len());
+    let (digits, unit) = argument.split_at(end);
+    let unit = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    number.checked_mul(unit)
+}
+
+fn packed_threshold(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let bytes = memory_bytes(args.at(2))
+        .filter(|bytes| *bytes < PACKED_BYTES_MAX)
+        .ok_or(error::PACKED_THRESHOLD)?;
+    let threshold = &ctx.shared.list_packed_threshold;
+    threshold.store(bytes as usize, Ordering::Release);
+    ctx.reply.ok();
+    Ok(Outcome::Ask(ShardAction::Barrier))
+}
+
+fn string_match(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let length = args::non_negative(args.at(2))?.min(crate::limits::BULK_BYTES_MAX as u64);
+    let text = vec![b'a'; length as usize];
+    let case = crate::pubsub::pattern::Case::Sensitive;
+    let matches = crate::pubsub::pattern::matches(args.at(3), &text, case);
+    ctx.reply.integer(i64::from(matches));
+    Ok(Outcome::Done)
+}
+
+/// MERGE, NOFLUSH and NOSAVE are about a file; there is none.
+fn reload(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    for option in args.from(2) {
+        let known = ["merge", "noflush", "nosave"];
+        if !known.iter().any(|name| args::is(option, name)) {
+            return Err(error::RELOAD_OPTION);
+        }
+        return Err(error::RELOAD_WITHOUT_FILE);
+    }
+    ctx.reply.ok();
+    Ok(Outcome::Ask(ShardAction::Reload))
+}
+
+/// Keys `prefix:0` … with the value `value:0` …, cut or filled with zero bytes to a size. Keys that exist stay.
+fn populate(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let count = args::non_negative(args.at(2))?;
+    let prefix = args.get(3).unwrap_or(b"key");
+    let size = args.get(4).map(args::non_negative).transpose()?;
+    if args.len() > 5 {
+        return Err(error::wrong_subcommand("debug", args.at(1)));
+    }
+    for number in 0..count {
+        let key = [prefix, format!(":{number}").as_bytes()].concat();
+        let mut value = format!("value:{number}").into_bytes();
+        if let Some(size) = size.filter(|size| *size > 0) {
+            value.resize(size as usize, 0);
+        }
+        let mut handle = ctx.space.write(&key);
+        if handle.exists() {
+            continue;
+        }
+        handle.insert(Value::String(StringValue::new(&value)));
+        handle.effect(|effect| {
+            effect.arg("SET").arg(&key).arg(&value);
+        });
+    }
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.lines(&[
+        "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CHANGE-REPL-ID",
+        "    Accepted: there are no replicas.",
+        "DIGEST",
+        "    A digest of all keys, their databases and expiries.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    A digest of each value.",
+        "EFFECTS ON|OFF|GET|SUPPRESS <command>",
+        "    Records what writes do, as the commands that repeat it. GET replies and forgets",
+        "    them: database and command. SUPPRESS drops those of one command, '' of none.",
+        "ERROR <message>",
+        "    An error with this text.",
+        "LISTPACK <key>",
+        "    Logs the elements of a list in its small form.",
+        "LOADAOF",
+        "    As RELOAD.",
+        "LOG <message>",
+        "    Writes to the log.",
+        "OBJECT <key> [FAST]",
+        "    How a value is kept.",
+        "PAUSE-CRON <0|1>",
+        "    Stops what runs periodically, or lets it run.",
+        "POPULATE <count> [<prefix>] [<size>]",
+        "    Makes keys <prefix>:<number>.",
+        "PROTOCOL <type>",
+        "    A value of a type: string, integer, double, bignum, null, array, set, map, attrib,",
+        "    push, verbatim, true, false.",
+        "QUICKLIST <key> [<0|1>]",
+        "    Logs the chunks of a list in its large form.",
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "    From which size on an element is kept alone; 0 for the default.",
+        "RELOAD",
+        "    Writes every key as the commands that make it, drops all, runs them. In memory",
+        "    until there are files.",
+        "SET-ACTIVE-EXPIRE <0|1>",
+        "    Whether keys expire unasked.",
+        "SLEEP <seconds>",
+        "    Stops the shard of this connection.",
+        "STRINGMATCH-LEN <length> <pattern>",
+        "    Whether a pattern matches a text of so many 'a'.",
+        "HELP",
+        "    This text.",
+    ]);
+    Ok(Outcome::Done)
+}
