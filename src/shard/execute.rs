@@ -281,7 +281,9 @@ impl Env<'_> {
                 after.publications.push(Publication {
                     kind,
                     channel,
-                    payload, number: 0 });
+                    payload,
+                    number: 0,
+                });
             }
             // At once: what follows in an EXEC comes later, as in Redis.
             ShardAction::Sleep(ms) => self.clock.sleep(ms),
@@ -538,7 +540,9 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         into.push(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
-            payload, number: 0 });
+            payload,
+            number: 0,
+        });
     }
     if notify.intersects(EventClass::KEYEVENT) {
         let mut channel = prefix("keyevent");
@@ -547,7 +551,9 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         into.push(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
-            payload, number: 0 });
+            payload,
+            number: 0,
+        });
     }
 }
 

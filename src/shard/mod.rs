@@ -9,14 +9,16 @@
 //! [`thread`] drives it with sockets and a clock, the simulation with lists and a seed. Everything a client is but its
 //! socket lives here, so both run the same code.
 //!
-//! Files: `session_loop` a client's turn · `execute` one command · `lend` loans · `blocking` waits and their ends ·
+//! Files: `session_loop` a client's turn · `batch` runs for one other shard · `borrow` EXEC and several keyspaces · `execute` one command · `lend` loans · `blocking` waits and their ends ·
 //! `publish` publications and credits · `migrate` who moves where · `tick` time · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
 
 mod admission;
+mod batch;
 mod blocking;
+mod borrow;
 mod client;
 pub mod clock;
 mod execute;

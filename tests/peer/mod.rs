@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 /// `redis-server,/usr/local/bin/valkey-server,millrace:1,millrace:4`, else the default.
 pub(crate) fn kinds() -> Vec<Kind> {
     let list = std::env::var("MILLRACE_TEST_SERVERS");
-    let list = list.unwrap_or_else(|_| "redis-server".to_owned());
+    let list = list.unwrap_or_else(|_| "millrace:1,millrace:4,redis-server".to_owned());
     let kind = |word: &str| match word.strip_prefix("millrace:") {
         Some(shards) => Kind::Millrace(shards.parse().unwrap()),
         None => Kind::Redis(word.to_owned()),

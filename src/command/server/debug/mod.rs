@@ -258,7 +258,7 @@ fn string_match(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comma
 
 /// MERGE, NOFLUSH and NOSAVE are about a file; there is none.
 fn reload(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    for option in args.from(2) {
+    if let Some(option) = args.from(2).next() {
         let known = ["merge", "noflush", "nosave"];
         if !known.iter().any(|name| args::is(option, name)) {
             return Err(error::RELOAD_OPTION);

@@ -16,7 +16,7 @@ pub(super) fn protocol(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
     } else if is(name, "integer") {
         reply.integer(12345);
     } else if is(name, "double") {
-        reply.double(3.141);
+        reply.double(PROTOCOL_DOUBLE);
     } else if is(name, "null") {
         reply.null();
     } else if is(name, "bignum") {

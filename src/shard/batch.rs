@@ -1,0 +1,373 @@
+//! Batches: a run of commands whose keys all live on one other shard travels as one message, and so does its answer.
+//!
+//! ```text
+//! pending  [LPUSH q1][LLEN q1][GET k][...]      q1 on shard 2, k on shard 1
+//!           └── batch to shard 2 ──┘ then the next run
+//! ```
+//! The target stops at the first command that waits, needs more shards or exceeds the cap; the rest comes back unexecuted
+//! simply by staying in `pending`. A pipeline that alternates between shards is run under a loan instead.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+
+use crate::client::session::ReplyMode;
+use crate::command::spec::{Flags, Scope};
+use crate::command::table::CommandTable;
+use crate::ids::{ShardId, ShardSet};
+use crate::keyspace::Space;
+use crate::limits;
+use crate::resp::arguments::{Args, Request};
+use crate::resp::reply::Reply;
+
+use super::Shard;
+use super::admission::Work;
+use super::client::{Client, Phase};
+use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall, admit, detached};
+use super::mailbox::{Batch, BatchCommand, BatchDone, BatchStop, Message, SessionFacts};
+use super::route::shards_of;
+use super::session_loop::{Flow, finish_reply, is_http};
+
+impl Shard {
+    /// What happens to the commands in `pending`: a batch to one other shard, a loan, or a place in the queue here.
+    pub(super) fn plan(&mut self, client: &mut Client) -> Flow {
+        let Some(front) = client.pending.front().cloned() else {
+            return Flow::Next;
+        };
+        let shard_count = self.shared.shard_count;
+        let args = front.args();
+        let Ok(row) = admit(&client.session, &self.settings, &args) else {
+            return Flow::Next;
+        };
+        let in_transaction = row.command.name == "exec" && client.session.transaction.active;
+        let mut shards = if in_transaction {
+            self.transaction_shards(client)
+        } else {
+            let shards = shards_of(row, &args, shard_count);
+            self.narrow(row, &args, shards, client)
+        };
+        shards = shards.union(std::mem::take(&mut client.needs));
+        if shards == ShardSet::one(self.id) {
+            client.phase = Phase::Queued;
+            self.admission.push(Work::LocalRun(client.id()));
+            return Flow::Stop;
+        }
+        match shards.first() {
+            Some(target) if shards.len() == 1 => {
+                if in_transaction {
+                    if self.send_transaction(client, target) {
+                        return Flow::Stop;
+                    }
+                } else if row.command.scope == Scope::Keys {
+                    if let Some(window) = self.mixed_window(client) {
+                        shards = window;
+                    } else {
+                        self.send_batch(client, target);
+                        return Flow::Stop;
+                    }
+                }
+            }
+            _ => {}
+        }
+        client.phase = Phase::Loan;
+        self.ask_loan(client.id(), shards);
+        Flow::Stop
+    }
+
+    /// The shard of a command that can be in the middle of a batch: nothing about it depends on the connection.
+    pub(super) fn batchable(&self, client: &Client, args: &Args<'_>) -> Option<(u16, ShardId)> {
+        if client.session.transaction.active
+            || client.session.reply_mode != ReplyMode::On
+            || is_http(args)
+        {
+            return None;
+        }
+        let row = admit(&client.session, &self.settings, args).ok()?;
+        if row.command.scope != Scope::Keys
+            || row.command.flags.has(Flags::SESSION)
+            || self.is_paused_for(client, row)
+        {
+            return None;
+        }
+        let shards = shards_of(row, args, self.shared.shard_count);
+        if shards.len() == 1 {
+            Some((row.id, shards.first()?))
+        } else {
+            None
+        }
+    }
+
+    /// A pipeline that alternates between shards is run with all of them in hand: more than 4 runs of under 4 commands.
+    pub(super) fn mixed_window(&self, client: &Client) -> Option<ShardSet> {
+        if client.pending.len() <= limits::MIXED_RUNS_MIN {
+            return None;
+        }
+        let (mut runs, mut commands, mut last, mut shards) = (0, 0, None, ShardSet::EMPTY);
+        for request in &client.pending {
+            let Some((_, shard)) = self.batchable(client, &request.args()) else {
+                break;
+            };
+            runs += usize::from(last != Some(shard));
+            last = Some(shard);
+            commands += 1;
+            shards.insert(shard);
+        }
+        (runs > limits::MIXED_RUNS_MIN && commands < limits::MIXED_RUN_COMMANDS_MAX * runs)
+            .then_some(shards)
+    }
+
+    /// Sends the run of commands for `target` at the head of `pending`.
+    pub(super) fn send_batch(&mut self, client: &mut Client, target: ShardId) {
+        let mut commands = Vec::new();
+        let requests: &VecDeque<Request> = &client.pending;
+        for request in requests {
+            let args = request.args();
+            match self.batchable(client, &args) {
+                Some((row, shard)) if shard == target => commands.push(BatchCommand {
+                    row,
+                    request: request.clone(),
+                }),
+                _ if commands.is_empty() => {
+                    // The first one may change the session (WATCH) or have its reply skipped: it travels alone.
+                    let Ok(row) = admit(&client.session, &self.settings, &args) else {
+                        break;
+                    };
+                    commands.push(BatchCommand {
+                        row: row.id,
+                        request: request.clone(),
+                    });
+                    break;
+                }
+                _ => break,
+            }
+            if commands.len() >= limits::TURN_COMMANDS_MAX {
+                break;
+            }
+        }
+        let table = CommandTable::get();
+        for command in &commands {
+            let row = table.row(command.row);
+            self.remember_watch(client, row, &command.request.args());
+        }
+        self.post_batch(client, target, commands, None);
+        client.phase = Phase::Batch { transaction: false };
+    }
+
+    /// Sends a whole EXEC to the one shard it concerns; false when a command of it needs the client at hand.
+    pub(super) fn send_transaction(&mut self, client: &mut Client, target: ShardId) -> bool {
+        let table = CommandTable::get();
+        let session = &client.session;
+        let travels = |command: u16| {
+            let command = table.row(command).command;
+            command.scope == Scope::Keys && !command.flags.has(Flags::SESSION)
+        };
+        if !session
+            .transaction
+            .queue
+            .iter()
+            .all(|queued| travels(queued.command))
+        {
+            return false;
+        }
+        let commands: Vec<BatchCommand> = session
+            .transaction
+            .queue
+            .iter()
+            .map(|queued| BatchCommand {
+                row: queued.command,
+                request: queued.request.clone(),
+            })
+            .collect();
+        let watched = session.transaction.watched.clone();
+        self.post_batch(client, target, commands, Some(watched));
+        client.phase = Phase::Batch { transaction: true };
+        true
+    }
+
+    pub(super) fn post_batch(
+        &mut self,
+        client: &mut Client,
+        target: ShardId,
+        commands: Vec<BatchCommand>,
+        transaction: Option<Vec<(usize, Box<[u8]>)>>,
+    ) {
+        let session = &client.session;
+        let facts = SessionFacts {
+            handle: Arc::clone(&session.handle),
+            db: session.db,
+            protocol: session.protocol,
+            no_touch: session.no_touch,
+            watch_flag: session.transaction.flag.clone(),
+        };
+        self.wander(client, target);
+        let now_ms = self.now_ms;
+        let batch = Batch {
+            from: self.id,
+            facts,
+            commands,
+            transaction,
+            now_ms,
+        };
+        self.post.send(target, Message::Batch(Box::new(batch)));
+    }
+
+    /// Runs a batch of another shard's client.
+    pub(super) fn run_batch(&mut self, batch: Batch) {
+        let Batch {
+            from,
+            facts,
+            commands,
+            transaction,
+            now_ms,
+        } = batch;
+        let client = facts.handle.id;
+        let mut session = detached(&facts);
+        let mut reply = Reply::new(facts.protocol);
+        let mut after = Aftermath::default();
+        let mut executed = 0;
+        let mut stop = None;
+        let Some(mut keyspace) = self.keyspace.take() else {
+            return;
+        };
+        {
+            let now_ms = self.now_ms.max(now_ms).max(keyspace.now_ms);
+            keyspace.now_ms = now_ms;
+            let mut space = Space::one(&mut keyspace, self.shared.shard_count);
+            let env = Env {
+                now_ms,
+                ..self.env()
+            };
+            let table = CommandTable::get();
+            if let Some(watched) = &transaction {
+                let calls: Vec<QueuedCall<'_>> = commands
+                    .iter()
+                    .map(|command| QueuedCall {
+                        row: table.row(command.row),
+                        args: command.request.args(),
+                    })
+                    .collect();
+                let call = TransactionCall {
+                    commands: &calls,
+                    watched,
+                    flag: facts.watch_flag.as_deref(),
+                };
+                match env.run_transaction(&mut space, &mut session, &mut reply, &call, &mut after) {
+                    Ran::Needs(shards) => stop = Some(BatchStop::Needs(shards)),
+                    Ran::Done | Ran::Waits(_) => executed = 1,
+                }
+            } else {
+                for command in &commands {
+                    let args = command.request.args();
+                    let call = Call {
+                        row: table.row(command.row),
+                        args: &args,
+                        may_block: true,
+                        resumed: false,
+                    };
+                    match env.run(&mut space, &mut session, &mut reply, &call, &mut after) {
+                        Ran::Done => executed += 1,
+                        Ran::Waits(blocked) => {
+                            executed += 1;
+                            stop = Some(BatchStop::Waits(blocked));
+                        }
+                        Ran::Needs(shards) => stop = Some(BatchStop::Needs(shards)),
+                    }
+                    if stop.is_some() || reply.len() > limits::TURN_REPLY_BYTES_MAX {
+                        break;
+                    }
+                }
+            }
+        }
+        self.keyspace = Some(keyspace);
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters.processed.add(executed as u64);
+        counters.batches.add(1);
+        debug_assert!(
+            after.actions.is_empty(),
+            "a command that travels asks nothing of its shard"
+        );
+        self.publish_counters();
+        self.dispatch(after, None);
+        let done = BatchDone {
+            client,
+            reply: reply.take(),
+            executed,
+            stop,
+            now_ms: self.now_ms,
+        };
+        self.post.send(from, Message::BatchDone(Box::new(done)));
+    }
+
+    /// The answer to a batch: the client goes on behind what was executed.
+    pub(super) fn batch_done(&mut self, done: BatchDone) {
+        self.now_ms = self.now_ms.max(done.now_ms);
+        let Some(mut client) = self.take(done.client) else {
+            self.abandon(done.stop);
+            return;
+        };
+        let Phase::Batch { transaction, .. } = client.phase else {
+            debug_assert!(false, "the answer to a batch that was not sent");
+            self.put(client);
+            return;
+        };
+        client.phase = Phase::Ready;
+        if transaction && done.executed > 0 {
+            let queue = &client.session.transaction.queue;
+            self.feed_monitors_exec(&client.session, queue, &done.reply);
+            client.session.transaction.clear();
+            client.session.mirror();
+        }
+        for _ in 0..done.executed {
+            if let Some(request) = client.pending.pop_front()
+                && !transaction
+            {
+                self.feed_monitors_of_batch(&client.session, &request);
+            }
+        }
+        let handle = &client.session.handle;
+        handle.commands.store(
+            handle.commands.load(Ordering::Relaxed) + done.executed as u64,
+            Ordering::Relaxed,
+        );
+        let id = client.id();
+        if done.executed > 0 {
+            self.append_reply(&mut client, &done.reply);
+        }
+        match done.stop {
+            Some(BatchStop::Waits(blocked)) => self.block(&mut client, blocked),
+            Some(BatchStop::Needs(shards)) => {
+                client.needs = shards;
+                self.plan(&mut client);
+            }
+            None => {
+                if self.should_depart(&client) {
+                    self.put(client);
+                    return;
+                }
+            }
+        }
+        let ready = matches!(client.phase, Phase::Ready);
+        self.put(client);
+        if ready {
+            self.run_client(id, &[]);
+        }
+    }
+
+    /// Appends a reply that was made elsewhere, unless the client asked for none.
+    pub(super) fn append_reply(&mut self, client: &mut Client, bytes: &[u8]) {
+        let mut reply = Reply::new(client.session.protocol);
+        let mark = reply.mark();
+        reply.raw(bytes);
+        finish_reply(client, &mut reply, mark);
+        client.output.append(reply.bytes());
+        client
+            .session
+            .handle
+            .output_bytes
+            .store(client.output.len(), Ordering::Relaxed);
+        if !client.output.is_empty() {
+            self.dirty.push(client.id());
+        }
+    }
+}
