@@ -93,7 +93,12 @@ struct Notes(Arc<Mutex<Vec<Seen>>>);
 impl Witness for Notes {
     fn saw(&self, client: ClientId, execution: Execution, args: &Args<'_>, reply: &[u8]) {
         let words = args.iter().map(<[u8]>::to_vec).collect();
-        self.0.lock().unwrap().push(Seen { client: client.0, execution, words, reply: reply.to_vec() });
+        self.0.lock().unwrap().push(Seen {
+            client: client.0,
+            execution,
+            words,
+            reply: reply.to_vec(),
+        });
     }
 }
 
@@ -143,30 +148,59 @@ struct World {
 const GONE: &str = "(gone)";
 
 /// Keys that lie on different shards whatever their number; some share a slot.
-const KEYS: [&str; 10] = ["a", "b", "c", "d", "e", "{x}1", "{x}2", "{y}1", "{y}2", "queue"];
+const KEYS: [&str; 10] = [
+    "a", "b", "c", "d", "e", "{x}1", "{x}2", "{y}1", "{y}2", "queue",
+];
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let shard_count = [1, 2, 3, 4, 8][random.below(5)];
-        let words = ["--shards".to_owned(), shard_count.to_string(), "--save".to_owned(), String::new()];
+        let words = [
+            "--shards".to_owned(),
+            shard_count.to_string(),
+            "--save".to_owned(),
+            String::new(),
+        ];
         let configuration = Configuration::load(&words, &mut std::io::empty()).unwrap();
         let settings = configuration.settings();
         let clock = Arc::new(SimulatedClock(AtomicU64::new(1_000_000)));
         let shared = Arc::new(share(configuration, settings, clock.now_ms()));
         let notes = Arc::new(Mutex::new(Vec::new()));
-        assert!(shared.witness.set(Box::new(Notes(Arc::clone(&notes)))).is_ok());
-        let mail = Arc::new(Mail(Mutex::new((0..shard_count).map(|_| VecDeque::new()).collect())));
+        assert!(
+            shared
+                .witness
+                .set(Box::new(Notes(Arc::clone(&notes))))
+                .is_ok()
+        );
+        let mail = Arc::new(Mail(Mutex::new(
+            (0..shard_count).map(|_| VecDeque::new()).collect(),
+        )));
         let hasher = hashbrown::DefaultHashBuilder::default();
         let shards = (0..shard_count)
             .map(|number| {
                 let post: Arc<dyn Post> = Arc::clone(&mail) as Arc<dyn Post>;
                 let clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-                Shard::new(ShardId(number as u16), Arc::clone(&shared), post, clock, hasher.clone())
+                Shard::new(
+                    ShardId(number as u16),
+                    Arc::clone(&shared),
+                    post,
+                    clock,
+                    hasher.clone(),
+                )
             })
             .collect();
-        let mut world =
-            Self { random, clock, mail, shards, shared, players: Vec::new(), notes, unique: 0, migrations: 0 };
+        let mut world = Self {
+            random,
+            clock,
+            mail,
+            shards,
+            shared,
+            players: Vec::new(),
+            notes,
+            unique: 0,
+            migrations: 0,
+        };
         for number in 0..3 + world.random.below(5) {
             world.connect(number == 0);
         }
@@ -176,11 +210,26 @@ impl World {
     fn connect(&mut self, subscriber: bool) {
         let shard = self.random.below(self.shards.len());
         let now_ms = self.clock.now_ms();
-        let client = Shard::accept(&self.shared, ClientOrigin::default(), ShardId(shard as u16), now_ms, None, true);
+        let client = Shard::accept(
+            &self.shared,
+            ClientOrigin::default(),
+            ShardId(shard as u16),
+            now_ms,
+            None,
+            true,
+        );
         let id = client.id();
         self.shards[shard].handle(Event::Message(Message::Adopt(client)));
         self.players.push(Player {
-            id, shard, sent: Vec::new(), received: Vec::new(), alive: true, in_multi: false, subscriber, in_flight: Vec::new(), focus: None,
+            id,
+            shard,
+            sent: Vec::new(),
+            received: Vec::new(),
+            alive: true,
+            in_multi: false,
+            subscriber,
+            in_flight: Vec::new(),
+            focus: None,
         });
     }
 
@@ -194,10 +243,20 @@ impl World {
     }
 
     fn words(&mut self, player: usize) -> Vec<Vec<u8>> {
-        let side = |random: &mut Random| if random.one_in(2) { b"LEFT".to_vec() } else { b"RIGHT".to_vec() };
+        let side = |random: &mut Random| {
+            if random.one_in(2) {
+                b"LEFT".to_vec()
+            } else {
+                b"RIGHT".to_vec()
+            }
+        };
         if self.players[player].subscriber {
             let channel = format!("ch{}", self.random.below(3)).into_bytes();
-            let verb = if self.random.one_in(3) { "UNSUBSCRIBE" } else { "SUBSCRIBE" };
+            let verb = if self.random.one_in(3) {
+                "UNSUBSCRIBE"
+            } else {
+                "SUBSCRIBE"
+            };
             return vec![verb.into(), channel];
         }
         let in_multi = self.players[player].in_multi;
@@ -205,7 +264,11 @@ impl World {
             if left > 0 {
                 self.players[player].focus = Some((key.clone(), left - 1));
             }
-            return if self.random.one_in(4) { vec!["RPUSH".into(), key, self.value()] } else { vec!["LLEN".into(), key] };
+            return if self.random.one_in(4) {
+                vec!["RPUSH".into(), key, self.value()]
+            } else {
+                vec!["LLEN".into(), key]
+            };
         }
         if self.random.one_in(25) {
             self.players[player].focus = Some((self.key(), 20 + self.random.below(60)));
@@ -227,7 +290,11 @@ impl World {
                 vec!["BLMOVE".into(), self.key(), self.key(), from, to, timeout]
             }
             11 | 12 => {
-                let mut words = vec![if self.random.one_in(2) { b"BLPOP".to_vec() } else { b"BRPOP".to_vec() }];
+                let mut words = vec![if self.random.one_in(2) {
+                    b"BLPOP".to_vec()
+                } else {
+                    b"BRPOP".to_vec()
+                }];
                 for _ in 0..1 + self.random.below(3) {
                     words.push(self.key());
                 }
@@ -241,7 +308,11 @@ impl World {
             }
             14..=17 if in_multi => {
                 self.players[player].in_multi = false;
-                vec![if self.random.one_in(6) { b"DISCARD".to_vec() } else { b"EXEC".to_vec() }]
+                vec![if self.random.one_in(6) {
+                    b"DISCARD".to_vec()
+                } else {
+                    b"EXEC".to_vec()
+                }]
             }
             15 | 16 if !in_multi => vec!["WATCH".into(), self.key(), self.key()],
             17 => vec!["LLEN".into(), self.key()],
@@ -254,7 +325,11 @@ impl World {
     }
 
     fn timeout(&mut self) -> Vec<u8> {
-        if self.random.one_in(2) { b"0".to_vec() } else { format!("0.{}", 1 + self.random.below(9)).into_bytes() }
+        if self.random.one_in(2) {
+            b"0".to_vec()
+        } else {
+            format!("0.{}", 1 + self.random.below(9)).into_bytes()
+        }
     }
 
     /// One step of the world.
@@ -276,7 +351,11 @@ impl World {
                 let player = self.random.below(self.players.len());
                 let available = self.players[player].in_flight.len();
                 if available > 0 {
-                    let count = if self.random.one_in(4) { 1 + self.random.below(available) } else { available };
+                    let count = if self.random.one_in(4) {
+                        1 + self.random.below(available)
+                    } else {
+                        available
+                    };
                     self.feed(player, count);
                 }
             }
@@ -302,7 +381,10 @@ impl World {
                     let (id, shard) = (self.players[player].id, self.players[player].shard);
                     self.shards[shard].handle(Event::Lost(id));
                     self.notes.lock().unwrap().push(Seen {
-                        client: id.0, execution: Execution::Command, words: vec![GONE.into()], reply: Vec::new(),
+                        client: id.0,
+                        execution: Execution::Command,
+                        words: vec![GONE.into()],
+                        reply: Vec::new(),
                     });
                     self.connect(self.players[player].subscriber);
                 }
@@ -317,7 +399,9 @@ impl World {
 
     /// Bytes reach the shard, which may not want them yet.
     fn feed(&mut self, player: usize, count: usize) {
-        let Player { id, shard, alive, .. } = self.players[player];
+        let Player {
+            id, shard, alive, ..
+        } = self.players[player];
         if alive && self.shards[shard].wants_input(id) && self.clients_of(shard).contains(&id) {
             let bytes: Vec<u8> = self.players[player].in_flight.drain(..count).collect();
             self.shards[shard].handle(Event::Input(id, &bytes));
@@ -326,7 +410,10 @@ impl World {
 
     fn clients_of(&self, shard: usize) -> HashSet<ClientId> {
         let all = self.shared.clients.all();
-        all.iter().filter(|handle| handle.shard().index() == shard).map(|handle| handle.id).collect()
+        all.iter()
+            .filter(|handle| handle.shard().index() == shard)
+            .map(|handle| handle.id)
+            .collect()
     }
 
     fn deliver(&mut self, shard: usize) -> bool {
@@ -383,7 +470,13 @@ impl World {
                 moved |= self.shards[shard].work();
                 self.flush(shard);
             }
-            let mail = self.mail.0.lock().unwrap().iter().any(|box_| !box_.is_empty());
+            let mail = self
+                .mail
+                .0
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|box_| !box_.is_empty());
             if !moved && !mail {
                 return;
             }
@@ -427,7 +520,11 @@ impl Model {
 
     fn push(&mut self, key: &[u8], value: &[u8], at_left: bool) {
         let list = self.lists.entry(key.to_vec()).or_default();
-        if at_left { list.push_front(value.to_vec()) } else { list.push_back(value.to_vec()) }
+        if at_left {
+            list.push_front(value.to_vec())
+        } else {
+            list.push_back(value.to_vec())
+        }
         self.touch(key);
         if !self.ready.iter().any(|ready| ready == key) {
             self.ready.push_back(key.to_vec());
@@ -436,7 +533,11 @@ impl Model {
 
     fn pop(&mut self, key: &[u8], at_left: bool) -> Option<Vec<u8>> {
         let list = self.lists.get_mut(key)?;
-        let value = if at_left { list.pop_front() } else { list.pop_back() };
+        let value = if at_left {
+            list.pop_front()
+        } else {
+            list.pop_back()
+        };
         if list.is_empty() {
             self.lists.remove(key);
         }
@@ -483,12 +584,18 @@ impl Model {
             },
             b"BLPOP" | b"BRPOP" => {
                 let keys = &words[1..words.len() - 1];
-                let key = keys.iter().find(|key| self.lists.contains_key(*key))?.clone();
+                let key = keys
+                    .iter()
+                    .find(|key| self.lists.contains_key(*key))?
+                    .clone();
                 let value = self.pop(&key, words[0] == b"BLPOP")?;
                 [b"*2\r\n".to_vec(), bulk(&key), bulk(&value)].concat()
             }
             b"WATCH" => {
-                self.watched.entry(client).or_default().extend(words[1..].iter().cloned());
+                self.watched
+                    .entry(client)
+                    .or_default()
+                    .extend(words[1..].iter().cloned());
                 b"+OK\r\n".to_vec()
             }
             b"MULTI" => b"+OK\r\n".to_vec(),
@@ -497,8 +604,12 @@ impl Model {
                 b"+OK\r\n".to_vec()
             }
             b"PUBLISH" => {
-                let receivers: HashSet<u64> =
-                    self.subscribed.iter().filter(|(_, names)| names.contains(&key)).map(|(client, _)| *client).collect();
+                let receivers: HashSet<u64> = self
+                    .subscribed
+                    .iter()
+                    .filter(|(_, names)| names.contains(&key))
+                    .map(|(client, _)| *client)
+                    .collect();
                 let count = receivers.len();
                 self.published.push((words[2].clone(), receivers));
                 integer(count)
@@ -509,7 +620,11 @@ impl Model {
 
     /// What a command in MULTI is told that would wait. (A wait that nobody serves ends in `*-1` whatever the command.)
     fn null_in_multi(words: &[Vec<u8>]) -> Vec<u8> {
-        if words[0] == b"BLMOVE" { b"$-1\r\n".to_vec() } else { b"*-1\r\n".to_vec() }
+        if words[0] == b"BLMOVE" {
+            b"$-1\r\n".to_vec()
+        } else {
+            b"*-1\r\n".to_vec()
+        }
     }
 
     fn unwatch(&mut self, client: u64) {
@@ -518,7 +633,11 @@ impl Model {
     }
 
     fn keys_of(waiting: &Waiting) -> &[Vec<u8>] {
-        if waiting.words[0] == b"BLMOVE" { &waiting.words[1..2] } else { &waiting.words[1..waiting.words.len() - 1] }
+        if waiting.words[0] == b"BLMOVE" {
+            &waiting.words[1..2]
+        } else {
+            &waiting.words[1..waiting.words.len() - 1]
+        }
     }
 
     /// Who is served now, in order, to a fixpoint.
@@ -526,9 +645,17 @@ impl Model {
         let mut served = Vec::new();
         while let Some(key) = self.ready.pop_front() {
             while self.lists.contains_key(&key) {
-                let Some(at) = self.waiting.iter().position(|waiting| Self::keys_of(waiting).contains(&key)) else { break };
+                let Some(at) = self
+                    .waiting
+                    .iter()
+                    .position(|waiting| Self::keys_of(waiting).contains(&key))
+                else {
+                    break;
+                };
                 let waiting = self.waiting.remove(at);
-                let reply = self.run(waiting.client, &waiting.words).expect("the key has an element");
+                let reply = self
+                    .run(waiting.client, &waiting.words)
+                    .expect("the key has an element");
                 served.push((waiting.client, reply));
             }
         }
@@ -537,8 +664,17 @@ impl Model {
 }
 
 fn show(seen: &Seen) -> String {
-    let words: Vec<_> = seen.words.iter().map(|word| String::from_utf8_lossy(word)).collect();
-    format!("client {} {:?} {words:?} -> {:?}", seen.client, seen.execution, String::from_utf8_lossy(&seen.reply))
+    let words: Vec<_> = seen
+        .words
+        .iter()
+        .map(|word| String::from_utf8_lossy(word))
+        .collect();
+    format!(
+        "client {} {:?} {words:?} -> {:?}",
+        seen.client,
+        seen.execution,
+        String::from_utf8_lossy(&seen.reply)
+    )
 }
 
 /// Runs the model over what the witness saw; gives the replies each client must have received, in order.
@@ -551,17 +687,28 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
     for (index, seen) in seen.iter().enumerate() {
         let at = || format!("execution {index}: {}", show(seen));
         if let Some((client, _, _)) = &exec {
-            assert_eq!(*client, seen.client, "something ran inside an EXEC: {}", at());
+            assert_eq!(
+                *client,
+                seen.client,
+                "something ran inside an EXEC: {}",
+                at()
+            );
         }
         if seen.execution != Execution::Served {
-            assert!(due.is_empty(), "not served though due: {due:?} before {}", at());
+            assert!(
+                due.is_empty(),
+                "not served though due: {due:?} before {}",
+                at()
+            );
         }
         let mut serve = false;
         match seen.execution {
             Execution::Command if seen.words[0] == GONE.as_bytes() => {
                 model.subscribed.remove(&seen.client);
                 // Nobody is served whose connection is gone, even if its command is still under way.
-                model.waiting.retain(|waiting| waiting.client != seen.client);
+                model
+                    .waiting
+                    .retain(|waiting| waiting.client != seen.client);
                 gone.insert(seen.client);
             }
             Execution::Command if matches!(&seen.words[0][..], b"SUBSCRIBE" | b"UNSUBSCRIBE") => {
@@ -571,55 +718,109 @@ fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
                 } else {
                     names.remove(&seen.words[1]);
                 }
-                replies.entry(seen.client).or_default().push(seen.reply.clone());
+                replies
+                    .entry(seen.client)
+                    .or_default()
+                    .push(seen.reply.clone());
             }
             Execution::Command => {
-                let reply = model.run(seen.client, &seen.words).unwrap_or_else(|| panic!("the model waits: {}", at()));
-                assert_eq!(String::from_utf8_lossy(&reply), String::from_utf8_lossy(&seen.reply), "{}", at());
+                let reply = model
+                    .run(seen.client, &seen.words)
+                    .unwrap_or_else(|| panic!("the model waits: {}", at()));
+                assert_eq!(
+                    String::from_utf8_lossy(&reply),
+                    String::from_utf8_lossy(&seen.reply),
+                    "{}",
+                    at()
+                );
                 replies.entry(seen.client).or_default().push(reply);
                 serve = true;
             }
             Execution::Waits => {
-                assert_eq!(model.run(seen.client, &seen.words), None, "the model does not wait: {}", at());
+                assert_eq!(
+                    model.run(seen.client, &seen.words),
+                    None,
+                    "the model does not wait: {}",
+                    at()
+                );
                 if gone.contains(&seen.client) {
                     continue;
                 }
-                model.waiting.push(Waiting { client: seen.client, words: seen.words.clone() });
+                model.waiting.push(Waiting {
+                    client: seen.client,
+                    words: seen.words.clone(),
+                });
                 serve = true;
             }
             Execution::Served => {
-                let (client, reply) = due.pop_front().unwrap_or_else(|| panic!("served though not due: {}", at()));
+                let (client, reply) = due
+                    .pop_front()
+                    .unwrap_or_else(|| panic!("served though not due: {}", at()));
                 assert_eq!(client, seen.client, "served out of order: {}", at());
-                assert_eq!(String::from_utf8_lossy(&reply), String::from_utf8_lossy(&seen.reply), "{}", at());
+                assert_eq!(
+                    String::from_utf8_lossy(&reply),
+                    String::from_utf8_lossy(&seen.reply),
+                    "{}",
+                    at()
+                );
                 replies.entry(client).or_default().push(reply);
             }
             Execution::Cancelled if gone.contains(&seen.client) => {}
             Execution::Cancelled => {
-                let position = model.waiting.iter().position(|waiting| waiting.client == seen.client);
-                model.waiting.remove(position.unwrap_or_else(|| panic!("cancelled but not waiting: {}", at())));
-                replies.entry(seen.client).or_default().push(b"*-1\r\n".to_vec());
+                let position = model
+                    .waiting
+                    .iter()
+                    .position(|waiting| waiting.client == seen.client);
+                model.waiting.remove(
+                    position.unwrap_or_else(|| panic!("cancelled but not waiting: {}", at())),
+                );
+                replies
+                    .entry(seen.client)
+                    .or_default()
+                    .push(b"*-1\r\n".to_vec());
             }
             Execution::ExecBegins => {
-                assert!(!model.dirty.contains(&seen.client), "a watched key had changed: {}", at());
+                assert!(
+                    !model.dirty.contains(&seen.client),
+                    "a watched key had changed: {}",
+                    at()
+                );
                 model.unwatch(seen.client);
                 exec = Some((seen.client, Vec::new(), 0));
             }
             Execution::InExec => {
-                let reply = model.run(seen.client, &seen.words).unwrap_or_else(|| Model::null_in_multi(&seen.words));
-                assert_eq!(String::from_utf8_lossy(&reply), String::from_utf8_lossy(&seen.reply), "{}", at());
+                let reply = model
+                    .run(seen.client, &seen.words)
+                    .unwrap_or_else(|| Model::null_in_multi(&seen.words));
+                assert_eq!(
+                    String::from_utf8_lossy(&reply),
+                    String::from_utf8_lossy(&seen.reply),
+                    "{}",
+                    at()
+                );
                 let (_, bytes, count) = exec.as_mut().expect("begun");
                 bytes.extend(reply);
                 *count += 1;
             }
             Execution::ExecEnds => {
                 let (client, bytes, count) = exec.take().expect("begun");
-                replies.entry(client).or_default().push([format!("*{count}\r\n").into_bytes(), bytes].concat());
+                replies
+                    .entry(client)
+                    .or_default()
+                    .push([format!("*{count}\r\n").into_bytes(), bytes].concat());
                 serve = true;
             }
             Execution::ExecRefused => {
-                assert!(model.dirty.contains(&seen.client), "no watched key had changed: {}", at());
+                assert!(
+                    model.dirty.contains(&seen.client),
+                    "no watched key had changed: {}",
+                    at()
+                );
                 model.unwatch(seen.client);
-                replies.entry(seen.client).or_default().push(b"*-1\r\n".to_vec());
+                replies
+                    .entry(seen.client)
+                    .or_default()
+                    .push(b"*-1\r\n".to_vec());
             }
         }
         if serve {
@@ -637,8 +838,15 @@ fn check_program_order(player: &Player, all: &[Seen]) {
     let mut sent = player.sent.iter();
     let mut next = |queue: &mut VecDeque<_>| queue.pop_front().or_else(|| sent.next());
     let mut ran = seen.iter().filter(|seen| {
-        seen.client == player.id.0 && !matches!(seen.execution, Execution::Served | Execution::Cancelled | Execution::ExecEnds)
-            && seen.words.first().is_none_or(|word| word != GONE.as_bytes())
+        seen.client == player.id.0
+            && !matches!(
+                seen.execution,
+                Execution::Served | Execution::Cancelled | Execution::ExecEnds
+            )
+            && seen
+                .words
+                .first()
+                .is_none_or(|word| word != GONE.as_bytes())
     });
     let mut in_multi = false;
     let mut queued = Vec::new();
@@ -655,14 +863,31 @@ fn check_program_order(player: &Player, all: &[Seen]) {
                     queued.clear();
                     continue;
                 }
-                assert_eq!(seen.execution, Execution::ExecBegins, "client {} {}", player.id.0, show(seen));
+                assert_eq!(
+                    seen.execution,
+                    Execution::ExecBegins,
+                    "client {} {}",
+                    player.id.0,
+                    show(seen)
+                );
                 for words in queued.drain(..) {
                     let seen = ran.next().expect("an EXEC is whole");
-                    assert_eq!((&seen.words, seen.execution), (words, Execution::InExec), "client {}", player.id.0);
+                    assert_eq!(
+                        (&seen.words, seen.execution),
+                        (words, Execution::InExec),
+                        "client {}",
+                        player.id.0
+                    );
                 }
             }
             name => {
-                assert_eq!(&seen.words, words, "client {} out of order: {}", player.id.0, history(player, all));
+                assert_eq!(
+                    &seen.words,
+                    words,
+                    "client {} out of order: {}",
+                    player.id.0,
+                    history(player, all)
+                );
                 match name {
                     b"MULTI" => in_multi = true,
                     b"DISCARD" => {
@@ -674,13 +899,26 @@ fn check_program_order(player: &Player, all: &[Seen]) {
             }
         }
     }
-    assert!(ran.next().is_none(), "client {} ran what it did not send", player.id.0);
+    assert!(
+        ran.next().is_none(),
+        "client {} ran what it did not send",
+        player.id.0
+    );
 }
 
 fn history(player: &Player, all: &[Seen]) -> String {
-    let words = |words: &Vec<Vec<u8>>| words.iter().map(|word| String::from_utf8_lossy(word).into_owned() + " ").collect::<String>();
+    let words = |words: &Vec<Vec<u8>>| {
+        words
+            .iter()
+            .map(|word| String::from_utf8_lossy(word).into_owned() + " ")
+            .collect::<String>()
+    };
     let sent: String = player.sent.iter().map(|sent| words(sent) + "\n").collect();
-    let ran: String = all.iter().filter(|seen| seen.client == player.id.0).map(|seen| show(seen) + "\n").collect();
+    let ran: String = all
+        .iter()
+        .filter(|seen| seen.client == player.id.0)
+        .map(|seen| show(seen) + "\n")
+        .collect();
     format!("\nsent:\n{sent}\nran:\n{ran}")
 }
 
@@ -689,9 +927,18 @@ fn check_received(player: &Player, replies: &[Vec<u8>]) {
     let received: Vec<u8> = without(&player.received, b"+QUEUED\r\n");
     let expected: Vec<u8> = replies.concat();
     if player.alive {
-        assert_eq!(String::from_utf8_lossy(&received), String::from_utf8_lossy(&expected), "client {}", player.id.0);
+        assert_eq!(
+            String::from_utf8_lossy(&received),
+            String::from_utf8_lossy(&expected),
+            "client {}",
+            player.id.0
+        );
     } else {
-        assert!(expected.starts_with(&received), "client {} (gone)", player.id.0);
+        assert!(
+            expected.starts_with(&received),
+            "client {} (gone)",
+            player.id.0
+        );
     }
 }
 
@@ -737,10 +984,19 @@ fn run(seed: u64) -> usize {
         let own = replies.get(&player.id.0).cloned().unwrap_or_default();
         if player.subscriber {
             let got = messages(&player.received);
-            let due: Vec<_> = model.published.iter().filter(|(_, to)| to.contains(&player.id.0)).map(|(m, _)| m.clone()).collect();
+            let due: Vec<_> = model
+                .published
+                .iter()
+                .filter(|(_, to)| to.contains(&player.id.0))
+                .map(|(m, _)| m.clone())
+                .collect();
             if player.alive {
                 // A subscription that ended may have been overtaken by a message on its way: nothing else may differ.
-                assert!(is_subsequence(&got, &due), "messages of client {}: {got:?} of {due:?}", player.id.0);
+                assert!(
+                    is_subsequence(&got, &due),
+                    "messages of client {}: {got:?} of {due:?}",
+                    player.id.0
+                );
             }
         } else {
             check_received(player, &own);
@@ -752,7 +1008,12 @@ fn run(seed: u64) -> usize {
     let blocked: HashSet<u64> = model.waiting.iter().map(|waiting| waiting.client).collect();
     for player in world.players.iter().filter(|player| player.alive) {
         let handle = world.shared.clients.get(player.id).expect("registered");
-        assert_eq!(handle.waiter().is_some(), blocked.contains(&player.id.0), "client {}", player.id.0);
+        assert_eq!(
+            handle.waiter().is_some(),
+            blocked.contains(&player.id.0),
+            "client {}",
+            player.id.0
+        );
     }
     EXECUTIONS.fetch_add(seen.len() as u64, Ordering::Relaxed);
     world.migrations
@@ -798,9 +1059,18 @@ fn shards_behave_as_one_sequential_server_whatever_the_delays() {
         panic!("seed {seed} failed; replay it with MILLRACE_SEED={seed}");
     }
     let executions = EXECUTIONS.load(Ordering::Relaxed);
-    eprintln!("{seeds} seeds, {executions} executions, {} migrations", migrations.load(Ordering::Relaxed));
-    assert!(executions > 100 * seeds, "too little happened: {executions}");
+    eprintln!(
+        "{seeds} seeds, {executions} executions, {} migrations",
+        migrations.load(Ordering::Relaxed)
+    );
+    assert!(
+        executions > 100 * seeds,
+        "too little happened: {executions}"
+    );
     if seeds >= 1000 {
-        assert!(migrations.load(Ordering::Relaxed) > seeds / 10, "connections hardly ever moved: {migrations:?}");
+        assert!(
+            migrations.load(Ordering::Relaxed) > seeds / 10,
+            "connections hardly ever moved: {migrations:?}"
+        );
     }
 }

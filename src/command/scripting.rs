@@ -10,24 +10,46 @@ use super::spec::{Command, Flags};
 /// The family's rows.
 pub static COMMANDS: &[Command] = &[Command::new("function", "", container)
     .arity(-2)
-    .docs("7.0.0", "scripting", "Depends on the subcommand.", "Container of the commands for functions.")
+    .docs(
+        "7.0.0",
+        "scripting",
+        "Depends on the subcommand.",
+        "Container of the commands for functions.",
+    )
     .subcommands(&[
         Command::new("flush", "[ASYNC | SYNC]", flush)
             .arity(-2)
             .flags(&[Flags::WRITE, Flags::NOSCRIPT])
             .categories(&["scripting"])
-            .docs("7.0.0", "scripting", "O(1)", "Drops all libraries of functions."),
-        Command::new("list", "[LIBRARYNAME library-name-pattern] [WITHCODE]", list)
-            .arity(-2)
-            .flags(&[Flags::NOSCRIPT])
-            .categories(&["scripting"])
-            .docs("7.0.0", "scripting", "O(1)", "Lists the libraries of functions."),
+            .docs(
+                "7.0.0",
+                "scripting",
+                "O(1)",
+                "Drops all libraries of functions.",
+            ),
+        Command::new(
+            "list",
+            "[LIBRARYNAME library-name-pattern] [WITHCODE]",
+            list,
+        )
+        .arity(-2)
+        .flags(&[Flags::NOSCRIPT])
+        .categories(&["scripting"])
+        .docs(
+            "7.0.0",
+            "scripting",
+            "O(1)",
+            "Lists the libraries of functions.",
+        ),
     ])];
 
 fn flush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let known = args.len() == 2 || (args.len() == 3 && (is(args.at(2), "ASYNC") || is(args.at(2), "SYNC")));
+    let known =
+        args.len() == 2 || (args.len() == 3 && (is(args.at(2), "ASYNC") || is(args.at(2), "SYNC")));
     if !known {
-        return Err(CommandError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
+        return Err(CommandError::fixed(
+            "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
+        ));
     }
     ctx.reply.ok();
     Ok(Outcome::Done)

@@ -238,7 +238,7 @@ fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("uptime_in_days", uptime_s / 86_400);
     text.field("hz", facts.hz);
     text.field("configured_hz", facts.hz);
-    text.field("lru_clock", facts.now_ms / 1000 & 0xff_ffff);
+    text.field("lru_clock", (facts.now_ms / 1000) & 0xff_ffff);
     text.field("executable", process::executable());
     text.field("config_file", &facts.config_file);
     text.field("io_threads_active", 0);

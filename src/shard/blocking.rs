@@ -119,7 +119,11 @@ impl Shard {
             self.admission.push(Work::Forget(Arc::clone(waiter)));
             return;
         };
-        for key in waiter.keys.iter().filter(|key| shard_of(key, shard_count) == id) {
+        for key in waiter
+            .keys
+            .iter()
+            .filter(|key| shard_of(key, shard_count) == id)
+        {
             keyspace.waits_mut(waiter.db).forget(key, waiter);
         }
     }
@@ -131,7 +135,9 @@ impl Shard {
         };
         match &mut client.phase {
             // When it was served already its reply is on its way.
-            Phase::Blocked(blocked) if blocked.waiter.cancel() => self.give_up(id, Unblock::Timeout),
+            Phase::Blocked(blocked) if blocked.waiter.cancel() => {
+                self.give_up(id, Unblock::Timeout)
+            }
             Phase::Waiting { reply, .. } => {
                 let reply = std::mem::take(reply);
                 client.phase = Phase::Ready;

@@ -281,7 +281,9 @@ impl Env<'_> {
                 after.publications.push(Publication {
                     kind,
                     channel,
-                    payload, number: 0 });
+                    payload,
+                    number: 0,
+                });
             }
             action => after.actions.push(action),
         }
@@ -526,7 +528,9 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         into.push(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
-            payload, number: 0 });
+            payload,
+            number: 0,
+        });
     }
     if notify.intersects(EventClass::KEYEVENT) {
         let mut channel = prefix("keyevent");
@@ -535,7 +539,9 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
         into.push(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
-            payload, number: 0 });
+            payload,
+            number: 0,
+        });
     }
 }
 

@@ -9,7 +9,10 @@
 //! while its loan is under way joins the next one. Between the last grant and the return everything is synchronous, and a
 //! panic there aborts the process: a half-changed keyspace must not go on serving.
 
-#![allow(clippy::vec_box, reason = "a keyspace changes hands by moving its box, not its contents")]
+#![allow(
+    clippy::vec_box,
+    reason = "a keyspace changes hands by moving its box, not its contents"
+)]
 
 use std::collections::VecDeque;
 

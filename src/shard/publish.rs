@@ -100,16 +100,29 @@ impl Subscribers {
 
     /// Who gets a publication: client, and the pattern by which, in Redis' order: channel first, then patterns.
     fn receivers(&self, publication: &Publication) -> Vec<(ClientId, Option<Bytes>)> {
-        let Publication { kind, channel, number, .. } = publication;
+        let Publication {
+            kind,
+            channel,
+            number,
+            ..
+        } = publication;
         let earlier = |subscriber: &&Subscriber| subscriber.since < *number;
-        let names = if *kind == ChannelKind::Shard { &self.shard_channels } else { &self.channels };
+        let names = if *kind == ChannelKind::Shard {
+            &self.shard_channels
+        } else {
+            &self.channels
+        };
         let by_name = names.get(channel).into_iter().flatten().filter(earlier);
-        let mut receivers: Vec<_> = by_name.map(|subscriber| (subscriber.client, None)).collect();
+        let mut receivers: Vec<_> = by_name
+            .map(|subscriber| (subscriber.client, None))
+            .collect();
         if *kind == ChannelKind::Channel {
             for (pattern, subscribers) in &self.patterns {
                 if pattern::matches(pattern, channel, pattern::Case::Sensitive) {
                     let by_pattern = subscribers.iter().filter(earlier);
-                    receivers.extend(by_pattern.map(|subscriber| (subscriber.client, Some(pattern.clone()))));
+                    receivers.extend(
+                        by_pattern.map(|subscriber| (subscriber.client, Some(pattern.clone()))),
+                    );
                 }
             }
         }
@@ -310,7 +323,8 @@ impl Shard {
         for change in changes {
             if change.subscribed {
                 let since = self.shared.channels.last_publication();
-                self.subscribers.add(Subscriber { client, since }, change.kind, change.name);
+                self.subscribers
+                    .add(Subscriber { client, since }, change.kind, change.name);
             } else {
                 self.subscribers.remove(client, change.kind, &change.name);
             }
@@ -377,7 +391,12 @@ impl Shard {
         let redacted = redacted(&row.full_name, args);
         let shown = redacted.as_ref().map(Request::args);
         let shown = shown.as_ref().unwrap_or(args);
-        let line = monitor::line(self.now_ms, session.db, &session.handle.address, shown.iter());
+        let line = monitor::line(
+            self.now_ms,
+            session.db,
+            &session.handle.address,
+            shown.iter(),
+        );
         let shards = ShardSet::all(self.shared.shard_count);
         self.post.send_ordered(
             shards

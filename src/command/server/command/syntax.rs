@@ -278,5 +278,5 @@ pub(super) fn arguments(syntax: &str) -> Vec<Argument> {
 pub(super) fn is_read_to_its_end(syntax: &str) -> bool {
     let mut parser = Parser::new(syntax);
     parser.sequence();
-    parser.at == parser.words.len() && !syntax.is_empty() != arguments(syntax).is_empty()
+    parser.at == parser.words.len() && syntax.is_empty() == arguments(syntax).is_empty()
 }
