@@ -184,6 +184,8 @@ struct WaitQueue {
 #[derive(Debug, Default)]
 pub struct WaitTable {
     queues: HashMap<Box<[u8]>, WaitQueue>,
+    /// How many queues want absence.
+    wanting_absence: usize,
 }
 
 impl WaitTable {
@@ -197,6 +199,17 @@ impl WaitTable {
         self.queues.len()
     }
 
+    /// Number of keys whose absence somebody waits to be told of (`total_blocking_keys_on_nokey`).
+    pub fn key_count_on_absence(&self) -> usize {
+        self.wanting_absence
+    }
+
+    fn drop_queue(&mut self, key: &[u8]) {
+        if let Some(queue) = self.queues.remove(key) {
+            self.wanting_absence -= usize::from(queue.wants_absence);
+        }
+    }
+
     /// Appends a waiter to a key's queue. Amortised O(1).
     pub fn register(&mut self, key: &[u8], waiter: Arc<Waiter>) {
         if !self.queues.contains_key(key) {
@@ -207,7 +220,10 @@ impl WaitTable {
                 queue.waiters.retain(|waiter| waiter.is_waiting());
                 queue.swept_len = queue.waiters.len();
             }
-            queue.wants_absence |= waiter.kind == WaitKind::StreamGroup;
+            if waiter.kind == WaitKind::StreamGroup && !queue.wants_absence {
+                queue.wants_absence = true;
+                self.wanting_absence += 1;
+            }
             queue.waiters.push_back(waiter);
         }
     }
@@ -225,7 +241,7 @@ impl WaitTable {
             queue.waiters.remove(at);
         }
         if queue.waiters.is_empty() && !queue.ready {
-            self.queues.remove(key);
+            self.drop_queue(key);
         }
     }
 
@@ -252,7 +268,7 @@ impl WaitTable {
         };
         queue.ready = false;
         if queue.waiters.is_empty() {
-            self.queues.remove(key);
+            self.drop_queue(key);
         }
     }
 
@@ -268,7 +284,7 @@ impl WaitTable {
         }
         let waiter = queue.waiters.get(index).cloned();
         if queue.waiters.is_empty() && !queue.ready {
-            self.queues.remove(key);
+            self.drop_queue(key);
         }
         waiter
     }

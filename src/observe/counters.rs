@@ -82,6 +82,8 @@ pub struct ShardCounters {
     pub blocked: Counter,
     /// Keys that somebody waits for.
     pub blocking_keys: Counter,
+    /// Keys whose absence somebody waits to be told of.
+    pub blocking_keys_on_absence: Counter,
     /// Batches taken over for other shards.
     pub batches: Counter,
     /// Loans coordinated.
@@ -113,6 +115,7 @@ impl ShardCounters {
             dirty: Counter::default(),
             blocked: Counter::default(),
             blocking_keys: Counter::default(),
+            blocking_keys_on_absence: Counter::default(),
             batches: Counter::default(),
             loans: Counter::default(),
             migrations: Counter::default(),

@@ -277,7 +277,10 @@ fn clients(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         "total_blocking_keys",
         sum(seen, |shard| &shard.blocking_keys),
     );
-    text.field("total_blocking_keys_on_nokey", 0);
+    text.field(
+        "total_blocking_keys_on_nokey",
+        sum(seen, |shard| &shard.blocking_keys_on_absence),
+    );
 }
 
 fn memory(text: &mut Text, facts: &Facts<'_>) {

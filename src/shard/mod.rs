@@ -494,4 +494,7 @@ fn publish_counters_of(shared: &Shared, keyspace: &mut Keyspace) {
     counters
         .blocking_keys
         .set(keyspace.blocking_key_count() as u64);
+    counters
+        .blocking_keys_on_absence
+        .set(keyspace.blocking_key_count_on_absence() as u64);
 }

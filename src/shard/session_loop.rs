@@ -506,10 +506,10 @@ impl Shard {
         mark: Mark,
     ) -> Flow {
         client.wanderlust.batches = 0;
+        self.remember_watch(client, row, args);
         if row.command.name == "info" {
             self.publish_counters();
         }
-        self.remember_watch(client, row, args);
         let mut after = Aftermath::default();
         let mut keyspace = if shards.is_empty() {
             None
@@ -597,7 +597,11 @@ impl Shard {
                 return Flow::Defer;
             }
         }
-        finish_reply(client, reply, mark);
+        // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
+        let pushes = |action: &ShardAction| matches!(action, ShardAction::Subscriptions(_));
+        if !actions.iter().any(pushes) {
+            finish_reply(client, reply, mark);
+        }
         let mut flow = Flow::Next;
         for action in actions {
             flow = self.carry_out(client, reply, action, mark);
