@@ -170,6 +170,7 @@ fn the_facts_of_commands() {
             ),
         ],
     );
+    assert!(raw(&mut client, "COMMAND HELP").starts_with("*16 +COMMAND <subcommand>"));
     let count = client.run("COMMAND COUNT").integer() as usize;
     assert_eq!(client.run("COMMAND").items().len(), count);
     assert_eq!(client.run("COMMAND LIST").items().len(), count);
@@ -288,6 +289,20 @@ fn debug_reaches_inside() {
                 ("DEBUG STRINGMATCH-LEN 1000 a*b", ":0"),
                 ("DEBUG STRINGMATCH-LEN 1000 a*a", ":1"),
                 ("DEBUG PROTOCOL integer", ":12345"),
+                ("DEBUG LOG text", "+OK"),
+                ("DEBUG POPULATE 3 made 10", "+OK"),
+                ("STRLEN made:2", ":10"),
+                ("DEL made:0 made:1 made:2", ":3"),
+                ("LPUSH small a", ":1"),
+                (
+                    "DEBUG QUICKLIST small",
+                    "-ERR Not a quicklist encoded object.",
+                ),
+                (
+                    "DEBUG LISTPACK small",
+                    "+Listpack structure written to the log",
+                ),
+                ("DEL small", ":1"),
                 ("DEBUG SET-ACTIVE-EXPIRE 0", "+OK"),
                 ("SET a 1 PX 10", "+OK"),
                 ("DEBUG SLEEP 0.1", "+OK"),
@@ -313,6 +328,11 @@ fn debug_reaches_inside() {
             assert!(Instant::now() < deadline, "the key never expired");
         }
         client.run("RPUSH list a b");
+        client.run("RPUSH same a b");
+        let digests = client.run("DEBUG DIGEST-VALUE list same nothing");
+        let digests: Vec<String> = digests.items().iter().map(|digest| digest.text()).collect();
+        assert_eq!(digests[0], digests[1]);
+        assert_eq!(digests[2], "0".repeat(40));
         let object = client.run("DEBUG OBJECT list").text();
         assert!(
             object.contains(" refcount:1 encoding:listpack serializedlength:"),
