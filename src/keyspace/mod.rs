@@ -407,18 +407,23 @@ impl Keyspace {
     /// Swaps the contents of two databases (SWAPDB); watchers of keys in either and blocked clients learn of it.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
-        for db in [a, b] {
+        for (db, other) in [(a, b), (b, a)] {
             for key in self.watches[db].keys() {
                 let hash = self.databases[db].table.hash(&key);
-                if [a, b]
-                    .iter()
-                    .any(|db| self.databases[*db].table.find(hash, &key).is_some())
-                {
+                let was_there = self.databases[other].table.find(hash, &key).is_some();
+                // A key that is only there to be removed as expired changes nothing for who watched its absence.
+                if was_there || self.is_live(db, &key, hash) {
                     self.watches[db].touch(&key);
                 }
             }
             self.mark_all_waited(db, |_| true);
         }
+    }
+
+    fn is_live(&self, db: usize, key: &[u8], hash: u64) -> bool {
+        let table = &self.databases[db].table;
+        let entry = table.find(hash, key).and_then(|at| table.get(at));
+        entry.is_some_and(|entry| entry.expire_ms == 0 || self.now_ms <= entry.expire_ms)
     }
 
     fn mark_all_waited(&mut self, db: usize, concerns: impl Fn(&[u8]) -> bool) {

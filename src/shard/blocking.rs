@@ -87,6 +87,7 @@ impl Shard {
             };
             self.append_reply(&mut client, &text);
             self.witness_cancelled(&blocked.waiter);
+            self.count_given_up(&blocked.waiter);
             self.forget_everywhere(&blocked.waiter);
             self.runnable.push_back(id);
         }
@@ -194,6 +195,14 @@ impl Shard {
                 self.witness_cancelled(&blocked.waiter);
             }
             self.forget_everywhere(&blocked.waiter);
+        }
+    }
+
+    /// A blocked command counts as called when it is over, once.
+    fn count_given_up(&self, waiter: &Waiter) {
+        if let Some(row) = CommandTable::get().find(waiter.request.args().at(0)) {
+            let counters = &self.shared.observations.shards[self.id.index()];
+            counters.commands[usize::from(row.id)].calls.add(1);
         }
     }
 

@@ -285,6 +285,8 @@ impl Env<'_> {
                     number: 0,
                 });
             }
+            // At once: what follows in an EXEC comes later, as in Redis.
+            ShardAction::Sleep(ms) => self.clock.sleep(ms),
             action => after.actions.push(action),
         }
     }
@@ -329,6 +331,10 @@ impl Env<'_> {
                 .waits_mut(waiter.db)
                 .register(key, Arc::clone(&waiter));
         }
+        // INFO counts the key no later than the client.
+        for keyspace in space.keyspaces_mut() {
+            super::publish_counters_of(self.shared, keyspace);
+        }
         session.handle.set_waiter(Some(Arc::clone(&waiter)));
         Blocked {
             waiter,
@@ -343,7 +349,8 @@ impl Env<'_> {
             space.of(&key).waits_mut(db).take_ready(&key);
             let mut index = 0;
             while let Some(waiter) = space.of(&key).waits_mut(db).waiter_at(&key, index) {
-                let now_ms = self.now_ms;
+                // Waiters are served after the command, at the time it is then.
+                let now_ms = self.now_ms.max(self.clock.now_ms());
                 let present = space
                     .of(&key)
                     .peek(db, &key, now_ms)

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::client::session::Session;
 use crate::client::transaction::Queued;
-use crate::command::context::SubscriptionChange;
+use crate::command::context::{ShardAction, SubscriptionChange};
 use crate::command::redact::redacted;
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
@@ -311,6 +311,17 @@ impl Shard {
                 .output_limit_disconnections
                 .add(1);
             self.disconnect(id);
+        }
+    }
+
+    /// Makes the subscriptions among what handlers asked for; those that end stay to be carried out.
+    pub(super) fn begin_subscriptions(&mut self, client: ClientId, actions: &mut [ShardAction]) {
+        for action in actions {
+            if let ShardAction::Subscriptions(changes) = action {
+                let ended = changes.iter().filter(|change| !change.subscribed).cloned().collect();
+                let begun = std::mem::replace(changes, ended);
+                self.change_subscriptions(client, begun.into_iter().filter(|change| change.subscribed).collect());
+            }
         }
     }
 

@@ -581,7 +581,9 @@ impl Shard {
         mut after: Aftermath,
         mark: Mark,
     ) -> Flow {
-        let actions = std::mem::take(&mut after.actions);
+        let mut actions = std::mem::take(&mut after.actions);
+        // Before the publications of the same EXEC, so that its client receives them.
+        self.begin_subscriptions(client.id(), &mut actions);
         if !after.is_empty() {
             self.dispatch(after, Some(client));
         }
@@ -1083,10 +1085,7 @@ impl Shard {
             ShardAction::Publish { .. } => debug_assert!(false, "published with the aftermath"),
             ShardAction::Barrier => self.raise_barrier(client, reply, mark),
             ShardAction::Poke(clients) => self.poke(&clients, client),
-            ShardAction::Sleep(ms) => {
-                self.clock.sleep(ms);
-                self.refresh();
-            }
+            ShardAction::Sleep(_) => self.refresh(),
             ShardAction::WaitForReplicas(ms) => {
                 let held = reply.since(mark).to_vec();
                 reply.truncate(mark);
