@@ -318,9 +318,19 @@ impl Shard {
     pub(super) fn begin_subscriptions(&mut self, client: ClientId, actions: &mut [ShardAction]) {
         for action in actions {
             if let ShardAction::Subscriptions(changes) = action {
-                let ended = changes.iter().filter(|change| !change.subscribed).cloned().collect();
+                let ended = changes
+                    .iter()
+                    .filter(|change| !change.subscribed)
+                    .cloned()
+                    .collect();
                 let begun = std::mem::replace(changes, ended);
-                self.change_subscriptions(client, begun.into_iter().filter(|change| change.subscribed).collect());
+                self.change_subscriptions(
+                    client,
+                    begun
+                        .into_iter()
+                        .filter(|change| change.subscribed)
+                        .collect(),
+                );
             }
         }
     }
