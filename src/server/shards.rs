@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::os::fd::AsRawFd;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -87,9 +88,17 @@ pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError
         let (shared, post, hasher) = (Arc::clone(&shared), Arc::clone(&mailboxes), hasher.clone());
         let run = move || {
             let shard = Shard::new(id, shared, post, Arc::new(SystemClock::start()), hasher);
-            if let Err(error) = thread::run(shard, receiver) {
-                tracing::error!("shard {number} cannot start: {error}");
-                std::process::abort();
+            // A shard that panicked may hold half-changed keyspaces: the process must not go on serving.
+            match std::panic::catch_unwind(AssertUnwindSafe(|| thread::run(shard, receiver))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!("shard {number} cannot start: {error}");
+                    std::process::abort();
+                }
+                Err(_) => {
+                    tracing::error!("shard {number} panicked: the process ends");
+                    std::process::abort();
+                }
             }
         };
         let thread = std::thread::Builder::new()

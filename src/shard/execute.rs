@@ -355,6 +355,11 @@ impl Env<'_> {
                     .of(&key)
                     .peek(db, &key, now_ms)
                     .map(|entry| entry.value.value_type());
+                if present.is_none() {
+                    // The look may have removed the key as expired.
+                    self.collect(space, after);
+                    self.log(after, "expire");
+                }
                 if present.is_none() && !space.of(&key).waits(db).wants_absence(&key) {
                     break;
                 }
