@@ -175,7 +175,7 @@ pub fn shards_for_cursor(args: &Args<'_>, shared: &Shared, db: usize) -> ShardSe
         // Of the first shard only what lies behind the position: keys are spread evenly over the hashes.
         expected += if shard == cursor.shard {
             let ahead = (1 << SCAN_BITS) - cursor.position;
-            (u128::from(keys) * u128::from(ahead) >> SCAN_BITS) as u64
+            ((u128::from(keys) * u128::from(ahead)) >> SCAN_BITS) as u64
         } else {
             keys
         };

@@ -242,7 +242,7 @@ fn pairs<'a>(
     ctx: &Context<'_>,
     args: &Args<'a>,
 ) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a>, CommandError> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(error::wrong_arity(&ctx.row.full_name));
     }
     let keys = args.from(1).step_by(2);
