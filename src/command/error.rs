@@ -3,7 +3,11 @@
 //! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
+mod server;
+
 use std::borrow::Cow;
+
+pub use server::*;
 
 /// An error reply: its text with the code in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,44 +79,6 @@ pub const TIMEOUT_RANGE: CommandError = CommandError::fixed("ERR timeout is out 
 /// CLIENT UNBLOCK … ERROR.
 pub const UNBLOCKED: CommandError =
     CommandError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
-
-// Of COMMAND GETKEYS
-
-/// No such command.
-pub const INVALID_COMMAND: CommandError = CommandError::fixed("ERR Invalid command specified");
-/// A command without keys.
-pub const NO_KEY_ARGUMENTS: CommandError =
-    CommandError::fixed("ERR The command has no key arguments");
-/// Not as many arguments as the command takes.
-pub const WRONG_ARGUMENT_COUNT: CommandError =
-    CommandError::fixed("ERR Invalid number of arguments specified for command");
-/// Arguments among which the keys cannot be found.
-pub const INVALID_ARGUMENTS: CommandError =
-    CommandError::fixed("ERR Invalid arguments specified for command");
-
-// Of DEBUG
-
-/// DEBUG LISTPACK of another value.
-pub const NOT_LISTPACK: CommandError = CommandError::fixed("ERR Not a listpack encoded object.");
-/// DEBUG QUICKLIST of another value.
-pub const NOT_QUICKLIST: CommandError = CommandError::fixed("ERR Not a quicklist encoded object.");
-/// DEBUG QUICKLIST-PACKED-THRESHOLD.
-pub const PACKED_THRESHOLD: CommandError =
-    CommandError::fixed("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
-/// DEBUG PROTOCOL PUSH in RESP2.
-pub const RESP2_NOT_SUPPORTED: CommandError =
-    CommandError::fixed("ERR RESP2 is not supported by this command");
-/// DEBUG PROTOCOL of a type that is none.
-pub const PROTOCOL_TYPE: CommandError = CommandError::fixed(
-    "ERR Wrong protocol type name. Please use one of the following: \
-     string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
-);
-/// DEBUG RELOAD with an option it does not know.
-pub const RELOAD_OPTION: CommandError =
-    CommandError::fixed("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
-/// DEBUG RELOAD with an option about a file.
-pub const RELOAD_WITHOUT_FILE: CommandError =
-    CommandError::fixed("ERR There is no file to load: DEBUG RELOAD works in memory");
 
 // Before a command runs
 

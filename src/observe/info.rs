@@ -7,12 +7,13 @@
 //! with `millrace_`. A field of something that does not exist here (evictions, replicas) has the value that Redis shows
 //! when there is none; what exists but is not measured is left out.
 
+mod counts;
+
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
 
 use super::Observations;
 use super::counters::{Counter, ShardCounters};
-use super::latency::LatencySum;
 use super::process;
 use super::sample::Totals;
 
@@ -195,14 +196,14 @@ pub fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observations) -> S
             Section::Replication => replication(&mut text, facts),
             Section::Cpu => cpu(&mut text),
             Section::Modules => text.section("Modules"),
-            Section::CommandStats => command_stats(&mut text, facts, seen),
-            Section::ErrorStats => error_stats(&mut text, seen),
-            Section::LatencyStats => latency_stats(&mut text, facts, seen),
+            Section::CommandStats => counts::command_stats(&mut text, facts, seen),
+            Section::ErrorStats => counts::error_stats(&mut text, seen),
+            Section::LatencyStats => counts::latency_stats(&mut text, facts, seen),
             Section::Cluster => {
                 text.section("Cluster");
                 text.field("cluster_enabled", 0);
             }
-            Section::Keyspace => keyspace(&mut text, seen),
+            Section::Keyspace => counts::keyspace(&mut text, seen),
         }
     }
     text.0
@@ -401,6 +402,24 @@ fn persistence(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     ]);
 }
 
+/// Statistics of what does not exist here.
+const ABSENT_STATS: &[(&str, &str)] = &[
+    ("latest_fork_usec", "0"),
+    ("total_forks", "0"),
+    ("migrate_cached_sockets", "0"),
+    ("slave_expires_tracked_keys", "0"),
+    ("active_defrag_hits", "0"),
+    ("active_defrag_misses", "0"),
+    ("active_defrag_key_hits", "0"),
+    ("active_defrag_key_misses", "0"),
+    ("total_active_defrag_time", "0"),
+    ("current_active_defrag_time", "0"),
+    ("tracking_total_keys", "0"),
+    ("tracking_total_items", "0"),
+    ("tracking_total_prefixes", "0"),
+    ("unexpected_error_replies", "0"),
+];
+
 fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let totals = Totals::of(&seen.shards);
     let rates = seen.sampler.rates();
@@ -449,22 +468,7 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("pubsub_channels", facts.channels[0]);
     text.field("pubsub_patterns", facts.channels[1]);
     text.field("pubsubshard_channels", facts.channels[2]);
-    text.fields(&[
-        ("latest_fork_usec", "0"),
-        ("total_forks", "0"),
-        ("migrate_cached_sockets", "0"),
-        ("slave_expires_tracked_keys", "0"),
-        ("active_defrag_hits", "0"),
-        ("active_defrag_misses", "0"),
-        ("active_defrag_key_hits", "0"),
-        ("active_defrag_key_misses", "0"),
-        ("total_active_defrag_time", "0"),
-        ("current_active_defrag_time", "0"),
-        ("tracking_total_keys", "0"),
-        ("tracking_total_items", "0"),
-        ("tracking_total_prefixes", "0"),
-        ("unexpected_error_replies", "0"),
-    ]);
+    text.fields(ABSENT_STATS);
     let errors: u64 = seen.errors.all().iter().map(|(_, count)| count).sum();
     text.field("total_error_replies", errors);
     text.field("dump_payload_sanitizations", 0);
@@ -511,102 +515,6 @@ fn cpu(text: &mut Text) {
     seconds("used_cpu_user_children", children.user);
     seconds("used_cpu_sys_main_thread", main.system);
     seconds("used_cpu_user_main_thread", main.user);
-}
-
-fn command_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
-    text.section("Commandstats");
-    for (row, name) in facts.commands.iter().enumerate() {
-        let of = |counter: fn(&super::counters::CommandCounters) -> &Counter| -> u64 {
-            let shards = seen.shards.iter();
-            shards
-                .filter_map(|shard| shard.commands.get(row))
-                .map(|command| counter(command).get())
-                .sum()
-        };
-        let (calls, rejected, failed) = (
-            of(|row| &row.calls),
-            of(|row| &row.rejected),
-            of(|row| &row.failed),
-        );
-        if calls + rejected + failed == 0 {
-            continue;
-        }
-        let usec = of(|row| &row.nanoseconds) / 1000;
-        let per_call = if calls == 0 {
-            0.0
-        } else {
-            usec as f64 / calls as f64
-        };
-        text.field(
-            &format!("cmdstat_{name}"),
-            format_args!(
-                "calls={calls},usec={usec},usec_per_call={per_call:.2},rejected_calls={rejected},failed_calls={failed}"
-            ),
-        );
-    }
-}
-
-fn error_stats(text: &mut Text, seen: &Observations) {
-    text.section("Errorstats");
-    for (code, count) in seen.errors.all() {
-        // A colon would end the name: Redis writes an underscore too.
-        let code = String::from_utf8_lossy(&code).replace(':', "_");
-        text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
-    }
-}
-
-fn latency_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
-    text.section("Latencystats");
-    if !facts.latency_tracking {
-        return;
-    }
-    for (row, name) in facts.commands.iter().enumerate() {
-        let mut latency = LatencySum::default();
-        let commands = seen
-            .shards
-            .iter()
-            .filter_map(|shard| shard.commands.get(row));
-        for histogram in commands.filter_map(|command| command.latency.get()) {
-            latency.add(histogram);
-        }
-        if latency.total() == 0 {
-            continue;
-        }
-        let shown: Vec<String> = facts
-            .percentiles
-            .iter()
-            .map(|percentile| {
-                let microseconds = latency.percentile(*percentile) as f64 / 1000.0;
-                format!("p{percentile}={microseconds:.3}")
-            })
-            .collect();
-        text.field(&format!("latency_percentiles_usec_{name}"), shown.join(","));
-    }
-}
-
-fn keyspace(text: &mut Text, seen: &Observations) {
-    text.section("Keyspace");
-    let database_count = seen.shards.first().map_or(0, |shard| shard.databases.len());
-    for db in 0..database_count {
-        let (mut keys, mut expiring, mut ttl_ms) = (0, 0, 0u128);
-        for database in seen
-            .shards
-            .iter()
-            .filter_map(|shard| shard.databases.get(db))
-        {
-            keys += database.keys.get();
-            expiring += database.expiring.get();
-            ttl_ms +=
-                u128::from(database.expiring.get()) * u128::from(database.average_ttl_ms.get());
-        }
-        if keys > 0 {
-            let average_ms = ttl_ms.checked_div(u128::from(expiring)).unwrap_or(0);
-            text.field(
-                &format!("db{db}"),
-                format_args!("keys={keys},expires={expiring},avg_ttl={average_ms}"),
-            );
-        }
-    }
 }
 
 #[cfg(test)]

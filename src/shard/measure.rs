@@ -6,11 +6,15 @@ use crate::client::session::Session;
 use crate::command::redact::redacted;
 use crate::command::spec::Flags;
 use crate::command::table::Row;
+use crate::ids::ClientId;
 use crate::observe::counters::CommandCounters;
 use crate::observe::slowlog::{self, SlowEntry};
 use crate::resp::arguments::Request;
 
 use super::execute::{Call, Env};
+
+/// The client of a replay: what it runs nobody sent.
+pub(super) const NOBODY: ClientId = ClientId(0);
 
 impl Env<'_> {
     pub(super) fn counters(&self, row: &Row) -> &CommandCounters {
@@ -19,6 +23,9 @@ impl Env<'_> {
 
     /// Counts a run; one that took long goes to the slow log and the latency events.
     pub(super) fn measure(&self, session: &Session, call: &Call<'_>, elapsed_ns: u64) {
+        if session.id() == NOBODY {
+            return;
+        }
         let counters = self.counters(call.row);
         counters.calls.add(1);
         counters.nanoseconds.add(elapsed_ns);

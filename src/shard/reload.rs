@@ -5,7 +5,6 @@ use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;
 use crate::command::keyspace::rewrite;
 use crate::command::table::CommandTable;
-use crate::ids::ClientId;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::{Keyspace, Space};
 use crate::resp::Protocol;
@@ -14,6 +13,7 @@ use crate::resp::request::{RequestLimits, RequestParser};
 
 use super::Shard;
 use super::execute::{Aftermath, Call};
+use super::measure::NOBODY;
 
 const REPLAY_LIMITS: RequestLimits = RequestLimits {
     bulk_bytes_max: usize::MAX,
@@ -63,7 +63,7 @@ impl Shard {
         if row.is_container() {
             row = table.find_subcommand(row, args.at(1)).unwrap_or(row);
         }
-        let handle = ClientHandle::new(ClientId(0), ClientOrigin::default(), self.id, self.now_ms);
+        let handle = ClientHandle::new(NOBODY, ClientOrigin::default(), self.id, self.now_ms);
         let mut session = Session::new(std::sync::Arc::new(handle), true);
         session.db = db;
         let mut reply = Reply::new(Protocol::Resp2);

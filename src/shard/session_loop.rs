@@ -658,7 +658,13 @@ impl Shard {
                 self.change_subscriptions(client.id(), changes);
             }
             ShardAction::Shutdown => self.shut_down(),
-            ShardAction::Reload => debug_assert!(false, "carried out under the loan"),
+            // With several shards it was carried out under the loan; a single one has its keyspace at home.
+            ShardAction::Reload => {
+                if let Some(mut keyspace) = self.keyspace.take() {
+                    self.reload(std::slice::from_mut(&mut keyspace));
+                    self.keyspace = Some(keyspace);
+                }
+            }
         }
         if matches!(client.phase, Phase::Ready) {
             Flow::Next

@@ -5,6 +5,7 @@
 mod support;
 
 mod connection;
+mod facts;
 mod list;
 mod server;
 mod stream;

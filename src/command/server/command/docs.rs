@@ -31,7 +31,7 @@ fn text(reply: &mut Reply, name: &str, value: &str) {
 /// A name and its documentation.
 fn write(reply: &mut Reply, row: &Row) {
     let command = row.command;
-    let arguments = arguments(command.syntax);
+    let arguments = arguments(command);
     let subcommands: Vec<&Row> = super::subcommands(row).collect();
     let facts = [
         ("summary", command.summary),
@@ -106,6 +106,7 @@ fn write_argument(reply: &mut Reply, argument: &Argument, keys: &mut Keys) {
     let flags = [
         (argument.is_optional, "optional"),
         (argument.is_multiple, "multiple"),
+        (argument.repeats_token, "multiple_token"),
     ];
     let flags = flags
         .into_iter()

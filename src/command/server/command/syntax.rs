@@ -7,6 +7,8 @@
 //! ```
 //! The type of an argument follows from its name: names are chosen for it. A group of several arguments is a block.
 
+use crate::command::{Command, Flags};
+
 /// What an argument is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -46,17 +48,28 @@ impl Kind {
         }
     }
 
-    fn of(name: &str) -> Self {
+    /// By the name of the argument, where names mean different things by the command.
+    fn of(name: &str, command: &Command) -> Self {
+        let is_stream = command.group == "stream";
         match name {
-            "key" | "source" | "destination" | "newkey" => Kind::Key,
+            "key" | "source" | "destination" | "newkey" | "key1" | "key2" => {
+                // The key of CLUSTER KEYSLOT is only a text.
+                let has_keys = !command.keys.is_empty();
+                if has_keys { Kind::Key } else { Kind::Text }
+            }
             "pattern" => Kind::Pattern,
-            "timeout" | "increment-float" => Kind::Double,
+            "timeout" if command.flags.has(Flags::BLOCKING) && command.group != "generic" => {
+                Kind::Double
+            }
+            "increment" if command.name.ends_with("float") => Kind::Double,
             "unix-time-seconds" | "unix-time-milliseconds" => Kind::UnixTime,
-            "count" | "index" | "start" | "stop" | "seconds" | "milliseconds" | "ms"
-            | "numkeys" | "rank" | "num-matches" | "len" | "port" | "db" | "destination-db"
-            | "cursor" | "offset" | "increment" | "decrement" | "bits" | "client-id"
-            | "numreplicas" | "numlocal" | "entries-added" | "entries-read" | "index1"
-            | "index2" | "protover" | "version" | "slot" | "maxage" | "min-idle-time" => {
+            "start" | "end" if is_stream => Kind::Text,
+            "timeout" | "count" | "index" | "start" | "end" | "stop" | "seconds"
+            | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
+            | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
+            | "bits" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
+            | "entries-read" | "index1" | "index2" | "protover" | "version" | "slot" | "maxage"
+            | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len" => {
                 Kind::Integer
             }
             _ => Kind::Text,
@@ -73,6 +86,8 @@ pub(super) struct Argument {
     pub(super) token: Option<String>,
     pub(super) is_optional: bool,
     pub(super) is_multiple: bool,
+    /// Whether the token is repeated too.
+    pub(super) repeats_token: bool,
     /// Of a block or choice.
     pub(super) arguments: Vec<Argument>,
 }
@@ -85,6 +100,7 @@ impl Argument {
             token: None,
             is_optional: false,
             is_multiple: false,
+            repeats_token: false,
             arguments: Vec::new(),
         }
     }
@@ -94,6 +110,7 @@ impl Argument {
             "=" => "equal".to_owned(),
             "~" => "approximately".to_owned(),
             "*" => "auto-id".to_owned(),
+            "$" => "new-id".to_owned(),
             word => word.to_ascii_lowercase(),
         };
         let mut argument = Self::new(&name, Kind::Token);
@@ -123,14 +140,15 @@ fn is_token(word: &str) -> bool {
 
 /// Reads words from the left.
 struct Parser<'a> {
+    command: &'a Command,
     words: Vec<&'a str>,
     at: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn new(syntax: &'a str) -> Self {
+    fn new(command: &'a Command) -> Self {
         let mut words = Vec::new();
-        for mut word in syntax.split_whitespace() {
+        for mut word in command.syntax.split_whitespace() {
             while let Some(rest) = word
                 .strip_prefix(['[', '<'])
                 .filter(|rest| !rest.is_empty())
@@ -145,7 +163,11 @@ impl<'a> Parser<'a> {
             }
             words.extend((inner.len()..word.len()).map(|at| &word[at..=at]));
         }
-        Self { words, at: 0 }
+        Self {
+            command,
+            words,
+            at: 0,
+        }
     }
 
     fn next(&self) -> Option<&'a str> {
@@ -200,10 +222,16 @@ impl<'a> Parser<'a> {
                     arguments.extend(self.alternatives());
                     self.take(">");
                 }
+                "..." => {
+                    self.at += 1;
+                    if let Some(last) = arguments.last_mut() {
+                        last.is_multiple = true;
+                    }
+                }
                 word if is_token(word) => arguments.push(self.token(word)),
                 word => {
                     self.at += 1;
-                    arguments.push(Argument::new(word, Kind::of(word)));
+                    arguments.push(Argument::new(word, Kind::of(word, self.command)));
                 }
             }
         }
@@ -232,7 +260,7 @@ impl<'a> Parser<'a> {
                 },
                 Some(word) if !matches!(word, "|" | "]" | ">" | "<") && !is_token(word) => {
                     self.at += 1;
-                    values.push(Argument::new(word, Kind::of(word)));
+                    values.push(Argument::new(word, Kind::of(word, self.command)));
                 }
                 _ => break,
             }
@@ -245,8 +273,29 @@ impl<'a> Parser<'a> {
         if is_block {
             argument.name = word.to_ascii_lowercase();
         }
+        if word == "IDLE" {
+            argument.kind = Kind::Integer;
+        }
         argument.token = Some(word.to_owned());
+        if self.repeats(word) {
+            argument.is_multiple = true;
+            argument.repeats_token = true;
+        }
         argument
+    }
+
+    /// At `[TOKEN x ...]` behind `TOKEN x`: moves over it.
+    fn repeats(&mut self, token: &str) -> bool {
+        let rest = self.words.get(self.at..).unwrap_or_default();
+        let end = rest.iter().position(|word| *word == "...");
+        let found = rest.first() == Some(&"[") && rest.get(1) == Some(&token);
+        match end {
+            Some(end) if found && rest.get(end + 1) == Some(&"]") => {
+                self.at += end + 2;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// At `[x y ...]` behind `x y`: moves over it and gives how many arguments it repeats.
@@ -267,16 +316,15 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The arguments of a syntax.
-pub(super) fn arguments(syntax: &str) -> Vec<Argument> {
-    let mut parser = Parser::new(syntax);
-    parser.sequence()
+/// The arguments of a command.
+pub(super) fn arguments(command: &Command) -> Vec<Argument> {
+    Parser::new(command).sequence()
 }
 
 /// Whether brackets and repetitions fit.
 #[cfg(test)]
-pub(super) fn is_read_to_its_end(syntax: &str) -> bool {
-    let mut parser = Parser::new(syntax);
-    parser.sequence();
-    parser.at == parser.words.len() && !syntax.is_empty() != arguments(syntax).is_empty()
+pub(super) fn is_read_to_its_end(command: &Command) -> bool {
+    let mut parser = Parser::new(command);
+    let arguments = parser.sequence();
+    parser.at == parser.words.len() && command.syntax.is_empty() == arguments.is_empty()
 }

@@ -3,6 +3,7 @@
 use super::details::Range;
 use super::syntax::{Argument, arguments, is_read_to_its_end};
 use super::*;
+use crate::command::spec::KeySpec;
 
 /// An argument on one line: `COUNT count:integer?` and the like.
 fn shown(argument: &Argument) -> String {
@@ -23,7 +24,13 @@ fn shown(argument: &Argument) -> String {
 }
 
 fn parsed(syntax: &str) -> String {
-    let shown: Vec<String> = arguments(syntax).iter().map(shown).collect();
+    let syntax: &'static str = Box::leak(syntax.to_owned().into_boxed_str());
+    const KEY: &[KeySpec] = &[KeySpec::one(KeyFlags::RO, 1)];
+    let command = Command::new("", syntax, help)
+        .keys(KEY)
+        .flags(&[Flags::BLOCKING])
+        .docs("", "list", "", "");
+    let shown: Vec<String> = arguments(&command).iter().map(shown).collect();
     shown.join(" ")
 }
 
@@ -48,6 +55,10 @@ fn tokens_and_choices() {
         parsed("source <LEFT | RIGHT> timeout"),
         ":source:key :option:oneof(LEFT:left:pure-token RIGHT:right:pure-token) :timeout:double"
     );
+    assert_eq!(
+        parsed("[PREFIX prefix [PREFIX prefix ...]]"),
+        "PREFIX:prefix:string?+"
+    );
     assert_eq!(parsed("[NOACK]"), "NOACK:noack:pure-token?");
 }
 
@@ -71,7 +82,11 @@ fn blocks() {
 fn every_syntax_is_read_to_its_end() {
     for row in CommandTable::get().rows() {
         let syntax = row.command.syntax;
-        assert!(is_read_to_its_end(syntax), "{}: {syntax}", row.full_name);
+        assert!(
+            is_read_to_its_end(row.command),
+            "{}: {syntax}",
+            row.full_name
+        );
     }
 }
 

@@ -258,11 +258,12 @@ fn string_match(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comma
 
 /// MERGE, NOFLUSH and NOSAVE are about a file; there is none.
 fn reload(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    if let Some(option) = args.from(2).next() {
-        let known = ["merge", "noflush", "nosave"];
-        if !known.iter().any(|name| args::is(option, name)) {
-            return Err(error::RELOAD_OPTION);
-        }
+    let known = ["merge", "noflush", "nosave"];
+    let is_known = |option: &[u8]| known.iter().any(|name| args::is(option, name));
+    if !args.from(2).all(is_known) {
+        return Err(error::RELOAD_OPTION);
+    }
+    if args.len() > 2 {
         return Err(error::RELOAD_WITHOUT_FILE);
     }
     ctx.reply.ok();

@@ -6,6 +6,12 @@ use crate::command::{Context, Outcome};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
+/// Not π: a value that Redis replies so.
+#[allow(
+    clippy::approx_constant,
+    reason = "the test value of Redis is this one"
+)]
+const DOUBLE: f64 = 3.141;
 const BIG_NUMBER: &str = "1234567999999999999999999999999999999";
 
 pub(super) fn protocol(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -16,7 +22,7 @@ pub(super) fn protocol(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
     } else if is(name, "integer") {
         reply.integer(12345);
     } else if is(name, "double") {
-        reply.double(PROTOCOL_DOUBLE);
+        reply.double(DOUBLE);
     } else if is(name, "null") {
         reply.null();
     } else if is(name, "bignum") {
