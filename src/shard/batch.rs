@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-
 use crate::client::session::ReplyMode;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::CommandTable;

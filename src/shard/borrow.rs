@@ -1,7 +1,5 @@
 //! EXEC, and commands that run with keyspaces of several shards in hand.
 
-
-
 use crate::command::context::ShardAction;
 use crate::command::error;
 use crate::command::table::CommandTable;

@@ -240,3 +240,29 @@ fn shutdown_ends_the_process() {
     client.expect_closed();
     assert_eq!(server.wait_for_exit(), Some(0));
 }
+
+#[test]
+fn what_is_not_there_is_said_so() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        check(
+            &mut client,
+            &[
+                ("FUNCTION FLUSH", "+OK"),
+                ("FUNCTION FLUSH SYNC", "+OK"),
+                ("FUNCTION LIST", "*0"),
+                ("PUBSUB SHARDCHANNELS", "*0"),
+                (
+                    "CONFIG REWRITE",
+                    "-ERR The server is running without a config file",
+                ),
+                ("SET k v", "+OK"),
+                (
+                    "OBJECT FREQ k",
+                    "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+                     switching between policies at runtime LRU and LFU data will take some time to adjust.",
+                ),
+            ],
+        );
+    });
+}
