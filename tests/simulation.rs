@@ -1008,6 +1008,10 @@ fn run(seed: u64) -> usize {
     let blocked: HashSet<u64> = model.waiting.iter().map(|waiting| waiting.client).collect();
     for player in world.players.iter().filter(|player| player.alive) {
         let handle = world.shared.clients.get(player.id).expect("registered");
+        if handle.waiter().is_none() {
+            let left = handle.query_bytes.load(Ordering::Relaxed);
+            assert_eq!(left, 0, "client {} was forgotten with input", player.id.0);
+        }
         assert_eq!(
             handle.waiter().is_some(),
             blocked.contains(&player.id.0),

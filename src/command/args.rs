@@ -49,7 +49,8 @@ pub fn double(bytes: &[u8]) -> Option<f64> {
         return None;
     }
     let value: f64 = magnitude.parse().ok()?;
-    (value.is_finite()).then_some(sign * value)
+    // Too large for a double is still a number: whoever bounds it says so.
+    Some(sign * value)
 }
 
 /// Hexadecimal integers as `strtod` takes them.

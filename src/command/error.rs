@@ -40,7 +40,14 @@ impl CommandError {
 
 /// Joins parts to a text; parts may hold any bytes.
 pub fn joined(parts: &[&[u8]]) -> CommandError {
-    CommandError::text(parts.concat())
+    // Redis: these are C strings, so a NUL ends a part.
+    let cut = |part: &&[u8]| {
+        part.split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default()
+            .to_vec()
+    };
+    CommandError::text(parts.iter().map(cut).collect::<Vec<_>>().concat())
 }
 
 // General
@@ -128,6 +135,16 @@ pub fn wrong_arity(name: &str) -> CommandError {
         name.as_bytes(),
         b"' command",
     ])
+}
+
+/// EXEC in RESP2's subscribed mode: the transaction is gone with it.
+pub fn exec_in_subscribed_mode() -> CommandError {
+    let reason = in_subscribed_mode("exec");
+    let reason = reason
+        .bytes()
+        .strip_prefix(b"ERR ".as_slice())
+        .unwrap_or_default();
+    joined(&[b"EXECABORT Transaction discarded because of: ", reason])
 }
 
 /// A command that RESP2's subscribed mode does not allow.

@@ -349,7 +349,7 @@ fn count_listeners(
     args: &Args<'_>,
     kind: ChannelKind,
 ) -> Result<Outcome, CommandError> {
-    ctx.reply.map(args.len() - 2);
+    ctx.reply.array(2 * (args.len() - 2));
     for name in args.from(2) {
         ctx.reply.bulk(name);
         ctx.reply.count(ctx.shared.channels.subscribers(kind, name));

@@ -286,7 +286,11 @@ impl Env<'_> {
                 });
             }
             // At once: what follows in an EXEC comes later, as in Redis.
-            ShardAction::Sleep(ms) => self.clock.sleep(ms),
+            ShardAction::Sleep(ms) => {
+                self.clock.sleep(ms);
+                // The shard looks at the clock again.
+                after.actions.push(ShardAction::Sleep(0));
+            }
             action => after.actions.push(action),
         }
     }
@@ -600,7 +604,10 @@ pub(super) fn admit(
         return Err(error::NO_AUTH);
     }
     if session.in_subscribed_mode() && !allowed_while_subscribed(container.command.name) {
-        return Err(error::in_subscribed_mode(&row.full_name));
+        return Err(match container.command.name {
+            "exec" => error::exec_in_subscribed_mode(),
+            _ => error::in_subscribed_mode(&row.full_name),
+        });
     }
     Ok(row)
 }

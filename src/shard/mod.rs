@@ -192,6 +192,11 @@ impl Shard {
         (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
     }
 
+    /// Whether clients have output that nobody was told of yet.
+    pub fn has_output(&self) -> bool {
+        !self.dirty.is_empty() || !self.closed.is_empty()
+    }
+
     /// Takes the oldest work if the keyspace is home; false when there is none to do.
     fn admit_next(&mut self) -> bool {
         if self.keyspace.is_none() {

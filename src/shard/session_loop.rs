@@ -160,6 +160,12 @@ impl Shard {
         reply.set_protocol(client.session.protocol);
         let mut budget = self.budget();
         let flow = self.run_pending(&mut client, &mut reply, &mut budget, true);
+        // What was read meanwhile has not been looked at.
+        let flow = if flow == Flow::Next {
+            Flow::Defer
+        } else {
+            flow
+        };
         self.end_turn(client, reply, flow);
     }
 

@@ -143,6 +143,8 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         driver.flush_all();
         driver.leave(context);
         driver.keep_time(context, &mut timer, &mut armed_ms);
+        // A deadline that passed just now left replies to send.
+        again |= driver.shard.borrow().has_output() || driver.shard.borrow().has_work();
         if driver.shard.borrow().is_stopping() {
             let now_ms = driver.shard.borrow().now_ms();
             let deadline_ms = *stop_deadline_ms.get_or_insert(now_ms + LAST_REPLIES_MS);

@@ -48,7 +48,9 @@ pub(super) fn keys(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         .keyspaces()
         .flat_map(|keyspace| keyspace.database(db).table().iter())
         .filter(|entry| {
-            is_live(entry, now_ms) && pattern::matches(wanted, &entry.key, Case::Sensitive)
+            // Redis: `*` alone is every key, even the one with no name, which the glob does not match.
+            is_live(entry, now_ms)
+                && (wanted == b"*" || pattern::matches(wanted, &entry.key, Case::Sensitive))
         })
         .map(|entry| &*entry.key)
         .collect();
