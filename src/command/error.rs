@@ -105,6 +105,7 @@ pub fn unknown_command<'a>(name: &[u8], arguments: impl Iterator<Item = &'a [u8]
             break;
         }
         let room = 128 - shown.len();
+        let argument = argument.split(|byte| *byte == 0).next().unwrap_or_default();
         shown.push(b'\'');
         shown.extend_from_slice(&argument[..argument.len().min(room)]);
         shown.extend_from_slice(b"' ");

@@ -141,13 +141,18 @@ pub(crate) const RATCHET: &[(&str, usize, &str)] = &[
         "one walk over what a loan reaches: to be split",
     ),
     (
+        "src/command/error.rs",
+        616,
+        "every text a client can read, once: a list, not a procedure",
+    ),
+    (
         "src/shard/execute.rs",
-        621,
+        628,
         "the run of one command and what follows from it",
     ),
     (
         "src/shard/session_loop.rs",
-        701,
+        707,
         "a client's turn: to be split at the carrying out of actions",
     ),
 ];
