@@ -420,6 +420,12 @@ impl Shard {
             finish_reply(client, reply, mark);
             return Flow::Next;
         }
+        if client.session.transaction.active && row.command.name == "watch" {
+            // Said here: where the keys are, nobody knows of the MULTI.
+            reply.error(error::WATCH_IN_MULTI.bytes());
+            finish_reply(client, reply, mark);
+            return Flow::Next;
+        }
         if self.is_paused_for(client, row) {
             self.hold_paused(client);
             if !owned {
