@@ -415,14 +415,7 @@ impl Shard {
             .handle
             .command
             .store(row.id, Ordering::Relaxed);
-        if client.session.transaction.active && !runs_inside_multi(row) {
-            self.queue(client, reply, row, args);
-            finish_reply(client, reply, mark);
-            return Flow::Next;
-        }
-        if client.session.transaction.active && row.command.name == "watch" {
-            // Said here: where the keys are, nobody knows of the MULTI.
-            reply.error(error::WATCH_IN_MULTI.bytes());
+        if client.session.transaction.active && self.takes_in_multi(client, reply, row, args) {
             finish_reply(client, reply, mark);
             return Flow::Next;
         }
