@@ -52,6 +52,11 @@ impl ShardSet {
         self.0 |= 1 << shard.0;
     }
 
+    /// Takes a shard out.
+    pub fn remove(&mut self, shard: ShardId) {
+        self.0 &= !(1 << shard.0);
+    }
+
     /// Whether the shard is in it.
     pub fn contains(self, shard: ShardId) -> bool {
         self.0 & (1 << shard.0) != 0

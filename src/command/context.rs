@@ -174,7 +174,7 @@ pub enum ShardAction {
     },
     /// Hold the reply back until every shard has seen what was changed in [`Shared`].
     Barrier,
-    /// Make the shards of these clients look at their handles (KILL, UNBLOCK).
+    /// Make the shards of these clients look at their handles (KILL, UNBLOCK); the reply is held back until they have.
     Poke(Vec<ClientId>),
     /// Stop the shard's thread, ms (DEBUG SLEEP).
     Sleep(u64),

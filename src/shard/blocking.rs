@@ -8,7 +8,7 @@ use crate::command::context::Execution;
 use crate::command::error;
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
-use crate::ids::{ClientId, ShardId, ShardSet, shard_of};
+use crate::ids::{ClientId, ShardSet, shard_of};
 use crate::keyspace::wait::Waiter;
 use crate::resp::reply::{Mark, Reply};
 
@@ -168,17 +168,25 @@ impl Shard {
         }
     }
 
-    /// Makes the shards of clients look at their handles.
-    pub(super) fn poke(&mut self, clients: &[ClientId], own: &mut Client) {
-        for id in clients {
-            if *id == own.id() {
-                continue;
+    /// Makes the shards of clients look at their handles, and holds the reply back until they have: a client that is
+    /// told of a KILL finds no trace of the killed in what it sends next.
+    pub(super) fn poke(
+        &mut self,
+        clients: &[ClientId],
+        own: &mut Client,
+        reply: &mut Reply,
+        mark: Mark,
+    ) {
+        let mut shards = ShardSet::EMPTY;
+        for id in clients.iter().filter(|id| **id != own.id()) {
+            // One that is on its way between shards has neither wait nor subscription, and is closed where it arrives.
+            if let Some(handle) = self.shared.clients.get(*id) {
+                let shard = handle.shard();
+                self.post.send(shard, Message::Poke(*id));
+                shards.insert(shard);
             }
-            let Some(handle) = self.shared.clients.get(*id) else {
-                continue;
-            };
-            self.post.send(handle.shard(), Message::Poke(*id));
         }
+        self.hold_until_seen(own, reply, mark, shards);
     }
 
     /// A client is gone: its wait ends, its deadlines go.
@@ -229,34 +237,43 @@ impl Shard {
 
     /// Holds the reply back until every shard has seen the shared facts.
     pub(super) fn raise_barrier(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
-        let (own, id) = (self.id, client.id());
         self.refresh();
         self.settings_version = u64::MAX;
         self.refresh();
         self.release_paused();
-        let others: Vec<(ShardId, Message)> = ShardSet::all(self.shared.shard_count)
+        let mut others = ShardSet::all(self.shared.shard_count);
+        others.remove(self.id);
+        self.hold_until_seen(client, reply, mark, others);
+    }
+
+    /// Holds the reply back until these shards have taken in all messages sent to them so far. Within EXEC several
+    /// commands may ask for it: the reply goes when the last has its answers.
+    fn hold_until_seen(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        mark: Mark,
+        shards: ShardSet,
+    ) {
+        let (from, id) = (self.id, client.id());
+        let barriers: Vec<_> = shards
             .iter()
-            .filter(|shard| *shard != own)
-            .map(|shard| {
-                (
-                    shard,
-                    Message::Barrier {
-                        from: own,
-                        client: id,
-                    },
-                )
-            })
+            .map(|shard| (shard, Message::Barrier { from, client: id }))
             .collect();
-        if others.is_empty() {
+        if barriers.is_empty() {
             return;
         }
-        let held = reply.since(mark).to_vec();
-        reply.truncate(mark);
-        client.phase = Phase::Barrier {
-            missing: others.len(),
-            reply: held,
-        };
-        self.post.send_ordered(others);
+        if let Phase::Barrier { missing, .. } = &mut client.phase {
+            *missing += barriers.len();
+        } else {
+            let held = reply.since(mark).to_vec();
+            reply.truncate(mark);
+            client.phase = Phase::Barrier {
+                missing: barriers.len(),
+                reply: held,
+            };
+        }
+        self.post.send_ordered(barriers);
     }
 
     /// One more shard has seen the shared facts.

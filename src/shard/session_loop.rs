@@ -654,7 +654,7 @@ impl Shard {
             ShardAction::Subscriptions(changes) => self.change_subscriptions(client.id(), changes),
             ShardAction::Publish { .. } => debug_assert!(false, "published with the aftermath"),
             ShardAction::Barrier => self.raise_barrier(client, reply, mark),
-            ShardAction::Poke(clients) => self.poke(&clients, client),
+            ShardAction::Poke(clients) => self.poke(&clients, client, reply, mark),
             ShardAction::Sleep(_) => self.refresh(),
             ShardAction::WaitForReplicas(ms) => {
                 let held = reply.since(mark).to_vec();

@@ -165,6 +165,48 @@ fn others_are_killed_wherever_they_are() {
 }
 
 #[test]
+fn nothing_is_left_of_a_killed_client_once_the_kill_is_answered() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        for round in 0..200 {
+            let (mut blocked, mut listener) = (server.connect(), server.connect());
+            listener.run("SUBSCRIBE c");
+            let blocked_id = blocked.id();
+            blocked.send_line("BLPOP queue 0");
+            wait_for_flags(&mut control, blocked_id, "b");
+            let kill = if round % 2 == 0 {
+                ["CLIENT KILL TYPE pubsub", "CLIENT KILL TYPE normal"]
+            } else {
+                ["CLIENT KILL TYPE normal", "CLIENT KILL TYPE pubsub"]
+            };
+            check(&mut control, &[(kill[0], ":1"), (kill[1], ":1")]);
+            check(
+                &mut control,
+                &[
+                    ("PUBLISH c m", ":0"),
+                    ("RPUSH queue x", ":1"),
+                    ("LPOP queue", "$1 x"),
+                ],
+            );
+        }
+    });
+}
+
+#[test]
+fn exec_answers_when_several_of_its_commands_wait_for_all_shards() {
+    for_each_shard_count(|server| {
+        let (mut control, mut listener) = (server.connect(), server.connect());
+        listener.run("SUBSCRIBE c");
+        control.run("MULTI");
+        control.run("CONFIG SET hz 20");
+        control.run("CLIENT KILL TYPE pubsub");
+        control.run("CONFIG SET hz 10");
+        control.run("PING");
+        check(&mut control, &[("EXEC", "*4 +OK :1 +OK +PONG")]);
+    });
+}
+
+#[test]
 fn a_wait_is_ended_by_another_connection() {
     for_each_shard_count(|server| {
         let (mut control, mut blocked) = (server.connect(), server.connect());
