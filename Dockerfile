@@ -1,5 +1,5 @@
-# Millrace in a container: built with the distribution's C linker, run on a base with glibc and nothing else (no shell), as a user
-# without rights. The data directory is the volume /data.
+# Millrace in a container: built with the distribution's C linker, run on the C library and nothing else (no shell), as a user without
+# rights. The data directory is the volume /data.
 #
 #   docker build -t millrace .
 #   docker run --rm -p 127.0.0.1:6379:6379 millrace
@@ -14,13 +14,20 @@ WORKDIR /build
 # Not rust-toolchain.toml: it would make rustup fetch a second toolchain beside the image's.
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-RUN cargo build --release --locked --bin millrace \
-    && strip target/release/millrace \
-    && mkdir /data
+RUN cargo build --release --locked --bin millrace
+# The file system of the image: the program, the libraries it loads with their loader, a name for the user.
+RUN mkdir -p /image/usr/local/bin /image/etc /image/data /image/tmp \
+    && cp target/release/millrace /image/usr/local/bin/ \
+    && strip /image/usr/local/bin/millrace \
+    && ldd target/release/millrace | grep -o '/[^ ]*' | xargs cp --parents --dereference --target-directory=/image \
+    && echo 'millrace:x:65532:65532:Millrace:/data:/nonexistent' >/image/etc/passwd \
+    && echo 'millrace:x:65532:' >/image/etc/group
 
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /build/target/release/millrace /usr/local/bin/millrace
-COPY --from=build --chown=nonroot:nonroot /data /data
+FROM scratch
+COPY --from=build /image /
+COPY --from=build --chown=65532:65532 /image/data /data
+ENV PATH=/usr/local/bin
+USER 65532:65532
 WORKDIR /data
 VOLUME /data
 EXPOSE 6379
