@@ -228,6 +228,9 @@ impl Keyspace {
 
     /// Removes keys whose time has come, at most `budget`; gives how many. O(log n) each.
     pub fn expire_due(&mut self, now_ms: u64, budget: usize) -> usize {
+        if self.replaying {
+            return 0;
+        }
         let mut count = 0;
         for db in 0..self.databases.len() {
             while count < budget {
@@ -387,43 +390,45 @@ impl Keyspace {
         old
     }
 
-    /// Drops every key without a trace, to rebuild them by replay: nothing expires and nothing is published meanwhile.
-    pub fn clear_for_replay(&mut self) {
+    /// Drops every key without a trace, to rebuild them by replay.
+    pub fn clear(&mut self) {
         for database in &mut self.databases {
             *database = Database::new(self.hasher.clone());
         }
-        self.replaying = true;
-        self.recording_before_replay = self.effects.is_recording();
-        self.effects.set_recording(false);
     }
 
-    /// Ends what [`Keyspace::clear_for_replay`] began.
-    pub fn end_replay(&mut self) {
-        self.replaying = false;
-        self.events.clear();
-        self.effects.set_recording(self.recording_before_replay);
+    /// Begins or ends a replay of effects: nothing expires, nothing is recorded and nothing is published meanwhile.
+    pub fn set_replaying(&mut self, replaying: bool) {
+        if replaying && !self.replaying {
+            self.recording_before_replay = self.effects.is_recording();
+            self.effects.set_recording(false);
+        }
+        if !replaying && self.replaying {
+            self.events.clear();
+            self.effects.set_recording(self.recording_before_replay);
+        }
+        self.replaying = replaying;
     }
 
     /// Swaps the contents of two databases (SWAPDB); watchers of keys in either and blocked clients learn of it.
-    pub fn swap(&mut self, a: usize, b: usize) {
+    pub fn swap(&mut self, a: usize, b: usize, now_ms: u64) {
+        // What is there only to be removed as expired goes first: it changes nothing for who watched its absence.
+        for (db, other) in [(a, b), (b, a)] {
+            for key in self.watches[db].keys() {
+                self.peek(other, &key, now_ms);
+            }
+        }
         self.databases.swap(a, b);
         for (db, other) in [(a, b), (b, a)] {
             for key in self.watches[db].keys() {
                 let hash = self.databases[db].table.hash(&key);
-                let was_there = self.databases[other].table.find(hash, &key).is_some();
-                // A key that is only there to be removed as expired changes nothing for who watched its absence.
-                if was_there || self.is_live(db, &key, hash) {
+                let is_there = |db: usize| self.databases[db].table.find(hash, &key).is_some();
+                if is_there(other) || is_there(db) {
                     self.watches[db].touch(&key);
                 }
             }
             self.mark_all_waited(db, |_| true);
         }
-    }
-
-    fn is_live(&self, db: usize, key: &[u8], hash: u64) -> bool {
-        let table = &self.databases[db].table;
-        let entry = table.find(hash, key).and_then(|at| table.get(at));
-        entry.is_some_and(|entry| entry.expire_ms == 0 || self.now_ms <= entry.expire_ms)
     }
 
     fn mark_all_waited(&mut self, db: usize, concerns: impl Fn(&[u8]) -> bool) {

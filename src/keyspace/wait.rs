@@ -180,6 +180,21 @@ struct WaitQueue {
     wants_absence: bool,
 }
 
+impl WaitQueue {
+    /// After waiters left: whether the last that wanted absence was among them. O(1) while the first in line wants it.
+    fn ceased_wanting_absence(&mut self) -> bool {
+        let ceased = self.wants_absence
+            && !self
+                .waiters
+                .iter()
+                .any(|waiter| waiter.kind == WaitKind::StreamGroup);
+        if ceased {
+            self.wants_absence = false;
+        }
+        ceased
+    }
+}
+
 /// The wait queues of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WaitTable {
@@ -219,6 +234,7 @@ impl WaitTable {
             if queue.waiters.len() >= 2 * queue.swept_len.max(8) {
                 queue.waiters.retain(|waiter| waiter.is_waiting());
                 queue.swept_len = queue.waiters.len();
+                self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
             }
             if waiter.kind == WaitKind::StreamGroup && !queue.wants_absence {
                 queue.wants_absence = true;
@@ -239,6 +255,7 @@ impl WaitTable {
             .position(|other| Arc::ptr_eq(other, waiter))
         {
             queue.waiters.remove(at);
+            self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
         }
         if queue.waiters.is_empty() && !queue.ready {
             self.drop_queue(key);
@@ -281,6 +298,7 @@ impl WaitTable {
             .is_some_and(|waiter| !waiter.is_waiting())
         {
             queue.waiters.remove(index);
+            self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
         }
         let waiter = queue.waiters.get(index).cloned();
         if queue.waiters.is_empty() && !queue.ready {

@@ -140,7 +140,8 @@ impl Shard {
                 }
                 _ => break,
             }
-            if commands.len() >= limits::TURN_COMMANDS_MAX {
+            // A subscriber's own messages come between its replies: one reply at a time.
+            if commands.len() >= limits::TURN_COMMANDS_MAX || client.session.subscriptions.any() {
                 break;
             }
         }
@@ -287,6 +288,9 @@ impl Shard {
             "a command that travels asks nothing of its shard"
         );
         self.publish_counters();
+        for publication in &mut after.publications {
+            publication.cause = Some(client);
+        }
         self.dispatch(after, None);
         let done = BatchDone {
             client,
@@ -332,6 +336,10 @@ impl Shard {
         let id = client.id();
         if done.executed > 0 {
             self.append_reply(&mut client, &done.reply);
+        }
+        for message in std::mem::take(&mut client.behind_reply) {
+            client.output.append_shared(&message);
+            self.dirty.push(id);
         }
         match done.stop {
             Some(BatchStop::Waits(blocked)) => self.block(&mut client, blocked),

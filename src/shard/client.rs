@@ -13,6 +13,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use crate::client::session::Session;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::net::buffers::{Input, Output};
@@ -74,6 +76,8 @@ pub struct Client {
     pub(super) parser: RequestParser,
     pub(super) input: Input,
     pub(super) output: Output,
+    /// Messages that wait for the reply to the batch under way: the first that the batch itself caused, and all after it.
+    pub(super) behind_reply: Vec<Bytes>,
     pub(super) phase: Phase,
     /// Parsed requests that have not run, oldest first; before what is in `input`.
     pub(super) pending: VecDeque<Request>,
@@ -98,6 +102,7 @@ impl Client {
             parser: RequestParser::new(),
             input: Input::default(),
             output: Output::default(),
+            behind_reply: Vec::new(),
             phase: Phase::Ready,
             pending: VecDeque::new(),
             needs: ShardSet::EMPTY,

@@ -283,6 +283,7 @@ impl Env<'_> {
                     channel,
                     payload,
                     number: 0,
+                    cause: None,
                 });
             }
             // At once: what follows in an EXEC comes later, as in Redis.
@@ -546,6 +547,7 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
             channel: channel.into(),
             payload,
             number: 0,
+            cause: None,
         });
     }
     if notify.intersects(EventClass::KEYEVENT) {
@@ -557,6 +559,7 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
             channel: channel.into(),
             payload,
             number: 0,
+            cause: None,
         });
     }
 }

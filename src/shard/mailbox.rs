@@ -108,6 +108,8 @@ pub struct Publication {
     pub payload: Bytes,
     /// Its place among all publications; 0 before it is sent.
     pub number: u64,
+    /// The client whose commands caused it on another shard: it gets its own message after the reply, as on one thread.
+    pub cause: Option<ClientId>,
 }
 
 impl Publication {

@@ -246,6 +246,13 @@ impl Shard {
                     )
                 });
             let bytes = bytes.clone();
+            if let Some(client) = self.client_mut(id)
+                && matches!(client.phase, Phase::Batch { .. })
+                && (publication.cause == Some(id) || !client.behind_reply.is_empty())
+            {
+                client.behind_reply.push(bytes);
+                continue;
+            }
             self.push_to(id, &bytes);
         }
         let bytes = publication.weight();

@@ -38,13 +38,14 @@ impl Shard {
             }
         }
         for keyspace in keyspaces.iter_mut() {
-            keyspace.clear_for_replay();
+            keyspace.clear();
+            keyspace.set_replaying(true);
         }
         for (db, command) in log {
             self.replay(keyspaces, db, &command);
         }
         for keyspace in keyspaces.iter_mut() {
-            keyspace.end_replay();
+            keyspace.set_replaying(false);
         }
     }
 

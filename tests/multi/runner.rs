@@ -141,34 +141,100 @@ impl<'a> Side<'a> {
     }
 }
 
-/// The closed list of what may differ in what a connection receives: who the server is (HELLO), and the order of the
-/// confirmations of an UNSUBSCRIBE without names, which walks a hash table; their counts keep their order.
+/// The closed list of what may differ in what a connection receives:
+/// - who the server is (HELLO);
+/// - the order of the confirmations of an UNSUBSCRIBE without names, which walks a hash table; their counts keep their order;
+/// - the order of the copies of one message that come by several patterns, which walks a hash table too;
+/// - with an oracle of 7.0 what [`as_7_0`] and [`same_as_7_0`] name.
 fn same_received(ours: &[Vec<u8>], theirs: &[Vec<u8>], dialect: Dialect) -> bool {
-    // 7.0 creates the consumer of an XREADGROUP only when it has something to give it, 7.2 always.
-    let told_by_both = |received: &[Vec<u8>]| -> Vec<Vec<u8>> {
-        let needle = b"xgroup-createconsumer";
-        let kept = |raw: &&Vec<u8>| {
-            dialect != Dialect::Redis70 || !raw.windows(needle.len()).any(|part| part == needle)
-        };
-        // 7.0 has a text of its own for a reader of a group whose key went.
-        let worded = |raw: &Vec<u8>| {
-            let gone = raw.starts_with(b"-UNBLOCKED the stream key no longer exists")
-                || raw.starts_with(b"-NOGROUP No such key");
-            if dialect == Dialect::Redis70 && gone {
-                b"-(the key is gone)\r\n".to_vec()
-            } else {
-                raw.clone()
-            }
-        };
-        received.iter().filter(kept).map(worded).collect()
-    };
-    let (ours, theirs) = (told_by_both(ours), told_by_both(theirs));
-    let (ours, theirs) = (in_order_of_names(&ours), in_order_of_names(&theirs));
+    if dialect == Dialect::Redis70 && theirs.iter().any(|raw| holds_a_message(raw)) {
+        return leaves(ours) == leaves(theirs);
+    }
+    let as_told = |received| copies_in_order(in_order_of_names(&as_7_0(received, dialect)));
+    let (ours, theirs) = (as_told(ours), as_told(theirs));
     ours.len() == theirs.len()
         && ours.iter().zip(&theirs).all(|(ours, theirs)| {
             let hello = theirs.len() > 40 && theirs.windows(6).any(|part| part == b"server");
-            ours == theirs || (hello && same_answer(&[b"HELLO".to_vec()], ours, theirs, dialect))
+            ours == theirs
+                || (hello && same_answer(&[b"HELLO".to_vec()], ours, theirs, dialect))
+                || (dialect == Dialect::Redis70 && same_as_7_0(ours, theirs))
         })
+}
+
+/// 7.0 creates the consumer of an XREADGROUP only when it has something to give it, 7.2 always: its event is left out.
+fn as_7_0(received: &[Vec<u8>], dialect: Dialect) -> Vec<Vec<u8>> {
+    let kept = |raw: &&Vec<u8>| dialect != Dialect::Redis70 || !tells_of_a_consumer(raw);
+    received.iter().filter(kept).cloned().collect()
+}
+
+fn tells_of_a_consumer(raw: &[u8]) -> bool {
+    let needle = b"xgroup-createconsumer";
+    raw.windows(needle.len()).any(|part| part == needle)
+}
+
+/// 7.0 has one text for a reader of a group whose key went or became another type; 7.2 runs the command again, with its errors.
+fn same_as_7_0(ours: &[u8], theirs: &[u8]) -> bool {
+    theirs.starts_with(b"-UNBLOCKED the stream key no longer exists")
+        && (ours.starts_with(b"-NOGROUP No such key") || ours.starts_with(b"-WRONGTYPE "))
+}
+
+/// Whether a reply has a message of publish/subscribe within: 7.0 writes what a command publishes to its own connection
+/// into the middle of the reply, so that its last parts fall out of it; 7.2 sends it after the reply.
+fn holds_a_message(raw: &[u8]) -> bool {
+    fn within(frame: &Frame) -> bool {
+        frame
+            .items()
+            .iter()
+            .any(|item| is_message(item) || within(item))
+    }
+    (raw.starts_with(b"*") || raw.starts_with(b"%"))
+        && Frame::try_parse(raw).is_some_and(|frame| within(&frame))
+}
+
+fn is_message(frame: &Frame) -> bool {
+    let kind = frame.items().first().map(Frame::bytes);
+    kind.is_some_and(|kind| [&b"message"[..], b"pmessage", b"smessage"].contains(&kind))
+}
+
+/// All that was received with arrays taken apart, down to single replies and whole messages, in an order of its own.
+fn leaves(received: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    fn take_apart(frame: &Frame, leaves: &mut Vec<Vec<u8>>) {
+        if !frame.items().is_empty() && !is_message(frame) {
+            frame
+                .items()
+                .iter()
+                .for_each(|item| take_apart(item, leaves));
+            return;
+        }
+        let mut leaf = Vec::new();
+        frame.encode(&mut leaf);
+        if !tells_of_a_consumer(&leaf) {
+            leaves.push(leaf);
+        }
+    }
+    let mut leaves = Vec::new();
+    for raw in received {
+        match Frame::try_parse(raw) {
+            Some(frame) => take_apart(&frame, &mut leaves),
+            None => leaves.push(raw.clone()),
+        }
+    }
+    leaves.sort();
+    leaves
+}
+
+/// Sorts the copies of one message that came by several patterns.
+fn copies_in_order(mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let message = |raw: &Vec<u8>| {
+        let frame = Frame::try_parse(raw)?;
+        let items = frame.items();
+        (items.len() == 4 && items[0].bytes() == b"pmessage")
+            .then(|| (items[2].bytes().to_vec(), items[3].bytes().to_vec()))
+    };
+    for copies in frames.chunk_by_mut(|a, b| message(a).is_some() && message(a) == message(b)) {
+        copies.sort();
+    }
+    frames
 }
 
 /// Sorts the names within each row of confirmations of the same kind.

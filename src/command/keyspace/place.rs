@@ -168,8 +168,9 @@ pub(super) fn swapdb(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
     };
     let (first, second) = (in_range(first)?, in_range(second)?);
     if first != second {
+        let now_ms = ctx.now_ms();
         for keyspace in ctx.space.keyspaces_mut() {
-            keyspace.swap(first, second);
+            keyspace.swap(first, second, now_ms);
         }
     }
     ctx.space.effect(|effect| {

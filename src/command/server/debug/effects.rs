@@ -43,6 +43,14 @@ pub(super) fn effects(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         ctx.reply.ok();
         return Ok(Outcome::Done);
     }
+    if is(verb, "replay") && args.len() == 4 && (is(args.at(3), "on") || is(args.at(3), "off")) {
+        let replaying = is(args.at(3), "on");
+        for keyspace in ctx.space.keyspaces_mut() {
+            keyspace.set_replaying(replaying);
+        }
+        ctx.reply.ok();
+        return Ok(Outcome::Done);
+    }
     Err(error::wrong_subcommand("debug", args.at(1)))
 }
 

@@ -1,0 +1,296 @@
+//! What writes report to the log is what they did: replayed on an empty server, the effects give the same state.
+//!
+//! ```text
+//! writers · blocked clients · expiry ──► server, DEBUG EFFECTS ON ──► effects ──► empty server
+//!                                            └── canonical state ──── = ? ── canonical state ──┘
+//! ```
+//! The comparison is itself under test: with the effect of any one write command left out, it must notice.
+//!
+//! Environment, besides that of `support`: `MILLRACE_SEED` (default 1), `MILLRACE_STEPS`: commands of each writer (default 3,000).
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "effects/state.rs"]
+mod state;
+mod support;
+#[path = "effects/writer.rs"]
+mod writer;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use state::{Canonical, canonical, first_difference};
+use support::random::number_from_environment;
+use support::server::info_field;
+use support::{Client, Frame, Server, for_each_shard_count};
+
+/// Databases that are looked at.
+const DATABASES: usize = 4;
+
+/// Takes the recorded effects: database and command.
+fn take_effects(control: &mut Client) -> Vec<(i64, Vec<Vec<u8>>)> {
+    let recorded = control.run("DEBUG EFFECTS GET");
+    let command = |words: &Frame| -> Vec<Vec<u8>> {
+        words
+            .items()
+            .iter()
+            .map(|word| word.bytes().to_vec())
+            .collect()
+    };
+    recorded
+        .items()
+        .iter()
+        .map(|effect| (effect.items()[0].integer(), command(&effect.items()[1])))
+        .collect()
+}
+
+/// Sends effects to a server, which must take every one of them; gives the state that results.
+fn replayed(target: &mut Client, effects: &[(i64, Vec<Vec<u8>>)]) -> Canonical {
+    assert_eq!(target.run("SELECT 0").to_string(), "+OK");
+    target.run("DEBUG EFFECTS REPLAY ON");
+    target.run("FLUSHALL");
+    let mut db = 0;
+    for (effect_db, words) in effects {
+        if *effect_db != db {
+            db = *effect_db;
+            target.call(&["SELECT", &db.to_string()]);
+        }
+        let reply = target.call(words);
+        assert!(
+            !reply.is_error(),
+            "the effect {} is refused: {reply}",
+            support::frame::printable_command(words)
+        );
+    }
+    target.run("DEBUG EFFECTS REPLAY OFF");
+    canonical(target, DATABASES)
+}
+
+/// Full names of the commands that write, by COMMAND.
+fn write_commands(control: &mut Client) -> BTreeSet<String> {
+    fn collect(rows: &Frame, names: &mut BTreeSet<String>) {
+        for row in rows.items() {
+            let items = row.items();
+            let subcommands = items.get(9).map_or(&[][..], Frame::items);
+            let writes = items[2].items().iter().any(|flag| flag.text() == "write");
+            if writes && subcommands.is_empty() {
+                names.insert(items[0].text());
+            }
+            collect(items.get(9).unwrap_or(&Frame::NullArray), names);
+        }
+    }
+    let mut names = BTreeSet::new();
+    collect(&control.run("COMMAND"), &mut names);
+    names
+}
+
+#[test]
+fn effects_replayed_on_an_empty_server_give_the_same_state() {
+    let seed = number_from_environment("MILLRACE_SEED", 1);
+    let steps = number_from_environment("MILLRACE_STEPS", 3_000);
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        control.run("DEBUG EFFECTS ON");
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let blocked: Vec<_> = (0..3)
+                .map(|at| {
+                    let (client, stop) = (server.connect(), &stop);
+                    scope.spawn(move || writer::block(client, seed ^ (100 + at), stop))
+                })
+                .collect();
+            let writers: Vec<_> = (0..3)
+                .map(|at| {
+                    let client = server.connect();
+                    scope.spawn(move || writer::write(client, seed ^ (7 * at), steps))
+                })
+                .collect();
+            writers
+                .into_iter()
+                .for_each(|writer| writer.join().unwrap());
+            stop.store(true, Ordering::Release);
+            blocked
+                .into_iter()
+                .for_each(|client| client.join().unwrap());
+        });
+        // What expires soon has expired; what does not lives for hours.
+        std::thread::sleep(Duration::from_millis(100));
+        let original = canonical(&mut control, DATABASES);
+        let effects = take_effects(&mut control);
+        assert!(original.len() > 10, "keys must be left: {}", original.len());
+
+        let stats = control.run("INFO commandstats").text();
+        for name in write_commands(&mut control) {
+            if let Some((_, reason)) = WITHOUT_EFFECT.iter().find(|(other, _)| *other == name) {
+                assert!(!reason.is_empty());
+                continue;
+            }
+            let line = info_field(&stats, &format!("cmdstat_{name}"))
+                .unwrap_or_else(|| panic!("{name} writes and was not sent"));
+            let count = |field: &str| -> u64 {
+                let text = line.split(',').find_map(|part| part.strip_prefix(field));
+                text.unwrap().parse().unwrap()
+            };
+            assert!(
+                count("calls=") > count("failed_calls="),
+                "{name} never succeeded: {line}"
+            );
+        }
+        for shards in [1, 3] {
+            let target = Server::millrace(shards);
+            let copy = replayed(&mut target.connect(), &effects);
+            let difference = first_difference(&original, &copy);
+            assert_eq!(
+                difference, None,
+                "{} replayed on {shards} shards; MILLRACE_SEED={seed}",
+                server.name
+            );
+        }
+    });
+}
+
+/// Write commands whose call changes no key, and why.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[("function|flush", "there are no functions")];
+
+const GROUP: &str = "XADD s 1-1 f v;XADD s 2-2 f w;XGROUP CREATE s g 0";
+const READ: &str =
+    "XADD s 1-1 f v;XADD s 2-2 f w;XGROUP CREATE s g 0;XREADGROUP GROUP g c COUNT 1 STREAMS s >";
+
+/// Full name, what is there before, the command.
+const SCENARIOS: &[(&str, &str, &str)] = &[
+    ("append", "SET k a", "APPEND k b"),
+    ("blmove", "RPUSH l a b", "BLMOVE l m LEFT RIGHT 1"),
+    ("blmpop", "RPUSH l a b", "BLMPOP 1 1 l LEFT"),
+    ("blpop", "RPUSH l a b", "BLPOP l 1"),
+    ("brpop", "RPUSH l a b", "BRPOP l 1"),
+    ("brpoplpush", "RPUSH l a b", "BRPOPLPUSH l m 1"),
+    ("copy", "SET k a", "COPY k m"),
+    ("decr", "SET k 5", "DECR k"),
+    ("decrby", "SET k 5", "DECRBY k 3"),
+    ("del", "SET k a", "DEL k"),
+    ("expire", "SET k a", "EXPIRE k 5000"),
+    ("expireat", "SET k a", "EXPIREAT k 4000000000"),
+    ("flushall", "SET k a", "FLUSHALL"),
+    ("flushdb", "SET k a", "FLUSHDB"),
+    ("getdel", "SET k a", "GETDEL k"),
+    ("getex", "SET k a", "GETEX k EX 5000"),
+    ("getset", "SET k a", "GETSET k b"),
+    ("incr", "SET k 5", "INCR k"),
+    ("incrby", "SET k 5", "INCRBY k 3"),
+    ("incrbyfloat", "SET k 5", "INCRBYFLOAT k 0.5"),
+    ("linsert", "RPUSH l a b", "LINSERT l BEFORE b x"),
+    ("lmove", "RPUSH l a b", "LMOVE l m LEFT LEFT"),
+    ("lmpop", "RPUSH l a b", "LMPOP 1 l RIGHT"),
+    ("lpop", "RPUSH l a b", "LPOP l"),
+    ("lpush", "RPUSH l a b", "LPUSH l x"),
+    ("lpushx", "RPUSH l a b", "LPUSHX l x"),
+    ("lrem", "RPUSH l a b", "LREM l 0 a"),
+    ("lset", "RPUSH l a b", "LSET l 0 x"),
+    ("ltrim", "RPUSH l a b", "LTRIM l 1 -1"),
+    ("move", "SET k a", "MOVE k 1"),
+    ("mset", "SET k a", "MSET k b m c"),
+    ("msetnx", "SET k a", "MSETNX m b n c"),
+    ("persist", "SET k a EX 5000", "PERSIST k"),
+    ("pexpire", "SET k a", "PEXPIRE k 5000000"),
+    ("pexpireat", "SET k a", "PEXPIREAT k 4000000000000"),
+    ("psetex", "SET k a", "PSETEX k 5000000 b"),
+    ("rename", "SET k a", "RENAME k m"),
+    ("renamenx", "SET k a", "RENAMENX k m"),
+    ("rpop", "RPUSH l a b", "RPOP l 1"),
+    ("rpoplpush", "RPUSH l a b", "RPOPLPUSH l m"),
+    ("rpush", "RPUSH l a b", "RPUSH l x"),
+    ("rpushx", "RPUSH l a b", "RPUSHX l x"),
+    ("set", "SET k a", "SET k b KEEPTTL"),
+    ("setex", "SET k a", "SETEX k 5000 b"),
+    ("setnx", "SET k a", "SETNX m b"),
+    ("setrange", "SET k a", "SETRANGE k 2 b"),
+    ("swapdb", "SET k a", "SWAPDB 0 1"),
+    ("unlink", "SET k a", "UNLINK k"),
+    ("xack", READ, "XACK s g 1-1"),
+    ("xadd", GROUP, "XADD s * f x"),
+    ("xautoclaim", READ, "XAUTOCLAIM s g d 0 0"),
+    ("xclaim", READ, "XCLAIM s g d 0 1-1"),
+    ("xdel", GROUP, "XDEL s 2-2"),
+    ("xgroup|create", GROUP, "XGROUP CREATE s h $ ENTRIESREAD 2"),
+    (
+        "xgroup|createconsumer",
+        GROUP,
+        "XGROUP CREATECONSUMER s g c",
+    ),
+    ("xgroup|delconsumer", READ, "XGROUP DELCONSUMER s g c"),
+    ("xgroup|destroy", GROUP, "XGROUP DESTROY s g"),
+    ("xgroup|setid", GROUP, "XGROUP SETID s g 1-1"),
+    (
+        "xreadgroup",
+        GROUP,
+        "XREADGROUP GROUP g c COUNT 1 STREAMS s >",
+    ),
+    (
+        "xsetid",
+        GROUP,
+        "XSETID s 9-9 ENTRIESADDED 7 MAXDELETEDID 1-1",
+    ),
+    ("xtrim", GROUP, "XTRIM s MAXLEN 1"),
+];
+
+#[test]
+fn the_comparison_notices_when_the_effect_of_any_one_write_command_is_missing() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        let target = Server::millrace(1);
+        let mut target = target.connect();
+        let named: BTreeSet<String> = SCENARIOS
+            .iter()
+            .map(|(name, ..)| *name)
+            .chain(WITHOUT_EFFECT.iter().map(|(name, _)| *name))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(named, write_commands(&mut control), "a scenario for each");
+        for (name, before, command) in SCENARIOS {
+            for suppressed in [false, true] {
+                control.run("FLUSHALL");
+                control.run("DEBUG EFFECTS ON");
+                for line in before.split(';') {
+                    assert!(!control.run(line).is_error(), "{line}");
+                }
+                if suppressed {
+                    control.call(&["DEBUG", "EFFECTS", "SUPPRESS", name]);
+                }
+                let reply = control.run(command);
+                assert!(!reply.is_error(), "{command}: {reply}");
+                control.call(&["DEBUG", "EFFECTS", "SUPPRESS", ""]);
+                let original = canonical(&mut control, DATABASES);
+                let effects = take_effects(&mut control);
+                let difference = first_difference(&original, &replayed(&mut target, &effects));
+                assert_eq!(
+                    difference.is_some(),
+                    suppressed,
+                    "{command} on {}, its effect {}: {effects:?}\n{difference:?}",
+                    server.name,
+                    if suppressed { "left out" } else { "there" }
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn rebuilding_every_key_from_its_effects_changes_nothing() {
+    for_each_shard_count(|server| {
+        writer::write(server.connect(), 3, 2_000);
+        std::thread::sleep(Duration::from_millis(100));
+        let mut control = server.connect();
+        for command in ["DEBUG RELOAD", "DEBUG LOADAOF"] {
+            let before = state::rewritten(canonical(&mut control, DATABASES));
+            assert!(before.len() > 10);
+            assert_eq!(control.run(command).to_string(), "+OK");
+            let after = state::rewritten(canonical(&mut control, DATABASES));
+            assert_eq!(
+                first_difference(&before, &after),
+                None,
+                "{command} on {}",
+                server.name
+            );
+        }
+    });
+}

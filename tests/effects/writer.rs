@@ -1,0 +1,217 @@
+//! Random writes on one connection: every command that writes, single and in MULTI, in four databases.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{Client, Random};
+
+const STRINGS: &[&str] = &["s1", "s2", "s3", "s4", "{h}s"];
+const LISTS: &[&str] = &["l1", "l2", "l3", "{h}l"];
+const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
+const ANY: &[&str] = &["s1", "s2", "s3", "l1", "l2", "{h}l", "x1", "x2", "{h}x"];
+const CONSUMERS: &[&str] = &["a", "b", "c"];
+
+/// Sends `steps` commands; errors (a wrong type, a missing group) are part of it.
+pub(crate) fn write(mut client: Client, seed: u64, steps: u64) {
+    let mut random = Random::new(seed);
+    let mut value = 0;
+    for _ in 0..steps {
+        if random.percent(5) {
+            client.run("MULTI");
+            for _ in 0..=random.below(5) {
+                let line = line(&mut random, &mut value);
+                client.run(&line);
+            }
+            client.run(if random.percent(90) {
+                "EXEC"
+            } else {
+                "DISCARD"
+            });
+        } else if random.percent(10) {
+            on_entries(&mut client, &mut random);
+        } else {
+            let line = line(&mut random, &mut value);
+            client.run(&line);
+        }
+    }
+}
+
+/// Blocks again and again until told to stop.
+pub(crate) fn block(mut client: Client, seed: u64, stop: &AtomicBool) {
+    let mut random = Random::new(seed);
+    while !stop.load(Ordering::Acquire) {
+        let (key, other) = (random.pick(LISTS), random.pick(LISTS));
+        let line = match random.below(6) {
+            0 => format!("BLPOP {key} {other} 0.02"),
+            1 => format!("BRPOP {key} {other} 0.02"),
+            2 => format!("BLMOVE {key} {other} LEFT RIGHT 0.02"),
+            3 => format!("BRPOPLPUSH {key} {other} 0.02"),
+            4 => format!("BLMPOP 0.02 2 {key} {other} RIGHT COUNT 2"),
+            _ => format!(
+                "XREADGROUP GROUP g {} COUNT 2 BLOCK 20 STREAMS {} >",
+                random.pick(CONSUMERS),
+                random.pick(STREAMS)
+            ),
+        };
+        client.run(&line);
+    }
+}
+
+/// Commands that name entries which exist: pending ones or any.
+fn on_entries(client: &mut Client, random: &mut Random) {
+    let (key, consumer) = (random.pick(STREAMS), random.pick(CONSUMERS));
+    let found = if random.percent(60) {
+        client.run(&format!("XPENDING {key} g - + 4"))
+    } else {
+        client.run(&format!("XRANGE {key} - + COUNT 4"))
+    };
+    let ids: Vec<String> = found
+        .items()
+        .iter()
+        .filter_map(|entry| entry.items().first())
+        .map(crate::support::Frame::text)
+        .collect();
+    if ids.is_empty() {
+        return;
+    }
+    let ids = ids.join(" ");
+    let line = match random.below(6) {
+        0 => format!("XACK {key} g {ids}"),
+        1 => format!("XCLAIM {key} g {consumer} 0 {ids}"),
+        2 => format!(
+            "XCLAIM {key} g {consumer} 0 {ids} IDLE 1000 RETRYCOUNT 7 FORCE JUSTID LASTID 5-5"
+        ),
+        3 => format!("XCLAIM {key} g {consumer} 0 {ids} TIME 1700000000000 FORCE"),
+        4 => format!("XDEL {key} {ids}"),
+        _ => format!("XAUTOCLAIM {key} g {consumer} 0 0 COUNT 3"),
+    };
+    client.run(&line);
+}
+
+fn line(random: &mut Random, value: &mut u64) -> String {
+    *value += 1;
+    match random.below(100) {
+        0..28 => on_a_list(random, *value),
+        28..52 => on_a_stream(random, *value),
+        52..80 => on_a_string(random, *value),
+        _ => on_any_key(random),
+    }
+}
+
+fn on_a_list(random: &mut Random, value: u64) -> String {
+    let (key, other) = (random.pick(LISTS), random.pick(LISTS));
+    let (side, far) = (
+        random.pick(&["LEFT", "RIGHT"]),
+        random.pick(&["LEFT", "RIGHT"]),
+    );
+    // Now and then enough bytes for the large encoding.
+    let long = "x".repeat(if random.percent(8) { 3_000 } else { 1 });
+    match random.below(20) {
+        0..3 => format!("LPUSH {key} v{value} {long}"),
+        3..6 => format!("RPUSH {key} v{value} w{value} {long}"),
+        6 => format!("LPUSHX {key} v{value}"),
+        7 => format!("RPUSHX {key} v{value}"),
+        8 => format!("LPOP {key} {}", random.below(3)),
+        9 => format!("RPOP {key}"),
+        10 => format!("LMOVE {key} {other} {side} {far}"),
+        11 => format!("RPOPLPUSH {key} {other}"),
+        12 => format!("LMPOP 2 {key} {other} {side} COUNT 2"),
+        13 => format!("LREM {key} {} x", random.range(0, 4) as i64 - 2),
+        14 => format!("LSET {key} 0 v{value}"),
+        15 => format!("LTRIM {key} 1 -{}", random.range(1, 3)),
+        16 => format!(
+            "LINSERT {key} {} x i{value}",
+            random.pick(&["BEFORE", "AFTER"])
+        ),
+        17 => format!("BLPOP {key} 0.001"),
+        18 => format!("BLMPOP 0.001 1 {key} {side} COUNT 2"),
+        _ => format!("BLMOVE {key} {other} {side} {far} 0.001"),
+    }
+}
+
+fn on_a_stream(random: &mut Random, value: u64) -> String {
+    let (key, consumer) = (random.pick(STREAMS), random.pick(CONSUMERS));
+    match random.below(22) {
+        0..6 => format!("XADD {key} * f v{value}"),
+        6 => format!("XADD {key} MAXLEN ~ 20 * f v{value}"),
+        7 => format!("XADD {key} MAXLEN = 30 * f v{value} g w"),
+        8 => format!("XADD {key} NOMKSTREAM MINID ~ 5 LIMIT 10 * f v{value}"),
+        9..12 => format!("XREADGROUP GROUP g {consumer} COUNT 3 STREAMS {key} >"),
+        12 => format!("XREADGROUP GROUP g {consumer} COUNT 2 NOACK STREAMS {key} >"),
+        13 => format!("XREADGROUP GROUP g {consumer} STREAMS {key} 0"),
+        14 => format!("XAUTOCLAIM {key} g {consumer} 0 - COUNT 2 JUSTID"),
+        15 => format!(
+            "XGROUP CREATE {key} g {} MKSTREAM",
+            random.pick(&["0", "$"])
+        ),
+        16 => format!("XGROUP CREATE {key} g 0 ENTRIESREAD 3"),
+        17 => format!(
+            "XGROUP SETID {key} g {} ENTRIESREAD 2",
+            random.pick(&["0", "$"])
+        ),
+        18 => format!("XGROUP CREATECONSUMER {key} g {consumer}"),
+        19 => format!("XGROUP DELCONSUMER {key} g {consumer}"),
+        20 => match random.below(4) {
+            0 => format!("XGROUP DESTROY {key} g"),
+            1 => format!("XSETID {key} 9999999999999-0 ENTRIESADDED 999999 MAXDELETEDID 1-1"),
+            _ => format!("XTRIM {key} MINID 5"),
+        },
+        _ => format!("XTRIM {key} MAXLEN ~ 25"),
+    }
+}
+
+fn on_a_string(random: &mut Random, value: u64) -> String {
+    let (key, other) = (random.pick(STRINGS), random.pick(STRINGS));
+    match random.below(28) {
+        0 => format!("SET {key} v{value}"),
+        1..4 => format!("SET {key} {value}"),
+        4 => format!("SET {key} {value} PX 30"),
+        5 => format!("SET {key} {value} EX 5000 GET"),
+        6 => format!("SET {key} {value} KEEPTTL"),
+        7 => format!("SETEX {key} 5000 {value}"),
+        8 => format!("PSETEX {key} 20 {value}"),
+        9 => format!("SETNX {key} {value}"),
+        10 => format!("GETSET {key} {value}"),
+        11 => format!("GETDEL {key}"),
+        12 => format!("GETEX {key} PX 25"),
+        13 => format!("GETEX {key} PERSIST"),
+        14 => format!("MSET {key} {value} {other} {value}"),
+        15 => format!("MSETNX {key} {value} {other} {value}"),
+        16 => format!("INCR {key}"),
+        17 => format!("DECR {key}"),
+        18 => format!("INCRBY {key} 7"),
+        19 => format!("DECRBY {key} 3"),
+        20 | 21 => format!("INCRBYFLOAT {key} 0.1"),
+        22 | 23 => format!("APPEND {key} z"),
+        24 => format!("SETRANGE {key} 3 q"),
+        25 => format!("SET {key} {value} EXAT 1"),
+        26 => format!("GETEX {key} EX 6000"),
+        _ => format!("SET {key} {value} NX PX 40"),
+    }
+}
+
+fn on_any_key(random: &mut Random) -> String {
+    let (key, other) = (random.pick(ANY), random.pick(ANY));
+    let db = random.below(3);
+    match random.below(30) {
+        0 => format!("DEL {key} {other}"),
+        1 => format!("UNLINK {key}"),
+        2 | 3 => format!("RENAME {key} {other}"),
+        4 | 5 => format!("RENAMENX {key} {other}"),
+        6 | 7 => format!("COPY {key} {other} DB {db} REPLACE"),
+        8 => format!("COPY {key} {other}"),
+        9 | 10 => format!("MOVE {key} {db}"),
+        11 => format!("EXPIRE {key} 5000"),
+        12 => format!("EXPIRE {key} 0"),
+        13 => format!("PEXPIRE {key} 20"),
+        14 => format!("EXPIREAT {key} 4000000000 NX"),
+        15 => format!("PEXPIREAT {key} 4000000000000 XX"),
+        16 => format!("PERSIST {key}"),
+        17..28 => format!("SELECT {db}"),
+        28 => match random.below(40) {
+            0 => "FLUSHALL".to_owned(),
+            1 => "FLUSHDB".to_owned(),
+            _ => format!("SWAPDB {db} {}", random.below(3)),
+        },
+        _ => "BRPOP l1 l2 0.001".to_owned(),
+    }
+}
