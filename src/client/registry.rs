@@ -79,7 +79,7 @@ pub struct ClientHandle {
     /// When it last sent a command, Unix ms.
     pub active_ms: AtomicU64,
     /// The shard that owns the connection.
-    pub shard: AtomicU16,
+    shard: AtomicU16,
     /// Database.
     pub db: AtomicU32,
     /// [`ClientFlag`] bits.
@@ -170,7 +170,13 @@ impl ClientHandle {
 
     /// The shard that owns the connection now.
     pub fn shard(&self) -> ShardId {
-        ShardId(self.shard.load(Ordering::Acquire))
+        ShardId(self.shard.load(Ordering::SeqCst))
+    }
+
+    /// The connection has come to another shard. Whoever kills it from now on pokes that shard; who has before is seen
+    /// there by [`ClientHandle::is_killed`]: one order for both, so that one of the two happens.
+    pub fn moved_to(&self, shard: ShardId) {
+        self.shard.store(shard.0, Ordering::SeqCst);
     }
 
     /// Sets or takes a flag.
@@ -206,12 +212,12 @@ impl ClientHandle {
 
     /// Asks for the connection to be closed; its shard must be told (a poke). False when it was asked before.
     pub fn kill(&self) -> bool {
-        !self.killed.swap(true, Ordering::AcqRel)
+        !self.killed.swap(true, Ordering::SeqCst)
     }
 
     /// Whether the connection is to be closed.
     pub fn is_killed(&self) -> bool {
-        self.killed.load(Ordering::Acquire)
+        self.killed.load(Ordering::SeqCst)
     }
 
     /// The command it is blocked in.
@@ -266,9 +272,16 @@ impl ClientRegistry {
         self.clients.remove(&id.0);
     }
 
-    /// A client by id.
+    /// A client by id, unless it was killed: one on its way between shards is closed where it arrives, later than the killer
+    /// has its reply.
     pub fn get(&self, id: ClientId) -> Option<Arc<ClientHandle>> {
-        self.clients.get(&id.0).map(|handle| Arc::clone(&handle))
+        let handle = self.clients.get(&id.0)?;
+        (!handle.is_killed()).then(|| Arc::clone(&handle))
+    }
+
+    /// The shard of a client that may have been killed.
+    pub fn shard_of(&self, id: ClientId) -> Option<ShardId> {
+        self.clients.get(&id.0).map(|handle| handle.shard())
     }
 
     /// How many are connected.
@@ -281,11 +294,12 @@ impl ClientRegistry {
         self.clients.is_empty()
     }
 
-    /// All clients in the order of their ids.
+    /// All clients in the order of their ids, but those that were killed.
     pub fn all(&self) -> Vec<Arc<ClientHandle>> {
         let mut all: Vec<_> = self
             .clients
             .iter()
+            .filter(|client| !client.is_killed())
             .map(|client| Arc::clone(&client))
             .collect();
         all.sort_unstable_by_key(|handle| handle.id);

@@ -22,11 +22,13 @@ use crate::resp::reply::Reply;
 
 use super::Shard;
 use super::admission::Work;
+use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall, admit, detached};
+use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall, detached};
+use super::finish::finish_reply;
 use super::mailbox::{Batch, BatchCommand, BatchDone, BatchStop, Message, SessionFacts};
 use super::route::shards_of;
-use super::session_loop::{Flow, finish_reply, is_http};
+use super::session_loop::{Flow, is_http};
 
 impl Shard {
     /// What happens to the commands in `pending`: a batch to one other shard, a loan, or a place in the queue here.
@@ -214,92 +216,34 @@ impl Shard {
 
     /// Runs a batch of another shard's client.
     pub(super) fn run_batch(&mut self, batch: Batch) {
-        let Batch {
-            from,
-            facts,
-            commands,
-            transaction,
-            now_ms,
-        } = batch;
-        let client = facts.handle.id;
-        let mut session = detached(&facts);
-        let mut reply = Reply::new(facts.protocol);
-        let mut after = Aftermath::default();
-        let mut executed = 0;
-        let mut stop = None;
-        let Some(mut keyspace) = self.keyspace.take() else {
-            return;
-        };
-        {
-            let now_ms = self.now_ms.max(now_ms).max(keyspace.now_ms);
-            keyspace.now_ms = now_ms;
-            let mut space = Space::one(&mut keyspace, self.shared.shard_count);
-            let env = Env {
-                now_ms,
-                ..self.env()
-            };
-            let table = CommandTable::get();
-            if let Some(watched) = &transaction {
-                let calls: Vec<QueuedCall<'_>> = commands
-                    .iter()
-                    .map(|command| QueuedCall {
-                        row: table.row(command.row),
-                        args: command.request.args(),
-                    })
-                    .collect();
-                let call = TransactionCall {
-                    commands: &calls,
-                    watched,
-                    flag: facts.watch_flag.as_deref(),
-                };
-                match env.run_transaction(&mut space, &mut session, &mut reply, &call, &mut after) {
-                    Ran::Needs(shards) => stop = Some(BatchStop::Needs(shards)),
-                    Ran::Done | Ran::Waits(_) => executed = 1,
-                }
-            } else {
-                for command in &commands {
-                    let args = command.request.args();
-                    let call = Call {
-                        row: table.row(command.row),
-                        args: &args,
-                        may_block: true,
-                        resumed: false,
-                    };
-                    match env.run(&mut space, &mut session, &mut reply, &call, &mut after) {
-                        Ran::Done => executed += 1,
-                        Ran::Waits(blocked) => {
-                            executed += 1;
-                            stop = Some(BatchStop::Waits(blocked));
-                        }
-                        Ran::Needs(shards) => stop = Some(BatchStop::Needs(shards)),
-                    }
-                    if stop.is_some() || reply.len() > limits::TURN_REPLY_BYTES_MAX {
-                        break;
-                    }
-                }
+        let client = batch.facts.handle.id;
+        let mut ran = self.with_own(ShardSet::one(self.id), |_, env, space| {
+            match &batch.transaction {
+                Some(watched) => run_transaction_of(env, space, &batch, watched),
+                None => run_commands_of(env, space, &batch),
             }
-        }
-        self.keyspace = Some(keyspace);
+        });
         let counters = &self.shared.observations.shards[self.id.index()];
-        counters.processed.add(executed as u64);
+        counters.processed.add(ran.executed as u64);
         counters.batches.add(1);
         debug_assert!(
-            after.actions.is_empty(),
+            ran.after.actions.is_empty(),
             "a command that travels asks nothing of its shard"
         );
         self.publish_counters();
-        for publication in &mut after.publications {
+        for publication in &mut ran.after.publications {
             publication.cause = Some(client);
         }
-        self.dispatch(after, None);
+        self.dispatch(ran.after, None);
         let done = BatchDone {
             client,
-            reply: reply.take(),
-            executed,
-            stop,
+            reply: ran.reply.take(),
+            executed: ran.executed,
+            stop: ran.stop,
             now_ms: self.now_ms,
         };
-        self.post.send(from, Message::BatchDone(Box::new(done)));
+        self.post
+            .send(batch.from, Message::BatchDone(Box::new(done)));
     }
 
     /// The answer to a batch: the client goes on behind what was executed.
@@ -337,10 +281,7 @@ impl Shard {
         if done.executed > 0 {
             self.append_reply(&mut client, &done.reply);
         }
-        for message in std::mem::take(&mut client.behind_reply) {
-            client.output.append_shared(&message);
-            self.dirty.push(id);
-        }
+        self.release_behind_reply(&mut client);
         match done.stop {
             Some(BatchStop::Waits(blocked)) => self.block(&mut client, blocked),
             Some(BatchStop::Needs(shards)) => {
@@ -361,13 +302,21 @@ impl Shard {
         }
     }
 
-    /// Appends a reply that was made elsewhere, unless the client asked for none.
+    /// Appends a reply that was made elsewhere or held back, unless the client asked for none.
     pub(super) fn append_reply(&mut self, client: &mut Client, bytes: &[u8]) {
         let mut reply = Reply::new(client.session.protocol);
         let mark = reply.mark();
         reply.raw(bytes);
         finish_reply(client, &mut reply, mark);
         client.output.append(reply.bytes());
+        self.release_behind_reply(client);
+    }
+
+    /// The client holds back no reply any more: what waited for it follows.
+    pub(super) fn release_behind_reply(&mut self, client: &mut Client) {
+        for message in std::mem::take(&mut client.behind_reply) {
+            client.output.append_shared(&message);
+        }
         client
             .session
             .handle
@@ -377,4 +326,77 @@ impl Shard {
             self.dirty.push(client.id());
         }
     }
+}
+
+/// What became of a batch.
+struct RanBatch {
+    reply: Reply,
+    after: Aftermath,
+    /// Commands at its head that are done with; the rest did not run. A transaction is one.
+    executed: usize,
+    stop: Option<BatchStop>,
+}
+
+impl RanBatch {
+    fn of(batch: &Batch) -> Self {
+        Self {
+            reply: Reply::new(batch.facts.protocol),
+            after: Aftermath::default(),
+            executed: 0,
+            stop: None,
+        }
+    }
+}
+
+fn run_transaction_of(
+    env: &Env<'_>,
+    space: &mut Space<'_>,
+    batch: &Batch,
+    watched: &[(usize, Box<[u8]>)],
+) -> RanBatch {
+    let mut ran = RanBatch::of(batch);
+    let mut session = detached(&batch.facts);
+    let table = CommandTable::get();
+    let queued = batch.commands.iter().map(|command| QueuedCall {
+        row: table.row(command.row),
+        args: command.request.args(),
+    });
+    let commands: Vec<QueuedCall<'_>> = queued.collect();
+    let call = TransactionCall {
+        commands: &commands,
+        watched,
+        flag: batch.facts.watch_flag.as_deref(),
+    };
+    match env.run_transaction(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
+        Ran::Needs(shards) => ran.stop = Some(BatchStop::Needs(shards)),
+        Ran::Done | Ran::Waits(_) => ran.executed = 1,
+    }
+    ran
+}
+
+/// Up to the first command that waits, needs other keyspaces too, or fills the reply.
+fn run_commands_of(env: &Env<'_>, space: &mut Space<'_>, batch: &Batch) -> RanBatch {
+    let mut ran = RanBatch::of(batch);
+    let mut session = detached(&batch.facts);
+    let table = CommandTable::get();
+    for command in &batch.commands {
+        let call = Call {
+            row: table.row(command.row),
+            args: &command.request.args(),
+            may_block: true,
+            resumed: false,
+        };
+        match env.run(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
+            Ran::Done => ran.executed += 1,
+            Ran::Waits(blocked) => {
+                ran.executed += 1;
+                ran.stop = Some(BatchStop::Waits(blocked));
+            }
+            Ran::Needs(shards) => ran.stop = Some(BatchStop::Needs(shards)),
+        }
+        if ran.stop.is_some() || ran.reply.len() > limits::TURN_REPLY_BYTES_MAX {
+            break;
+        }
+    }
+    ran
 }

@@ -180,8 +180,7 @@ impl Shard {
         let mut shards = ShardSet::EMPTY;
         for id in clients.iter().filter(|id| **id != own.id()) {
             // One that is on its way between shards has neither wait nor subscription, and is closed where it arrives.
-            if let Some(handle) = self.shared.clients.get(*id) {
-                let shard = handle.shard();
+            if let Some(shard) = self.shared.clients.shard_of(*id) {
                 self.post.send(shard, Message::Poke(*id));
                 shards.insert(shard);
             }
@@ -263,17 +262,14 @@ impl Shard {
         if barriers.is_empty() {
             return;
         }
-        if let Phase::Barrier { missing, .. } = &mut client.phase {
-            *missing += barriers.len();
-        } else {
-            let held = reply.since(mark).to_vec();
-            reply.truncate(mark);
-            client.phase = Phase::Barrier {
-                missing: barriers.len(),
-                reply: held,
-            };
-        }
+        hold_for(client, reply, mark, barriers.len());
         self.post.send_ordered(barriers);
+    }
+
+    /// A subscriber published: it gets its own messages behind the reply and before the reply to its next command.
+    pub(super) fn hold_until_told(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
+        hold_for(client, reply, mark, 1);
+        self.post.send(self.id, Message::BarrierSeen(client.id()));
     }
 
     /// One more shard has seen the shared facts.
@@ -285,10 +281,9 @@ impl Shard {
             *missing -= 1;
             if *missing == 0 {
                 let reply = std::mem::take(reply);
-                client.phase = Phase::Ready;
                 client.output.append(&reply);
-                self.dirty.push(id);
-                self.runnable.push_back(id);
+                self.release_behind_reply(&mut client);
+                self.go_on_within_credit(&mut client);
             }
         }
         self.put(client);
@@ -338,4 +333,18 @@ impl Shard {
             }
         }
     }
+}
+
+/// Holds the reply of a client back for so many more answers.
+fn hold_for(client: &mut Client, reply: &mut Reply, mark: Mark, answers: usize) {
+    if let Phase::Barrier { missing, .. } = &mut client.phase {
+        *missing += answers;
+        return;
+    }
+    let held = reply.since(mark).to_vec();
+    reply.truncate(mark);
+    client.phase = Phase::Barrier {
+        missing: answers,
+        reply: held,
+    };
 }

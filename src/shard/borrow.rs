@@ -2,16 +2,19 @@
 
 use crate::command::context::ShardAction;
 use crate::command::error;
-use crate::command::table::CommandTable;
+use crate::command::table::{CommandTable, Row};
 use crate::ids::ShardSet;
-use crate::keyspace::Space;
+use crate::keyspace::{Keyspace, Space};
+use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
 
 use super::Shard;
+use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall, admit};
+use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall};
+use super::finish::finish_reply;
 use super::route::shards_of;
-use super::session_loop::{Flow, finish_reply};
+use super::session_loop::Flow;
 
 impl Shard {
     /// EXEC: here, as a batch of its own, or with a loan.
@@ -47,31 +50,9 @@ impl Shard {
             return Flow::Defer;
         }
         let mut after = Aftermath::default();
-        let mut keyspace = if shards.is_empty() {
-            None
-        } else {
-            self.keyspace.take()
-        };
-        let ran = {
-            let now_ms = keyspace
-                .as_ref()
-                .map_or(self.now_ms, |keyspace| self.now_ms.max(keyspace.now_ms));
-            let mut space = match &mut keyspace {
-                Some(keyspace) => {
-                    keyspace.now_ms = now_ms;
-                    Space::one(keyspace, self.shared.shard_count)
-                }
-                None => Space::none(self.shared.shard_count),
-            };
-            let env = Env {
-                now_ms,
-                ..self.env()
-            };
-            self.exec_in(&env, &mut space, client, reply, &mut after)
-        };
-        if keyspace.is_some() {
-            self.keyspace = keyspace;
-        }
+        let ran = self.with_own(shards, |shard, env, space| {
+            shard.exec_in(env, space, client, reply, &mut after)
+        });
         self.count(client);
         self.finish(client, reply, ran, after, mark)
     }
@@ -135,7 +116,7 @@ impl Shard {
         &mut self,
         client: &mut Client,
         reply: &mut Reply,
-        keyspaces: &mut [Box<crate::keyspace::Keyspace>],
+        keyspaces: &mut [Box<Keyspace>],
         in_hand: ShardSet,
     ) -> Flow {
         let mut budget = self.budget();
@@ -153,60 +134,16 @@ impl Shard {
                 return Flow::Defer;
             }
             let args = request.args();
-            let mark = reply.mark();
-            let Ok(row) = admit(&client.session, &self.settings, &args) else {
+            let Some(row) = self.next_in_hand(client, &args, first, in_hand) else {
                 return Flow::Next;
             };
-            let in_transaction = row.command.name == "exec" && client.session.transaction.active;
-            if !first && (client.session.transaction.active || self.is_paused_for(client, row)) {
-                return Flow::Next;
-            }
-            let shards = if in_transaction {
-                self.transaction_shards(client)
-            } else {
-                let shards = shards_of(row, &args, self.shared.shard_count);
-                self.narrow(row, &args, shards, client)
-            };
-            if !in_hand.covers(shards) || (!first && shards.is_empty()) {
-                return Flow::Next;
-            }
             first = false;
             for keyspace in keyspaces.iter_mut() {
                 keyspace.now_ms = now_ms;
             }
-            let mut after = Aftermath::default();
-            let ran = {
-                let env = Env {
-                    now_ms,
-                    ..self.env()
-                };
-                let mut space = Space::many(keyspaces, self.shared.shard_count);
-                if in_transaction {
-                    self.exec_in(&env, &mut space, client, reply, &mut after)
-                } else {
-                    self.remember_watch(client, row, &args);
-                    let call = Call {
-                        row,
-                        args: &args,
-                        may_block: true,
-                        resumed: false,
-                    };
-                    let ran = env.run(&mut space, &mut client.session, reply, &call, &mut after);
-                    if !matches!(ran, Ran::Needs(_)) {
-                        self.feed_monitors(&client.session, &args, row);
-                    }
-                    ran
-                }
-            };
+            let mark = reply.mark();
+            let (ran, after) = self.run_with(keyspaces, now_ms, client, reply, row, &args);
             self.count(client);
-            if let Some(at) = after
-                .actions
-                .iter()
-                .position(|action| matches!(action, ShardAction::Reload))
-            {
-                after.actions.swap_remove(at);
-                self.reload(keyspaces);
-            }
             if !matches!(ran, Ran::Needs(_)) {
                 client.pending.pop_front();
             }
@@ -217,4 +154,70 @@ impl Shard {
         }
         Flow::Stop
     }
+
+    /// The row of a command that can run with these keyspaces in hand: the `first`, for which they were borrowed, and what
+    /// is behind it while nothing else has to decide about it.
+    fn next_in_hand(
+        &self,
+        client: &Client,
+        args: &Args<'_>,
+        first: bool,
+        in_hand: ShardSet,
+    ) -> Option<&'static Row> {
+        let row = admit(&client.session, &self.settings, args).ok()?;
+        if !first && (client.session.transaction.active || self.is_paused_for(client, row)) {
+            return None;
+        }
+        let shards = if is_exec(client, row) {
+            self.transaction_shards(client)
+        } else {
+            let shards = shards_of(row, args, self.shared.shard_count);
+            self.narrow(row, args, shards, client)
+        };
+        (in_hand.covers(shards) && (first || !shards.is_empty())).then_some(row)
+    }
+
+    /// One command, or EXEC, with several keyspaces in hand.
+    fn run_with(
+        &mut self,
+        keyspaces: &mut [Box<Keyspace>],
+        now_ms: u64,
+        client: &mut Client,
+        reply: &mut Reply,
+        row: &'static Row,
+        args: &Args<'_>,
+    ) -> (Ran, Aftermath) {
+        let mut after = Aftermath::default();
+        let env = Env {
+            now_ms,
+            ..self.env()
+        };
+        let mut space = Space::many(keyspaces, self.shared.shard_count);
+        let ran = if is_exec(client, row) {
+            self.exec_in(&env, &mut space, client, reply, &mut after)
+        } else {
+            self.remember_watch(client, row, args);
+            let call = Call {
+                row,
+                args,
+                may_block: true,
+                resumed: false,
+            };
+            let ran = env.run(&mut space, &mut client.session, reply, &call, &mut after);
+            if !matches!(ran, Ran::Needs(_)) {
+                self.feed_monitors(&client.session, args, row);
+            }
+            ran
+        };
+        let is_reload = |action: &ShardAction| matches!(action, ShardAction::Reload);
+        if let Some(at) = after.actions.iter().position(is_reload) {
+            after.actions.swap_remove(at);
+            self.reload(keyspaces);
+        }
+        (ran, after)
+    }
+}
+
+fn is_exec(client: &Client, row: &Row) -> bool {
+    row.command.name == "exec" && client.session.transaction.active
 }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use crate::client::session::Session;
 use crate::ids::{ClientId, ShardId, ShardSet};
+use crate::limits;
 use crate::net::buffers::{Input, Output};
 use crate::net::transport::ParkedTransport;
 use crate::resp::arguments::Request;
@@ -60,6 +61,16 @@ pub(super) enum Phase {
     },
 }
 
+impl Phase {
+    /// Whether the reply to a command that has run, or runs elsewhere, is not among the output yet.
+    pub(super) fn holds_a_reply(&self) -> bool {
+        matches!(
+            self,
+            Self::Batch { .. } | Self::Barrier { .. } | Self::Waiting { .. }
+        )
+    }
+}
+
 /// Where a client's batches went, to decide whether it should move there.
 #[derive(Debug, Default)]
 pub(super) struct Wanderlust {
@@ -76,7 +87,7 @@ pub struct Client {
     pub(super) parser: RequestParser,
     pub(super) input: Input,
     pub(super) output: Output,
-    /// Messages that wait for the reply to the batch under way: the first that the batch itself caused, and all after it.
+    /// Messages that wait for a reply: the first that the client's own command caused, and all after it.
     pub(super) behind_reply: Vec<Bytes>,
     pub(super) phase: Phase,
     /// Parsed requests that have not run, oldest first; before what is in `input`.
@@ -122,6 +133,11 @@ impl Client {
     /// Takes the socket out, once.
     pub fn take_transport(&mut self) -> Option<ParkedTransport> {
         self.transport.take()
+    }
+
+    /// Whether it has left so many replies unread that it gets no more until it reads.
+    pub(super) fn is_behind_with_reading(&self) -> bool {
+        self.output.len() > limits::OUTPUT_BYTES_TO_STOP_READING
     }
 
     /// Whether it can move to another shard now: between commands, nothing unsent, nothing that ties it here.

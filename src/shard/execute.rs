@@ -12,8 +12,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::session::Session;
-use crate::command::context::{Context, Execution, Outcome, ShardAction, Shared, WaitFor};
-use crate::command::error::{self, CommandError};
+use crate::command::context::{
+    Context, Execution, Outcome, ShardAction, Shared, SubscriptionChange, WaitFor,
+};
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
 use crate::config::Settings;
@@ -54,13 +55,18 @@ pub(super) struct Aftermath {
     pub(super) served: Vec<Served>,
     pub(super) publications: Vec<Publication>,
     pub(super) actions: Vec<ShardAction>,
+    /// Subscriptions that begin or end, each with the number of `publications` that come before it.
+    pub(super) subscriptions: Vec<(usize, Vec<SubscriptionChange>)>,
     ready: VecDeque<(usize, Box<[u8]>)>,
     effects: Vec<Effect>,
 }
 
 impl Aftermath {
     pub(super) fn is_empty(&self) -> bool {
-        self.served.is_empty() && self.publications.is_empty() && self.actions.is_empty()
+        self.served.is_empty()
+            && self.publications.is_empty()
+            && self.actions.is_empty()
+            && self.subscriptions.is_empty()
     }
 }
 
@@ -286,6 +292,10 @@ impl Env<'_> {
                     cause: None,
                 });
             }
+            ShardAction::Subscriptions(changes) => {
+                let before = after.publications.len();
+                after.subscriptions.push((before, changes));
+            }
             // At once: what follows in an EXEC comes later, as in Redis.
             ShardAction::Sleep(ms) => {
                 self.clock.sleep(ms);
@@ -472,6 +482,7 @@ impl Env<'_> {
         reply.array(transaction.commands.len());
         self.witness(session.id(), Execution::ExecBegins, &NO_ARGS, &[]);
         let mut causes = String::from("exec");
+        let mut closed = None;
         for command in transaction.commands {
             let call = Call {
                 row: command.row,
@@ -496,6 +507,13 @@ impl Env<'_> {
                 causes.clear();
                 causes.push_str(&command.row.full_name);
             }
+            // A client that kills itself is told nothing more, though the rest runs.
+            if session.closing && closed.is_none() {
+                closed = Some(reply.mark());
+            }
+        }
+        if let Some(mark) = closed {
+            reply.truncate(mark);
         }
         self.log(after, &causes);
         self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
@@ -562,70 +580,4 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publicat
             cause: None,
         });
     }
-}
-
-/// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
-pub(super) fn admit(
-    session: &Session,
-    settings: &Settings,
-    args: &Args<'_>,
-) -> Result<&'static Row, CommandError> {
-    let table = CommandTable::get();
-    let name = args.at(0);
-    let Some(container) = table.find(name) else {
-        return Err(error::unknown_command(name, args.from(1)));
-    };
-    let is_debug = container.command.name == "debug" && container.command.accepts(args.len());
-    if is_debug
-        && !settings
-            .enable_debug_command
-            .allows(session.handle.is_local())
-    {
-        return Err(error::DEBUG_DISABLED);
-    }
-    let mut row = container;
-    if container.is_container() && args.len() > 1 {
-        match table.find_subcommand(container, args.at(1)) {
-            Some(subcommand) => row = subcommand,
-            // DEBUG is one command in Redis and says so.
-            None if is_debug => return Err(error::wrong_subcommand("debug", args.at(1))),
-            None => {
-                return Err(error::unknown_subcommand(
-                    container.command.name,
-                    args.at(1),
-                ));
-            }
-        }
-    }
-    if !row.command.accepts(args.len()) && is_debug {
-        return Err(error::wrong_subcommand("debug", args.at(1)));
-    }
-    if !row.command.accepts(args.len()) {
-        return Err(error::wrong_arity(&row.full_name));
-    }
-    if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) {
-        return Err(error::NO_AUTH);
-    }
-    if session.in_subscribed_mode() && !allowed_while_subscribed(container.command.name) {
-        return Err(match container.command.name {
-            "exec" => error::exec_in_subscribed_mode(),
-            _ => error::in_subscribed_mode(&row.full_name),
-        });
-    }
-    Ok(row)
-}
-
-fn allowed_while_subscribed(name: &str) -> bool {
-    matches!(
-        name,
-        "ping"
-            | "subscribe"
-            | "ssubscribe"
-            | "sunsubscribe"
-            | "unsubscribe"
-            | "psubscribe"
-            | "punsubscribe"
-            | "quit"
-            | "reset"
-    )
 }

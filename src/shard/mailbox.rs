@@ -108,7 +108,7 @@ pub struct Publication {
     pub payload: Bytes,
     /// Its place among all publications; 0 before it is sent.
     pub number: u64,
-    /// The client whose commands caused it on another shard: it gets its own message after the reply, as on one thread.
+    /// The client whose commands caused it: it gets its own message after the reply, as on one thread.
     pub cause: Option<ClientId>,
 }
 
@@ -159,6 +159,13 @@ pub enum Message {
         from: ShardId,
         /// What.
         publication: Arc<Publication>,
+    },
+    /// Subscriptions of your client have ended, and what was published before has been delivered: forget them.
+    Unsubscribed {
+        /// The client.
+        client: ClientId,
+        /// What it is no longer subscribed to.
+        ended: Vec<(ChannelKind, Bytes)>,
     },
     /// So many bytes of your publications were delivered.
     Credit {

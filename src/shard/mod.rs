@@ -9,19 +9,24 @@
 //! [`thread`] drives it with sockets and a clock, the simulation with lists and a seed. Everything a client is but its
 //! socket lives here, so both run the same code.
 //!
-//! Files: `session_loop` a client's turn · `batch` runs for one other shard · `borrow` EXEC and several keyspaces · `execute` one command · `lend` loans · `blocking` waits and their ends ·
-//! `publish` publications and credits · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
+//! one other shard · `borrow` EXEC and several keyspaces · `execute` one command · `finish` what follows it · `lend` loans ·
+//! `blocking` waits and their ends · `publish` publications and credits · `migrate` who moves where · `tick` time ·
+//! `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
 
 mod admission;
+mod admit;
 mod batch;
 mod blocking;
 mod borrow;
 mod client;
 pub mod clock;
 mod execute;
+mod finish;
+mod input;
 mod lend;
 pub mod mailbox;
 mod measure;
@@ -273,6 +278,7 @@ impl Shard {
             Message::Publication { from, publication } => {
                 self.deliver_publication(from, &publication)
             }
+            Message::Unsubscribed { client, ended } => self.forget_subscriptions(client, &ended),
             Message::Credit { from, bytes } => self.credit(from, bytes),
             Message::Barrier { from, client } => {
                 self.release_paused();
@@ -316,11 +322,7 @@ impl Shard {
     /// Takes a connection over: a new one, or one that moved here.
     fn adopt(&mut self, client: Box<Client>) {
         let id = client.id();
-        client
-            .session
-            .handle
-            .shard
-            .store(self.id.0, Ordering::Release);
+        client.session.handle.moved_to(self.id);
         self.now_ms = self.now_ms.max(client.now_ms);
         self.clients.insert(id, Some(client));
         // What was said to its handle while it moved is looked at now.
@@ -407,7 +409,9 @@ impl Shard {
     /// So many bytes of a client's output were sent.
     pub fn sent(&mut self, id: ClientId, count: usize) {
         if let Some(client) = self.client_mut(id) {
+            let was_behind = client.is_behind_with_reading();
             client.output.consume(count);
+            let goes_on = was_behind && !client.is_behind_with_reading();
             let handle = &client.session.handle;
             handle
                 .output_bytes
@@ -415,6 +419,9 @@ impl Shard {
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
             counters.net_out.add(count as u64);
+            if goes_on {
+                self.runnable.push_back(id);
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::client::session::Session;
 use crate::client::transaction::Queued;
-use crate::command::context::{ShardAction, SubscriptionChange};
+use crate::command::context::SubscriptionChange;
 use crate::command::redact::redacted;
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
@@ -32,11 +32,13 @@ use super::client::{Client, Phase};
 use super::execute::Aftermath;
 use super::mailbox::{Message, Publication};
 
-/// A subscription of a client: it receives what is published after publication number `since`.
+/// A subscription of a client: it receives what is published after publication number `since`, up to `until`.
 #[derive(Clone, Copy, Debug)]
 struct Subscriber {
     client: ClientId,
     since: u64,
+    /// Set when it ends; it stays until everything published before has been delivered.
+    until: Option<u64>,
 }
 
 /// The subscribers of one shard, and what it has published and not seen delivered.
@@ -76,24 +78,38 @@ impl Subscribers {
         }
     }
 
-    fn remove(&mut self, client: ClientId, kind: ChannelKind, name: &Bytes) {
-        let names = match kind {
-            ChannelKind::Channel => &mut self.channels,
-            ChannelKind::Shard => &mut self.shard_channels,
+    fn named(&mut self, kind: ChannelKind, name: &Bytes) -> Option<&mut Vec<Subscriber>> {
+        match kind {
+            ChannelKind::Channel => self.channels.get_mut(name),
+            ChannelKind::Shard => self.shard_channels.get_mut(name),
             ChannelKind::Pattern => {
-                for (pattern, clients) in &mut self.patterns {
-                    if pattern == name {
-                        clients.retain(|other| other.client != client);
-                    }
-                }
-                self.patterns.retain(|(_, clients)| !clients.is_empty());
-                return;
+                let mut patterns = self.patterns.iter_mut();
+                let found = patterns.find(|(pattern, _)| pattern == name);
+                found.map(|(_, subscribers)| subscribers)
             }
+        }
+    }
+
+    /// Ends a subscription with publication number `until`.
+    fn end(&mut self, client: ClientId, kind: ChannelKind, name: &Bytes, until: u64) {
+        for subscriber in self.named(kind, name).into_iter().flatten() {
+            if subscriber.client == client && subscriber.until.is_none() {
+                subscriber.until = Some(until);
+            }
+        }
+    }
+
+    /// Forgets the subscriptions of a client to a name: those that have ended, or all.
+    fn remove(&mut self, client: ClientId, kind: ChannelKind, name: &Bytes, only_ended: bool) {
+        let Some(subscribers) = self.named(kind, name) else {
+            return;
         };
-        if let Some(clients) = names.get_mut(name) {
-            clients.retain(|other| other.client != client);
-            if clients.is_empty() {
-                names.remove(name);
+        subscribers.retain(|other| other.client != client || only_ended && other.until.is_none());
+        if subscribers.is_empty() {
+            match kind {
+                ChannelKind::Channel => drop(self.channels.remove(name)),
+                ChannelKind::Shard => drop(self.shard_channels.remove(name)),
+                ChannelKind::Pattern => self.patterns.retain(|(pattern, _)| pattern != name),
             }
         }
     }
@@ -106,7 +122,9 @@ impl Subscribers {
             number,
             ..
         } = publication;
-        let earlier = |subscriber: &&Subscriber| subscriber.since < *number;
+        let earlier = |subscriber: &&Subscriber| {
+            subscriber.since < *number && subscriber.until.is_none_or(|until| *number <= until)
+        };
         let names = if *kind == ChannelKind::Shard {
             &self.shard_channels
         } else {
@@ -132,7 +150,8 @@ impl Subscribers {
 
 impl Shard {
     /// Sends what commands left behind: replies of blocked clients and publications. Before the keyspaces in hand are given
-    /// away and before the reply leaves. `publisher` is held when it has published too much.
+    /// away and before the reply leaves. `publisher`, whose commands ran here, is held when it has published too much; its
+    /// subscriptions begin and end between the publications of its transaction.
     pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) {
         for served in after.served {
             let waiter = served.waiter;
@@ -154,8 +173,23 @@ impl Shard {
             }
         }
         let mut over = false;
-        for publication in after.publications {
-            over |= self.publish(publication);
+        // The registry knows only how the subscriptions are now, after the transaction.
+        let changing = (!after.subscriptions.is_empty()).then_some(self.id);
+        let mut subscriptions = after.subscriptions.into_iter().peekable();
+        let id = publisher.as_ref().map(|client| client.id());
+        for (at, mut publication) in after.publications.into_iter().enumerate() {
+            publication.cause = publication.cause.or(id);
+            while let (Some(id), Some((_, changes))) =
+                (id, subscriptions.next_if(|(before, _)| *before <= at))
+            {
+                self.change_subscriptions(id, changes);
+            }
+            over |= self.publish(publication, changing);
+        }
+        for (_, changes) in subscriptions {
+            debug_assert!(id.is_some(), "a command that travels does not subscribe");
+            id.into_iter()
+                .for_each(|id| self.change_subscriptions(id, changes.clone()));
         }
         if let Some(client) = publisher
             && over
@@ -166,12 +200,26 @@ impl Shard {
         }
     }
 
-    /// Sends one publication to every shard with subscribers; true when this shard is over its credit.
-    fn publish(&mut self, mut publication: Publication) -> bool {
-        let targets = self
+    /// A client goes on, unless too much of what this shard has published is undelivered: then it is held for credit.
+    pub(super) fn go_on_within_credit(&mut self, client: &mut Client) {
+        let mut undelivered = self.subscribers.undelivered.iter();
+        if undelivered.any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES) {
+            client.phase = Phase::Throttled;
+            self.throttled.push(client.id());
+        } else {
+            client.phase = Phase::Ready;
+            self.runnable.push_back(client.id());
+        }
+    }
+
+    /// Sends one publication to every shard with subscribers, and to `also`; true when this shard is over its credit.
+    fn publish(&mut self, mut publication: Publication, also: Option<ShardId>) -> bool {
+        let mut targets = self
             .shared
             .channels
             .targets(publication.kind, &publication.channel);
+        also.into_iter()
+            .for_each(|shard| targets.shards.insert(shard));
         if targets.shards.is_empty() {
             return false;
         }
@@ -247,7 +295,7 @@ impl Shard {
                 });
             let bytes = bytes.clone();
             if let Some(client) = self.client_mut(id)
-                && matches!(client.phase, Phase::Batch { .. })
+                && client.phase.holds_a_reply()
                 && (publication.cause == Some(id) || !client.behind_reply.is_empty())
             {
                 client.behind_reply.push(bytes);
@@ -321,41 +369,46 @@ impl Shard {
         }
     }
 
-    /// Makes the subscriptions among what handlers asked for; those that end stay to be carried out.
-    pub(super) fn begin_subscriptions(&mut self, client: ClientId, actions: &mut [ShardAction]) {
-        for action in actions {
-            if let ShardAction::Subscriptions(changes) = action {
-                let ended = changes
-                    .iter()
-                    .filter(|change| !change.subscribed)
-                    .cloned()
-                    .collect();
-                let begun = std::mem::replace(changes, ended);
-                self.change_subscriptions(
-                    client,
-                    begun
-                        .into_iter()
-                        .filter(|change| change.subscribed)
-                        .collect(),
-                );
-            }
-        }
-    }
-
-    /// Updates this shard's own list of subscribers.
+    /// Updates this shard's own list of subscribers. A subscription that ends is forgotten behind what is in the mailbox.
     pub(super) fn change_subscriptions(
         &mut self,
         client: ClientId,
         changes: Vec<SubscriptionChange>,
     ) {
-        for change in changes {
-            if change.subscribed {
-                let since = self.shared.channels.last_publication();
-                self.subscribers
-                    .add(Subscriber { client, since }, change.kind, change.name);
+        let now = self.shared.channels.last_publication();
+        let mut ended = Vec::new();
+        for SubscriptionChange {
+            kind,
+            name,
+            subscribed,
+        } in changes
+        {
+            if subscribed {
+                let subscriber = Subscriber {
+                    client,
+                    since: now,
+                    until: None,
+                };
+                self.subscribers.add(subscriber, kind, name);
             } else {
-                self.subscribers.remove(client, change.kind, &change.name);
+                self.subscribers.end(client, kind, &name, now);
+                ended.push((kind, name));
             }
+        }
+        if !ended.is_empty() {
+            self.post
+                .send(self.id, Message::Unsubscribed { client, ended });
+        }
+    }
+
+    /// Everything published before subscriptions ended has been delivered.
+    pub(super) fn forget_subscriptions(
+        &mut self,
+        client: ClientId,
+        ended: &[(ChannelKind, Bytes)],
+    ) {
+        for (kind, name) in ended {
+            self.subscribers.remove(client, *kind, name, true);
         }
     }
 
@@ -369,7 +422,7 @@ impl Shard {
         ] {
             for name in names {
                 self.shared.channels.unsubscribe(kind, name, self.id);
-                self.subscribers.remove(client.id(), kind, name);
+                self.subscribers.remove(client.id(), kind, name, false);
             }
         }
     }

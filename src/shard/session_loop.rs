@@ -10,24 +10,22 @@
 
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use smallvec::SmallVec;
-
-use crate::client::session::{ReplyMode, Session};
-use crate::command::context::ShardAction;
+use crate::client::session::ReplyMode;
 use crate::command::error;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::{CommandTable, Row};
 use crate::ids::{ClientId, ShardSet};
 use crate::keyspace::Space;
 use crate::limits;
-use crate::resp::arguments::{Args, ArgumentRange, Request};
+use crate::net::buffers::Output;
+use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
-use crate::resp::request::{RequestLimits, RequestParser, UnauthenticatedLimits};
 
 use super::Shard;
+use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, Ran, admit};
+use super::execute::{Aftermath, Call, Env, Ran};
+use super::finish::finish_reply;
 use super::route::shards_of;
 
 /// What a command did to its client's turn.
@@ -48,68 +46,6 @@ pub(super) struct Budget {
 }
 
 impl Shard {
-    /// Bytes of a client.
-    pub(super) fn input(&mut self, id: ClientId, bytes: &[u8]) {
-        let counters = &self.shared.observations.shards[self.id.index()];
-        counters.net_in.add(bytes.len() as u64);
-        let Some(client) = self.client_mut(id) else {
-            return;
-        };
-        client
-            .session
-            .handle
-            .net_in
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        if matches!(client.phase, Phase::Ready) && client.pending.is_empty() {
-            self.run_client(id, bytes);
-        } else {
-            client.input.append(bytes);
-            client
-                .session
-                .handle
-                .query_bytes
-                .store(client.input.len(), Ordering::Relaxed);
-            self.check_query_limit(id);
-        }
-    }
-
-    fn check_query_limit(&mut self, id: ClientId) {
-        let limit = self.settings.client_query_buffer_bytes_max;
-        let Some(client) = self.client_mut(id) else {
-            return;
-        };
-        if client.input.len() as u64 > limit {
-            tracing::warn!(
-                "Closing client that reached max query buffer length: id={}",
-                id.0
-            );
-            self.disconnect(id);
-        }
-    }
-
-    /// A client's input ended: it is gone, as Redis sees it.
-    pub(super) fn end_of_input(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else {
-            return;
-        };
-        client.ended = true;
-        // Commands that are read but under way elsewhere still take effect; their replies go nowhere.
-        self.disconnect(id);
-    }
-
-    pub(super) fn request_limits(&self, session: &Session) -> RequestLimits {
-        RequestLimits {
-            bulk_bytes_max: usize::try_from(self.settings.proto_max_bulk_bytes)
-                .unwrap_or(limits::BULK_BYTES_MAX),
-            argument_count_max: limits::ARGUMENT_COUNT_MAX,
-            line_bytes_max: limits::INLINE_BYTES_MAX,
-            unauthenticated: (!session.authenticated).then_some(UnauthenticatedLimits {
-                argument_count_max: limits::UNAUTHENTICATED_ARGUMENT_COUNT_MAX,
-                bulk_bytes_max: limits::UNAUTHENTICATED_BULK_BYTES_MAX,
-            }),
-        }
-    }
-
     pub(super) fn budget(&self) -> Budget {
         Budget {
             commands: limits::TURN_COMMANDS_MAX,
@@ -125,6 +61,12 @@ impl Shard {
         if client.session.handle.is_killed() {
             self.put(client);
             self.disconnect(id);
+            return;
+        }
+        if client.is_behind_with_reading() {
+            // What it has sent waits until it has read: [`Shard::sent`] gives it its turn.
+            client.input.append(fresh);
+            self.put(client);
             return;
         }
         client
@@ -246,126 +188,6 @@ impl Shard {
         budget.commands % 8 == 7 && self.clock.nanoseconds() > budget.deadline_ns
     }
 
-    /// Parses and runs a client's input: `fresh` behind what was left.
-    fn run_input(
-        &mut self,
-        client: &mut Client,
-        reply: &mut Reply,
-        budget: &mut Budget,
-        fresh: &[u8],
-    ) -> Flow {
-        let mut parser = std::mem::take(&mut client.parser);
-        let left = std::mem::take(&mut client.input);
-        let flow;
-        if left.is_empty() {
-            let used;
-            (flow, used) = self.run_bytes(client, reply, budget, &mut parser, fresh);
-            client.input.append(fresh.get(used..).unwrap_or_default());
-        } else {
-            let mut input = left;
-            input.append(fresh);
-            let used;
-            (flow, used) = self.run_bytes(client, reply, budget, &mut parser, input.unparsed());
-            input.consume(used);
-            client.input = input;
-        }
-        client.parser = parser;
-        flow
-    }
-
-    /// Runs the whole requests at the start of `bytes`; gives how many bytes they took.
-    fn run_bytes(
-        &mut self,
-        client: &mut Client,
-        reply: &mut Reply,
-        budget: &mut Budget,
-        parser: &mut RequestParser,
-        bytes: &[u8],
-    ) -> (Flow, usize) {
-        let mut at = 0;
-        let mut limits = self.request_limits(&client.session);
-        while matches!(client.phase, Phase::Ready) && !client.session.closing {
-            if self.is_over(budget, reply) {
-                return (Flow::Defer, at);
-            }
-            let rest = bytes.get(at..).unwrap_or_default();
-            match parser.parse(rest, &limits) {
-                Ok(None) => return (Flow::Next, at),
-                Ok(Some(used)) => {
-                    if !parser.ranges().is_empty() {
-                        match self.step(client, reply, &parser.arguments(rest), false, false) {
-                            Flow::Next => {}
-                            Flow::Stop => return (Flow::Stop, at + used),
-                            Flow::Defer => {
-                                let used = self.parse_ahead(client, parser, rest, used);
-                                let flow = self.plan(client);
-                                return (flow, at + used);
-                            }
-                        }
-                    }
-                    at += used;
-                }
-                Err(error) => {
-                    let mut text = b"ERR ".to_vec();
-                    error.write_to(&mut text);
-                    self.shared.observations.errors.add(&text);
-                    reply.error(&text);
-                    client.session.closing = true;
-                    return (Flow::Stop, bytes.len());
-                }
-            }
-            if limits.unauthenticated.is_some() {
-                limits = self.request_limits(&client.session);
-            }
-        }
-        (Flow::Stop, at)
-    }
-
-    /// Copies the request that was just parsed, and whole ones behind it, to `pending`; gives the bytes they took.
-    fn parse_ahead(
-        &mut self,
-        client: &mut Client,
-        parser: &mut RequestParser,
-        rest: &[u8],
-        first: usize,
-    ) -> usize {
-        let limits = self.request_limits(&client.session);
-        let mut found: Vec<(usize, SmallVec<[ArgumentRange; 6]>)> = Vec::new();
-        if parser.is_inline() {
-            client
-                .pending
-                .push_back(parser.arguments(rest).to_request());
-            return first;
-        }
-        found.push((0, SmallVec::from_slice(parser.ranges())));
-        let mut end = first;
-        while found.len() < limits::TURN_COMMANDS_MAX && end < limits::BATCH_BYTES_MAX {
-            let Some(next) = rest.get(end..).filter(|next| next.first() == Some(&b'*')) else {
-                break;
-            };
-            match parser.parse(next, &limits) {
-                Ok(Some(used)) => {
-                    if !parser.ranges().is_empty() {
-                        found.push((end, SmallVec::from_slice(parser.ranges())));
-                    }
-                    end += used;
-                }
-                // Incomplete, or an error to be told when its turn comes: parsed again from its first byte.
-                Ok(None) | Err(_) => {
-                    *parser = RequestParser::new();
-                    break;
-                }
-            }
-        }
-        let chunk = Bytes::copy_from_slice(rest.get(..end).unwrap_or_default());
-        for (start, ranges) in found {
-            client
-                .pending
-                .push_back(Request::shared(chunk.slice(start..), &ranges));
-        }
-        end
-    }
-
     pub(super) fn env(&self) -> Env<'_> {
         Env {
             shared: &self.shared,
@@ -377,7 +199,7 @@ impl Shard {
     }
 
     /// One command. `owned`: it is at the head of `pending`. `admitted`: it need not queue for the keyspace.
-    fn step(
+    pub(super) fn step(
         &mut self,
         client: &mut Client,
         reply: &mut Reply,
@@ -395,6 +217,9 @@ impl Shard {
                 This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your instance. Connection from {} aborted.",
                 client.session.handle.address
             );
+            // Not a word: neither to this nor to what came before it.
+            reply.clear();
+            client.output = Output::default();
             client.session.closing = true;
             return Flow::Stop;
         }
@@ -467,7 +292,12 @@ impl Shard {
                 && (admitted || self.admission.is_empty()))
     }
 
+    /// Answers a command that may not run. EXEC's transaction ends with it, and what was watched for it.
     fn reject(&self, client: &mut Client, reply: &mut Reply, args: &Args<'_>, text: &[u8]) {
+        if args.at(0).eq_ignore_ascii_case(b"exec") {
+            client.session.transaction.clear();
+            client.session.mirror();
+        }
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
         }
@@ -538,37 +368,16 @@ impl Shard {
             self.publish_counters();
         }
         let mut after = Aftermath::default();
-        let mut keyspace = if shards.is_empty() {
-            None
-        } else {
-            self.keyspace.take()
+        let call = Call {
+            row,
+            args,
+            may_block: true,
+            resumed: false,
         };
-        let now_ms = keyspace
-            .as_ref()
-            .map_or(self.now_ms, |keyspace| self.now_ms.max(keyspace.now_ms));
-        let ran = {
-            let mut space = match &mut keyspace {
-                Some(keyspace) => {
-                    keyspace.now_ms = now_ms;
-                    Space::one(keyspace, self.shared.shard_count)
-                }
-                None => Space::none(self.shared.shard_count),
-            };
-            let env = Env {
-                now_ms,
-                ..self.env()
-            };
-            let call = Call {
-                row,
-                args,
-                may_block: true,
-                resumed: false,
-            };
-            env.run(&mut space, &mut client.session, reply, &call, &mut after)
-        };
-        if keyspace.is_some() {
-            self.keyspace = keyspace;
-        }
+        let session = &mut client.session;
+        let ran = self.with_own(shards, |_, env, space| {
+            env.run(space, session, reply, &call, &mut after)
+        });
         if !matches!(ran, Ran::Needs(_)) {
             self.feed_monitors(&client.session, args, row);
         }
@@ -576,138 +385,31 @@ impl Shard {
         self.finish(client, reply, ran, after, mark)
     }
 
-    pub(super) fn count(&self, client: &Client) {
-        self.shared.observations.shards[self.id.index()]
-            .processed
-            .add(1);
-        client.session.handle.commands.store(
-            client.session.handle.commands.load(Ordering::Relaxed) + 1,
-            Ordering::Relaxed,
-        );
-    }
-
-    /// The client's own list of watched keys: WATCH itself may run on another shard.
-    pub(super) fn remember_watch(&self, client: &mut Client, row: &Row, args: &Args<'_>) {
-        if row.command.name == "watch" {
-            let session = &mut client.session;
-            session.transaction.flag.get_or_insert_default();
-            session
-                .transaction
-                .watched
-                .extend(args.from(1).map(|key| (session.db, Box::from(key))));
-            session.mirror();
-        }
-    }
-
-    /// Dispatches what a command left to do, and puts the client into the phase that follows.
-    pub(super) fn finish(
+    /// Works with the keyspace of this shard in hand, or with none when `shards` is empty.
+    pub(super) fn with_own<R>(
         &mut self,
-        client: &mut Client,
-        reply: &mut Reply,
-        ran: Ran,
-        mut after: Aftermath,
-        mark: Mark,
-    ) -> Flow {
-        let mut actions = std::mem::take(&mut after.actions);
-        // Before the publications of the same EXEC, so that its client receives them.
-        self.begin_subscriptions(client.id(), &mut actions);
-        if !after.is_empty() {
-            self.dispatch(after, Some(client));
-        }
-        match ran {
-            Ran::Done => {}
-            Ran::Waits(blocked) => {
-                self.block(client, blocked);
-                return Flow::Stop;
-            }
-            Ran::Needs(shards) => {
-                reply.truncate(mark);
-                client.needs = shards;
-                return Flow::Defer;
-            }
-        }
-        // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
-        let pushes = |action: &ShardAction| matches!(action, ShardAction::Subscriptions(_));
-        if !actions.iter().any(pushes) {
-            finish_reply(client, reply, mark);
-        }
-        let mut flow = Flow::Next;
-        for action in actions {
-            flow = self.carry_out(client, reply, action, mark);
-        }
-        if matches!(client.phase, Phase::Ready) {
-            flow
+        shards: ShardSet,
+        work: impl FnOnce(&Self, &Env<'_>, &mut Space<'_>) -> R,
+    ) -> R {
+        let shard_count = self.shared.shard_count;
+        let mut keyspace = if shards.is_empty() {
+            None
         } else {
-            Flow::Stop
-        }
-    }
-
-    /// Carries out what a handler asked for.
-    fn carry_out(
-        &mut self,
-        client: &mut Client,
-        reply: &mut Reply,
-        action: ShardAction,
-        mark: Mark,
-    ) -> Flow {
-        match action {
-            ShardAction::Subscriptions(changes) => self.change_subscriptions(client.id(), changes),
-            ShardAction::Publish { .. } => debug_assert!(false, "published with the aftermath"),
-            ShardAction::Barrier => self.raise_barrier(client, reply, mark),
-            ShardAction::Poke(clients) => self.poke(&clients, client, reply, mark),
-            ShardAction::Sleep(_) => self.refresh(),
-            ShardAction::WaitForReplicas(ms) => {
-                let held = reply.since(mark).to_vec();
-                reply.truncate(mark);
-                let deadline_ms = (ms > 0).then(|| self.now_ms + ms);
-                if let Some(at) = deadline_ms {
-                    self.deadlines.insert((at, client.id()));
-                }
-                client.phase = Phase::Waiting {
-                    deadline_ms,
-                    reply: held,
-                };
+            self.keyspace.take()
+        };
+        let mut env = self.env();
+        let done = match &mut keyspace {
+            Some(keyspace) => {
+                env.now_ms = env.now_ms.max(keyspace.now_ms);
+                keyspace.now_ms = env.now_ms;
+                work(self, &env, &mut Space::one(keyspace, shard_count))
             }
-            ShardAction::Monitor => {
-                self.shared.monitor_count.fetch_add(1, Ordering::AcqRel);
-                self.subscribers.monitors.push(client.id());
-                client.session.monitoring = true;
-                client.session.mirror();
-                self.raise_barrier(client, reply, mark);
-            }
-            ShardAction::StopMonitoring(changes) => {
-                self.shared.monitor_count.fetch_sub(1, Ordering::AcqRel);
-                self.subscribers
-                    .monitors
-                    .retain(|monitor| *monitor != client.id());
-                self.change_subscriptions(client.id(), changes);
-            }
-            ShardAction::Shutdown => self.shut_down(),
-            // With several shards it was carried out under the loan; a single one has its keyspace at home.
-            ShardAction::Reload => {
-                if let Some(mut keyspace) = self.keyspace.take() {
-                    self.reload(std::slice::from_mut(&mut keyspace));
-                    self.keyspace = Some(keyspace);
-                }
-            }
+            None => work(self, &env, &mut Space::none(shard_count)),
+        };
+        if keyspace.is_some() {
+            self.keyspace = keyspace;
         }
-        if matches!(client.phase, Phase::Ready) {
-            Flow::Next
-        } else {
-            Flow::Stop
-        }
-    }
-}
-
-/// A reply is there: sent, or not, as CLIENT REPLY has it.
-pub(super) fn finish_reply(client: &mut Client, reply: &mut Reply, mark: Mark) {
-    match client.session.reply_mode {
-        ReplyMode::On => {}
-        ReplyMode::Off | ReplyMode::SkipNext => reply.truncate(mark),
-        ReplyMode::Skip => {
-            reply.truncate(mark);
-            client.session.reply_mode = ReplyMode::On;
-        }
+        done
     }
 }
 

@@ -1,0 +1,155 @@
+//! What follows a command: its publications and served waiters leave, its reply stays or is held, its client's phase changes.
+//!
+//! Handlers never do any of this; they say what is wanted ([`ShardAction`]), and here it is done once for every way of running.
+
+use std::sync::atomic::Ordering;
+
+use crate::client::session::ReplyMode;
+use crate::command::context::ShardAction;
+use crate::command::table::Row;
+use crate::resp::arguments::Args;
+use crate::resp::reply::{Mark, Reply};
+
+use super::Shard;
+use super::client::{Client, Phase};
+use super::execute::{Aftermath, Ran};
+use super::session_loop::Flow;
+
+impl Shard {
+    pub(super) fn count(&self, client: &Client) {
+        self.shared.observations.shards[self.id.index()]
+            .processed
+            .add(1);
+        client.session.handle.commands.store(
+            client.session.handle.commands.load(Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The client's own list of watched keys: WATCH itself may run on another shard.
+    pub(super) fn remember_watch(&self, client: &mut Client, row: &Row, args: &Args<'_>) {
+        if row.command.name == "watch" {
+            let session = &mut client.session;
+            session.transaction.flag.get_or_insert_default();
+            session
+                .transaction
+                .watched
+                .extend(args.from(1).map(|key| (session.db, Box::from(key))));
+            session.mirror();
+        }
+    }
+
+    /// Dispatches what a command left to do, and puts the client into the phase that follows.
+    pub(super) fn finish(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        ran: Ran,
+        mut after: Aftermath,
+        mark: Mark,
+    ) -> Flow {
+        let actions = std::mem::take(&mut after.actions);
+        // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
+        let pushes = !after.subscriptions.is_empty();
+        let told = !after.publications.is_empty() && client.session.subscriptions.any();
+        if !after.is_empty() {
+            self.dispatch(after, Some(client));
+        }
+        match ran {
+            Ran::Done => {}
+            Ran::Waits(blocked) => {
+                self.block(client, blocked);
+                return Flow::Stop;
+            }
+            Ran::Needs(shards) => {
+                reply.truncate(mark);
+                client.needs = shards;
+                return Flow::Defer;
+            }
+        }
+        if !pushes {
+            finish_reply(client, reply, mark);
+        }
+        let mut flow = Flow::Next;
+        for action in actions {
+            flow = self.carry_out(client, reply, action, mark);
+        }
+        if told {
+            self.hold_until_told(client, reply, mark);
+        }
+        if matches!(client.phase, Phase::Ready) {
+            flow
+        } else {
+            Flow::Stop
+        }
+    }
+
+    /// Carries out what a handler asked for.
+    fn carry_out(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        action: ShardAction,
+        mark: Mark,
+    ) -> Flow {
+        match action {
+            ShardAction::Subscriptions(_) | ShardAction::Publish { .. } => {
+                debug_assert!(false, "part of the aftermath")
+            }
+            ShardAction::Barrier => self.raise_barrier(client, reply, mark),
+            ShardAction::Poke(clients) => self.poke(&clients, client, reply, mark),
+            ShardAction::Sleep(_) => self.refresh(),
+            ShardAction::WaitForReplicas(ms) => {
+                let held = reply.since(mark).to_vec();
+                reply.truncate(mark);
+                let deadline_ms = (ms > 0).then(|| self.now_ms + ms);
+                if let Some(at) = deadline_ms {
+                    self.deadlines.insert((at, client.id()));
+                }
+                client.phase = Phase::Waiting {
+                    deadline_ms,
+                    reply: held,
+                };
+            }
+            ShardAction::Monitor => {
+                self.shared.monitor_count.fetch_add(1, Ordering::AcqRel);
+                self.subscribers.monitors.push(client.id());
+                client.session.monitoring = true;
+                client.session.mirror();
+                self.raise_barrier(client, reply, mark);
+            }
+            ShardAction::StopMonitoring(changes) => {
+                self.shared.monitor_count.fetch_sub(1, Ordering::AcqRel);
+                self.subscribers
+                    .monitors
+                    .retain(|monitor| *monitor != client.id());
+                self.change_subscriptions(client.id(), changes);
+            }
+            ShardAction::Shutdown => self.shut_down(),
+            // With several shards it was carried out under the loan; a single one has its keyspace at home.
+            ShardAction::Reload => {
+                if let Some(mut keyspace) = self.keyspace.take() {
+                    self.reload(std::slice::from_mut(&mut keyspace));
+                    self.keyspace = Some(keyspace);
+                }
+            }
+        }
+        if matches!(client.phase, Phase::Ready) {
+            Flow::Next
+        } else {
+            Flow::Stop
+        }
+    }
+}
+
+/// A reply is there: sent, or not, as CLIENT REPLY has it.
+pub(super) fn finish_reply(client: &mut Client, reply: &mut Reply, mark: Mark) {
+    match client.session.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off | ReplyMode::SkipNext => reply.truncate(mark),
+        ReplyMode::Skip => {
+            reply.truncate(mark);
+            client.session.reply_mode = ReplyMode::On;
+        }
+    }
+}
