@@ -11,7 +11,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::context::{Context, Outcome, ShardAction, SubscriptionChange};
-use super::error::CommandError;
+use super::error::{self, CommandError};
 use super::spec::{Command, Flags, KeyFlags, KeySpec};
 
 const SUBSCRIBE_FLAGS: &[Flags] = &[
@@ -286,6 +286,10 @@ fn punsubscribe(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comma
 }
 
 fn ssubscribe(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    // Unlike the other two it is refused in a transaction.
+    if !ctx.may_block {
+        return Err(error::SSUBSCRIBE_DENIED);
+    }
     subscribe_to(ctx, args, ChannelKind::Shard)
 }
 

@@ -115,7 +115,7 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
         10 => format!("LMOVE {key} {other} {side} {far}"),
         11 => format!("RPOPLPUSH {key} {other}"),
         12 => format!("LMPOP 2 {key} {other} {side} COUNT 2"),
-        13 => format!("LREM {key} {} x", random.range(0, 4) as i64 - 2),
+        13 => format!("LREM {key} {} x", random.range(0, 4) - 2),
         14 => format!("LSET {key} 0 v{value}"),
         15 => format!("LTRIM {key} 1 -{}", random.range(1, 3)),
         16 => format!(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::client::Client;
+use super::client::{Client, Outcome};
 
 /// How long a server may take to answer its first PING.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -170,11 +170,15 @@ impl Server {
                 return false;
             }
             if let Ok(mut client) = Client::connect(self.address()) {
-                let answer = client.run("PING").to_string();
-                if answer.starts_with("-NOAUTH") {
+                client.send_line("PING");
+                // Closed or silent: that was not our server yet (a port that another process just gave up).
+                let Outcome::Reply(answer) = client.poll(START_TIMEOUT) else {
+                    continue;
+                };
+                if answer.starts_with(b"-NOAUTH") {
                     return true;
                 }
-                if answer == "+PONG" {
+                if answer == b"+PONG\r\n" {
                     let info = client.run("INFO server").text();
                     let own = format!("process_id:{}\r\n", self.child.id());
                     return !info.contains("process_id:") || info.contains(&own);

@@ -1,4 +1,4 @@
-//! Texts of COMMAND and DEBUG.
+//! Texts of COMMAND, DEBUG and SSUBSCRIBE.
 
 use super::CommandError;
 
@@ -39,3 +39,9 @@ pub const RELOAD_OPTION: CommandError =
 /// DEBUG RELOAD with an option about a file.
 pub const RELOAD_WITHOUT_FILE: CommandError =
     CommandError::fixed("ERR There is no file to load: DEBUG RELOAD works in memory");
+
+// Of publish/subscribe
+
+/// SSUBSCRIBE in a transaction.
+pub const SSUBSCRIBE_DENIED: CommandError =
+    CommandError::fixed("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
