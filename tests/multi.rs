@@ -3,7 +3,7 @@
 //!
 //! Environment, besides that of `support`:
 //! - `MILLRACE_SEED`: run this seed only; `MILLRACE_SEED_FIRST`: where the seeds begin (default 1).
-//! - `MILLRACE_STEPS`: how many steps in total, over all shard counts (default 12,000).
+//! - `MILLRACE_STEPS`: how many steps in total, over all shard counts (default 60,000).
 //! - `MILLRACE_DIFFERENCES`: how many differences to collect before giving up (default 1).
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -83,7 +83,7 @@ fn run_seeds(shards: usize, steps_wanted: u64) -> Vec<String> {
 #[test]
 fn eight_connections_receive_what_they_receive_from_the_oracle() {
     let counts = shard_counts();
-    let each = number_from_environment("MILLRACE_STEPS", 12_000) / counts.len() as u64;
+    let each = number_from_environment("MILLRACE_STEPS", 60_000) / counts.len() as u64;
     let runs: Vec<_> = counts
         .into_iter()
         .map(|shards| std::thread::spawn(move || run_seeds(shards, each)))

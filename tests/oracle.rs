@@ -3,7 +3,7 @@
 //! Environment, besides that of `support`:
 //! - `MILLRACE_SEED`: run this seed only.
 //! - `MILLRACE_SEED_FIRST`: where the seeds begin (default 1).
-//! - `MILLRACE_COMMANDS`: how many commands in total, over all shard counts (default 60,000).
+//! - `MILLRACE_COMMANDS`: how many commands in total, over all shard counts (default 200,000).
 //! - `MILLRACE_DIFFERENCES`: how many differences to collect before giving up (default 1).
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -72,7 +72,7 @@ fn run_seeds(shards: usize, commands: u64) -> Vec<String> {
 #[test]
 fn generated_commands_are_answered_as_the_oracle_answers_them() {
     let counts = shard_counts();
-    let each = number_from_environment("MILLRACE_COMMANDS", 60_000) / counts.len() as u64;
+    let each = number_from_environment("MILLRACE_COMMANDS", 200_000) / counts.len() as u64;
     let runs: Vec<_> = counts
         .into_iter()
         .map(|shards| std::thread::spawn(move || run_seeds(shards, each)))
