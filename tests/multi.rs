@@ -28,7 +28,7 @@ mod oracle {
 use std::io::Write;
 
 use generator::Generator;
-use oracle::generator::Dialect;
+use oracle::generator::dialect_of;
 use runner::{first_difference, readable_step, shrink};
 use support::random::number_from_environment;
 use support::{Server, shard_counts};
@@ -39,11 +39,7 @@ const STEPS_PER_SEED: usize = 300;
 fn run_seeds(shards: usize, steps_wanted: u64) -> Vec<String> {
     let ours = Server::millrace(shards);
     let theirs = Server::oracle();
-    let dialect = if theirs.version().starts_with("7.0.") {
-        Dialect::Redis70
-    } else {
-        Dialect::Redis72
-    };
+    let dialect = dialect_of(&theirs);
     let wanted = usize::try_from(number_from_environment("MILLRACE_DIFFERENCES", 1)).unwrap();
     let only = std::env::var("MILLRACE_SEED")
         .ok()

@@ -18,8 +18,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use generator::{Generator, Kind};
-use runner::{Pair, dialect_of, report};
+use generator::{Generator, Kind, dialect_of};
+use runner::{Pair, report};
 use support::random::number_from_environment;
 use support::{Server, shard_counts};
 

@@ -24,7 +24,7 @@ use super::Shard;
 use super::admission::Work;
 use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall, detached};
+use super::execute::{Aftermath, Call, Env, Outgoing, QueuedCall, Ran, TransactionCall, detached};
 use super::finish::finish_reply;
 use super::mailbox::{Batch, BatchCommand, BatchDone, BatchStop, Message, SessionFacts};
 use super::route::shards_of;
@@ -231,8 +231,10 @@ impl Shard {
             "a command that travels asks nothing of its shard"
         );
         self.publish_counters();
-        for publication in &mut ran.after.publications {
-            publication.cause = Some(client);
+        for outgoing in &mut ran.after.outgoing {
+            if let Outgoing::Publication(publication) = outgoing {
+                publication.cause = Some(client);
+            }
         }
         self.dispatch(ran.after, None);
         let done = BatchDone {

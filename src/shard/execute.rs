@@ -49,24 +49,40 @@ pub(super) struct Served {
     pub(super) elsewhere: ShardSet,
 }
 
-/// What is to be sent after commands ran.
+/// What others see of commands that ran.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Publication(Publication),
+    Served(Served),
+    /// Subscriptions of the client itself begin or end.
+    Subscriptions(Vec<SubscriptionChange>),
+}
+
+/// What is to be done after commands ran.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
-    pub(super) served: Vec<Served>,
-    pub(super) publications: Vec<Publication>,
+    /// In the order in which it happened: a client that is subscribed and blocked sees it.
+    pub(super) outgoing: Vec<Outgoing>,
     pub(super) actions: Vec<ShardAction>,
-    /// Subscriptions that begin or end, each with the number of `publications` that come before it.
-    pub(super) subscriptions: Vec<(usize, Vec<SubscriptionChange>)>,
     ready: VecDeque<(usize, Box<[u8]>)>,
     effects: Vec<Effect>,
 }
 
 impl Aftermath {
     pub(super) fn is_empty(&self) -> bool {
-        self.served.is_empty()
-            && self.publications.is_empty()
-            && self.actions.is_empty()
-            && self.subscriptions.is_empty()
+        self.outgoing.is_empty() && self.actions.is_empty()
+    }
+
+    /// Whether something was published.
+    pub(super) fn publishes(&self) -> bool {
+        let mut outgoing = self.outgoing.iter();
+        outgoing.any(|outgoing| matches!(outgoing, Outgoing::Publication(_)))
+    }
+
+    /// Whether the client subscribed or unsubscribed.
+    pub(super) fn changes_subscriptions(&self) -> bool {
+        let mut outgoing = self.outgoing.iter();
+        outgoing.any(|outgoing| matches!(outgoing, Outgoing::Subscriptions(_)))
     }
 }
 
@@ -215,7 +231,7 @@ impl Env<'_> {
             .extend(effects.into_iter().map(|(_, effect)| effect));
         events.sort_by_key(|(event, _)| event.order);
         for (event, notify) in events {
-            publications_of(&event, notify, &mut after.publications);
+            publications_of(&event, notify, &mut after.outgoing);
         }
         ready.sort_by_key(|(order, _, _)| *order);
         after
@@ -284,17 +300,16 @@ impl Env<'_> {
                 channel,
                 payload,
             } => {
-                after.publications.push(Publication {
+                after.outgoing.push(Outgoing::Publication(Publication {
                     kind,
                     channel,
                     payload,
                     number: 0,
                     cause: None,
-                });
+                }));
             }
             ShardAction::Subscriptions(changes) => {
-                let before = after.publications.len();
-                after.subscriptions.push((before, changes));
+                after.outgoing.push(Outgoing::Subscriptions(changes));
             }
             // At once: what follows in an EXEC comes later, as in Redis.
             ShardAction::Sleep(ms) => {
@@ -427,15 +442,13 @@ impl Env<'_> {
             resumed: true,
         };
         let outcome = self.call(space, &mut session, &mut reply, &call);
-        if !matches!(outcome, Outcome::Wait(_)) {
-            self.witness(waiter.client, Execution::Served, &args, reply.bytes());
-        }
-        self.collect(space, after);
-        self.log(after, &row.full_name);
         if matches!(outcome, Outcome::Wait(_)) {
+            self.collect(space, after);
+            self.log(after, &row.full_name);
             waiter.unclaim();
             return false;
         }
+        self.witness(waiter.client, Execution::Served, &args, reply.bytes());
         waiter.served();
         let mut elsewhere = ShardSet::EMPTY;
         for key in &waiter.keys {
@@ -445,11 +458,14 @@ impl Env<'_> {
                 elsewhere.insert(shard_of(key, space.shard_count()));
             }
         }
-        after.served.push(Served {
+        // Its reply, then what it caused.
+        after.outgoing.push(Outgoing::Served(Served {
             waiter: Arc::clone(waiter),
             reply: reply.take(),
             elsewhere,
-        });
+        }));
+        self.collect(space, after);
+        self.log(after, &row.full_name);
         true
     }
 
@@ -554,30 +570,30 @@ pub(super) struct TransactionCall<'t> {
 }
 
 /// The publications of a keyspace notification. Source: "Keyspace notifications" of Redis: keyspace first, then keyevent.
-fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Publication>) {
+fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Outgoing>) {
     let prefix = |name: &str| format!("__{name}@{}__:", event.db).into_bytes();
     if notify.intersects(EventClass::KEYSPACE) {
         let mut channel = prefix("keyspace");
         channel.extend_from_slice(&event.key);
         let payload = Bytes::from_static(event.name.as_bytes());
-        into.push(Publication {
+        into.push(Outgoing::Publication(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
             payload,
             number: 0,
             cause: None,
-        });
+        }));
     }
     if notify.intersects(EventClass::KEYEVENT) {
         let mut channel = prefix("keyevent");
         channel.extend_from_slice(event.name.as_bytes());
         let payload = Bytes::copy_from_slice(&event.key);
-        into.push(Publication {
+        into.push(Outgoing::Publication(Publication {
             kind: ChannelKind::Channel,
             channel: channel.into(),
             payload,
             number: 0,
             cause: None,
-        });
+        }));
     }
 }

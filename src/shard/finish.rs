@@ -50,8 +50,8 @@ impl Shard {
     ) -> Flow {
         let actions = std::mem::take(&mut after.actions);
         // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
-        let pushes = !after.subscriptions.is_empty();
-        let told = !after.publications.is_empty() && client.session.subscriptions.any();
+        let pushes = after.changes_subscriptions();
+        let told = client.session.subscriptions.any() && after.publishes();
         if !after.is_empty() {
             self.dispatch(after, Some(client));
         }

@@ -29,7 +29,7 @@ use crate::resp::arguments::{Args, Request};
 
 use super::Shard;
 use super::client::{Client, Phase};
-use super::execute::Aftermath;
+use super::execute::{Aftermath, Outgoing, Served};
 use super::mailbox::{Message, Publication};
 
 /// A subscription of a client: it receives what is published after publication number `since`, up to `until`.
@@ -153,43 +153,24 @@ impl Shard {
     /// away and before the reply leaves. `publisher`, whose commands ran here, is held when it has published too much; its
     /// subscriptions begin and end between the publications of its transaction.
     pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) {
-        for served in after.served {
-            let waiter = served.waiter;
-            if !served.elsewhere.is_empty() {
-                self.forget_at(served.elsewhere, &waiter);
-            }
-            if waiter.home == self.id {
-                self.unblock(&waiter, &served.reply);
-            } else {
-                let (home, now_ms) = (waiter.home, self.now_ms);
-                self.post.send(
-                    home,
-                    Message::Served {
-                        waiter,
-                        reply: served.reply,
-                        now_ms,
-                    },
-                );
-            }
-        }
         let mut over = false;
         // The registry knows only how the subscriptions are now, after the transaction.
-        let changing = (!after.subscriptions.is_empty()).then_some(self.id);
-        let mut subscriptions = after.subscriptions.into_iter().peekable();
+        let changing = after.changes_subscriptions().then_some(self.id);
         let id = publisher.as_ref().map(|client| client.id());
-        for (at, mut publication) in after.publications.into_iter().enumerate() {
-            publication.cause = publication.cause.or(id);
-            while let (Some(id), Some((_, changes))) =
-                (id, subscriptions.next_if(|(before, _)| *before <= at))
-            {
-                self.change_subscriptions(id, changes);
+        for outgoing in after.outgoing {
+            match outgoing {
+                Outgoing::Served(served) => self.dispatch_served(served),
+                Outgoing::Publication(mut publication) => {
+                    publication.cause = publication.cause.or(id);
+                    over |= self.publish(publication, changing);
+                }
+                Outgoing::Subscriptions(changes) => {
+                    debug_assert!(id.is_some(), "a command that travels does not subscribe");
+                    if let Some(id) = id {
+                        self.change_subscriptions(id, changes);
+                    }
+                }
             }
-            over |= self.publish(publication, changing);
-        }
-        for (_, changes) in subscriptions {
-            debug_assert!(id.is_some(), "a command that travels does not subscribe");
-            id.into_iter()
-                .for_each(|id| self.change_subscriptions(id, changes.clone()));
         }
         if let Some(client) = publisher
             && over
@@ -198,6 +179,35 @@ impl Shard {
             client.phase = Phase::Throttled;
             self.throttled.push(client.id());
         }
+    }
+
+    /// Sends the reply of a client that was blocked to its shard.
+    fn dispatch_served(&mut self, served: Served) {
+        let Served {
+            waiter,
+            reply,
+            elsewhere,
+        } = served;
+        if !elsewhere.is_empty() {
+            self.forget_at(elsewhere, &waiter);
+        }
+        let home = waiter.home;
+        let is_here = home == self.id;
+        // What a subscriber was sent before is in the mailbox: its reply comes behind.
+        let listens = |client: &mut Client| client.session.subscriptions.any();
+        if is_here && !self.client_mut(waiter.client).is_some_and(listens) {
+            self.unblock(&waiter, &reply);
+            return;
+        }
+        let now_ms = self.now_ms;
+        self.post.send(
+            home,
+            Message::Served {
+                waiter,
+                reply,
+                now_ms,
+            },
+        );
     }
 
     /// A client goes on, unless too much of what this shard has published is undelivered: then it is held for credit.

@@ -165,7 +165,7 @@ impl Generator {
             }
             7 | 8 => {
                 let id = self.random.pick(&["$", "$", "0", "3-0"]);
-                if self.dialect == Dialect::Redis72 && self.random.percent(30) {
+                if self.dialect != Dialect::Redis70 && self.random.percent(30) {
                     words![
                         "XREAD",
                         "BLOCK",

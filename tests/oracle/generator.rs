@@ -8,7 +8,7 @@
 //! expiry is always followed by a pause and an access of the key), comparisons of two relative times (each TTL is
 //! used once), idle times near a limit, stream IDs from the clock other than on the keys for them.
 
-use crate::support::Random;
+use crate::support::{Random, Server};
 
 /// A command's words.
 pub(crate) type Words = Vec<Vec<u8>>;
@@ -42,8 +42,22 @@ pub(crate) struct Step {
 pub(crate) enum Dialect {
     /// Redis 7.0: lacks some commands and options of 7.2.
     Redis70,
-    /// 7.2 and what follows it.
+    /// 7.2, whose behaviour we promise where it is no newer.
     Redis72,
+    /// What follows it: XREAD takes `+`.
+    Later,
+}
+
+/// The dialect of an oracle: what it says it is, and what it can do.
+pub(crate) fn dialect_of(oracle: &Server) -> Dialect {
+    if oracle.version().starts_with("7.0.") {
+        return Dialect::Redis70;
+    }
+    if oracle.connect().run("XREAD STREAMS none +").is_error() {
+        Dialect::Redis72
+    } else {
+        Dialect::Later
+    }
 }
 
 macro_rules! words {
@@ -988,10 +1002,10 @@ impl Generator {
             options.push(words!["BLOCK", "0"]);
         }
         let mut words = self.with_options(words!["XREAD"], options);
-        let last = if self.dialect == Dialect::Redis70 {
-            "$"
-        } else {
+        let last = if self.dialect == Dialect::Later {
             "+"
+        } else {
+            "$"
         };
         let special = self.random.pick(&["0", "0", "$", last, ">"]);
         self.stream_list(&mut words, special);
@@ -1158,14 +1172,14 @@ impl Generator {
                 "NO-EVICT",
                 self.random.pick(&["ON", "OFF", "maybe"])
             ],
-            7 if self.dialect == Dialect::Redis72 => {
+            7 if self.dialect != Dialect::Redis70 => {
                 words![
                     "CLIENT",
                     "NO-TOUCH",
                     self.random.pick(&["ON", "OFF", "maybe"])
                 ]
             }
-            8 if self.dialect == Dialect::Redis72 => {
+            8 if self.dialect != Dialect::Redis70 => {
                 let attribute = self.random.pick(&["LIB-NAME", "lib-ver", "LIB-COLOR"]);
                 words![
                     "CLIENT",

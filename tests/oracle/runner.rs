@@ -44,16 +44,6 @@ pub(crate) struct Difference {
     pub(crate) theirs: String,
 }
 
-/// The dialect of an oracle, from the version it reports.
-pub(crate) fn dialect_of(oracle: &Server) -> Dialect {
-    let version = oracle.version();
-    if version.starts_with("7.0.") {
-        Dialect::Redis70
-    } else {
-        Dialect::Redis72
-    }
-}
-
 /// Both connections of one run, and what they have queued.
 struct Run<'a> {
     pair: &'a Pair<'a>,
