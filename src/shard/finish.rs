@@ -74,7 +74,7 @@ impl Shard {
         for action in actions {
             flow = self.carry_out(client, reply, action, mark);
         }
-        if told {
+        if told && !client.session.closing {
             self.hold_until_told(client, reply, mark);
         }
         if matches!(client.phase, Phase::Ready) {

@@ -428,7 +428,9 @@ impl Shard {
     /// Whether a client is to be closed now that its output is sent.
     pub fn should_close(&self, id: ClientId) -> bool {
         match self.clients.get(&id) {
-            Some(Some(client)) => client.output.is_empty() && client.session.closing,
+            Some(Some(client)) => {
+                client.output.is_empty() && client.session.closing && !client.phase.holds_a_reply()
+            }
             _ => true,
         }
     }
