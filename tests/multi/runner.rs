@@ -364,13 +364,13 @@ pub(crate) fn first_difference(
     let mut sides = [Side::new(ours), Side::new(theirs)];
     let mut awaiting = [false; CONNECTIONS];
     let mut swapping = [false; CONNECTIONS];
-    let mut made = 0;
+    let mut made = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         let connection = step.connection;
         if awaiting[connection] && matches!(step.action, Action::Send(_) | Action::Timed(_)) {
             continue;
         }
-        made += 1;
+        made.push(step);
         for side in &mut sides {
             side.perform(step);
         }
@@ -388,13 +388,13 @@ pub(crate) fn first_difference(
         swapping[connection] &= command != b"EXEC" && command != b"DISCARD";
         if let Err(text) = settle(&mut sides, &expected) {
             let parted = (0..CONNECTIONS).any(|other| {
-                waits_elsewhere(&sides, &steps[..=at], other)
+                waits_elsewhere(&sides, &made, other)
                     || dialect == Dialect::Redis70 && got_an_empty_stream(&sides, other)
             });
             if parted || expected.any_order && several_were_served(&sides[1], connection) {
-                return (None, made);
+                return (None, made.len());
             }
-            return (Some(Difference { step: at, text }), made);
+            return (Some(Difference { step: at, text }), made.len());
         }
         // Two answers may still be owed when one command waits behind a blocked one: the next answer is not yet the last.
         let theirs = &sides[1];
@@ -409,12 +409,12 @@ pub(crate) fn first_difference(
             }
         }
     }
-    (None, made)
+    (None, made.len())
 }
 
 /// The one difference between one shard and several: a client that waits for keys on more than one is served from the keys in
 /// hand, and does not see that another of its keys has become a wrong type. The run ends here: from now on the sides differ.
-fn waits_elsewhere(sides: &[Side<'_>; 2], steps: &[Step], connection: usize) -> bool {
+fn waits_elsewhere(sides: &[Side<'_>; 2], made: &[&Step], connection: usize) -> bool {
     let [ours, theirs] = sides;
     let several_keys = |words: &[Vec<u8>]| match &words[0][..] {
         b"BLPOP" | b"BRPOP" => words.len() > 3,
@@ -422,7 +422,7 @@ fn waits_elsewhere(sides: &[Side<'_>; 2], steps: &[Step], connection: usize) -> 
         b"XREAD" => words.len() > 6,
         _ => false,
     };
-    let last = steps.iter().rev().find_map(|step| match &step.action {
+    let last = made.iter().rev().find_map(|step| match &step.action {
         Action::Send(words) | Action::Timed(words)
             if step.connection == connection
                 && [&b"BLPOP"[..], b"BRPOP", b"BLMPOP", b"XREAD"].contains(&&words[0][..]) =>
