@@ -290,7 +290,8 @@ impl Generator {
         let name = words[0].to_ascii_uppercase();
         if matches!(
             name.as_slice(),
-            b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN"
+            // WAIT for replicas that do not exist would wait for ever.
+            b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN" | b"WAIT"
         ) {
             return words;
         }
