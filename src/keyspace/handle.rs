@@ -4,8 +4,8 @@
 //! write(key) ──► handle ── value_mut / insert / remove / set_expiry ──► UNREPORTED ── effect / covered ──► REPORTED
 //!                                                                          └── unchanged ──► CLEAN
 //! ```
-//! A change reports three separate things: `effect` (what a log and replicas get), `touched` (WATCH, client tracking,
-//! blocked clients), `event` (keyspace notifications, in Redis' order). A handle dropped with a change that nobody
+//! A change reports three separate things: `effect` (what a log and replicas get), `touched` (WATCH, client
+//! tracking), `event` (keyspace notifications, in Redis' order). A handle dropped with a change that nobody
 //! reported is a defect; it is asserted in builds with debug assertions.
 
 use super::effect::EffectWriter;
@@ -89,7 +89,7 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// Creates the key or replaces its value; an expiry stays (see [`KeyHandle::set_expiry`]). Gives the new value.
-    /// A new key sends the `new` event of class `n`.
+    /// A new key sends the `new` event of class `n`. Blocked clients look at the key after the command.
     ///
     /// # Panics
     /// Never: the entry was just put there.
@@ -109,6 +109,7 @@ impl<'k> KeyHandle<'k> {
                     .table
                     .insert(self.hash, entry);
                 self.at = Some(at);
+                self.keyspace.mark_ready(self.db, self.key);
                 self.keyspace
                     .push_event(self.db, EventClass::NEW, "new", self.key);
                 let entry = self.keyspace.databases[self.db].table.get_mut(at);
@@ -117,6 +118,7 @@ impl<'k> KeyHandle<'k> {
                     .value;
             }
         };
+        self.keyspace.mark_ready(self.db, self.key);
         let entry = self.keyspace.databases[self.db]
             .table
             .get_mut(at)
@@ -126,8 +128,15 @@ impl<'k> KeyHandle<'k> {
         &mut entry.value
     }
 
-    /// Removes the key; gives its entry.
+    /// Removes the key; gives its entry. Blocked clients look at the key after the command.
     pub fn remove(&mut self) -> Option<Entry> {
+        let entry = self.take()?;
+        self.keyspace.mark_ready(self.db, self.key);
+        Some(entry)
+    }
+
+    /// Takes the entry out to put it elsewhere; [`KeyHandle::ready`] is due behind that.
+    pub fn take(&mut self) -> Option<Entry> {
         self.at.take()?;
         self.report = Report::Missing;
         self.keyspace.take_entry(self.db, self.key, self.hash)
@@ -188,12 +197,12 @@ impl<'k> KeyHandle<'k> {
         self.report = Report::Clean;
     }
 
-    /// The key counts as modified: WATCH, tracking, blocked clients. Only where Redis signals a modified key.
+    /// The key counts as modified: WATCH, tracking. Only where Redis signals a modified key.
     pub fn touched(&mut self) {
         self.keyspace.touch(self.db, self.key);
     }
 
-    /// Blocked clients should look at the key again though it does not count as modified.
+    /// Blocked clients should look at the key though it has neither come nor gone: a stream has new entries, a group ended.
     pub fn ready(&mut self) {
         self.keyspace.mark_ready(self.db, self.key);
     }

@@ -216,6 +216,7 @@ impl Keyspace {
         self.counters.expired += 1;
         self.push_event(db, EventClass::EXPIRED, "expired", key);
         self.touch(db, key);
+        self.mark_ready(db, key);
         let name: &[u8] = if self.policy.unlink_expired {
             b"UNLINK"
         } else {
@@ -285,20 +286,19 @@ impl Keyspace {
         }
     }
 
-    /// A key changed: WATCH and blocked clients learn of it.
+    /// A key changed: WATCH learns of it.
     fn touch(&mut self, db: usize, key: &[u8]) {
-        if self.replaying {
-            return;
-        }
-        if !self.watches[db].is_empty() {
+        if !self.replaying && !self.watches[db].is_empty() {
             self.watches[db].touch(key);
-        }
-        if !self.waits[db].is_empty() {
-            self.mark_ready(db, key);
         }
     }
 
+    /// A key came into being, became another or went: those who wait for it look at it after the command. What happens
+    /// to a key that stays concerns nobody who waits, but for entries added to a stream and the end of a group.
     fn mark_ready(&mut self, db: usize, key: &[u8]) {
+        if self.replaying || self.waits[db].is_empty() {
+            return;
+        }
         if self.waits[db].mark_ready(key) {
             self.ready.push_back((order::next(), db, key.into()));
         }

@@ -278,11 +278,27 @@ impl Generator {
             66..95 => self.stream(),
             _ => self.connection(),
         };
-        if self.random.below(12) == 0 {
+        let words = if self.random.below(12) == 0 {
             self.damage(words)
         } else {
             words
+        };
+        self.tamed(words)
+    }
+
+    /// Without the numbers that overflow in servers up to 7.2, which then change something else than what was meant.
+    fn tamed(&self, mut words: Words) -> Words {
+        let name = words[0].to_ascii_uppercase();
+        if self.dialect != Dialect::Later && matches!(name.as_slice(), b"LREM" | b"LSET") {
+            for word in &mut words[1..] {
+                if word.len() > 9
+                    && std::str::from_utf8(word).is_ok_and(|text| text.parse::<i64>().is_ok())
+                {
+                    word.truncate(9);
+                }
+            }
         }
+        words
     }
 
     /// One argument lost, doubled, swapped, replaced, added, or the letters' case changed; the command's name stays.

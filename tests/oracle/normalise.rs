@@ -168,6 +168,22 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
         apply: close_integers,
     },
     Normaliser {
+        name: "object-idletime-of-shared-integers",
+        reason: "Redis shares the integers below 10,000 between keys, and their idle time with them",
+        applies: |command| command.is(&["OBJECT"]) && command.sub(&["IDLETIME"]),
+        apply: |ours, theirs| {
+            if matches!(theirs, Frame::Integer(seconds) if *seconds > CLOCK_TOLERANCE_MS) {
+                same_shape(ours, theirs);
+            }
+        },
+    },
+    Normaliser {
+        name: "object-refcount",
+        reason: "who shares an integer, or still holds an argument, is the implementation's",
+        applies: |command| command.is(&["OBJECT"]) && command.sub(&["REFCOUNT"]),
+        apply: same_shape,
+    },
+    Normaliser {
         name: "memory-usage",
         reason: "bytes of memory are the implementation's; null against a number is compared",
         applies: |command| command.is(&["MEMORY"]) && command.sub(&["USAGE"]),

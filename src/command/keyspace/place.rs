@@ -34,7 +34,7 @@ pub(super) fn renamenx(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
 fn move_to_name(ctx: &mut Context<'_>, args: &Args<'_>) {
     let (from, to) = (args.at(1), args.at(2));
     let mut source = ctx.space.write(from);
-    let Some(entry) = source.remove() else { return };
+    let Some(entry) = source.take() else { return };
     source.covered();
     drop(source);
     let mut target = ctx.space.write(to);
@@ -48,9 +48,9 @@ fn move_to_name(ctx: &mut Context<'_>, args: &Args<'_>) {
     target.effect(|effect| {
         effect.arg("RENAME").arg(from).arg(to);
     });
-    target.ready();
     drop(target);
     let mut source = ctx.space.write(from);
+    source.ready();
     source.touched();
     source.event(EventClass::GENERIC, "rename_from");
     drop(source);
@@ -123,7 +123,7 @@ pub(super) fn move_to_database(
         return Ok(Outcome::Done);
     }
     let mut source = ctx.space.write(key);
-    let Some(entry) = source.remove() else {
+    let Some(entry) = source.take() else {
         return Ok(Outcome::Done);
     };
     source.effect(|effect| {
@@ -137,9 +137,9 @@ pub(super) fn move_to_database(
         target.set_expiry(expire_ms);
     }
     target.covered();
-    target.ready();
     drop(target);
     let mut source = ctx.space.write(key);
+    source.ready();
     source.touched();
     source.event(EventClass::GENERIC, "move_from");
     drop(source);

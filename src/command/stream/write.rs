@@ -259,6 +259,7 @@ fn xadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         effect.arg(id.as_bytes()).args(args.from(fields_at));
     });
     handle.touched();
+    handle.ready();
     Ok(Outcome::Done)
 }
 
