@@ -117,6 +117,11 @@ impl Reply {
         std::mem::take(&mut self.buffer)
     }
 
+    /// Bytes it holds room for.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Forgets what is written but keeps the room for more.
     pub fn clear(&mut self) {
         self.buffer.clear();

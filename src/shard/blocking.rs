@@ -266,7 +266,8 @@ impl Shard {
         self.post.send_ordered(barriers);
     }
 
-    /// A subscriber published: it gets its own messages behind the reply and before the reply to its next command.
+    /// A subscriber published: it gets its own messages behind the reply and before the reply to its next command. Or a
+    /// subscription ends: it gets what was published until then before the reply, and nothing after it.
     pub(super) fn hold_until_told(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
         hold_for(client, reply, mark, 1);
         self.post.send(self.id, Message::BarrierSeen(client.id()));
@@ -289,8 +290,19 @@ impl Shard {
         self.put(client);
     }
 
-    /// Whether CLIENT PAUSE holds this command. Source: Redis' CLIENT PAUSE; WRITE holds writes and what may replicate.
+    /// Whether CLIENT PAUSE holds this command, or this EXEC. Source: Redis' CLIENT PAUSE; WRITE holds writes and what may
+    /// replicate.
     pub(super) fn is_paused_for(&self, client: &Client, row: &Row) -> bool {
+        if row.command.name != "exec" {
+            return self.pauses(row);
+        }
+        let table = CommandTable::get();
+        let mut queue = client.session.transaction.queue.iter();
+        self.pauses(row) || queue.any(|queued| self.pauses(table.row(queued.command)))
+    }
+
+    /// Whether CLIENT PAUSE holds this one command.
+    pub(super) fn pauses(&self, row: &Row) -> bool {
         let until = self.shared.paused_until_ms.load(Ordering::Acquire);
         if until <= self.now_ms {
             return false;
@@ -301,19 +313,7 @@ impl Shard {
         if !self.shared.pause_writes_only.load(Ordering::Acquire) {
             return true;
         }
-        let writes = |row: &Row| {
-            row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
-        };
-        if row.command.name == "exec" {
-            let table = CommandTable::get();
-            return client
-                .session
-                .transaction
-                .queue
-                .iter()
-                .any(|queued| writes(table.row(queued.command)));
-        }
-        writes(row)
+        row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
     }
 
     /// Keeps a client until the pause is over.

@@ -51,7 +51,8 @@ impl Shard {
         let actions = std::mem::take(&mut after.actions);
         // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
         let pushes = after.changes_subscriptions();
-        let told = client.session.subscriptions.any() && after.publishes();
+        let told =
+            client.session.subscriptions.any() && after.publishes() || after.ends_subscriptions();
         if !after.is_empty() {
             self.dispatch(after, Some(client));
         }
@@ -123,7 +124,11 @@ impl Shard {
                 self.subscribers
                     .monitors
                     .retain(|monitor| *monitor != client.id());
+                let ends = !changes.is_empty();
                 self.change_subscriptions(client.id(), changes);
+                if ends {
+                    self.hold_until_told(client, reply, mark);
+                }
             }
             ShardAction::Shutdown => self.shut_down(),
             // With several shards it was carried out under the loan; a single one has its keyspace at home.

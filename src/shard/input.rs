@@ -62,14 +62,31 @@ impl Shard {
         }
     }
 
-    /// A client's input ended: it is gone, as Redis sees it.
+    /// A client's input ended. What it sent before runs and is answered, as far as it does not have to wait.
     pub(super) fn end_of_input(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else {
             return;
         };
         client.ended = true;
-        // Commands that are read but under way elsewhere still take effect; their replies go nowhere.
-        self.disconnect(id);
+        if matches!(client.phase, Phase::Ready) {
+            self.run_client(id, &[]);
+        } else {
+            self.leave_if_ended(id);
+        }
+    }
+
+    /// A client whose input has ended does not wait: it is gone, as Redis sees it.
+    pub(super) fn leave_if_ended(&mut self, id: ClientId) {
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        let waits = matches!(
+            client.phase,
+            Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused
+        );
+        if client.ended && waits {
+            self.disconnect(id);
+        }
     }
 
     pub(super) fn request_limits(&self, session: &Session) -> RequestLimits {

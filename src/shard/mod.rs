@@ -188,7 +188,6 @@ impl Shard {
             };
             self.run_client(client, &[]);
         }
-        self.publish_counters();
         (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
     }
 
@@ -358,11 +357,14 @@ impl Shard {
         let Some(Some(client)) = self.clients.get(&id) else {
             return false;
         };
-        if client.session.closing
-            || client.ended
-            || client.output.len() > limits::OUTPUT_BYTES_TO_STOP_READING
-        {
+        if client.session.closing || client.ended {
             return false;
+        }
+        let query_bytes_max = self.settings.client_query_buffer_bytes_max;
+        if client.is_behind_with_reading() {
+            // It may be sending a whole pipeline before it reads the first reply: that is kept until it does.
+            return client.session.authenticated
+                && (client.input.len() as u64) < query_bytes_max / 2;
         }
         match client.phase {
             Phase::Ready => {
@@ -370,8 +372,9 @@ impl Shard {
             }
             // To see the end of file; what comes is kept.
             Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused => {
-                (client.input.len() as u64) < self.settings.client_query_buffer_bytes_max
+                (client.input.len() as u64) < query_bytes_max
             }
+            Phase::Leaving => false,
             Phase::Queued
             | Phase::Batch { .. }
             | Phase::Loan
@@ -380,9 +383,18 @@ impl Shard {
         }
     }
 
-    /// Clients with output to send (or to be closed once it is sent) since the last call.
+    /// Clients with output to send (or to be closed once it is sent) since the last call. What their replies acknowledge
+    /// is in the counters that INFO shows; who has more unsent than is allowed is closed.
     pub fn take_dirty(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.dirty)
+        let dirty = std::mem::take(&mut self.dirty);
+        if !dirty.is_empty() {
+            self.publish_counters();
+        }
+        let limit = &self.settings.output_limit_normal;
+        if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
+            dirty.iter().for_each(|id| self.check_output_limit(*id));
+        }
+        dirty
     }
 
     /// Gives a spent list of dirty clients back, to save its allocation.

@@ -67,6 +67,7 @@ impl Shard {
             // What it has sent waits until it has read: [`Shard::sent`] gives it its turn.
             client.input.append(fresh);
             self.put(client);
+            self.check_query_limit(id);
             return;
         }
         client
@@ -118,7 +119,9 @@ impl Shard {
             client.output.append(reply.bytes());
             reply.clear();
         }
-        self.reply = reply;
+        if reply.capacity() <= limits::REPLY_BYTES_KEPT {
+            self.reply = reply;
+        }
         client
             .session
             .handle
@@ -136,12 +139,16 @@ impl Shard {
             && (!client.pending.is_empty() || !client.input.is_empty() && flow == Flow::Defer);
         if more {
             self.runnable.push_back(id);
+        } else if client.ended && matches!(client.phase, Phase::Ready) {
+            // Nothing is left to run: it goes when its replies are sent.
+            client.session.closing = true;
         }
         if !client.output.is_empty() || client.session.closing {
             self.dirty.push(id);
         }
         self.put(client);
         self.check_query_limit(id);
+        self.leave_if_ended(id);
     }
 
     /// Runs what is parsed already. `admitted`: the first command runs here though others wait for the keyspace.

@@ -98,7 +98,7 @@ impl Shard {
                 loaded.push(*id);
             }
             let active_ms = client.session.handle.active_ms.load(Ordering::Relaxed);
-            let exempt = matches!(client.phase, Phase::Blocked(_))
+            let exempt = !matches!(client.phase, Phase::Ready)
                 || client.session.subscriptions.any()
                 || client.session.monitoring;
             if timeout_ms > 0 && !exempt && now_ms.saturating_sub(active_ms) > timeout_ms {
