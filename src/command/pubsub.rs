@@ -20,6 +20,7 @@ const SUBSCRIBE_FLAGS: &[Flags] = &[
     Flags::LOADING,
     Flags::STALE,
     Flags::SESSION,
+    Flags::WHILE_SUBSCRIBED,
 ];
 const PUBLISH_FLAGS: &[Flags] = &[
     Flags::PUBSUB,

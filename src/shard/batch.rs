@@ -28,7 +28,7 @@ use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall, det
 use super::finish::finish_reply;
 use super::mailbox::{Batch, BatchCommand, BatchDone, BatchStop, Message, SessionFacts};
 use super::route::shards_of;
-use super::session_loop::{Flow, is_http};
+use super::session_loop::{Flow, is_exec, is_http};
 
 impl Shard {
     /// What happens to the commands in `pending`: a batch to one other shard, a loan, or a place in the queue here.
@@ -41,7 +41,7 @@ impl Shard {
         let Ok(row) = admit(&client.session, &self.settings, &args) else {
             return Flow::Next;
         };
-        let in_transaction = row.command.name == "exec" && client.session.transaction.active;
+        let in_transaction = is_exec(client, row);
         let mut shards = if in_transaction {
             self.transaction_shards(client)
         } else {

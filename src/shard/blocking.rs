@@ -16,6 +16,7 @@ use super::Shard;
 use super::admission::Work;
 use super::client::{Client, Phase};
 use super::mailbox::{BatchStop, Blocked, Message};
+use super::session_loop::is_exec;
 
 impl Shard {
     /// The client's command waits from now on; its waiter is registered already.
@@ -209,7 +210,7 @@ impl Shard {
     fn count_given_up(&self, waiter: &Waiter) {
         if let Some(row) = CommandTable::get().find(waiter.request.args().at(0)) {
             let counters = &self.shared.observations.shards[self.id.index()];
-            counters.commands[usize::from(row.id)].calls.add(1);
+            counters.commands[usize::from(row.counted_as)].calls.add(1);
         }
     }
 
@@ -295,7 +296,7 @@ impl Shard {
         if until <= self.now_ms {
             return false;
         }
-        if row.parent.is_some() && row.full_name == "client|unpause" {
+        if row.command.flags.has(Flags::WHILE_PAUSED) {
             return false;
         }
         if !self.shared.pause_writes_only.load(Ordering::Acquire) {
@@ -304,7 +305,7 @@ impl Shard {
         let writes = |row: &Row| {
             row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
         };
-        if row.command.name == "exec" {
+        if is_exec(client, row) {
             let table = CommandTable::get();
             return client
                 .session

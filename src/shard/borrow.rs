@@ -14,7 +14,7 @@ use super::client::{Client, Phase};
 use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall};
 use super::finish::finish_reply;
 use super::route::shards_of;
-use super::session_loop::Flow;
+use super::session_loop::{Flow, is_exec};
 
 impl Shard {
     /// EXEC: here, as a batch of its own, or with a loan.
@@ -216,8 +216,4 @@ impl Shard {
         }
         (ran, after)
     }
-}
-
-fn is_exec(client: &Client, row: &Row) -> bool {
-    row.command.name == "exec" && client.session.transaction.active
 }

@@ -149,7 +149,7 @@ impl Env<'_> {
     ) -> Outcome {
         space.db = session.db;
         space.now_ms = self.now_ms;
-        space.touch = !session.no_touch || call.row.command.name == "touch";
+        space.touch = !session.no_touch || call.row.command.flags.has(Flags::ALWAYS_TOUCHES);
         let mark = reply.mark();
         let started = self.clock.nanoseconds();
         let mut context = Context {

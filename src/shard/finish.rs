@@ -13,7 +13,7 @@ use crate::resp::reply::{Mark, Reply};
 use super::Shard;
 use super::client::{Client, Phase};
 use super::execute::{Aftermath, Ran};
-use super::session_loop::Flow;
+use super::session_loop::{Flow, is_watch};
 
 impl Shard {
     pub(super) fn count(&self, client: &Client) {
@@ -28,7 +28,7 @@ impl Shard {
 
     /// The client's own list of watched keys: WATCH itself may run on another shard.
     pub(super) fn remember_watch(&self, client: &mut Client, row: &Row, args: &Args<'_>) {
-        if row.command.name == "watch" {
+        if is_watch(row) {
             let session = &mut client.session;
             session.transaction.flag.get_or_insert_default();
             session

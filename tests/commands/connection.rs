@@ -266,3 +266,27 @@ fn replies_are_left_out_on_request() {
         check(&mut client, &[("MGET a b c", "*3 $1 1 $1 2 $1 3")]);
     });
 }
+
+#[test]
+fn an_exec_that_may_not_run_ends_its_transaction() {
+    let server = Server::millrace_with(2, &["--requirepass", "secret"]);
+    let mut client = server.connect();
+    let arity =
+        "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
+    check(
+        &mut client,
+        &[
+            (
+                "EXEC",
+                "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.",
+            ),
+            ("AUTH secret", "+OK"),
+            ("EXEC x", arity),
+            ("MULTI", "+OK"),
+            ("SET a 1", "+QUEUED"),
+            ("EXEC x", arity),
+            ("EXEC", "-ERR EXEC without MULTI"),
+            ("EXISTS a", ":0"),
+        ],
+    );
+}

@@ -205,6 +205,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
     Command::new("unpause", "", unpause)
         .arity(2)
         .flags(ADMIN)
+        .flags(&[Flags::WHILE_PAUSED])
         .categories(CONNECTION)
         .docs(
             "6.2.0",

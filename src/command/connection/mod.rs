@@ -29,11 +29,14 @@ const BEFORE_AUTH: &[Flags] = &[
     Flags::SESSION,
 ];
 
+/// Flags of what ends a transaction or a subscriber's mode, and so runs within them.
+const ANY_TIME: &[Flags] = &[Flags::RUNS_IN_MULTI, Flags::WHILE_SUBSCRIBED];
+
 /// The family's rows.
 pub static COMMANDS: &[Command] = &[
     Command::new("ping", "[message]", ping)
         .arity(-1)
-        .flags(&[Flags::FAST])
+        .flags(&[Flags::FAST, Flags::WHILE_SUBSCRIBED])
         .categories(&["connection"])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .docs(
@@ -74,12 +77,14 @@ pub static COMMANDS: &[Command] = &[
     Command::new("quit", "", quit)
         .arity(-1)
         .flags(BEFORE_AUTH)
+        .flags(ANY_TIME)
         .categories(&["connection"])
         .docs("1.0.0", "connection", "O(1)", "Closes the connection.")
         .deprecated("7.2.0", "just closing the connection"),
     Command::new("reset", "", login::reset)
         .arity(1)
         .flags(BEFORE_AUTH)
+        .flags(ANY_TIME)
         .categories(&["connection"])
         .docs(
             "6.2.0",

@@ -87,7 +87,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     row("touch", "key [key ...]", look::touch)
         .arity(-2)
-        .flags(&[Flags::READONLY, Flags::FAST])
+        .flags(&[Flags::READONLY, Flags::FAST, Flags::ALWAYS_TOUCHES])
         .keys(LOOK_MANY)
         .tips(SUMMED)
         .docs(
@@ -203,7 +203,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     row("flushdb", "[ASYNC | SYNC]", remove::flushdb)
         .arity(-1)
-        .flags(&[Flags::WRITE, Flags::KEYLESS_WRITE])
+        .flags(&[Flags::WRITE])
         .scope(Scope::AllShards)
         .categories(&["keyspace", "dangerous"])
         .tips(ALL_SUCCEEDED)
@@ -215,7 +215,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     row("flushall", "[ASYNC | SYNC]", remove::flushall)
         .arity(-1)
-        .flags(&[Flags::WRITE, Flags::KEYLESS_WRITE])
+        .flags(&[Flags::WRITE])
         .scope(Scope::AllShards)
         .categories(&["keyspace", "dangerous"])
         .tips(ALL_SUCCEEDED)
@@ -227,7 +227,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     row("swapdb", "index1 index2", place::swapdb)
         .arity(3)
-        .flags(&[Flags::WRITE, Flags::FAST, Flags::KEYLESS_WRITE])
+        .flags(&[Flags::WRITE, Flags::FAST])
         .scope(Scope::AllShards)
         .categories(&["keyspace", "dangerous"])
         .docs(

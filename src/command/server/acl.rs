@@ -112,8 +112,7 @@ fn categories(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
                 .find(|category| args::is(name, category))
                 .ok_or_else(|| error::unknown_category(name))?;
             let members: Vec<_> = CommandTable::get()
-                .rows()
-                .iter()
+                .told()
                 .filter(|row| row.command.has_category(category))
                 .collect();
             ctx.reply.array(members.len());
@@ -134,10 +133,12 @@ fn dry_run(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
         return Err(error::command_not_found(args.at(3)));
     };
     if row.is_container()
+        && !row.is_one_command()
         && let Some(name) = args.get(4)
-        && let Some(subcommand) = table.find_subcommand(row, name)
     {
-        row = subcommand;
+        row = table
+            .find_subcommand(row, name)
+            .ok_or_else(|| error::command_not_found(args.at(3)))?;
     }
     if !row.command.accepts(args.len() - 3) {
         return Err(error::wrong_arity(&row.full_name));

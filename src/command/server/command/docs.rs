@@ -2,8 +2,8 @@
 
 use crate::command::error::CommandError;
 use crate::command::spec::KeyFlags;
-use crate::command::table::Row;
-use crate::command::{Context, Outcome};
+use crate::command::table::{CommandTable, Row};
+use crate::command::{Context, Flags, Outcome};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
@@ -14,7 +14,10 @@ pub(super) fn docs(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     let rows: Vec<&Row> = if args.len() == 2 {
         super::commands().collect()
     } else {
-        args.from(2).filter_map(super::row_named).collect()
+        let table = CommandTable::get();
+        args.from(2)
+            .filter_map(|name| table.find_told(name))
+            .collect()
     };
     ctx.reply.map(rows.len());
     for row in rows {
@@ -44,18 +47,30 @@ fn write(reply: &mut Reply, row: &Row) {
         .filter(|(_, value)| !value.is_empty())
         .collect();
     reply.bulk(row.full_name.as_bytes());
+    let doc_flags = [
+        (command.deprecated.is_some(), "deprecated"),
+        (command.flags.has(Flags::SYSTEM), "syscmd"),
+    ];
+    let doc_flags = doc_flags
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, name)| name);
+    let has_doc_flags = doc_flags.clone().next().is_some();
     reply.map(
         facts.len()
-            + if command.deprecated.is_some() { 3 } else { 0 }
+            + usize::from(has_doc_flags)
+            + if command.deprecated.is_some() { 2 } else { 0 }
             + usize::from(!arguments.is_empty())
             + usize::from(!subcommands.is_empty()),
     );
     for (name, value) in facts {
         text(reply, name, value);
     }
-    if let Some((since, instead)) = command.deprecated {
+    if has_doc_flags {
         reply.bulk(b"doc_flags");
-        names(reply, ["deprecated"].into_iter());
+        names(reply, doc_flags);
+    }
+    if let Some((since, instead)) = command.deprecated {
         text(reply, "deprecated_since", since);
         text(reply, "replaced_by", instead);
     }
