@@ -17,10 +17,11 @@ pub static COMMANDS: &[Command] = &[Command::new("function", "", container)
         "Container of the commands for functions.",
     )
     .subcommands(&[
-        Command::new("flush", "[ASYNC | SYNC]", flush)
+        Command::new("flush", "[flush-type:<ASYNC | SYNC>]", flush)
             .arity(-2)
             .flags(&[Flags::WRITE, Flags::NOSCRIPT])
             .categories(&["scripting"])
+            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
             .docs(
                 "7.0.0",
                 "scripting",
@@ -35,12 +36,18 @@ pub static COMMANDS: &[Command] = &[Command::new("function", "", container)
         .arity(-2)
         .flags(&[Flags::NOSCRIPT])
         .categories(&["scripting"])
+        .tips(&["nondeterministic_output_order"])
         .docs(
             "7.0.0",
             "scripting",
             "O(1)",
             "Lists the libraries of functions.",
         ),
+        Command::new("help", "", help)
+            .arity(2)
+            .flags(&[Flags::LOADING, Flags::STALE])
+            .categories(&["scripting"])
+            .docs("7.0.0", "scripting", "O(1)", "Describes the subcommands."),
     ])];
 
 fn flush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -57,6 +64,19 @@ fn flush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
 
 fn list(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     ctx.reply.array(0);
+    Ok(Outcome::Done)
+}
+
+fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.reply.lines(&[
+        "FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "FLUSH [ASYNC|SYNC]",
+        "    Drop all libraries: there are none.",
+        "LIST [LIBRARYNAME <pattern>] [WITHCODE]",
+        "    The libraries: none.",
+        "HELP",
+        "    This text.",
+    ]);
     Ok(Outcome::Done)
 }
 

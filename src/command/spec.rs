@@ -11,6 +11,9 @@ use super::error::CommandError;
 /// What a row's handler looks like.
 pub type Handler = for<'a, 'b> fn(&mut Context<'a>, &Args<'b>) -> Result<Outcome, CommandError>;
 
+/// What a command does to its key, where that depends on its arguments.
+pub type KeyFlagsOf = for<'a, 'b> fn(&'a Args<'b>) -> KeyFlags;
+
 /// Which keyspaces a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -389,6 +392,8 @@ pub struct Command {
     pub scope: Scope,
     /// How to find its keys.
     pub keys: &'static [KeySpec],
+    /// What takes the place of the flags of a key spec with [`KeyFlags::VARIABLE`].
+    pub variable_key_flags: Option<KeyFlagsOf>,
     /// ACL categories beyond those that follow from the flags, as Redis names them without `@`.
     pub categories: &'static [&'static str],
     /// Command tips, as COMMAND INFO replies them.
@@ -419,6 +424,7 @@ impl Command {
             flags: Flags(0),
             scope: Scope::None,
             keys: &[],
+            variable_key_flags: None,
             categories: &[],
             tips: &[],
             since: "1.0.0",
@@ -456,6 +462,13 @@ impl Command {
         if !keys.is_empty() && !keys[0].flags.has(KeyFlags::NOT_KEY) {
             self.scope = Scope::Keys;
         }
+        self
+    }
+
+    /// See [`Command::variable_key_flags`].
+    #[must_use]
+    pub const fn variable_key_flags(mut self, flags: KeyFlagsOf) -> Self {
+        self.variable_key_flags = Some(flags);
         self
     }
 

@@ -178,8 +178,8 @@ fn the_facts_of_commands() {
     let docs = raw(&mut client, "COMMAND DOCS LPOP");
     assert!(
         docs.ends_with(
-            "$9 arguments *2 *8 $4 name $3 key $4 type $3 key $12 display_text $3 key $14 key_spec_index :0 *8 $4 name \
-             $5 count $4 type $7 integer $12 display_text $5 count $5 flags *1 +optional"
+            "$9 arguments *2 *8 $4 name $3 key $4 type $3 key $12 display_text $3 key $14 key_spec_index :0 *10 $4 name \
+             $5 count $4 type $7 integer $12 display_text $5 count $5 since $5 6.2.0 $5 flags *1 +optional"
         ),
         "{docs}"
     );

@@ -55,8 +55,9 @@ fn every_container_has_help() {
     let lines = [
         "ACL HELP",
         "CLIENT HELP",
-        "CLUSTER HELP",
+        "COMMAND HELP",
         "CONFIG HELP",
+        "FUNCTION HELP",
         "LATENCY HELP",
         "MEMORY HELP",
         "MODULE HELP",
@@ -83,6 +84,7 @@ fn what_there_is_not_is_refused() {
     let mut client = server.connect();
     let cluster = "-ERR This instance has cluster support disabled";
     for line in [
+        "CLUSTER HELP",
         "ASKING",
         "READONLY",
         "READWRITE",

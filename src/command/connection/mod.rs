@@ -50,7 +50,7 @@ pub static COMMANDS: &[Command] = &[
         .flags(&[Flags::LOADING, Flags::STALE, Flags::FAST])
         .categories(&["connection"])
         .docs("1.0.0", "connection", "O(1)", "Answers the message."),
-    Command::new("auth", "[username] password", login::auth)
+    Command::new("auth", "[username@6.0.0] password", login::auth)
         .arity(-2)
         .flags(BEFORE_AUTH)
         .categories(&["connection"])
@@ -62,7 +62,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     Command::new(
         "hello",
-        "[protover [AUTH username password] [SETNAME clientname]]",
+        "[arguments:<protover [AUTH username password] [SETNAME clientname]>]",
         login::hello,
     )
     .arity(-1)

@@ -128,22 +128,26 @@ fn write_argument(reply: &mut Reply, argument: &Argument, keys: &mut Keys) {
         .filter(|(set, _)| *set)
         .map(|(_, name)| name);
     let has_flags = argument.is_optional || argument.is_multiple;
-    reply.map(
-        3 + usize::from(spec.is_some())
-            + usize::from(argument.token.is_some())
-            + usize::from(has_flags),
-    );
+    let facts = [
+        ("token", &argument.token),
+        ("since", &argument.since),
+        ("deprecated_since", &argument.deprecated_since),
+    ];
+    let facts = facts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    reply.map(3 + usize::from(spec.is_some()) + facts.clone().count() + usize::from(has_flags));
     text(reply, "name", &argument.name);
     text(reply, "type", argument.kind.name());
     if !holds_others {
-        text(reply, "display_text", &argument.name);
+        text(reply, "display_text", &argument.display);
     }
     if let Some(index) = spec {
         reply.bulk(b"key_spec_index");
         reply.count(index);
     }
-    if let Some(token) = &argument.token {
-        text(reply, "token", token);
+    for (name, value) in facts {
+        text(reply, name, value);
     }
     if has_flags {
         reply.bulk(b"flags");

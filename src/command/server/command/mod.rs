@@ -78,7 +78,7 @@ pub static COMMANDS: &[Command] = &[Command::new("command", "", all)
             ),
         subcommand(
             "list",
-            "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+            "[FILTERBY filterby:<MODULE module-name | ACLCAT category | PATTERN pattern>]",
             list,
         )
         .arity(-2)
@@ -205,7 +205,11 @@ fn found_keys<'a>(args: &Args<'a>) -> Result<Vec<(&'a [u8], KeyFlags)>, CommandE
     let mut found = Vec::new();
     let mut fits = true;
     for spec in specs {
-        fits &= spec.for_each(&request.args(), |at| found.push((inner[at], spec.flags)));
+        let flags = match row.command.variable_key_flags {
+            Some(flags) if spec.flags.has(KeyFlags::VARIABLE) => flags(&request.args()),
+            _ => spec.flags,
+        };
+        fits &= spec.for_each(&request.args(), |at| found.push((inner[at], flags)));
     }
     if !fits && found.is_empty() && !row.command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(error::INVALID_ARGUMENTS);
