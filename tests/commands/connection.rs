@@ -53,6 +53,11 @@ fn a_password_is_asked_for() {
                 "-WRONGPASS invalid username-password pair or user is disabled.",
             ),
             ("AUTH secret", "+OK"),
+            (
+                "ACL LIST",
+                "*1 $110 user default on sanitize-payload #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b \
+                 ~* &* +@all",
+            ),
             ("PING", "+PONG"),
             ("RESET", "+RESET"),
             ("PING", no_auth),
