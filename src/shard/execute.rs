@@ -320,7 +320,6 @@ impl Env<'_> {
             deadline_ms,
             request,
             destinations,
-            null_is_array: _,
         } = wait;
         // A key named twice is waited for once.
         let mut distinct: Vec<Box<[u8]>> = Vec::with_capacity(keys.len());

@@ -226,7 +226,6 @@ impl<'a> ReadRequest<'a> {
             deadline_ms,
             request: Request::from_arguments(resolved.iter().map(Vec::as_slice)),
             destinations: Vec::new(),
-            null_is_array: true,
         }))
     }
 }
