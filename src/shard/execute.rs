@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::client::registry::Wait;
 use crate::client::session::Session;
 use crate::command::context::{
     Context, Execution, Outcome, ShardAction, Shared, SubscriptionChange, WaitFor,
@@ -349,7 +350,8 @@ impl Env<'_> {
         for keyspace in space.keyspaces_mut() {
             super::publish_counters_of(self.shared, keyspace);
         }
-        session.handle.set_waiter(Some(Arc::clone(&waiter)));
+        let wait = Wait::Keys(Arc::clone(&waiter));
+        session.handle.set_wait(Some(wait));
         Blocked {
             waiter,
             deadline_ms,

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::client::registry::Wait;
 use crate::client::session::ReplyMode;
 use crate::command::context::ShardAction;
 use crate::command::table::Row;
@@ -106,6 +107,7 @@ impl Shard {
                 if let Some(at) = deadline_ms {
                     self.deadlines.insert((at, client.id()));
                 }
+                client.session.handle.set_wait(Some(Wait::Replicas));
                 client.phase = Phase::Waiting {
                     deadline_ms,
                     reply: held,
