@@ -419,11 +419,6 @@ pub fn unsupported_option(option: &[u8]) -> CommandError {
     joined(&[b"ERR Unsupported option ", option])
 }
 
-/// SCAN … TYPE of no type.
-pub fn unknown_type_name(name: &[u8]) -> CommandError {
-    joined(&[b"ERR unknown type name '", name, b"'"])
-}
-
 // Lists
 
 /// RANK 0 of LPOS.

@@ -247,9 +247,9 @@ pub(crate) const VERSION_DIFFERENCES: &[Normaliser] = &[
     },
     Normaliser {
         name: "number-without-opposite",
-        reason: "later 7.0 and 7.2 refuse the one RANK or count that has no opposite, 7.0.15 lets it overflow",
+        reason: "7.2 refuses the one RANK that has no opposite, 7.0.15 lets it overflow",
         applies: |command| {
-            command.is(&["LPOS", "LREM"])
+            command.is(&["LPOS"])
                 && command
                     .words
                     .iter()

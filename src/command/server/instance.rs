@@ -234,28 +234,27 @@ fn replica_of(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
 }
 
 fn failover(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let mut cursor = Cursor::new(args, 1);
-    let mut abort = false;
-    while let Some(option) = cursor.next() {
-        if is(option, "to") && cursor.left() >= 2 {
-            cursor.value()?;
-            args::required_integer(cursor.value()?)?;
-        } else if is(option, "timeout") && cursor.left() >= 1 {
-            if args::required_integer(cursor.value()?)? <= 0 {
+    let mut options = Cursor::new(args, 1);
+    if args.len() == 2 && options.keyword("ABORT") {
+        return Err(error::NO_FAILOVER);
+    }
+    // Each once.
+    let (mut to, mut timeout, mut force) = (false, false, false);
+    while options.left() > 0 {
+        if !timeout && options.left() >= 2 && options.keyword("TIMEOUT") {
+            if args::required_integer(options.value()?)? <= 0 {
                 return Err(error::FAILOVER_TIMEOUT);
             }
-        } else if is(option, "abort") {
-            abort = true;
-        } else if !is(option, "force") {
+            timeout = true;
+        } else if !to && options.left() >= 3 && options.keyword("TO") {
+            options.value()?;
+            args::required_integer(options.value()?)?;
+            to = true;
+        } else if !force && options.keyword("FORCE") {
+            force = true;
+        } else {
             return Err(error::SYNTAX);
         }
     }
-    if abort && args.len() > 2 {
-        return Err(error::SYNTAX);
-    }
-    Err(if abort {
-        error::NO_FAILOVER
-    } else {
-        error::FAILOVER_WITHOUT_REPLICAS
-    })
+    Err(error::FAILOVER_WITHOUT_REPLICAS)
 }
