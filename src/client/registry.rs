@@ -25,6 +25,15 @@ pub enum Unblock {
     Error,
 }
 
+/// What a client is blocked in.
+#[derive(Clone, Debug)]
+pub enum Wait {
+    /// A command that waits for a key.
+    Keys(Arc<Waiter>),
+    /// WAIT or WAITAOF.
+    Replicas,
+}
+
 /// Text facts of a client.
 #[derive(Clone, Debug, Default)]
 pub struct ClientNames {
@@ -110,7 +119,7 @@ pub struct ClientHandle {
     pub commands: AtomicU64,
     killed: AtomicBool,
     names: Mutex<ClientNames>,
-    waiter: Mutex<Option<Arc<Waiter>>>,
+    wait: Mutex<Option<Wait>>,
     unblocked: Mutex<Option<Unblock>>,
 }
 
@@ -163,7 +172,7 @@ impl ClientHandle {
             commands: AtomicU64::new(0),
             killed: AtomicBool::new(false),
             names: Mutex::default(),
-            waiter: Mutex::default(),
+            wait: Mutex::default(),
             unblocked: Mutex::default(),
         }
     }
@@ -220,27 +229,30 @@ impl ClientHandle {
         self.killed.load(Ordering::SeqCst)
     }
 
-    /// The command it is blocked in.
-    pub fn waiter(&self) -> Option<Arc<Waiter>> {
-        lock(&self.waiter).clone()
-    }
-
-    /// Notes the command it is blocked in, or that it is not.
-    pub fn set_waiter(&self, waiter: Option<Arc<Waiter>>) {
-        self.set_flag(ClientFlag::BLOCKED, waiter.is_some());
-        *lock(&self.waiter) = waiter;
+    /// Notes what it is blocked in, or that it is not.
+    pub fn set_wait(&self, wait: Option<Wait>) {
+        self.set_flag(ClientFlag::BLOCKED, wait.is_some());
+        *lock(&self.wait) = wait;
     }
 
     /// CLIENT UNBLOCK: ends its wait if it wins; its shard must be told (a poke). False when it is not blocked.
     pub fn unblock(&self, how: Unblock) -> bool {
-        let waiter = lock(&self.waiter);
-        match &*waiter {
-            Some(waiter) if waiter.cancel() => {
-                *lock(&self.unblocked) = Some(how);
-                true
-            }
-            _ => false,
+        let mut wait = lock(&self.wait);
+        let won = match &*wait {
+            None => false,
+            Some(Wait::Keys(waiter)) => waiter.cancel(),
+            // There is no waiter to win against another: who takes it out has won.
+            Some(Wait::Replicas) => wait.take().is_some(),
+        };
+        if won {
+            *lock(&self.unblocked) = Some(how);
         }
+        won
+    }
+
+    /// The time of its WAIT is over. False when CLIENT UNBLOCK came first: the poke is on its way.
+    pub fn stop_waiting_for_replicas(&self) -> bool {
+        lock(&self.wait).take().is_some()
     }
 
     /// How its wait was ended by CLIENT UNBLOCK, once.

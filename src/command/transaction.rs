@@ -21,6 +21,7 @@ pub static COMMANDS: &[Command] = &[
             Flags::FAST,
             Flags::ALLOW_BUSY,
             Flags::SESSION,
+            Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
         .docs(
@@ -37,6 +38,7 @@ pub static COMMANDS: &[Command] = &[
             Flags::STALE,
             Flags::SKIP_SLOWLOG,
             Flags::SESSION,
+            Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
         .docs(
@@ -54,6 +56,7 @@ pub static COMMANDS: &[Command] = &[
             Flags::FAST,
             Flags::ALLOW_BUSY,
             Flags::SESSION,
+            Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
         .docs(
@@ -71,6 +74,7 @@ pub static COMMANDS: &[Command] = &[
             Flags::FAST,
             Flags::ALLOW_BUSY,
             Flags::SESSION,
+            Flags::RUNS_IN_MULTI,
         ])
         .keys(&[KeySpec::range(KeyFlags::RO, 1, -1, 1)])
         .categories(&["transaction"])

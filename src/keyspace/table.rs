@@ -301,7 +301,8 @@ impl KeyTable {
         self.segments[segment as usize]
             .entries
             .iter_hash(Self::inner(hash))
-            .find(|entry| matches(entry))
+            // hashbrown also gives entries of which only a few bits of the hash are the same.
+            .find(|entry| matches(entry) && self.hash(&entry.key) == hash)
     }
 
     /// Bytes of the table itself, entries included but not what they point to.

@@ -24,11 +24,12 @@ use super::Shard;
 use super::admission::Work;
 use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, Outgoing, QueuedCall, Ran, TransactionCall, detached};
+use super::execute::{Aftermath, Call, Env, Outgoing, Ran, detached};
 use super::finish::finish_reply;
 use super::mailbox::{Batch, BatchCommand, BatchDone, BatchStop, Message, SessionFacts};
 use super::route::shards_of;
-use super::session_loop::{Flow, is_http};
+use super::session_loop::{Flow, is_exec, is_http};
+use super::transaction::{QueuedCall, TransactionCall};
 
 impl Shard {
     /// What happens to the commands in `pending`: a batch to one other shard, a loan, or a place in the queue here.
@@ -41,7 +42,7 @@ impl Shard {
         let Ok(row) = admit(&client.session, &self.settings, &args) else {
             return Flow::Next;
         };
-        let in_transaction = row.command.name == "exec" && client.session.transaction.active;
+        let in_transaction = is_exec(client, row);
         let mut shards = if in_transaction {
             self.transaction_shards(client)
         } else {
@@ -314,6 +315,12 @@ impl Shard {
         reply.raw(bytes);
         finish_reply(client, &mut reply, mark);
         client.output.append(reply.bytes());
+        let now_ms = self.now_ms;
+        client
+            .session
+            .handle
+            .active_ms
+            .store(now_ms, Ordering::Relaxed);
         self.release_behind_reply(client);
     }
 

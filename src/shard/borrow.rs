@@ -11,10 +11,11 @@ use crate::resp::reply::{Mark, Reply};
 use super::Shard;
 use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall};
+use super::execute::{Aftermath, Call, Env, Ran};
 use super::finish::finish_reply;
 use super::route::shards_of;
-use super::session_loop::{Budget, Flow};
+use super::session_loop::{Budget, Flow, is_exec};
+use super::transaction::{QueuedCall, TransactionCall};
 
 impl Shard {
     /// EXEC: here, as a batch of its own, or with a loan.
@@ -220,8 +221,4 @@ impl Shard {
         }
         (ran, after)
     }
-}
-
-fn is_exec(client: &Client, row: &Row) -> bool {
-    row.command.name == "exec" && client.session.transaction.active
 }

@@ -6,11 +6,13 @@
 //! The result is an [`Aftermath`]: replies for blocked clients and publications, in order, that the shard dispatches
 //! before it gives a keyspace away and before the reply leaves. No messages are sent and no sockets are touched here.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::client::registry::Wait;
 use crate::client::session::Session;
 use crate::command::context::{
     Context, Execution, Outcome, ShardAction, Shared, SubscriptionChange, WaitFor,
@@ -21,7 +23,6 @@ use crate::config::Settings;
 use crate::ids::{ClientId, ShardId, ShardSet, shard_of};
 use crate::keyspace::event::{EventClass, KeyEvent};
 use crate::keyspace::wait::{Waiter, WaiterFacts};
-use crate::keyspace::watch::WatchFlag;
 use crate::keyspace::{Keyspace, Space};
 use crate::observe::effects::Effect;
 use crate::pubsub::registry::ChannelKind;
@@ -49,6 +50,15 @@ pub(super) struct Served {
     pub(super) elsewhere: ShardSet,
 }
 
+thread_local! {
+    static RUNNING: Cell<&'static str> = const { Cell::new("no command") };
+}
+
+/// The command that runs on this thread, or ran last: for the last words of a process that panics.
+pub fn running_command() -> &'static str {
+    RUNNING.get()
+}
+
 /// What others see of commands that ran.
 #[derive(Debug)]
 pub(super) enum Outgoing {
@@ -65,7 +75,7 @@ pub(super) struct Aftermath {
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) actions: Vec<ShardAction>,
     ready: VecDeque<(usize, Box<[u8]>)>,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
 }
 
 impl Aftermath {
@@ -155,17 +165,23 @@ pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Opt
 }
 
 /// Where there are no arguments to show.
-const NO_ARGS: Args<'static> = Args::new(&[], &[]);
+pub(super) const NO_ARGS: Args<'static> = Args::new(&[], &[]);
 
 impl Env<'_> {
-    fn witness(&self, client: ClientId, execution: Execution, args: &Args<'_>, reply: &[u8]) {
+    pub(super) fn witness(
+        &self,
+        client: ClientId,
+        execution: Execution,
+        args: &Args<'_>,
+        reply: &[u8],
+    ) {
         if let Some(witness) = self.shared.witness.get() {
             witness.saw(client, execution, args, reply);
         }
     }
 
     /// Runs the handler; on an error the reply is the error. Counts it.
-    fn call(
+    pub(super) fn call(
         &self,
         space: &mut Space<'_>,
         session: &mut Session,
@@ -174,7 +190,7 @@ impl Env<'_> {
     ) -> Outcome {
         space.db = session.db;
         space.now_ms = self.now_ms;
-        space.touch = !session.no_touch || call.row.command.name == "touch";
+        space.touch = !session.no_touch || call.row.command.flags.has(Flags::ALWAYS_TOUCHES);
         let mark = reply.mark();
         let started = self.clock.nanoseconds();
         let mut context = Context {
@@ -188,6 +204,7 @@ impl Env<'_> {
             may_block: call.may_block,
             resumed: call.resumed,
         };
+        RUNNING.set(&call.row.full_name);
         let result = (call.row.command.handler)(&mut context, call.args);
         let mut elapsed = self.clock.nanoseconds().saturating_sub(started);
         if let Ok(Outcome::Wait(wait)) = result {
@@ -212,7 +229,7 @@ impl Env<'_> {
 
     /// Collects what a command left in the keyspaces: effects, events, ready keys, as they happened whichever keyspace
     /// they are in. Cheap when there is nothing.
-    fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
+    pub(super) fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
         let (mut effects, mut events, mut ready) = (Vec::new(), Vec::new(), Vec::new());
         for keyspace in space.keyspaces_mut() {
             if !keyspace.effects.is_empty() {
@@ -249,7 +266,7 @@ impl Env<'_> {
     }
 
     /// Hands the effects of one command or transaction to the log, contiguous.
-    fn log(&self, after: &mut Aftermath, cause: &str) {
+    pub(super) fn log(&self, after: &mut Aftermath, cause: &str) {
         if !after.effects.is_empty() {
             self.shared
                 .effects
@@ -302,7 +319,7 @@ impl Env<'_> {
         }
     }
 
-    fn ask(&self, action: ShardAction, after: &mut Aftermath) {
+    pub(super) fn ask(&self, action: ShardAction, after: &mut Aftermath) {
         match action {
             ShardAction::Publish {
                 kind,
@@ -344,7 +361,6 @@ impl Env<'_> {
             deadline_ms,
             request,
             destinations,
-            null_is_array: _,
         } = wait;
         // A key named twice is waited for once.
         let mut distinct: Vec<Box<[u8]>> = Vec::with_capacity(keys.len());
@@ -374,7 +390,8 @@ impl Env<'_> {
         for keyspace in space.keyspaces_mut() {
             super::publish_counters_of(self.shared, keyspace);
         }
-        session.handle.set_waiter(Some(Arc::clone(&waiter)));
+        let wait = Wait::Keys(Arc::clone(&waiter));
+        session.handle.set_wait(Some(wait));
         Blocked {
             waiter,
             deadline_ms,
@@ -383,7 +400,7 @@ impl Env<'_> {
     }
 
     /// Serves the waiters of ready keys, in the order in which the keys became ready, to a fixpoint.
-    fn serve(&self, space: &mut Space<'_>, after: &mut Aftermath) {
+    pub(super) fn serve(&self, space: &mut Space<'_>, after: &mut Aftermath) {
         while let Some((db, key)) = after.ready.pop_front() {
             space.of(&key).waits_mut(db).take_ready(&key);
             let mut index = 0;
@@ -478,74 +495,6 @@ impl Env<'_> {
         true
     }
 
-    /// Runs a whole EXEC with every keyspace it concerns in hand.
-    pub(super) fn run_transaction(
-        &self,
-        space: &mut Space<'_>,
-        session: &mut Session,
-        reply: &mut Reply,
-        transaction: &TransactionCall<'_>,
-        after: &mut Aftermath,
-    ) -> Ran {
-        for command in transaction.commands {
-            if let Some(needed) = waiters_need(space, command.row, &command.args) {
-                return Ran::Needs(needed);
-            }
-        }
-        for (db, key) in transaction.watched {
-            let now_ms = self.now_ms;
-            space.of(key).peek(*db, key, now_ms);
-        }
-        self.collect(space, after);
-        self.log(after, "expire");
-        if transaction.flag.is_some_and(WatchFlag::is_set) {
-            reply.null_array();
-            self.witness(session.id(), Execution::ExecRefused, &NO_ARGS, &[]);
-            self.serve(space, after);
-            return Ran::Done;
-        }
-        reply.array(transaction.commands.len());
-        self.witness(session.id(), Execution::ExecBegins, &NO_ARGS, &[]);
-        let mut causes = String::from("exec");
-        let mut closed = None;
-        for command in transaction.commands {
-            let call = Call {
-                row: command.row,
-                args: &command.args,
-                may_block: false,
-                resumed: false,
-            };
-            let before = after.effects.len();
-            let mark = reply.mark();
-            match self.call(space, session, reply, &call) {
-                Outcome::Done | Outcome::Wait(_) => {}
-                Outcome::Ask(action) => self.ask(action, after),
-            }
-            self.witness(
-                session.id(),
-                Execution::InExec,
-                &command.args,
-                reply.since(mark),
-            );
-            self.collect(space, after);
-            if after.effects.len() > before {
-                causes.clear();
-                causes.push_str(&command.row.full_name);
-            }
-            // A client that kills itself is told nothing more, though the rest runs.
-            if session.closing && closed.is_none() {
-                closed = Some(reply.mark());
-            }
-        }
-        if let Some(mark) = closed {
-            reply.truncate(mark);
-        }
-        self.log(after, &causes);
-        self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
-        self.serve(space, after);
-        Ran::Done
-    }
-
     /// Removes keys whose time has come.
     pub(super) fn expire(
         &self,
@@ -563,19 +512,6 @@ impl Env<'_> {
         }
         count
     }
-}
-
-/// A queued command, looked up.
-pub(super) struct QueuedCall<'q> {
-    pub(super) row: &'static Row,
-    pub(super) args: Args<'q>,
-}
-
-/// A whole EXEC.
-pub(super) struct TransactionCall<'t> {
-    pub(super) commands: &'t [QueuedCall<'t>],
-    pub(super) watched: &'t [(usize, Box<[u8]>)],
-    pub(super) flag: Option<&'t WatchFlag>,
 }
 
 /// The publications of a keyspace notification. Source: "Keyspace notifications" of Redis: keyspace first, then keyevent.

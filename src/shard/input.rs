@@ -75,7 +75,7 @@ impl Shard {
         }
     }
 
-    /// A client whose input has ended does not wait: it is gone, as Redis sees it.
+    /// A client whose input has ended does not wait: it is gone, as Redis sees it, when its earlier replies are sent.
     pub(super) fn leave_if_ended(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else {
             return;
@@ -84,9 +84,18 @@ impl Shard {
             client.phase,
             Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused
         );
-        if client.ended && waits {
-            self.disconnect(id);
+        if !(client.ended && waits) {
+            return;
         }
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
+        self.leave_wait(&mut client);
+        client.phase = Phase::Ready;
+        client.pending.clear();
+        client.session.closing = true;
+        self.dirty.push(id);
+        self.put(client);
     }
 
     pub(super) fn request_limits(&self, session: &Session) -> RequestLimits {

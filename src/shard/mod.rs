@@ -10,7 +10,7 @@
 //! socket lives here, so both run the same code.
 //!
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
-//! one other shard · `borrow` EXEC and several keyspaces · `execute` one command · `finish` what follows it · `lend` loans ·
+//! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it · `lend` loans ·
 //! `blocking` waits and their ends · `publish` publications and credits · `migrate` who moves where · `tick` time ·
 //! `route`, `admission` pure.
 //!
@@ -24,7 +24,7 @@ mod blocking;
 mod borrow;
 mod client;
 pub mod clock;
-mod execute;
+pub mod execute;
 mod finish;
 mod input;
 mod lend;
@@ -37,6 +37,7 @@ mod route;
 mod session_loop;
 pub mod thread;
 mod tick;
+mod transaction;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -420,6 +421,7 @@ impl Shard {
 
     /// So many bytes of a client's output were sent.
     pub fn sent(&mut self, id: ClientId, count: usize) {
+        let now_ms = self.now_ms;
         if let Some(client) = self.client_mut(id) {
             let was_behind = client.is_behind_with_reading();
             client.output.consume(count);
@@ -429,6 +431,7 @@ impl Shard {
                 .output_bytes
                 .store(client.output.len(), Ordering::Relaxed);
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
+            handle.active_ms.store(now_ms, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
             counters.net_out.add(count as u64);
             if goes_on {

@@ -178,8 +178,8 @@ fn the_facts_of_commands() {
     let docs = raw(&mut client, "COMMAND DOCS LPOP");
     assert!(
         docs.ends_with(
-            "$9 arguments *2 *8 $4 name $3 key $4 type $3 key $12 display_text $3 key $14 key_spec_index :0 *8 $4 name \
-             $5 count $4 type $7 integer $12 display_text $5 count $5 flags *1 +optional"
+            "$9 arguments *2 *8 $4 name $3 key $4 type $3 key $12 display_text $3 key $14 key_spec_index :0 *10 $4 name \
+             $5 count $4 type $7 integer $12 display_text $5 count $5 since $5 6.2.0 $5 flags *1 +optional"
         ),
         "{docs}"
     );
@@ -199,6 +199,51 @@ fn debug_is_refused_unless_allowed() {
         raw(&mut client, "DEBUG"),
         "-ERR wrong number of arguments for 'debug' command"
     );
+}
+
+#[test]
+fn debug_is_one_command() {
+    with_debug(|server| {
+        let mut client = server.connect();
+        let unknown =
+            "-ERR unknown subcommand or wrong number of arguments for 'NOSUCH'. Try DEBUG HELP.";
+        check(
+            &mut client,
+            &[
+                ("CONFIG RESETSTAT", "+OK"),
+                ("DEBUG SLEEP 0", "+OK"),
+                ("DEBUG NOSUCH", unknown),
+                ("COMMAND INFO debug|sleep", "*1 $-1"),
+                ("COMMAND DOCS debug|sleep", "*0"),
+                ("COMMAND LIST FILTERBY PATTERN debug*", "*1 $5 debug"),
+                ("LATENCY HISTOGRAM debug|sleep", "*0"),
+                (
+                    "COMMAND GETKEYS DEBUG OBJECT a",
+                    "-ERR The command has no key arguments",
+                ),
+                ("ACL DRYRUN default DEBUG NOSUCH", "+OK"),
+                // Only when it runs it is found to be none.
+                ("MULTI", "+OK"),
+                ("DEBUG NOSUCH", "+QUEUED"),
+                ("EXEC", &format!("*1 {unknown}")),
+                ("SUBSCRIBE x", "*3 $9 subscribe $1 x :1"),
+                (
+                    "DEBUG SLEEP 0",
+                    "-ERR Can't execute 'debug': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+                     allowed in this context",
+                ),
+            ],
+        );
+        let mut client = server.connect();
+        let stats = info(&mut client, "commandstats");
+        let debug = info_field(&stats, "cmdstat_debug").unwrap();
+        assert!(debug.starts_with("calls=3,"), "{debug}");
+        assert!(
+            debug.ends_with(",rejected_calls=1,failed_calls=2"),
+            "{debug}"
+        );
+        assert!(!stats.contains("debug|"), "{stats}");
+    });
 }
 
 #[test]

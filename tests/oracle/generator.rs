@@ -286,16 +286,35 @@ impl Generator {
         self.tamed(words)
     }
 
-    /// Without the numbers that overflow in servers up to 7.2, which then change something else than what was meant.
+    /// Without what the oracle does by mistake, or by its age, and what would make the states differ from then on: LSET up
+    /// to 7.2 cuts an index to 32 bits; what follows 7.2 refuses the count of LREM that has no opposite; SET with an expiry
+    /// in the past leaves a key up to 7.2 that is found expired later.
     fn tamed(&self, mut words: Words) -> Words {
         let name = words[0].to_ascii_uppercase();
-        if self.dialect != Dialect::Later && matches!(name.as_slice(), b"LREM" | b"LSET") {
-            for word in &mut words[1..] {
-                if word.len() > 9
-                    && std::str::from_utf8(word).is_ok_and(|text| text.parse::<i64>().is_ok())
-                {
-                    word.truncate(9);
-                }
+        let is_later = self.dialect == Dialect::Later;
+        let cut = match name.as_slice() {
+            b"LSET" => !is_later,
+            b"LREM" => is_later,
+            _ => false,
+        };
+        let number = |word: &[u8]| -> Option<i64> { std::str::from_utf8(word).ok()?.parse().ok() };
+        for word in words.iter_mut().skip(1) {
+            if cut && word.len() > 9 && number(word).is_some() {
+                word.truncate(9);
+            }
+        }
+        // The first time that is not in the past for many years, in the unit of the option.
+        let future = |word: &[u8]| match word.to_ascii_uppercase().as_slice() {
+            b"PXAT" => Some(4_000_000_000_000),
+            b"EXAT" => Some(4_000_000_000),
+            _ => None,
+        };
+        for at in 1..words.len().saturating_sub(1) {
+            if let (Some(future), Some(time)) = (future(&words[at]), number(&words[at + 1]))
+                && !is_later
+                && !(future..1 << 45).contains(&time)
+            {
+                words[at + 1] = future.to_string().into_bytes();
             }
         }
         words

@@ -116,7 +116,6 @@ impl Move {
             deadline_ms,
             request: args.to_request(),
             destinations: vec![args.at(2).into()],
-            null_is_array: true,
         })))
     }
 }
