@@ -298,10 +298,11 @@ impl KeyTable {
     /// An entry by its hash and a condition; for the expiry index.
     pub fn find_by_hash(&self, hash: u64, matches: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let segment = self.segment_of(hash);
+        // The raw table gives every entry that shares a few bits of the hash.
         self.segments[segment as usize]
             .entries
             .iter_hash(Self::inner(hash))
-            .find(|entry| matches(entry))
+            .find(|entry| matches(entry) && self.hash(&entry.key) == hash)
     }
 
     /// Bytes of the table itself, entries included but not what they point to.

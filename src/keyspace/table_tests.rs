@@ -92,3 +92,16 @@ fn an_empty_table_scans_to_its_end_at_once() {
     assert_eq!(table.scan(0, 10, |_| panic!("nothing to meet")), None);
     assert!(table.random(|| 1).is_none());
 }
+
+#[test]
+fn an_entry_found_by_its_hash_has_that_hash() {
+    let mut table = KeyTable::new(DefaultHashBuilder::default());
+    let keys: Vec<Vec<u8>> = (0..800).map(|n| format!("key:{n}").into_bytes()).collect();
+    for key in &keys {
+        table.insert(table.hash(key), entry(key, 0));
+    }
+    for key in &keys {
+        let found = table.find_by_hash(table.hash(key), |_| true).unwrap();
+        assert_eq!(*found.key, **key);
+    }
+}
