@@ -122,6 +122,11 @@ impl KeyTable {
         })
     }
 
+    /// Whether the key is there. O(1).
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.find(self.hash(key), key).is_some()
+    }
+
     /// The entry at a position found since the last change of the table.
     pub fn get(&self, at: Position) -> Option<&Entry> {
         self.segments[at.segment as usize]
