@@ -21,8 +21,10 @@ pub struct Transaction {
     pub active: bool,
     /// Whether a command was refused while queueing: EXEC answers EXECABORT.
     pub aborted: bool,
-    /// The queued commands.
+    /// The queued commands; [`Transaction::enqueue`] adds one.
     pub queue: Vec<Queued>,
+    /// Bytes of their arguments.
+    queued_bytes: usize,
     /// Watched keys with their database.
     pub watched: Vec<(usize, Box<[u8]>)>,
     /// Set when a watched key changes. A new one for each WATCH set.
@@ -41,11 +43,14 @@ impl Transaction {
         self.flag = None;
     }
 
+    /// Appends a command. O(its arguments), however many are queued already.
+    pub fn enqueue(&mut self, queued: Queued) {
+        self.queued_bytes += queued.request.args().byte_count();
+        self.queue.push(queued);
+    }
+
     /// Bytes of the queue.
     pub fn queued_bytes(&self) -> usize {
-        self.queue
-            .iter()
-            .map(|queued| queued.request.args().byte_count())
-            .sum()
+        self.queued_bytes
     }
 }

@@ -356,9 +356,9 @@ impl Keyspace {
         &self.watches[db]
     }
 
-    /// Whether somebody waits for a key of any database.
-    pub fn has_waiters(&self) -> bool {
-        self.waits.iter().any(|waits| !waits.is_empty())
+    /// The wait queues of the databases in which a waiter writes to another key when served.
+    pub fn moving_waits(&self) -> impl Iterator<Item = &WaitTable> {
+        self.waits.iter().filter(|waits| waits.has_destinations())
     }
 
     /// Number of keys that somebody waits for.
@@ -381,11 +381,11 @@ impl Keyspace {
     pub fn flush(&mut self, db: usize) -> Database {
         let old = std::mem::replace(&mut self.databases[db], Database::new(self.hasher.clone()));
         for key in self.watches[db].keys() {
-            if old.table.find(old.table.hash(&key), &key).is_some() {
+            if old.table.has(&key) {
                 self.watches[db].touch(&key);
             }
         }
-        self.mark_all_waited(db, |key| old.table.find(old.table.hash(key), key).is_some());
+        self.mark_waited(db, |_, key| old.table.has(key));
         self.effects.dirty += old.table.len() as u64;
         old
     }
@@ -421,20 +421,21 @@ impl Keyspace {
         self.databases.swap(a, b);
         for (db, other) in [(a, b), (b, a)] {
             for key in self.watches[db].keys() {
-                let hash = self.databases[db].table.hash(&key);
-                let is_there = |db: usize| self.databases[db].table.find(hash, &key).is_some();
-                if is_there(other) || is_there(db) {
+                if self.databases[db].table.has(&key) || self.databases[other].table.has(&key) {
                     self.watches[db].touch(&key);
                 }
             }
-            self.mark_all_waited(db, |_| true);
+            self.mark_waited(db, |databases, key| {
+                databases[a].table.has(key) || databases[b].table.has(key)
+            });
         }
     }
 
-    fn mark_all_waited(&mut self, db: usize, concerns: impl Fn(&[u8]) -> bool) {
+    /// Marks the keys that somebody waits for and that a change of the whole database concerns, in a fixed order.
+    fn mark_waited(&mut self, db: usize, concerns: impl Fn(&[Database], &[u8]) -> bool) {
         let mut keys: Vec<Box<[u8]>> = self.waits[db]
             .keys()
-            .filter(|key| concerns(key))
+            .filter(|key| concerns(&self.databases, key))
             .map(Box::from)
             .collect();
         keys.sort_unstable();

@@ -122,6 +122,11 @@ impl KeyTable {
         })
     }
 
+    /// Whether the key is there. O(1).
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.find(self.hash(key), key).is_some()
+    }
+
     /// The entry at a position found since the last change of the table.
     pub fn get(&self, at: Position) -> Option<&Entry> {
         self.segments[at.segment as usize]
@@ -298,6 +303,7 @@ impl KeyTable {
     /// An entry by its hash and a condition; for the expiry index.
     pub fn find_by_hash(&self, hash: u64, matches: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let segment = self.segment_of(hash);
+        // The raw table gives every entry that shares a few bits of the hash.
         self.segments[segment as usize]
             .entries
             .iter_hash(Self::inner(hash))

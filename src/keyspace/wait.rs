@@ -10,7 +10,7 @@
 //! lie in several keyspaces; queues drop those no longer WAITING when they meet them, and sweep when they have doubled.
 //! Pure: no clock, no channel.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -176,31 +176,73 @@ struct WaitQueue {
     swept_len: usize,
     /// Whether the key is on the ready list.
     ready: bool,
-    /// Whether one of them may be served when the key is gone (XREADGROUP).
-    wants_absence: bool,
+    /// How many of them may be served when the key is gone (XREADGROUP).
+    wanting_absence: usize,
+    /// Which keys they write to, and how many of them to each.
+    destinations: BTreeMap<Box<[u8]>, usize>,
 }
 
 impl WaitQueue {
-    /// After waiters left: whether the last that wanted absence was among them. O(1) while the first in line wants it.
-    fn ceased_wanting_absence(&mut self) -> bool {
-        let ceased = self.wants_absence
-            && !self
-                .waiters
-                .iter()
-                .any(|waiter| waiter.kind == WaitKind::StreamGroup);
-        if ceased {
-            self.wants_absence = false;
+    fn push(&mut self, waiter: Arc<Waiter>) {
+        self.wanting_absence += usize::from(waiter.kind == WaitKind::StreamGroup);
+        for key in &waiter.destinations {
+            *self.destinations.entry(key.clone()).or_default() += 1;
         }
-        ceased
+        self.waiters.push_back(waiter);
     }
+
+    /// What is known of all of them without one that has left.
+    fn left(&mut self, waiter: &Waiter) {
+        self.wanting_absence -= usize::from(waiter.kind == WaitKind::StreamGroup);
+        for key in &waiter.destinations {
+            if let Some(count) = self.destinations.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.destinations.remove(key);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        if let Some(waiter) = self.waiters.remove(index) {
+            self.left(&waiter);
+        }
+    }
+
+    fn sweep(&mut self) {
+        for waiter in std::mem::take(&mut self.waiters) {
+            if waiter.is_waiting() {
+                self.waiters.push_back(waiter);
+            } else {
+                self.left(&waiter);
+            }
+        }
+        self.swept_len = self.waiters.len();
+    }
+
+    fn census(&self) -> Census {
+        Census {
+            on_absence: usize::from(self.wanting_absence > 0),
+            moving: usize::from(!self.destinations.is_empty()),
+        }
+    }
+}
+
+/// Queues of a table by what they want.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Census {
+    /// With a waiter who wants to know when the key is gone.
+    on_absence: usize,
+    /// With a waiter who writes to another key.
+    moving: usize,
 }
 
 /// The wait queues of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WaitTable {
     queues: HashMap<Box<[u8]>, WaitQueue>,
-    /// How many queues want absence.
-    wanting_absence: usize,
+    census: Census,
 }
 
 impl WaitTable {
@@ -216,13 +258,27 @@ impl WaitTable {
 
     /// Number of keys whose absence somebody waits to be told of (`total_blocking_keys_on_nokey`).
     pub fn key_count_on_absence(&self) -> usize {
-        self.wanting_absence
+        self.census.on_absence
     }
 
-    fn drop_queue(&mut self, key: &[u8]) {
-        if let Some(queue) = self.queues.remove(key) {
-            self.wanting_absence -= usize::from(queue.wants_absence);
+    /// Whether somebody who waits here writes to another key when served.
+    pub fn has_destinations(&self) -> bool {
+        self.census.moving > 0
+    }
+
+    /// Changes a key's queue; one that nobody waits in and nothing is due for goes.
+    fn change<R>(&mut self, key: &[u8], change: impl FnOnce(&mut WaitQueue) -> R) -> Option<R> {
+        let queue = self.queues.get_mut(key)?;
+        let before = queue.census();
+        let done = change(queue);
+        let is_over = queue.waiters.is_empty() && !queue.ready;
+        let after = queue.census();
+        self.census.on_absence = self.census.on_absence + after.on_absence - before.on_absence;
+        self.census.moving = self.census.moving + after.moving - before.moving;
+        if is_over {
+            self.queues.remove(key);
         }
+        Some(done)
     }
 
     /// Appends a waiter to a key's queue. Amortised O(1).
@@ -230,36 +286,22 @@ impl WaitTable {
         if !self.queues.contains_key(key) {
             self.queues.insert(key.into(), WaitQueue::default());
         }
-        if let Some(queue) = self.queues.get_mut(key) {
+        self.change(key, |queue| {
             if queue.waiters.len() >= 2 * queue.swept_len.max(8) {
-                queue.waiters.retain(|waiter| waiter.is_waiting());
-                queue.swept_len = queue.waiters.len();
-                self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
+                queue.sweep();
             }
-            if waiter.kind == WaitKind::StreamGroup && !queue.wants_absence {
-                queue.wants_absence = true;
-                self.wanting_absence += 1;
-            }
-            queue.waiters.push_back(waiter);
-        }
+            queue.push(waiter);
+        });
     }
 
     /// Takes a waiter out of a key's queue: it was served or cancelled. O(1) for the first in line.
     pub fn forget(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
-        let Some(queue) = self.queues.get_mut(key) else {
-            return;
-        };
-        if let Some(at) = queue
-            .waiters
-            .iter()
-            .position(|other| Arc::ptr_eq(other, waiter))
-        {
-            queue.waiters.remove(at);
-            self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
-        }
-        if queue.waiters.is_empty() && !queue.ready {
-            self.drop_queue(key);
-        }
+        self.change(key, |queue| {
+            let mut waiters = queue.waiters.iter();
+            if let Some(at) = waiters.position(|other| Arc::ptr_eq(other, waiter)) {
+                queue.remove(at);
+            }
+        });
     }
 
     /// Whether somebody may wait for the key.
@@ -280,52 +322,31 @@ impl WaitTable {
 
     /// Takes the ready mark off a key, before its waiters are looked at.
     pub fn take_ready(&mut self, key: &[u8]) {
-        let Some(queue) = self.queues.get_mut(key) else {
-            return;
-        };
-        queue.ready = false;
-        if queue.waiters.is_empty() {
-            self.drop_queue(key);
-        }
+        self.change(key, |queue| queue.ready = false);
     }
 
     /// The waiter at `index` of a key's queue; those no longer waiting are dropped on the way.
     pub fn waiter_at(&mut self, key: &[u8], index: usize) -> Option<Arc<Waiter>> {
-        let queue = self.queues.get_mut(key)?;
-        while queue
-            .waiters
-            .get(index)
-            .is_some_and(|waiter| !waiter.is_waiting())
-        {
-            queue.waiters.remove(index);
-            self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
-        }
-        let waiter = queue.waiters.get(index).cloned();
-        if queue.waiters.is_empty() && !queue.ready {
-            self.drop_queue(key);
-        }
-        waiter
+        self.change(key, |queue| {
+            loop {
+                match queue.waiters.get(index) {
+                    Some(waiter) if !waiter.is_waiting() => queue.remove(index),
+                    waiter => break waiter.cloned(),
+                }
+            }
+        })?
     }
 
     /// Whether a waiter of the key may be served though the key is gone.
     pub fn wants_absence(&self, key: &[u8]) -> bool {
-        self.queues
-            .get(key)
-            .is_some_and(|queue| queue.wants_absence)
+        let queue = self.queues.get(key);
+        queue.is_some_and(|queue| queue.wanting_absence > 0)
     }
 
-    /// The destinations of those who wait for a key.
-    pub fn destinations(&self, key: &[u8]) -> Vec<Box<[u8]>> {
-        let Some(queue) = self.queues.get(key) else {
-            return Vec::new();
-        };
-        let waiting = queue
-            .waiters
-            .iter()
-            .filter(|waiter| waiter.is_waiting() && !waiter.destinations.is_empty());
-        waiting
-            .flat_map(|waiter| waiter.destinations.iter().cloned())
-            .collect()
+    /// The keys that those who wait for a key write to, each once.
+    pub fn destinations(&self, key: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let queue = self.queues.get(key).into_iter();
+        queue.flat_map(|queue| queue.destinations.keys().map(|key| &**key))
     }
 
     /// Every key that somebody waits for.

@@ -12,17 +12,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::client::registry::Wait;
 use crate::client::session::Session;
 use crate::command::context::{
-    Context, Execution, Outcome, ShardAction, Shared, SubscriptionChange, WaitFor,
+    Context, Execution, Outcome, ShardAction, Shared, SubscriptionChange,
 };
 use crate::command::spec::Flags;
-use crate::command::table::{CommandTable, Row};
+use crate::command::table::Row;
 use crate::config::Settings;
-use crate::ids::{ClientId, ShardId, ShardSet, shard_of};
+use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::event::{EventClass, KeyEvent};
-use crate::keyspace::wait::{Waiter, WaiterFacts};
+use crate::keyspace::wait::Waiter;
 use crate::keyspace::{Keyspace, Space};
 use crate::observe::effects::Effect;
 use crate::pubsub::registry::ChannelKind;
@@ -31,6 +30,7 @@ use crate::resp::reply::Reply;
 
 use super::clock::Clock;
 use super::mailbox::{Blocked, Publication, SessionFacts};
+use super::waiters::waiters_need;
 
 /// What a run reads of its shard.
 pub(super) struct Env<'e> {
@@ -74,7 +74,7 @@ pub(super) struct Aftermath {
     /// In the order in which it happened: a client that is subscribed and blocked sees it.
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) actions: Vec<ShardAction>,
-    ready: VecDeque<(usize, Box<[u8]>)>,
+    pub(super) ready: VecDeque<(usize, Box<[u8]>)>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -130,38 +130,6 @@ pub(super) fn detached(facts: &SessionFacts) -> Session {
     session.no_touch = facts.no_touch;
     session.transaction.flag = facts.watch_flag.clone();
     session
-}
-
-/// The keyspaces that must be in hand besides those that are, so that every waiter who may be served can be: those of the
-/// destinations of whoever waits for a key the command may make ready, and of whoever waits for those, and so on.
-pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Option<ShardSet> {
-    if !row.command.flags.has(Flags::WRITE) {
-        return None;
-    }
-    let mut keyspaces = space.keyspaces();
-    if keyspaces.all(|keyspace| !keyspace.has_waiters()) {
-        return None;
-    }
-    let in_hand = space.shards();
-    let mut needed = in_hand;
-    let mut due: Vec<Box<[u8]>> = Vec::new();
-    let mut seen: Vec<Box<[u8]>> = Vec::new();
-    row.command
-        .for_each_key(args, |at| due.push(args.at(at).into()));
-    while let Some(key) = due.pop() {
-        if seen.contains(&key) {
-            continue;
-        }
-        let home = shard_of(&key, space.shard_count());
-        needed.insert(home);
-        if let Some(keyspace) = space.keyspaces().find(|keyspace| keyspace.shard() == home) {
-            for db in 0..keyspace.database_count() {
-                due.extend(keyspace.waits(db).destinations(&key));
-            }
-        }
-        seen.push(key);
-    }
-    (!in_hand.covers(needed)).then_some(needed)
 }
 
 /// Where there are no arguments to show.
@@ -345,154 +313,6 @@ impl Env<'_> {
             }
             action => after.actions.push(action),
         }
-    }
-
-    /// Puts a waiter into the wait tables of all its keys, which are in hand: no push falls between attempt and wait.
-    fn register(
-        &self,
-        space: &mut Space<'_>,
-        session: &Session,
-        wait: WaitFor,
-        null: Vec<u8>,
-    ) -> Blocked {
-        let WaitFor {
-            kind,
-            mut keys,
-            deadline_ms,
-            request,
-            destinations,
-        } = wait;
-        // A key named twice is waited for once.
-        let mut distinct: Vec<Box<[u8]>> = Vec::with_capacity(keys.len());
-        for key in keys.drain(..) {
-            if !distinct.contains(&key) {
-                distinct.push(key);
-            }
-        }
-        let waiter = Arc::new(Waiter::new(WaiterFacts {
-            client: session.id(),
-            home: session.handle.shard(),
-            kind,
-            db: session.db,
-            protocol: session.protocol,
-            keys: distinct,
-            request,
-            destinations,
-            no_touch: session.no_touch,
-        }));
-        for key in &waiter.keys {
-            space
-                .of(key)
-                .waits_mut(waiter.db)
-                .register(key, Arc::clone(&waiter));
-        }
-        // INFO counts the key no later than the client.
-        for keyspace in space.keyspaces_mut() {
-            super::publish_counters_of(self.shared, keyspace);
-        }
-        let wait = Wait::Keys(Arc::clone(&waiter));
-        session.handle.set_wait(Some(wait));
-        Blocked {
-            waiter,
-            deadline_ms,
-            null,
-        }
-    }
-
-    /// Serves the waiters of ready keys, in the order in which the keys became ready, to a fixpoint.
-    pub(super) fn serve(&self, space: &mut Space<'_>, after: &mut Aftermath) {
-        while let Some((db, key)) = after.ready.pop_front() {
-            space.of(&key).waits_mut(db).take_ready(&key);
-            let mut index = 0;
-            while let Some(waiter) = space.of(&key).waits_mut(db).waiter_at(&key, index) {
-                // Waiters are served after the command, at the time it is then.
-                let now_ms = self.now_ms.max(self.clock.now_ms());
-                let present = space
-                    .of(&key)
-                    .peek(db, &key, now_ms)
-                    .map(|entry| entry.value.value_type());
-                if present.is_none() {
-                    // The look may have removed the key as expired.
-                    self.collect(space, after);
-                    self.log(after, "expire");
-                }
-                if present.is_none() && !space.of(&key).waits(db).wants_absence(&key) {
-                    break;
-                }
-                if !waiter.kind.concerns(present) || !self.serve_one(space, &waiter, after) {
-                    index += 1;
-                }
-            }
-        }
-    }
-
-    /// Runs a waiter's command again; false when there was nothing for it (or it is gone).
-    fn serve_one(
-        &self,
-        space: &mut Space<'_>,
-        waiter: &Arc<Waiter>,
-        after: &mut Aftermath,
-    ) -> bool {
-        let Some(handle) = self.shared.clients.get(waiter.client) else {
-            if waiter.cancel() {
-                self.witness(
-                    waiter.client,
-                    Execution::Cancelled,
-                    &waiter.request.args(),
-                    &[],
-                );
-            }
-            return false;
-        };
-        if !waiter.claim() {
-            return false;
-        }
-        let facts = SessionFacts {
-            handle,
-            db: waiter.db,
-            protocol: waiter.protocol,
-            no_touch: waiter.no_touch,
-            watch_flag: None,
-        };
-        let mut session = detached(&facts);
-        let mut reply = Reply::new(waiter.protocol);
-        let args = waiter.request.args();
-        let Some(row) = CommandTable::get().find(args.at(0)) else {
-            waiter.unclaim();
-            return false;
-        };
-        let call = Call {
-            row,
-            args: &args,
-            may_block: true,
-            resumed: true,
-        };
-        let outcome = self.call(space, &mut session, &mut reply, &call);
-        if matches!(outcome, Outcome::Wait(_)) {
-            self.collect(space, after);
-            self.log(after, &row.full_name);
-            waiter.unclaim();
-            return false;
-        }
-        self.witness(waiter.client, Execution::Served, &args, reply.bytes());
-        waiter.served();
-        let mut elsewhere = ShardSet::EMPTY;
-        for key in &waiter.keys {
-            if space.holds(key) {
-                space.of(key).waits_mut(waiter.db).forget(key, waiter);
-            } else {
-                elsewhere.insert(shard_of(key, space.shard_count()));
-            }
-        }
-        // Its reply, then what it caused.
-        after.outgoing.push(Outgoing::Served(Served {
-            waiter: Arc::clone(waiter),
-            reply: reply.take(),
-            elsewhere,
-        }));
-        self.collect(space, after);
-        self.log(after, &row.full_name);
-        true
     }
 
     /// Removes keys whose time has come.

@@ -10,9 +10,9 @@
 //! socket lives here, so both run the same code.
 //!
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
-//! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it · `lend` loans ·
-//! `blocking` waits and their ends · `publish` publications and credits · `migrate` who moves where · `tick` time ·
-//! `route`, `admission` pure.
+//! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
+//! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
+//! `subscribers` who gets them · `migrate` who moves where · `tick` time · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -35,9 +35,11 @@ mod publish;
 mod reload;
 mod route;
 mod session_loop;
+mod subscribers;
 pub mod thread;
 mod tick;
 mod transaction;
+mod waiters;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -60,7 +62,7 @@ use client::Phase;
 use clock::Clock;
 use lend::Lending;
 use mailbox::{Message, Post};
-use publish::Subscribers;
+use subscribers::Subscribers;
 
 /// Everything that can wake a shard.
 #[derive(Debug)]

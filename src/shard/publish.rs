@@ -22,7 +22,6 @@ use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::observe::monitor;
 use crate::pubsub::message::{Delivery, encode};
-use crate::pubsub::pattern;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
 use crate::resp::arguments::{Args, Request};
@@ -31,122 +30,7 @@ use super::Shard;
 use super::client::{Client, Phase};
 use super::execute::{Aftermath, Outgoing, Served};
 use super::mailbox::{Message, Publication};
-
-/// A subscription of a client: it receives what is published after publication number `since`, up to `until`.
-#[derive(Clone, Copy, Debug)]
-struct Subscriber {
-    client: ClientId,
-    since: u64,
-    /// Set when it ends; it stays until everything published before has been delivered.
-    until: Option<u64>,
-}
-
-/// The subscribers of one shard, and what it has published and not seen delivered.
-#[derive(Debug)]
-pub(super) struct Subscribers {
-    channels: HashMap<Bytes, Vec<Subscriber>>,
-    patterns: Vec<(Bytes, Vec<Subscriber>)>,
-    shard_channels: HashMap<Bytes, Vec<Subscriber>>,
-    pub(super) monitors: Vec<ClientId>,
-    /// Undelivered bytes by target shard.
-    undelivered: Vec<usize>,
-}
-
-impl Subscribers {
-    pub(super) fn new(shard_count: usize) -> Self {
-        Self {
-            channels: HashMap::new(),
-            patterns: Vec::new(),
-            shard_channels: HashMap::new(),
-            monitors: Vec::new(),
-            undelivered: vec![0; shard_count],
-        }
-    }
-
-    fn add(&mut self, client: Subscriber, kind: ChannelKind, name: Bytes) {
-        match kind {
-            ChannelKind::Channel => self.channels.entry(name).or_default().push(client),
-            ChannelKind::Shard => self.shard_channels.entry(name).or_default().push(client),
-            ChannelKind::Pattern => match self
-                .patterns
-                .iter_mut()
-                .find(|(pattern, _)| *pattern == name)
-            {
-                Some((_, clients)) => clients.push(client),
-                None => self.patterns.push((name, vec![client])),
-            },
-        }
-    }
-
-    fn named(&mut self, kind: ChannelKind, name: &Bytes) -> Option<&mut Vec<Subscriber>> {
-        match kind {
-            ChannelKind::Channel => self.channels.get_mut(name),
-            ChannelKind::Shard => self.shard_channels.get_mut(name),
-            ChannelKind::Pattern => {
-                let mut patterns = self.patterns.iter_mut();
-                let found = patterns.find(|(pattern, _)| pattern == name);
-                found.map(|(_, subscribers)| subscribers)
-            }
-        }
-    }
-
-    /// Ends a subscription with publication number `until`.
-    fn end(&mut self, client: ClientId, kind: ChannelKind, name: &Bytes, until: u64) {
-        for subscriber in self.named(kind, name).into_iter().flatten() {
-            if subscriber.client == client && subscriber.until.is_none() {
-                subscriber.until = Some(until);
-            }
-        }
-    }
-
-    /// Forgets the subscriptions of a client to a name: those that have ended, or all.
-    fn remove(&mut self, client: ClientId, kind: ChannelKind, name: &Bytes, only_ended: bool) {
-        let Some(subscribers) = self.named(kind, name) else {
-            return;
-        };
-        subscribers.retain(|other| other.client != client || only_ended && other.until.is_none());
-        if subscribers.is_empty() {
-            match kind {
-                ChannelKind::Channel => drop(self.channels.remove(name)),
-                ChannelKind::Shard => drop(self.shard_channels.remove(name)),
-                ChannelKind::Pattern => self.patterns.retain(|(pattern, _)| pattern != name),
-            }
-        }
-    }
-
-    /// Who gets a publication: client, and the pattern by which, in Redis' order: channel first, then patterns.
-    fn receivers(&self, publication: &Publication) -> Vec<(ClientId, Option<Bytes>)> {
-        let Publication {
-            kind,
-            channel,
-            number,
-            ..
-        } = publication;
-        let earlier = |subscriber: &&Subscriber| {
-            subscriber.since < *number && subscriber.until.is_none_or(|until| *number <= until)
-        };
-        let names = if *kind == ChannelKind::Shard {
-            &self.shard_channels
-        } else {
-            &self.channels
-        };
-        let by_name = names.get(channel).into_iter().flatten().filter(earlier);
-        let mut receivers: Vec<_> = by_name
-            .map(|subscriber| (subscriber.client, None))
-            .collect();
-        if *kind == ChannelKind::Channel {
-            for (pattern, subscribers) in &self.patterns {
-                if pattern::matches(pattern, channel, pattern::Case::Sensitive) {
-                    let by_pattern = subscribers.iter().filter(earlier);
-                    receivers.extend(
-                        by_pattern.map(|subscriber| (subscriber.client, Some(pattern.clone()))),
-                    );
-                }
-            }
-        }
-        receivers
-    }
-}
+use super::subscribers::Subscriber;
 
 impl Shard {
     /// Sends what commands left behind: replies of blocked clients and publications. Before the keyspaces in hand are given

@@ -357,8 +357,7 @@ impl Shard {
         client
             .session
             .transaction
-            .queue
-            .push(crate::client::transaction::Queued {
+            .enqueue(crate::client::transaction::Queued {
                 command: row.id,
                 request: args.to_request(),
             });

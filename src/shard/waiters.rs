@@ -1,0 +1,210 @@
+//! Clients that wait for keys, as commands meet them: which keyspaces serving them needs, how a command comes to wait, and who
+//! is served when keys are ready.
+//!
+//! Invariants: a command that may make a key ready runs only with the keyspaces in hand that its waiters write to, so that
+//! serving is always synchronous; a waiter is claimed before its command runs again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::client::registry::Wait;
+use crate::client::session::Session;
+use crate::command::context::{Execution, Outcome, WaitFor};
+use crate::command::spec::Flags;
+use crate::command::table::{CommandTable, Row};
+use crate::ids::{ShardSet, shard_of};
+use crate::keyspace::wait::{WaitTable, Waiter, WaiterFacts};
+use crate::keyspace::{Keyspace, Space};
+use crate::resp::arguments::Args;
+use crate::resp::reply::Reply;
+
+use super::execute::{Aftermath, Call, Env, Outgoing, Served, detached};
+use super::mailbox::{Blocked, SessionFacts};
+
+/// The keyspaces that must be in hand besides those that are, so that every waiter who may be served can be: those of the
+/// destinations of whoever waits for a key the command may make ready, and of whoever waits for those, and so on.
+/// O(keys), and nothing is allocated, while no waiter of these keys writes elsewhere.
+pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Option<ShardSet> {
+    if !row.command.flags.has(Flags::WRITE) {
+        return None;
+    }
+    let moving: Vec<&WaitTable> = space.keyspaces().flat_map(Keyspace::moving_waits).collect();
+    if moving.is_empty() {
+        return None;
+    }
+    let in_hand = space.shards();
+    let mut needed = in_hand;
+    let (mut due, mut seen) = (Vec::new(), HashSet::new());
+    let mut look = |key: &[u8], due: &mut Vec<Box<[u8]>>| {
+        let mut destinations = moving
+            .iter()
+            .flat_map(|waits| waits.destinations(key))
+            .peekable();
+        if destinations.peek().is_some() && seen.insert(Box::<[u8]>::from(key)) {
+            due.extend(destinations.map(Box::from));
+        }
+    };
+    row.command
+        .for_each_key(args, |at| look(args.at(at), &mut due));
+    while let Some(key) = due.pop() {
+        needed.insert(shard_of(&key, space.shard_count()));
+        look(&key, &mut due);
+    }
+    (!in_hand.covers(needed)).then_some(needed)
+}
+
+impl Env<'_> {
+    /// Puts a waiter into the wait tables of all its keys, which are in hand: no push falls between attempt and wait.
+    pub(super) fn register(
+        &self,
+        space: &mut Space<'_>,
+        session: &Session,
+        wait: WaitFor,
+        null: Vec<u8>,
+    ) -> Blocked {
+        let WaitFor {
+            kind,
+            keys,
+            deadline_ms,
+            request,
+            destinations,
+        } = wait;
+        let waiter = Arc::new(Waiter::new(WaiterFacts {
+            client: session.id(),
+            home: session.handle.shard(),
+            kind,
+            db: session.db,
+            protocol: session.protocol,
+            keys: distinct(keys),
+            request,
+            destinations,
+            no_touch: session.no_touch,
+        }));
+        for key in &waiter.keys {
+            space
+                .of(key)
+                .waits_mut(waiter.db)
+                .register(key, Arc::clone(&waiter));
+        }
+        // INFO counts the key no later than the client.
+        for keyspace in space.keyspaces_mut() {
+            super::publish_counters_of(self.shared, keyspace);
+        }
+        let wait = Wait::Keys(Arc::clone(&waiter));
+        session.handle.set_wait(Some(wait));
+        Blocked {
+            waiter,
+            deadline_ms,
+            null,
+        }
+    }
+
+    /// Serves the waiters of ready keys, in the order in which the keys became ready, to a fixpoint.
+    pub(super) fn serve(&self, space: &mut Space<'_>, after: &mut Aftermath) {
+        while let Some((db, key)) = after.ready.pop_front() {
+            space.of(&key).waits_mut(db).take_ready(&key);
+            let mut index = 0;
+            while let Some(waiter) = space.of(&key).waits_mut(db).waiter_at(&key, index) {
+                // Waiters are served after the command, at the time it is then.
+                let now_ms = self.now_ms.max(self.clock.now_ms());
+                let present = space
+                    .of(&key)
+                    .peek(db, &key, now_ms)
+                    .map(|entry| entry.value.value_type());
+                if present.is_none() {
+                    // The look may have removed the key as expired.
+                    self.collect(space, after);
+                    self.log(after, "expire");
+                }
+                if present.is_none() && !space.of(&key).waits(db).wants_absence(&key) {
+                    break;
+                }
+                if !waiter.kind.concerns(present) || !self.serve_one(space, &waiter, after) {
+                    index += 1;
+                }
+            }
+        }
+    }
+
+    /// Runs a waiter's command again; false when there was nothing for it (or it is gone).
+    fn serve_one(
+        &self,
+        space: &mut Space<'_>,
+        waiter: &Arc<Waiter>,
+        after: &mut Aftermath,
+    ) -> bool {
+        let Some(handle) = self.shared.clients.get(waiter.client) else {
+            if waiter.cancel() {
+                self.witness(
+                    waiter.client,
+                    Execution::Cancelled,
+                    &waiter.request.args(),
+                    &[],
+                );
+            }
+            return false;
+        };
+        if !waiter.claim() {
+            return false;
+        }
+        let facts = SessionFacts {
+            handle,
+            db: waiter.db,
+            protocol: waiter.protocol,
+            no_touch: waiter.no_touch,
+            watch_flag: None,
+        };
+        let mut session = detached(&facts);
+        let mut reply = Reply::new(waiter.protocol);
+        let args = waiter.request.args();
+        let Some(row) = CommandTable::get().find(args.at(0)) else {
+            waiter.unclaim();
+            return false;
+        };
+        let call = Call {
+            row,
+            args: &args,
+            may_block: true,
+            resumed: true,
+        };
+        let outcome = self.call(space, &mut session, &mut reply, &call);
+        if matches!(outcome, Outcome::Wait(_)) {
+            self.collect(space, after);
+            self.log(after, &row.full_name);
+            waiter.unclaim();
+            return false;
+        }
+        self.witness(waiter.client, Execution::Served, &args, reply.bytes());
+        waiter.served();
+        let mut elsewhere = ShardSet::EMPTY;
+        for key in &waiter.keys {
+            if space.holds(key) {
+                space.of(key).waits_mut(waiter.db).forget(key, waiter);
+            } else {
+                elsewhere.insert(shard_of(key, space.shard_count()));
+            }
+        }
+        // Its reply, then what it caused.
+        after.outgoing.push(Outgoing::Served(Served {
+            waiter: Arc::clone(waiter),
+            reply: reply.take(),
+            elsewhere,
+        }));
+        self.collect(space, after);
+        self.log(after, &row.full_name);
+        true
+    }
+}
+
+/// A key named twice is waited for once, where it is named first.
+fn distinct(keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
+    if keys.len() < 2 {
+        return keys;
+    }
+    let mut seen = HashSet::with_capacity(keys.len());
+    let is_first: Vec<bool> = keys.iter().map(|key| seen.insert(&**key)).collect();
+    let named = keys.into_iter().zip(is_first);
+    named
+        .filter_map(|(key, is_first)| is_first.then_some(key))
+        .collect()
+}
