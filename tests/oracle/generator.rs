@@ -699,7 +699,13 @@ impl Generator {
                 }
                 if self.random.percent(2) {
                     // An element larger than a chunk of the list.
-                    words.push(vec![b'y'; 9000]);
+                    // Longer than a chunk; up to 7.2 the only such element of a list limited by entries is a listpack again.
+                    let long = if self.dialect == Dialect::Later {
+                        9000
+                    } else {
+                        8000
+                    };
+                    words.push(vec![b'y'; long]);
                 }
                 words
             }
