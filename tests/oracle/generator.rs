@@ -317,6 +317,25 @@ impl Generator {
                 words[at + 1] = future.to_string().into_bytes();
             }
         }
+        // Nothing may end at a moment that one server sees and the other not: 1 ms, which comes with a sleep, or long after.
+        let option = |name: &[u8]| {
+            words
+                .iter()
+                .position(|word| word.eq_ignore_ascii_case(name))
+        };
+        let soon = match name.as_slice() {
+            b"PSETEX" | b"PEXPIRE" => Some((2, 2)),
+            b"SETEX" | b"EXPIRE" => Some((2, 1)),
+            _ => option(b"PX")
+                .map(|at| (at + 1, 2))
+                .or(option(b"EX").map(|at| (at + 1, 1))),
+        };
+        if let Some((at, least)) = soon
+            && let Some(word) = words.get_mut(at)
+            && number(word).is_some_and(|time| (least..100_000).contains(&time))
+        {
+            word.extend_from_slice(b"00000");
+        }
         words
     }
 
