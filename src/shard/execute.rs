@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::session::Session;
+use crate::client::transaction::WatchedKeys;
 use crate::command::context::{
     Context, Execution, Outcome, ShardAction, Shared, SubscriptionChange,
 };
@@ -391,7 +392,7 @@ pub(super) struct QueuedCall<'q> {
 /// A whole EXEC.
 pub(super) struct TransactionCall<'t> {
     pub(super) commands: &'t [QueuedCall<'t>],
-    pub(super) watched: &'t [(usize, Box<[u8]>)],
+    pub(super) watched: &'t WatchedKeys,
     pub(super) flag: Option<&'t WatchFlag>,
 }
 
