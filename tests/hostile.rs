@@ -602,3 +602,35 @@ fn very_many_keys_that_end_in_the_same_millisecond_are_all_removed() {
         assert_eq!(client.run("DBSIZE").to_string(), ":0");
     });
 }
+
+#[test]
+fn a_key_watched_very_often_is_watched_once_and_who_watches_no_more_leaves_nothing_behind() {
+    for_each_shard_count(|server| {
+        let pace = Pace::of(server);
+        let mut client = server.connect();
+        let request: Vec<&str> = std::iter::once("WATCH")
+            .chain(std::iter::repeat_n("name", NAMES))
+            .collect();
+        pace.check(server, "WATCH", || client.call(&request));
+        client.run("SELECT 1");
+        client.run("WATCH name other name");
+        until(server, "clients", "total_watched_keys", "3");
+        until(server, "clients", "watching_clients", "1");
+        client.run("UNWATCH");
+        until(server, "clients", "watching_clients", "0");
+        let mut rounds = |from: usize| {
+            for round in from..from + 50 {
+                let watches: Vec<String> = (0..1000)
+                    .flat_map(|key| [format!("WATCH name:{round}:{key}"), "UNWATCH".to_owned()])
+                    .collect();
+                client.pipeline(&watches);
+            }
+        };
+        rounds(0);
+        let before = server.resident_bytes();
+        rounds(50);
+        rounds(100);
+        let grown = server.resident_bytes().saturating_sub(before);
+        assert!(grown < 4 * MB, "{grown} bytes more");
+    });
+}

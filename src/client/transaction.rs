@@ -1,5 +1,6 @@
 //! MULTI queue and WATCH set of one client.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::keyspace::watch::WatchFlag;
@@ -14,6 +15,9 @@ pub struct Queued {
     pub request: Request,
 }
 
+/// Keys with their database, each once.
+pub type WatchedKeys = BTreeSet<(usize, Box<[u8]>)>;
+
 /// What a client has said between MULTI and EXEC, and what it watches.
 #[derive(Debug, Default)]
 pub struct Transaction {
@@ -25,9 +29,9 @@ pub struct Transaction {
     pub queue: Vec<Queued>,
     /// Bytes of their arguments.
     queued_bytes: usize,
-    /// Watched keys with their database.
-    pub watched: Vec<(usize, Box<[u8]>)>,
-    /// Set when a watched key changes. A new one for each WATCH set.
+    /// Watched keys.
+    pub watched: WatchedKeys,
+    /// Set when a watched key changes. A new one for each WATCH set: without it the watch tables know that the set is gone.
     pub flag: Option<Arc<WatchFlag>>,
 }
 
@@ -37,7 +41,7 @@ impl Transaction {
         *self = Self::default();
     }
 
-    /// Forgets the WATCH set (UNWATCH). The entries in the wait tables die with the flag.
+    /// Forgets the WATCH set (UNWATCH).
     pub fn unwatch(&mut self) {
         self.watched.clear();
         self.flag = None;

@@ -2,8 +2,6 @@
 //!
 //! Queueing and the run of a whole EXEC are the executor's (`shard/execute.rs`): it knows which keyspaces are in hand.
 
-use std::sync::Arc;
-
 use crate::resp::arguments::Args;
 
 use super::context::{Context, Outcome};
@@ -134,10 +132,7 @@ fn watch(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
         let db = ctx.space.db;
         // A key that has expired already is removed here, so that its removal later does not count as a change.
         ctx.space.peek(key);
-        ctx.space
-            .of(key)
-            .watches_mut(db)
-            .watch(key, Arc::clone(flag));
+        ctx.space.of(key).watches_mut(db).watch(key, flag);
     }
     ctx.reply.ok();
     Ok(Outcome::Done)

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::client::session::ReplyMode;
+use crate::client::transaction::WatchedKeys;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::CommandTable;
 use crate::ids::{ShardId, ShardSet};
@@ -193,7 +194,7 @@ impl Shard {
         client: &mut Client,
         target: ShardId,
         commands: Vec<BatchCommand>,
-        transaction: Option<Vec<(usize, Box<[u8]>)>>,
+        transaction: Option<WatchedKeys>,
     ) {
         let session = &client.session;
         let facts = SessionFacts {
@@ -366,7 +367,7 @@ impl Shard {
         env: &Env<'_>,
         space: &mut Space<'_>,
         batch: &Batch,
-        watched: &[(usize, Box<[u8]>)],
+        watched: &WatchedKeys,
     ) -> RanBatch {
         let mut ran = RanBatch::of(batch);
         let mut session = detached(&batch.facts);

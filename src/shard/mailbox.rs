@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::registry::ClientHandle;
+use crate::client::transaction::WatchedKeys;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::keyspace::wait::Waiter;
@@ -57,7 +58,7 @@ pub struct Batch {
     /// The commands in order.
     pub commands: Vec<BatchCommand>,
     /// Whether they are a whole EXEC: one reply, all or nothing; with the watched keys.
-    pub transaction: Option<Vec<(usize, Box<[u8]>)>>,
+    pub transaction: Option<WatchedKeys>,
     /// The sender's time, Unix ms.
     pub now_ms: u64,
 }

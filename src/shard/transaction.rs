@@ -1,6 +1,7 @@
 //! EXEC: the queued commands in a row, with every keyspace they concern in hand.
 
 use crate::client::session::Session;
+use crate::client::transaction::WatchedKeys;
 use crate::command::context::{Execution, Outcome};
 use crate::command::table::Row;
 use crate::keyspace::Space;
@@ -20,7 +21,7 @@ pub(super) struct QueuedCall<'q> {
 /// A whole EXEC.
 pub(super) struct TransactionCall<'t> {
     pub(super) commands: &'t [QueuedCall<'t>],
-    pub(super) watched: &'t [(usize, Box<[u8]>)],
+    pub(super) watched: &'t WatchedKeys,
     pub(super) flag: Option<&'t WatchFlag>,
 }
 
