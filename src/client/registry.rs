@@ -45,22 +45,20 @@ impl ClientFlag {
     pub const PUBSUB: Self = Self(1);
     /// `x`: in MULTI.
     pub const MULTI: Self = Self(1 << 1);
-    /// `b`: blocked.
-    pub const BLOCKED: Self = Self(1 << 2);
     /// `O`: MONITOR.
-    pub const MONITOR: Self = Self(1 << 3);
+    pub const MONITOR: Self = Self(1 << 2);
     /// `d`: a watched key changed.
-    pub const DIRTY: Self = Self(1 << 4);
+    pub const DIRTY: Self = Self(1 << 3);
     /// `c`: closes after its replies.
-    pub const CLOSING: Self = Self(1 << 5);
+    pub const CLOSING: Self = Self(1 << 4);
     /// `U`: unix socket.
-    pub const UNIX_SOCKET: Self = Self(1 << 6);
+    pub const UNIX_SOCKET: Self = Self(1 << 5);
     /// `e`: CLIENT NO-EVICT ON.
-    pub const NO_EVICT: Self = Self(1 << 7);
+    pub const NO_EVICT: Self = Self(1 << 6);
     /// `T`: CLIENT NO-TOUCH ON.
-    pub const NO_TOUCH: Self = Self(1 << 8);
+    pub const NO_TOUCH: Self = Self(1 << 7);
     /// Speaks RESP3.
-    pub const RESP3: Self = Self(1 << 9);
+    pub const RESP3: Self = Self(1 << 8);
 }
 
 /// What everybody may know of a client, and the flags by which it is reached.
@@ -220,14 +218,18 @@ impl ClientHandle {
         self.killed.load(Ordering::SeqCst)
     }
 
-    /// The command it is blocked in.
+    /// The command it is blocked in. One that was served or given up blocks nobody, though the client's shard may hear
+    /// of it later: whoever served it has seen the end when its own reply is there.
     pub fn waiter(&self) -> Option<Arc<Waiter>> {
-        lock(&self.waiter).clone()
+        let waiter = lock(&self.waiter);
+        waiter
+            .as_ref()
+            .filter(|waiter| waiter.is_waiting())
+            .cloned()
     }
 
     /// Notes the command it is blocked in, or that it is not.
     pub fn set_waiter(&self, waiter: Option<Arc<Waiter>>) {
-        self.set_flag(ClientFlag::BLOCKED, waiter.is_some());
         *lock(&self.waiter) = waiter;
     }
 

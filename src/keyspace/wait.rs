@@ -181,17 +181,13 @@ struct WaitQueue {
 }
 
 impl WaitQueue {
-    /// After waiters left: whether the last that wanted absence was among them. O(1) while the first in line wants it.
-    fn ceased_wanting_absence(&mut self) -> bool {
-        let ceased = self.wants_absence
-            && !self
+    /// After waiters left: looks whether the last that wanted absence was among them. O(1) while the first in line wants it.
+    fn look_for_absence(&mut self) {
+        self.wants_absence = self.wants_absence
+            && self
                 .waiters
                 .iter()
                 .any(|waiter| waiter.kind == WaitKind::StreamGroup);
-        if ceased {
-            self.wants_absence = false;
-        }
-        ceased
     }
 }
 
@@ -199,30 +195,12 @@ impl WaitQueue {
 #[derive(Debug, Default)]
 pub struct WaitTable {
     queues: HashMap<Box<[u8]>, WaitQueue>,
-    /// How many queues want absence.
-    wanting_absence: usize,
 }
 
 impl WaitTable {
     /// Whether nobody waits for anything here.
     pub fn is_empty(&self) -> bool {
         self.queues.is_empty()
-    }
-
-    /// Number of keys that somebody waits for (`total_blocking_keys`), the cancelled included until met.
-    pub fn key_count(&self) -> usize {
-        self.queues.len()
-    }
-
-    /// Number of keys whose absence somebody waits to be told of (`total_blocking_keys_on_nokey`).
-    pub fn key_count_on_absence(&self) -> usize {
-        self.wanting_absence
-    }
-
-    fn drop_queue(&mut self, key: &[u8]) {
-        if let Some(queue) = self.queues.remove(key) {
-            self.wanting_absence -= usize::from(queue.wants_absence);
-        }
     }
 
     /// Appends a waiter to a key's queue. Amortised O(1).
@@ -234,12 +212,9 @@ impl WaitTable {
             if queue.waiters.len() >= 2 * queue.swept_len.max(8) {
                 queue.waiters.retain(|waiter| waiter.is_waiting());
                 queue.swept_len = queue.waiters.len();
-                self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
+                queue.look_for_absence();
             }
-            if waiter.kind == WaitKind::StreamGroup && !queue.wants_absence {
-                queue.wants_absence = true;
-                self.wanting_absence += 1;
-            }
+            queue.wants_absence |= waiter.kind == WaitKind::StreamGroup;
             queue.waiters.push_back(waiter);
         }
     }
@@ -255,10 +230,10 @@ impl WaitTable {
             .position(|other| Arc::ptr_eq(other, waiter))
         {
             queue.waiters.remove(at);
-            self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
+            queue.look_for_absence();
         }
         if queue.waiters.is_empty() && !queue.ready {
-            self.drop_queue(key);
+            self.queues.remove(key);
         }
     }
 
@@ -285,7 +260,7 @@ impl WaitTable {
         };
         queue.ready = false;
         if queue.waiters.is_empty() {
-            self.drop_queue(key);
+            self.queues.remove(key);
         }
     }
 
@@ -298,11 +273,11 @@ impl WaitTable {
             .is_some_and(|waiter| !waiter.is_waiting())
         {
             queue.waiters.remove(index);
-            self.wanting_absence -= usize::from(queue.ceased_wanting_absence());
+            queue.look_for_absence();
         }
         let waiter = queue.waiters.get(index).cloned();
         if queue.waiters.is_empty() && !queue.ready {
-            self.drop_queue(key);
+            self.queues.remove(key);
         }
         waiter
     }

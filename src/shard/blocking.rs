@@ -23,9 +23,6 @@ impl Shard {
         if let Some(at) = blocked.deadline_ms {
             self.deadlines.insert((at, client.id()));
         }
-        self.shared.observations.shards[self.id.index()]
-            .blocked
-            .add(1);
         client.phase = Phase::Blocked(blocked);
         // CLIENT UNBLOCK may have won before this shard knew of the wait.
         if client.session.handle.is_killed()
@@ -45,10 +42,6 @@ impl Shard {
         if let Some(at) = blocked.deadline_ms {
             self.deadlines.remove(&(at, client.id()));
         }
-        let counters = &self.shared.observations.shards[self.id.index()];
-        counters
-            .blocked
-            .set(counters.blocked.get().saturating_sub(1));
         client.session.handle.set_waiter(None);
         Some(blocked)
     }
@@ -197,8 +190,10 @@ impl Shard {
         {
             self.deadlines.remove(&(at, client.id()));
         }
+        // Cancelled before it leaves the registry: who no longer sees the client blocked can serve it no more.
+        let cancelled = matches!(&client.phase, Phase::Blocked(blocked) if blocked.waiter.cancel());
         if let Some(blocked) = self.end_block(client) {
-            if blocked.waiter.cancel() {
+            if cancelled {
                 self.witness_cancelled(&blocked.waiter);
             }
             self.forget_everywhere(&blocked.waiter);

@@ -361,10 +361,6 @@ impl Env<'_> {
                 .waits_mut(waiter.db)
                 .register(key, Arc::clone(&waiter));
         }
-        // INFO counts the key no later than the client.
-        for keyspace in space.keyspaces_mut() {
-            super::publish_counters_of(self.shared, keyspace);
-        }
         session.handle.set_waiter(Some(Arc::clone(&waiter)));
         Blocked {
             waiter,
