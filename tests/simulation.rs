@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use millrace::client::registry::{ClientFlag, ClientOrigin};
+use millrace::client::registry::ClientOrigin;
 use millrace::command::context::{Execution, Shared, Witness};
 use millrace::config::Configuration;
 use millrace::ids::{ClientId, ShardId};
@@ -1015,12 +1015,12 @@ fn run(seed: u64) -> usize {
     let blocked: HashSet<u64> = model.waiting.iter().map(|waiting| waiting.client).collect();
     for player in world.players.iter().filter(|player| player.alive) {
         let handle = world.shared.clients.get(player.id).expect("registered");
-        if !handle.has_flag(ClientFlag::BLOCKED) {
+        if !handle.is_blocked() {
             let left = handle.query_bytes.load(Ordering::Relaxed);
             assert_eq!(left, 0, "client {} was forgotten with input", player.id.0);
         }
         assert_eq!(
-            handle.has_flag(ClientFlag::BLOCKED),
+            handle.is_blocked(),
             blocked.contains(&player.id.0),
             "client {}",
             player.id.0

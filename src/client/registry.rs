@@ -54,22 +54,22 @@ impl ClientFlag {
     pub const PUBSUB: Self = Self(1);
     /// `x`: in MULTI.
     pub const MULTI: Self = Self(1 << 1);
-    /// `b`: blocked.
-    pub const BLOCKED: Self = Self(1 << 2);
     /// `O`: MONITOR.
-    pub const MONITOR: Self = Self(1 << 3);
+    pub const MONITOR: Self = Self(1 << 2);
     /// `d`: a watched key changed.
-    pub const DIRTY: Self = Self(1 << 4);
+    pub const DIRTY: Self = Self(1 << 3);
     /// `c`: closes after its replies.
-    pub const CLOSING: Self = Self(1 << 5);
+    pub const CLOSING: Self = Self(1 << 4);
     /// `U`: unix socket.
-    pub const UNIX_SOCKET: Self = Self(1 << 6);
+    pub const UNIX_SOCKET: Self = Self(1 << 5);
     /// `e`: CLIENT NO-EVICT ON.
-    pub const NO_EVICT: Self = Self(1 << 7);
+    pub const NO_EVICT: Self = Self(1 << 6);
     /// `T`: CLIENT NO-TOUCH ON.
-    pub const NO_TOUCH: Self = Self(1 << 8);
+    pub const NO_TOUCH: Self = Self(1 << 7);
     /// Speaks RESP3.
-    pub const RESP3: Self = Self(1 << 9);
+    pub const RESP3: Self = Self(1 << 8);
+    /// Held by CLIENT PAUSE.
+    pub const PAUSED: Self = Self(1 << 9);
 }
 
 /// What everybody may know of a client, and the flags by which it is reached.
@@ -231,8 +231,26 @@ impl ClientHandle {
 
     /// Notes what it is blocked in, or that it is not.
     pub fn set_wait(&self, wait: Option<Wait>) {
-        self.set_flag(ClientFlag::BLOCKED, wait.is_some());
         *lock(&self.wait) = wait;
+    }
+
+    /// The wait for keys it is blocked in. One that was served or given up blocks nobody, though the client's shard may hear
+    /// of it later: whoever served it has seen the end when its own reply is there.
+    pub fn waiter(&self) -> Option<Arc<Waiter>> {
+        match &*lock(&self.wait) {
+            Some(Wait::Keys(waiter)) if waiter.is_waiting() => Some(Arc::clone(waiter)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is blocked: by a command that waits, by WAIT, by CLIENT PAUSE.
+    pub fn is_blocked(&self) -> bool {
+        self.has_flag(ClientFlag::PAUSED)
+            || match &*lock(&self.wait) {
+                Some(Wait::Keys(waiter)) => waiter.is_waiting(),
+                Some(Wait::Replicas) => true,
+                None => false,
+            }
     }
 
     /// CLIENT UNBLOCK: ends its wait if it wins; its shard must be told (a poke). False when it is not blocked.

@@ -238,8 +238,10 @@ impl Shard {
         {
             self.deadlines.remove(&(at, client.id()));
         }
+        // Cancelled before it leaves the registry: who no longer sees the client blocked can serve it no more.
+        let cancelled = matches!(&client.phase, Phase::Blocked(blocked) if blocked.waiter.cancel());
         if let Some(blocked) = self.end_block(client) {
-            if blocked.waiter.cancel() {
+            if cancelled {
                 self.witness_cancelled(&blocked.waiter);
             }
             self.forget_everywhere(&blocked.waiter);
@@ -352,7 +354,7 @@ impl Shard {
     /// Keeps a client until the pause is over. Redis: it counts as blocked.
     pub(super) fn hold_paused(&mut self, client: &mut Client) {
         client.phase = Phase::Paused;
-        client.session.handle.set_flag(ClientFlag::BLOCKED, true);
+        client.session.handle.set_flag(ClientFlag::PAUSED, true);
         self.paused.push(client.id());
     }
 
@@ -365,7 +367,7 @@ impl Shard {
             {
                 client.phase = Phase::Ready;
                 let handle = &client.session.handle;
-                handle.set_flag(ClientFlag::BLOCKED, false);
+                handle.set_flag(ClientFlag::PAUSED, false);
                 handle.active_ms.store(now_ms, Ordering::Relaxed);
                 self.runnable.push_back(id);
             }

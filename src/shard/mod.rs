@@ -524,10 +524,4 @@ fn publish_counters_of(shared: &Shared, keyspace: &mut Keyspace) {
     counters.misses.add(counted.misses);
     counters.expired.add(counted.expired);
     counters.dirty.set(keyspace.effects.dirty);
-    counters
-        .blocking_keys
-        .set(keyspace.blocking_key_count() as u64);
-    counters
-        .blocking_keys_on_absence
-        .set(keyspace.blocking_key_count_on_absence() as u64);
 }

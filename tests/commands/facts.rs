@@ -68,6 +68,56 @@ fn info_counts_what_happened_and_forgets_it() {
     });
 }
 
+/// `blocked_clients`, `total_blocking_keys` and `total_blocking_keys_on_nokey` of one reply.
+fn blocked_facts(client: &mut Client) -> [u64; 3] {
+    let clients = info(client, "clients");
+    [
+        "blocked_clients",
+        "total_blocking_keys",
+        "total_blocking_keys_on_nokey",
+    ]
+    .map(|name| info_field(&clients, name).unwrap().parse().unwrap())
+}
+
+#[test]
+fn info_counts_a_blocked_client_and_its_keys_in_one_moment() {
+    with_debug(|server| {
+        let mut control = server.connect();
+        control.run("XGROUP CREATE s g $ MKSTREAM");
+        // Of one moment: both clients and their three keys, or what is left when one of them is gone.
+        let wait_for = |control: &mut Client, before: [u64; 3], after: [u64; 3]| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            loop {
+                let facts = blocked_facts(control);
+                if facts == after {
+                    return;
+                }
+                assert_eq!(facts, before, "on the way to {after:?}");
+                assert!(Instant::now() < deadline, "never {after:?}");
+            }
+        };
+        for round in 0..100 {
+            let (mut popping, mut reading) = (server.connect(), server.connect());
+            popping.send_line("BLPOP a b 0");
+            wait_for(&mut control, [0, 0, 0], [1, 2, 0]);
+            reading.send_line("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+            wait_for(&mut control, [1, 2, 0], [2, 3, 1]);
+            if round % 2 == 0 {
+                // Who served has seen them go when its reply is there.
+                control.run("LPUSH b x");
+                assert_eq!(blocked_facts(&mut control), [1, 1, 1], "BLPOP was served");
+                control.run("XADD s * f v");
+                assert_eq!(blocked_facts(&mut control), [0, 0, 0], "all were served");
+            } else {
+                drop(popping);
+                wait_for(&mut control, [2, 3, 1], [1, 1, 1]);
+                drop(reading);
+                wait_for(&mut control, [1, 1, 1], [0, 0, 0]);
+            }
+        }
+    });
+}
+
 #[test]
 fn info_sections() {
     let server = Server::millrace(2);
