@@ -317,6 +317,13 @@ impl Generator {
                 words[at + 1] = future.to_string().into_bytes();
             }
         }
+        // The highest time overflows in EXPIRETIME up to 7.2.
+        if matches!(name.as_slice(), b"PEXPIREAT" | b"EXPIREAT")
+            && let Some(word) = words.get_mut(2)
+            && number(word).is_some_and(|time| time > 1 << 45)
+        {
+            *word = b"4000000000000".to_vec();
+        }
         // Nothing may end at a moment that one server sees and the other not: 1 ms, which comes with a sleep, or long after.
         let option = |name: &[u8]| {
             words
@@ -718,11 +725,11 @@ impl Generator {
                 }
                 if self.random.percent(2) {
                     // An element larger than a chunk of the list.
-                    // Longer than a chunk; up to 7.2 the only such element of a list limited by entries is a listpack again.
+                    // Longer than a chunk; up to 7.2 lists limited by entries have their own view of such elements.
                     let long = if self.dialect == Dialect::Later {
                         9000
                     } else {
-                        8000
+                        4000
                     };
                     words.push(vec![b'y'; long]);
                 }
