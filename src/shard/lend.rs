@@ -129,13 +129,12 @@ impl Shard {
 
     /// A keyspace arrived for the loan; with the last one the jobs run.
     pub(super) fn granted(&mut self, loan: LoanId, mut keyspace: Box<Keyspace>) {
+        keyspace.policy = self.policy();
         let Some(current) = &mut self.lending.current else {
             debug_assert!(false, "a grant without a loan");
             return;
         };
         debug_assert_eq!(current.id, loan, "one loan at a time");
-        keyspace.policy.notify =
-            crate::keyspace::event::EventClass(self.settings.notify_keyspace_events);
         keyspace
             .effects
             .set_recording(self.shared.effects.is_recording());
