@@ -11,7 +11,8 @@
 //! away with ready keys unserved, effects undelivered or events unpublished.
 //!
 //! Invariants: a key is changed only through a [`KeyHandle`], which insists on a report of what the change was;
-//! an expired key is never seen: the lookup that finds it removes it and writes its DEL first.
+//! an expired key is never seen: the lookup that finds it removes it and writes its DEL first, but for a lookup to read
+//! during CLIENT PAUSE, which leaves it where it is.
 //! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
 
 pub mod effect;
@@ -46,6 +47,8 @@ pub struct KeyspacePolicy {
     pub notify: EventClass,
     /// Whether an expired key is deleted with UNLINK (`lazyfree-lazy-expire`).
     pub unlink_expired: bool,
+    /// CLIENT PAUSE, Unix ms: who only looks removes no expired key until then.
+    pub paused_until_ms: u64,
 }
 
 /// Counters that INFO and CONFIG RESETSTAT know.
@@ -99,6 +102,14 @@ impl Database {
             sample.iter().sum::<u64>() / sample.len() as u64
         }
     }
+}
+
+/// An entry that was looked up.
+#[derive(Clone, Copy)]
+struct Found {
+    at: table::Position,
+    /// Its time has come.
+    expired: bool,
 }
 
 /// The partition of one shard.
@@ -164,8 +175,7 @@ impl Keyspace {
     /// Looks a key up to read it. An expired key is removed first.
     pub fn read(&mut self, db: usize, key: &[u8], now_ms: u64, touch: bool) -> Option<&Entry> {
         let hash = self.databases[db].table.hash(key);
-        let found = self.find_live(db, key, hash, now_ms);
-        if let Some(at) = found {
+        if let Some(at) = self.find_live(db, key, hash, now_ms) {
             self.counters.hits += 1;
             let entry = self.databases[db].table.get_mut(at)?;
             if touch {
@@ -189,10 +199,31 @@ impl Keyspace {
     pub fn write<'k>(&'k mut self, db: usize, key: &'k [u8], now_ms: u64) -> KeyHandle<'k> {
         self.now_ms = self.now_ms.max(now_ms);
         let hash = self.databases[db].table.hash(key);
-        let at = self.find_live(db, key, hash, now_ms);
+        let found = self.find(db, key, hash, now_ms);
+        let at = found.filter(|found| !found.expired).map(|found| found.at);
+        if found.is_some() && at.is_none() {
+            // Whoever writes makes room, also during a pause.
+            self.expire(db, key, hash);
+        }
         KeyHandle::new(self, db, key, hash, at)
     }
 
+    /// Whether a key is there that should not be seen any more: it expired during CLIENT PAUSE.
+    pub fn holds_expired(&self, db: usize, key: &[u8], now_ms: u64) -> bool {
+        let hash = self.databases[db].table.hash(key);
+        let found = self.find(db, key, hash, now_ms);
+        found.is_some_and(|found| found.expired)
+    }
+
+    fn find(&self, db: usize, key: &[u8], hash: u64, now_ms: u64) -> Option<Found> {
+        let table = &self.databases[db].table;
+        let at = table.find(hash, key)?;
+        let expire_ms = table.get(at)?.expire_ms;
+        let expired = expire_ms != 0 && now_ms > expire_ms && !self.replaying;
+        Some(Found { at, expired })
+    }
+
+    /// Finds a key to read it.
     fn find_live(
         &mut self,
         db: usize,
@@ -200,14 +231,14 @@ impl Keyspace {
         hash: u64,
         now_ms: u64,
     ) -> Option<table::Position> {
-        let table = &self.databases[db].table;
-        let at = table.find(hash, key)?;
-        let expire_ms = table.get(at)?.expire_ms;
-        if expire_ms != 0 && now_ms > expire_ms && !self.replaying {
-            self.expire(db, key, hash);
-            return None;
+        let found = self.find(db, key, hash, now_ms)?;
+        if !found.expired {
+            return Some(found.at);
         }
-        Some(at)
+        if now_ms >= self.policy.paused_until_ms {
+            self.expire(db, key, hash);
+        }
+        None
     }
 
     /// Removes a key whose time has come: event, DEL effect, watchers, waiters.
@@ -215,7 +246,9 @@ impl Keyspace {
         self.take_entry(db, key, hash);
         self.counters.expired += 1;
         self.push_event(db, EventClass::EXPIRED, "expired", key);
-        self.touch(db, key);
+        if !self.watches[db].is_empty() {
+            self.watches[db].touch_expired(key);
+        }
         self.mark_ready(db, key);
         let name: &[u8] = if self.policy.unlink_expired {
             b"UNLINK"
@@ -369,6 +402,9 @@ impl Keyspace {
     /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.
     /// The values are given back, so that the caller can free them elsewhere. The effect is the caller's.
     pub fn flush(&mut self, db: usize) -> Database {
+        for key in self.watches[db].keys() {
+            self.write(db, &key, self.now_ms);
+        }
         let old = std::mem::replace(&mut self.databases[db], Database::new(self.hasher.clone()));
         for key in self.watches[db].keys() {
             if old.table.has(&key) {
@@ -405,7 +441,7 @@ impl Keyspace {
         // What is there only to be removed as expired goes first: it changes nothing for who watched its absence.
         for (db, other) in [(a, b), (b, a)] {
             for key in self.watches[db].keys() {
-                self.peek(other, &key, now_ms);
+                self.write(other, &key, now_ms);
             }
         }
         self.databases.swap(a, b);

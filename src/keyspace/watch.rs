@@ -3,6 +3,7 @@
 //! An entry points to the watcher's dirty flag; a change of the key sets it. No versions. The session owns the flag: when it
 //! forgets its WATCH set (EXEC, DISCARD, UNWATCH, RESET, its end) the flag is gone and nobody has to come here for it. What
 //! pointed to it goes when the key changes, or with the sweep of a table that has doubled.
+//! A key that CLIENT PAUSE keeps though it has expired may be watched: it counts as gone already.
 //!
 //! Invariant: a flag stands once in the list of a key, which is in the order of the flags' addresses.
 
@@ -29,10 +30,28 @@ impl WatchFlag {
     }
 }
 
+/// A watcher of a key.
+#[derive(Debug)]
+struct Watcher {
+    flag: Weak<WatchFlag>,
+    /// The key had expired when it was watched and has not been removed since: its removal is no change.
+    was_expired: bool,
+}
+
+impl Watcher {
+    fn address(&self) -> *const WatchFlag {
+        self.flag.as_ptr()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.flag.strong_count() == 0
+    }
+}
+
 /// The watched keys of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WatchTable {
-    watchers: HashMap<Box<[u8]>, Vec<Weak<WatchFlag>>>,
+    watchers: HashMap<Box<[u8]>, Vec<Watcher>>,
     /// Watchers of all keys, the gone included until met.
     len: usize,
     /// How many there were after the last sweep.
@@ -45,18 +64,23 @@ impl WatchTable {
         self.watchers.is_empty()
     }
 
-    /// Adds a watcher of a key, unless it watches it already. Amortised O(log watchers of the key).
-    pub fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>) {
+    /// Adds a watcher of a key, unless it watches it already. `is_expired`: the key is there, but should not be seen any
+    /// more. Amortised O(log watchers of the key).
+    pub fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>, is_expired: bool) {
         if self.len >= 2 * self.swept_len.max(SWEEP_MIN) {
             self.sweep();
         }
         if !self.watchers.contains_key(key) {
             self.watchers.insert(key.into(), Vec::new());
         }
-        if let Some(flags) = self.watchers.get_mut(key)
-            && let Err(at) = flags.binary_search_by_key(&Arc::as_ptr(flag), Weak::as_ptr)
+        if let Some(watchers) = self.watchers.get_mut(key)
+            && let Err(at) = watchers.binary_search_by_key(&Arc::as_ptr(flag), Watcher::address)
         {
-            flags.insert(at, Arc::downgrade(flag));
+            let watcher = Watcher {
+                flag: Arc::downgrade(flag),
+                was_expired: is_expired,
+            };
+            watchers.insert(at, watcher);
             self.len += 1;
         }
     }
@@ -64,10 +88,10 @@ impl WatchTable {
     /// Forgets the watchers that are gone.
     fn sweep(&mut self) {
         self.len = 0;
-        self.watchers.retain(|_, flags| {
-            flags.retain(|flag| flag.strong_count() > 0);
-            self.len += flags.len();
-            !flags.is_empty()
+        self.watchers.retain(|_, watchers| {
+            watchers.retain(|watcher| !watcher.is_gone());
+            self.len += watchers.len();
+            !watchers.is_empty()
         });
         self.swept_len = self.len;
         if self.watchers.capacity() > 4 * self.watchers.len().max(SWEEP_MIN) {
@@ -77,12 +101,42 @@ impl WatchTable {
 
     /// The key changed.
     pub fn touch(&mut self, key: &[u8]) {
-        if let Some(flags) = self.watchers.remove(key) {
-            self.len -= flags.len();
-            for flag in flags.iter().filter_map(Weak::upgrade) {
+        if let Some(watchers) = self.watchers.remove(key) {
+            self.len -= watchers.len();
+            for flag in watchers.iter().filter_map(|watcher| watcher.flag.upgrade()) {
                 flag.set();
             }
         }
+    }
+
+    /// The key was removed since it had expired: a change for those who have seen it.
+    pub fn touch_expired(&mut self, key: &[u8]) {
+        let Some(watchers) = self.watchers.remove(key) else {
+            return;
+        };
+        self.len -= watchers.len();
+        let (mut unaware, aware): (Vec<_>, Vec<_>) = watchers
+            .into_iter()
+            .partition(|watcher| watcher.was_expired);
+        for flag in aware.iter().filter_map(|watcher| watcher.flag.upgrade()) {
+            flag.set();
+        }
+        for watcher in &mut unaware {
+            watcher.was_expired = false;
+        }
+        if !unaware.is_empty() {
+            self.len += unaware.len();
+            self.watchers.insert(key.into(), unaware);
+        }
+    }
+
+    /// Whether a watcher watches a key that had expired then.
+    pub fn was_expired(&self, key: &[u8], flag: &WatchFlag) -> bool {
+        let Some(watchers) = self.watchers.get(key) else {
+            return false;
+        };
+        let found = watchers.binary_search_by_key(&std::ptr::from_ref(flag), Watcher::address);
+        found.is_ok_and(|at| watchers[at].was_expired)
     }
 
     /// Every watched key.
@@ -99,7 +153,7 @@ mod tests {
     fn a_key_named_again_is_watched_once() {
         let (mut table, flag) = (WatchTable::default(), Arc::default());
         for _ in 0..1000 {
-            table.watch(b"key", &flag);
+            table.watch(b"key", &flag, false);
         }
         assert_eq!((table.len, Arc::weak_count(&flag)), (1, 1));
         table.touch(b"key");
@@ -111,13 +165,13 @@ mod tests {
         let mut table = WatchTable::default();
         let stays = Arc::default();
         for key in 0..100u32 {
-            table.watch(&key.to_le_bytes(), &stays);
+            table.watch(&key.to_le_bytes(), &stays, false);
         }
         // Each watches several keys: none of its entries may keep another alive.
         for round in 0..10_000u32 {
             let goes = Arc::default();
             for key in [round, round + 1, 7] {
-                table.watch(&key.to_le_bytes(), &goes);
+                table.watch(&key.to_le_bytes(), &goes, false);
             }
         }
         let kept: usize = table.watchers.values().map(Vec::len).sum();
@@ -134,11 +188,25 @@ mod tests {
         let mut table = WatchTable::default();
         let flags: Vec<Arc<WatchFlag>> = (0..1000).map(|_| Arc::default()).collect();
         for flag in &flags {
-            table.watch(b"key", flag);
+            table.watch(b"key", flag, false);
         }
         table.touch(b"another");
         assert!(!flags.iter().any(|flag| flag.is_set()));
         table.touch(b"key");
         assert!(flags.iter().all(|flag| flag.is_set()));
+    }
+
+    #[test]
+    fn the_end_of_a_key_that_was_watched_after_its_time_is_no_change() {
+        let mut table = WatchTable::default();
+        let (before, after) = (Arc::default(), Arc::default());
+        table.watch(b"key", &before, false);
+        table.watch(b"key", &after, true);
+        assert!(table.was_expired(b"key", &after) && !table.was_expired(b"key", &before));
+        table.touch_expired(b"key");
+        assert!(before.is_set() && !after.is_set());
+        assert_eq!((table.len, table.was_expired(b"key", &after)), (1, false));
+        table.touch(b"key");
+        assert!(after.is_set());
     }
 }

@@ -148,8 +148,7 @@ impl Shard {
         keyspaces.sort_unstable_by_key(|keyspace| keyspace.shard());
         // As the settings are now, not when each keyspace arrived.
         for keyspace in &mut keyspaces {
-            keyspace.policy.notify =
-                crate::keyspace::event::EventClass(self.settings.notify_keyspace_events);
+            keyspace.policy = self.policy();
             let is_recording = self.shared.effects.is_recording();
             keyspace.effects.set_recording(is_recording);
         }

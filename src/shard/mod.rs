@@ -156,7 +156,7 @@ impl Shard {
             next_round_ms: now_ms,
             stopping: false,
         };
-        shard.apply_settings();
+        shard.apply_policy();
         shard
     }
 
@@ -232,16 +232,22 @@ impl Shard {
                     .read()
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
-            self.apply_settings();
         }
+        self.apply_policy();
         self.apply_recording();
     }
 
-    fn apply_settings(&mut self) {
-        let policy = KeyspacePolicy {
+    /// What the settings and CLIENT PAUSE mean to a keyspace in hand.
+    fn policy(&self) -> KeyspacePolicy {
+        KeyspacePolicy {
             notify: EventClass(self.settings.notify_keyspace_events),
             unlink_expired: self.settings.lazyfree.expire,
-        };
+            paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
+        }
+    }
+
+    fn apply_policy(&mut self) {
+        let policy = self.policy();
         if let Some(keyspace) = &mut self.keyspace {
             keyspace.policy = policy;
         }
@@ -298,7 +304,7 @@ impl Shard {
     fn keyspace_home(&mut self, keyspace: Box<Keyspace>) {
         debug_assert!(self.keyspace.is_none(), "a keyspace came home twice");
         self.keyspace = Some(keyspace);
-        self.apply_settings();
+        self.apply_policy();
         self.apply_recording();
     }
 

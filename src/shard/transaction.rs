@@ -40,13 +40,10 @@ impl Env<'_> {
                 return Ran::Needs(needed);
             }
         }
-        for (db, key) in transaction.watched {
-            let now_ms = self.now_ms;
-            space.of(key).peek(*db, key, now_ms);
-        }
+        let watched_has_ended = self.look_at_watched(space, transaction);
         self.collect(space, after);
         self.log(after, "expire");
-        if transaction.flag.is_some_and(WatchFlag::is_set) {
+        if watched_has_ended || transaction.flag.is_some_and(WatchFlag::is_set) {
             reply.null_array();
             self.witness(session.id(), Execution::ExecRefused, &NO_ARGS, &[]);
             self.serve(space, after);
@@ -92,5 +89,19 @@ impl Env<'_> {
         self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
         self.serve(space, after);
         Ran::Done
+    }
+    /// Removes watched keys that have expired, which sets the flag; true when there is one that a pause keeps.
+    fn look_at_watched(&self, space: &mut Space<'_>, transaction: &TransactionCall<'_>) -> bool {
+        let now_ms = self.now_ms;
+        let mut has_ended = false;
+        for (db, key) in transaction.watched {
+            let keyspace = space.of(key);
+            keyspace.peek(*db, key, now_ms);
+            has_ended |= keyspace.holds_expired(*db, key, now_ms)
+                && transaction
+                    .flag
+                    .is_some_and(|flag| !keyspace.watches(*db).was_expired(key, flag));
+        }
+        has_ended
     }
 }

@@ -263,6 +263,84 @@ fn a_pause_holds_commands_until_it_is_over() {
 }
 
 #[test]
+fn a_pause_keeps_expired_keys_and_shows_them_to_nobody() {
+    for_each_shard_count(|server| {
+        let (mut control, mut listener) = (server.connect(), server.connect());
+        check(
+            &mut control,
+            &[
+                ("CONFIG SET notify-keyspace-events Ex", "+OK"),
+                ("CONFIG RESETSTAT", "+OK"),
+                ("SET stays 1", "+OK"),
+                ("SET ends 1 PX 40", "+OK"),
+            ],
+        );
+        listener.run("SUBSCRIBE __keyevent@0__:expired");
+        let (mut early, mut late) = (server.connect(), server.connect());
+        check(&mut early, &[("WATCH ends", "+OK"), ("EXISTS ends", ":1")]);
+        check(&mut control, &[("CLIENT PAUSE 60000 WRITE", "+OK")]);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while raw(&mut control, "GET ends") != "$-1" {
+            assert!(Instant::now() < deadline, "it does not end");
+        }
+        check(
+            &mut control,
+            &[
+                ("DBSIZE", ":2"),
+                ("EXISTS ends", ":0"),
+                ("TYPE ends", "+none"),
+                ("PTTL ends", ":-2"),
+                ("OBJECT ENCODING ends", "$-1"),
+                ("MGET ends stays", "*2 $-1 $1 1"),
+                ("KEYS *", "*1 $5 stays"),
+                ("SCAN 0 COUNT 1000", "*2 $1 0 *1 $5 stays"),
+                ("RANDOMKEY", "$5 stays"),
+                ("DBSIZE", ":2"),
+            ],
+        );
+        check(&mut late, &[("WATCH ends", "+OK"), ("MULTI", "+OK")]);
+        check(&mut late, &[("GET ends", "+QUEUED"), ("EXEC", "*1 $-1")]);
+        check(&mut late, &[("WATCH ends", "+OK"), ("MULTI", "+OK")]);
+        check(&mut early, &[("MULTI", "+OK"), ("GET ends", "+QUEUED")]);
+        check(&mut early, &[("EXEC", "*-1")]);
+        listener.expect_quiet(&mut control);
+        assert!(control.run("INFO stats").text().contains("expired_keys:0"));
+        check(
+            &mut control,
+            &[
+                ("CLIENT UNPAUSE", "+OK"),
+                ("EXISTS ends", ":0"),
+                ("DBSIZE", ":1"),
+            ],
+        );
+        assert_eq!(
+            spaced(&listener.raw_reply()),
+            "*3 $7 message $22 __keyevent@0__:expired $4 ends"
+        );
+        // It had ended before it was watched.
+        check(&mut late, &[("GET ends", "+QUEUED"), ("EXEC", "*1 $-1")]);
+    });
+}
+
+#[test]
+fn when_a_pause_keeps_only_expired_keys_a_random_key_is_one_of_them() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        for key in ["a", "b", "c"] {
+            control.run(&format!("SET {key} 1 PX 60"));
+        }
+        check(&mut control, &[("CLIENT PAUSE 60000 WRITE", "+OK")]);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while raw(&mut control, "EXISTS a b c") != ":0" {
+            assert!(Instant::now() < deadline, "they do not end");
+        }
+        let named = control.run("RANDOMKEY");
+        let none_left = raw(&mut control, "DBSIZE") == ":0";
+        assert_eq!(named.is_null(), none_left, "{named}");
+    });
+}
+
+#[test]
 fn replies_are_left_out_on_request() {
     for_each_shard_count(|server| {
         let mut client = server.connect();

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use crate::command::context::{Context, Outcome};
 use crate::command::error::CommandError;
+use crate::keyspace::Keyspace;
 use crate::keyspace::table::Entry;
 use crate::pubsub::pattern::{self, Case};
 use crate::resp::arguments::Args;
@@ -73,11 +74,20 @@ fn key_count(ctx: &Context<'_>) -> usize {
         .sum()
 }
 
-/// Each keyspace is chosen as often as its share of the keys; one that is chosen and turns out expired is removed, and
-/// the choice made again.
+fn all_expire(ctx: &Context<'_>) -> bool {
+    let expiring = |keyspace: &Keyspace| keyspace.database(ctx.space.db).expiring_count();
+    ctx.space.keyspaces().map(expiring).sum::<usize>() >= key_count(ctx)
+}
+
+/// How often RANDOMKEY chooses when CLIENT PAUSE may keep nothing but expired keys. Source: `dbRandomKey` of Redis.
+const CHOICES_MAX: usize = 100;
+
+/// Each keyspace is chosen as often as its share of the keys; a key that is chosen and turns out expired is removed, and
+/// the choice made again. A pause keeps such keys: when there may be no others, one of them is named in the end.
 pub(super) fn randomkey(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (db, now_ms) = (ctx.space.db, ctx.now_ms());
     let mut random = Random::new();
+    let mut choices = 0;
     loop {
         let count = key_count(ctx);
         if count == 0 {
@@ -96,7 +106,8 @@ pub(super) fn randomkey(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outco
         let Some(key) = entry.map(|entry| entry.key.clone()) else {
             continue;
         };
-        if keyspace.peek(db, &key, now_ms).is_some() {
+        choices += 1;
+        if keyspace.peek(db, &key, now_ms).is_some() || choices >= CHOICES_MAX && all_expire(ctx) {
             ctx.reply.bulk(&key);
             return Ok(Outcome::Done);
         }
