@@ -138,6 +138,7 @@ fn every_accepted_difference_has_a_name_and_a_reason() {
         .chain(normalise::VERSION_DIFFERENCES)
         .chain(normalise::SINCE_86)
         .chain(normalise::NEWER_THAN_ALL)
+        .chain(normalise::ONLY_86)
     {
         assert!(
             names.insert(normaliser.name),

@@ -240,6 +240,17 @@ pub(crate) const NEWER_THAN_ALL: &[Normaliser] = &[Normaliser {
     },
 }];
 
+/// What only 8.6 answers so.
+pub(crate) const ONLY_86: &[Normaliser] = &[Normaliser {
+    name: "modules",
+    reason: "HELLO lists the modules built into 8.6",
+    applies: |command| command.is(&["HELLO"]),
+    apply: |ours, theirs| {
+        drop_field(ours, "modules");
+        drop_field(theirs, "modules");
+    },
+}];
+
 /// What 8.6 has and the oracles before it have not.
 pub(crate) const SINCE_86: &[Normaliser] = &[Normaliser {
     name: "fields-of-idempotency",
@@ -364,6 +375,8 @@ pub(crate) fn same_frames(
     let mut lists = vec![NEWER_THAN_ALL];
     if dialect < Dialect::Redis86 {
         lists.push(SINCE_86);
+    } else {
+        lists.push(ONLY_86);
     }
     if dialect == Dialect::Redis70 {
         lists.push(VERSION_DIFFERENCES);
