@@ -4,10 +4,12 @@
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
 mod server;
+mod stream_writes;
 
 use std::borrow::Cow;
 
 pub use server::*;
+pub use stream_writes::*;
 
 /// An error reply: its text with the code in front.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! A stream: its log of entries and the consumer groups that read it.
 //!
 //! ```text
-//!   Stream ─┬─ Log        blocks of entries; last ID, counters          log, block, range, radix
+//!   Stream ─┬─ Log        blocks of entries; last ID, counters          log, block, range, trim, radix
 //!           └─ groups     by name, ascending (as Redis' radix tree walks them)
 //!                └─ Group        reading position, consumers             group
 //!                     └─ PendingEntries   delivered, not acknowledged    pending, tree
 //! ```
+//! What both sides have to agree on, entries that go while groups refer to them, is in `references`.
 //!
 //! A clone is a share: sealed blocks and trees are copied only when one side writes to them.
 //!
@@ -18,8 +19,12 @@ mod log;
 mod pending;
 mod radix;
 mod range;
+mod references;
 mod tree;
+mod trim;
 
+#[cfg(test)]
+mod removal_tests;
 #[cfg(test)]
 mod tests;
 
@@ -29,9 +34,11 @@ use std::sync::Arc;
 pub use block::Fields;
 pub use group::{Consumer, Group};
 pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
-pub use log::{AppendError, BlockLimits, Entry, Log, TrimOptions, TrimTo};
+pub use log::{AppendError, BlockLimits, Entry, Log};
 pub use pending::{ConsumerIndex, Delivery, PendingEntries, PendingEntry};
 pub use range::{Range, RangeReverse};
+pub use references::{Fate, ReferencePolicy, Removed};
+pub use trim::{TrimOptions, TrimTo};
 
 /// A stream with its groups.
 #[derive(Clone, Default)]

@@ -192,6 +192,19 @@ impl PendingEntries {
         Some(entry)
     }
 
+    /// Takes all of `start..=end` off the list; gives the IDs, ascending. O((m + 1) log n) for m of them.
+    pub(super) fn remove_range(&mut self, start: StreamId, end: StreamId) -> Vec<StreamId> {
+        let ids: Vec<StreamId> = self
+            .iter_from(start)
+            .map(|entry| entry.id)
+            .take_while(|id| *id <= end)
+            .collect();
+        for id in &ids {
+            self.acknowledge(*id);
+        }
+        ids
+    }
+
     /// Takes everything off the list that this consumer has; gives how many. O(m log n).
     pub(super) fn forget_consumer(&mut self, consumer: ConsumerIndex) -> usize {
         let Some(own) = self.by_consumer.get_mut(consumer.slot()) else {

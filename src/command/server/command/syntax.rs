@@ -72,9 +72,8 @@ impl Kind {
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
             | "bits" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
             | "entries-read" | "index1" | "index2" | "protover" | "version" | "slot" | "maxage"
-            | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len" => {
-                Kind::Integer
-            }
+            | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len"
+            | "numids" => Kind::Integer,
             _ => Kind::Text,
         }
     }
