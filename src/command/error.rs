@@ -244,7 +244,6 @@ pub const PLUS_IN_XREADGROUP: CommandError = CommandError::fixed(
      specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.",
 );
 /// `+` in XREAD of a stream that never had an entry.
-pub const LAST_ID_ZERO: CommandError = CommandError::fixed("ERR the stream last element ID is 0-0");
 /// XGROUP on a missing key.
 pub const XGROUP_WITHOUT_KEY: CommandError = CommandError::fixed(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \

@@ -46,7 +46,7 @@ pub(crate) enum Dialect {
     Redis70,
     /// 7.2, whose behaviour we promise where it is no newer.
     Redis72,
-    /// What follows it: XREAD takes `+`.
+    /// What follows it: XREAD takes `+`, with an error where there is no entry.
     Later,
     /// Redis 8.6: reference policies, CLAIM while reading, idempotent XADD.
     Redis86,
@@ -1092,7 +1092,7 @@ impl Generator {
             options.push(words!["BLOCK", "0"]);
         }
         let mut words = self.with_options(words!["XREAD"], options);
-        let last = if self.dialect >= Dialect::Later {
+        let last = if self.dialect >= Dialect::Redis86 {
             "+"
         } else {
             "$"
