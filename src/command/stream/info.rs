@@ -213,7 +213,7 @@ fn reply_full_group(reply: &mut Reply, name: &[u8], group: &Group, log: &Log, co
     for entry in pending.iter_from(StreamId::MIN).take(most) {
         reply.array(4);
         reply_id(reply, entry.id);
-        reply.bulk(group.consumer(entry.delivery.consumer).name());
+        reply.bulk(group.owner_name(&entry.delivery));
         reply.integer(entry.delivery.delivered_ms.cast_signed());
         reply.integer(entry.delivery.delivery_count.cast_signed());
     }

@@ -22,7 +22,7 @@ mod write;
 mod tests;
 
 use crate::data::listpack::Element;
-use crate::data::stream::{ConsumerIndex, Entry, Group, Stream, StreamId};
+use crate::data::stream::{ConsumerIndex, Delivery, Entry, Group, Stream, StreamId};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
@@ -226,6 +226,14 @@ impl ClaimEffect<'_> {
             .arg("LASTID")
             .arg(self.last_id.text().as_bytes());
     }
+}
+
+/// How long a pending entry has been idle, as replies tell it: -1 when it was released.
+fn shown_idle_ms(delivery: &Delivery, now_ms: u64) -> i64 {
+    if delivery.is_released() {
+        return -1;
+    }
+    delivery.idle_ms(now_ms).max(0)
 }
 
 /// The group's position as Redis propagates it.

@@ -4,7 +4,7 @@
 //!   Stream ─┬─ Log        blocks of entries; last ID, counters          log, block, range, radix
 //!           └─ groups     by name, ascending (as Redis' radix tree walks them)
 //!                └─ Group        reading position, consumers             group
-//!                     └─ PendingEntries   delivered, not acknowledged    pending, tree
+//!                     └─ PendingEntries   delivered, not acknowledged    pending, idleness, tree
 //! ```
 //!
 //! A clone is a share: sealed blocks and trees are copied only when one side writes to them.
@@ -14,6 +14,7 @@
 mod block;
 mod group;
 mod id;
+mod idleness;
 mod log;
 mod pending;
 mod radix;
@@ -30,7 +31,7 @@ pub use block::Fields;
 pub use group::{Consumer, Group};
 pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
 pub use log::{AppendError, BlockLimits, Entry, Log, TrimOptions, TrimTo};
-pub use pending::{ConsumerIndex, Delivery, PendingEntries, PendingEntry};
+pub use pending::{ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, PendingEntries, PendingEntry};
 pub use range::{Range, RangeReverse};
 
 /// A stream with its groups.
