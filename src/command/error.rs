@@ -3,10 +3,12 @@
 //! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
+mod pending;
 mod server;
 
 use std::borrow::Cow;
 
+pub use pending::*;
 pub use server::*;
 
 /// An error reply: its text with the code in front.

@@ -1,9 +1,10 @@
 //! The stream family.
 //!
 //! ```text
-//! write.rs    XADD XTRIM XDEL XSETID          read.rs     XLEN XRANGE XREVRANGE XREAD XREADGROUP
+//! write.rs    XADD XTRIM XDEL XSETID          read.rs     XLEN XRANGE XREVRANGE
+//! consume.rs  XREAD XREADGROUP                consume/    their grammar, and how a group's entries are handed out
 //! group.rs    XGROUP XACK                     pending.rs  XPENDING XCLAIM XAUTOCLAIM
-//! info.rs     XINFO
+//! release.rs  XNACK                           info.rs     XINFO
 //! ```
 //! Here: what the parts share: IDs and intervals as arguments, entries as replies, the effects of a delivery.
 //!
@@ -12,10 +13,12 @@
 //! LASTID and the group's position as XGROUP SETID … ENTRIESREAD. Beyond Redis, reading one's history again (it
 //! counts a delivery) and a consumer created by a read or claim that gave nothing are handed on too.
 
+mod consume;
 mod group;
 mod info;
 mod pending;
 mod read;
+mod release;
 mod write;
 
 #[cfg(test)]
@@ -37,8 +40,10 @@ use super::spec::Command;
 pub static COMMANDS: &[&[Command]] = &[
     write::COMMANDS,
     read::COMMANDS,
+    consume::COMMANDS,
     group::COMMANDS,
     pending::COMMANDS,
+    release::COMMANDS,
     info::COMMANDS,
 ];
 
@@ -118,6 +123,11 @@ fn reply_element(reply: &mut Reply, element: Element<'_>) {
 /// `[id, [field, value, …]]`
 fn reply_entry(reply: &mut Reply, entry: &Entry<'_>) {
     reply.array(2);
+    reply_entry_parts(reply, entry);
+}
+
+/// The ID and the fields of an entry, as parts of an array that is begun.
+fn reply_entry_parts(reply: &mut Reply, entry: &Entry<'_>) {
     reply_id(reply, entry.id);
     let fields = entry.fields.clone();
     reply.array(2 * fields.len());

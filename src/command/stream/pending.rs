@@ -346,6 +346,9 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         report_consumer(&mut handle, name, consumer_name);
     }
     claims.report(&mut handle, name, last_id);
+    if written > 0 {
+        handle.pending_since(name, request.delivered_ms);
+    }
     if moved && !claims.any {
         handle.effect(|effect| write_group_position(effect, key, name, last_id, entries_read));
     }
@@ -497,6 +500,9 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
         report_consumer(&mut handle, name, consumer_name);
     }
     claims.report(&mut handle, name, last_id);
+    if !claimed.is_empty() {
+        handle.pending_since(name, now_ms);
+    }
     Ok(Outcome::Done)
 }
 
