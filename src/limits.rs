@@ -47,6 +47,8 @@ pub const LOAN_JOBS_MAX: usize = 64;
 pub const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
 /// Keys removed in one expiry round before other work gets its turn.
 pub const EXPIRIES_PER_ROUND_MAX: usize = 1000;
+/// Keys that blocked clients look at again in one round, because it is time, before other work gets its turn.
+pub const ALARMS_PER_ROUND_MAX: usize = 100;
 /// Batches in a row to one shard at which a connection moves there for the first time.
 pub const MIGRATION_BATCHES_MIN: u32 = 8;
 /// Time in which a connection's reluctance to move again halves, ms.

@@ -3,11 +3,13 @@
 //! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
+mod pending;
 mod server;
 mod stream_writes;
 
 use std::borrow::Cow;
 
+pub use pending::*;
 pub use server::*;
 pub use stream_writes::*;
 

@@ -15,6 +15,7 @@
 //! during CLIENT PAUSE, which leaves it where it is.
 //! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
 
+mod alarm;
 pub mod effect;
 pub mod event;
 mod handle;
@@ -31,6 +32,7 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::ids::ShardId;
 
+use alarm::Alarms;
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
 pub use handle::KeyHandle;
@@ -120,6 +122,7 @@ pub struct Keyspace {
     waits: Vec<WaitTable>,
     watches: Vec<WatchTable>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
+    alarms: Alarms,
     events: Vec<KeyEvent>,
     /// What writes did.
     pub effects: EffectBuffer,
@@ -146,6 +149,7 @@ impl Keyspace {
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
             ready: VecDeque::new(),
+            alarms: Alarms::default(),
             events: Vec::new(),
             effects: EffectBuffer::default(),
             policy: KeyspacePolicy::default(),

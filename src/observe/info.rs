@@ -486,6 +486,11 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("millrace_batches", sum(seen, |shard| &shard.batches));
     text.field("millrace_loans", sum(seen, |shard| &shard.loans));
     text.field("millrace_migrations", sum(seen, |shard| &shard.migrations));
+    text.field("millrace_wakeups", sum(seen, |shard| &shard.wakeups));
+    text.field(
+        "millrace_attempts_in_vain",
+        sum(seen, |shard| &shard.attempts_in_vain),
+    );
 }
 
 fn replication(text: &mut Text, facts: &Facts<'_>) {

@@ -215,6 +215,7 @@ impl Shard {
             Some(Work::Lend { loan, coordinator }) => self.lend(loan, coordinator),
             Some(Work::LocalRun(client)) => self.resume_admitted(client),
             Some(Work::Expire) => self.expire(),
+            Some(Work::Ring) => self.ring(),
             Some(Work::Forget(waiter)) => self.forget(&waiter),
         }
         true

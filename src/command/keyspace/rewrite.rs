@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! XADD …                       entries, and a placeholder for each that is pending but gone, in ID order
-//! XGROUP CREATE, CREATECONSUMER, XCLAIM … FORCE
+//! XGROUP CREATE, CREATECONSUMER, XCLAIM … FORCE, XNACK … FORCE
 //! XTRIM MINID, XDEL            the placeholders go again: in front of the entries as trimmed, between them as deleted
 //! XSETID                       last ID, entries ever added, highest ID deleted
 //! ```
@@ -156,15 +156,29 @@ fn rewrite_group(key: &[u8], name: &[u8], group: &Group, take: &mut dyn FnMut(&E
     }
     for entry in group.pending().iter_from(StreamId::MIN) {
         let delivery = entry.delivery;
+        if delivery.is_released() {
+            continue;
+        }
         take(&command(|effect| {
             effect.arg("XCLAIM").arg(key).arg(name);
-            effect.arg(group.consumer(delivery.consumer).name());
+            effect.arg(group.owner_name(&delivery));
             effect.arg("0").arg(entry.id.text().as_bytes());
             effect.arg("TIME").integer(delivery.delivered_ms as i64);
             effect
                 .arg("RETRYCOUNT")
                 .integer(delivery.delivery_count as i64);
             effect.arg("JUSTID").arg("FORCE");
+        }));
+    }
+    // In the order of the queue: it is that in which they are handed out again.
+    for entry in group.pending().released_in_order() {
+        take(&command(|effect| {
+            effect.arg("XNACK").arg(key).arg(name).arg("FAIL");
+            effect.arg("IDS").arg("1").arg(entry.id.text().as_bytes());
+            effect
+                .arg("RETRYCOUNT")
+                .integer(entry.delivery.delivery_count as i64);
+            effect.arg("FORCE");
         }));
     }
 }

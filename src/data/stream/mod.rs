@@ -4,7 +4,7 @@
 //!   Stream ─┬─ Log        blocks of entries; last ID, counters          log, block, range, trim, radix
 //!           └─ groups     by name, ascending (as Redis' radix tree walks them)
 //!                └─ Group        reading position, consumers             group
-//!                     └─ PendingEntries   delivered, not acknowledged    pending, tree
+//!                     └─ PendingEntries   delivered, not acknowledged    pending, idleness, tree
 //! ```
 //! What both sides have to agree on, entries that go while groups refer to them, is in `references`.
 //!
@@ -15,6 +15,7 @@
 mod block;
 mod group;
 mod id;
+mod idleness;
 mod log;
 mod pending;
 mod radix;
@@ -35,7 +36,7 @@ pub use block::Fields;
 pub use group::{Consumer, Group};
 pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
 pub use log::{AppendError, BlockLimits, Entry, Log};
-pub use pending::{ConsumerIndex, Delivery, PendingEntries, PendingEntry};
+pub use pending::{ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, PendingEntries, PendingEntry};
 pub use range::{Range, RangeReverse};
 pub use references::{Fate, ReferencePolicy, Removed};
 pub use trim::{TrimOptions, TrimTo};
