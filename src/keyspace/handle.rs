@@ -218,6 +218,12 @@ impl<'k> KeyHandle<'k> {
         self.keyspace.released(self.db, self.key, group);
     }
 
+    /// A list that was there has become longer, to so many elements: who waits for that many looks at it.
+    #[inline]
+    pub fn grown(&mut self, len: usize) {
+        self.keyspace.mark_grown(self.db, self.key, len);
+    }
+
     /// A keyspace notification.
     pub fn event(&mut self, class: EventClass, name: &'static str) {
         self.keyspace.push_event(self.db, class, name, self.key);

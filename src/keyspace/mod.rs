@@ -331,13 +331,22 @@ impl Keyspace {
     }
 
     /// A key came into being, became another or went: those who wait for it look at it after the command. What happens
-    /// to a key that stays concerns nobody who waits, but for entries added to a stream and the end of a group.
+    /// to a key that stays concerns nobody who waits, but for entries added to a stream, the end of a group and elements
+    /// added to a list of which several are waited for.
     fn mark_ready(&mut self, db: usize, key: &[u8]) {
         if self.replaying || self.waits[db].is_empty() {
             return;
         }
         if self.waits[db].mark_ready(key) {
             self.ready.push_back((order::next(), db, key.into()));
+        }
+    }
+
+    /// As [`Keyspace::mark_ready`], for a list that has become longer: it concerns only who waits for several elements at once.
+    #[inline]
+    fn mark_grown(&mut self, db: usize, key: &[u8], len: usize) {
+        if !self.waits[db].is_empty() && self.waits[db].is_enough(key, len) {
+            self.mark_ready(db, key);
         }
     }
 

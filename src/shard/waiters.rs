@@ -114,17 +114,18 @@ impl Env<'_> {
                 let present = space
                     .of(&key)
                     .peek(db, &key, now_ms)
-                    .map(|entry| entry.value.value_type());
-                if present.is_none() {
+                    .map(|entry| &entry.value);
+                let concerns = waiter.kind.concerns(present);
+                let present = present.is_some();
+                if !present {
                     // The look may have removed the key as expired.
                     self.collect(space, after);
                     self.log(after, "expire");
                 }
-                if present.is_none() && !space.of(&key).waits(db).wants_absence(&key) {
+                if !present && !space.of(&key).waits(db).wants_absence(&key) {
                     break;
                 }
-                let concerned = waiter.kind.concerns(present);
-                let served = concerned.then(|| self.serve_one(space, &waiter, after));
+                let served = concerns.then(|| self.serve_one(space, &waiter, after));
                 // What is nothing for one is nothing for those who wait for the same.
                 if served != Some(Attempt::InVain) || waiter.class == WaitClass::Alone {
                     let waits = space.of(&key).waits(db);

@@ -45,6 +45,9 @@ pub(crate) fn block(mut client: Client, seed: u64, stop: &AtomicBool) {
             1 => format!("BRPOP {key} {other} 0.02"),
             2 => format!("BLMOVE {key} {other} LEFT RIGHT 0.02"),
             3 => format!("BRPOPLPUSH {key} {other} 0.02"),
+            4 if random.percent(50) => {
+                format!("BLMOVEM {key} {other} LEFT LEFT 0.02 EXACTLY 3 OBO")
+            }
             4 => format!("BLMPOP 0.02 2 {key} {other} RIGHT COUNT 2"),
             _ => format!(
                 "XREADGROUP GROUP g {} COUNT 2 BLOCK 20 STREAMS {} >",
@@ -112,6 +115,12 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
         7 => format!("RPUSHX {key} v{value}"),
         8 => format!("LPOP {key} {}", random.below(3)),
         9 => format!("RPOP {key}"),
+        10 if random.percent(50) => format!(
+            "LMOVEM {key} {other} {side} {far} {} {} {}",
+            random.pick(&["COUNT", "EXACTLY"]),
+            random.range(1, 5),
+            random.pick(&["OBO", "BULK"])
+        ),
         10 => format!("LMOVE {key} {other} {side} {far}"),
         11 => format!("RPOPLPUSH {key} {other}"),
         12 => format!("LMPOP 2 {key} {other} {side} COUNT 2"),
@@ -124,6 +133,9 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
         ),
         17 => format!("BLPOP {key} 0.001"),
         18 => format!("BLMPOP 0.001 1 {key} {side} COUNT 2"),
+        _ if random.percent(50) => {
+            format!("BLMOVEM {key} {other} {side} {far} 0.001 COUNT 3 OBO")
+        }
         _ => format!("BLMOVE {key} {other} {side} {far} 0.001"),
     }
 }

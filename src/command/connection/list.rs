@@ -114,7 +114,7 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
         line,
         "qbuf={input} qbuf-free=0 argv-mem={argument_bytes} multi-mem={queued} rbs=0 rbp=0 obl=0 oll={} omem={output} \
          tot-mem={held} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
-        usize::from(output > 0),
+        bytes(&handle.output_pieces),
         if output > 0 { "rw" } else { "r" },
         if handle.has_flag(ClientFlag::RESP3) {
             3

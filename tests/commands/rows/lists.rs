@@ -33,6 +33,9 @@ pub(super) const OURS_ALONE: &[&str] = &[
     "waitaof",
 ];
 
+/// Commands of a Redis newer than either oracle.
+pub(super) const NEWER: &[&str] = &["blmovem", "lmovem"];
+
 pub(super) const ACCEPTED: &[Accepted] = &[
     Accepted {
         against: Against::Any,
