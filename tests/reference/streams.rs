@@ -340,12 +340,12 @@ impl Streams {
             if given > all.len() || (given == 0) != all.is_empty() {
                 return Err(format!("of {} entries not {given}", all.len()));
             }
-            if given > 1 && payload(given - 1) > bytes_max {
-                return Err(format!("no entry after {bytes_max} bytes"));
+            if given > 1 && payload(given) > bytes_max {
+                return Err(format!("no entry beyond {bytes_max} bytes but the first"));
             }
             // An entry takes less than 100 bytes beside its value.
-            if given < all.len() && payload(given) + 100 * given < bytes_max {
-                return Err(format!("more: {bytes_max} bytes are not reached"));
+            if given < all.len() && payload(given + 1) + 100 * (given + 1) < bytes_max {
+                return Err(format!("one more, it fits {bytes_max} bytes"));
             }
             let mut left = given;
             for offer in &mut offers {
@@ -411,7 +411,7 @@ impl Model for Streams {
     fn state(&self) -> Vec<(String, Frame)> {
         let count = |count: usize| Frame::Integer(i64::try_from(count).unwrap());
         let mut looks = Vec::new();
-        for (key, stream) in KEYS.iter().zip(&self.streams) {
+        for (key, stream) in KEYS.iter().zip(&self.streams).take(self.begun) {
             let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
             for owner in stream.pending.values().filter_map(|pending| pending.owner) {
                 *owners.entry(owner).or_default() += 1;
