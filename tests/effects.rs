@@ -223,11 +223,7 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("xgroup|delconsumer", READ, "XGROUP DELCONSUMER s g c"),
     ("xgroup|destroy", GROUP, "XGROUP DESTROY s g"),
     ("xgroup|setid", GROUP, "XGROUP SETID s g 1-1"),
-    (
-        "xidmprecord",
-        GROUP,
-        "XIDMPRECORD s producer message 1-1",
-    ),
+    ("xidmprecord", GROUP, "XIDMPRECORD s producer message 1-1"),
     (
         "xreadgroup",
         GROUP,

@@ -77,7 +77,9 @@ pub(crate) fn rewritten(mut state: Canonical) -> Canonical {
                 .map_or(rest, |(_, rest)| rest);
             // Messages that are not known any more are not counted either.
             let (known, rest) = rest.split_once("\"iids-added\"").unwrap_or((rest, ""));
-            let rest = rest.split_once("\"entries\"").map_or(rest, |(_, rest)| rest);
+            let rest = rest
+                .split_once("\"entries\"")
+                .map_or(rest, |(_, rest)| rest);
             lines.push(format!("{start}{known}{rest}"));
         }
     }

@@ -85,7 +85,10 @@ fn on_entries(client: &mut Client, random: &mut Random) {
         4 => format!("XDEL {key} {ids}"),
         5 => format!("XDELEX {key} {policy} IDS {count} {ids}"),
         6 | 7 => format!("XACKDEL {key} g IDS {count} {ids} {policy}"),
-        8 => format!("XIDMPRECORD {key} {consumer} message{} {first}", random.below(90)),
+        8 => format!(
+            "XIDMPRECORD {key} {consumer} message{} {first}",
+            random.below(90)
+        ),
         _ => format!("XAUTOCLAIM {key} g {consumer} 0 0 COUNT 3"),
     };
     client.run(&line);
@@ -163,7 +166,10 @@ fn on_a_stream(random: &mut Random, value: u64) -> String {
         21 => format!("XTRIM {key} MAXLEN ~ 25"),
         22 => format!("XTRIM {key} {policy} MAXLEN = {}", random.below(12)),
         23 => format!("XADD {key} MAXLEN ~ 10 {policy} * f v{value}"),
-        24 => format!("XADD {key} IDMP {consumer} message{} * f v", random.below(60)),
+        24 => format!(
+            "XADD {key} IDMP {consumer} message{} * f v",
+            random.below(60)
+        ),
         25 | 26 => format!("XADD {key} IDMP {consumer} m{value} * f v"),
         27 => format!("XADD {key} IDMPAUTO {consumer} * f v{}", random.below(60)),
         28 => format!("XADD {key} IDMP {consumer} m{value} MAXLEN 0 {policy} * f v"),
