@@ -135,6 +135,7 @@ fn every_accepted_difference_has_a_name_and_a_reason() {
     let mut names = BTreeSet::new();
     for normaliser in normalise::NORMALISERS
         .iter()
+        .chain(normalise::NEWER)
         .chain(normalise::VERSION_DIFFERENCES)
     {
         assert!(
