@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Client, for_each_shard_count};
 
 /// Raw replies with blanks for line ends.
-fn raw(client: &mut Client, line: &str) -> String {
+pub(super) fn raw(client: &mut Client, line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     spaced(&client.raw_call(&words))
 }
@@ -18,7 +18,7 @@ fn spaced(reply: &[u8]) -> String {
 }
 
 #[track_caller]
-fn check(client: &mut Client, table: &[(&str, &str)]) {
+pub(super) fn check(client: &mut Client, table: &[(&str, &str)]) {
     for (line, expected) in table {
         assert_eq!(raw(client, line), *expected, "{line}");
     }
@@ -76,9 +76,10 @@ fn entries_are_added_read_trimmed_and_deleted() {
                 ("XSETID a 5-0 ENTRIESADDED 9 MAXDELETEDID 3-0", "+OK"),
                 (
                     "XINFO STREAM a",
-                    "*20 $6 length :0 $15 radix-tree-keys :0 $16 radix-tree-nodes :1 $17 last-generated-id $3 5-0 \
+                    "*32 $6 length :0 $15 radix-tree-keys :0 $16 radix-tree-nodes :1 $17 last-generated-id $3 5-0 \
                      $20 max-deleted-entry-id $3 3-0 $13 entries-added :9 $23 recorded-first-entry-id $3 0-0 \
-                     $6 groups :0 $11 first-entry $-1 $10 last-entry $-1",
+                     $13 idmp-duration :100 $12 idmp-maxsize :100 $12 pids-tracked :0 $12 iids-tracked :0 $10 iids-added :0 \
+                     $15 iids-duplicates :0 $6 groups :0 $11 first-entry $-1 $10 last-entry $-1",
                 ),
             ],
         );

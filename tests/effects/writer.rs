@@ -76,8 +76,9 @@ fn on_entries(client: &mut Client, random: &mut Random) {
     if ids.is_empty() {
         return;
     }
-    let ids = ids.join(" ");
-    let line = match random.below(6) {
+    let (first, count, ids) = (ids[0].clone(), ids.len(), ids.join(" "));
+    let policy = random.pick(&["KEEPREF", "DELREF", "ACKED"]);
+    let line = match random.below(10) {
         0 => format!("XACK {key} g {ids}"),
         1 => format!("XCLAIM {key} g {consumer} 0 {ids}"),
         2 => format!(
@@ -85,6 +86,12 @@ fn on_entries(client: &mut Client, random: &mut Random) {
         ),
         3 => format!("XCLAIM {key} g {consumer} 0 {ids} TIME 1700000000000 FORCE"),
         4 => format!("XDEL {key} {ids}"),
+        5 => format!("XDELEX {key} {policy} IDS {count} {ids}"),
+        6 | 7 => format!("XACKDEL {key} g IDS {count} {ids} {policy}"),
+        8 => format!(
+            "XIDMPRECORD {key} {consumer} message{} {first}",
+            random.below(90)
+        ),
         _ => format!("XAUTOCLAIM {key} g {consumer} 0 0 COUNT 3"),
     };
     client.run(&line);
@@ -142,7 +149,8 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
 
 fn on_a_stream(random: &mut Random, value: u64) -> String {
     let (key, consumer) = (random.pick(STREAMS), random.pick(CONSUMERS));
-    match random.below(22) {
+    let policy = random.pick(&["KEEPREF", "DELREF", "ACKED"]);
+    match random.below(30) {
         0..6 => format!("XADD {key} * f v{value}"),
         6 => format!("XADD {key} MAXLEN ~ 20 * f v{value}"),
         7 => format!("XADD {key} MAXLEN = 30 * f v{value} g w"),
@@ -167,7 +175,17 @@ fn on_a_stream(random: &mut Random, value: u64) -> String {
             1 => format!("XSETID {key} 9999999999999-0 ENTRIESADDED 999999 MAXDELETEDID 1-1"),
             _ => format!("XTRIM {key} MINID 5"),
         },
-        _ => format!("XTRIM {key} MAXLEN ~ 25"),
+        21 => format!("XTRIM {key} MAXLEN ~ 25"),
+        22 => format!("XTRIM {key} {policy} MAXLEN = {}", random.below(12)),
+        23 => format!("XADD {key} MAXLEN ~ 10 {policy} * f v{value}"),
+        24 => format!(
+            "XADD {key} IDMP {consumer} message{} * f v",
+            random.below(60)
+        ),
+        25 | 26 => format!("XADD {key} IDMP {consumer} m{value} * f v"),
+        27 => format!("XADD {key} IDMPAUTO {consumer} * f v{}", random.below(60)),
+        28 => format!("XADD {key} IDMP {consumer} m{value} MAXLEN 0 {policy} * f v"),
+        _ => format!("XCFGSET {key} IDMP-MAXSIZE {}", random.range(1, 40)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The closed lists of what may differ between two right answers, each entry with its reason.
 //!
-//! `NORMALISERS` are differences between any two servers or two moments; `VERSION_DIFFERENCES` are those between Redis 7.0 (Debian's
+//! `NEWER_THAN_ALL` is what only we tell; `NORMALISERS` are differences between any two servers or two moments; `VERSION_DIFFERENCES` are those between Redis 7.0 (Debian's
 //! oracle) and 7.2 (what millrace promises), used only against an oracle of 7.0. A normaliser changes both frames of a pair in
 //! the same place, and only where they would be right anyhow (two clock readings close to each other, a set's order):
 //! everything else stays to be compared.

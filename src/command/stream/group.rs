@@ -12,6 +12,7 @@ use crate::keyspace::value::Value;
 use crate::keyspace::{KeyHandle, Space};
 use crate::resp::arguments::Args;
 
+use super::idempotency::window_of;
 use super::{c_string, loose_id, report_consumer, stream_in, stream_mut, stream_of, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -200,7 +201,9 @@ fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         return Err(error::GROUP_EXISTS);
     }
     if stream.is_none() {
-        handle.insert(Value::Stream(Box::<Stream>::default()));
+        handle.insert(Value::Stream(Box::new(Stream::new(window_of(
+            ctx.settings,
+        )))));
         handle.touched();
     }
     if let Some(stream) = stream_mut(&mut handle) {

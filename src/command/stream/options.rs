@@ -10,11 +10,12 @@ use crate::config::Settings;
 use crate::data::stream::{ReferencePolicy, RequestedId, StreamId, TrimOptions, TrimTo};
 use crate::resp::arguments::Args;
 
+use super::idempotency::Identity;
 use super::strict_id;
 
 /// The options of XADD and XTRIM.
 #[derive(Default)]
-pub(super) struct Options {
+pub(super) struct Options<'a> {
     /// Where the ID is; behind the last argument when there is none.
     pub(super) id_at: usize,
     /// `None`: `*`.
@@ -24,17 +25,19 @@ pub(super) struct Options {
     pub(super) trim: Option<TrimOptions>,
     /// What becomes of references to what a trim takes.
     pub(super) policy: ReferencePolicy,
+    /// Whose message it is, so that it is added only once.
+    pub(super) identity: Option<Identity<'a>>,
     policy_given: bool,
     limit: Option<u64>,
 }
 
-impl Options {
+impl<'a> Options<'a> {
     /// Reads options until the ID (XADD) or the end (XTRIM).
     pub(super) fn parse(
-        args: &Args<'_>,
+        args: &Args<'a>,
         adding: bool,
         settings: &Settings,
-    ) -> Result<Options, CommandError> {
+    ) -> Result<Self, CommandError> {
         let mut options = Options::default();
         let mut cursor = Cursor::new(args, 2);
         while let Some(argument) = cursor.peek() {
@@ -52,6 +55,9 @@ impl Options {
             break;
         }
         options.id_at = cursor.position();
+        if options.identity.is_some() && options.id.is_some() {
+            return Err(error::IDMP_WITH_ID);
+        }
         options.set_limit(adding, settings)?;
         Ok(options)
     }
@@ -59,7 +65,7 @@ impl Options {
     /// Reads an option with its values; false when the next argument is none.
     fn read_one(
         &mut self,
-        cursor: &mut Cursor<'_, '_>,
+        cursor: &mut Cursor<'a, '_>,
         adding: bool,
     ) -> Result<bool, CommandError> {
         let has_value = cursor.left() > 1;
@@ -81,6 +87,14 @@ impl Options {
         } else if has_value && cursor.keyword("LIMIT") {
             let count = required_integer(cursor.value()?)?;
             self.limit = Some(u64::try_from(count).map_err(|_| error::LIMIT_NEGATIVE)?);
+        } else if let Some(identity) = adding
+            .then(|| Identity::parse(cursor))
+            .transpose()?
+            .flatten()
+        {
+            if self.identity.replace(identity).is_some() {
+                return Err(error::IDMP_TWICE);
+            }
         } else {
             return Ok(false);
         }

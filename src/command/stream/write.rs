@@ -8,17 +8,20 @@ use crate::config::Settings;
 use crate::data::stream::{
     AppendError, BlockLimits, Removed, RequestedId, Stream, StreamId, TrimTo,
 };
+use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
 
 use super::delete::report_removed;
+use super::idempotency::{Message, report_record, window_of};
 use super::options::Options;
-use super::{stream_in, stream_mut, strict_id};
+use super::{reply_id, stream_in, stream_mut, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command::new("xadd", "key [NOMKSTREAM@6.2.0] [condition@8.2.0:<KEEPREF | DELREF | ACKED>] [trim:<strategy:<MAXLEN | MINID@6.2.0> [operator:<= | ~>] threshold [LIMIT count@6.2.0]>] \
+    Command::new("xadd", "key [NOMKSTREAM@6.2.0] [condition@8.2.0:<KEEPREF | DELREF | ACKED>] \
+         [idmp@8.6.0:<IDMPAUTO producer-id | idmp:<IDMP producer-id idempotent-id>>] [trim:<strategy:<MAXLEN | MINID@6.2.0> [operator:<= | ~>] threshold [LIMIT count@6.2.0]>] \
          id-selector:<* | id> data:<field value> ...", xadd)
         .arity(-5)
         .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST])
@@ -71,11 +74,15 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Iterator for Pairs<I> {
 struct Added {
     id: StreamId,
     removed: Removed,
+    /// Whether the entry outlived its own trim, where a message asks for it.
+    is_there: bool,
 }
 
+/// Adds the entry, trims, and only then records whose message it was: one that is refused leaves nothing behind.
 fn add<'a>(
     stream: &mut Stream,
-    options: &Options,
+    options: &Options<'_>,
+    message: Option<&Message<'_>>,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     limits: BlockLimits,
     now_ms: u64,
@@ -92,9 +99,15 @@ fn add<'a>(
     log.append(id, fields, limits).map_err(append_error)?;
     let trim = options.trim.as_ref();
     let removed = trim.map(|trim| stream.trim(trim, options.policy));
+    let tables = stream.idempotency_mut();
+    match message {
+        None => tables.end_producers(now_ms),
+        Some(message) => tables.record(message.producer, &message.name, id, now_ms),
+    }
     Ok(Added {
         id,
         removed: removed.unwrap_or_default(),
+        is_there: message.is_none() || stream.log().contains(id),
     })
 }
 
@@ -108,8 +121,8 @@ fn append_error(reason: AppendError) -> CommandError {
 
 /// XADD key [options] id field value [field value ...]
 ///
-/// Effects: the same with the final ID and an exact trim, and those of [`report_removed`]. Events: xadd, then xtrim when
-/// entries went.
+/// Effects: see [`report_added`]. Events: xadd, then xtrim when entries went. A message that is known already changes
+/// nothing, whatever else the command says.
 fn xadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let options = Options::parse(args, true, ctx.settings)?;
     let fields_at = options.id_at + 1;
@@ -120,47 +133,78 @@ fn xadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     if options.id == Some(RequestedId::Whole(StreamId::MIN)) {
         return Err(error::XADD_ID_ZERO);
     }
-    let (key, now_ms) = (args.at(1), ctx.now_ms());
+    let now_ms = ctx.now_ms();
     let limits = block_limits(ctx.settings);
     let fields = Pairs(args.from(fields_at));
-    let mut handle = ctx.space.write(key);
-    let added = if stream_in(handle.value())?.is_none() {
-        if options.keep_missing {
-            ctx.reply.null();
-            return Ok(Outcome::Done);
+    let mut handle = ctx.space.write(args.at(1));
+    let stream = stream_in(handle.value())?;
+    if stream.is_none() && options.keep_missing {
+        ctx.reply.null();
+        return Ok(Outcome::Done);
+    }
+    let identity = options.identity;
+    let message = identity.map(|identity| identity.named(args.from(fields_at)));
+    let known = message.as_ref().zip(stream).and_then(|(message, stream)| {
+        let tables = stream.idempotency();
+        tables.find(message.producer, &message.name, now_ms)
+    });
+    if let (Some(id), Some(stream)) = (known, stream_mut(&mut handle)) {
+        stream.idempotency_mut().count_duplicate();
+        handle.unchanged();
+        reply_id(ctx.reply, id);
+        return Ok(Outcome::Done);
+    }
+    let message = message.as_ref();
+    let added = match stream_mut(&mut handle) {
+        Some(stream) => {
+            let added = add(stream, &options, message, fields, limits, now_ms);
+            added.inspect_err(|_| handle.unchanged())?
         }
-        let mut stream = Box::<Stream>::default();
-        let added = add(&mut stream, &options, fields.clone(), limits, now_ms)?;
-        handle.insert(Value::Stream(stream));
-        added
-    } else {
-        let added = stream_mut(&mut handle)
-            .map(|stream| add(stream, &options, fields.clone(), limits, now_ms));
-        match added {
-            Some(Ok(added)) => added,
-            refused => {
-                handle.unchanged();
-                return Err(refused.and_then(Result::err).unwrap_or(error::WRONG_TYPE));
-            }
+        None => {
+            let mut stream = Box::new(Stream::new(window_of(ctx.settings)));
+            let added = add(&mut stream, &options, message, fields, limits, now_ms)?;
+            handle.insert(Value::Stream(stream));
+            added
         }
     };
-    let id = added.id.text();
-    ctx.reply.bulk(id.as_bytes());
+    reply_id(ctx.reply, added.id);
     handle.event(EventClass::STREAM, "xadd");
     if added.removed.trimmed > 0 {
         handle.event(EventClass::STREAM, "xtrim");
     }
-    handle.effect(|effect| {
-        effect.arg("XADD").arg(key);
-        if let Some(goal) = added.removed.trim {
-            write_goal(effect, goal);
-        }
-        effect.arg(id.as_bytes()).args(args.from(fields_at));
-    });
-    report_removed(&mut handle, &added.removed);
+    report_added(&mut handle, &added, message, args.from(fields_at));
     handle.touched();
     handle.ready();
     Ok(Outcome::Done)
+}
+
+/// Hands on an XADD: the same with the final ID and an exact trim; the message it was; what else [`report_removed`] has. A
+/// message is recorded while its entry is there, so where the entry fell to its own trim that comes last.
+fn report_added<'a>(
+    handle: &mut KeyHandle<'_>,
+    added: &Added,
+    message: Option<&Message<'_>>,
+    fields: impl Iterator<Item = &'a [u8]>,
+) {
+    let key = handle.key();
+    let (with_it, behind) = match added.removed.trim {
+        Some(goal) if !added.is_there => (None, Some(goal)),
+        goal => (goal, None),
+    };
+    handle.effect(|effect| {
+        effect.arg("XADD").arg(key);
+        if let Some(goal) = with_it {
+            write_goal(effect, goal);
+        }
+        effect.arg(added.id.text().as_bytes()).args(fields);
+    });
+    if let Some(message) = message {
+        report_record(handle, message, added.id);
+    }
+    if let Some(goal) = behind {
+        handle.effect(|effect| write_goal(effect.arg("XTRIM").arg(key), goal));
+    }
+    report_removed(handle, &added.removed);
 }
 
 /// XTRIM key MAXLEN|MINID [=|~] threshold [LIMIT count] [KEEPREF|DELREF|ACKED]

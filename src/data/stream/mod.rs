@@ -1,7 +1,8 @@
 //! A stream: its log of entries and the consumer groups that read it.
 //!
 //! ```text
-//!   Stream ─┬─ Log        blocks of entries; last ID, counters          log, block, range, trim, radix
+//!   Stream ─┬─ Idempotency  which messages producers have added        idempotency
+//!           ├─ Log        blocks of entries; last ID, counters          log, block, range, trim, radix
 //!           └─ groups     by name, ascending (as Redis' radix tree walks them)
 //!                └─ Group        reading position, consumers             group
 //!                     └─ PendingEntries   delivered, not acknowledged    pending, idleness, tree
@@ -15,6 +16,7 @@
 mod block;
 mod group;
 mod id;
+mod idempotency;
 mod idleness;
 mod log;
 mod pending;
@@ -35,20 +37,42 @@ use std::sync::Arc;
 pub use block::Fields;
 pub use group::{Consumer, Group};
 pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
+pub use idempotency::{Idempotency, Tracked, Window};
 pub use log::{AppendError, BlockLimits, Entry, Log};
 pub use pending::{ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, PendingEntries, PendingEntry};
 pub use range::{Range, RangeReverse};
 pub use references::{Fate, ReferencePolicy, Removed};
 pub use trim::{TrimOptions, TrimTo};
 
-/// A stream with its groups.
+/// A stream with its groups and what it knows of its producers.
 #[derive(Clone, Default)]
 pub struct Stream {
     log: Log,
     groups: BTreeMap<Arc<[u8]>, Group>,
+    idempotency: Idempotency,
 }
 
 impl Stream {
+    /// An empty stream that remembers its producers' messages as long as the window says.
+    #[must_use]
+    pub fn new(window: Window) -> Self {
+        Stream {
+            idempotency: Idempotency::new(window),
+            ..Stream::default()
+        }
+    }
+
+    /// What is known of producers' messages.
+    #[must_use]
+    pub fn idempotency(&self) -> &Idempotency {
+        &self.idempotency
+    }
+
+    /// What is known of producers' messages, to change.
+    pub fn idempotency_mut(&mut self) -> &mut Idempotency {
+        &mut self.idempotency
+    }
+
     /// The entries and counters.
     #[must_use]
     pub fn log(&self) -> &Log {
@@ -109,6 +133,6 @@ impl Stream {
                     + group.heap_bytes()
             })
             .sum();
-        self.log.heap_bytes() + groups
+        self.log.heap_bytes() + groups + self.idempotency.heap_bytes()
     }
 }
