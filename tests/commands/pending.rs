@@ -205,13 +205,15 @@ fn a_blocked_reader_takes_over_what_has_been_pending_for_long_enough() {
         let (mut control, mut reader) = (server.connect(), server.connect());
         prepare(&mut control, "a", 1, 0);
         prepare(&mut control, "b", 1, 0);
+        control.run("XCLAIM b g c1 0 1-0 JUSTID");
+        control.run("XCLAIM a g c1 0 1-0 IDLE 500 JUSTID");
         let start = Instant::now();
-        reader.send_line("XREADGROUP GROUP g late BLOCK 0 CLAIM 120 STREAMS a b > >");
+        reader.send_line("XREADGROUP GROUP g late BLOCK 0 CLAIM 700 STREAMS b a > >");
         let first = reader.reply();
         let waited = start.elapsed();
-        // Both became pending just before; the first was the first.
+        // That of `b` is due half a second later.
         assert_eq!(first.items()[0].items()[0].text(), "a");
-        assert!(waited > Duration::from_millis(80), "{waited:?}");
+        assert!(waited > Duration::from_millis(150), "{waited:?}");
         assert!(waited < Duration::from_secs(5), "{waited:?}");
         assert_eq!(pending(&mut control, "a")[0].1, "late");
     });
