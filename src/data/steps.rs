@@ -18,7 +18,13 @@ pub(crate) fn count(steps: u64) {
     let _ = steps;
 }
 
-/// What this thread has counted since the last call.
+/// What this thread has counted so far.
+#[cfg(any(test, feature = "steps"))]
+pub fn seen() -> u64 {
+    STEPS.get()
+}
+
+/// What this thread has counted so far; it counts from 0 then.
 #[cfg(any(test, feature = "steps"))]
 pub fn take() -> u64 {
     STEPS.take()

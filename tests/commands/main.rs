@@ -7,6 +7,7 @@ mod support;
 mod connection;
 mod facts;
 mod list;
+mod pending;
 mod rows;
 mod server;
 mod stream;
