@@ -3,6 +3,7 @@
 //! ```text
 //! Keyspace ─┬─ databases[16]: key table + expiry index
 //!           ├─ waits[16], watches[16]      by database index, not swapped by SWAPDB
+//!           ├─ tracking                     who has read which key, whatever its database
 //!           ├─ effects                      what writes did, in order
 //!           ├─ events                       notifications to publish, in order
 //!           └─ ready                        keys whose waiters may have something to get, in order
@@ -21,11 +22,14 @@ mod handle;
 mod order;
 pub mod space;
 pub mod table;
+pub mod tracking;
 pub mod value;
 pub mod wait;
 pub mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::DefaultHashBuilder;
 
@@ -36,6 +40,7 @@ use event::{EventClass, KeyEvent};
 pub use handle::KeyHandle;
 pub use space::Space;
 use table::{Entry, KeyTable};
+use tracking::{Change, Invalidation, Tracker, TrackingTable};
 use value::Value;
 use wait::WaitTable;
 use watch::WatchTable;
@@ -119,6 +124,10 @@ pub struct Keyspace {
     databases: Vec<Database>,
     waits: Vec<WaitTable>,
     watches: Vec<WatchTable>,
+    tracking: TrackingTable,
+    /// How many prefixes clients of the process listen to: every change concerns them.
+    pub broadcast_prefixes: Arc<AtomicUsize>,
+    invalidations: Vec<Invalidation>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
     events: Vec<KeyEvent>,
     /// What writes did.
@@ -145,6 +154,9 @@ impl Keyspace {
                 .collect(),
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
+            tracking: TrackingTable::default(),
+            broadcast_prefixes: Arc::default(),
+            invalidations: Vec::new(),
             ready: VecDeque::new(),
             events: Vec::new(),
             effects: EffectBuffer::default(),
@@ -249,6 +261,7 @@ impl Keyspace {
         if !self.watches[db].is_empty() {
             self.watches[db].touch_expired(key);
         }
+        self.invalidate(key, Change::Expired);
         self.mark_ready(db, key);
         let name: &[u8] = if self.policy.unlink_expired {
             b"UNLINK"
@@ -319,11 +332,76 @@ impl Keyspace {
         }
     }
 
-    /// A key changed: WATCH learns of it.
+    /// A key changed: WATCH and client-side caches learn of it.
     fn touch(&mut self, db: usize, key: &[u8]) {
-        if !self.replaying && !self.watches[db].is_empty() {
+        if self.replaying {
+            return;
+        }
+        if !self.watches[db].is_empty() {
             self.watches[db].touch(key);
         }
+        self.invalidate(key, Change::Written);
+    }
+
+    fn invalidate(&mut self, key: &[u8], change: Change) {
+        let broadcasts = self.broadcast_prefixes.load(Ordering::Acquire) > 0;
+        if self.tracking.is_empty() && !broadcasts {
+            return;
+        }
+        let trackers = self.tracking.take(key);
+        if !trackers.is_empty() || broadcasts && change != Change::Forgotten {
+            self.invalidations.push(Invalidation {
+                order: order::next(),
+                key: Some(key.into()),
+                trackers,
+                change,
+            });
+        }
+    }
+
+    /// Forgets tracked keys as if they had changed, at most so many.
+    pub fn forget_tracked(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(key) = self.tracking.any() else {
+                return;
+            };
+            self.invalidate(&key, Change::Forgotten);
+        }
+    }
+
+    /// Forgets all tracked keys: whoever empties a database tells all who track.
+    pub fn clear_tracked(&mut self) {
+        self.tracking.clear();
+    }
+
+    /// All who track are told that every key has changed.
+    pub fn invalidate_all(&mut self) {
+        self.invalidations.push(Invalidation {
+            order: order::next(),
+            key: None,
+            trackers: Vec::new(),
+            change: Change::Written,
+        });
+    }
+
+    /// A client has read a key and is to be told when it changes.
+    pub fn remember_reader(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
+        self.tracking.remember(key, tracker);
+    }
+
+    /// The tracked keys.
+    pub fn tracking(&self) -> &TrackingTable {
+        &self.tracking
+    }
+
+    /// Who is to be told of what, in order.
+    pub fn take_invalidations(&mut self) -> Vec<Invalidation> {
+        std::mem::take(&mut self.invalidations)
+    }
+
+    /// Whether somebody is to be told of a key.
+    pub fn has_invalidations(&self) -> bool {
+        !self.invalidations.is_empty()
     }
 
     /// A key came into being, became another or went: those who wait for it look at it after the command. What happens
@@ -396,7 +474,10 @@ impl Keyspace {
 
     /// Whether nothing of the work on this keyspace is left undone.
     pub fn is_settled(&self) -> bool {
-        self.ready.is_empty() && self.events.is_empty() && self.effects.is_empty()
+        self.ready.is_empty()
+            && self.events.is_empty()
+            && self.invalidations.is_empty()
+            && self.effects.is_empty()
     }
 
     /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.

@@ -69,6 +69,8 @@ pub struct Waiter {
     pub destinations: Vec<Box<[u8]>>,
     /// CLIENT NO-TOUCH of the client.
     pub no_touch: bool,
+    /// CLIENT CACHING before the command.
+    pub caching: bool,
 }
 
 /// What a waiter is made from.
@@ -92,6 +94,8 @@ pub struct WaiterFacts {
     pub destinations: Vec<Box<[u8]>>,
     /// See [`Waiter`].
     pub no_touch: bool,
+    /// See [`Waiter`].
+    pub caching: bool,
 }
 
 impl Waiter {
@@ -107,6 +111,7 @@ impl Waiter {
             request,
             destinations,
             no_touch,
+            caching,
         } = facts;
         Self {
             state: AtomicU8::new(WAITING),
@@ -119,6 +124,7 @@ impl Waiter {
             request,
             destinations,
             no_touch,
+            caching,
         }
     }
 

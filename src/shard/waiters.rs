@@ -79,6 +79,7 @@ impl Env<'_> {
             request,
             destinations,
             no_touch: session.no_touch,
+            caching: session.caching.exception,
         }));
         for key in &waiter.keys {
             space
@@ -152,6 +153,7 @@ impl Env<'_> {
             db: waiter.db,
             protocol: waiter.protocol,
             no_touch: waiter.no_touch,
+            caching: waiter.caching,
             watch_flag: None,
         };
         let mut session = detached(&facts);
@@ -190,7 +192,13 @@ impl Env<'_> {
             reply: reply.take(),
             elsewhere,
         }));
+        let first = after.outgoing.len();
         self.collect(space, after);
+        for outgoing in &mut after.outgoing[first..] {
+            if let Outgoing::Invalidation(..) = outgoing {
+                outgoing.caused_by(Some(waiter.client));
+            }
+        }
         self.log(after, &row.full_name);
         true
     }

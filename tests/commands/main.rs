@@ -10,3 +10,4 @@ mod list;
 mod rows;
 mod server;
 mod stream;
+mod tracking;
