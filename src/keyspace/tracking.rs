@@ -97,8 +97,8 @@ impl Tracker {
         let options = self.options();
         options.has(TrackingOptions::ON)
             && !options.has(TrackingOptions::BROADCAST)
-            && !(options.has(TrackingOptions::OPT_IN) && !caching)
-            && !(options.has(TrackingOptions::OPT_OUT) && caching)
+            && (caching || !options.has(TrackingOptions::OPT_IN))
+            && (!caching || !options.has(TrackingOptions::OPT_OUT))
     }
 }
 

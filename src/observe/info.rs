@@ -470,6 +470,10 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("pubsub_patterns", facts.channels[1]);
     text.field("pubsubshard_channels", facts.channels[2]);
     text.fields(ABSENT_STATS);
+    rest_of_stats(text, facts, seen);
+}
+
+fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field(
         "tracking_total_keys",
         sum(seen, |shard| &shard.tracked_keys),

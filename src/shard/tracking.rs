@@ -25,11 +25,14 @@ use crate::resp::reply::Reply;
 
 use super::Shard;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env};
+use super::execute::{Aftermath, Call, Env, Outgoing};
 use super::mailbox::{Message, Notice, NoticeKind};
 
 /// The channel on which clients that speak RESP2 are told.
 const CHANNEL: &[u8] = b"__redis__:invalidate";
+
+/// A key that a client itself changed; `None` for all.
+type Own = (Arc<Tracker>, Option<Box<[u8]>>);
 
 /// What commands have left to tell, as [`Shard::dispatch`] goes through it.
 #[derive(Debug, Default)]
@@ -37,7 +40,7 @@ pub(super) struct Telling {
     /// The client whose commands ran here.
     publisher: Option<ClientId>,
     /// What clients did to their own keys: told behind all else.
-    own: Vec<(Arc<Tracker>, Option<Box<[u8]>>)>,
+    own: Vec<Own>,
     /// Changed keys for prefixes, each with the client that changed it last; an expiry is nobody's doing.
     broadcast: BTreeMap<Box<[u8]>, Option<ClientId>>,
     /// This shard is over its credit.
@@ -83,6 +86,22 @@ impl Env<'_> {
         });
         for keyspace in space.keyspaces_mut() {
             self.limit_tracked(keyspace);
+        }
+    }
+
+    /// As [`Env::collect`], of a client that was served: what caches are told of is its doing.
+    pub(super) fn collect_of(
+        &self,
+        client: ClientId,
+        space: &mut Space<'_>,
+        after: &mut Aftermath,
+    ) {
+        let first = after.outgoing.len();
+        self.collect(space, after);
+        for outgoing in &mut after.outgoing[first..] {
+            if let Outgoing::Invalidation(..) = outgoing {
+                outgoing.caused_by(Some(client));
+            }
         }
     }
 

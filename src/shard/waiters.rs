@@ -192,13 +192,7 @@ impl Env<'_> {
             reply: reply.take(),
             elsewhere,
         }));
-        let first = after.outgoing.len();
-        self.collect(space, after);
-        for outgoing in &mut after.outgoing[first..] {
-            if let Outgoing::Invalidation(..) = outgoing {
-                outgoing.caused_by(Some(waiter.client));
-            }
-        }
+        self.collect_of(waiter.client, space, after);
         self.log(after, &row.full_name);
         true
     }
