@@ -5,6 +5,8 @@ use crate::data::stream::Stream;
 
 /// The longest string that Redis keeps in the object itself, bytes.
 const EMBEDDED_BYTES_MAX: usize = 44;
+/// How much of a string takes as long to free as a piece of another value: its pages go back one by one. Bytes.
+const STRING_PART_BYTES: usize = 16 * 1024;
 
 /// A string, in the form Redis would choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +165,20 @@ impl Value {
             Self::String(string) => string.encoding(),
             Self::List(list) => list.encoding(),
             Self::Stream(_) => "stream",
+        }
+    }
+
+    /// How many pieces of memory it is made of, roughly: what it costs to free. O(1).
+    pub fn part_count(&self) -> usize {
+        match self {
+            Self::String(string) => string.heap_bytes() / STRING_PART_BYTES,
+            Self::List(list) => list.chunk_count(),
+            Self::Stream(stream) => {
+                // Redis too takes the first group for all.
+                let group = stream.groups().next();
+                let pending = group.map_or(0, |(_, group)| group.pending().len());
+                stream.log().block_count() + stream.group_count() * (1 + pending)
+            }
         }
     }
 
