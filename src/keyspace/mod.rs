@@ -21,6 +21,7 @@ pub mod effect;
 pub mod event;
 mod handle;
 mod order;
+mod segment;
 pub mod space;
 pub mod table;
 pub mod value;
