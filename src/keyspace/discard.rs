@@ -68,7 +68,7 @@ mod tests {
             list.before_adding(element.len(), 1, &limits);
             list.push(End::Back, &element, &limits);
         }
-        Value::List(Box::new(list))
+        Value::List(list)
     }
 
     #[test]

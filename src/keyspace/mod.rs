@@ -20,6 +20,7 @@ pub mod discard;
 pub mod effect;
 pub mod event;
 mod handle;
+mod key;
 mod order;
 mod segment;
 pub mod space;
@@ -38,6 +39,7 @@ use discard::{Discarded, Discards};
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
 pub use handle::KeyHandle;
+pub use key::Key;
 pub use space::Space;
 use table::{Entry, KeyTable};
 use value::Value;
@@ -504,7 +506,7 @@ impl Keyspace {
 
     /// Estimated bytes of a key with its value (MEMORY USAGE).
     pub fn entry_bytes(entry: &Entry) -> usize {
-        size_of::<Entry>() + 1 + entry.key.len() + entry.value.heap_bytes()
+        size_of::<Entry>() + entry.key.heap_bytes() + entry.value.heap_bytes()
     }
 
     /// Puts a value under a key as it was rewritten or copied: no event, no effect, no watcher. For replay and tests of it.

@@ -1,24 +1,40 @@
 //! A segment of the key table: entries side by side, and an index to find one by its hash.
 //!
 //! ```text
-//! entries  | a | b | c | d | … |           no gaps: what is removed is replaced by the last
-//! index    |   | 2 |   | 0 | 3 |   | 1 |   places in `entries`, by hash
+//! pages  | a b c d | e f g . |            no gaps: what is removed is replaced by the last
+//! index  |   | 2 |   | 0 | 3 |   | …      places in the pages, by hash
 //! ```
-//! The index wastes room, as hash tables do, but a place is two bytes; the entries, which are large, grow by an eighth. So
-//! an entry costs about the same whether the segment has just split or is about to.
+//! The index wastes room, as hash tables do, but a place is two bytes; the entries, which are large, take a page more when
+//! they need it. So an entry costs about the same whether the segment has just split or is about to. All pages have one
+//! size: the room of one that goes is just right for the next that comes, in whichever segment.
 //!
-//! Invariant: the index has each place in `entries` once. Not here: how the hash of a key is made.
+//! Invariants: all pages but the last are full, none is empty; the index has each place once. Not here: how the hash of a key
+//! is made.
+
+#![allow(
+    clippy::vec_box,
+    reason = "a page stays where it is while the list of pages grows: moving it would need new room"
+)]
 
 use hashbrown::HashTable;
 
 use super::table::Entry;
 
-/// Fewest entries that room is made for.
-const ROOM_MIN: usize = 4;
+/// Entries of a page.
+const PAGE_ENTRIES: usize = 16;
+
+const _: () = assert!(size_of::<Option<Entry>>() == size_of::<Entry>());
+
+type Page = [Option<Entry>; PAGE_ENTRIES];
 
 /// The bits that the index looks at: the top ones of a hash are the same in all of a segment.
 fn inner(hash: u64) -> u64 {
     hash.rotate_left(32)
+}
+
+fn entry_at(pages: &[Box<Page>], place: u16) -> Option<&Entry> {
+    let place = usize::from(place);
+    pages.get(place / PAGE_ENTRIES)?[place % PAGE_ENTRIES].as_ref()
 }
 
 /// Entries whose hashes begin with the same bits.
@@ -28,40 +44,41 @@ pub(super) struct Segment {
     pub(super) depth: u32,
     /// Those bits.
     pub(super) prefix: u32,
-    entries: Vec<Entry>,
+    pages: Vec<Box<Page>>,
     index: HashTable<u16>,
 }
 
 impl Segment {
-    /// An empty segment with room for so many entries.
+    /// An empty segment that so many entries will be put into.
     pub(super) fn with_room(depth: u32, prefix: u32, room: usize) -> Self {
         Self {
             depth,
             prefix,
-            entries: Vec::with_capacity(room),
+            pages: Vec::with_capacity(room.div_ceil(PAGE_ENTRIES)),
             index: HashTable::with_capacity(room),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.index.len()
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.pages.iter().flat_map(|page| page.iter().flatten())
     }
 
     pub(super) fn get(&self, place: u16) -> Option<&Entry> {
-        self.entries.get(usize::from(place))
+        entry_at(&self.pages, place)
     }
 
     pub(super) fn get_mut(&mut self, place: u16) -> Option<&mut Entry> {
-        self.entries.get_mut(usize::from(place))
+        let place = usize::from(place);
+        self.pages.get_mut(place / PAGE_ENTRIES)?[place % PAGE_ENTRIES].as_mut()
     }
 
     /// The place of an entry with this hash. O(1). Others may be asked about too: `is_it` decides.
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(&Entry) -> bool) -> Option<u16> {
-        let is_at = |place: &u16| is_it(&self.entries[usize::from(*place)]);
+        let is_at = |place: &u16| entry_at(&self.pages, *place).is_some_and(&is_it);
         self.index.find(inner(hash), is_at).copied()
     }
 
@@ -70,17 +87,23 @@ impl Segment {
     /// # Panics
     /// When there are 65,536 already: so many hashes do not begin with the same bits.
     pub(super) fn push(&mut self, hash: u64, entry: Entry, hash_of: impl Fn(&Entry) -> u64) -> u16 {
-        let len = self.entries.len();
+        let len = self.len();
         let Ok(place) = u16::try_from(len) else {
             unreachable!("a segment of {len} entries");
         };
-        if len == self.entries.capacity() {
-            self.entries.reserve_exact(ROOM_MIN.max(len / 8));
+        match self.pages.last_mut() {
+            Some(page) if !len.is_multiple_of(PAGE_ENTRIES) => {
+                page[len % PAGE_ENTRIES] = Some(entry);
+            }
+            _ => {
+                let mut page = Box::new([const { None }; PAGE_ENTRIES]);
+                page[0] = Some(entry);
+                self.pages.push(page);
+            }
         }
-        self.entries.push(entry);
-        let entries = &self.entries;
+        let pages = &self.pages;
         self.index.insert_unique(inner(hash), place, |place| {
-            inner(hash_of(&entries[usize::from(*place)]))
+            inner(entry_at(pages, *place).map_or(0, &hash_of))
         });
         place
     }
@@ -92,41 +115,55 @@ impl Segment {
         is_it: impl Fn(&Entry) -> bool,
         hash_of: impl Fn(&Entry) -> u64,
     ) -> Option<Entry> {
-        let entries = &self.entries;
-        let is_at = |place: &u16| is_it(&entries[usize::from(*place)]);
+        let is_at = |place: &u16| entry_at(&self.pages, *place).is_some_and(&is_it);
         let found = self.index.find_entry(inner(hash), is_at).ok()?;
         let (place, _) = found.remove();
-        let entry = self.entries.swap_remove(usize::from(place));
-        let last = self.entries.len() as u16;
+        let last = self.len() as u16;
+        let mut entry = self.pop()?;
         if place != last {
-            let hash = inner(hash_of(&self.entries[usize::from(place)]));
-            match self.index.find_mut(hash, |other| *other == last) {
+            let moved_hash = inner(hash_of(&entry));
+            entry = std::mem::replace(self.get_mut(place)?, entry);
+            match self.index.find_mut(moved_hash, |other| *other == last) {
                 Some(other) => *other = place,
                 None => unreachable!("an entry that is not in the index"),
             }
         }
-        self.shrink(hash_of);
+        self.shrink_index(hash_of);
         Some(entry)
     }
 
-    fn shrink(&mut self, hash_of: impl Fn(&Entry) -> u64) {
-        let len = self.entries.len();
-        if self.entries.capacity() > 2 * len + 2 * ROOM_MIN {
-            self.entries.shrink_to(len + len / 8);
-            let entries = &self.entries;
-            self.index
-                .shrink_to(len, |place| inner(hash_of(&entries[usize::from(*place)])));
+    /// Takes the last entry out of the pages; it is counted no more.
+    fn pop(&mut self) -> Option<Entry> {
+        let at = self.len() % PAGE_ENTRIES;
+        let entry = self.pages.last_mut()?[at].take();
+        if at == 0 {
+            self.pages.pop();
+        }
+        entry
+    }
+
+    fn shrink_index(&mut self, hash_of: impl Fn(&Entry) -> u64) {
+        let len = self.len();
+        if self.index.capacity() > 4 * len.max(PAGE_ENTRIES) {
+            let pages = &self.pages;
+            self.index.shrink_to(2 * len, |place| {
+                inner(entry_at(pages, *place).map_or(0, &hash_of))
+            });
+            self.pages.shrink_to_fit();
         }
     }
 
     /// Takes all entries out.
-    pub(super) fn take_entries(&mut self) -> Vec<Entry> {
+    pub(super) fn take_entries(&mut self) -> impl Iterator<Item = Entry> + use<> {
         self.index = HashTable::new();
-        std::mem::take(&mut self.entries)
+        let pages = std::mem::take(&mut self.pages).into_iter();
+        pages.flat_map(|page| page.into_iter().flatten())
     }
 
     /// Bytes on the heap, but not what entries point to.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>() + self.index.allocation_size()
+        self.pages.len() * size_of::<Page>()
+            + self.pages.capacity() * size_of::<Box<Page>>()
+            + self.index.allocation_size()
     }
 }

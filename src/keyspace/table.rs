@@ -18,6 +18,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 
+use super::key::Key;
 use super::segment::Segment;
 use super::value::Value;
 
@@ -34,7 +35,7 @@ pub const SCAN_BITS: u32 = 46;
 #[derive(Debug)]
 pub struct Entry {
     /// The key.
-    pub key: Box<[u8]>,
+    pub key: Key,
     /// The value.
     pub value: Value,
     /// When the key ends, Unix ms; 0 for never.
@@ -181,6 +182,11 @@ impl KeyTable {
     fn split(&mut self, number: u32) {
         let old = &mut self.segments[number as usize];
         let (depth, prefix) = (old.depth + 1, old.prefix << 1);
+        let count = old.len();
+        let hashes: Vec<u64> = old
+            .entries()
+            .map(|entry| self.hasher.hash_one(&*entry.key))
+            .collect();
         let entries = old.take_entries();
         if depth > self.depth {
             self.directory = self.directory.iter().flat_map(|at| [*at, *at]).collect();
@@ -188,10 +194,9 @@ impl KeyTable {
         }
         let hash_of = |entry: &Entry| self.hasher.hash_one(&*entry.key);
         let is_high = |hash: u64| hash >> (64 - depth) & 1 == 1;
-        let hashes: Vec<u64> = entries.iter().map(hash_of).collect();
-        let count = hashes.iter().filter(|hash| is_high(**hash)).count();
-        let mut low = Segment::with_room(depth, prefix, entries.len() - count);
-        let mut high = Segment::with_room(depth, prefix | 1, count);
+        let high_count = hashes.iter().filter(|hash| is_high(**hash)).count();
+        let mut low = Segment::with_room(depth, prefix, count - high_count);
+        let mut high = Segment::with_room(depth, prefix | 1, high_count);
         for (hash, entry) in hashes.into_iter().zip(entries) {
             let half = if is_high(hash) { &mut high } else { &mut low };
             half.push(hash, entry, hash_of);
@@ -280,7 +285,6 @@ impl KeyTable {
             let segment = &self.segments[*segment as usize];
             let mut found: Vec<(u64, &Entry)> = segment
                 .entries()
-                .iter()
                 .map(|entry| {
                     (
                         Self::scan_position(self.hasher.hash_one(&*entry.key)),

@@ -220,3 +220,9 @@ fn an_entry_found_by_its_hash_has_that_hash() {
         assert_eq!(*found.key, **key);
     }
 }
+
+#[test]
+fn a_short_queue_takes_one_entry_and_one_piece_of_memory() {
+    assert!(size_of::<Entry>() <= 72, "{}", size_of::<Entry>());
+    assert!(size_of::<Value>() <= 32, "{}", size_of::<Value>());
+}

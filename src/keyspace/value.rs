@@ -112,8 +112,8 @@ pub fn parse_canonical_integer(bytes: &[u8]) -> Option<i64> {
 pub enum Value {
     /// `string`
     String(StringValue),
-    /// `list`
-    List(Box<List>),
+    /// `list`; in place, since most are short queues.
+    List(List),
     /// `stream`
     Stream(Box<Stream>),
 }
@@ -186,7 +186,7 @@ impl Value {
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::String(string) => string.heap_bytes(),
-            Self::List(list) => size_of::<List>() + list.heap_bytes(),
+            Self::List(list) => list.heap_bytes(),
             Self::Stream(stream) => size_of::<Stream>() + stream.heap_bytes(),
         }
     }

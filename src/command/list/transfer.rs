@@ -65,7 +65,7 @@ impl Move {
 
         let mut handle = ctx.space.write(destination);
         if !handle.exists() {
-            handle.insert(Value::List(Box::default()));
+            handle.insert(Value::List(List::new()));
         }
         let list = list_of_mut(&mut handle)?;
         // Redis does not count the text of a popped integer here.
