@@ -28,8 +28,11 @@ pub const SHARD_COUNT_MAX: usize = 64;
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 /// Work taken from the admission queue before sockets are looked at again.
 pub const ADMISSIONS_PER_TURN_MAX: usize = 64;
-/// Unsent output at which a client is no longer read: it does not read its replies. Bytes.
-pub const OUTPUT_BYTES_TO_STOP_READING: usize = 1024 * 1024;
+/// Unsent output at which a client's commands wait: it does not read its replies. What it sends meanwhile is kept up to half
+/// of `client-query-buffer-limit`, since many clients send a whole pipeline before they read; then it is not read either. Bytes.
+pub const OUTPUT_BYTES_TO_STOP_RUNNING: usize = 1024 * 1024;
+/// The buffer for replies that a shard keeps between turns, bytes: one that grew for a long reply is given back.
+pub const REPLY_BYTES_KEPT: usize = 1024 * 1024;
 /// Input kept for a client whose command is under way, bytes.
 pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
 /// Requests copied at once for another shard, bytes (a longer single request goes alone).

@@ -381,9 +381,11 @@ fn flood(stream: &mut TcpStream, request: &[u8], bytes_max: usize) -> usize {
 }
 
 #[test]
-fn a_client_that_reads_no_replies_is_not_read_either() {
+fn a_client_that_reads_no_replies_is_not_read_without_end() {
     for_each_shard_count(|server| {
         let mut control = server.connect();
+        // Half of it is kept, since many clients send a whole pipeline before they read.
+        control.run("CONFIG SET client-query-buffer-limit 16mb");
         control.call(&["SET", "big", &"x".repeat(100_000)]);
         let before = server.resident_bytes();
         let mut clients: Vec<TcpStream> = (0..4)

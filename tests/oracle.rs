@@ -136,7 +136,6 @@ fn every_accepted_difference_has_a_name_and_a_reason() {
     for normaliser in normalise::NORMALISERS
         .iter()
         .chain(normalise::VERSION_DIFFERENCES)
-        .chain(normalise::LATER_DIFFERENCES)
     {
         assert!(
             names.insert(normaliser.name),

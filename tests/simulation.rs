@@ -142,6 +142,8 @@ struct World {
     notes: Arc<Mutex<Vec<Seen>>>,
     unique: u64,
     migrations: usize,
+    /// Clients on their way out, by shard: no event of theirs reaches it any more.
+    leaving: Vec<Vec<(ClientId, ShardId)>>,
 }
 
 /// What the test itself notes when it closes a connection.
@@ -200,6 +202,7 @@ impl World {
             notes,
             unique: 0,
             migrations: 0,
+            leaving: vec![Vec::new(); shard_count],
         };
         for number in 0..3 + world.random.below(5) {
             world.connect(number == 0);
@@ -445,11 +448,14 @@ impl World {
             }
         }
         self.shards[shard].take_closed();
-        for (id, target) in self.shards[shard].take_departing() {
+        // As the thread does it: first the socket's task ends, later the client leaves; anything may happen between.
+        for (id, target) in std::mem::take(&mut self.leaving[shard]) {
             if self.shards[shard].depart(id, target, None) {
                 self.migrations += 1;
             }
         }
+        let departing = self.shards[shard].take_departing();
+        self.leaving[shard].extend(departing);
     }
 
     /// Lets everything that is under way come to rest; blocked clients stay blocked.
@@ -469,6 +475,7 @@ impl World {
                 }
                 moved |= self.shards[shard].work();
                 self.flush(shard);
+                moved |= !self.leaving[shard].is_empty();
             }
             let mail = self
                 .mail
@@ -1008,12 +1015,12 @@ fn run(seed: u64) -> usize {
     let blocked: HashSet<u64> = model.waiting.iter().map(|waiting| waiting.client).collect();
     for player in world.players.iter().filter(|player| player.alive) {
         let handle = world.shared.clients.get(player.id).expect("registered");
-        if handle.waiter().is_none() {
+        if !handle.is_blocked() {
             let left = handle.query_bytes.load(Ordering::Relaxed);
             assert_eq!(left, 0, "client {} was forgotten with input", player.id.0);
         }
         assert_eq!(
-            handle.waiter().is_some(),
+            handle.is_blocked(),
             blocked.contains(&player.id.0),
             "client {}",
             player.id.0

@@ -25,6 +25,15 @@ pub enum Unblock {
     Error,
 }
 
+/// What a client is blocked in.
+#[derive(Clone, Debug)]
+pub enum Wait {
+    /// A command that waits for a key.
+    Keys(Arc<Waiter>),
+    /// WAIT or WAITAOF.
+    Replicas,
+}
+
 /// Text facts of a client.
 #[derive(Clone, Debug, Default)]
 pub struct ClientNames {
@@ -45,22 +54,22 @@ impl ClientFlag {
     pub const PUBSUB: Self = Self(1);
     /// `x`: in MULTI.
     pub const MULTI: Self = Self(1 << 1);
-    /// `b`: blocked.
-    pub const BLOCKED: Self = Self(1 << 2);
     /// `O`: MONITOR.
-    pub const MONITOR: Self = Self(1 << 3);
+    pub const MONITOR: Self = Self(1 << 2);
     /// `d`: a watched key changed.
-    pub const DIRTY: Self = Self(1 << 4);
+    pub const DIRTY: Self = Self(1 << 3);
     /// `c`: closes after its replies.
-    pub const CLOSING: Self = Self(1 << 5);
+    pub const CLOSING: Self = Self(1 << 4);
     /// `U`: unix socket.
-    pub const UNIX_SOCKET: Self = Self(1 << 6);
+    pub const UNIX_SOCKET: Self = Self(1 << 5);
     /// `e`: CLIENT NO-EVICT ON.
-    pub const NO_EVICT: Self = Self(1 << 7);
+    pub const NO_EVICT: Self = Self(1 << 6);
     /// `T`: CLIENT NO-TOUCH ON.
-    pub const NO_TOUCH: Self = Self(1 << 8);
+    pub const NO_TOUCH: Self = Self(1 << 7);
     /// Speaks RESP3.
-    pub const RESP3: Self = Self(1 << 9);
+    pub const RESP3: Self = Self(1 << 8);
+    /// Held by CLIENT PAUSE.
+    pub const PAUSED: Self = Self(1 << 9);
 }
 
 /// What everybody may know of a client, and the flags by which it is reached.
@@ -110,7 +119,7 @@ pub struct ClientHandle {
     pub commands: AtomicU64,
     killed: AtomicBool,
     names: Mutex<ClientNames>,
-    waiter: Mutex<Option<Arc<Waiter>>>,
+    wait: Mutex<Option<Wait>>,
     unblocked: Mutex<Option<Unblock>>,
 }
 
@@ -163,7 +172,7 @@ impl ClientHandle {
             commands: AtomicU64::new(0),
             killed: AtomicBool::new(false),
             names: Mutex::default(),
-            waiter: Mutex::default(),
+            wait: Mutex::default(),
             unblocked: Mutex::default(),
         }
     }
@@ -220,27 +229,48 @@ impl ClientHandle {
         self.killed.load(Ordering::SeqCst)
     }
 
-    /// The command it is blocked in.
-    pub fn waiter(&self) -> Option<Arc<Waiter>> {
-        lock(&self.waiter).clone()
+    /// Notes what it is blocked in, or that it is not.
+    pub fn set_wait(&self, wait: Option<Wait>) {
+        *lock(&self.wait) = wait;
     }
 
-    /// Notes the command it is blocked in, or that it is not.
-    pub fn set_waiter(&self, waiter: Option<Arc<Waiter>>) {
-        self.set_flag(ClientFlag::BLOCKED, waiter.is_some());
-        *lock(&self.waiter) = waiter;
+    /// The wait for keys it is blocked in. One that was served or given up blocks nobody, though the client's shard may hear
+    /// of it later: whoever served it has seen the end when its own reply is there.
+    pub fn waiter(&self) -> Option<Arc<Waiter>> {
+        match &*lock(&self.wait) {
+            Some(Wait::Keys(waiter)) if waiter.is_waiting() => Some(Arc::clone(waiter)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is blocked: by a command that waits, by WAIT, by CLIENT PAUSE.
+    pub fn is_blocked(&self) -> bool {
+        self.has_flag(ClientFlag::PAUSED)
+            || match &*lock(&self.wait) {
+                Some(Wait::Keys(waiter)) => waiter.is_waiting(),
+                Some(Wait::Replicas) => true,
+                None => false,
+            }
     }
 
     /// CLIENT UNBLOCK: ends its wait if it wins; its shard must be told (a poke). False when it is not blocked.
     pub fn unblock(&self, how: Unblock) -> bool {
-        let waiter = lock(&self.waiter);
-        match &*waiter {
-            Some(waiter) if waiter.cancel() => {
-                *lock(&self.unblocked) = Some(how);
-                true
-            }
-            _ => false,
+        let mut wait = lock(&self.wait);
+        let won = match &*wait {
+            None => false,
+            Some(Wait::Keys(waiter)) => waiter.cancel(),
+            // There is no waiter to win against another: who takes it out has won.
+            Some(Wait::Replicas) => wait.take().is_some(),
+        };
+        if won {
+            *lock(&self.unblocked) = Some(how);
         }
+        won
+    }
+
+    /// The time of its WAIT is over. False when CLIENT UNBLOCK came first: the poke is on its way.
+    pub fn stop_waiting_for_replicas(&self) -> bool {
+        lock(&self.wait).take().is_some()
     }
 
     /// How its wait was ended by CLIENT UNBLOCK, once.

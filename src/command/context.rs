@@ -141,8 +141,6 @@ pub struct WaitFor {
     pub request: Request,
     /// Keys that it writes to besides those it waits on (the destination of BLMOVE).
     pub destinations: Vec<Box<[u8]>>,
-    /// Whether the reply to a timeout is `*-1` rather than `$-1`.
-    pub null_is_array: bool,
 }
 
 /// What is left to do when a handler returns.

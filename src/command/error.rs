@@ -138,13 +138,10 @@ pub fn wrong_arity(name: &str) -> CommandError {
     ])
 }
 
-/// EXEC in RESP2's subscribed mode: the transaction is gone with it.
-pub fn exec_in_subscribed_mode() -> CommandError {
-    let reason = in_subscribed_mode("exec");
-    let reason = reason
-        .bytes()
-        .strip_prefix(b"ERR ".as_slice())
-        .unwrap_or_default();
+/// EXEC that may not run: the transaction is gone with it. Redis: the code of the reason stays, unless it is `ERR`.
+pub fn exec_discarded(reason: &CommandError) -> CommandError {
+    let reason = reason.bytes();
+    let reason = reason.strip_prefix(b"ERR ".as_slice()).unwrap_or(reason);
     joined(&[b"EXECABORT Transaction discarded because of: ", reason])
 }
 
@@ -420,11 +417,6 @@ pub fn invalid_expire_time(name: &str) -> CommandError {
 /// An option that EXPIRE does not have.
 pub fn unsupported_option(option: &[u8]) -> CommandError {
     joined(&[b"ERR Unsupported option ", option])
-}
-
-/// SCAN … TYPE of no type.
-pub fn unknown_type_name(name: &[u8]) -> CommandError {
-    joined(&[b"ERR unknown type name '", name, b"'"])
 }
 
 // Lists

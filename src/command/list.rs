@@ -40,14 +40,14 @@ const fn row(command: Command) -> Command {
 /// The family's rows.
 pub static COMMANDS: &[Command] = &[
     row(
-        Command::new("blmove", "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout", transfer::blmove)
+        Command::new("blmove", "source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT> timeout", transfer::blmove)
             .arity(6)
             .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::BLOCKING])
             .keys(&MOVE)
             .docs("6.2.0", "list", "O(1)", "Moves an element from an end of one list to an end of another and returns it; waits for one when there is none."),
     ),
     row(
-        Command::new("blmpop", "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]", blocking::blmpop)
+        Command::new("blmpop", "timeout numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count]", blocking::blmpop)
             .arity(-5)
             .flags(&[Flags::WRITE, Flags::BLOCKING, Flags::MOVABLE_KEYS])
             .keys(&[KeySpec::counted(TAKES, 2)])
@@ -83,7 +83,7 @@ pub static COMMANDS: &[Command] = &[
             .docs("1.0.0", "list", "O(N) for the distance from the nearer end, counted in chunks.", "Returns the element at an index."),
     ),
     row(
-        Command::new("linsert", "key <BEFORE | AFTER> pivot element", write::linsert)
+        Command::new("linsert", "key where:<BEFORE | AFTER> pivot element", write::linsert)
             .arity(5)
             .flags(&[Flags::WRITE, Flags::DENYOOM])
             .keys(&[KeySpec::one(ADDS, 1)])
@@ -97,21 +97,21 @@ pub static COMMANDS: &[Command] = &[
             .docs("1.0.0", "list", "O(1)", "Returns the number of elements."),
     ),
     row(
-        Command::new("lmove", "source destination <LEFT | RIGHT> <LEFT | RIGHT>", transfer::lmove)
+        Command::new("lmove", "source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT>", transfer::lmove)
             .arity(5)
             .flags(&[Flags::WRITE, Flags::DENYOOM])
             .keys(&MOVE)
             .docs("6.2.0", "list", "O(1)", "Moves an element from an end of one list to an end of another and returns it."),
     ),
     row(
-        Command::new("lmpop", "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]", blocking::lmpop)
+        Command::new("lmpop", "numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count]", blocking::lmpop)
             .arity(-4)
             .flags(&[Flags::WRITE, Flags::MOVABLE_KEYS])
             .keys(&[KeySpec::counted(TAKES, 1)])
             .docs("7.0.0", "list", "O(N+M) for N keys and M elements returned.", "Takes elements from the first of several lists that has any."),
     ),
     row(
-        Command::new("lpop", "key [count]", write::lpop)
+        Command::new("lpop", "key [count@6.2.0]", write::lpop)
             .arity(-2)
             .flags(&[Flags::WRITE, Flags::FAST])
             .keys(&[KeySpec::one(TAKES, 1)])
@@ -150,7 +150,7 @@ pub static COMMANDS: &[Command] = &[
             .arity(4)
             .flags(&[Flags::WRITE])
             .keys(&[KeySpec::one(REMOVES, 1)])
-            .docs("1.0.0", "list", "O(N) for the length of the list.", "Removes elements equal to one given."),
+            .docs("1.0.0", "list", "O(N+M) for N elements of the list and M removed.", "Removes elements equal to one given."),
     ),
     row(
         Command::new("lset", "key index element", write::lset)
@@ -167,7 +167,7 @@ pub static COMMANDS: &[Command] = &[
             .docs("1.0.0", "list", "O(N) for N chunks removed.", "Removes all elements but those between two indexes."),
     ),
     row(
-        Command::new("rpop", "key [count]", write::rpop)
+        Command::new("rpop", "key [count@6.2.0]", write::rpop)
             .arity(-2)
             .flags(&[Flags::WRITE, Flags::FAST])
             .keys(&[KeySpec::one(TAKES, 1)])

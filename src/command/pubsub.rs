@@ -20,6 +20,7 @@ const SUBSCRIBE_FLAGS: &[Flags] = &[
     Flags::LOADING,
     Flags::STALE,
     Flags::SESSION,
+    Flags::WHILE_SUBSCRIBED,
 ];
 const PUBLISH_FLAGS: &[Flags] = &[
     Flags::PUBSUB,
@@ -330,7 +331,7 @@ fn list_channels(
     kind: ChannelKind,
 ) -> Result<Outcome, CommandError> {
     if args.len() > 3 {
-        return Err(super::error::wrong_arity(&ctx.row.full_name));
+        return Err(error::wrong_subcommand("pubsub", args.at(1)));
     }
     let names = ctx.shared.channels.active(kind, args.get(2));
     ctx.reply.array(names.len());

@@ -11,6 +11,9 @@ use super::error::CommandError;
 /// What a row's handler looks like.
 pub type Handler = for<'a, 'b> fn(&mut Context<'a>, &Args<'b>) -> Result<Outcome, CommandError>;
 
+/// What a command does to its key, where that depends on its arguments.
+pub type KeyFlagsOf = for<'a, 'b> fn(&'a Args<'b>) -> KeyFlags;
+
 /// Which keyspaces a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -24,7 +27,7 @@ pub enum Scope {
     Cursor,
 }
 
-/// Flags of a command as COMMAND INFO names them, and two of our own.
+/// Flags of a command as COMMAND INFO names them, and our own, from [`Flags::SESSION`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Flags(pub u32);
 
@@ -70,9 +73,24 @@ impl Flags {
     /// `allow_busy`
     pub const ALLOW_BUSY: Self = Self(1 << 19);
     /// Ours: changes the connection's state (SELECT, MULTI, HELLO …), so a batch for another shard ends before it.
-    pub const SESSION: Self = Self(1 << 24);
-    /// Ours: what it changes has no one key (FLUSHALL, SWAPDB), used by WATCH-free write checks.
-    pub const KEYLESS_WRITE: Self = Self(1 << 25);
+    pub const SESSION: Self = Self(1 << 20);
+    /// Ours: runs at once between MULTI and EXEC.
+    pub const RUNS_IN_MULTI: Self = Self(1 << 21);
+    /// Ours: allowed in RESP2's subscribed mode.
+    pub const WHILE_SUBSCRIBED: Self = Self(1 << 22);
+    /// Ours: CLIENT PAUSE does not hold it.
+    pub const WHILE_PAUSED: Self = Self(1 << 23);
+    /// Ours: is an access to its keys also for a client that asked for NO-TOUCH.
+    pub const ALWAYS_TOUCHES: Self = Self(1 << 24);
+    /// Ours: tells what shards count, so the shard it runs on brings its counts up to date before.
+    pub const TELLS_COUNTS: Self = Self(1 << 25);
+    /// Ours: needs `enable-debug-command`. Redis: `CMD_PROTECTED`.
+    pub const PROTECTED: Self = Self(1 << 26);
+    /// Ours, of a container: Redis has one command that reads the second word itself (DEBUG). Here each has a row, because
+    /// they need different keyspaces, but no client is told of more than the container.
+    pub const ONE_COMMAND: Self = Self(1 << 27);
+    /// Ours: `syscmd` in COMMAND DOCS, for the server's own tests.
+    pub const SYSTEM: Self = Self(1 << 28);
 
     /// Whether all flags of `other` are set.
     pub const fn has(self, other: Self) -> bool {
@@ -374,6 +392,8 @@ pub struct Command {
     pub scope: Scope,
     /// How to find its keys.
     pub keys: &'static [KeySpec],
+    /// What takes the place of the flags of a key spec with [`KeyFlags::VARIABLE`].
+    pub variable_key_flags: Option<KeyFlagsOf>,
     /// ACL categories beyond those that follow from the flags, as Redis names them without `@`.
     pub categories: &'static [&'static str],
     /// Command tips, as COMMAND INFO replies them.
@@ -404,6 +424,7 @@ impl Command {
             flags: Flags(0),
             scope: Scope::None,
             keys: &[],
+            variable_key_flags: None,
             categories: &[],
             tips: &[],
             since: "1.0.0",
@@ -441,6 +462,13 @@ impl Command {
         if !keys.is_empty() && !keys[0].flags.has(KeyFlags::NOT_KEY) {
             self.scope = Scope::Keys;
         }
+        self
+    }
+
+    /// See [`Command::variable_key_flags`].
+    #[must_use]
+    pub const fn variable_key_flags(mut self, flags: KeyFlagsOf) -> Self {
+        self.variable_key_flags = Some(flags);
         self
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use super::spec::Command;
+use super::spec::{Command, Flags};
 use super::{connection, keyspace, list, pubsub, scripting, server, stream, string, transaction};
 
 /// A command or subcommand in the table.
@@ -11,8 +11,10 @@ use super::{connection, keyspace, list, pubsub, scripting, server, stream, strin
 pub struct Row {
     /// Its number, for statistics; subcommands have their own.
     pub id: u16,
-    /// `get`, `xgroup|create`.
+    /// `get`, `xgroup|create`: what clients are told it is. The parts of one command have the name of the whole.
     pub full_name: String,
+    /// The number it is counted by: its own, or that of the whole.
+    pub counted_as: u16,
     /// What it is.
     pub command: &'static Command,
     /// The container's number, for a subcommand.
@@ -66,9 +68,17 @@ impl CommandTable {
                 command.name
             );
             table.names.insert(command.name, id);
+            let is_one = command.flags.has(Flags::ONE_COMMAND);
             for subcommand in command.subcommands {
-                let full_name = format!("{}|{}", command.name, subcommand.name);
+                let full_name = if is_one {
+                    command.name.to_owned()
+                } else {
+                    format!("{}|{}", command.name, subcommand.name)
+                };
                 let sub = table.push(subcommand, full_name, Some(id));
+                if is_one {
+                    table.rows[usize::from(sub)].counted_as = id;
+                }
                 table.rows[usize::from(id)]
                     .subcommands
                     .insert(subcommand.name, sub);
@@ -82,6 +92,7 @@ impl CommandTable {
         self.rows.push(Row {
             id,
             full_name,
+            counted_as: id,
             command,
             parent,
             subcommands: HashMap::new(),
@@ -98,6 +109,23 @@ impl CommandTable {
     /// All rows, subcommands behind their container.
     pub fn rows(&'static self) -> &'static [Row] {
         &self.rows
+    }
+
+    /// The rows that clients are told of: all but the parts of one command.
+    pub fn told(&'static self) -> impl Iterator<Item = &'static Row> + Clone {
+        self.rows.iter().filter(|row| row.counted_as == row.id)
+    }
+
+    /// A row that clients are told of, by its full name in any case.
+    pub fn find_told(&'static self, full_name: &[u8]) -> Option<&'static Row> {
+        let mut words = full_name.split(|byte| *byte == b'|');
+        let container = self.find(words.next()?)?;
+        match (words.next(), words.next()) {
+            (None, _) => Some(container),
+            (Some(_), None) if container.is_one_command() => None,
+            (Some(subcommand), None) => self.find_subcommand(container, subcommand),
+            _ => None,
+        }
     }
 
     /// Row by number.
@@ -124,6 +152,11 @@ impl Row {
     /// Whether it only holds subcommands.
     pub fn is_container(&self) -> bool {
         !self.command.subcommands.is_empty()
+    }
+
+    /// Whether its subcommands are nobody else's business.
+    pub fn is_one_command(&self) -> bool {
+        self.command.flags.has(Flags::ONE_COMMAND)
     }
 
     /// Its subcommands' numbers.

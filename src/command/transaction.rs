@@ -19,6 +19,7 @@ pub static COMMANDS: &[Command] = &[
             Flags::FAST,
             Flags::ALLOW_BUSY,
             Flags::SESSION,
+            Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
         .docs(
@@ -35,6 +36,7 @@ pub static COMMANDS: &[Command] = &[
             Flags::STALE,
             Flags::SKIP_SLOWLOG,
             Flags::SESSION,
+            Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
         .docs(
@@ -52,6 +54,7 @@ pub static COMMANDS: &[Command] = &[
             Flags::FAST,
             Flags::ALLOW_BUSY,
             Flags::SESSION,
+            Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
         .docs(
@@ -69,6 +72,7 @@ pub static COMMANDS: &[Command] = &[
             Flags::FAST,
             Flags::ALLOW_BUSY,
             Flags::SESSION,
+            Flags::RUNS_IN_MULTI,
         ])
         .keys(&[KeySpec::range(KeyFlags::RO, 1, -1, 1)])
         .categories(&["transaction"])

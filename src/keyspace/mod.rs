@@ -414,16 +414,6 @@ impl Keyspace {
         self.waits.iter().filter(|waits| waits.has_destinations())
     }
 
-    /// Number of keys that somebody waits for.
-    pub fn blocking_key_count(&self) -> usize {
-        self.waits.iter().map(WaitTable::key_count).sum()
-    }
-
-    /// Number of keys whose absence somebody waits to be told of.
-    pub fn blocking_key_count_on_absence(&self) -> usize {
-        self.waits.iter().map(WaitTable::key_count_on_absence).sum()
-    }
-
     /// Whether nothing of the work on this keyspace is left undone.
     pub fn is_settled(&self) -> bool {
         self.ready.is_empty()

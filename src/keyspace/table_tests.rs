@@ -209,15 +209,21 @@ fn an_empty_table_scans_to_its_end_at_once() {
 }
 
 #[test]
-fn an_entry_found_by_its_hash_has_that_hash() {
+fn a_hash_finds_its_own_key_and_no_other() {
     let mut table = KeyTable::new(DefaultHashBuilder::default());
-    let keys: Vec<Vec<u8>> = (0..800).map(|n| format!("key:{n}").into_bytes()).collect();
-    for key in &keys {
+    let keys: Vec<String> = (0..2000).map(|n| format!("key:{n}")).collect();
+    let (there, absent) = keys.split_at(1000);
+    for key in there {
+        let key = key.as_bytes();
         table.insert(table.hash(key), entry(key, 0));
     }
-    for key in &keys {
-        let found = table.find_by_hash(table.hash(key), |_| true).unwrap();
-        assert_eq!(*found.key, **key);
+    for key in there {
+        let found = table.find_by_hash(table.hash(key.as_bytes()), |_| true);
+        assert_eq!(*found.unwrap().key, *key.as_bytes());
+    }
+    for key in absent {
+        let found = table.find_by_hash(table.hash(key.as_bytes()), |_| true);
+        assert!(found.is_none(), "{key} found {found:?}");
     }
 }
 

@@ -220,29 +220,14 @@ impl WaitQueue {
         }
         self.swept_len = self.waiters.len();
     }
-
-    fn census(&self) -> Census {
-        Census {
-            on_absence: usize::from(self.wanting_absence > 0),
-            moving: usize::from(!self.destinations.is_empty()),
-        }
-    }
-}
-
-/// Queues of a table by what they want.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Census {
-    /// With a waiter who wants to know when the key is gone.
-    on_absence: usize,
-    /// With a waiter who writes to another key.
-    moving: usize,
 }
 
 /// The wait queues of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WaitTable {
     queues: HashMap<Box<[u8]>, WaitQueue>,
-    census: Census,
+    /// Queues with a waiter who writes to another key when served.
+    moving: usize,
 }
 
 impl WaitTable {
@@ -251,30 +236,19 @@ impl WaitTable {
         self.queues.is_empty()
     }
 
-    /// Number of keys that somebody waits for (`total_blocking_keys`), the cancelled included until met.
-    pub fn key_count(&self) -> usize {
-        self.queues.len()
-    }
-
-    /// Number of keys whose absence somebody waits to be told of (`total_blocking_keys_on_nokey`).
-    pub fn key_count_on_absence(&self) -> usize {
-        self.census.on_absence
-    }
-
     /// Whether somebody who waits here writes to another key when served.
     pub fn has_destinations(&self) -> bool {
-        self.census.moving > 0
+        self.moving > 0
     }
 
     /// Changes a key's queue; one that nobody waits in and nothing is due for goes.
     fn change<R>(&mut self, key: &[u8], change: impl FnOnce(&mut WaitQueue) -> R) -> Option<R> {
         let queue = self.queues.get_mut(key)?;
-        let before = queue.census();
+        let before = usize::from(!queue.destinations.is_empty());
         let done = change(queue);
         let is_over = queue.waiters.is_empty() && !queue.ready;
-        let after = queue.census();
-        self.census.on_absence = self.census.on_absence + after.on_absence - before.on_absence;
-        self.census.moving = self.census.moving + after.moving - before.moving;
+        let after = usize::from(!queue.destinations.is_empty());
+        self.moving = self.moving + after - before;
         if is_over {
             self.queues.remove(key);
         }

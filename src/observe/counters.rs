@@ -78,12 +78,6 @@ pub struct ShardCounters {
     pub expired: Counter,
     /// Changes.
     pub dirty: Counter,
-    /// Blocked clients.
-    pub blocked: Counter,
-    /// Keys that somebody waits for.
-    pub blocking_keys: Counter,
-    /// Keys whose absence somebody waits to be told of.
-    pub blocking_keys_on_absence: Counter,
     /// Batches taken over for other shards.
     pub batches: Counter,
     /// Loans coordinated.
@@ -113,9 +107,6 @@ impl ShardCounters {
             misses: Counter::default(),
             expired: Counter::default(),
             dirty: Counter::default(),
-            blocked: Counter::default(),
-            blocking_keys: Counter::default(),
-            blocking_keys_on_absence: Counter::default(),
             batches: Counter::default(),
             loans: Counter::default(),
             migrations: Counter::default(),

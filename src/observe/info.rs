@@ -92,6 +92,10 @@ pub struct ClientFacts {
     pub connected: usize,
     /// Blocked in a command.
     pub blocked: usize,
+    /// Keys that they wait for.
+    pub blocking_keys: usize,
+    /// Keys whose absence they wait to be told of.
+    pub blocking_keys_on_absence: usize,
     /// With a subscription.
     pub pubsub: usize,
     /// With a watched key.
@@ -189,7 +193,7 @@ pub fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observations) -> S
     for section in sections {
         match section {
             Section::Server => server(&mut text, facts, seen),
-            Section::Clients => clients(&mut text, facts, seen),
+            Section::Clients => clients(&mut text, facts),
             Section::Memory => memory(&mut text, facts, seen),
             Section::Persistence => persistence(&mut text, facts, seen),
             Section::Stats => stats(&mut text, facts, seen),
@@ -260,7 +264,7 @@ fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     }
 }
 
-fn clients(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+fn clients(text: &mut Text, facts: &Facts<'_>) {
     let clients = &facts.clients;
     text.section("Clients");
     text.field("connected_clients", clients.connected);
@@ -274,13 +278,10 @@ fn clients(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("watching_clients", clients.watching);
     text.field("clients_in_timeout_table", 0);
     text.field("total_watched_keys", clients.watched_keys);
-    text.field(
-        "total_blocking_keys",
-        sum(seen, |shard| &shard.blocking_keys),
-    );
+    text.field("total_blocking_keys", clients.blocking_keys);
     text.field(
         "total_blocking_keys_on_nokey",
-        sum(seen, |shard| &shard.blocking_keys_on_absence),
+        clients.blocking_keys_on_absence,
     );
 }
 

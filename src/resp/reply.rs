@@ -117,6 +117,11 @@ impl Reply {
         std::mem::take(&mut self.buffer)
     }
 
+    /// Bytes it holds room for.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Forgets what is written but keeps the room for more.
     pub fn clear(&mut self) {
         self.buffer.clear();
@@ -171,16 +176,16 @@ impl Reply {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error; `text` starts with its code (`ERR …`). Line breaks become spaces, as Redis does.
+    /// An error; `text` starts with its code (`ERR …`). Line breaks at the end go, others become spaces, as Redis does.
     pub fn error(&mut self, text: &[u8]) {
+        let is_newline = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let end = text.iter().rposition(|byte| !is_newline(byte));
+        let text = text.get(..end.map_or(0, |end| end + 1)).unwrap_or_default();
         self.buffer.push(b'-');
-        self.buffer.extend(text.iter().map(|byte| {
-            if matches!(byte, b'\r' | b'\n') {
-                b' '
-            } else {
-                *byte
-            }
-        }));
+        self.buffer.extend(
+            text.iter()
+                .map(|byte| if is_newline(byte) { b' ' } else { *byte }),
+        );
         self.buffer.extend_from_slice(b"\r\n");
     }
 

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::os::fd::AsRawFd;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -21,6 +20,7 @@ use crate::observe::effects::EffectLog;
 use crate::pubsub::registry::ChannelRegistry;
 use crate::shard::Shard;
 use crate::shard::clock::{SystemClock, unix_ms};
+use crate::shard::execute::running_command;
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::thread::{self, Mailboxes};
 
@@ -69,6 +69,22 @@ fn run_id() -> String {
         .to_owned()
 }
 
+/// A panic ends the process, when it has said where it was: a shard that panicked may hold half-changed keyspaces, and must
+/// not go on serving.
+fn end_with_a_panic() {
+    let says_where = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        tracing::error!(
+            "{} panicked in '{}': the process ends. {panic}",
+            thread.name().unwrap_or("a thread"),
+            running_command()
+        );
+        says_where(panic);
+        std::process::abort();
+    }));
+}
+
 /// Starts a thread for each shard.
 ///
 /// # Errors
@@ -85,23 +101,16 @@ pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError
     let (mailboxes, receivers) = Mailboxes::new(shared.shard_count);
     let mailboxes: Arc<Mailboxes> = Arc::new(mailboxes);
     let hasher = DefaultHashBuilder::default();
+    end_with_a_panic();
     let mut threads = Vec::new();
     for (number, receiver) in receivers.into_iter().enumerate() {
         let id = ShardId(number as u16);
         let (shared, post, hasher) = (Arc::clone(&shared), Arc::clone(&mailboxes), hasher.clone());
         let run = move || {
             let shard = Shard::new(id, shared, post, Arc::new(SystemClock::start()), hasher);
-            // A shard that panicked may hold half-changed keyspaces: the process must not go on serving.
-            match std::panic::catch_unwind(AssertUnwindSafe(|| thread::run(shard, receiver))) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::error!("shard {number} cannot start: {error}");
-                    std::process::abort();
-                }
-                Err(_) => {
-                    tracing::error!("shard {number} panicked: the process ends");
-                    std::process::abort();
-                }
+            if let Err(error) = thread::run(shard, receiver) {
+                tracing::error!("shard {number} cannot start: {error}");
+                std::process::abort();
             }
         };
         let thread = std::thread::Builder::new()

@@ -20,57 +20,33 @@ pub(super) fn admit(
     let Some(container) = table.find(name) else {
         return Err(error::unknown_command(name, args.from(1)));
     };
-    let is_debug = container.command.name == "debug" && container.command.accepts(args.len());
-    if is_debug
+    let mut row = container;
+    if container.is_container() && args.len() > 1 {
+        let subcommand = table.find_subcommand(container, args.at(1));
+        row = if container.is_one_command() {
+            // Whatever fits none of its parts the whole answers, when its turn comes.
+            let part = subcommand.filter(|part| part.command.accepts(args.len()));
+            part.unwrap_or(container)
+        } else {
+            let name = container.command.name;
+            subcommand.ok_or_else(|| error::unknown_subcommand(name, args.at(1)))?
+        };
+    }
+    if !row.command.accepts(args.len()) {
+        return Err(error::wrong_arity(&row.full_name));
+    }
+    if row.command.flags.has(Flags::PROTECTED)
         && !settings
             .enable_debug_command
             .allows(session.handle.is_local())
     {
         return Err(error::DEBUG_DISABLED);
     }
-    let mut row = container;
-    if container.is_container() && args.len() > 1 {
-        match table.find_subcommand(container, args.at(1)) {
-            Some(subcommand) => row = subcommand,
-            // DEBUG is one command in Redis and says so.
-            None if is_debug => return Err(error::wrong_subcommand("debug", args.at(1))),
-            None => {
-                return Err(error::unknown_subcommand(
-                    container.command.name,
-                    args.at(1),
-                ));
-            }
-        }
-    }
-    if !row.command.accepts(args.len()) && is_debug {
-        return Err(error::wrong_subcommand("debug", args.at(1)));
-    }
-    if !row.command.accepts(args.len()) {
-        return Err(error::wrong_arity(&row.full_name));
-    }
     if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) {
         return Err(error::NO_AUTH);
     }
-    if session.in_subscribed_mode() && !allowed_while_subscribed(container.command.name) {
-        return Err(match container.command.name {
-            "exec" => error::exec_in_subscribed_mode(),
-            _ => error::in_subscribed_mode(&row.full_name),
-        });
+    if session.in_subscribed_mode() && !row.command.flags.has(Flags::WHILE_SUBSCRIBED) {
+        return Err(error::in_subscribed_mode(&row.full_name));
     }
     Ok(row)
-}
-
-fn allowed_while_subscribed(name: &str) -> bool {
-    matches!(
-        name,
-        "ping"
-            | "subscribe"
-            | "ssubscribe"
-            | "sunsubscribe"
-            | "unsubscribe"
-            | "psubscribe"
-            | "punsubscribe"
-            | "quit"
-            | "reset"
-    )
 }

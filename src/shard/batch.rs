@@ -25,11 +25,12 @@ use super::Shard;
 use super::admission::Work;
 use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, Outgoing, QueuedCall, Ran, TransactionCall, detached};
+use super::execute::{Aftermath, Call, Env, Outgoing, Ran, detached};
 use super::finish::finish_reply;
 use super::mailbox::{Batch, BatchCommand, BatchDone, BatchStop, Message, SessionFacts};
 use super::route::shards_of;
-use super::session_loop::{Flow, is_http};
+use super::session_loop::{Flow, is_exec, is_http};
+use super::transaction::{QueuedCall, TransactionCall};
 
 impl Shard {
     /// What happens to the commands in `pending`: a batch to one other shard, a loan, or a place in the queue here.
@@ -42,7 +43,7 @@ impl Shard {
         let Ok(row) = admit(&client.session, &self.settings, &args) else {
             return Flow::Next;
         };
-        let in_transaction = row.command.name == "exec" && client.session.transaction.active;
+        let in_transaction = is_exec(client, row);
         let mut shards = if in_transaction {
             self.transaction_shards(client)
         } else {
@@ -218,10 +219,10 @@ impl Shard {
     /// Runs a batch of another shard's client.
     pub(super) fn run_batch(&mut self, batch: Batch) {
         let client = batch.facts.handle.id;
-        let mut ran = self.with_own(ShardSet::one(self.id), |_, env, space| {
+        let mut ran = self.with_own(ShardSet::one(self.id), |shard, env, space| {
             match &batch.transaction {
-                Some(watched) => run_transaction_of(env, space, &batch, watched),
-                None => run_commands_of(env, space, &batch),
+                Some(watched) => shard.run_transaction_of(env, space, &batch, watched),
+                None => shard.run_commands_of(env, space, &batch),
             }
         });
         let counters = &self.shared.observations.shards[self.id.index()];
@@ -291,6 +292,7 @@ impl Shard {
                 client.needs = shards;
                 self.plan(&mut client);
             }
+            Some(BatchStop::Paused) => self.hold_paused(&mut client),
             None => {
                 if self.should_depart(&client) {
                     self.put(client);
@@ -302,6 +304,8 @@ impl Shard {
         self.put(client);
         if ready {
             self.run_client(id, &[]);
+        } else {
+            self.leave_if_ended(id);
         }
     }
 
@@ -312,6 +316,12 @@ impl Shard {
         reply.raw(bytes);
         finish_reply(client, &mut reply, mark);
         client.output.append(reply.bytes());
+        let now_ms = self.now_ms;
+        client
+            .session
+            .handle
+            .active_ms
+            .store(now_ms, Ordering::Relaxed);
         self.release_behind_reply(client);
     }
 
@@ -351,55 +361,68 @@ impl RanBatch {
     }
 }
 
-fn run_transaction_of(
-    env: &Env<'_>,
-    space: &mut Space<'_>,
-    batch: &Batch,
-    watched: &WatchedKeys,
-) -> RanBatch {
-    let mut ran = RanBatch::of(batch);
-    let mut session = detached(&batch.facts);
-    let table = CommandTable::get();
-    let queued = batch.commands.iter().map(|command| QueuedCall {
-        row: table.row(command.row),
-        args: command.request.args(),
-    });
-    let commands: Vec<QueuedCall<'_>> = queued.collect();
-    let call = TransactionCall {
-        commands: &commands,
-        watched,
-        flag: batch.facts.watch_flag.as_deref(),
-    };
-    match env.run_transaction(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
-        Ran::Needs(shards) => ran.stop = Some(BatchStop::Needs(shards)),
-        Ran::Done | Ran::Waits(_) => ran.executed = 1,
-    }
-    ran
-}
-
-/// Up to the first command that waits, needs other keyspaces too, or fills the reply.
-fn run_commands_of(env: &Env<'_>, space: &mut Space<'_>, batch: &Batch) -> RanBatch {
-    let mut ran = RanBatch::of(batch);
-    let mut session = detached(&batch.facts);
-    let table = CommandTable::get();
-    for command in &batch.commands {
-        let call = Call {
+impl Shard {
+    fn run_transaction_of(
+        &self,
+        env: &Env<'_>,
+        space: &mut Space<'_>,
+        batch: &Batch,
+        watched: &WatchedKeys,
+    ) -> RanBatch {
+        let mut ran = RanBatch::of(batch);
+        let mut session = detached(&batch.facts);
+        let table = CommandTable::get();
+        let queued = batch.commands.iter().map(|command| QueuedCall {
             row: table.row(command.row),
-            args: &command.request.args(),
-            may_block: true,
-            resumed: false,
+            args: command.request.args(),
+        });
+        let commands: Vec<QueuedCall<'_>> = queued.collect();
+        if commands.iter().any(|command| self.pauses(command.row)) {
+            ran.stop = Some(BatchStop::Paused);
+            return ran;
+        }
+        let call = TransactionCall {
+            commands: &commands,
+            watched,
+            flag: batch.facts.watch_flag.as_deref(),
         };
-        match env.run(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
-            Ran::Done => ran.executed += 1,
-            Ran::Waits(blocked) => {
-                ran.executed += 1;
-                ran.stop = Some(BatchStop::Waits(blocked));
-            }
+        match env.run_transaction(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
             Ran::Needs(shards) => ran.stop = Some(BatchStop::Needs(shards)),
+            Ran::Done | Ran::Waits(_) => ran.executed = 1,
         }
-        if ran.stop.is_some() || ran.reply.len() > limits::TURN_REPLY_BYTES_MAX {
-            break;
-        }
+        ran
     }
-    ran
+
+    /// Up to the first command that waits, is held by a pause, needs other keyspaces too, or ends the turn.
+    fn run_commands_of(&self, env: &Env<'_>, space: &mut Space<'_>, batch: &Batch) -> RanBatch {
+        let mut ran = RanBatch::of(batch);
+        let mut budget = self.budget();
+        let mut session = detached(&batch.facts);
+        let table = CommandTable::get();
+        for command in &batch.commands {
+            let row = table.row(command.row);
+            if self.pauses(row) {
+                ran.stop = Some(BatchStop::Paused);
+                break;
+            }
+            let call = Call {
+                row,
+                args: &command.request.args(),
+                may_block: true,
+                resumed: false,
+            };
+            match env.run(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
+                Ran::Done => ran.executed += 1,
+                Ran::Waits(blocked) => {
+                    ran.executed += 1;
+                    ran.stop = Some(BatchStop::Waits(blocked));
+                }
+                Ran::Needs(shards) => ran.stop = Some(BatchStop::Needs(shards)),
+            }
+            if ran.stop.is_some() || self.is_over(&mut budget, &ran.reply) {
+                break;
+            }
+        }
+        ran
+    }
 }

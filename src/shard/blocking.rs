@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::client::registry::Unblock;
+use crate::client::registry::{ClientFlag, Unblock};
 use crate::command::context::Execution;
 use crate::command::error;
 use crate::command::spec::Flags;
@@ -16,6 +16,7 @@ use super::Shard;
 use super::admission::Work;
 use super::client::{Client, Phase};
 use super::mailbox::{BatchStop, Blocked, Message};
+use super::session_loop::is_exec;
 
 impl Shard {
     /// The client's command waits from now on; its waiter is registered already.
@@ -23,9 +24,6 @@ impl Shard {
         if let Some(at) = blocked.deadline_ms {
             self.deadlines.insert((at, client.id()));
         }
-        self.shared.observations.shards[self.id.index()]
-            .blocked
-            .add(1);
         client.phase = Phase::Blocked(blocked);
         // CLIENT UNBLOCK may have won before this shard knew of the wait.
         if client.session.handle.is_killed()
@@ -45,11 +43,7 @@ impl Shard {
         if let Some(at) = blocked.deadline_ms {
             self.deadlines.remove(&(at, client.id()));
         }
-        let counters = &self.shared.observations.shards[self.id.index()];
-        counters
-            .blocked
-            .set(counters.blocked.get().saturating_sub(1));
-        client.session.handle.set_waiter(None);
+        client.session.handle.set_wait(None);
         Some(blocked)
     }
 
@@ -73,23 +67,61 @@ impl Shard {
             return;
         };
         if let Some(blocked) = self.end_block(&mut client) {
-            let text = match how {
-                Unblock::Timeout => blocked.null.clone(),
-                Unblock::Error => {
-                    let mut reply = Reply::new(client.session.protocol);
-                    self.shared
-                        .observations
-                        .errors
-                        .add(error::UNBLOCKED.bytes());
-                    reply.error(error::UNBLOCKED.bytes());
-                    reply.take()
-                }
-            };
-            self.append_reply(&mut client, &text);
+            let args = blocked.waiter.request.args();
+            let row = CommandTable::get().find(args.at(0));
+            self.append_end_of_wait(&mut client, row, how, &blocked.null);
             self.witness_cancelled(&blocked.waiter);
-            self.count_given_up(&blocked.waiter);
+            if let Some(row) = row {
+                // A blocked command counts as called when it is over, once.
+                self.env().counters(row).calls.add(1);
+            }
             self.forget_everywhere(&blocked.waiter);
             self.runnable.push_back(id);
+        }
+        self.put(client);
+    }
+
+    /// The reply to a command that waited in vain; `timed_out`: when its time is over, or was made to be.
+    fn append_end_of_wait(
+        &mut self,
+        client: &mut Client,
+        row: Option<&Row>,
+        how: Unblock,
+        timed_out: &[u8],
+    ) {
+        match how {
+            Unblock::Timeout => self.append_reply(client, timed_out),
+            Unblock::Error => {
+                let text = error::UNBLOCKED;
+                self.shared.observations.errors.add(text.bytes());
+                if let Some(row) = row {
+                    self.env().counters(row).failed.add(1);
+                }
+                let mut reply = Reply::new(client.session.protocol);
+                reply.error(text.bytes());
+                self.append_reply(client, reply.bytes());
+            }
+        }
+    }
+
+    /// Ends a WAIT.
+    fn end_waiting(&mut self, id: ClientId, how: Unblock) {
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
+        match std::mem::replace(&mut client.phase, Phase::Ready) {
+            Phase::Waiting { deadline_ms, reply } => {
+                if let Some(at) = deadline_ms {
+                    self.deadlines.remove(&(at, id));
+                }
+                let handle = &client.session.handle;
+                handle.set_wait(None);
+                let row = handle.command.load(Ordering::Relaxed);
+                let row = CommandTable::get().row(row);
+                self.append_end_of_wait(&mut client, Some(row), how, &reply);
+                self.runnable.push_back(id);
+            }
+            other => client.phase = other,
         }
         self.put(client);
     }
@@ -134,19 +166,13 @@ impl Shard {
         let Some(client) = self.client_mut(id) else {
             return;
         };
-        match &mut client.phase {
+        match &client.phase {
             // When it was served already its reply is on its way.
             Phase::Blocked(blocked) if blocked.waiter.cancel() => {
                 self.give_up(id, Unblock::Timeout)
             }
-            Phase::Waiting { reply, .. } => {
-                let reply = std::mem::take(reply);
-                client.phase = Phase::Ready;
-                if let Some(mut client) = self.take(id) {
-                    self.append_reply(&mut client, &reply);
-                    self.put(client);
-                }
-                self.runnable.push_back(id);
+            Phase::Waiting { .. } if client.session.handle.stop_waiting_for_replicas() => {
+                self.end_waiting(id, Unblock::Timeout)
             }
             _ => {}
         }
@@ -161,10 +187,25 @@ impl Shard {
             self.disconnect(id);
             return;
         }
-        if matches!(client.phase, Phase::Blocked(_))
-            && let Some(how) = client.session.handle.take_unblocked()
-        {
-            self.give_up(id, how);
+        match client.phase {
+            Phase::Blocked(_) => {
+                if let Some(how) = client.session.handle.take_unblocked() {
+                    self.give_up(id, how);
+                }
+            }
+            Phase::Waiting { .. } => {
+                if let Some(how) = client.session.handle.take_unblocked() {
+                    self.end_waiting(id, how);
+                }
+            }
+            Phase::Ready
+            | Phase::Queued
+            | Phase::Batch { .. }
+            | Phase::Loan
+            | Phase::Barrier { .. }
+            | Phase::Paused
+            | Phase::Throttled
+            | Phase::Leaving => {}
         }
     }
 
@@ -197,19 +238,13 @@ impl Shard {
         {
             self.deadlines.remove(&(at, client.id()));
         }
+        // Cancelled before it leaves the registry: who no longer sees the client blocked can serve it no more.
+        let cancelled = matches!(&client.phase, Phase::Blocked(blocked) if blocked.waiter.cancel());
         if let Some(blocked) = self.end_block(client) {
-            if blocked.waiter.cancel() {
+            if cancelled {
                 self.witness_cancelled(&blocked.waiter);
             }
             self.forget_everywhere(&blocked.waiter);
-        }
-    }
-
-    /// A blocked command counts as called when it is over, once.
-    fn count_given_up(&self, waiter: &Waiter) {
-        if let Some(row) = CommandTable::get().find(waiter.request.args().at(0)) {
-            let counters = &self.shared.observations.shards[self.id.index()];
-            counters.commands[usize::from(row.id)].calls.add(1);
         }
     }
 
@@ -266,7 +301,8 @@ impl Shard {
         self.post.send_ordered(barriers);
     }
 
-    /// A subscriber published: it gets its own messages behind the reply and before the reply to its next command.
+    /// A subscriber published: it gets its own messages behind the reply and before the reply to its next command. Or a
+    /// subscription ends: it gets what was published until then before the reply, and nothing after it.
     pub(super) fn hold_until_told(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
         hold_for(client, reply, mark, 1);
         self.post.send(self.id, Message::BarrierSeen(client.id()));
@@ -289,46 +325,50 @@ impl Shard {
         self.put(client);
     }
 
-    /// Whether CLIENT PAUSE holds this command. Source: Redis' CLIENT PAUSE; WRITE holds writes and what may replicate.
+    /// Whether CLIENT PAUSE holds this command, or this EXEC. Source: Redis' CLIENT PAUSE; WRITE holds writes and what may
+    /// replicate.
     pub(super) fn is_paused_for(&self, client: &Client, row: &Row) -> bool {
+        if !is_exec(client, row) {
+            return self.pauses(row);
+        }
+        let table = CommandTable::get();
+        let mut queue = client.session.transaction.queue.iter();
+        self.pauses(row) || queue.any(|queued| self.pauses(table.row(queued.command)))
+    }
+
+    /// Whether CLIENT PAUSE holds this one command.
+    pub(super) fn pauses(&self, row: &Row) -> bool {
         let until = self.shared.paused_until_ms.load(Ordering::Acquire);
         if until <= self.now_ms {
             return false;
         }
-        if row.parent.is_some() && row.full_name == "client|unpause" {
+        if row.command.flags.has(Flags::WHILE_PAUSED) {
             return false;
         }
         if !self.shared.pause_writes_only.load(Ordering::Acquire) {
             return true;
         }
-        let writes = |row: &Row| {
-            row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
-        };
-        if row.command.name == "exec" {
-            let table = CommandTable::get();
-            return client
-                .session
-                .transaction
-                .queue
-                .iter()
-                .any(|queued| writes(table.row(queued.command)));
-        }
-        writes(row)
+        row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
     }
 
-    /// Keeps a client until the pause is over.
+    /// Keeps a client until the pause is over. Redis: it counts as blocked.
     pub(super) fn hold_paused(&mut self, client: &mut Client) {
         client.phase = Phase::Paused;
+        client.session.handle.set_flag(ClientFlag::PAUSED, true);
         self.paused.push(client.id());
     }
 
     /// Lets held clients go on when the pause is over or changed.
     pub(super) fn release_paused(&mut self) {
+        let now_ms = self.now_ms;
         for id in std::mem::take(&mut self.paused) {
             if let Some(client) = self.client_mut(id)
                 && matches!(client.phase, Phase::Paused)
             {
                 client.phase = Phase::Ready;
+                let handle = &client.session.handle;
+                handle.set_flag(ClientFlag::PAUSED, false);
+                handle.active_ms.store(now_ms, Ordering::Relaxed);
                 self.runnable.push_back(id);
             }
         }

@@ -11,10 +11,11 @@ use crate::resp::reply::{Mark, Reply};
 use super::Shard;
 use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, QueuedCall, Ran, TransactionCall};
+use super::execute::{Aftermath, Call, Env, Ran};
 use super::finish::finish_reply;
 use super::route::shards_of;
-use super::session_loop::Flow;
+use super::session_loop::{Budget, Flow, is_exec};
+use super::transaction::{QueuedCall, TransactionCall};
 
 impl Shard {
     /// EXEC: here, as a batch of its own, or with a loan.
@@ -118,8 +119,8 @@ impl Shard {
         reply: &mut Reply,
         keyspaces: &mut [Box<Keyspace>],
         in_hand: ShardSet,
+        budget: &mut Budget,
     ) -> Flow {
-        let mut budget = self.budget();
         let mut first = true;
         let now_ms = keyspaces
             .iter()
@@ -130,13 +131,17 @@ impl Shard {
             let Some(request) = client.pending.front().cloned() else {
                 return Flow::Next;
             };
-            if !first && self.is_over(&mut budget, reply) {
+            if !first && self.is_over(budget, reply) {
                 return Flow::Defer;
             }
             let args = request.args();
             let Some(row) = self.next_in_hand(client, &args, first, in_hand) else {
                 return Flow::Next;
             };
+            if self.is_paused_for(client, row) {
+                self.hold_paused(client);
+                return Flow::Stop;
+            }
             first = false;
             for keyspace in keyspaces.iter_mut() {
                 keyspace.now_ms = now_ms;
@@ -165,7 +170,7 @@ impl Shard {
         in_hand: ShardSet,
     ) -> Option<&'static Row> {
         let row = admit(&client.session, &self.settings, args).ok()?;
-        if !first && (client.session.transaction.active || self.is_paused_for(client, row)) {
+        if !first && client.session.transaction.active {
             return None;
         }
         let shards = if is_exec(client, row) {
@@ -216,8 +221,4 @@ impl Shard {
         }
         (ran, after)
     }
-}
-
-fn is_exec(client: &Client, row: &Row) -> bool {
-    row.command.name == "exec" && client.session.transaction.active
 }

@@ -8,6 +8,7 @@
 //!        ├─► Barrier     its reply waits for all shards
 //!        ├─► Paused      CLIENT PAUSE
 //!        ├─► Throttled   too much of what it published is undelivered
+//!        ├─► Leaving     on its way to another shard
 //!        └─► Waiting     WAIT
 //! ```
 
@@ -52,6 +53,8 @@ pub(super) enum Phase {
     Paused,
     /// See the drawing.
     Throttled,
+    /// It moves to another shard: its socket is being taken from its task.
+    Leaving,
     /// Until when, Unix ms (`None`: for ever), and the reply held back.
     Waiting {
         /// See above.
@@ -137,7 +140,7 @@ impl Client {
 
     /// Whether it has left so many replies unread that it gets no more until it reads.
     pub(super) fn is_behind_with_reading(&self) -> bool {
-        self.output.len() > limits::OUTPUT_BYTES_TO_STOP_READING
+        self.output.len() > limits::OUTPUT_BYTES_TO_STOP_RUNNING
     }
 
     /// Whether it can move to another shard now: between commands, nothing unsent, nothing that ties it here.

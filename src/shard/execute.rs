@@ -6,22 +6,22 @@
 //! The result is an [`Aftermath`]: replies for blocked clients and publications, in order, that the shard dispatches
 //! before it gives a keyspace away and before the reply leaves. No messages are sent and no sockets are touched here.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::client::session::Session;
-use crate::client::transaction::WatchedKeys;
 use crate::command::context::{
     Context, Execution, Outcome, ShardAction, Shared, SubscriptionChange,
 };
+use crate::command::spec::Flags;
 use crate::command::table::Row;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::event::{EventClass, KeyEvent};
 use crate::keyspace::wait::Waiter;
-use crate::keyspace::watch::WatchFlag;
 use crate::keyspace::{Keyspace, Space};
 use crate::observe::effects::Effect;
 use crate::pubsub::registry::ChannelKind;
@@ -50,6 +50,15 @@ pub(super) struct Served {
     pub(super) elsewhere: ShardSet,
 }
 
+thread_local! {
+    static RUNNING: Cell<&'static str> = const { Cell::new("no command") };
+}
+
+/// The command that runs on this thread, or ran last: for the last words of a process that panics.
+pub fn running_command() -> &'static str {
+    RUNNING.get()
+}
+
 /// What others see of commands that ran.
 #[derive(Debug)]
 pub(super) enum Outgoing {
@@ -66,7 +75,7 @@ pub(super) struct Aftermath {
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) actions: Vec<ShardAction>,
     pub(super) ready: VecDeque<(usize, Box<[u8]>)>,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
 }
 
 impl Aftermath {
@@ -84,6 +93,15 @@ impl Aftermath {
     pub(super) fn changes_subscriptions(&self) -> bool {
         let mut outgoing = self.outgoing.iter();
         outgoing.any(|outgoing| matches!(outgoing, Outgoing::Subscriptions(_)))
+    }
+
+    /// Whether a subscription of the client ends.
+    pub(super) fn ends_subscriptions(&self) -> bool {
+        let mut outgoing = self.outgoing.iter();
+        outgoing.any(|outgoing| match outgoing {
+            Outgoing::Subscriptions(changes) => changes.iter().any(|change| !change.subscribed),
+            _ => false,
+        })
     }
 }
 
@@ -115,7 +133,7 @@ pub(super) fn detached(facts: &SessionFacts) -> Session {
 }
 
 /// Where there are no arguments to show.
-const NO_ARGS: Args<'static> = Args::new(&[], &[]);
+pub(super) const NO_ARGS: Args<'static> = Args::new(&[], &[]);
 
 impl Env<'_> {
     pub(super) fn witness(
@@ -140,7 +158,7 @@ impl Env<'_> {
     ) -> Outcome {
         space.db = session.db;
         space.now_ms = self.now_ms;
-        space.touch = !session.no_touch || call.row.command.name == "touch";
+        space.touch = !session.no_touch || call.row.command.flags.has(Flags::ALWAYS_TOUCHES);
         let mark = reply.mark();
         let started = self.clock.nanoseconds();
         let mut context = Context {
@@ -154,6 +172,7 @@ impl Env<'_> {
             may_block: call.may_block,
             resumed: call.resumed,
         };
+        RUNNING.set(&call.row.full_name);
         let result = (call.row.command.handler)(&mut context, call.args);
         let mut elapsed = self.clock.nanoseconds().saturating_sub(started);
         if let Ok(Outcome::Wait(wait)) = result {
@@ -275,7 +294,7 @@ impl Env<'_> {
         }
     }
 
-    fn ask(&self, action: ShardAction, after: &mut Aftermath) {
+    pub(super) fn ask(&self, action: ShardAction, after: &mut Aftermath) {
         match action {
             ShardAction::Publish {
                 kind,
@@ -303,86 +322,6 @@ impl Env<'_> {
         }
     }
 
-    /// Runs a whole EXEC with every keyspace it concerns in hand.
-    pub(super) fn run_transaction(
-        &self,
-        space: &mut Space<'_>,
-        session: &mut Session,
-        reply: &mut Reply,
-        transaction: &TransactionCall<'_>,
-        after: &mut Aftermath,
-    ) -> Ran {
-        for command in transaction.commands {
-            if let Some(needed) = waiters_need(space, command.row, &command.args) {
-                return Ran::Needs(needed);
-            }
-        }
-        let watched_has_ended = self.look_at_watched(space, transaction);
-        self.collect(space, after);
-        self.log(after, "expire");
-        if watched_has_ended || transaction.flag.is_some_and(WatchFlag::is_set) {
-            reply.null_array();
-            self.witness(session.id(), Execution::ExecRefused, &NO_ARGS, &[]);
-            self.serve(space, after);
-            return Ran::Done;
-        }
-        reply.array(transaction.commands.len());
-        self.witness(session.id(), Execution::ExecBegins, &NO_ARGS, &[]);
-        let mut causes = String::from("exec");
-        let mut closed = None;
-        for command in transaction.commands {
-            let call = Call {
-                row: command.row,
-                args: &command.args,
-                may_block: false,
-                resumed: false,
-            };
-            let before = after.effects.len();
-            let mark = reply.mark();
-            match self.call(space, session, reply, &call) {
-                Outcome::Done | Outcome::Wait(_) => {}
-                Outcome::Ask(action) => self.ask(action, after),
-            }
-            self.witness(
-                session.id(),
-                Execution::InExec,
-                &command.args,
-                reply.since(mark),
-            );
-            self.collect(space, after);
-            if after.effects.len() > before {
-                causes.clear();
-                causes.push_str(&command.row.full_name);
-            }
-            // A client that kills itself is told nothing more, though the rest runs.
-            if session.closing && closed.is_none() {
-                closed = Some(reply.mark());
-            }
-        }
-        if let Some(mark) = closed {
-            reply.truncate(mark);
-        }
-        self.log(after, &causes);
-        self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
-        self.serve(space, after);
-        Ran::Done
-    }
-
-    /// Removes watched keys that have expired, which sets the flag; true when there is one that a pause keeps.
-    fn look_at_watched(&self, space: &mut Space<'_>, transaction: &TransactionCall<'_>) -> bool {
-        let now_ms = self.now_ms;
-        let mut has_ended = false;
-        for (db, key) in transaction.watched {
-            let keyspace = space.of(key);
-            keyspace.peek(*db, key, now_ms);
-            has_ended |= keyspace.holds_expired(*db, key, now_ms)
-                && transaction
-                    .flag
-                    .is_some_and(|flag| !keyspace.watches(*db).was_expired(key, flag));
-        }
-        has_ended
-    }
-
     /// Removes keys whose time has come.
     pub(super) fn expire(
         &self,
@@ -400,19 +339,6 @@ impl Env<'_> {
         }
         count
     }
-}
-
-/// A queued command, looked up.
-pub(super) struct QueuedCall<'q> {
-    pub(super) row: &'static Row,
-    pub(super) args: Args<'q>,
-}
-
-/// A whole EXEC.
-pub(super) struct TransactionCall<'t> {
-    pub(super) commands: &'t [QueuedCall<'t>],
-    pub(super) watched: &'t WatchedKeys,
-    pub(super) flag: Option<&'t WatchFlag>,
 }
 
 /// The publications of a keyspace notification. Source: "Keyspace notifications" of Redis: keyspace first, then keyevent.

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::client::registry::Wait;
 use crate::client::session::ReplyMode;
 use crate::command::context::ShardAction;
 use crate::command::table::Row;
@@ -13,7 +14,7 @@ use crate::resp::reply::{Mark, Reply};
 use super::Shard;
 use super::client::{Client, Phase};
 use super::execute::{Aftermath, Ran};
-use super::session_loop::Flow;
+use super::session_loop::{Flow, is_watch};
 
 impl Shard {
     pub(super) fn count(&self, client: &Client) {
@@ -28,7 +29,7 @@ impl Shard {
 
     /// The client's own list of watched keys: WATCH itself may run on another shard.
     pub(super) fn remember_watch(&self, client: &mut Client, row: &Row, args: &Args<'_>) {
-        if row.command.name == "watch" {
+        if is_watch(row) {
             let session = &mut client.session;
             session.transaction.flag.get_or_insert_default();
             session
@@ -51,7 +52,8 @@ impl Shard {
         let actions = std::mem::take(&mut after.actions);
         // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
         let pushes = after.changes_subscriptions();
-        let told = client.session.subscriptions.any() && after.publishes();
+        let told =
+            client.session.subscriptions.any() && after.publishes() || after.ends_subscriptions();
         if !after.is_empty() {
             self.dispatch(after, Some(client));
         }
@@ -106,6 +108,7 @@ impl Shard {
                 if let Some(at) = deadline_ms {
                     self.deadlines.insert((at, client.id()));
                 }
+                client.session.handle.set_wait(Some(Wait::Replicas));
                 client.phase = Phase::Waiting {
                     deadline_ms,
                     reply: held,
@@ -123,7 +126,11 @@ impl Shard {
                 self.subscribers
                     .monitors
                     .retain(|monitor| *monitor != client.id());
+                let ends = !changes.is_empty();
                 self.change_subscriptions(client.id(), changes);
+                if ends {
+                    self.hold_until_told(client, reply, mark);
+                }
             }
             ShardAction::Shutdown => self.shut_down(),
             // With several shards it was carried out under the loan; a single one has its keyspace at home.

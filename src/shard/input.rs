@@ -62,14 +62,40 @@ impl Shard {
         }
     }
 
-    /// A client's input ended: it is gone, as Redis sees it.
+    /// A client's input ended. What it sent before runs and is answered, as far as it does not have to wait.
     pub(super) fn end_of_input(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else {
             return;
         };
         client.ended = true;
-        // Commands that are read but under way elsewhere still take effect; their replies go nowhere.
-        self.disconnect(id);
+        if matches!(client.phase, Phase::Ready) {
+            self.run_client(id, &[]);
+        } else {
+            self.leave_if_ended(id);
+        }
+    }
+
+    /// A client whose input has ended does not wait: it is gone, as Redis sees it, when its earlier replies are sent.
+    pub(super) fn leave_if_ended(&mut self, id: ClientId) {
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        let waits = matches!(
+            client.phase,
+            Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused
+        );
+        if !(client.ended && waits) {
+            return;
+        }
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
+        self.leave_wait(&mut client);
+        client.phase = Phase::Ready;
+        client.pending.clear();
+        client.session.closing = true;
+        self.dirty.push(id);
+        self.put(client);
     }
 
     pub(super) fn request_limits(&self, session: &Session) -> RequestLimits {

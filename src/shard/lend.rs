@@ -128,16 +128,12 @@ impl Shard {
     }
 
     /// A keyspace arrived for the loan; with the last one the jobs run.
-    pub(super) fn granted(&mut self, loan: LoanId, mut keyspace: Box<Keyspace>) {
-        keyspace.policy = self.policy();
+    pub(super) fn granted(&mut self, loan: LoanId, keyspace: Box<Keyspace>) {
         let Some(current) = &mut self.lending.current else {
             debug_assert!(false, "a grant without a loan");
             return;
         };
         debug_assert_eq!(current.id, loan, "one loan at a time");
-        keyspace
-            .effects
-            .set_recording(self.shared.effects.is_recording());
         current.keyspaces.push(keyspace);
         if current.keyspaces.len() == current.shards.len() {
             self.run_loan();
@@ -150,7 +146,15 @@ impl Shard {
         };
         let mut keyspaces = std::mem::take(&mut loan.keyspaces);
         keyspaces.sort_unstable_by_key(|keyspace| keyspace.shard());
+        // As the settings are now, not when each keyspace arrived.
+        for keyspace in &mut keyspaces {
+            keyspace.policy = self.policy();
+            let is_recording = self.shared.effects.is_recording();
+            keyspace.effects.set_recording(is_recording);
+        }
         let mut again = Vec::new();
+        // One turn for all of them: the others wait for their keyspaces.
+        let mut budget = self.budget();
         for id in std::mem::take(&mut loan.jobs) {
             let Some(mut client) = self.take(id) else {
                 continue;
@@ -161,7 +165,13 @@ impl Shard {
             }
             client.phase = Phase::Ready;
             let mut reply = Reply::new(client.session.protocol);
-            let _ = self.run_borrowed(&mut client, &mut reply, &mut keyspaces, loan.shards);
+            let _ = self.run_borrowed(
+                &mut client,
+                &mut reply,
+                &mut keyspaces,
+                loan.shards,
+                &mut budget,
+            );
             if !reply.is_empty() {
                 client.output.append(reply.bytes());
             }

@@ -70,6 +70,8 @@ pub enum BatchStop {
     Waits(Box<Blocked>),
     /// The command after the executed ones must run with these keyspaces in hand.
     Needs(ShardSet),
+    /// CLIENT PAUSE holds the command after the executed ones.
+    Paused,
 }
 
 /// What a blocked client must know of its wait.

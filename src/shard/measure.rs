@@ -18,7 +18,7 @@ pub(super) const NOBODY: ClientId = ClientId(0);
 
 impl Env<'_> {
     pub(super) fn counters(&self, row: &Row) -> &CommandCounters {
-        &self.shared.observations.shards[self.shard.index()].commands[usize::from(row.id)]
+        &self.shared.observations.shards[self.shard.index()].commands[usize::from(row.counted_as)]
     }
 
     /// Counts a run; one that took long goes to the slow log and the latency events.

@@ -8,7 +8,7 @@ use crate::ids::{ClientId, ShardId};
 use crate::limits;
 
 use super::Shard;
-use super::client::Client;
+use super::client::{Client, Phase};
 use super::mailbox::Message;
 
 impl Shard {
@@ -42,20 +42,22 @@ impl Shard {
         false
     }
 
-    /// Clients that can leave now, with the shard they go to. The driver takes their sockets and calls [`Shard::depart`].
+    /// Clients that leave now, with the shard they go to. The driver takes their sockets and calls [`Shard::depart`]; until
+    /// then they run nothing, or they would leave in the middle of it.
     pub fn take_departing(&mut self) -> Vec<(ClientId, ShardId)> {
-        let candidates = std::mem::take(&mut self.departing);
+        let mut candidates = std::mem::take(&mut self.departing);
+        candidates.retain(|(id, target)| {
+            let is_too_busy = self.is_much_busier(*target);
+            let Some(client) = self.client_mut(*id) else {
+                return false;
+            };
+            let leaves = client.can_move() && client.wanderlust.to == Some(*target) && !is_too_busy;
+            if leaves {
+                client.phase = Phase::Leaving;
+            }
+            leaves
+        });
         candidates
-            .into_iter()
-            .filter(|(id, target)| {
-                let Some(Some(client)) = self.clients.get(id) else {
-                    return false;
-                };
-                client.can_move()
-                    && client.wanderlust.to == Some(*target)
-                    && !self.is_much_busier(*target)
-            })
-            .collect()
     }
 
     fn is_much_busier(&self, target: ShardId) -> bool {
@@ -75,6 +77,8 @@ impl Shard {
             return false;
         };
         self.clients.remove(&id);
+        debug_assert!(matches!(client.phase, Phase::Leaving), "nothing runs");
+        client.phase = Phase::Ready;
         client.wanderlust.batches = 0;
         client.wanderlust.to = None;
         client.wanderlust.moves += 1;

@@ -10,9 +10,9 @@
 //! socket lives here, so both run the same code.
 //!
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
-//! one other shard · `borrow` EXEC and several keyspaces · `execute` one command · `finish` what follows it · `waiters` who
-//! is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits · `subscribers` who
-//! gets them · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
+//! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
+//! `subscribers` who gets them · `migrate` who moves where · `tick` time · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -24,7 +24,7 @@ mod blocking;
 mod borrow;
 mod client;
 pub mod clock;
-mod execute;
+pub mod execute;
 mod finish;
 mod input;
 mod lend;
@@ -38,6 +38,7 @@ mod session_loop;
 mod subscribers;
 pub mod thread;
 mod tick;
+mod transaction;
 mod waiters;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -190,7 +191,6 @@ impl Shard {
             };
             self.run_client(client, &[]);
         }
-        self.publish_counters();
         (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
     }
 
@@ -366,11 +366,14 @@ impl Shard {
         let Some(Some(client)) = self.clients.get(&id) else {
             return false;
         };
-        if client.session.closing
-            || client.ended
-            || client.output.len() > limits::OUTPUT_BYTES_TO_STOP_READING
-        {
+        if client.session.closing || client.ended {
             return false;
+        }
+        let query_bytes_max = self.settings.client_query_buffer_bytes_max;
+        if client.is_behind_with_reading() {
+            // It may be sending a whole pipeline before it reads the first reply: that is kept until it does.
+            return client.session.authenticated
+                && (client.input.len() as u64) < query_bytes_max / 2;
         }
         match client.phase {
             Phase::Ready => {
@@ -378,8 +381,9 @@ impl Shard {
             }
             // To see the end of file; what comes is kept.
             Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused => {
-                (client.input.len() as u64) < self.settings.client_query_buffer_bytes_max
+                (client.input.len() as u64) < query_bytes_max
             }
+            Phase::Leaving => false,
             Phase::Queued
             | Phase::Batch { .. }
             | Phase::Loan
@@ -388,9 +392,18 @@ impl Shard {
         }
     }
 
-    /// Clients with output to send (or to be closed once it is sent) since the last call.
+    /// Clients with output to send (or to be closed once it is sent) since the last call. What their replies acknowledge
+    /// is in the counters that INFO shows; who has more unsent than is allowed is closed.
     pub fn take_dirty(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.dirty)
+        let dirty = std::mem::take(&mut self.dirty);
+        if !dirty.is_empty() {
+            self.publish_counters();
+        }
+        let limit = &self.settings.output_limit_normal;
+        if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
+            dirty.iter().for_each(|id| self.check_output_limit(*id));
+        }
+        dirty
     }
 
     /// Gives a spent list of dirty clients back, to save its allocation.
@@ -416,6 +429,7 @@ impl Shard {
 
     /// So many bytes of a client's output were sent.
     pub fn sent(&mut self, id: ClientId, count: usize) {
+        let now_ms = self.now_ms;
         if let Some(client) = self.client_mut(id) {
             let was_behind = client.is_behind_with_reading();
             client.output.consume(count);
@@ -425,6 +439,7 @@ impl Shard {
                 .output_bytes
                 .store(client.output.len(), Ordering::Relaxed);
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
+            handle.active_ms.store(now_ms, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
             counters.net_out.add(count as u64);
             if goes_on {
@@ -515,10 +530,4 @@ fn publish_counters_of(shared: &Shared, keyspace: &mut Keyspace) {
     counters.misses.add(counted.misses);
     counters.expired.add(counted.expired);
     counters.dirty.set(keyspace.effects.dirty);
-    counters
-        .blocking_keys
-        .set(keyspace.blocking_key_count() as u64);
-    counters
-        .blocking_keys_on_absence
-        .set(keyspace.blocking_key_count_on_absence() as u64);
 }

@@ -8,10 +8,11 @@
 //! ```
 //! Commands of one connection take effect in the order sent: a client waits for its batch or loan before it goes on.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use crate::client::session::ReplyMode;
-use crate::command::error;
+use crate::command::error::{self, CommandError};
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::{CommandTable, Row};
 use crate::ids::{ClientId, ShardSet};
@@ -67,6 +68,7 @@ impl Shard {
             // What it has sent waits until it has read: [`Shard::sent`] gives it its turn.
             client.input.append(fresh);
             self.put(client);
+            self.check_query_limit(id);
             return;
         }
         client
@@ -118,7 +120,9 @@ impl Shard {
             client.output.append(reply.bytes());
             reply.clear();
         }
-        self.reply = reply;
+        if reply.capacity() <= limits::REPLY_BYTES_KEPT {
+            self.reply = reply;
+        }
         client
             .session
             .handle
@@ -136,12 +140,16 @@ impl Shard {
             && (!client.pending.is_empty() || !client.input.is_empty() && flow == Flow::Defer);
         if more {
             self.runnable.push_back(id);
+        } else if client.ended && matches!(client.phase, Phase::Ready) {
+            // Nothing is left to run: it goes when its replies are sent.
+            client.session.closing = true;
         }
         if !client.output.is_empty() || client.session.closing {
             self.dirty.push(id);
         }
         self.put(client);
         self.check_query_limit(id);
+        self.leave_if_ended(id);
     }
 
     /// Runs what is parsed already. `admitted`: the first command runs here though others wait for the keyspace.
@@ -230,7 +238,7 @@ impl Shard {
         let row = match admit(&client.session, &self.settings, args) {
             Ok(row) => row,
             Err(error) => {
-                self.reject(client, reply, args, error.bytes());
+                self.reject(client, reply, args, &error);
                 finish_reply(client, reply, mark);
                 return Flow::Next;
             }
@@ -252,7 +260,7 @@ impl Shard {
             }
             return Flow::Defer;
         }
-        if row.command.name == "exec" && client.session.transaction.active {
+        if is_exec(client, row) {
             return self.step_exec(client, reply, admitted, mark);
         }
         let shards = shards_of(row, args, self.shared.shard_count);
@@ -293,26 +301,32 @@ impl Shard {
     }
 
     /// Answers a command that may not run. EXEC's transaction ends with it, and what was watched for it.
-    fn reject(&self, client: &mut Client, reply: &mut Reply, args: &Args<'_>, text: &[u8]) {
+    fn reject(
+        &self,
+        client: &mut Client,
+        reply: &mut Reply,
+        args: &Args<'_>,
+        error: &CommandError,
+    ) {
+        let mut error = Cow::Borrowed(error);
         if args.at(0).eq_ignore_ascii_case(b"exec") {
             client.session.transaction.clear();
             client.session.mirror();
+            error = Cow::Owned(error::exec_discarded(&error));
         }
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
         }
-        self.shared.observations.errors.add(text);
+        self.shared.observations.errors.add(error.bytes());
         let table = CommandTable::get();
         if let Some(container) = table.find(args.at(0)) {
             let named = args.get(1).filter(|_| container.is_container());
             let row = named
                 .and_then(|name| table.find_subcommand(container, name))
                 .unwrap_or(container);
-            self.shared.observations.shards[self.id.index()].commands[usize::from(row.id)]
-                .rejected
-                .add(1);
+            self.env().counters(row).rejected.add(1);
         }
-        reply.error(text);
+        reply.error(error.bytes());
     }
 
     /// Queues a command between MULTI and EXEC, or refuses WATCH there: where its keys are, nobody knows of the MULTI.
@@ -324,11 +338,11 @@ impl Shard {
         row: &'static Row,
         args: &Args<'_>,
     ) -> bool {
-        if !runs_inside_multi(row) {
+        if !row.command.flags.has(Flags::RUNS_IN_MULTI) {
             self.queue(client, reply, row, args);
             return true;
         }
-        if row.command.name == "watch" {
+        if is_watch(row) {
             reply.error(error::WATCH_IN_MULTI.bytes());
             return true;
         }
@@ -337,7 +351,7 @@ impl Shard {
 
     fn queue(&self, client: &mut Client, reply: &mut Reply, row: &'static Row, args: &Args<'_>) {
         if row.command.flags.has(Flags::NO_MULTI) {
-            self.reject(client, reply, args, error::NOT_IN_TRANSACTION.bytes());
+            self.reject(client, reply, args, &error::NOT_IN_TRANSACTION);
             return;
         }
         client
@@ -363,7 +377,7 @@ impl Shard {
     ) -> Flow {
         client.wanderlust.batches = 0;
         self.remember_watch(client, row, args);
-        if row.command.name == "info" {
+        if row.command.flags.has(Flags::TELLS_COUNTS) {
             self.publish_counters();
         }
         let mut after = Aftermath::default();
@@ -412,12 +426,14 @@ impl Shard {
     }
 }
 
-/// Commands that run at once between MULTI and EXEC. Source: Redis' `processCommand`.
-fn runs_inside_multi(row: &Row) -> bool {
-    matches!(
-        row.command.name,
-        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
-    ) && row.parent.is_none()
+/// EXEC of a transaction, which the shard runs itself. By its name: a flag would have one bearer and one reader.
+pub(super) fn is_exec(client: &Client, row: &Row) -> bool {
+    client.session.transaction.active && row.command.name == "exec"
+}
+
+/// WATCH, of which the shard of the connection keeps its own list; by its name as EXEC.
+pub(super) fn is_watch(row: &Row) -> bool {
+    row.command.name == "watch"
 }
 
 /// Whether a request looks like that of a browser that was made to talk to us.

@@ -78,6 +78,10 @@ struct Connection {
     write_blocked: Cell<bool>,
     /// Its task is to end: the socket is dropped or leaves.
     over: Cell<bool>,
+    /// Nothing more comes from it; what is owed is still sent.
+    ended: Cell<bool>,
+    /// It is among those that are not read for now.
+    unread: Cell<bool>,
 }
 
 impl Connection {
@@ -199,6 +203,8 @@ impl Driver {
                     waker: RefCell::new(None),
                     write_blocked: Cell::new(false),
                     over: Cell::new(false),
+                    ended: Cell::new(false),
+                    unread: Cell::new(false),
                 });
                 self.connections
                     .borrow_mut()
@@ -236,7 +242,10 @@ impl Driver {
                     connection.write_blocked.set(false);
                     self.flush(id, connection);
                 }
-                Poll::Ready(Err(_)) => self.shard.borrow_mut().handle(Event::Lost(id)),
+                Poll::Ready(Err(_)) => {
+                    self.shard.borrow_mut().handle(Event::Lost(id));
+                    return Poll::Ready(());
+                }
                 Poll::Pending => break,
             }
             if connection.over.get() {
@@ -248,8 +257,13 @@ impl Driver {
 
     fn read(&self, id: ClientId, connection: &Connection, context: &mut Context<'_>) -> Poll<()> {
         loop {
+            if connection.ended.get() {
+                return Poll::Pending;
+            }
             if !self.shard.borrow().wants_input(id) {
-                self.unread.borrow_mut().push(id);
+                if !connection.unread.replace(true) {
+                    self.unread.borrow_mut().push(id);
+                }
                 return Poll::Pending;
             }
             let mut scratch = self.scratch.borrow_mut();
@@ -265,8 +279,8 @@ impl Driver {
                     return Poll::Ready(());
                 }
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                    connection.ended.set(true);
                     self.shard.borrow_mut().handle(Event::End(id));
-                    return Poll::Ready(());
                 }
                 Poll::Ready(Ok(())) => {
                     let full = buffer.remaining() == 0;
@@ -292,6 +306,7 @@ impl Driver {
                 continue;
             };
             if self.shard.borrow().wants_input(id) {
+                connection.unread.set(false);
                 connection.wake();
             } else {
                 self.unread.borrow_mut().push(id);

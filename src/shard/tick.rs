@@ -32,6 +32,8 @@ impl Shard {
         self.next_round_ms = self.now_ms + period_ms;
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.clients.set(self.clients.len() as u64);
+        self.publish_counters();
+        let counters = &self.shared.observations.shards[self.id.index()];
         if let Some(keyspace) = &self.keyspace {
             for (db, shown) in (0..keyspace.database_count()).zip(&counters.databases) {
                 let average_ms = keyspace.database(db).average_ttl_ms(self.now_ms);
@@ -75,6 +77,7 @@ impl Shard {
             .env()
             .expire(&mut keyspace, limits::EXPIRIES_PER_ROUND_MAX, &mut after);
         self.keyspace = Some(keyspace);
+        self.publish_counters();
         self.dispatch(after, None);
         if count == limits::EXPIRIES_PER_ROUND_MAX {
             self.admission.push(Work::Expire);
@@ -98,7 +101,7 @@ impl Shard {
                 loaded.push(*id);
             }
             let active_ms = client.session.handle.active_ms.load(Ordering::Relaxed);
-            let exempt = matches!(client.phase, Phase::Blocked(_))
+            let exempt = !matches!(client.phase, Phase::Ready)
                 || client.session.subscriptions.any()
                 || client.session.monitoring;
             if timeout_ms > 0 && !exempt && now_ms.saturating_sub(active_ms) > timeout_ms {

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::client::registry::Wait;
 use crate::client::session::Session;
 use crate::command::context::{Execution, Outcome, WaitFor};
 use crate::command::spec::Flags;
@@ -67,7 +68,6 @@ impl Env<'_> {
             deadline_ms,
             request,
             destinations,
-            null_is_array: _,
         } = wait;
         let waiter = Arc::new(Waiter::new(WaiterFacts {
             client: session.id(),
@@ -90,7 +90,8 @@ impl Env<'_> {
         for keyspace in space.keyspaces_mut() {
             super::publish_counters_of(self.shared, keyspace);
         }
-        session.handle.set_waiter(Some(Arc::clone(&waiter)));
+        let wait = Wait::Keys(Arc::clone(&waiter));
+        session.handle.set_wait(Some(wait));
         Blocked {
             waiter,
             deadline_ms,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::server::info_field;
 use crate::support::{Client, Server, for_each_shard_count};
 
 /// Raw replies with blanks for line ends.
@@ -53,6 +54,11 @@ fn a_password_is_asked_for() {
                 "-WRONGPASS invalid username-password pair or user is disabled.",
             ),
             ("AUTH secret", "+OK"),
+            (
+                "ACL LIST",
+                "*1 $110 user default on sanitize-payload #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b \
+                 ~* &* +@all",
+            ),
             ("PING", "+PONG"),
             ("RESET", "+RESET"),
             ("PING", no_auth),
@@ -212,19 +218,26 @@ fn a_wait_is_ended_by_another_connection() {
         let (mut control, mut blocked) = (server.connect(), server.connect());
         let id = blocked.id();
         assert_eq!(raw(&mut control, &format!("CLIENT UNBLOCK {id}")), ":0");
-        for (how, reply) in [
-            ("", "*-1"),
-            (" TIMEOUT", "*-1"),
-            (" ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+        let error = "-UNBLOCKED client unblocked via CLIENT UNBLOCK";
+        for (line, nothing) in [
+            ("BLPOP a b c 0", "*-1"),
+            ("WAIT 1 0", ":0"),
+            ("WAIT 1 60000", ":0"),
+            ("WAITAOF 0 1 0", "*2 :0 :0"),
         ] {
-            blocked.send_line("BLPOP a b c 0");
-            wait_for_flags(&mut control, id, "b");
-            assert_eq!(
-                raw(&mut control, &format!("CLIENT UNBLOCK {id}{how}")),
-                ":1"
-            );
-            assert_eq!(spaced(&blocked.raw_reply()), reply);
+            for (how, reply) in [("", nothing), (" TIMEOUT", nothing), (" ERROR", error)] {
+                blocked.send_line(line);
+                wait_for_flags(&mut control, id, "b");
+                let unblock = format!("CLIENT UNBLOCK {id}{how}");
+                assert_eq!(raw(&mut control, &unblock), ":1", "{line}");
+                assert_eq!(raw(&mut control, &unblock), ":0", "{line}");
+                assert_eq!(spaced(&blocked.raw_reply()), reply, "{line}");
+            }
         }
+        let stats = control.run("INFO commandstats").text();
+        let blpop = info_field(&stats, "cmdstat_blpop").unwrap();
+        assert!(blpop.starts_with("calls=3,"), "{blpop}");
+        assert!(blpop.ends_with("failed_calls=1"), "{blpop}");
         assert_eq!(raw(&mut control, "RPUSH a 1"), ":1");
     });
 }
@@ -235,8 +248,11 @@ fn a_pause_holds_commands_until_it_is_over() {
         let (mut control, mut client) = (server.connect(), server.connect());
         check(&mut control, &[("CLIENT PAUSE 60000 WRITE", "+OK")]);
         check(&mut client, &[("PING", "+PONG"), ("LLEN a", ":0")]);
+        let id = client.id();
         client.send_line("RPUSH a 1");
         client.expect_quiet(&mut control);
+        wait_for_flags(&mut control, id, "b");
+        assert_eq!(raw(&mut control, &format!("CLIENT UNBLOCK {id}")), ":0");
         check(&mut control, &[("CLIENT UNPAUSE", "+OK")]);
         assert_eq!(spaced(&client.raw_reply()), ":1");
         let started = Instant::now();
@@ -343,4 +359,28 @@ fn replies_are_left_out_on_request() {
         assert_eq!(spaced(&client.raw_reply()), "+OK");
         check(&mut client, &[("MGET a b c", "*3 $1 1 $1 2 $1 3")]);
     });
+}
+
+#[test]
+fn an_exec_that_may_not_run_ends_its_transaction() {
+    let server = Server::millrace_with(2, &["--requirepass", "secret"]);
+    let mut client = server.connect();
+    let arity =
+        "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
+    check(
+        &mut client,
+        &[
+            (
+                "EXEC",
+                "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.",
+            ),
+            ("AUTH secret", "+OK"),
+            ("EXEC x", arity),
+            ("MULTI", "+OK"),
+            ("SET a 1", "+QUEUED"),
+            ("EXEC x", arity),
+            ("EXEC", "-ERR EXEC without MULTI"),
+            ("EXISTS a", ":0"),
+        ],
+    );
 }

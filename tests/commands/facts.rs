@@ -68,6 +68,56 @@ fn info_counts_what_happened_and_forgets_it() {
     });
 }
 
+/// `blocked_clients`, `total_blocking_keys` and `total_blocking_keys_on_nokey` of one reply.
+fn blocked_facts(client: &mut Client) -> [u64; 3] {
+    let clients = info(client, "clients");
+    [
+        "blocked_clients",
+        "total_blocking_keys",
+        "total_blocking_keys_on_nokey",
+    ]
+    .map(|name| info_field(&clients, name).unwrap().parse().unwrap())
+}
+
+#[test]
+fn info_counts_a_blocked_client_and_its_keys_in_one_moment() {
+    with_debug(|server| {
+        let mut control = server.connect();
+        control.run("XGROUP CREATE s g $ MKSTREAM");
+        // Of one moment: both clients and their three keys, or what is left when one of them is gone.
+        let wait_for = |control: &mut Client, before: [u64; 3], after: [u64; 3]| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            loop {
+                let facts = blocked_facts(control);
+                if facts == after {
+                    return;
+                }
+                assert_eq!(facts, before, "on the way to {after:?}");
+                assert!(Instant::now() < deadline, "never {after:?}");
+            }
+        };
+        for round in 0..100 {
+            let (mut popping, mut reading) = (server.connect(), server.connect());
+            popping.send_line("BLPOP a b 0");
+            wait_for(&mut control, [0, 0, 0], [1, 2, 0]);
+            reading.send_line("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+            wait_for(&mut control, [1, 2, 0], [2, 3, 1]);
+            if round % 2 == 0 {
+                // Who served has seen them go when its reply is there.
+                control.run("LPUSH b x");
+                assert_eq!(blocked_facts(&mut control), [1, 1, 1], "BLPOP was served");
+                control.run("XADD s * f v");
+                assert_eq!(blocked_facts(&mut control), [0, 0, 0], "all were served");
+            } else {
+                drop(popping);
+                wait_for(&mut control, [2, 3, 1], [1, 1, 1]);
+                drop(reading);
+                wait_for(&mut control, [1, 1, 1], [0, 0, 0]);
+            }
+        }
+    });
+}
+
 #[test]
 fn info_sections() {
     let server = Server::millrace(2);
@@ -178,8 +228,8 @@ fn the_facts_of_commands() {
     let docs = raw(&mut client, "COMMAND DOCS LPOP");
     assert!(
         docs.ends_with(
-            "$9 arguments *2 *8 $4 name $3 key $4 type $3 key $12 display_text $3 key $14 key_spec_index :0 *8 $4 name \
-             $5 count $4 type $7 integer $12 display_text $5 count $5 flags *1 +optional"
+            "$9 arguments *2 *8 $4 name $3 key $4 type $3 key $12 display_text $3 key $14 key_spec_index :0 *10 $4 name \
+             $5 count $4 type $7 integer $12 display_text $5 count $5 since $5 6.2.0 $5 flags *1 +optional"
         ),
         "{docs}"
     );
@@ -199,6 +249,51 @@ fn debug_is_refused_unless_allowed() {
         raw(&mut client, "DEBUG"),
         "-ERR wrong number of arguments for 'debug' command"
     );
+}
+
+#[test]
+fn debug_is_one_command() {
+    with_debug(|server| {
+        let mut client = server.connect();
+        let unknown =
+            "-ERR unknown subcommand or wrong number of arguments for 'NOSUCH'. Try DEBUG HELP.";
+        check(
+            &mut client,
+            &[
+                ("CONFIG RESETSTAT", "+OK"),
+                ("DEBUG SLEEP 0", "+OK"),
+                ("DEBUG NOSUCH", unknown),
+                ("COMMAND INFO debug|sleep", "*1 $-1"),
+                ("COMMAND DOCS debug|sleep", "*0"),
+                ("COMMAND LIST FILTERBY PATTERN debug*", "*1 $5 debug"),
+                ("LATENCY HISTOGRAM debug|sleep", "*0"),
+                (
+                    "COMMAND GETKEYS DEBUG OBJECT a",
+                    "-ERR The command has no key arguments",
+                ),
+                ("ACL DRYRUN default DEBUG NOSUCH", "+OK"),
+                // Only when it runs it is found to be none.
+                ("MULTI", "+OK"),
+                ("DEBUG NOSUCH", "+QUEUED"),
+                ("EXEC", &format!("*1 {unknown}")),
+                ("SUBSCRIBE x", "*3 $9 subscribe $1 x :1"),
+                (
+                    "DEBUG SLEEP 0",
+                    "-ERR Can't execute 'debug': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+                     allowed in this context",
+                ),
+            ],
+        );
+        let mut client = server.connect();
+        let stats = info(&mut client, "commandstats");
+        let debug = info_field(&stats, "cmdstat_debug").unwrap();
+        assert!(debug.starts_with("calls=3,"), "{debug}");
+        assert!(
+            debug.ends_with(",rejected_calls=1,failed_calls=2"),
+            "{debug}"
+        );
+        assert!(!stats.contains("debug|"), "{stats}");
+    });
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod support;
 mod connection;
 mod facts;
 mod list;
+mod rows;
 mod server;
 mod stream;

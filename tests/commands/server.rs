@@ -55,8 +55,9 @@ fn every_container_has_help() {
     let lines = [
         "ACL HELP",
         "CLIENT HELP",
-        "CLUSTER HELP",
+        "COMMAND HELP",
         "CONFIG HELP",
+        "FUNCTION HELP",
         "LATENCY HELP",
         "MEMORY HELP",
         "MODULE HELP",
@@ -83,6 +84,7 @@ fn what_there_is_not_is_refused() {
     let mut client = server.connect();
     let cluster = "-ERR This instance has cluster support disabled";
     for line in [
+        "CLUSTER HELP",
         "ASKING",
         "READONLY",
         "READWRITE",
@@ -130,6 +132,14 @@ fn what_there_is_not_is_refused() {
             ("SLAVEOF NO ONE", "+OK"),
             ("REPLICAOF a b", "-ERR Invalid master port"),
             ("FAILOVER", "-ERR FAILOVER requires connected replicas."),
+            (
+                "FAILOVER FORCE TIMEOUT 1 TO a 1",
+                "-ERR FAILOVER requires connected replicas.",
+            ),
+            ("FAILOVER FORCE FORCE", "-ERR syntax error"),
+            ("FAILOVER TIMEOUT 1 TIMEOUT 1", "-ERR syntax error"),
+            ("FAILOVER ABORT", "-ERR No failover in progress."),
+            ("FAILOVER ABORT FORCE", "-ERR syntax error"),
         ],
     );
 }
@@ -250,8 +260,25 @@ fn what_is_not_there_is_said_so() {
             &[
                 ("FUNCTION FLUSH", "+OK"),
                 ("FUNCTION FLUSH SYNC", "+OK"),
+                (
+                    "FUNCTION FLUSH SYNC x",
+                    "-ERR unknown subcommand or wrong number of arguments for 'FLUSH'. Try FUNCTION HELP.",
+                ),
                 ("FUNCTION LIST", "*0"),
+                ("FUNCTION LIST LIBRARYNAME a WITHCODE", "*0"),
+                (
+                    "FUNCTION LIST LIBRARYNAME",
+                    "-ERR library name argument was not given",
+                ),
+                (
+                    "FUNCTION LIST WITHCODE withcode",
+                    "-ERR Unknown argument withcode",
+                ),
                 ("PUBSUB SHARDCHANNELS", "*0"),
+                (
+                    "PUBSUB CHANNELS a b",
+                    "-ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP.",
+                ),
                 (
                     "CONFIG REWRITE",
                     "-ERR The server is running without a config file",

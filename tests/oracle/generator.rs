@@ -286,17 +286,62 @@ impl Generator {
         self.tamed(words)
     }
 
-    /// Without the numbers that overflow in servers up to 7.2, which then change something else than what was meant.
+    /// Without what the oracle does by mistake, or by its age, and what would make the states differ from then on: LSET up
+    /// to 7.2 cuts an index to 32 bits; what follows 7.2 refuses the count of LREM that has no opposite; SET with an expiry
+    /// in the past leaves a key up to 7.2 that is found expired later.
     fn tamed(&self, mut words: Words) -> Words {
         let name = words[0].to_ascii_uppercase();
-        if self.dialect != Dialect::Later && matches!(name.as_slice(), b"LREM" | b"LSET") {
-            for word in &mut words[1..] {
-                if word.len() > 9
-                    && std::str::from_utf8(word).is_ok_and(|text| text.parse::<i64>().is_ok())
-                {
-                    word.truncate(9);
-                }
+        let is_later = self.dialect == Dialect::Later;
+        let cut = match name.as_slice() {
+            b"LSET" => !is_later,
+            b"LREM" => is_later,
+            _ => false,
+        };
+        let number = |word: &[u8]| -> Option<i64> { std::str::from_utf8(word).ok()?.parse().ok() };
+        for word in words.iter_mut().skip(1) {
+            if cut && word.len() > 9 && number(word).is_some() {
+                word.truncate(9);
             }
+        }
+        // The first time that is not in the past for many years, in the unit of the option.
+        let future = |word: &[u8]| match word.to_ascii_uppercase().as_slice() {
+            b"PXAT" => Some(4_000_000_000_000),
+            b"EXAT" => Some(4_000_000_000),
+            _ => None,
+        };
+        for at in 1..words.len().saturating_sub(1) {
+            if let (Some(future), Some(time)) = (future(&words[at]), number(&words[at + 1]))
+                && !is_later
+                && !(future..1 << 45).contains(&time)
+            {
+                words[at + 1] = future.to_string().into_bytes();
+            }
+        }
+        // The highest time overflows in EXPIRETIME up to 7.2.
+        if matches!(name.as_slice(), b"PEXPIREAT" | b"EXPIREAT")
+            && let Some(word) = words.get_mut(2)
+            && number(word).is_some_and(|time| time > 1 << 45)
+        {
+            *word = b"4000000000000".to_vec();
+        }
+        // Nothing may end at a moment that one server sees and the other not: 1 ms, which comes with a sleep, or long after.
+        let option = |name: &[u8]| {
+            words
+                .iter()
+                .position(|word| word.eq_ignore_ascii_case(name))
+        };
+        let soon = match name.as_slice() {
+            b"PSETEX" | b"PEXPIRE" => Some((2, 2)),
+            b"SETEX" | b"EXPIRE" => Some((2, 1)),
+            _ => option(b"PX")
+                .map(|at| (at + 1, 2))
+                .or(option(b"EX").map(|at| (at + 1, 1))),
+        };
+        if let Some((at, least)) = soon
+            && let Some(word) = words.get_mut(at)
+            && number(word).is_some_and(|time| (least..100_000).contains(&time))
+        {
+            word.extend_from_slice(b"00000");
         }
         words
     }
@@ -680,7 +725,13 @@ impl Generator {
                 }
                 if self.random.percent(2) {
                     // An element larger than a chunk of the list.
-                    words.push(vec![b'y'; 9000]);
+                    // Longer than a chunk; up to 7.2 lists limited by entries have their own view of such elements.
+                    let long = if self.dialect == Dialect::Later {
+                        9000
+                    } else {
+                        4000
+                    };
+                    words.push(vec![b'y'; long]);
                 }
                 words
             }

@@ -1,7 +1,7 @@
 //! The closed lists of what may differ between two right answers, each entry with its reason.
 //!
 //! `NORMALISERS` are differences between any two servers or two moments; `VERSION_DIFFERENCES` are those between Redis 7.0 (Debian's
-//! oracle) and 7.2 (what millrace promises), `LATER_DIFFERENCES` those of both from what is newer; used only against such an oracle. A normaliser changes both frames of a pair in
+//! oracle) and 7.2 (what millrace promises), used only against an oracle of 7.0. A normaliser changes both frames of a pair in
 //! the same place, and only where they would be right anyhow (two clock readings close to each other, a set's order):
 //! everything else stays to be compared.
 
@@ -203,24 +203,6 @@ const STREAM_COMMANDS: &[&str] = &[
     "XINFO",
 ];
 
-/// What 7.0 and 7.2 answer otherwise than what follows them, and Millrace with it.
-pub(crate) const LATER_DIFFERENCES: &[Normaliser] = &[Normaliser {
-    name: "number-without-opposite",
-    reason: "the one RANK or count that has no opposite is refused by servers newer than 7.2; before it overflows",
-    applies: |command| {
-        command.is(&["LPOS", "LREM"])
-            && command
-                .words
-                .iter()
-                .any(|word| word == b"-9223372036854775808")
-    },
-    apply: |ours, theirs| {
-        if ours.is_error() {
-            theirs.clone_from(ours);
-        }
-    },
-}];
-
 /// What 7.0 answers otherwise than 7.2.
 pub(crate) const VERSION_DIFFERENCES: &[Normaliser] = &[
     Normaliser {
@@ -280,6 +262,22 @@ pub(crate) const VERSION_DIFFERENCES: &[Normaliser] = &[
         apply: |ours, theirs| same_error(ours, theirs, b"ERR Unbalanced "),
     },
     Normaliser {
+        name: "number-without-opposite",
+        reason: "7.2 refuses the one RANK that has no opposite, 7.0.15 lets it overflow",
+        applies: |command| {
+            command.is(&["LPOS"])
+                && command
+                    .words
+                    .iter()
+                    .any(|word| word == b"-9223372036854775808")
+        },
+        apply: |ours, theirs| {
+            if ours.is_error() {
+                theirs.clone_from(ours);
+            }
+        },
+    },
+    Normaliser {
         name: "text-of-infinite-timeout",
         reason: "7.2 calls an infinite timeout out of range, 7.0 negative",
         applies: |command| command.is(&["BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BLMPOP"]),
@@ -307,12 +305,12 @@ pub(crate) fn same_frames(
 ) -> bool {
     let command = Command::new(words);
     // Fields that one side lacks go first: the others look for pairs in the same place.
-    let (versions, later) = match dialect {
-        Dialect::Redis70 => (VERSION_DIFFERENCES, LATER_DIFFERENCES),
-        Dialect::Redis72 => (&[][..], LATER_DIFFERENCES),
-        Dialect::Later => (&[][..], &[][..]),
+    let versions = if dialect == Dialect::Redis70 {
+        VERSION_DIFFERENCES
+    } else {
+        &[]
     };
-    for normaliser in versions.iter().chain(later).chain(NORMALISERS) {
+    for normaliser in versions.iter().chain(NORMALISERS) {
         if (normaliser.applies)(&command) {
             (normaliser.apply)(&mut ours, &mut theirs);
         }

@@ -30,7 +30,7 @@ const EVERYWHERE: &[&str] = &["request_policy:all_nodes", "response_policy:all_s
 
 /// The rows of CLIENT's subcommands.
 pub(super) static SUBCOMMANDS: &[Command] = &[
-    Command::new("caching", "<YES | NO>", caching)
+    Command::new("caching", "mode:<YES | NO>", caching)
         .arity(3)
         .flags(SESSION)
         .categories(CONNECTION)
@@ -93,7 +93,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         ),
     Command::new(
         "list",
-        "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+        "[TYPE client-type@5.0.0:<NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id@6.2.0 [client-id ...]]",
         list::list,
     )
     .arity(-2)
@@ -106,7 +106,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         "O(N) for N connections.",
         "Tells about all connections.",
     ),
-    Command::new("no-evict", "<ON | OFF>", no_evict)
+    Command::new("no-evict", "enabled:<ON | OFF>", no_evict)
         .arity(3)
         .flags(&[
             Flags::ADMIN,
@@ -122,7 +122,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
             "O(1)",
             "Says whether the connection may be closed to save memory.",
         ),
-    Command::new("no-touch", "<ON | OFF>", no_touch)
+    Command::new("no-touch", "enabled:<ON | OFF>", no_touch)
         .arity(3)
         .flags(SESSION)
         .categories(CONNECTION)
@@ -132,7 +132,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
             "O(1)",
             "Says whether the connection's commands count as use of their keys.",
         ),
-    Command::new("pause", "timeout [WRITE | ALL]", pause)
+    Command::new("pause", "timeout [mode@6.2.0:<WRITE | ALL>]", pause)
         .arity(-3)
         .flags(ADMIN)
         .categories(CONNECTION)
@@ -142,14 +142,14 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
             "O(1)",
             "Makes commands wait for a time.",
         ),
-    Command::new("reply", "<ON | OFF | SKIP>", reply)
+    Command::new("reply", "action:<ON | OFF | SKIP>", reply)
         .arity(3)
         .flags(SESSION)
         .categories(CONNECTION)
         .docs("3.2.0", "connection", "O(1)", "Says which replies are sent."),
     Command::new(
         "setinfo",
-        "<LIB-NAME libname | LIB-VER libver>",
+        "attr:<LIB-NAME libname | LIB-VER libver>",
         set_info,
     )
     .arity(4)
@@ -170,7 +170,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         .docs("2.6.9", "connection", "O(1)", "Names the connection."),
     Command::new(
         "tracking",
-        "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        "status:<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
         tracking,
     )
     .arity(-3)
@@ -192,7 +192,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
             "O(1)",
             "Tells about the connection's client-side caching.",
         ),
-    Command::new("unblock", "client-id [TIMEOUT | ERROR]", kill::unblock)
+    Command::new("unblock", "client-id [unblock-type:<TIMEOUT | ERROR>]", kill::unblock)
         .arity(-3)
         .flags(ADMIN)
         .categories(CONNECTION)
@@ -205,6 +205,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
     Command::new("unpause", "", unpause)
         .arity(2)
         .flags(ADMIN)
+        .flags(&[Flags::WHILE_PAUSED])
         .categories(CONNECTION)
         .docs(
             "6.2.0",

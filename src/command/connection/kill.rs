@@ -13,8 +13,9 @@ use super::list::ClientType;
 use super::login::DEFAULT_USER;
 
 /// The grammar of CLIENT KILL.
-pub(super) const KILL_SYNTAX: &str = "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | \
-     [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE maxage] ...>>";
+pub(super) const KILL_SYNTAX: &str = "filter:<old-format=ip:port~2.8.12 | new-format:<[ID client-id@2.8.12] | \
+     [TYPE client-type@2.8.12:<NORMAL | MASTER@3.2.0 | SLAVE | REPLICA@5.0.0 | PUBSUB>] | [USER username] | [ADDR addr=ip:port] | \
+     [LADDR laddr=ip:port@6.2.0] | [SKIPME skipme:<YES | NO>] | [MAXAGE maxage@7.4.0]> ...>";
 
 /// Whom to kill: all conditions must hold.
 struct Filter<'a> {

@@ -53,22 +53,22 @@ impl ClientType {
 }
 
 fn flag_letters(handle: &ClientHandle) -> String {
-    const LETTERS: [(ClientFlag, char); 9] = [
-        (ClientFlag::MONITOR, 'O'),
-        (ClientFlag::PUBSUB, 'P'),
-        (ClientFlag::MULTI, 'x'),
-        (ClientFlag::BLOCKED, 'b'),
-        (ClientFlag::DIRTY, 'd'),
-        (ClientFlag::CLOSING, 'c'),
-        (ClientFlag::UNIX_SOCKET, 'U'),
-        (ClientFlag::NO_EVICT, 'e'),
-        (ClientFlag::NO_TOUCH, 'T'),
-    ];
-    let letters: String = LETTERS
-        .iter()
-        .filter(|(flag, _)| handle.has_flag(*flag))
-        .map(|(_, letter)| *letter)
-        .collect();
+    let has = |flag| handle.has_flag(flag);
+    let letters: String = [
+        (has(ClientFlag::MONITOR), 'O'),
+        (has(ClientFlag::PUBSUB), 'P'),
+        (has(ClientFlag::MULTI), 'x'),
+        (handle.is_blocked(), 'b'),
+        (has(ClientFlag::DIRTY), 'd'),
+        (has(ClientFlag::CLOSING), 'c'),
+        (has(ClientFlag::UNIX_SOCKET), 'U'),
+        (has(ClientFlag::NO_EVICT), 'e'),
+        (has(ClientFlag::NO_TOUCH), 'T'),
+    ]
+    .iter()
+    .filter(|(holds, _)| *holds)
+    .map(|(_, letter)| *letter)
+    .collect();
     if letters.is_empty() {
         "N".into()
     } else {

@@ -29,11 +29,14 @@ const BEFORE_AUTH: &[Flags] = &[
     Flags::SESSION,
 ];
 
+/// Flags of what ends a transaction or a subscriber's mode, and so runs within them.
+const ANY_TIME: &[Flags] = &[Flags::RUNS_IN_MULTI, Flags::WHILE_SUBSCRIBED];
+
 /// The family's rows.
 pub static COMMANDS: &[Command] = &[
     Command::new("ping", "[message]", ping)
         .arity(-1)
-        .flags(&[Flags::FAST])
+        .flags(&[Flags::FAST, Flags::WHILE_SUBSCRIBED])
         .categories(&["connection"])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .docs(
@@ -47,7 +50,7 @@ pub static COMMANDS: &[Command] = &[
         .flags(&[Flags::LOADING, Flags::STALE, Flags::FAST])
         .categories(&["connection"])
         .docs("1.0.0", "connection", "O(1)", "Answers the message."),
-    Command::new("auth", "[username] password", login::auth)
+    Command::new("auth", "[username@6.0.0] password", login::auth)
         .arity(-2)
         .flags(BEFORE_AUTH)
         .categories(&["connection"])
@@ -59,7 +62,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     Command::new(
         "hello",
-        "[protover [AUTH username password] [SETNAME clientname]]",
+        "[arguments:<protover [AUTH username password] [SETNAME clientname]>]",
         login::hello,
     )
     .arity(-1)
@@ -74,12 +77,14 @@ pub static COMMANDS: &[Command] = &[
     Command::new("quit", "", quit)
         .arity(-1)
         .flags(BEFORE_AUTH)
+        .flags(ANY_TIME)
         .categories(&["connection"])
         .docs("1.0.0", "connection", "O(1)", "Closes the connection.")
         .deprecated("7.2.0", "just closing the connection"),
     Command::new("reset", "", login::reset)
         .arity(1)
         .flags(BEFORE_AUTH)
+        .flags(ANY_TIME)
         .categories(&["connection"])
         .docs(
             "6.2.0",

@@ -1,6 +1,6 @@
-//! Texts of COMMAND, DEBUG and SSUBSCRIBE.
+//! Texts of COMMAND, DEBUG, FUNCTION and SSUBSCRIBE.
 
-use super::CommandError;
+use super::{CommandError, joined};
 
 // Of COMMAND GETKEYS
 
@@ -39,6 +39,20 @@ pub const RELOAD_OPTION: CommandError =
 /// DEBUG RELOAD with an option about a file.
 pub const RELOAD_WITHOUT_FILE: CommandError =
     CommandError::fixed("ERR There is no file to load: DEBUG RELOAD works in memory");
+
+// Of FUNCTION
+
+/// FUNCTION FLUSH in another way.
+pub const FUNCTION_FLUSH_MODE: CommandError =
+    CommandError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+/// FUNCTION LIST LIBRARYNAME of none.
+pub const LIBRARY_NAME_MISSING: CommandError =
+    CommandError::fixed("ERR library name argument was not given");
+
+/// FUNCTION LIST with an argument it does not know, or twice with one.
+pub fn unknown_function_list_argument(argument: &[u8]) -> CommandError {
+    joined(&[b"ERR Unknown argument ", argument])
+}
 
 // Of publish/subscribe
 

@@ -61,7 +61,7 @@ pub static COMMANDS: &[Command] = &[
         .docs(
             "4.0.0",
             "generic",
-            "O(N) for N keys.",
+            "O(1) for each key.",
             "Removes keys; their values are freed later.",
         ),
     row("exists", "key [key ...]", look::exists)
@@ -87,7 +87,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     row("touch", "key [key ...]", look::touch)
         .arity(-2)
-        .flags(&[Flags::READONLY, Flags::FAST])
+        .flags(&[Flags::READONLY, Flags::FAST, Flags::ALWAYS_TOUCHES])
         .keys(LOOK_MANY)
         .tips(SUMMED)
         .docs(
@@ -163,7 +163,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     row(
         "scan",
-        "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        "cursor [MATCH pattern] [COUNT count] [TYPE type@6.0.0]",
         scan::scan,
     )
     .arity(-2)
@@ -201,33 +201,41 @@ pub static COMMANDS: &[Command] = &[
             "O(1)",
             "Counts the keys of the database.",
         ),
-    row("flushdb", "[ASYNC | SYNC]", remove::flushdb)
-        .arity(-1)
-        .flags(&[Flags::WRITE, Flags::KEYLESS_WRITE])
-        .scope(Scope::AllShards)
-        .categories(&["keyspace", "dangerous"])
-        .tips(ALL_SUCCEEDED)
-        .docs(
-            "1.0.0",
-            "server",
-            "O(N) for N keys in the database.",
-            "Removes all keys of the database.",
-        ),
-    row("flushall", "[ASYNC | SYNC]", remove::flushall)
-        .arity(-1)
-        .flags(&[Flags::WRITE, Flags::KEYLESS_WRITE])
-        .scope(Scope::AllShards)
-        .categories(&["keyspace", "dangerous"])
-        .tips(ALL_SUCCEEDED)
-        .docs(
-            "1.0.0",
-            "server",
-            "O(N) for N keys.",
-            "Removes all keys of all databases.",
-        ),
+    row(
+        "flushdb",
+        "[flush-type:<ASYNC@4.0.0 | SYNC@6.2.0>]",
+        remove::flushdb,
+    )
+    .arity(-1)
+    .flags(&[Flags::WRITE])
+    .scope(Scope::AllShards)
+    .categories(&["keyspace", "dangerous"])
+    .tips(ALL_SUCCEEDED)
+    .docs(
+        "1.0.0",
+        "server",
+        "O(N) for N keys in the database.",
+        "Removes all keys of the database.",
+    ),
+    row(
+        "flushall",
+        "[flush-type:<ASYNC@4.0.0 | SYNC@6.2.0>]",
+        remove::flushall,
+    )
+    .arity(-1)
+    .flags(&[Flags::WRITE])
+    .scope(Scope::AllShards)
+    .categories(&["keyspace", "dangerous"])
+    .tips(ALL_SUCCEEDED)
+    .docs(
+        "1.0.0",
+        "server",
+        "O(N) for N keys.",
+        "Removes all keys of all databases.",
+    ),
     row("swapdb", "index1 index2", place::swapdb)
         .arity(3)
-        .flags(&[Flags::WRITE, Flags::FAST, Flags::KEYLESS_WRITE])
+        .flags(&[Flags::WRITE, Flags::FAST])
         .scope(Scope::AllShards)
         .categories(&["keyspace", "dangerous"])
         .docs(
@@ -236,19 +244,23 @@ pub static COMMANDS: &[Command] = &[
             "O(N) for N clients that watch or wait for keys of either database.",
             "Lets two databases change places.",
         ),
-    row("expire", "key seconds [NX | XX | GT | LT]", expiry::expire)
-        .arity(-3)
-        .flags(&[Flags::WRITE, Flags::FAST])
-        .keys(UPDATE_ONE)
-        .docs(
-            "1.0.0",
-            "generic",
-            "O(1)",
-            "Lets a key end after a number of seconds.",
-        ),
+    row(
+        "expire",
+        "key seconds [condition@7.0.0:<NX | XX | GT | LT>]",
+        expiry::expire,
+    )
+    .arity(-3)
+    .flags(&[Flags::WRITE, Flags::FAST])
+    .keys(UPDATE_ONE)
+    .docs(
+        "1.0.0",
+        "generic",
+        "O(1)",
+        "Lets a key end after a number of seconds.",
+    ),
     row(
         "pexpire",
-        "key milliseconds [NX | XX | GT | LT]",
+        "key milliseconds [condition@7.0.0:<NX | XX | GT | LT>]",
         expiry::pexpire,
     )
     .arity(-3)
@@ -262,7 +274,7 @@ pub static COMMANDS: &[Command] = &[
     ),
     row(
         "expireat",
-        "key unix-time-seconds [NX | XX | GT | LT]",
+        "key unix-time-seconds [condition@7.0.0:<NX | XX | GT | LT>]",
         expiry::expireat,
     )
     .arity(-3)
@@ -276,7 +288,7 @@ pub static COMMANDS: &[Command] = &[
     ),
     row(
         "pexpireat",
-        "key unix-time-milliseconds [NX | XX | GT | LT]",
+        "key unix-time-milliseconds [condition@7.0.0:<NX | XX | GT | LT>]",
         expiry::pexpireat,
     )
     .arity(-3)

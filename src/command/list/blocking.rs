@@ -78,7 +78,6 @@ impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<K> {
             deadline_ms,
             request: args.to_request(),
             destinations: Vec::new(),
-            null_is_array: true,
         })))
     }
 }

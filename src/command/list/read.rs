@@ -127,7 +127,7 @@ impl Search {
 }
 
 /// An integer whose absolute value is one too.
-pub(super) fn symmetric_integer(bytes: &[u8]) -> Result<i64, CommandError> {
+fn symmetric_integer(bytes: &[u8]) -> Result<i64, CommandError> {
     match required_integer(bytes)? {
         i64::MIN => Err(error::NOT_SYMMETRIC),
         value => Ok(value),

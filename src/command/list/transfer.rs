@@ -52,14 +52,16 @@ impl Move {
 
         let mut handle = ctx.space.write(source);
         let list = list_of_mut(&mut handle)?;
-        let element = list
-            .peek(self.from)
-            .map(|element| (matches!(element, Element::Int(_)), element.to_vec()));
+        let in_chunks = list.encoding() == "quicklist";
+        let element = list.peek(self.from).map(|element| {
+            let is_integer = matches!(element, Element::Int(_));
+            (is_integer && in_chunks, element.to_vec())
+        });
         list.pop(self.from);
         handle.covered();
         drop(handle);
         // Only a value of a very old file could hold an empty list; Redis replies null then too.
-        let Some((is_integer, element)) = element else {
+        let Some((is_uncounted, element)) = element else {
             return Ok(false);
         };
 
@@ -68,8 +70,8 @@ impl Move {
             handle.insert(Value::List(List::new()));
         }
         let list = list_of_mut(&mut handle)?;
-        // Redis does not count the text of a popped integer here.
-        list.before_adding(if is_integer { 0 } else { element.len() }, 1, &limits);
+        // Redis does not count the text of an integer out of a quicklist; out of a listpack it does.
+        list.before_adding(if is_uncounted { 0 } else { element.len() }, 1, &limits);
         list.push(self.to, &element, &limits);
         handle.touched();
         handle.event(EventClass::LIST, push_event(self.to));
@@ -116,7 +118,6 @@ impl Move {
             deadline_ms,
             request: args.to_request(),
             destinations: vec![args.at(2).into()],
-            null_is_array: true,
         })))
     }
 }

@@ -9,7 +9,7 @@ use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
 
-use super::read::{absolute, symmetric_integer};
+use super::read::absolute;
 use super::{
     finish_removal, limits, list_of, list_of_mut, pop_event, push_event, reply_element,
     reply_from_end, span, take_from_end,
@@ -209,7 +209,7 @@ pub(super) fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
 }
 
 pub(super) fn lrem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let count = symmetric_integer(args.at(2))?;
+    let count = required_integer(args.at(2))?;
     let limits = limits(ctx);
     let mut handle = ctx.space.write(args.at(1));
     if list_of(handle.value())?.is_none() {

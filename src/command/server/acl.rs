@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use sha2::{Digest, Sha256};
+
 use crate::command::args;
 use crate::command::connection::login::DEFAULT_USER;
 use crate::command::error::{self, CommandError};
@@ -88,13 +90,10 @@ fn hexadecimal(bytes: &[u8]) -> String {
     text
 }
 
-/// Redis shows a password by its SHA-256 only. We keep it as it was set and have no such digest: it is not shown.
-fn password_rule(ctx: &Context<'_>) -> &'static str {
-    if ctx.settings.requirepass.is_some() {
-        "#(redacted)"
-    } else {
-        "nopass"
-    }
+/// The password of the user, as Redis shows one: its SHA-256 in hexadecimal.
+fn password_digest(ctx: &Context<'_>) -> Option<String> {
+    let password = ctx.settings.requirepass.as_ref()?;
+    Some(hexadecimal(&Sha256::digest(password)))
 }
 
 fn categories(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -112,8 +111,7 @@ fn categories(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
                 .find(|category| args::is(name, category))
                 .ok_or_else(|| error::unknown_category(name))?;
             let members: Vec<_> = CommandTable::get()
-                .rows()
-                .iter()
+                .told()
                 .filter(|row| row.command.has_category(category))
                 .collect();
             ctx.reply.array(members.len());
@@ -134,10 +132,12 @@ fn dry_run(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
         return Err(error::command_not_found(args.at(3)));
     };
     if row.is_container()
+        && !row.is_one_command()
         && let Some(name) = args.get(4)
-        && let Some(subcommand) = table.find_subcommand(row, name)
     {
-        row = subcommand;
+        row = table
+            .find_subcommand(row, name)
+            .ok_or_else(|| error::command_not_found(args.at(3)))?;
     }
     if !row.command.accepts(args.len() - 3) {
         return Err(error::wrong_arity(&row.full_name));
@@ -171,11 +171,11 @@ fn user(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         ctx.reply.null();
         return Ok(Outcome::Done);
     }
-    let has_password = ctx.settings.requirepass.is_some();
+    let password = password_digest(ctx);
     let reply = &mut *ctx.reply;
     reply.map(6);
     reply.bulk(b"flags");
-    let flags: &[&[u8]] = if has_password {
+    let flags: &[&[u8]] = if password.is_some() {
         &[b"on", b"sanitize-payload"]
     } else {
         &[b"on", b"nopass", b"sanitize-payload"]
@@ -183,9 +183,9 @@ fn user(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     reply.set(flags.len());
     flags.iter().for_each(|flag| reply.bulk(flag));
     reply.bulk(b"passwords");
-    reply.array(usize::from(has_password));
-    if has_password {
-        reply.bulk(b"(redacted)");
+    reply.array(password.iter().len());
+    if let Some(digest) = password {
+        reply.bulk(digest.as_bytes());
     }
     for (name, rule) in [("commands", "+@all"), ("keys", "~*"), ("channels", "&*")] {
         reply.bulk(name.as_bytes());
@@ -197,8 +197,11 @@ fn user(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
 }
 
 fn list(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let password = password_rule(ctx);
-    let rules = format!("user default on {password} sanitize-payload ~* &* +@all");
+    let password = match password_digest(ctx) {
+        Some(digest) => format!("sanitize-payload #{digest}"),
+        None => "nopass sanitize-payload".to_owned(),
+    };
+    let rules = format!("user default on {password} ~* &* +@all");
     ctx.reply.array(1);
     ctx.reply.bulk(rules.as_bytes());
     Ok(Outcome::Done)

@@ -6,8 +6,8 @@ use crate::resp::arguments::Args;
 
 const ADMIN: &[Flags] = &[Flags::NO_ASYNC_LOADING, Flags::ADMIN, Flags::STALE];
 const ADMIN_QUERY: &[Flags] = &[Flags::ADMIN, Flags::STALE];
-const QUERY: &[Flags] = &[Flags::LOADING, Flags::STALE];
-const SLOT_QUERY: &[Flags] = &[Flags::STALE];
+const QUERY: &[Flags] = &[Flags::STALE];
+const LOADING_QUERY: &[Flags] = &[Flags::LOADING, Flags::STALE];
 const CHANGING: &[&str] = &["nondeterministic_output"];
 
 const fn row(
@@ -78,7 +78,7 @@ const SUBCOMMANDS: &[Command] = &[
     ),
     row(
         "addslotsrange",
-        "start-slot end-slot [start-slot end-slot ...]",
+        "range:<start-slot end-slot> ...",
         -4,
         ADMIN,
         "7.0.0",
@@ -98,7 +98,7 @@ const SUBCOMMANDS: &[Command] = &[
         "countkeysinslot",
         "slot",
         3,
-        SLOT_QUERY,
+        QUERY,
         "3.0.0",
         "Counts the keys of a slot.",
     ),
@@ -112,7 +112,7 @@ const SUBCOMMANDS: &[Command] = &[
     ),
     row(
         "delslotsrange",
-        "start-slot end-slot [start-slot end-slot ...]",
+        "range:<start-slot end-slot> ...",
         -4,
         ADMIN,
         "7.0.0",
@@ -120,7 +120,7 @@ const SUBCOMMANDS: &[Command] = &[
     ),
     row(
         "failover",
-        "[FORCE | TAKEOVER]",
+        "[options:<FORCE | TAKEOVER>]",
         -2,
         ADMIN,
         "3.0.0",
@@ -132,15 +132,18 @@ const SUBCOMMANDS: &[Command] = &[
         "getkeysinslot",
         "slot count",
         4,
-        SLOT_QUERY,
+        QUERY,
         "3.0.0",
         "Replies keys of a slot.",
     )
     .tips(CHANGING),
-    Command::new("help", "", help).arity(2).flags(QUERY).docs(
+    // Redis: HELP too is refused without a cluster.
+    row(
+        "help",
+        "",
+        2,
+        LOADING_QUERY,
         "5.0.0",
-        "cluster",
-        "O(1)",
         "Describes the subcommands.",
     ),
     row(
@@ -156,7 +159,7 @@ const SUBCOMMANDS: &[Command] = &[
         "keyslot",
         "key",
         3,
-        SLOT_QUERY,
+        QUERY,
         "3.0.0",
         "Replies the slot of a key.",
     ),
@@ -164,14 +167,14 @@ const SUBCOMMANDS: &[Command] = &[
         "links",
         "",
         2,
-        SLOT_QUERY,
+        QUERY,
         "7.0.0",
         "Lists the links to other nodes.",
     )
     .tips(CHANGING),
     row(
         "meet",
-        "ip port [cluster-bus-port]",
+        "ip port [cluster-bus-port@4.0.0]",
         -4,
         ADMIN,
         "3.0.0",
@@ -207,7 +210,7 @@ const SUBCOMMANDS: &[Command] = &[
     ),
     row(
         "reset",
-        "[HARD | SOFT]",
+        "[reset-type:<HARD | SOFT>]",
         -2,
         &[Flags::ADMIN, Flags::STALE, Flags::NOSCRIPT],
         "3.0.0",
@@ -231,7 +234,7 @@ const SUBCOMMANDS: &[Command] = &[
     ),
     row(
         "setslot",
-        "slot <IMPORTING node-id | MIGRATING node-id | NODE node-id | STABLE>",
+        "slot subcommand:<IMPORTING importing=node-id | MIGRATING migrating=node-id | NODE node=node-id | STABLE>",
         -4,
         ADMIN,
         "3.0.0",
@@ -241,7 +244,7 @@ const SUBCOMMANDS: &[Command] = &[
         "shards",
         "",
         2,
-        QUERY,
+        LOADING_QUERY,
         "7.0.0",
         "Tells slots and nodes by shard.",
     )
@@ -256,21 +259,18 @@ const SUBCOMMANDS: &[Command] = &[
     )
     .tips(CHANGING)
     .deprecated("5.0.0", "`CLUSTER REPLICAS`"),
-    row("slots", "", 2, QUERY, "3.0.0", "Tells the nodes of slots.")
-        .tips(CHANGING)
-        .deprecated("7.0.0", "`CLUSTER SHARDS`"),
+    row(
+        "slots",
+        "",
+        2,
+        LOADING_QUERY,
+        "3.0.0",
+        "Tells the nodes of slots.",
+    )
+    .tips(CHANGING)
+    .deprecated("7.0.0", "`CLUSTER SHARDS`"),
 ];
 
 fn disabled(_ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     Err(error::CLUSTER_DISABLED)
-}
-
-fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.lines(&[
-        "CLUSTER <subcommand> [<arg> [value] [opt] ...]. This server is in no cluster: the",
-        "subcommands of Redis exist and are refused.",
-        "HELP",
-        "    This text.",
-    ]);
-    Ok(Outcome::Done)
 }

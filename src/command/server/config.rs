@@ -33,7 +33,7 @@ pub static COMMANDS: &[Command] = &[Command::new("config", "", help)
                 "O(N), N being the number of parameters asked for",
                 "Replies the values of parameters.",
             ),
-        Command::new("set", "parameter value [parameter value ...]", set)
+        Command::new("set", "data:<parameter value> ...", set)
             .arity(-4)
             .flags(FLAGS)
             .tips(TIPS)

@@ -1,5 +1,6 @@
 //! INFO: gathers the facts; [`crate::observe::info`] writes the text.
 
+use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -7,6 +8,7 @@ use crate::client::registry::ClientFlag;
 use crate::command::error::CommandError;
 use crate::command::table::CommandTable;
 use crate::command::{Command, Context, Flags, Outcome, Shared};
+use crate::keyspace::wait::WaitKind;
 use crate::observe::info::{self, ClientFacts, Facts};
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::arguments::Args;
@@ -14,7 +16,7 @@ use crate::resp::arguments::Args;
 /// The row.
 pub static COMMANDS: &[Command] = &[Command::new("info", "[section [section ...]]", info)
     .arity(-1)
-    .flags(&[Flags::LOADING, Flags::STALE])
+    .flags(&[Flags::LOADING, Flags::STALE, Flags::TELLS_COUNTS])
     .categories(&["dangerous"])
     .tips(&[
         "nondeterministic_output",
@@ -28,14 +30,18 @@ pub static COMMANDS: &[Command] = &[Command::new("info", "[section [section ...]
         "Tells facts and counts of the server.",
     )];
 
+/// Facts of the connections. What blocked clients wait for is counted from the waits that make them blocked, not from the
+/// wait tables of the shards, which hear of an end later: a client and its keys go in one moment.
 fn client_facts(shared: &Shared) -> ClientFacts {
     let mut facts = ClientFacts::default();
+    let mut waiters = Vec::new();
     for client in shared.clients.all() {
         let input_bytes = client.query_bytes.load(Ordering::Relaxed);
         let output_bytes = client.output_bytes.load(Ordering::Relaxed);
         let watched = client.watched.load(Ordering::Relaxed);
         facts.connected += 1;
-        facts.blocked += usize::from(client.has_flag(ClientFlag::BLOCKED));
+        facts.blocked += usize::from(client.is_blocked());
+        waiters.extend(client.waiter());
         facts.pubsub += usize::from(client.has_flag(ClientFlag::PUBSUB));
         facts.watching += usize::from(watched > 0);
         facts.watched_keys += u64::from(watched);
@@ -44,6 +50,15 @@ fn client_facts(shared: &Shared) -> ClientFacts {
         facts.buffer_bytes +=
             input_bytes + output_bytes + client.multi_bytes.load(Ordering::Relaxed);
     }
+    // Of each key: whether somebody waits for its absence.
+    let mut keys: HashMap<(usize, &[u8]), bool> = HashMap::new();
+    for waiter in &waiters {
+        for key in &waiter.keys {
+            *keys.entry((waiter.db, key)).or_default() |= waiter.kind == WaitKind::StreamGroup;
+        }
+    }
+    facts.blocking_keys = keys.len();
+    facts.blocking_keys_on_absence = keys.values().filter(|wanted| **wanted).count();
     facts
 }
 

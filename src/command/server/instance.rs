@@ -21,7 +21,7 @@ const WAITING: &[&str] = &["request_policy:all_shards", "response_policy:agg_min
 pub static COMMANDS: &[Command] = &[
     Command::new(
         "failover",
-        "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
+        "[TO target:<host port [FORCE]>] [ABORT] [TIMEOUT milliseconds]",
         failover,
     )
     .arity(-1)
@@ -51,10 +51,14 @@ pub static COMMANDS: &[Command] = &[
             "O(1)",
             "Shows every command the server runs.",
         ),
-    Command::new("replicaof", "<host port | NO ONE>", replica_of)
-        .arity(3)
-        .flags(REPLICATION)
-        .docs("5.0.0", "server", "O(1)", "Makes the server a replica."),
+    Command::new(
+        "replicaof",
+        "args:<host-port:<host port> | no-one:<NO ONE>>",
+        replica_of,
+    )
+    .arity(3)
+    .flags(REPLICATION)
+    .docs("5.0.0", "server", "O(1)", "Makes the server a replica."),
     Command::new("role", "", role)
         .arity(1)
         .flags(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST])
@@ -62,7 +66,7 @@ pub static COMMANDS: &[Command] = &[
         .docs("2.8.12", "server", "O(1)", "Replies primary or replica."),
     Command::new(
         "shutdown",
-        "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+        "[save-selector:<NOSAVE | SAVE>] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]",
         shutdown,
     )
     .arity(-1)
@@ -75,11 +79,15 @@ pub static COMMANDS: &[Command] = &[
         Flags::ALLOW_BUSY,
     ])
     .docs("1.0.0", "server", "O(1)", "Ends the server."),
-    Command::new("slaveof", "<host port | NO ONE>", replica_of)
-        .arity(3)
-        .flags(REPLICATION)
-        .docs("1.0.0", "server", "O(1)", "Makes the server a replica.")
-        .deprecated("5.0.0", "`REPLICAOF`"),
+    Command::new(
+        "slaveof",
+        "args:<host-port:<host port> | no-one:<NO ONE>>",
+        replica_of,
+    )
+    .arity(3)
+    .flags(REPLICATION)
+    .docs("1.0.0", "server", "O(1)", "Makes the server a replica.")
+    .deprecated("5.0.0", "`REPLICAOF`"),
     Command::new("time", "", time)
         .arity(1)
         .flags(FACT)
@@ -87,7 +95,6 @@ pub static COMMANDS: &[Command] = &[
         .docs("2.6.0", "server", "O(1)", "Replies the server's time."),
     Command::new("wait", "numreplicas timeout", wait)
         .arity(3)
-        .flags(&[Flags::BLOCKING])
         .categories(&["connection"])
         .tips(WAITING)
         .docs(
@@ -98,7 +105,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     Command::new("waitaof", "numlocal numreplicas timeout", wait_aof)
         .arity(4)
-        .flags(&[Flags::BLOCKING])
+        .flags(&[Flags::NOSCRIPT])
         .categories(&["connection"])
         .tips(WAITING)
         .docs(
@@ -227,28 +234,27 @@ fn replica_of(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
 }
 
 fn failover(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let mut cursor = Cursor::new(args, 1);
-    let mut abort = false;
-    while let Some(option) = cursor.next() {
-        if is(option, "to") && cursor.left() >= 2 {
-            cursor.value()?;
-            args::required_integer(cursor.value()?)?;
-        } else if is(option, "timeout") && cursor.left() >= 1 {
-            if args::required_integer(cursor.value()?)? <= 0 {
+    let mut options = Cursor::new(args, 1);
+    if args.len() == 2 && options.keyword("ABORT") {
+        return Err(error::NO_FAILOVER);
+    }
+    // Each once.
+    let (mut to, mut timeout, mut force) = (false, false, false);
+    while options.left() > 0 {
+        if !timeout && options.left() >= 2 && options.keyword("TIMEOUT") {
+            if args::required_integer(options.value()?)? <= 0 {
                 return Err(error::FAILOVER_TIMEOUT);
             }
-        } else if is(option, "abort") {
-            abort = true;
-        } else if !is(option, "force") {
+            timeout = true;
+        } else if !to && options.left() >= 3 && options.keyword("TO") {
+            options.value()?;
+            args::required_integer(options.value()?)?;
+            to = true;
+        } else if !force && options.keyword("FORCE") {
+            force = true;
+        } else {
             return Err(error::SYNTAX);
         }
     }
-    if abort && args.len() > 2 {
-        return Err(error::SYNTAX);
-    }
-    Err(if abort {
-        error::NO_FAILOVER
-    } else {
-        error::FAILOVER_WITHOUT_REPLICAS
-    })
+    Err(error::FAILOVER_WITHOUT_REPLICAS)
 }

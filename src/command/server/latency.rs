@@ -112,7 +112,7 @@ fn reset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
 fn sum_of(ctx: &Context<'_>, row: &Row) -> Option<LatencySum> {
     let mut sum = LatencySum::default();
     for shard in &ctx.shared.observations.shards {
-        let counters = shard.commands.get(usize::from(row.id));
+        let counters = shard.commands.get(usize::from(row.counted_as));
         if let Some(histogram) = counters.and_then(|counters| counters.latency.get()) {
             sum.add(histogram);
         }
@@ -124,20 +124,13 @@ fn sum_of(ctx: &Context<'_>, row: &Row) -> Option<LatencySum> {
 fn rows_named(args: &Args<'_>) -> Vec<&'static Row> {
     let table = CommandTable::get();
     if args.len() == 2 {
-        return table.rows().iter().collect();
+        return table.told().collect();
     }
     let mut rows = Vec::new();
-    for name in args.from(2) {
-        let mut words = name.splitn(2, |byte| *byte == b'|');
-        let Some(row) = table.find(words.next().unwrap_or_default()) else {
-            continue;
-        };
-        match words.next() {
-            Some(subcommand) => rows.extend(table.find_subcommand(row, subcommand)),
-            None => {
-                rows.push(row);
-                rows.extend(row.subcommand_ids().map(|id| table.row(id)));
-            }
+    for row in args.from(2).filter_map(|name| table.find_told(name)) {
+        rows.push(row);
+        if !row.is_one_command() {
+            rows.extend(row.subcommand_ids().map(|id| table.row(id)));
         }
     }
     rows

@@ -27,7 +27,7 @@ pub static COMMANDS: &[Command] = &[Command::new("module", "", super::unreachabl
             .docs("4.0.0", "server", "O(1)", "Loads a module."),
         Command::new(
             "loadex",
-            "path [CONFIG name value [CONFIG name value ...]] [ARGS args [args ...]]",
+            "path [CONFIG configs:<name value> [CONFIG name value ...]] [ARGS args [args ...]]",
             refused,
         )
         .arity(-3)
@@ -62,8 +62,12 @@ fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
         "MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "LIST",
         "    The loaded modules: none.",
-        "LOAD <path> [<arg> ...], LOADEX <path> [...], UNLOAD <name>",
+        "LOAD <path> [<arg> ...]",
         "    Refused: this server loads no modules.",
+        "LOADEX <path> [CONFIG <name> <value> [...]] [ARGS ...]",
+        "    Refused: this server loads no modules.",
+        "UNLOAD <name>",
+        "    Refused: there is none.",
         "HELP",
         "    This text.",
     ]);

@@ -40,7 +40,7 @@ pub(super) const COMMANDS: &[Command] = &[
 static SUBCOMMANDS: &[Command] = &[
     Command::new(
         "create",
-        "key group <id | $> [MKSTREAM] [ENTRIESREAD entries-read]",
+        "key group id-selector:<id | $> [MKSTREAM] [ENTRIESREAD entries-read]",
         create,
     )
     .arity(-5)
@@ -83,7 +83,7 @@ static SUBCOMMANDS: &[Command] = &[
         .docs("5.0.0", "stream", "O(1)", "Lists the subcommands."),
     Command::new(
         "setid",
-        "key group <id | $> [ENTRIESREAD entries-read]",
+        "key group id-selector:<id | $> [ENTRIESREAD entriesread=entries-read]",
         set_id,
     )
     .arity(-5)

@@ -50,7 +50,7 @@ static SUBCOMMANDS: &[Command] = &[
         .flags(&[Flags::LOADING, Flags::STALE])
         .categories(&["stream"])
         .docs("5.0.0", "stream", "O(1)", "Lists the subcommands."),
-    Command::new("stream", "key [FULL [COUNT count]]", stream)
+    Command::new("stream", "key [full-block:<FULL [COUNT count]>]", stream)
         .arity(-3)
         .flags(&[Flags::READONLY])
         .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 2)])

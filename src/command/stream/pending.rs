@@ -19,7 +19,7 @@ use super::{
 };
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command::new("xpending", "key group [[IDLE min-idle-time] start end count [consumer]]", xpending)
+    Command::new("xpending", "key group [filters:<[IDLE min-idle-time@6.2.0] start end count [consumer]>]", xpending)
         .arity(-3)
         .flags(&[Flags::READONLY])
         .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 1)])

@@ -46,7 +46,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .keys(&[KeySpec::half_after(KeyFlags::RO.and(KeyFlags::ACCESS), "STREAMS", 1)])
         .categories(&["stream"])
         .docs("5.0.0", "stream", "O(log N + M) for each stream with M entries returned", "Gives the entries after an ID of one or more streams; waits for one if asked to."),
-    Command::new("xreadgroup", "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]", xreadgroup)
+    Command::new("xreadgroup", "GROUP group-block:<group consumer> [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]", xreadgroup)
         .arity(-7)
         .flags(&[Flags::WRITE, Flags::BLOCKING, Flags::MOVABLE_KEYS])
         .keys(&[KeySpec::half_after(KeyFlags::RO.and(KeyFlags::ACCESS), "STREAMS", 4)])
@@ -226,7 +226,6 @@ impl<'a> ReadRequest<'a> {
             deadline_ms,
             request: Request::from_arguments(resolved.iter().map(Vec::as_slice)),
             destinations: Vec::new(),
-            null_is_array: true,
         }))
     }
 }

@@ -18,14 +18,15 @@ use crate::resp::arguments::Args;
 use super::{stream_in, stream_mut, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command::new("xadd", "key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]", xadd)
+    Command::new("xadd", "key [NOMKSTREAM@6.2.0] [trim:<strategy:<MAXLEN | MINID@6.2.0> [operator:<= | ~>] threshold [LIMIT count@6.2.0]>] \
+         id-selector:<* | id> data:<field value> ...", xadd)
         .arity(-5)
         .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::UPDATE), 1)])
         .categories(&["stream"])
         .tips(&["nondeterministic_output"])
         .docs("5.0.0", "stream", "O(1), with trimming O(N) for N entries removed", "Adds an entry to the end of a stream and creates the stream when needed."),
-    Command::new("xtrim", "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]", xtrim)
+    Command::new("xtrim", "key trim:<strategy:<MAXLEN | MINID@6.2.0> [operator:<= | ~>] threshold [LIMIT count@6.2.0]>", xtrim)
         .arity(-4)
         .flags(&[Flags::WRITE])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 1)])
@@ -38,7 +39,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 1)])
         .categories(&["stream"])
         .docs("5.0.0", "stream", "O(1) for each entry", "Deletes entries of a stream by ID and tells how many there were."),
-    Command::new("xsetid", "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]", xsetid)
+    Command::new("xsetid", "key last-id [ENTRIESADDED entries-added@7.0.0] [MAXDELETEDID max-deleted-id@7.0.0]", xsetid)
         .arity(-3)
         .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::UPDATE), 1)])

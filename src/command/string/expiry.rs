@@ -46,7 +46,7 @@ pub(super) struct RequestedExpiry<'a> {
 
 impl<'a> RequestedExpiry<'a> {
     /// Moves over one of the four options with its value when it is next and its value is there.
-    pub(super) fn take(options: &mut Cursor<'a, '_>) -> Option<Self> {
+    pub(super) fn read_next(options: &mut Cursor<'a, '_>) -> Option<Self> {
         if options.left() < 2 {
             return None;
         }

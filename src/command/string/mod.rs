@@ -34,25 +34,26 @@ const INSERT_ONE: &[KeySpec] = &[KeySpec::one(KeyFlags::OW.and(KeyFlags::INSERT)
 pub static COMMANDS: &[Command] = &[
     row("get", "key", read::get).arity(2).flags(&[Flags::READONLY, Flags::FAST]).keys(READ_ONE)
         .docs("1.0.0", "string", "O(1)", "Gives the string of a key."),
-    row("set", "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", write::set)
+    row("set", "key value [condition@2.6.12:<NX | XX>] [GET@6.2.0] [expiration:<EX seconds@2.6.12 | PX milliseconds@2.6.12 | \
+         EXAT unix-time-seconds@6.2.0 | PXAT unix-time-milliseconds@6.2.0 | KEEPTTL@6.0.0>]", write::set)
         .arity(-3).flags(&[Flags::WRITE, Flags::DENYOOM])
-        .keys(&[KeySpec::one(UPDATE.and(KeyFlags::VARIABLE), 1)])
+        .keys(&[KeySpec::one(UPDATE.and(KeyFlags::VARIABLE), 1)]).variable_key_flags(write::set_key_flags)
         .docs("1.0.0", "string", "O(1)", "Sets a key to a string, whatever it held; on a condition or for a time if asked."),
     row("getdel", "key", write::getdel).arity(2).flags(&[Flags::WRITE, Flags::FAST])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE), 1)])
         .docs("6.2.0", "string", "O(1)", "Gives the string of a key and removes the key."),
-    row("getex", "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", write::getex)
+    row("getex", "key [expiration:<EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST>]", write::getex)
         .arity(-2).flags(&[Flags::WRITE, Flags::FAST]).keys(UPDATE_ONE)
         .docs("6.2.0", "string", "O(1)", "Gives the string of a key and sets or lifts its expiry."),
     row("mget", "key [key ...]", read::mget).arity(-2).flags(&[Flags::READONLY, Flags::FAST])
         .keys(&[KeySpec::range(READ, 1, -1, 1)])
         .tips(&["request_policy:multi_shard"])
         .docs("1.0.0", "string", "O(N) for N keys.", "Gives the strings of several keys."),
-    row("mset", "key value [key value ...]", write::mset).arity(-3).flags(&[Flags::WRITE, Flags::DENYOOM])
+    row("mset", "data:<key value> ...", write::mset).arity(-3).flags(&[Flags::WRITE, Flags::DENYOOM])
         .keys(&[KeySpec::range(KeyFlags::OW.and(KeyFlags::UPDATE), 1, -1, 2)])
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
         .docs("1.0.1", "string", "O(N) for N keys.", "Sets several keys at once."),
-    row("msetnx", "key value [key value ...]", write::msetnx).arity(-3).flags(&[Flags::WRITE, Flags::DENYOOM])
+    row("msetnx", "data:<key value> ...", write::msetnx).arity(-3).flags(&[Flags::WRITE, Flags::DENYOOM])
         .keys(&[KeySpec::range(KeyFlags::OW.and(KeyFlags::INSERT), 1, -1, 2)])
         .docs("1.0.1", "string", "O(N) for N keys.", "Sets several keys at once, unless one of them exists."),
     row("incr", "key", number::incr).arity(2).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(UPDATE_ONE)

@@ -1,9 +1,10 @@
 //! Strings set, as a whole or in part.
 
-use crate::command::args::{self, Cursor};
+use crate::command::args::{self, Cursor, is};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::keyspace::{lift_expiry, remove_as_expired, set_expiry};
+use crate::command::spec::KeyFlags;
 use crate::config::Settings;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::{StringValue, Value};
@@ -45,7 +46,7 @@ impl<'a> SetOptions<'a> {
             } else if options.expiry.is_none() && rest.keyword("KEEPTTL") {
                 options.keep_expiry = true;
             } else if !options.keep_expiry
-                && let Some(expiry) = RequestedExpiry::take(&mut rest)
+                && let Some(expiry) = RequestedExpiry::read_next(&mut rest)
                 // Redis: the same option may come twice, the last counts; two different ones may not.
                 && options.expiry.is_none_or(|before| before.form == expiry.form)
             {
@@ -55,6 +56,15 @@ impl<'a> SetOptions<'a> {
             }
         }
         Ok(options)
+    }
+}
+
+/// What SET does to its key: with GET it reads it too. Redis: arguments that are no options are not looked at.
+pub(super) fn set_key_flags(args: &Args<'_>) -> KeyFlags {
+    if args.from(3).any(|option| is(option, "GET")) {
+        KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE)
+    } else {
+        KeyFlags::OW.and(KeyFlags::UPDATE)
     }
 }
 
@@ -204,7 +214,7 @@ pub(super) fn getex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
         if expiry.is_none() && rest.keyword("PERSIST") {
             persist = true;
         } else if !persist
-            && let Some(next) = RequestedExpiry::take(&mut rest)
+            && let Some(next) = RequestedExpiry::read_next(&mut rest)
             && expiry.is_none_or(|before| before.form == next.form)
         {
             expiry = Some(next);

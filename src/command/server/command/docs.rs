@@ -2,8 +2,8 @@
 
 use crate::command::error::CommandError;
 use crate::command::spec::KeyFlags;
-use crate::command::table::Row;
-use crate::command::{Context, Outcome};
+use crate::command::table::{CommandTable, Row};
+use crate::command::{Context, Flags, Outcome};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
@@ -14,7 +14,10 @@ pub(super) fn docs(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     let rows: Vec<&Row> = if args.len() == 2 {
         super::commands().collect()
     } else {
-        args.from(2).filter_map(super::row_named).collect()
+        let table = CommandTable::get();
+        args.from(2)
+            .filter_map(|name| table.find_told(name))
+            .collect()
     };
     ctx.reply.map(rows.len());
     for row in rows {
@@ -44,18 +47,30 @@ fn write(reply: &mut Reply, row: &Row) {
         .filter(|(_, value)| !value.is_empty())
         .collect();
     reply.bulk(row.full_name.as_bytes());
+    let doc_flags = [
+        (command.deprecated.is_some(), "deprecated"),
+        (command.flags.has(Flags::SYSTEM), "syscmd"),
+    ];
+    let doc_flags = doc_flags
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, name)| name);
+    let has_doc_flags = doc_flags.clone().next().is_some();
     reply.map(
         facts.len()
-            + if command.deprecated.is_some() { 3 } else { 0 }
+            + usize::from(has_doc_flags)
+            + if command.deprecated.is_some() { 2 } else { 0 }
             + usize::from(!arguments.is_empty())
             + usize::from(!subcommands.is_empty()),
     );
     for (name, value) in facts {
         text(reply, name, value);
     }
-    if let Some((since, instead)) = command.deprecated {
+    if has_doc_flags {
         reply.bulk(b"doc_flags");
-        names(reply, ["deprecated"].into_iter());
+        names(reply, doc_flags);
+    }
+    if let Some((since, instead)) = command.deprecated {
         text(reply, "deprecated_since", since);
         text(reply, "replaced_by", instead);
     }
@@ -113,22 +128,26 @@ fn write_argument(reply: &mut Reply, argument: &Argument, keys: &mut Keys) {
         .filter(|(set, _)| *set)
         .map(|(_, name)| name);
     let has_flags = argument.is_optional || argument.is_multiple;
-    reply.map(
-        3 + usize::from(spec.is_some())
-            + usize::from(argument.token.is_some())
-            + usize::from(has_flags),
-    );
+    let facts = [
+        ("token", &argument.token),
+        ("since", &argument.since),
+        ("deprecated_since", &argument.deprecated_since),
+    ];
+    let facts = facts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    reply.map(3 + usize::from(spec.is_some()) + facts.clone().count() + usize::from(has_flags));
     text(reply, "name", &argument.name);
     text(reply, "type", argument.kind.name());
     if !holds_others {
-        text(reply, "display_text", &argument.name);
+        text(reply, "display_text", &argument.display);
     }
     if let Some(index) = spec {
         reply.bulk(b"key_spec_index");
         reply.count(index);
     }
-    if let Some(token) = &argument.token {
-        text(reply, "token", token);
+    for (name, value) in facts {
+        text(reply, name, value);
     }
     if has_flags {
         reply.bulk(b"flags");

@@ -78,7 +78,7 @@ pub static COMMANDS: &[Command] = &[Command::new("command", "", all)
             ),
         subcommand(
             "list",
-            "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+            "[FILTERBY filterby:<MODULE module-name | ACLCAT category | PATTERN pattern>]",
             list,
         )
         .arity(-2)
@@ -109,28 +109,16 @@ const fn subcommand(
 
 /// The rows that are no subcommands.
 fn commands() -> impl Iterator<Item = &'static Row> + Clone {
-    let rows = CommandTable::get().rows().iter();
+    let rows = CommandTable::get().told();
     rows.filter(|row| row.parent.is_none())
 }
 
-/// The subcommands of a row. DEBUG has rows for its own, but is one command in Redis.
+/// The subcommands of a row that clients are told of.
 fn subcommands(row: &Row) -> impl Iterator<Item = &'static Row> {
-    let is_one = row.command.name == "debug";
+    let is_one = row.is_one_command();
     row.subcommand_ids()
         .filter(move |_| !is_one)
         .map(|id| CommandTable::get().row(id))
-}
-
-/// A row by its full name, `xgroup|create`.
-fn row_named(name: &[u8]) -> Option<&'static Row> {
-    let table = CommandTable::get();
-    let mut words = name.split(|byte| *byte == b'|');
-    let container = table.find(words.next()?)?;
-    match (words.next(), words.next()) {
-        (None, _) => Some(container),
-        (Some(subcommand), None) => table.find_subcommand(container, subcommand),
-        _ => None,
-    }
 }
 
 fn all(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -147,7 +135,7 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     }
     ctx.reply.array(args.len() - 2);
     for name in args.from(2) {
-        match row_named(name) {
+        match CommandTable::get().find_told(name) {
             Some(row) => details::write(ctx.reply, row),
             None => ctx.reply.null(),
         }
@@ -175,7 +163,7 @@ fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
 
 /// Rows, subcommands too, that pass a filter.
 fn filtered(filter: &[u8], value: &[u8]) -> Result<Vec<&'static Row>, CommandError> {
-    let rows = CommandTable::get().rows().iter();
+    let rows = CommandTable::get().told();
     if is(filter, "module") {
         // There are no modules.
         Ok(Vec::new())
@@ -200,7 +188,8 @@ fn found_keys<'a>(args: &Args<'a>) -> Result<Vec<(&'a [u8], KeyFlags)>, CommandE
     let request = crate::resp::arguments::Request::from_arguments(inner.iter().copied());
     let table = CommandTable::get();
     let mut row = table.find(inner[0]).ok_or(error::INVALID_COMMAND)?;
-    if let (true, Some(name)) = (row.is_container(), inner.get(1)) {
+    let has_subcommands = row.is_container() && !row.is_one_command();
+    if let (true, Some(name)) = (has_subcommands, inner.get(1)) {
         row = table
             .find_subcommand(row, name)
             .ok_or(error::INVALID_COMMAND)?;
@@ -216,7 +205,11 @@ fn found_keys<'a>(args: &Args<'a>) -> Result<Vec<(&'a [u8], KeyFlags)>, CommandE
     let mut found = Vec::new();
     let mut fits = true;
     for spec in specs {
-        fits &= spec.for_each(&request.args(), |at| found.push((inner[at], spec.flags)));
+        let flags = match row.command.variable_key_flags {
+            Some(flags) if spec.flags.has(KeyFlags::VARIABLE) => flags(&request.args()),
+            _ => spec.flags,
+        };
+        fits &= spec.for_each(&request.args(), |at| found.push((inner[at], flags)));
     }
     if !fits && found.is_empty() && !row.command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(error::INVALID_ARGUMENTS);

@@ -3,9 +3,12 @@
 //! ```text
 //! name            an argument            [ … ]        may be left out
 //! NAME name …     a token before it      < a | b >    one of several; so is [ a | b ]
-//! NAME            a token alone          x [x ...]    once or more
+//! NAME            a token alone          x [x ...]    once or more; so is x ...
+//! name:< … >      a group by its name    name=text    an argument that is shown as another word
+//! name@1.2.3      since this version     name~1.2.3   deprecated since this version
 //! ```
-//! The type of an argument follows from its name: names are chosen for it. A group of several arguments is a block.
+//! The type of an argument follows from the word it is shown as: words are chosen for it. A group of several arguments is a
+//! block. What stands behind a name comes in this order; behind a token only its version.
 
 use crate::command::{Command, Flags};
 
@@ -81,7 +84,13 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Argument {
     pub(super) name: String,
+    /// The word it is shown as.
+    pub(super) display: String,
     pub(super) kind: Kind,
+    /// The version it appeared in, when it is not its command's.
+    pub(super) since: Option<String>,
+    /// Since when it is deprecated.
+    pub(super) deprecated_since: Option<String>,
     /// The word in front of it, or that it is.
     pub(super) token: Option<String>,
     pub(super) is_optional: bool,
@@ -96,7 +105,10 @@ impl Argument {
     fn new(name: &str, kind: Kind) -> Self {
         Self {
             name: name.to_owned(),
+            display: name.to_owned(),
             kind,
+            since: None,
+            deprecated_since: None,
             token: None,
             is_optional: false,
             is_multiple: false,
@@ -105,7 +117,21 @@ impl Argument {
         }
     }
 
+    /// A word that stands for a value.
+    fn value(word: &str, command: &Command) -> Self {
+        let (word, deprecated_since) = split(word, '~');
+        let (word, since) = split(word, '@');
+        let (name, display) = split(word, '=');
+        let display = display.unwrap_or(name);
+        let mut argument = Self::new(name, Kind::of(display, command));
+        argument.display = display.to_owned();
+        argument.since = since.map(str::to_owned);
+        argument.deprecated_since = deprecated_since.map(str::to_owned);
+        argument
+    }
+
     fn token(word: &str) -> Self {
+        let (word, since) = split(word, '@');
         let name = match word {
             "=" => "equal".to_owned(),
             "~" => "approximately".to_owned(),
@@ -115,7 +141,21 @@ impl Argument {
         };
         let mut argument = Self::new(&name, Kind::Token);
         argument.token = Some(word.to_owned());
+        argument.since = since.map(str::to_owned);
         argument
+    }
+
+    fn rename(&mut self, name: &str) {
+        self.name = name.to_owned();
+        self.display = name.to_owned();
+    }
+
+    /// A group by the name that stands before it.
+    fn named(mut self, name: &str) -> Self {
+        let (name, since) = split(name, '@');
+        self.rename(name);
+        self.since = since.map(str::to_owned);
+        self
     }
 
     /// Several arguments as one: the one itself, or a block named after its first.
@@ -131,6 +171,24 @@ impl Argument {
         argument.arguments = arguments;
         argument
     }
+}
+
+/// What is before a mark, and what is behind it. A word that begins with the mark is one.
+fn split(word: &str, mark: char) -> (&str, Option<&str>) {
+    match word.split_once(mark) {
+        Some((before, behind)) if !before.is_empty() => (before, Some(behind)),
+        _ => (word, None),
+    }
+}
+
+/// Where the bracket that opens a group ends, with its name; `None` when the word does not go on behind one.
+fn opening(word: &str) -> Option<usize> {
+    let end = if word.starts_with(['[', '<']) {
+        1
+    } else {
+        word.find(":<")? + 2
+    };
+    (end < word.len()).then_some(end)
 }
 
 /// Whether a word is written as it stands, not replaced by a value.
@@ -149,12 +207,9 @@ impl<'a> Parser<'a> {
     fn new(command: &'a Command) -> Self {
         let mut words = Vec::new();
         for mut word in command.syntax.split_whitespace() {
-            while let Some(rest) = word
-                .strip_prefix(['[', '<'])
-                .filter(|rest| !rest.is_empty())
-            {
-                words.push(&word[..1]);
-                word = rest;
+            while let Some(end) = opening(word) {
+                words.push(&word[..end]);
+                word = &word[end..];
             }
             let inner = word.trim_end_matches([']', '>']);
             // A bracket alone, or nothing but brackets, is its own word.
@@ -178,6 +233,18 @@ impl<'a> Parser<'a> {
         let found = self.next() == Some(word);
         self.at += usize::from(found);
         found
+    }
+
+    /// At `<` or `name:<`: what is up to its `>`, as one argument.
+    fn group(&mut self) -> Option<Argument> {
+        let name = self.next()?.strip_suffix(":<");
+        self.at += 1;
+        let group = self.alternatives();
+        self.take(">");
+        match name {
+            Some(name) => group.map(|group| group.named(name)),
+            None => group,
+        }
     }
 
     /// Alternatives up to a closing bracket or the end, as one argument.
@@ -217,11 +284,7 @@ impl<'a> Parser<'a> {
                         inner
                     }));
                 }
-                "<" => {
-                    self.at += 1;
-                    arguments.extend(self.alternatives());
-                    self.take(">");
-                }
+                word if word.ends_with('<') => arguments.extend(self.group()),
                 "..." => {
                     self.at += 1;
                     if let Some(last) = arguments.last_mut() {
@@ -231,7 +294,7 @@ impl<'a> Parser<'a> {
                 word if is_token(word) => arguments.push(self.token(word)),
                 word => {
                     self.at += 1;
-                    arguments.push(Argument::new(word, Kind::of(word, self.command)));
+                    arguments.push(Argument::value(word, self.command));
                 }
             }
         }
@@ -244,10 +307,8 @@ impl<'a> Parser<'a> {
         let mut values: Vec<Argument> = Vec::new();
         loop {
             match self.next() {
-                Some("<") if values.is_empty() => {
-                    self.at += 1;
-                    values.extend(self.alternatives());
-                    self.take(">");
+                Some(word) if word.ends_with('<') && values.is_empty() => {
+                    values.extend(self.group())
                 }
                 Some("[") => match self.repeated(&values) {
                     Some(count) => {
@@ -258,9 +319,13 @@ impl<'a> Parser<'a> {
                     }
                     None => break,
                 },
-                Some(word) if !matches!(word, "|" | "]" | ">" | "<") && !is_token(word) => {
+                Some(word)
+                    if !matches!(word, "|" | "]" | ">")
+                        && !word.ends_with('<')
+                        && !is_token(word) =>
+                {
                     self.at += 1;
-                    values.push(Argument::new(word, Kind::of(word, self.command)));
+                    values.push(Argument::value(word, self.command));
                 }
                 _ => break,
             }
@@ -271,7 +336,7 @@ impl<'a> Parser<'a> {
         let is_block = values.len() > 1;
         let mut argument = Argument::joined(values, Kind::Block);
         if is_block {
-            argument.name = word.to_ascii_lowercase();
+            argument.rename(&word.to_ascii_lowercase());
         }
         if word == "IDLE" {
             argument.kind = Kind::Integer;

@@ -12,15 +12,19 @@ fn shown(argument: &Argument) -> String {
     let optional = if argument.is_optional { "?" } else { "" };
     let multiple = if argument.is_multiple { "+" } else { "" };
     let kind = argument.kind.name();
+    let mut name = argument.name.clone();
+    if argument.display != argument.name {
+        name += &format!("={}", argument.display);
+    }
+    for (mark, version) in [('@', &argument.since), ('~', &argument.deprecated_since)] {
+        name.extend(version.iter().map(|version| format!("{mark}{version}")));
+    }
     let inner = if inner.is_empty() {
         String::new()
     } else {
         format!("({})", inner.join(" "))
     };
-    format!(
-        "{token}:{}:{kind}{inner}{optional}{multiple}",
-        argument.name
-    )
+    format!("{token}:{name}:{kind}{inner}{optional}{multiple}")
 }
 
 fn parsed(syntax: &str) -> String {
@@ -75,6 +79,26 @@ fn blocks() {
         ":key:key :option:block(:option:oneof(MAXLEN:maxlen:pure-token MINID:minid:pure-token) \
          :option:oneof(=:equal:pure-token ~:approximately:pure-token)? :threshold:string LIMIT:count:integer?)? \
          :option:oneof(*:auto-id:pure-token :id:string) :field:block(:field:string :value:string)+"
+    );
+}
+
+#[test]
+fn names_and_versions() {
+    assert_eq!(
+        parsed("key wherefrom:<LEFT | RIGHT@7.0.0> [NX@6.2.0]"),
+        ":key:key :wherefrom:oneof(LEFT:left:pure-token RIGHT:right@7.0.0:pure-token) NX:nx@6.2.0:pure-token?"
+    );
+    assert_eq!(
+        parsed(
+            "[trim@5.0.0:<operator:<= | ~> threshold [LIMIT count@6.2.0]>] data:<field value> ..."
+        ),
+        ":trim@5.0.0:block(:operator:oneof(=:equal:pure-token ~:approximately:pure-token) :threshold:string \
+         LIMIT:count@6.2.0:integer?)? :data:block(:field:string :value:string)+"
+    );
+    assert_eq!(
+        parsed("[old-format=ip:port~2.8.12] [TYPE kind:<A | B>] [READ read=entries-read@7.0.0]"),
+        ":old-format=ip:port~2.8.12:string? TYPE:kind:oneof(A:a:pure-token B:b:pure-token)? \
+         READ:read=entries-read@7.0.0:integer?"
     );
 }
 

@@ -4,7 +4,7 @@
 //! effects.rs  EFFECTS: what writes did, to compare and replay      values.rs  OBJECT, LISTPACK, QUICKLIST, DIGEST
 //! protocol.rs PROTOCOL: a reply of each type                       mod.rs     the rows, time, settings, reload
 //! ```
-//! To clients DEBUG is one command, as in Redis; here each subcommand has a row, because they need different keyspaces.
+//! To clients DEBUG is one command, as in Redis ([`Flags::ONE_COMMAND`]): what fits none of its rows runs the container's.
 
 mod effects;
 mod protocol;
@@ -21,7 +21,13 @@ use crate::command::{Command, Context, Flags, Outcome, ShardAction};
 use crate::keyspace::value::{StringValue, Value};
 use crate::resp::arguments::Args;
 
-const FLAGS: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
+const FLAGS: &[Flags] = &[
+    Flags::ADMIN,
+    Flags::NOSCRIPT,
+    Flags::LOADING,
+    Flags::STALE,
+    Flags::PROTECTED,
+];
 /// Most bytes of an element that is kept packed. Source: Redis' limit of the same setting.
 const PACKED_BYTES_MAX: u64 = 1 << 32;
 
@@ -45,10 +51,11 @@ const KEYS: &[KeySpec] = &[KeySpec::range(KeyFlags::RO, 2, -1, 1)];
 pub static COMMANDS: &[Command] = &[row(
     "debug",
     "",
-    super::unreachable_container,
+    unknown,
     -2,
     "Holds the commands for tests of the server.",
 )
+.flags(&[Flags::ONE_COMMAND, Flags::SYSTEM])
 .subcommands(&[
     row(
         "change-repl-id",
@@ -173,8 +180,20 @@ pub static COMMANDS: &[Command] = &[row(
         4,
         "Matches a long text with a pattern.",
     ),
+    row(
+        "panic",
+        "",
+        crash,
+        2,
+        "Ends the process as a defect would: what is not saved is lost.",
+    ),
     row("help", "", help, 2, "Describes the subcommands."),
 ])];
+
+/// No such subcommand, or not with so many arguments.
+fn unknown(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    Err(error::wrong_subcommand("debug", args.at(1)))
+}
 
 fn accepted(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     ctx.reply.ok();
@@ -204,6 +223,11 @@ fn sleep(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
     let seconds = args::double(args.at(2)).unwrap_or(0.0).max(0.0);
     ctx.reply.ok();
     Ok(Outcome::Ask(ShardAction::Sleep((seconds * 1000.0) as u64)))
+}
+
+/// For the test of the last words: which command ran, where.
+fn crash(_ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    panic!("DEBUG PANIC was called")
 }
 
 fn reply_error(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

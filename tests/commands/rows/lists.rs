@@ -1,0 +1,396 @@
+//! What may differ from an oracle, each entry with its reason; and the command lines in which keys are looked for.
+
+/// Against which oracle a difference is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Against {
+    /// Any: it is wanted.
+    Any,
+    /// Redis 7.0 (Debian's): 7.2, which millrace follows, changed it.
+    Redis70,
+    /// Redis 7.2, while 7.0 happens to be as we are.
+    Redis72,
+}
+
+/// One fact of some commands that is not the oracle's.
+pub(super) struct Accepted {
+    pub(super) against: Against,
+    pub(super) fact: &'static str,
+    pub(super) commands: &'static [&'static str],
+    pub(super) reason: &'static str,
+}
+
+impl Accepted {
+    pub(super) fn holds(&self, against: Against) -> bool {
+        self.against == Against::Any || self.against == against
+    }
+}
+
+/// Commands that 7.0 does not have.
+pub(super) const OURS_ALONE: &[&str] = &[
+    "client|no-touch",
+    "client|setinfo",
+    "cluster|myshardid",
+    "waitaof",
+];
+
+pub(super) const ACCEPTED: &[Accepted] = &[
+    Accepted {
+        against: Against::Any,
+        fact: "arguments",
+        commands: &["client|kill"],
+        reason: "MAXAGE is of Redis 7.4",
+    },
+    Accepted {
+        against: Against::Any,
+        fact: "complexity",
+        commands: &[
+            "cluster|addslots",
+            "cluster|addslotsrange",
+            "cluster|count-failure-reports",
+            "cluster|delslots",
+            "cluster|delslotsrange",
+            "cluster|getkeysinslot",
+            "cluster|keyslot",
+            "cluster|links",
+            "cluster|nodes",
+            "cluster|reset",
+            "cluster|shards",
+            "cluster|slots",
+        ],
+        reason: "refused at once: there is no cluster",
+    },
+    Accepted {
+        against: Against::Redis72,
+        fact: "complexity",
+        commands: &["cluster|replicas", "cluster|slaves"],
+        reason: "refused at once: there is no cluster",
+    },
+    Accepted {
+        against: Against::Any,
+        fact: "complexity",
+        commands: &[
+            "acl|getuser",
+            "acl|list",
+            "acl|users",
+            "function|flush",
+            "function|list",
+            "module|list",
+            "shutdown",
+        ],
+        reason: "nothing to count: one user, no functions, no modules, nothing to save",
+    },
+    Accepted {
+        against: Against::Any,
+        fact: "complexity",
+        commands: &[
+            "acl|cat",
+            "client|unblock",
+            "memory|stats",
+            "setrange",
+            "xack",
+            "xautoclaim",
+            "xgroup|delconsumer",
+            "xinfo|consumers",
+            "xinfo|groups",
+            "xinfo|stream",
+            "xpending",
+            "xrange",
+            "xread",
+            "xreadgroup",
+            "xrevrange",
+        ],
+        reason: "ours is another structure, or what Redis leaves out is told",
+    },
+    Accepted {
+        against: Against::Any,
+        fact: "complexity",
+        commands: &["lolwut", "memory|malloc-stats", "memory|purge", "monitor"],
+        reason: "Redis tells none",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "complexity",
+        commands: &["punsubscribe"],
+        reason: "7.0 counts the patterns of all clients",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "arguments",
+        commands: &[
+            "client|list",
+            "config|get",
+            "module|loadex",
+            "psubscribe",
+            "xinfo|stream",
+        ],
+        reason: "7.0 puts a repeated argument into a block, and FULL before its own",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "arguments",
+        commands: &["command|getkeys", "command|getkeysandflags"],
+        reason: "7.0 tells none",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "arity",
+        commands: &["command|getkeys", "command|getkeysandflags"],
+        reason: "7.0 wants an argument of the command",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "flags",
+        commands: &["blmove", "blpop", "brpop", "brpoplpush", "wait"],
+        reason: "7.0 refuses to run in a script what may block",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "flags",
+        commands: &["cluster|shards", "cluster|slots"],
+        reason: "7.0 does not answer while it loads",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "tips",
+        commands: &[
+            "client|setname",
+            "config|resetstat",
+            "config|rewrite",
+            "latency|reset",
+            "msetnx",
+            "randomkey",
+            "scan",
+        ],
+        reason: "7.2 mended the advice for proxies",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "since",
+        commands: &["client|pause"],
+        reason: "7.0 names a version before a release",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "deprecated since",
+        commands: DEPRECATED,
+        reason: "deprecated later than 7.0",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "doc flags",
+        commands: DEPRECATED,
+        reason: "deprecated later than 7.0",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "replaced by",
+        commands: DEPRECATED,
+        reason: "deprecated later than 7.0",
+    },
+];
+
+const DEPRECATED: &[&str] = &["psetex", "quit", "setex", "setnx"];
+
+/// Right and wrong ones, at least one of each command with keys.
+pub(super) const LINES_WITH_KEYS: &str = "\
+    append a b
+    blmove a b left right 0
+    blmove a b left right
+    blmpop 0 1 a left
+    blmpop 0 2 a b left count 3
+    blmpop 0 0 a left
+    blmpop 0 -1 a left
+    blmpop 0 x a left
+    blmpop 0 3 a left
+    blmpop 0 2 a left
+    blmpop 0 1 left
+    blmpop 0 1
+    blpop a 0
+    blpop a b c 0
+    blpop a
+    brpop a b 0
+    brpoplpush a b 0
+    copy a b
+    copy a b db 1 replace
+    debug object a
+    debug sleep 0
+    debug digest-value a b
+    decr a
+    decrby a 1
+    del a
+    del a b c
+    exists a b
+    expire a 1
+    expire a 1 nx
+    expireat a 1
+    expiretime a
+    get a
+    get
+    get a b
+    getdel a
+    getex a
+    getex a persist
+    getex a ex 10
+    getex a foo
+    getrange a 0 1
+    getset a b
+    incr a
+    incrby a 1
+    incrbyfloat a 1
+    lcs a b
+    lcs a b len
+    lindex a 0
+    linsert a before b c
+    llen a
+    lmove a b left right
+    lmpop 1 a left
+    lmpop 2 a b left
+    lmpop 0 a left
+    lmpop 5 a left
+    lmpop -1 a left
+    lmpop 99999999999999999999 a left
+    lmpop 2147483648 a left
+    lmpop 1 a
+    lpop a
+    lpop a 2
+    lpos a b
+    lpush a b
+    lpush a b c d
+    lpushx a b
+    lrange a 0 1
+    lrem a 0 b
+    lset a 0 b
+    ltrim a 0 1
+    memory usage a
+    memory usage a samples 3
+    memory usage
+    memory doctor
+    memory nosuch a
+    mget a b c
+    mget a
+    move a 1
+    mset a 1 b 2 c 3
+    mset a 1 b
+    mset a
+    msetnx a 1 b 2
+    msetnx a 1 b
+    object encoding a
+    object freq a
+    object idletime a
+    object refcount a
+    object help
+    object nosuch a
+    object encoding
+    persist a
+    pexpire a 1
+    pexpireat a 1
+    pexpiretime a
+    psetex a 1 b
+    pttl a
+    rename a b
+    renamenx a b
+    rpop a
+    rpoplpush a b
+    rpush a b
+    rpushx a b
+    set a b
+    set a b get
+    set a b nx get
+    set a b ex 10
+    set a b foo
+    set a b GeT
+    set a b get get
+    set get get
+    set a get
+    setex a 1 b
+    setnx a b
+    setrange a 0 b
+    strlen a
+    substr a 0 1
+    touch a b
+    ttl a
+    type a
+    unlink a b
+    watch a b
+    xack a g 1-1
+    xadd a * f v
+    xautoclaim a g c 0 0
+    xclaim a g c 0 1-1
+    xdel a 1-1
+    xgroup create a g $
+    xgroup createconsumer a g c
+    xgroup delconsumer a g c
+    xgroup destroy a g
+    xgroup setid a g $
+    xgroup help
+    xgroup nosuch a
+    xgroup create a
+    xgroup
+    xinfo consumers a g
+    xinfo groups a
+    xinfo stream a
+    xinfo stream a full count 2
+    xinfo help
+    xlen a
+    xpending a g
+    xrange a - +
+    xread streams a 0
+    xread count 2 streams a b 0 0
+    xread count 2 block 3 streams a b c 0 0 0
+    xread streams a b 0
+    xread streams a
+    xread streams
+    xread count 2
+    xread count 2 a
+    xread streams streams 0
+    xread block streams streams a 0
+    xread count streams streams a 0
+    xread foo streams a 0
+    xread streams a b 0 0 0
+    xread count 2 foo bar
+    xreadgroup group g c streams a >
+    xreadgroup group g c count 1 noack streams a b > >
+    xreadgroup group streams c streams a >
+    xreadgroup group g streams streams a >
+    xreadgroup group g c streams a b >
+    xreadgroup group g c foo streams a >
+    xreadgroup group g c count 1 noack
+    xreadgroup streams a b c d e
+    xreadgroup group g c block 1 noack noack streams a >
+    xrevrange a + -
+    xsetid a 1-1
+    xtrim a maxlen 1
+    ping
+    publish a b
+    spublish a b
+    ssubscribe a
+    subscribe a
+    sunsubscribe a
+    sunsubscribe
+    keys *
+    scan 0
+    randomkey
+    info
+    nosuch a
+    command getkeys get a
+    command getkeys
+    acl cat
+    client list
+    client
+    config get a
+    cluster keyslot a
+    function list
+    debug
+    latency graph a
+    module list
+    multi
+    exec
+    flushall
+    swapdb 0 1
+    dbsize
+    select 0
+    wait 0 0
+    waitaof 0 0 0
+    GET A
+    OBJECT ENCODING a
+    XREAD STREAMS a 0";
