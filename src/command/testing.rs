@@ -41,6 +41,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         configuration: Mutex::new(configuration),
         process: OnceLock::new(),
         witness: OnceLock::new(),
+        disposal: OnceLock::new(),
         clients: ClientRegistry::default(),
         tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),

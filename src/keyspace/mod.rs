@@ -6,6 +6,7 @@
 //!           ├─ tracking                     who has read which key, whatever its database
 //!           ├─ effects                      what writes did, in order
 //!           ├─ events                       notifications to publish, in order
+//!           ├─ discards                     big values that nobody needs any more
 //!           └─ ready                        keys whose waiters may have something to get, in order
 //! ```
 //! It is `Send`, owned by one shard, and changes hands only by move. Whoever holds it finishes the work: nobody gives it
@@ -16,10 +17,13 @@
 //! during CLIENT PAUSE, which leaves it where it is.
 //! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
 
+pub mod discard;
 pub mod effect;
 pub mod event;
 mod handle;
+mod key;
 mod order;
+mod segment;
 pub mod space;
 pub mod table;
 pub mod tracking;
@@ -29,18 +33,20 @@ pub mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use hashbrown::DefaultHashBuilder;
 
 use crate::ids::ShardId;
 
+use discard::{Discarded, Discards};
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
 pub use handle::KeyHandle;
+pub use key::Key;
 pub use space::Space;
 use table::{Entry, KeyTable};
-use tracking::{Change, Invalidation, Tracker, TrackingTable};
+use tracking::{Change, Invalidation, TrackingTable};
 use value::Value;
 use wait::WaitTable;
 use watch::WatchTable;
@@ -130,6 +136,7 @@ pub struct Keyspace {
     invalidations: Vec<Invalidation>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
     events: Vec<KeyEvent>,
+    discards: Discards,
     /// What writes did.
     pub effects: EffectBuffer,
     /// Settings that matter here.
@@ -159,6 +166,7 @@ impl Keyspace {
             invalidations: Vec::new(),
             ready: VecDeque::new(),
             events: Vec::new(),
+            discards: Discards::default(),
             effects: EffectBuffer::default(),
             policy: KeyspacePolicy::default(),
             counters: KeyspaceCounters::default(),
@@ -255,7 +263,9 @@ impl Keyspace {
 
     /// Removes a key whose time has come: event, DEL effect, watchers, waiters.
     fn expire(&mut self, db: usize, key: &[u8], hash: u64) {
-        self.take_entry(db, key, hash);
+        if let Some(entry) = self.take_entry(db, key, hash) {
+            self.discards.add_value(entry.value);
+        }
         self.counters.expired += 1;
         self.push_event(db, EventClass::EXPIRED, "expired", key);
         if !self.watches[db].is_empty() {
@@ -343,67 +353,6 @@ impl Keyspace {
         self.invalidate(key, Change::Written);
     }
 
-    fn invalidate(&mut self, key: &[u8], change: Change) {
-        let broadcasts = self.broadcast_prefixes.load(Ordering::Acquire) > 0;
-        if self.tracking.is_empty() && !broadcasts {
-            return;
-        }
-        let trackers = self.tracking.take(key);
-        if !trackers.is_empty() || broadcasts && change != Change::Forgotten {
-            self.invalidations.push(Invalidation {
-                order: order::next(),
-                key: Some(key.into()),
-                trackers,
-                change,
-            });
-        }
-    }
-
-    /// Forgets tracked keys as if they had changed, at most so many.
-    pub fn forget_tracked(&mut self, count: usize) {
-        for _ in 0..count {
-            let Some(key) = self.tracking.any() else {
-                return;
-            };
-            self.invalidate(&key, Change::Forgotten);
-        }
-    }
-
-    /// Forgets all tracked keys: whoever empties a database tells all who track.
-    pub fn clear_tracked(&mut self) {
-        self.tracking.clear();
-    }
-
-    /// All who track are told that every key has changed.
-    pub fn invalidate_all(&mut self) {
-        self.invalidations.push(Invalidation {
-            order: order::next(),
-            key: None,
-            trackers: Vec::new(),
-            change: Change::Written,
-        });
-    }
-
-    /// A client has read a key and is to be told when it changes.
-    pub fn remember_reader(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
-        self.tracking.remember(key, tracker);
-    }
-
-    /// The tracked keys.
-    pub fn tracking(&self) -> &TrackingTable {
-        &self.tracking
-    }
-
-    /// Who is to be told of what, in order.
-    pub fn take_invalidations(&mut self) -> Vec<Invalidation> {
-        std::mem::take(&mut self.invalidations)
-    }
-
-    /// Whether somebody is to be told of a key.
-    pub fn has_invalidations(&self) -> bool {
-        !self.invalidations.is_empty()
-    }
-
     /// A key came into being, became another or went: those who wait for it look at it after the command. What happens
     /// to a key that stays concerns nobody who waits, but for entries added to a stream and the end of a group.
     fn mark_ready(&mut self, db: usize, key: &[u8]) {
@@ -447,6 +396,16 @@ impl Keyspace {
         !self.ready.is_empty()
     }
 
+    /// Whether big values were discarded.
+    pub fn has_discards(&self) -> bool {
+        !self.discards.is_empty()
+    }
+
+    /// The big values discarded since the last call, to free them elsewhere.
+    pub fn take_discards(&mut self) -> Vec<Discarded> {
+        self.discards.take()
+    }
+
     /// The wait queues of database `db`.
     pub fn waits(&self, db: usize) -> &WaitTable {
         &self.waits[db]
@@ -478,11 +437,12 @@ impl Keyspace {
             && self.events.is_empty()
             && self.invalidations.is_empty()
             && self.effects.is_empty()
+            && self.discards.is_empty()
     }
 
     /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.
-    /// The values are given back, so that the caller can free them elsewhere. The effect is the caller's.
-    pub fn flush(&mut self, db: usize) -> Database {
+    /// The effect is the caller's. O(keys watched and waited for).
+    pub fn flush(&mut self, db: usize) {
         for key in self.watches[db].keys() {
             self.write(db, &key, self.now_ms);
         }
@@ -494,13 +454,14 @@ impl Keyspace {
         }
         self.mark_waited(db, |_, key| old.table.has(key));
         self.effects.dirty += old.table.len() as u64;
-        old
+        self.discards.add_database(old);
     }
 
     /// Drops every key without a trace, to rebuild them by replay.
     pub fn clear(&mut self) {
         for database in &mut self.databases {
-            *database = Database::new(self.hasher.clone());
+            let old = std::mem::replace(database, Database::new(self.hasher.clone()));
+            self.discards.add_database(old);
         }
     }
 
@@ -553,7 +514,7 @@ impl Keyspace {
 
     /// Estimated bytes of a key with its value (MEMORY USAGE).
     pub fn entry_bytes(entry: &Entry) -> usize {
-        size_of::<Entry>() + 1 + entry.key.len() + entry.value.heap_bytes()
+        size_of::<Entry>() + entry.key.heap_bytes() + entry.value.heap_bytes()
     }
 
     /// Puts a value under a key as it was rewritten or copied: no event, no effect, no watcher. For replay and tests of it.

@@ -18,6 +18,8 @@ use std::sync::{Arc, Weak};
 
 use crate::ids::ClientId;
 
+use super::{Keyspace, order};
+
 /// Items of a table below which it is not swept.
 const SWEEP_MIN: usize = 64;
 
@@ -240,6 +242,70 @@ impl TrackingTable {
     /// Forgets everything.
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+impl Keyspace {
+    /// Somebody may have to be told of a key.
+    pub(super) fn invalidate(&mut self, key: &[u8], change: Change) {
+        let broadcasts = self.broadcast_prefixes.load(Ordering::Acquire) > 0;
+        if self.tracking.is_empty() && !broadcasts {
+            return;
+        }
+        let trackers = self.tracking.take(key);
+        if !trackers.is_empty() || broadcasts && change != Change::Forgotten {
+            self.invalidations.push(Invalidation {
+                order: order::next(),
+                key: Some(key.into()),
+                trackers,
+                change,
+            });
+        }
+    }
+
+    /// Forgets tracked keys as if they had changed, at most so many.
+    pub fn forget_tracked(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(key) = self.tracking.any() else {
+                return;
+            };
+            self.invalidate(&key, Change::Forgotten);
+        }
+    }
+
+    /// Forgets all tracked keys: whoever empties a database tells all who track.
+    pub fn clear_tracked(&mut self) {
+        self.tracking.clear();
+    }
+
+    /// All who track are told that every key has changed.
+    pub fn invalidate_all(&mut self) {
+        self.invalidations.push(Invalidation {
+            order: order::next(),
+            key: None,
+            trackers: Vec::new(),
+            change: Change::Written,
+        });
+    }
+
+    /// A client has read a key and is to be told when it changes.
+    pub fn remember_reader(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
+        self.tracking.remember(key, tracker);
+    }
+
+    /// The tracked keys.
+    pub fn tracking(&self) -> &TrackingTable {
+        &self.tracking
+    }
+
+    /// Who is to be told of what, in order.
+    pub fn take_invalidations(&mut self) -> Vec<Invalidation> {
+        std::mem::take(&mut self.invalidations)
+    }
+
+    /// Whether somebody is to be told of a key.
+    pub fn has_invalidations(&self) -> bool {
+        !self.invalidations.is_empty()
     }
 }
 
