@@ -16,6 +16,7 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::client::registry::{ClientHandle, ClientOrigin, ClientRegistry};
 use crate::client::session::Session;
+use crate::client::tracking::BroadcastRegistry;
 use crate::config::{Configuration, Settings};
 use crate::ids::ShardId;
 use crate::keyspace::event::EventClass;
@@ -40,7 +41,9 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         configuration: Mutex::new(configuration),
         process: OnceLock::new(),
         witness: OnceLock::new(),
+        disposal: OnceLock::new(),
         clients: ClientRegistry::default(),
+        tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),
         observations: Observations::new(shard_count, CommandTable::get().rows().len()),
         effects: EffectLog::default(),

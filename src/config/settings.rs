@@ -146,6 +146,8 @@ pub struct Settings {
     pub latency_monitor_threshold_ms: u64,
     /// Whether each command's latencies are counted.
     pub latency_tracking: bool,
+    /// Most keys that clients may have in their caches (`tracking-table-max-keys`); 0 for no limit.
+    pub tracking_table_keys_max: u64,
     /// Which percentiles INFO shows.
     pub latency_tracking_percentiles: Vec<f64>,
     /// Who may use DEBUG.
@@ -202,6 +204,7 @@ impl Settings {
             slowlog_len_max: row.number("slowlog-max-len"),
             latency_monitor_threshold_ms: row.number("latency-monitor-threshold"),
             latency_tracking: row.yes("latency-tracking"),
+            tracking_table_keys_max: row.number("tracking-table-max-keys"),
             latency_tracking_percentiles: row.percentiles("latency-tracking-info-percentiles"),
             enable_debug_command: row.permission("enable-debug-command"),
             enable_protected_configs: row.permission("enable-protected-configs"),

@@ -101,6 +101,8 @@ pub struct Waiter {
     pub destinations: Vec<Box<[u8]>>,
     /// CLIENT NO-TOUCH of the client.
     pub no_touch: bool,
+    /// CLIENT CACHING before the command.
+    pub caching: bool,
 }
 
 /// What a waiter is made from.
@@ -126,6 +128,8 @@ pub struct WaiterFacts {
     pub destinations: Vec<Box<[u8]>>,
     /// See [`Waiter`].
     pub no_touch: bool,
+    /// See [`Waiter`].
+    pub caching: bool,
 }
 
 impl Waiter {
@@ -142,6 +146,7 @@ impl Waiter {
             request,
             destinations,
             no_touch,
+            caching,
         } = facts;
         // Taken while the keyspaces of its keys are in hand: who is there already has a lower one.
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -158,6 +163,7 @@ impl Waiter {
             request,
             destinations,
             no_touch,
+            caching,
         }
     }
 

@@ -96,6 +96,10 @@ pub struct ClientFacts {
     pub blocking_keys: usize,
     /// Keys whose absence they wait to be told of.
     pub blocking_keys_on_absence: usize,
+    /// That track keys (CLIENT TRACKING).
+    pub tracking: usize,
+    /// Prefixes that such clients listen to.
+    pub tracked_prefixes: usize,
     /// With a subscription.
     pub pubsub: usize,
     /// With a watched key.
@@ -194,7 +198,7 @@ pub fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observations) -> S
         match section {
             Section::Server => server(&mut text, facts, seen),
             Section::Clients => clients(&mut text, facts),
-            Section::Memory => memory(&mut text, facts),
+            Section::Memory => memory(&mut text, facts, seen),
             Section::Persistence => persistence(&mut text, facts, seen),
             Section::Stats => stats(&mut text, facts, seen),
             Section::Replication => replication(&mut text, facts),
@@ -273,7 +277,7 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
     text.field("client_recent_max_input_buffer", clients.input_bytes_max);
     text.field("client_recent_max_output_buffer", clients.output_bytes_max);
     text.field("blocked_clients", clients.blocked);
-    text.field("tracking_clients", 0);
+    text.field("tracking_clients", clients.tracking);
     text.field("pubsub_clients", clients.pubsub);
     text.field("watching_clients", clients.watching);
     text.field("clients_in_timeout_table", 0);
@@ -285,7 +289,7 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
     );
 }
 
-fn memory(text: &mut Text, facts: &Facts<'_>) {
+fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let memory = process::memory();
     let used = memory.private.max(1);
     let peak = memory.resident_peak.max(used);
@@ -350,9 +354,10 @@ fn memory(text: &mut Text, facts: &Facts<'_>) {
         ("mem_aof_buffer", "0"),
         ("mem_allocator", "libc"),
         ("active_defrag_running", "0"),
-        ("lazyfree_pending_objects", "0"),
-        ("lazyfreed_objects", "0"),
     ]);
+    let (pending, freed) = (&seen.lazy_free_pending, &seen.lazy_freed);
+    text.field("lazyfree_pending_objects", pending.load(Ordering::Relaxed));
+    text.field("lazyfreed_objects", freed.load(Ordering::Relaxed));
 }
 
 fn persistence(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
@@ -415,10 +420,6 @@ const ABSENT_STATS: &[(&str, &str)] = &[
     ("active_defrag_key_misses", "0"),
     ("total_active_defrag_time", "0"),
     ("current_active_defrag_time", "0"),
-    ("tracking_total_keys", "0"),
-    ("tracking_total_items", "0"),
-    ("tracking_total_prefixes", "0"),
-    ("unexpected_error_replies", "0"),
 ];
 
 fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
@@ -470,6 +471,20 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("pubsub_patterns", facts.channels[1]);
     text.field("pubsubshard_channels", facts.channels[2]);
     text.fields(ABSENT_STATS);
+    rest_of_stats(text, facts, seen);
+}
+
+fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    text.field(
+        "tracking_total_keys",
+        sum(seen, |shard| &shard.tracked_keys),
+    );
+    text.field(
+        "tracking_total_items",
+        sum(seen, |shard| &shard.tracked_items),
+    );
+    text.field("tracking_total_prefixes", facts.clients.tracked_prefixes);
+    text.field("unexpected_error_replies", 0);
     let errors: u64 = seen.errors.all().iter().map(|(_, count)| count).sum();
     text.field("total_error_replies", errors);
     text.field("dump_payload_sanitizations", 0);

@@ -54,6 +54,9 @@ impl Shard {
         let ran = self.with_own(shards, |shard, env, space| {
             shard.exec_in(env, space, client, reply, &mut after)
         });
+        if !matches!(ran, Ran::Needs(_)) {
+            client.session.caching.exception = false;
+        }
         self.count(client);
         self.finish(client, reply, ran, after, mark)
     }
@@ -151,6 +154,7 @@ impl Shard {
             self.count(client);
             if !matches!(ran, Ran::Needs(_)) {
                 client.pending.pop_front();
+                self.end_caching(client, row);
             }
             match self.finish(client, reply, ran, after, mark) {
                 Flow::Next => {}

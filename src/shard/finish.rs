@@ -52,10 +52,10 @@ impl Shard {
         let actions = std::mem::take(&mut after.actions);
         // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
         let pushes = after.changes_subscriptions();
-        let told =
+        let mut told =
             client.session.subscriptions.any() && after.publishes() || after.ends_subscriptions();
         if !after.is_empty() {
-            self.dispatch(after, Some(client));
+            told |= self.dispatch(after, Some(client));
         }
         match ran {
             Ran::Done => {}

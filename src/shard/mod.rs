@@ -12,7 +12,7 @@
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
 //! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
-//! `subscribers` who gets them · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -38,6 +38,7 @@ mod session_loop;
 mod subscribers;
 pub mod thread;
 mod tick;
+mod tracking;
 mod transaction;
 mod waiters;
 
@@ -131,7 +132,8 @@ impl Shard {
                 .read()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
-        let keyspace = Keyspace::new(id, settings.databases, hasher);
+        let mut keyspace = Keyspace::new(id, settings.databases, hasher);
+        keyspace.broadcast_prefixes = shared.tracking.prefix_count();
         let now_ms = clock.now_ms();
         let mut shard = Self {
             id,
@@ -288,6 +290,7 @@ impl Shard {
             Message::Publication { from, publication } => {
                 self.deliver_publication(from, &publication)
             }
+            Message::Notice(notice) => self.deliver_notice(*notice),
             Message::Unsubscribed { client, ended } => self.forget_subscriptions(client, &ended),
             Message::Credit { from, bytes } => self.credit(from, bytes),
             Message::Barrier { from, client } => {
@@ -503,6 +506,7 @@ impl Shard {
             self.subscribers.monitors.retain(|monitor| *monitor != id);
         }
         client.session.transaction.clear();
+        self.shared.tracking.stop(&mut client.session);
         self.shared.clients.remove(id);
         self.closed.push(id);
     }
@@ -530,4 +534,7 @@ fn publish_counters_of(shared: &Shared, keyspace: &mut Keyspace) {
     counters.misses.add(counted.misses);
     counters.expired.add(counted.expired);
     counters.dirty.set(keyspace.effects.dirty);
+    let tracking = keyspace.tracking();
+    counters.tracked_keys.set(tracking.key_count() as u64);
+    counters.tracked_items.set(tracking.item_count() as u64);
 }

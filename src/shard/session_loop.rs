@@ -313,6 +313,9 @@ impl Shard {
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
         }
+        if !client.session.transaction.active && !args.at(0).eq_ignore_ascii_case(b"client") {
+            client.session.caching.exception = false;
+        }
         self.shared.observations.errors.add(error.bytes());
         let table = CommandTable::get();
         if let Some(container) = table.find(args.at(0)) {
@@ -389,6 +392,7 @@ impl Shard {
         });
         if !matches!(ran, Ran::Needs(_)) {
             self.feed_monitors(&client.session, args, row);
+            self.end_caching(client, row);
         }
         self.count(client);
         self.finish(client, reply, ran, after, mark)

@@ -82,6 +82,7 @@ impl Env<'_> {
             request,
             destinations,
             no_touch: session.no_touch,
+            caching: session.caching.exception,
         }));
         for key in &waiter.keys {
             space
@@ -161,6 +162,7 @@ impl Env<'_> {
             db: waiter.db,
             protocol: waiter.protocol,
             no_touch: waiter.no_touch,
+            caching: waiter.caching,
             watch_flag: None,
         };
         let mut session = detached(&facts);
@@ -203,7 +205,7 @@ impl Env<'_> {
             reply: reply.take(),
             elsewhere,
         }));
-        self.collect(space, after);
+        self.collect_of(waiter.client, space, after);
         self.log(after, &row.full_name);
         Attempt::Served
     }

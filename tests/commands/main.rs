@@ -12,3 +12,4 @@ mod rows;
 mod server;
 mod stream;
 mod stream_writes;
+mod tracking;

@@ -12,6 +12,7 @@ use crate::command::error::{self, CommandError};
 use crate::command::table::CommandTable;
 use crate::command::{Context, Outcome};
 use crate::ids::ClientId;
+use crate::keyspace::tracking::TrackingOptions;
 use crate::resp::arguments::Args;
 
 /// What a connection is for.
@@ -54,11 +55,16 @@ impl ClientType {
 
 fn flag_letters(handle: &ClientHandle) -> String {
     let has = |flag| handle.has_flag(flag);
+    let options = handle.tracking();
+    let tracks = |option| options.has(option);
     let letters: String = [
         (has(ClientFlag::MONITOR), 'O'),
         (has(ClientFlag::PUBSUB), 'P'),
         (has(ClientFlag::MULTI), 'x'),
         (handle.is_blocked(), 'b'),
+        (tracks(TrackingOptions::ON), 't'),
+        (tracks(TrackingOptions::BROKEN), 'R'),
+        (tracks(TrackingOptions::BROADCAST), 'B'),
         (has(ClientFlag::DIRTY), 'd'),
         (has(ClientFlag::CLOSING), 'c'),
         (has(ClientFlag::UNIX_SOCKET), 'U'),
@@ -91,6 +97,10 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
     let (input, output) = (bytes(&handle.query_bytes), bytes(&handle.output_bytes));
     let queued = bytes(&handle.multi_bytes);
     let held = size_of::<ClientHandle>() + input + output + queued + argument_bytes;
+    let redirection = match handle.tracker() {
+        Some(tracker) if tracker.options().has(TrackingOptions::ON) => tracker.redirection() as i64,
+        _ => -1,
+    };
     let mut line = String::with_capacity(384);
     // Writing to a string cannot fail.
     let _ = write!(
@@ -113,7 +123,7 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
     let _ = write!(
         line,
         "qbuf={input} qbuf-free=0 argv-mem={argument_bytes} multi-mem={queued} rbs=0 rbp=0 obl=0 oll={} omem={output} \
-         tot-mem={held} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         tot-mem={held} events={} cmd={command} user=default redir={redirection} resp={} lib-name={} lib-ver={}",
         bytes(&handle.output_pieces),
         if output > 0 { "rw" } else { "r" },
         if handle.has_flag(ClientFlag::RESP3) {
