@@ -20,6 +20,7 @@
 use std::collections::BTreeMap;
 
 use super::id::StreamId;
+use super::releases::Releases;
 use super::tree::{Iter, Record, Tree};
 
 /// Stands for a delivery count that does not fit 32 bits (XCLAIM RETRYCOUNT may set any).
@@ -104,6 +105,8 @@ pub struct PendingEntries {
     records: Tree<PendingRecord>,
     by_consumer: Vec<Tree<OwnedId>>,
     large_counts: BTreeMap<StreamId, u64>,
+    /// Which IDs have left the list, for trims that spare what is on it.
+    pub(super) releases: Releases,
 }
 
 impl PendingEntries {
@@ -189,6 +192,7 @@ impl PendingEntries {
         self.by_consumer[record.consumer.slot()].remove(id);
         let entry = self.open(&record);
         self.forget_large_count(id);
+        self.releases.note(id);
         Some(entry)
     }
 
@@ -213,6 +217,7 @@ impl PendingEntries {
         let own = std::mem::take(own);
         for OwnedId(id) in own.iter() {
             self.records.remove(*id);
+            self.releases.note(*id);
             if !self.large_counts.is_empty() {
                 self.large_counts.remove(id);
             }
@@ -279,6 +284,7 @@ impl PendingEntries {
             + self.by_consumer.capacity() * size_of::<Tree<OwnedId>>()
             + self.by_consumer.iter().map(Tree::heap_bytes).sum::<usize>()
             + self.large_counts.len() * size_of::<(StreamId, u64)>()
+            + self.releases.heap_bytes()
     }
 
     fn pack(&self, id: StreamId, delivery: Delivery) -> PendingRecord {
