@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::command::context::{Context, Outcome};
 use crate::command::error::CommandError;
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
-use crate::data::stream::{Fate, Removed, Stream, StreamId};
+use crate::data::stream::{Fate, ReferencePolicy, Removed, Stream, StreamId};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
 use crate::resp::arguments::Args;
@@ -94,8 +94,11 @@ fn xdel(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     let ids: SmallVec<[StreamId; 8]> = args.from(2).map(strict_id).collect::<Result<_, _>>()?;
     let mut deleted = 0;
     if let Some(stream) = stream_mut(&mut handle) {
-        let log = stream.log_mut();
-        deleted = ids.iter().filter(|id| log.delete(**id)).count();
+        let mut removed = Removed::default();
+        for id in &ids {
+            stream.delete(*id, ReferencePolicy::Keep, &mut removed);
+        }
+        deleted = removed.deleted.len();
     }
     if deleted > 0 {
         handle.touched();

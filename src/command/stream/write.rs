@@ -271,8 +271,8 @@ fn xsetid(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         }
     }
     if let Some(stream) = stream_mut(&mut handle) {
+        stream.set_last_id(last_id);
         let log = stream.log_mut();
-        log.set_last_id(last_id);
         if let Some(count) = entries_added {
             log.set_entries_added(count);
         }

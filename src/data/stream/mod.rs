@@ -23,6 +23,7 @@ mod pending;
 mod radix;
 mod range;
 mod references;
+mod releases;
 mod tree;
 mod trim;
 
@@ -101,12 +102,15 @@ impl Stream {
             return false;
         }
         self.groups.insert(Arc::from(name), group);
+        self.let_join(name);
         true
     }
 
     /// Removes a group with all it has pending.
     pub fn remove_group(&mut self, name: &[u8]) -> Option<Group> {
-        self.groups.remove(name)
+        let group = self.groups.remove(name)?;
+        self.inherit_releases(&group);
+        Some(group)
     }
 
     /// Number of groups. O(1).

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 
 use super::id::StreamId;
 use super::idleness::{ByIdleness, Idleness};
+use super::releases::Releases;
 use super::tree::{Iter, Record, Summary, Tree};
 
 /// Stands for a delivery count that does not fit 32 bits (XCLAIM RETRYCOUNT may set any).
@@ -233,6 +234,8 @@ pub struct PendingEntries {
     large_counts: BTreeMap<StreamId, u64>,
     /// How often the log had gone back when entries were marked as gone: what was gone may be there again.
     rewinds: u32,
+    /// Which IDs have left the list, for trims that spare what is on it.
+    pub(super) releases: Releases,
 }
 
 impl PendingEntries {
@@ -323,6 +326,7 @@ impl PendingEntries {
         self.reindex(id, Some(&record), None);
         let entry = self.open(&record);
         self.forget_large_count(id);
+        self.releases.note(id);
         Some(entry)
     }
 
@@ -386,6 +390,7 @@ impl PendingEntries {
         let own = std::mem::take(own);
         for OwnedId(id) in own.iter() {
             self.records.remove(*id);
+            self.releases.note(*id);
             if !self.large_counts.is_empty() {
                 self.large_counts.remove(id);
             }
@@ -551,6 +556,7 @@ impl PendingEntries {
             + self.by_consumer.iter().map(Tree::heap_bytes).sum::<usize>()
             + self.released.heap_bytes()
             + self.large_counts.len() * size_of::<(StreamId, u64)>()
+            + self.releases.heap_bytes()
     }
 
     fn pack(&mut self, id: StreamId, delivery: Delivery) -> PendingRecord {

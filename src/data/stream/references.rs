@@ -17,7 +17,8 @@ use std::sync::Arc;
 use super::Stream;
 use super::group::Group;
 use super::id::StreamId;
-use super::trim::{TrimOptions, TrimTo};
+use super::releases::{Notes, Releases};
+use super::trim::{Needs, TrimOptions, TrimTo};
 
 /// What becomes of the references to an entry that goes. See the module's head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -83,8 +84,16 @@ impl Stream {
         if !self.log.delete(id) {
             return Fate::Missing;
         }
+        self.note_loss(id);
         removed.deleted.push(id);
         Fate::Deleted
+    }
+
+    /// A block has lost an entry and may have no needed one any more.
+    fn note_loss(&mut self, id: StreamId) {
+        if let Some(group) = self.groups.values_mut().next() {
+            group.pending_mut().releases.of_mut(true).note(id);
+        }
     }
 
     /// Takes an entry off a group's pending list, then deletes it as the policy wants it. [`Fate::Missing`]: it was not
@@ -126,14 +135,15 @@ impl Stream {
     /// Trims the log as the policy wants it.
     ///
     /// Cost: as [`Log::trim`](super::Log::trim); with [`ReferencePolicy::Delete`] besides O(log pending) for each group and
-    /// each reference that goes; with [`ReferencePolicy::Acknowledged`] as many blocks are looked into as lie in front of
-    /// where the trim ends or the slowest group stands.
+    /// each reference that goes; with [`ReferencePolicy::Acknowledged`] the blocks are looked into that lie in front of where the trim
+    /// ends or the slowest group stands, those the last one has looked into only where a reference went since.
     pub fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> Removed {
         let slowest = self.groups.values().map(|group| group.last_delivered).min();
         match (policy, slowest) {
             (ReferencePolicy::Acknowledged, Some(slowest)) => self.trim_unneeded(options, slowest),
             _ => {
                 let trimmed = self.log.trim(options);
+                self.note_loss(self.log.first_id());
                 let mut removed = Removed {
                     trimmed,
                     trim: Some(self.log.exact_goal(options)),
@@ -148,16 +158,19 @@ impl Stream {
     }
 
     fn trim_unneeded(&mut self, options: &TrimOptions, slowest: StreamId) -> Removed {
-        let groups = &self.groups;
-        let taken = self.log.trim_unneeded(options, slowest, |first, last| {
-            let mut pending: Vec<StreamId> = Vec::new();
-            for group in groups.values() {
-                let own = group.pending().iter_from(first).map(|entry| entry.id);
-                pending.extend(own.take_while(|id| *id <= last));
-            }
-            pending.sort_unstable();
-            pending
-        });
+        let approximate = options.approximate;
+        let needs = NeedsOfGroups {
+            groups: &self.groups,
+            approximate,
+            slowest,
+            settled: self.settled(approximate),
+        };
+        let taken = self.log.trim_unneeded(options, &needs);
+        let until = needs.settled.max(taken.examined);
+        for group in self.groups.values_mut() {
+            let notes = group.pending_mut().releases.of_mut(approximate);
+            notes.settle(taken.examined, until);
+        }
         let mut removed = Removed {
             trimmed: taken.count,
             deleted: taken.between,
@@ -171,6 +184,57 @@ impl Stream {
             });
         }
         removed
+    }
+
+    /// Up to where all groups have noted which references went.
+    fn settled(&self, approximate: bool) -> StreamId {
+        let notes = self
+            .groups
+            .values()
+            .map(|group| group.pending().releases.of(approximate));
+        notes.map(Notes::until).min().unwrap_or_default()
+    }
+
+    /// A new group needs entries, but releases none: what is settled stays so.
+    pub(super) fn let_join(&mut self, name: &[u8]) {
+        let first = self.groups.values().next();
+        if first.is_some_and(|group| group.pending().releases.is_idle()) {
+            return;
+        }
+        for approximate in [false, true] {
+            let others = self.groups.iter().filter(|(other, _)| &***other != name);
+            let notes = others.map(|(_, group)| group.pending().releases.of(approximate));
+            let settled = notes.map(Notes::until).min().unwrap_or_default();
+            if let Some(group) = self.groups.get_mut(name) {
+                let notes = group.pending_mut().releases.of_mut(approximate);
+                notes.settle(StreamId::MAX, settled);
+            }
+        }
+    }
+
+    /// A group that is gone has released all that it had pending.
+    pub(super) fn inherit_releases(&mut self, gone: &Group) {
+        let mut others = self.groups.values_mut();
+        let Some(heir) = others.next() else { return };
+        for approximate in [false, true] {
+            let notes = heir.pending_mut().releases.of_mut(approximate);
+            let pending = gone
+                .pending()
+                .iter_from(StreamId::MIN)
+                .map(|entry| entry.id);
+            notes.inherit(gone.pending().releases.of(approximate), pending);
+        }
+    }
+
+    /// Sets the last ID (XSETID). The caller has checked it against the entries.
+    pub fn set_last_id(&mut self, id: StreamId) {
+        if id < self.log.last_id() {
+            // New entries will have IDs that are settled.
+            for group in self.groups.values_mut() {
+                group.pending_mut().releases = Releases::default();
+            }
+        }
+        self.log.set_last_id(id);
     }
 
     /// Takes away all references to what lies below the border of a trim, also to entries that went before it. A trim to an
@@ -191,5 +255,39 @@ impl Stream {
                 removed.references.insert(Arc::clone(name), ids);
             }
         }
+    }
+}
+
+/// What the groups of a stream tell a trim.
+struct NeedsOfGroups<'a> {
+    groups: &'a BTreeMap<Arc<[u8]>, Group>,
+    approximate: bool,
+    slowest: StreamId,
+    settled: StreamId,
+}
+
+impl Needs for NeedsOfGroups<'_> {
+    fn until(&self) -> StreamId {
+        self.slowest
+    }
+
+    fn settled(&self) -> StreamId {
+        self.settled
+    }
+
+    fn released_from(&self, from: StreamId) -> Option<StreamId> {
+        let groups = self.groups.values();
+        let notes = groups.map(|group| group.pending().releases.of(self.approximate));
+        notes.filter_map(|notes| notes.first_from(from)).min()
+    }
+
+    fn pinned(&self, first: StreamId, last: StreamId) -> Vec<StreamId> {
+        let mut pinned: Vec<StreamId> = Vec::new();
+        for group in self.groups.values() {
+            let own = group.pending().iter_from(first).map(|entry| entry.id);
+            pinned.extend(own.take_while(|id| *id <= last));
+        }
+        pinned.sort_unstable();
+        pinned
     }
 }

@@ -147,6 +147,14 @@ enum Step {
         pick: usize,
         policy: ReferencePolicy,
     },
+    DeleteConsumer {
+        group: u8,
+    },
+    GoBack {
+        group: u8,
+        to: u64,
+    },
+    SetLastId,
     Trim(TrimOptions, ReferencePolicy),
 }
 
@@ -179,7 +187,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..90u64, policy()).prop_map(|(pick, policy)| Step::Delete { pick, policy }),
         3 => (group(), any::<usize>(), policy())
             .prop_map(|(group, pick, policy)| Step::AcknowledgeAndDelete { group, pick, policy }),
-        4 => (options, policy()).prop_map(|(options, policy)| Step::Trim(options, policy)),
+        1 => group().prop_map(|group| Step::DeleteConsumer { group }),
+        1 => (group(), 0..60u64).prop_map(|(group, to)| Step::GoBack { group, to }),
+        1 => Just(Step::SetLastId),
+        6 => (options, policy()).prop_map(|(options, policy)| Step::Trim(options, policy)),
     ]
 }
 
@@ -246,10 +257,10 @@ fn pending_of(model: &Model, group: &[u8], pick: usize) -> Option<u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_policy_takes_what_it_says(steps in proptest::collection::vec(step(), 1..60)) {
+    fn each_policy_takes_what_it_says(steps in proptest::collection::vec(step(), 1..90)) {
         let (mut stream, mut model) = (Stream::default(), Model::default());
         for step in steps {
             let mut again = stream.clone();
@@ -283,6 +294,29 @@ proptest! {
                             pending.insert(n);
                             *last = n;
                         }
+                    }
+                    again = stream.clone();
+                }
+                Step::DeleteConsumer { group } => {
+                    if let Some((_, pending)) = model.groups.get_mut([group].as_slice()) {
+                        let (group, _) = stream.group_mut(&[group]).unwrap();
+                        prop_assert_eq!(group.delete_consumer(b"c").unwrap_or(0), pending.len());
+                        pending.clear();
+                    }
+                    again = stream.clone();
+                }
+                Step::GoBack { group, to } => {
+                    if let Some((last, _)) = model.groups.get_mut([group].as_slice()) {
+                        stream.group_mut(&[group]).unwrap().0.last_delivered = id(to);
+                        *last = to;
+                    }
+                    again = stream.clone();
+                }
+                Step::SetLastId => {
+                    // Only an empty stream may go back.
+                    if model.blocks.is_empty() {
+                        model.last /= 2;
+                        stream.set_last_id(id(model.last));
                     }
                     again = stream.clone();
                 }

@@ -12,7 +12,7 @@
 //! Invariants: a trim leaves no fewer entries than its length; the exact form of a trim, applied to the same log, leaves the
 //! same blocks.
 //!
-//! It does not know groups: which entries are needed is told.
+//! It does not know groups: which entries are needed is told ([`Needs`]).
 
 use super::block::Block;
 use super::id::StreamId;
@@ -38,6 +38,18 @@ pub struct TrimOptions {
     pub limit: u64,
 }
 
+/// What a trim is told about the entries that must stay.
+pub(super) trait Needs {
+    /// All entries above this ID must.
+    fn until(&self) -> StreamId;
+    /// Up to here no entry may go (with `approximate`: no block) that did not stay the last time, but for the released.
+    fn settled(&self) -> StreamId;
+    /// The first entry from `from` on of which a reference has gone since.
+    fn released_from(&self, from: StreamId) -> Option<StreamId>;
+    /// The entries of `first..=last` that must stay, ascending.
+    fn pinned(&self, first: StreamId, last: StreamId) -> Vec<StreamId>;
+}
+
 /// What a trim took that left alone what is needed.
 #[derive(Default)]
 pub(super) struct Unneeded {
@@ -45,6 +57,8 @@ pub(super) struct Unneeded {
     pub(super) count: u64,
     /// Those of them that an entry that stayed precedes, ascending.
     pub(super) between: Vec<StreamId>,
+    /// Whatever is left up to here is needed (with `approximate`: each block of it).
+    pub(super) examined: StreamId,
 }
 
 /// A block that a trim may take entries from.
@@ -53,6 +67,8 @@ struct Candidates {
     going: Vec<(StreamId, usize)>,
     /// Whether those are all that live.
     all: bool,
+    /// The first entry that was not looked at, since the goal is reached before it.
+    unseen: Option<StreamId>,
 }
 
 impl Log {
@@ -119,22 +135,22 @@ impl Log {
         removed
     }
 
-    /// As [`Log::trim`], but the entries that are needed stay: those above `until`, and those whose IDs `needed` gives, in
-    /// order, of an interval of IDs. With `approximate` a block that holds such an entry stays as it is, and the ones behind
-    /// it are looked at all the same. O(entries of the blocks up to `until`), a block without any needed one at the front O(1).
-    pub(super) fn trim_unneeded(
-        &mut self,
-        options: &TrimOptions,
-        until: StreamId,
-        mut needed: impl FnMut(StreamId, StreamId) -> Vec<StreamId>,
-    ) -> Unneeded {
+    /// As [`Log::trim`], but the entries that are needed stay, wherever they stand. With `approximate` a block that holds one
+    /// stays as it is, and the blocks behind it are looked at all the same. O(entries of the blocks that are looked into):
+    /// those with an entry that was released, and those that were not looked at before.
+    pub(super) fn trim_unneeded(&mut self, options: &TrimOptions, needs: &impl Needs) -> Unneeded {
+        let until = needs.until();
         let mut taken = Unneeded::default();
         let mut whole_blocks = Vec::new();
-        let mut stayed = false;
-        let mut at = 0;
-        while let Some(block) = self.blocks.get_mut(at) {
-            let live = u64::from(block.live);
-            let last = block.last_id();
+        let (mut stayed, mut unseen, mut at) = (false, None, 0);
+        loop {
+            let next = self.next_to_look_at(at, needs);
+            stayed |= next > at;
+            at = next;
+            let Some(block) = self.blocks.get_mut(at) else {
+                break;
+            };
+            let (live, last) = (u64::from(block.live), block.last_id());
             let (done, whole) = match options.to {
                 TrimTo::MaxLength(length) => (
                     self.length <= length,
@@ -144,22 +160,18 @@ impl Log {
             };
             let over_limit = options.limit > 0 && taken.count + live > options.limit;
             if done || over_limit || block.master > until || (options.approximate && !whole) {
+                unseen = Some(block.master);
                 break;
             }
-            let pinned = needed(block.master, last);
+            let pinned = needs.pinned(block.master, last);
+            at += 1;
             if whole && pinned.is_empty() && last <= until && !stayed {
                 taken.count += live;
                 self.length -= live;
-                whole_blocks.push(at);
-                at += 1;
+                whole_blocks.push(at - 1);
                 continue;
             }
-            let most = match options.to {
-                TrimTo::MaxLength(length) => self.length - length,
-                TrimTo::MinId(_) => u64::MAX,
-            };
-            let candidates = candidates(block, options.to, until, &pinned, most);
-            at += 1;
+            let candidates = candidates(block, options.to, until, &pinned, self.length);
             if options.approximate && !candidates.all {
                 stayed = true;
                 continue;
@@ -176,13 +188,29 @@ impl Log {
                     block.mark_deleted(&positions);
                 }
             }
-            taken
-                .between
-                .extend(candidates.going.into_iter().map(|(id, _)| id));
+            let going = candidates.going.into_iter().map(|(id, _)| id);
+            taken.between.extend(going);
+            if candidates.unseen.is_some() {
+                unseen = candidates.unseen;
+                break;
+            }
         }
         self.drop_blocks(&whole_blocks);
         self.settle(&mut taken);
+        let seen = unseen.map_or(Some(StreamId::MAX), StreamId::predecessor);
+        taken.examined = seen.unwrap_or_default().min(until).min(self.last_id());
         taken
+    }
+
+    /// The next block that a trim has to look into, from the one at `at` on.
+    fn next_to_look_at(&self, at: usize, needs: &impl Needs) -> usize {
+        let settled = needs.settled();
+        let Some(block) = self.blocks.get(at).filter(|block| block.master <= settled) else {
+            return at;
+        };
+        let released = needs.released_from(block.master);
+        let next = released.map_or(settled, |id| id.min(settled));
+        at.max(self.block_for(next).unwrap_or(0))
     }
 
     /// What went from behind an entry that stayed counts as deleted; what went before it, as trimmed.
@@ -235,36 +263,35 @@ impl Log {
     }
 }
 
-/// The living entries of a block that may go, at most `most`.
+/// The living entries of a block that may go, while the log has `length` entries.
 fn candidates(
     block: &Block,
     to: TrimTo,
     until: StreamId,
     pinned: &[StreamId],
-    most: u64,
+    length: u64,
 ) -> Candidates {
-    let may_go = |id: StreamId| {
-        id <= until
-            && match to {
-                TrimTo::MaxLength(_) => true,
-                TrimTo::MinId(first) => id < first,
-            }
+    let most = match to {
+        TrimTo::MaxLength(most) => length - most,
+        TrimTo::MinId(_) => u64::MAX,
+    };
+    let mut candidates = Candidates {
+        going: Vec::new(),
+        all: false,
+        unseen: None,
     };
     let mut pinned = pinned.iter().peekable();
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let going: Vec<(StreamId, usize)> = block
-        .heads()
-        .filter(|head| !head.deleted)
-        .take_while(|head| may_go(head.id))
-        .filter(|head| {
-            while pinned.next_if(|id| **id < head.id).is_some() {}
-            pinned.peek() != Some(&&head.id)
-        })
-        .map(|head| (head.id, head.at))
-        .take(most)
-        .collect();
-    Candidates {
-        all: going.len() == block.live as usize,
-        going,
+    for head in block.heads().filter(|head| !head.deleted) {
+        let beyond = matches!(to, TrimTo::MinId(first) if head.id >= first);
+        if beyond || candidates.going.len() as u64 == most {
+            candidates.unseen = Some(head.id);
+            break;
+        }
+        while pinned.next_if(|id| **id < head.id).is_some() {}
+        if head.id <= until && pinned.peek() != Some(&&head.id) {
+            candidates.going.push((head.id, head.at));
+        }
     }
+    candidates.all = candidates.going.len() == block.live as usize;
+    candidates
 }
