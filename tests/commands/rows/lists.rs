@@ -33,12 +33,21 @@ pub(super) const OURS_ALONE: &[&str] = &[
     "waitaof",
 ];
 
+/// Commands that are newer than any oracle.
+pub(super) const NEWER: &[&str] = &["xnack"];
+
 pub(super) const ACCEPTED: &[Accepted] = &[
     Accepted {
         against: Against::Any,
         fact: "arguments",
         commands: &["client|kill"],
         reason: "MAXAGE is of Redis 7.4",
+    },
+    Accepted {
+        against: Against::Any,
+        fact: "arguments",
+        commands: &["xread", "xreadgroup"],
+        reason: "CLAIM is of Redis 8.4, MAXCOUNT and MAXSIZE of 8.10",
     },
     Accepted {
         against: Against::Any,
@@ -332,6 +341,7 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     xinfo stream a full count 2
     xinfo help
     xlen a
+    xnack a g fail ids 1 1-1
     xpending a g
     xrange a - +
     xread streams a 0
