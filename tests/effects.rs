@@ -239,6 +239,7 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
         GROUP,
         "XREADGROUP GROUP g c COUNT 1 STREAMS s >",
     ),
+    ("xnack", READ, "XNACK s g FAIL IDS 1 1-1"),
     (
         "xsetid",
         GROUP,

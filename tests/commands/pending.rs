@@ -361,7 +361,6 @@ fn released_entries_are_nobodys_until_they_are_claimed() {
                 ("XNACK a g FAIL FORCE IDS 2 4-0 9-9", ":1"),
                 ("XNACK a g FATAL IDS 1 2-0 FORCE", ":1"),
                 ("XNACK a g SILENT FORCE IDS 1 3-0 RETRYCOUNT 2", ":1"),
-                ("XPENDING a g - 2-0 1", "*1 *4 $3 1-0 $2 c2 :0 :0"),
                 (
                     "XPENDING a g 2-0 + 9",
                     "*3 *4 $3 2-0 $0  :-1 :9223372036854775807 *4 $3 3-0 $0  :-1 :2 *4 $3 4-0 $0  :-1 :0",

@@ -59,6 +59,12 @@ pub(super) const ACCEPTED: &[Accepted] = &[
     },
     Accepted {
         against: Against::Any,
+        fact: "arguments",
+        commands: &["xread", "xreadgroup"],
+        reason: "CLAIM is of Redis 8.4, MAXCOUNT and MAXSIZE of 8.10",
+    },
+    Accepted {
+        against: Against::Any,
         fact: "complexity",
         commands: &[
             "cluster|addslots",
@@ -353,6 +359,7 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     xinfo stream a full count 2
     xinfo help
     xlen a
+    xnack a g fail ids 1 1-1
     xpending a g
     xrange a - +
     xread streams a 0
