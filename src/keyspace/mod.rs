@@ -33,7 +33,6 @@ pub mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use hashbrown::DefaultHashBuilder;
 
@@ -46,7 +45,7 @@ pub use handle::KeyHandle;
 pub use key::Key;
 pub use space::Space;
 use table::{Entry, KeyTable};
-use tracking::{Change, Invalidation, TrackingTable};
+use tracking::{Change, Invalidation, TrackingCounts, TrackingTable};
 use value::Value;
 use wait::WaitTable;
 use watch::WatchTable;
@@ -131,8 +130,8 @@ pub struct Keyspace {
     waits: Vec<WaitTable>,
     watches: Vec<WatchTable>,
     tracking: TrackingTable,
-    /// How many prefixes clients of the process listen to: every change concerns them.
-    pub broadcast_prefixes: Arc<AtomicUsize>,
+    /// What all keyspaces of the process count together of it.
+    pub tracking_counts: Arc<TrackingCounts>,
     invalidations: Vec<Invalidation>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
     events: Vec<KeyEvent>,
@@ -162,7 +161,7 @@ impl Keyspace {
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
             tracking: TrackingTable::default(),
-            broadcast_prefixes: Arc::default(),
+            tracking_counts: Arc::default(),
             invalidations: Vec::new(),
             ready: VecDeque::new(),
             events: Vec::new(),
