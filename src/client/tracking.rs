@@ -3,8 +3,7 @@
 //! The keys that clients have read are in the keyspaces (`keyspace/tracking.rs`); what a client asked for is in its
 //! [`Tracker`], which its handle owns.
 //!
-//! Invariant: [`BroadcastRegistry::prefix_count`] is the number of prefixes, so that a write where nobody listens to any
-//! looks at nothing else.
+//! Invariant: the counts have the number of prefixes, so that a write where nobody listens to any looks at nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use crate::keyspace::tracking::{Tracker, TrackingOptions};
+use crate::keyspace::tracking::{Tracker, TrackingCounts, TrackingOptions};
 
 use super::session::Session;
 
@@ -29,19 +28,19 @@ pub struct Caching {
 #[derive(Debug, Default)]
 pub struct BroadcastRegistry {
     prefixes: RwLock<BTreeMap<Bytes, Vec<Arc<Tracker>>>>,
-    prefix_count: Arc<AtomicUsize>,
+    counts: Arc<TrackingCounts>,
     client_count: AtomicUsize,
 }
 
 impl BroadcastRegistry {
-    /// The number of prefixes, for whoever changes keys.
-    pub fn prefix_count(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.prefix_count)
+    /// What all keyspaces count together.
+    pub fn counts(&self) -> &Arc<TrackingCounts> {
+        &self.counts
     }
 
     /// How many prefixes have listeners.
     pub fn len(&self) -> usize {
-        self.prefix_count.load(Ordering::Acquire)
+        self.counts.prefixes.load(Ordering::Acquire)
     }
 
     /// Whether no prefix has a listener.
@@ -99,7 +98,7 @@ impl BroadcastRegistry {
                 }
             }
         }
-        self.prefix_count.store(all.len(), Ordering::Release);
+        self.counts.prefixes.store(all.len(), Ordering::Release);
     }
 
     fn listen(&self, prefix: Bytes, tracker: Arc<Tracker>) {
@@ -108,7 +107,7 @@ impl BroadcastRegistry {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         all.entry(prefix).or_default().push(tracker);
-        self.prefix_count.store(all.len(), Ordering::Release);
+        self.counts.prefixes.store(all.len(), Ordering::Release);
     }
 
     /// The prefixes that one of the keys has, in their order, each with who listens. O(prefixes · keys).

@@ -34,7 +34,6 @@ pub mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use hashbrown::DefaultHashBuilder;
 
@@ -48,7 +47,7 @@ pub use handle::KeyHandle;
 pub use key::Key;
 pub use space::Space;
 use table::{Entry, KeyTable};
-use tracking::{Change, Invalidation, TrackingTable};
+use tracking::{Change, Invalidation, TrackingCounts, TrackingTable};
 use value::Value;
 use wait::WaitTable;
 use watch::WatchTable;
@@ -133,8 +132,8 @@ pub struct Keyspace {
     waits: Vec<WaitTable>,
     watches: Vec<WatchTable>,
     tracking: TrackingTable,
-    /// How many prefixes clients of the process listen to: every change concerns them.
-    pub broadcast_prefixes: Arc<AtomicUsize>,
+    /// What all keyspaces of the process count together of it.
+    pub tracking_counts: Arc<TrackingCounts>,
     invalidations: Vec<Invalidation>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
     alarms: Alarms,
@@ -165,7 +164,7 @@ impl Keyspace {
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
             tracking: TrackingTable::default(),
-            broadcast_prefixes: Arc::default(),
+            tracking_counts: Arc::default(),
             invalidations: Vec::new(),
             ready: VecDeque::new(),
             alarms: Alarms::default(),

@@ -13,7 +13,7 @@
 //! every key of the table once, at the place that its entry names.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::ids::ClientId;
@@ -126,6 +126,27 @@ pub struct Invalidation {
     pub trackers: Vec<Arc<Tracker>>,
     /// Why.
     pub change: Change,
+}
+
+/// What the keyspaces of a process count together, so that a limit holds for all of them.
+#[derive(Debug, Default)]
+pub struct TrackingCounts {
+    /// Prefixes that clients listen to: every change concerns them.
+    pub prefixes: AtomicUsize,
+    /// Tracked keys.
+    pub keys: AtomicUsize,
+    /// Trackers of all those keys, the gone included until met.
+    pub items: AtomicUsize,
+}
+
+impl TrackingCounts {
+    /// Makes one key over `max` the caller's to forget; false when there is none.
+    fn claim_surplus(&self, max: usize) -> bool {
+        let less = |count: usize| (count > max).then(|| count - 1);
+        self.keys
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less)
+            .is_ok()
+    }
 }
 
 #[derive(Debug)]
@@ -246,14 +267,30 @@ impl TrackingTable {
 }
 
 impl Keyspace {
+    /// Changes the table, and what all tables count together with it.
+    fn change_tracking<R>(&mut self, change: impl FnOnce(&mut TrackingTable) -> R) -> R {
+        let before = (self.tracking.key_count(), self.tracking.item_count());
+        let changed = change(&mut self.tracking);
+        let after = (self.tracking.key_count(), self.tracking.item_count());
+        let counts = &self.tracking_counts;
+        for (count, before, after) in [
+            (&counts.keys, before.0, after.0),
+            (&counts.items, before.1, after.1),
+        ] {
+            // Wraps around to subtract.
+            count.fetch_add(after.wrapping_sub(before), Ordering::AcqRel);
+        }
+        changed
+    }
+
     /// Somebody may have to be told of a key.
     pub(super) fn invalidate(&mut self, key: &[u8], change: Change) {
-        let broadcasts = self.broadcast_prefixes.load(Ordering::Acquire) > 0;
+        let broadcasts = self.tracking_counts.prefixes.load(Ordering::Acquire) > 0;
         if self.tracking.is_empty() && !broadcasts {
             return;
         }
-        let trackers = self.tracking.take(key);
-        if !trackers.is_empty() || broadcasts && change != Change::Forgotten {
+        let trackers = self.change_tracking(|table| table.take(key));
+        if !trackers.is_empty() || broadcasts {
             self.invalidations.push(Invalidation {
                 order: order::next(),
                 key: Some(key.into()),
@@ -263,19 +300,36 @@ impl Keyspace {
         }
     }
 
-    /// Forgets tracked keys as if they had changed, at most so many.
-    pub fn forget_tracked(&mut self, count: usize) {
-        for _ in 0..count {
+    /// Forgets tracked keys as if they had changed while all keyspaces together have more than `max`, at most `budget`.
+    pub fn limit_tracked(&mut self, max: usize, budget: usize) {
+        for _ in 0..budget {
+            if self.tracking.is_empty() || !self.tracking_counts.claim_surplus(max) {
+                return;
+            }
             let Some(key) = self.tracking.any() else {
                 return;
             };
-            self.invalidate(&key, Change::Forgotten);
+            // The claim has counted the key already.
+            let before = self.tracking.item_count();
+            let trackers = self.tracking.take(&key);
+            let items = before - self.tracking.item_count();
+            self.tracking_counts
+                .items
+                .fetch_sub(items, Ordering::AcqRel);
+            if !trackers.is_empty() {
+                self.invalidations.push(Invalidation {
+                    order: order::next(),
+                    key: Some(key.as_ref().into()),
+                    trackers,
+                    change: Change::Forgotten,
+                });
+            }
         }
     }
 
     /// Forgets all tracked keys: whoever empties a database tells all who track.
     pub fn clear_tracked(&mut self) {
-        self.tracking.clear();
+        self.change_tracking(TrackingTable::clear);
     }
 
     /// All who track are told that every key has changed.
@@ -290,7 +344,7 @@ impl Keyspace {
 
     /// A client has read a key and is to be told when it changes.
     pub fn remember_reader(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
-        self.tracking.remember(key, tracker);
+        self.change_tracking(|table| table.remember(key, tracker));
     }
 
     /// The tracked keys.

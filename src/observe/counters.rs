@@ -78,10 +78,6 @@ pub struct ShardCounters {
     pub expired: Counter,
     /// Changes.
     pub dirty: Counter,
-    /// Keys that clients have read and cache.
-    pub tracked_keys: Counter,
-    /// Clients of all those keys.
-    pub tracked_items: Counter,
     /// Batches taken over for other shards.
     pub batches: Counter,
     /// Loans coordinated.
@@ -115,8 +111,6 @@ impl ShardCounters {
             misses: Counter::default(),
             expired: Counter::default(),
             dirty: Counter::default(),
-            tracked_keys: Counter::default(),
-            tracked_items: Counter::default(),
             batches: Counter::default(),
             loans: Counter::default(),
             migrations: Counter::default(),

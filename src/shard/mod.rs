@@ -133,7 +133,7 @@ impl Shard {
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
         let mut keyspace = Keyspace::new(id, settings.databases, hasher);
-        keyspace.broadcast_prefixes = shared.tracking.prefix_count();
+        keyspace.tracking_counts = Arc::clone(shared.tracking.counts());
         let now_ms = clock.now_ms();
         let mut shard = Self {
             id,
@@ -236,6 +236,8 @@ impl Shard {
                     .read()
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
+            // A lower limit holds before the next command.
+            self.limit_tracked();
         }
         self.apply_policy();
         self.apply_recording();
@@ -534,7 +536,4 @@ fn publish_counters_of(shared: &Shared, keyspace: &mut Keyspace) {
     counters.misses.add(counted.misses);
     counters.expired.add(counted.expired);
     counters.dirty.set(keyspace.effects.dirty);
-    let tracking = keyspace.tracking();
-    counters.tracked_keys.set(tracking.key_count() as u64);
-    counters.tracked_items.set(tracking.item_count() as u64);
 }

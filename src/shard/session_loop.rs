@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
+use crate::client::registry::ClientFlag;
 use crate::client::session::ReplyMode;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Flags, Scope};
@@ -139,6 +140,10 @@ impl Shard {
         } else if client.ended && matches!(client.phase, Phase::Ready) {
             // Nothing is left to run: it goes when its replies are sent.
             client.session.closing = true;
+        }
+        if client.session.closing {
+            // Before its last reply leaves: who hears of that counts it as gone.
+            client.session.handle.set_flag(ClientFlag::CLOSING, true);
         }
         if !client.output.is_empty() || client.session.closing {
             self.dirty.push(id);

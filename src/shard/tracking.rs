@@ -105,27 +105,21 @@ impl Env<'_> {
         }
     }
 
-    /// Forgets tracked keys over `tracking-table-max-keys`: the part of this keyspace in what is too much.
+    /// Forgets tracked keys over `tracking-table-max-keys`, as far as this keyspace has any.
     pub(super) fn limit_tracked(&self, keyspace: &mut Keyspace) {
-        let max = self.settings.tracking_table_keys_max;
-        let own = keyspace.tracking().key_count() as u64;
-        if max == 0 || own == 0 {
-            return;
-        }
-        let shards = self.shared.observations.shards.iter().enumerate();
-        let others = shards.filter(|(shard, _)| *shard != keyspace.shard().index());
-        let total = own + others.map(|(_, of)| of.tracked_keys.get()).sum::<u64>();
-        if total > max {
-            let part = u128::from(total - max) * u128::from(own);
-            let part = part.div_ceil(u128::from(total)) as usize;
-            keyspace.forget_tracked(part.min(limits::TRACKED_KEYS_FORGOTTEN_MAX));
+        let max = usize::try_from(self.settings.tracking_table_keys_max).unwrap_or(usize::MAX);
+        if max > 0 {
+            keyspace.limit_tracked(max, limits::TRACKED_KEYS_FORGOTTEN_MAX);
         }
     }
 }
 
 impl Shard {
-    /// Forgets tracked keys when there are too many, as time passes.
+    /// Forgets tracked keys when there are too many: the limit is lower now, or other shards have too many too.
     pub(super) fn limit_tracked(&mut self) {
+        if self.shared.tracking.client_count() == 0 {
+            return;
+        }
         let Some(mut keyspace) = self.keyspace.take() else {
             return;
         };
@@ -228,7 +222,8 @@ impl Shard {
         if redirection != 0 {
             receiver = ClientId(redirection);
             kind = NoticeKind::Redirected;
-            if self.shared.clients.get(receiver).is_none() {
+            let handle = self.shared.clients.get(receiver);
+            if handle.is_none_or(|handle| handle.has_flag(ClientFlag::CLOSING)) {
                 tracker.mark_broken();
                 receiver = tracker.client;
                 kind = NoticeKind::RedirectionBroken(redirection);
