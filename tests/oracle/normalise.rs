@@ -256,15 +256,23 @@ pub(crate) const NEWER_THAN_ALL: &[Normaliser] = &[Normaliser {
 }];
 
 /// What only 8.6 answers so.
-pub(crate) const ONLY_86: &[Normaliser] = &[Normaliser {
-    name: "modules",
-    reason: "HELLO lists the modules built into 8.6",
-    applies: |command| command.is(&["HELLO"]),
-    apply: |ours, theirs| {
-        drop_field(ours, "modules");
-        drop_field(theirs, "modules");
+pub(crate) const ONLY_86: &[Normaliser] = &[
+    Normaliser {
+        name: "modules",
+        reason: "HELLO lists the modules built into 8.6",
+        applies: |command| command.is(&["HELLO"]),
+        apply: |ours, theirs| {
+            drop_field(ours, "modules");
+            drop_field(theirs, "modules");
+        },
     },
-}];
+    Normaliser {
+        name: "text-of-unbalanced-with-plus",
+        reason: "since 7.4 the error of an unbalanced list of streams names `+` too; ours is that of 7.2",
+        applies: |command| command.is(&["XREAD"]),
+        apply: |ours, theirs| same_error(ours, theirs, b"ERR Unbalanced "),
+    },
+];
 
 /// What 8.6 has and the oracles before it have not.
 pub(crate) const SINCE_86: &[Normaliser] = &[Normaliser {

@@ -9,6 +9,7 @@
 //! XGROUP CREATE, CREATECONSUMER, XCLAIM … FORCE, XNACK … FORCE
 //! XTRIM MINID, XDEL            the placeholders go again: in front of the entries as trimmed, between them as deleted
 //! XSETID                       last ID, entries ever added, highest ID deleted
+//! XGROUP SETID … ENTRIESREAD   what groups have read, which is never more than was added
 //! ```
 //! XTRIM leaves the highest deleted ID alone, and an ID above it was never deleted, so it must lie in front.
 //!
@@ -90,6 +91,18 @@ fn rewrite_stream(key: &[u8], stream: &Stream, now_ms: u64, take: &mut dyn FnMut
             .arg("MAXDELETEDID")
             .arg(log.max_deleted_id().text().as_bytes());
     }));
+    for (name, group) in stream.groups() {
+        if group.entries_read.is_some() {
+            take(&command(|effect| write_position(effect, key, name, group)));
+        }
+    }
+}
+
+fn write_position(effect: &mut EffectWriter, key: &[u8], name: &[u8], group: &Group) {
+    effect.arg("XGROUP").arg("SETID").arg(key).arg(name);
+    effect.arg(group.last_delivered.text().as_bytes());
+    let read = group.entries_read.map_or(-1, |read| read as i64);
+    effect.arg("ENTRIESREAD").integer(read);
 }
 
 /// The IDs that some group has pending, or that a message is known to have become, and the log no longer has.
@@ -187,10 +200,7 @@ fn rewrite_entries(
 fn rewrite_group(key: &[u8], name: &[u8], group: &Group, take: &mut dyn FnMut(&EffectWriter)) {
     take(&command(|effect| {
         effect.arg("XGROUP").arg("CREATE").arg(key).arg(name);
-        effect
-            .arg(group.last_delivered.text().as_bytes())
-            .arg("ENTRIESREAD");
-        effect.integer(group.entries_read.map_or(-1, |read| read as i64));
+        effect.arg(group.last_delivered.text().as_bytes());
     }));
     for (_, consumer) in group.consumers() {
         take(&command(|effect| {
