@@ -1113,9 +1113,19 @@ impl Generator {
         if self.random.percent(98) {
             options.push(words!["GROUP", self.group(), self.consumer()]);
         }
+        let claiming = options.iter().any(|option| option[0] == b"CLAIM");
         let mut words = self.with_options(words!["XREADGROUP"], options);
         let special = self.random.pick(&[">", ">", ">", "0", "$"]);
         self.stream_list(&mut words, special);
+        if claiming {
+            // 8.6 forgets the claim behind a stream of which it reads the history.
+            let streams = words.iter().position(|word| word == b"STREAMS");
+            let keys_at = streams.unwrap_or_default() + 1;
+            let ids_at = usize::midpoint(keys_at, words.len());
+            for id in words.iter_mut().skip(ids_at) {
+                *id = special.as_bytes().to_vec();
+            }
+        }
         words
     }
 

@@ -275,23 +275,34 @@ pub(crate) const ONLY_86: &[Normaliser] = &[
 ];
 
 /// What 8.6 has and the oracles before it have not.
-pub(crate) const SINCE_86: &[Normaliser] = &[Normaliser {
-    name: "fields-of-idempotency",
-    reason: "XINFO STREAM tells of idempotency since 8.6",
-    applies: |command| command.is(&["XINFO"]) && command.sub(&["STREAM"]),
-    apply: |ours, _| {
-        for name in [
-            "idmp-duration",
-            "idmp-maxsize",
-            "pids-tracked",
-            "iids-tracked",
-            "iids-added",
-            "iids-duplicates",
-        ] {
-            drop_field(ours, name);
-        }
+pub(crate) const SINCE_86: &[Normaliser] = &[
+    Normaliser {
+        name: "lag",
+        reason: "before 8.0 the lag of a group that stands in front of the first entry counts entries that are gone",
+        applies: |command| command.is(&["XINFO"]),
+        apply: |ours, theirs| {
+            each_frame(ours, &mut |frame| drop_field(frame, "lag"));
+            each_frame(theirs, &mut |frame| drop_field(frame, "lag"));
+        },
     },
-}];
+    Normaliser {
+        name: "fields-of-idempotency",
+        reason: "XINFO STREAM tells of idempotency since 8.6",
+        applies: |command| command.is(&["XINFO"]) && command.sub(&["STREAM"]),
+        apply: |ours, _| {
+            for name in [
+                "idmp-duration",
+                "idmp-maxsize",
+                "pids-tracked",
+                "iids-tracked",
+                "iids-added",
+                "iids-duplicates",
+            ] {
+                drop_field(ours, name);
+            }
+        },
+    },
+];
 
 /// What 7.0 answers otherwise than 7.2.
 pub(crate) const VERSION_DIFFERENCES: &[Normaliser] = &[

@@ -87,18 +87,23 @@ impl<'a> Options<'a> {
         } else if has_value && cursor.keyword("LIMIT") {
             let count = required_integer(cursor.value()?)?;
             self.limit = Some(u64::try_from(count).map_err(|_| error::LIMIT_NEGATIVE)?);
-        } else if let Some(identity) = adding
-            .then(|| Identity::parse(cursor))
-            .transpose()?
-            .flatten()
-        {
-            if self.identity.replace(identity).is_some() {
-                return Err(error::IDMP_TWICE);
-            }
+        } else if adding {
+            return self.read_identity(cursor);
         } else {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Whose message it is; false when the next argument does not tell.
+    fn read_identity(&mut self, cursor: &mut Cursor<'a, '_>) -> Result<bool, CommandError> {
+        if self.identity.is_some() && (cursor.keyword("IDMP") || cursor.keyword("IDMPAUTO")) {
+            return Err(error::IDMP_TWICE);
+        }
+        let identity = Identity::parse(cursor)?;
+        let found = identity.is_some();
+        self.identity = self.identity.or(identity);
+        Ok(found)
     }
 
     /// `[=|~] threshold`; a last argument is the threshold, whatever it is.

@@ -252,6 +252,12 @@ impl Group {
         if log.entries_added() == 0 {
             return Some(0);
         }
+        // Since 8.0: nothing of what is there has been read, whatever was read of what is gone.
+        if self.last_delivered < log.first_id()
+            || (log.is_empty() && self.last_delivered <= log.last_id())
+        {
+            return Some(log.len() as i64);
+        }
         let read = match self.entries_read {
             Some(read) if !log.has_tombstone_from(self.last_delivered) => Some(read),
             _ => log.count_up_to(self.last_delivered),
