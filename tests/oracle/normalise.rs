@@ -258,6 +258,28 @@ pub(crate) const NEWER_THAN_ALL: &[Normaliser] = &[Normaliser {
 /// What only 8.6 answers so.
 pub(crate) const ONLY_86: &[Normaliser] = &[
     Normaliser {
+        name: "tombstones-of-trims",
+        reason: "entries that a trim by ACKED takes from between others are deleted ones to us, so that no lag counts them; 8.6 \
+                 forgets them",
+        applies: |command| command.is(&["XINFO"]),
+        apply: |ours, theirs| {
+            for name in ["max-deleted-entry-id", "lag", "entries-read"] {
+                each_frame(ours, &mut |frame| drop_field(frame, name));
+                each_frame(theirs, &mut |frame| drop_field(frame, name));
+            }
+        },
+    },
+    Normaliser {
+        name: "encoding-of-short-strings",
+        reason: "8.x counts the key when it decides between embstr and raw",
+        applies: |command| command.is(&["OBJECT"]) && command.sub(&["ENCODING"]),
+        apply: |ours, theirs| {
+            if [b"raw".as_slice(), b"embstr"].contains(&ours.bytes()) {
+                same_shape(ours, theirs);
+            }
+        },
+    },
+    Normaliser {
         name: "modules",
         reason: "HELLO lists the modules built into 8.6",
         applies: |command| command.is(&["HELLO"]),
