@@ -76,6 +76,7 @@ impl Meter<'_> {
     /// What reads or takes over pending entries after `idle` ms, for at most ten.
     fn run_all(&mut self, idle: u64) {
         self.run(&format!("XPENDING s g IDLE {idle} - + 10"));
+        self.run(&format!("XPENDING s g IDLE {idle} - + 10 c"));
         self.run(&format!("XAUTOCLAIM s g d {idle} 0 COUNT 10"));
         self.run(&format!(
             "XREADGROUP GROUP g e COUNT 10 CLAIM {idle} STREAMS s >"
@@ -97,6 +98,8 @@ fn costs(client: &mut Client, count: usize) -> Costs {
     let old = |at: usize| format!("XCLAIM s g c 0 {at}-0 IDLE {} JUSTID", 2 * LONG);
     meter.client.run(&old(count - 7));
     let found = meter.run(&format!("XPENDING s g IDLE {LONG} - + 10"));
+    assert_eq!(found.items().len(), 1);
+    let found = meter.run(&format!("XPENDING s g IDLE {LONG} - + 10 c"));
     assert_eq!(found.items().len(), 1);
     let taken = meter.run(&format!(
         "XREADGROUP GROUP g e COUNT 10 CLAIM {LONG} STREAMS s >"

@@ -136,6 +136,7 @@ fn every_accepted_difference_has_a_name_and_a_reason() {
     for normaliser in normalise::NORMALISERS
         .iter()
         .chain(normalise::VERSION_DIFFERENCES)
+        .chain(normalise::OURS_ALONE)
     {
         assert!(
             names.insert(normaliser.name),

@@ -53,6 +53,23 @@ impl<'a> Command<'a> {
     }
 }
 
+/// What no oracle tells.
+pub(crate) const OURS_ALONE: &[Normaliser] = &[Normaliser {
+    name: "fields-of-later-versions",
+    reason: "XINFO tells of groups what Redis tells since 8.8, and what only we tell",
+    applies: |command| command.is(&["XINFO"]) && command.sub(&["STREAM", "GROUPS"]),
+    apply: |ours, _| {
+        for name in [
+            "nacked-count",
+            "lag-exact",
+            "oldest-pending-ms",
+            "oldest-undelivered-ms",
+        ] {
+            each_frame(ours, &mut |frame| drop_field(frame, name));
+        }
+    },
+}];
+
 /// What may differ between any two servers.
 pub(crate) const NORMALISERS: &[Normaliser] = &[
     Normaliser {
@@ -153,21 +170,6 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
                     }
                 }
             });
-        },
-    },
-    Normaliser {
-        name: "fields-of-later-versions",
-        reason: "XINFO tells of groups what Redis tells since 8.8, and what only we tell",
-        applies: |command| command.is(&["XINFO"]) && command.sub(&["STREAM", "GROUPS"]),
-        apply: |ours, _| {
-            for name in [
-                "nacked-count",
-                "lag-exact",
-                "oldest-pending-ms",
-                "oldest-undelivered-ms",
-            ] {
-                each_frame(ours, &mut |frame| drop_field(frame, name));
-            }
         },
     },
     Normaliser {
@@ -325,7 +327,7 @@ pub(crate) fn same_frames(
     } else {
         &[]
     };
-    for normaliser in versions.iter().chain(NORMALISERS) {
+    for normaliser in OURS_ALONE.iter().chain(versions).chain(NORMALISERS) {
         if (normaliser.applies)(&command) {
             (normaliser.apply)(&mut ours, &mut theirs);
         }

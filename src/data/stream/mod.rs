@@ -4,7 +4,7 @@
 //!   Stream ─┬─ Log        blocks of entries; last ID, counters          log, block, range, radix
 //!           └─ groups     by name, ascending (as Redis' radix tree walks them)
 //!                └─ Group        reading position, consumers             group
-//!                     └─ PendingEntries   delivered, not acknowledged    pending, idleness, tree
+//!                     └─ PendingEntries   delivered, not acknowledged    pending, records, idleness, tree
 //! ```
 //!
 //! A clone is a share: sealed blocks and trees are copied only when one side writes to them.
@@ -19,6 +19,7 @@ mod log;
 mod pending;
 mod radix;
 mod range;
+mod records;
 mod tree;
 
 #[cfg(test)]
