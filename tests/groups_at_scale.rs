@@ -76,6 +76,7 @@ impl Meter<'_> {
     /// What reads or takes over pending entries after `idle` ms, for at most ten.
     fn run_all(&mut self, idle: u64) {
         self.run(&format!("XPENDING s g IDLE {idle} - + 10"));
+        self.run(&format!("XPENDING s g IDLE {idle} - + 10 c"));
         self.run(&format!("XAUTOCLAIM s g d {idle} 0 COUNT 10"));
         self.run(&format!(
             "XREADGROUP GROUP g e COUNT 10 CLAIM {idle} STREAMS s >"
@@ -97,6 +98,8 @@ fn costs(client: &mut Client, count: usize) -> Costs {
     let old = |at: usize| format!("XCLAIM s g c 0 {at}-0 IDLE {} JUSTID", 2 * LONG);
     meter.client.run(&old(count - 7));
     let found = meter.run(&format!("XPENDING s g IDLE {LONG} - + 10"));
+    assert_eq!(found.items().len(), 1);
+    let found = meter.run(&format!("XPENDING s g IDLE {LONG} - + 10 c"));
     assert_eq!(found.items().len(), 1);
     let taken = meter.run(&format!(
         "XREADGROUP GROUP g e COUNT 10 CLAIM {LONG} STREAMS s >"
@@ -347,5 +350,85 @@ fn new_entries_wake_as_many_as_needed_the_longest_waiting_first() {
             drop(clients);
             wait_for_blocked(&mut control, 0);
         }
+    }
+}
+
+/// Streams on different shards.
+const STREAMS: [&str; 2] = ["a", "b"];
+const TASKS: usize = 4_000;
+
+#[test]
+fn every_task_is_done_in_the_end_though_nothing_but_time_and_releases_wakes_the_workers() {
+    for shards in [1, 2, 4] {
+        let server = Server::millrace(shards);
+        let mut control = server.connect();
+        for stream in STREAMS {
+            control.run(&format!("XGROUP CREATE {stream} g $ MKSTREAM"));
+        }
+        let (results, received) = mpsc::channel::<(i64, i64)>();
+        std::thread::scope(|scope| {
+            for n in 0..20 {
+                let (client, results) = (server.connect(), results.clone());
+                scope.spawn(move || work(client, n, &results));
+            }
+            let lines: Vec<String> = (0..TASKS)
+                .map(|n| format!("XADD {} * f v", STREAMS[n % 2]))
+                .collect();
+            control.pipeline(&lines);
+            let (mut done, mut deliveries) = (0, 0);
+            while done < TASKS as i64 {
+                let (acknowledged, delivered) = received
+                    .recv_timeout(PATIENCE)
+                    .expect("a task was forgotten");
+                done += acknowledged;
+                deliveries += delivered;
+            }
+            assert_eq!(done, TASKS as i64, "each is done once");
+            assert!(deliveries > done, "some failed at first");
+            let in_vain = counter(&mut control, "millrace_attempts_in_vain");
+            eprintln!("{shards} shards: {deliveries} deliveries, {in_vain} attempts in vain");
+            for stream in STREAMS {
+                assert_eq!(
+                    control.run(&format!("XPENDING {stream} g")).items()[0].integer(),
+                    0
+                );
+                control.run(&format!("XGROUP DESTROY {stream} g"));
+            }
+        });
+    }
+}
+
+/// Takes tasks and does most of them; some it gives back, some it forgets. Tells how many it has done and got.
+fn work(mut client: Client, n: u64, results: &mpsc::Sender<(i64, i64)>) {
+    client.timeout = PATIENCE;
+    let mut random = support::Random::new(n);
+    let (first, second) = (STREAMS[(n % 2) as usize], STREAMS[((n + 1) % 2) as usize]);
+    let read = format!(
+        "XREADGROUP GROUP g c{n} COUNT 5 MAXCOUNT 7 BLOCK 0 CLAIM 15 STREAMS {first} {second} > >"
+    );
+    loop {
+        let reply = client.run(&read);
+        if reply.is_error() {
+            return;
+        }
+        let mut lines = Vec::new();
+        for stream in reply.items() {
+            let key = stream.items()[0].text();
+            for entry in stream.items()[1].items() {
+                let id = entry.items()[0].text();
+                lines.push(match random.below(10) {
+                    0 => format!("XNACK {key} g FAIL IDS 1 {id}"),
+                    1 => "PING".to_owned(),
+                    _ => format!("XACK {key} g {id}"),
+                });
+            }
+        }
+        let replies = client.pipeline(&lines);
+        let done = lines
+            .iter()
+            .zip(&replies)
+            .filter(|(line, _)| line.starts_with("XACK"));
+        let done = done.map(|(_, reply)| reply.integer()).sum();
+        results.send((done, lines.len() as i64)).unwrap();
     }
 }

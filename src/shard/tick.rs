@@ -103,9 +103,8 @@ impl Shard {
         }
         let mut after = Aftermath::default();
         let more = self.with_own(ShardSet::one(self.id), |_, env, space| {
-            let keyspaces = space.keyspaces_mut();
             let ring = |keyspace| env.ring(keyspace, limits::ALARMS_PER_ROUND_MAX, &mut after);
-            keyspaces.map(ring).any(|more| more)
+            space.keyspaces_mut().any(ring)
         });
         self.publish_counters();
         self.dispatch(after, None);

@@ -144,14 +144,7 @@ impl Env<'_> {
         after: &mut Aftermath,
     ) -> Attempt {
         let Some(handle) = self.shared.clients.get(waiter.client) else {
-            if waiter.cancel() {
-                self.witness(
-                    waiter.client,
-                    Execution::Cancelled,
-                    &waiter.request.args(),
-                    &[],
-                );
-            }
+            self.cancel(waiter);
             return Attempt::Gone;
         };
         if !waiter.claim() {
@@ -208,6 +201,14 @@ impl Env<'_> {
         self.collect_of(waiter.client, space, after);
         self.log(after, &row.full_name);
         Attempt::Served
+    }
+
+    /// The client of a waiter is gone.
+    fn cancel(&self, waiter: &Waiter) {
+        if waiter.cancel() {
+            let args = waiter.request.args();
+            self.witness(waiter.client, Execution::Cancelled, &args, &[]);
+        }
     }
 
     /// Lets those look at keys who wait for entries to have been pending for long enough; whether more are due.

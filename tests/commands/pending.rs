@@ -296,6 +296,22 @@ fn a_blocked_claim_ends_with_its_time_or_its_group_and_is_not_for_others() {
 }
 
 #[test]
+fn a_blocked_claim_holds_still_while_writes_are_paused() {
+    for_each_shard_count(|server| {
+        let (mut control, mut reader) = (server.connect(), server.connect());
+        prepare(&mut control, "a", 1, 0);
+        reader.send_line("XREADGROUP GROUP g late BLOCK 0 CLAIM 150 STREAMS a >");
+        wait_for_blocked(&mut control, 1);
+        let start = Instant::now();
+        control.run("CLIENT PAUSE 500 WRITE");
+        assert_eq!(claimed(&reader.reply())[0].0, "1-0");
+        let waited = start.elapsed();
+        assert!(waited > Duration::from_millis(480), "{waited:?}");
+        assert!(waited < Duration::from_secs(5), "{waited:?}");
+    });
+}
+
+#[test]
 fn waiting_for_idle_entries_polls_nothing() {
     for_each_shard_count(|server| {
         let (mut control, mut reader) = (server.connect(), server.connect());

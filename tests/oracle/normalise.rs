@@ -173,21 +173,6 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
         },
     },
     Normaliser {
-        name: "fields-of-later-versions",
-        reason: "XINFO tells of groups what Redis tells since 8.8, and what only we tell",
-        applies: |command| command.is(&["XINFO"]) && command.sub(&["STREAM", "GROUPS"]),
-        apply: |ours, _| {
-            for name in [
-                "nacked-count",
-                "lag-exact",
-                "oldest-pending-ms",
-                "oldest-undelivered-ms",
-            ] {
-                each_frame(ours, &mut |frame| drop_field(frame, name));
-            }
-        },
-    },
-    Normaliser {
         name: "radix-tree-nodes",
         reason: "counts the nodes of a structure that only Redis has; radix-tree-keys (blocks of entries) is compared",
         applies: |command| command.is(&["XINFO"]) && command.sub(&["STREAM"]),

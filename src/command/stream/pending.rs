@@ -88,10 +88,6 @@ impl<'a> PendingQuery<'a> {
             consumer: args.get(at + 3),
         }))
     }
-
-    fn matches(&self, entry: &PendingEntry, now_ms: u64) -> bool {
-        entry.delivery.is_claimable(now_ms, self.idle_min_ms)
-    }
 }
 
 /// XPENDING key group [[IDLE ms] start end count [consumer]]
@@ -146,34 +142,33 @@ fn reply_pending(reply: &mut Reply, group: &Group, query: &PendingQuery<'_>, now
         reply.integer(entry.delivery.delivery_count.cast_signed());
         written += 1;
     };
-    match query.consumer {
-        Some(name) => {
-            if let Some(consumer) = group.find_consumer(name) {
-                let own = pending.iter_of(consumer, query.start);
-                own.take_while(|entry| entry.id <= query.end)
-                    .filter(|entry| query.matches(entry, now_ms))
-                    .take(query.count)
-                    .for_each(&mut write);
-            }
-        }
-        None if query.idle_min_ms > 0 => {
-            let idle_min_ms = query.idle_min_ms.unsigned_abs();
-            let mut from = Some(query.start);
+    let owner = query.consumer.map(|name| group.find_consumer(name));
+    let (idle_min_ms, mut from) = (query.idle_min_ms.unsigned_abs(), Some(query.start));
+    match owner {
+        // No such consumer.
+        Some(None) => {}
+        Some(Some(consumer)) if query.idle_min_ms <= 0 => pending
+            .iter_of(consumer, query.start)
+            .take_while(|entry| entry.id <= query.end)
+            .take(query.count)
+            .for_each(&mut write),
+        None if query.idle_min_ms <= 0 => pending
+            .iter_from(query.start)
+            .take_while(|entry| entry.id <= query.end)
+            .take(query.count)
+            .for_each(&mut write),
+        owner => {
             for _ in 0..query.count {
-                let next = from.and_then(|from| pending.next_idle(from, now_ms, idle_min_ms));
+                let next = from.and_then(|from| match owner.flatten() {
+                    Some(owner) => pending.next_idle_of(owner, from, now_ms, idle_min_ms),
+                    None => pending.next_idle(from, now_ms, idle_min_ms),
+                });
                 let Some(entry) = next.filter(|entry| entry.id <= query.end) else {
                     break;
                 };
                 write(entry);
                 from = entry.id.successor();
             }
-        }
-        None => {
-            let all = pending.iter_from(query.start);
-            all.take_while(|entry| entry.id <= query.end)
-                .filter(|entry| query.matches(entry, now_ms))
-                .take(query.count)
-                .for_each(&mut write);
         }
     }
     open.close(reply, written);

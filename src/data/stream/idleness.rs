@@ -14,31 +14,64 @@ use std::collections::BinaryHeap;
 use crate::data::steps;
 
 use super::id::StreamId;
-use super::pending::PendingRecord;
+use super::records::PendingRecord;
 use super::tree::{Child, Node, Record, Summary};
 
 /// What is told of several pending entries.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct Idleness {
-    /// Whether one of them was released.
-    pub(super) released: bool,
-    /// When the one was delivered that was delivered longest ago, Unix ms; `u64::MAX`: nobody has any.
-    pub(super) oldest_ms: u64,
+    /// When the one was delivered that was delivered longest ago, Unix ms, and in the highest bit whether none was released.
+    oldest: u64,
     /// The same among those not known as gone from the log.
     pub(super) claimable_ms: u64,
 }
 
+/// In `oldest`: none was released.
+const NONE_RELEASED: u64 = 1 << 63;
+
+impl Idleness {
+    /// Of no entry that somebody has: later than any delivery.
+    pub(super) const NEVER_MS: u64 = u64::MAX >> 1;
+    /// Of a released entry.
+    pub(super) const RELEASED: Self = Self {
+        oldest: Self::NEVER_MS,
+        claimable_ms: Self::NEVER_MS,
+    };
+
+    /// Of an entry delivered at that time, Unix ms.
+    pub(super) fn new(delivered_ms: u64, is_claimable: bool) -> Self {
+        let delivered_ms = delivered_ms.min(Self::NEVER_MS - 1);
+        Self {
+            oldest: delivered_ms | NONE_RELEASED,
+            claimable_ms: if is_claimable {
+                delivered_ms
+            } else {
+                Self::NEVER_MS
+            },
+        }
+    }
+
+    /// Whether one of them was released.
+    pub(super) fn released(self) -> bool {
+        self.oldest & NONE_RELEASED == 0
+    }
+
+    /// When the one was delivered that was delivered longest ago, Unix ms.
+    pub(super) fn oldest_ms(self) -> u64 {
+        self.oldest & !NONE_RELEASED
+    }
+}
+
 impl Summary for Idleness {
     const NONE: Self = Self {
-        released: false,
-        oldest_ms: u64::MAX,
-        claimable_ms: u64::MAX,
+        oldest: u64::MAX,
+        claimable_ms: Self::NEVER_MS,
     };
 
     fn join(self, other: Self) -> Self {
+        let none_released = self.oldest & other.oldest & NONE_RELEASED;
         Self {
-            released: self.released | other.released,
-            oldest_ms: self.oldest_ms.min(other.oldest_ms),
+            oldest: self.oldest_ms().min(other.oldest_ms()) | none_released,
             claimable_ms: self.claimable_ms.min(other.claimable_ms),
         }
     }
@@ -92,8 +125,7 @@ impl<'a> ByIdleness<'a> {
         let mut walk = Self {
             heap: BinaryHeap::new(),
             lowest,
-            // The highest stands for "none".
-            latest_ms: latest_ms.min(u64::MAX - 1),
+            latest_ms: latest_ms.min(Idleness::NEVER_MS - 1),
         };
         root.into_iter().for_each(|root| walk.consider(root));
         walk

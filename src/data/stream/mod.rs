@@ -5,7 +5,7 @@
 //!           ├─ Log        blocks of entries; last ID, counters          log, block, range, trim, radix
 //!           └─ groups     by name, ascending (as Redis' radix tree walks them)
 //!                └─ Group        reading position, consumers             group
-//!                     └─ PendingEntries   delivered, not acknowledged    pending, idleness, tree
+//!                     └─ PendingEntries   delivered, not acknowledged    pending, records, idleness, tree
 //! ```
 //! What both sides have to agree on, entries that go while groups refer to them, is in `references`.
 //!
@@ -22,6 +22,7 @@ mod log;
 mod pending;
 mod radix;
 mod range;
+mod records;
 mod references;
 mod releases;
 mod tree;

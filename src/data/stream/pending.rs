@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!   records      one tree by ID:     { id 16 │ delivered_ms, or place in the queue 8 │ count 4 │ owner 4 }
-//!   by_consumer  per consumer:       { id 16 }            entries somebody has
+//!   by_consumer  per consumer:       { id 16 │ since 5 }  entries somebody has
 //!   released     one tree by place:  { place 4 │ id 16 }  entries nobody has: given back by XNACK, first in first out
 //! ```
 //!
-//! At most 52 bytes per entry and about 3 of tree around them when deliveries come in ID order. The tree of records
-//! knows of every subtree the oldest delivery and whether something in it was released, so the next entry idle for
-//! long enough is found in O(log n) however many fresh ones lie before it, and the entries in the order of their
-//! idleness without a tree of their own (see `idleness`).
+//! At most 53 bytes per entry and about 3 of tree around them when deliveries come in ID order (see `records`). The trees
+//! know of every subtree the oldest delivery, that of records also whether something in it was released, so the next
+//! entry idle for long enough, of all or of one consumer, is found in O(log n) however many fresh ones lie before it, and
+//! the entries in the order of their idleness without a tree of their own (see `idleness`).
 //!
 //! A claim that meets a reference to an entry that has left the log marks it *gone*, and no claim looks at it again: so
 //! many of them cost each claim nothing. What lies below the log's first entry is passed over without a look.
@@ -24,17 +24,14 @@ use std::collections::BTreeMap;
 
 use super::id::StreamId;
 use super::idleness::{ByIdleness, Idleness};
+use super::records::{GONE, Highest, NOBODY, Owned, PendingRecord, Place, Released, Since};
 use super::releases::Releases;
-use super::tree::{Iter, Record, Summary, Tree};
+use super::tree::{Iter, Tree};
 
 /// Stands for a delivery count that does not fit 32 bits (XCLAIM RETRYCOUNT may set any).
 const COUNT_IS_LARGE: u32 = u32::MAX;
 /// A delivery count ends here: the highest that a reply can tell, and what XNACK FATAL sets.
 pub const DELIVERY_COUNT_MAX: u64 = i64::MAX as u64;
-/// In a record's owner: nobody.
-const NOBODY: u32 = u32::MAX >> 1;
-/// In a record's owner: the entry has left the log.
-const GONE: u32 = 1 << 31;
 /// More consumers than this a group does not have.
 pub(super) const CONSUMER_COUNT_MAX: u32 = NOBODY;
 
@@ -98,135 +95,25 @@ impl Delivery {
     }
 }
 
+/// The latest delivery that has been idle for so long; none when time has not lasted for so long.
+fn latest_ms(now_ms: u64, idle_min_ms: u64) -> Option<u64> {
+    match idle_min_ms {
+        // Asks for nothing: also entries whose delivery lies ahead of the clock.
+        0 => Some(u64::MAX),
+        _ => now_ms.checked_sub(idle_min_ms),
+    }
+}
+
 /// One delivery more, up to [`DELIVERY_COUNT_MAX`].
 fn next_count(count: u64) -> u64 {
     count.saturating_add(1).min(DELIVERY_COUNT_MAX)
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct PendingRecord {
-    pub(super) id: StreamId,
-    /// When it was delivered, Unix ms; of a released entry its place in the queue.
-    pub(super) time: u64,
-    count: u32,
-    owner: u32,
-}
-
-/// Where a record is to be found besides its own tree.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    With(ConsumerIndex),
-    InQueue(u32),
-    Nowhere,
-}
-
-impl PendingRecord {
-    fn consumer(&self) -> Option<ConsumerIndex> {
-        let index = self.owner & !GONE;
-        (index != NOBODY).then_some(ConsumerIndex(index))
-    }
-
-    fn is_gone(&self) -> bool {
-        self.owner & GONE != 0
-    }
-
-    fn place(&self) -> Place {
-        match self.consumer() {
-            Some(consumer) => Place::With(consumer),
-            None if self.is_gone() => Place::Nowhere,
-            None => Place::InQueue(u32::try_from(self.time).unwrap_or(u32::MAX)),
-        }
-    }
-}
-
-impl Record for PendingRecord {
-    type Key = StreamId;
-    type Summary = Idleness;
-    fn key(&self) -> StreamId {
-        self.id
-    }
-    fn summary(&self) -> Idleness {
-        if self.consumer().is_none() {
-            return Idleness {
-                released: true,
-                ..Idleness::NONE
-            };
-        }
-        Idleness {
-            released: false,
-            oldest_ms: self.time,
-            claimable_ms: if self.is_gone() { u64::MAX } else { self.time },
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct OwnedId(StreamId);
-
-impl Record for OwnedId {
-    type Key = StreamId;
-    type Summary = ();
-    fn key(&self) -> StreamId {
-        self.0
-    }
-    fn summary(&self) {}
-}
-
-/// A place in the queue of released entries. In pieces of 4 bytes: 20 instead of 24.
-#[derive(Clone, Copy)]
-struct Released {
-    place: u32,
-    id: [u32; 4],
-}
-
-/// The highest of several IDs.
-#[derive(Clone, Copy, PartialEq)]
-struct Highest(StreamId);
-
-impl Summary for Highest {
-    const NONE: Self = Highest(StreamId::MIN);
-    fn join(self, other: Self) -> Self {
-        Highest(self.0.max(other.0))
-    }
-}
-
-impl Released {
-    #[allow(clippy::cast_possible_truncation, reason = "halves of 64 bits")]
-    fn new(place: u32, id: StreamId) -> Self {
-        let halves = |n: u64| [(n >> 32) as u32, n as u32];
-        let ([a, b], [c, d]) = (halves(id.ms), halves(id.seq));
-        Self {
-            place,
-            id: [a, b, c, d],
-        }
-    }
-
-    fn id(&self) -> StreamId {
-        let whole = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-        let [a, b, c, d] = self.id;
-        StreamId {
-            ms: whole(a, b),
-            seq: whole(c, d),
-        }
-    }
-}
-
-impl Record for Released {
-    type Key = u32;
-    type Summary = Highest;
-    fn key(&self) -> u32 {
-        self.place
-    }
-    fn summary(&self) -> Highest {
-        Highest(self.id())
-    }
 }
 
 /// All pending entries of one group. See the module's head.
 #[derive(Clone, Default)]
 pub struct PendingEntries {
     records: Tree<PendingRecord>,
-    by_consumer: Vec<Tree<OwnedId>>,
+    by_consumer: Vec<Tree<Owned>>,
     released: Tree<Released>,
     /// Released entries, gone ones included.
     released_count: usize,
@@ -284,8 +171,8 @@ impl PendingEntries {
     /// When the entry was delivered that somebody has and that was delivered longest ago, Unix ms. O(1).
     #[must_use]
     pub fn oldest_delivery_ms(&self) -> Option<u64> {
-        let oldest_ms = self.records.summary().oldest_ms;
-        (oldest_ms != u64::MAX).then_some(oldest_ms)
+        let oldest_ms = self.records.summary().oldest_ms();
+        (oldest_ms != Idleness::NEVER_MS).then_some(oldest_ms)
     }
 
     /// Makes the entry pending with this delivery, whoever had it before: delivery, claim, transfer and, without a
@@ -312,11 +199,7 @@ impl PendingEntries {
             delivery_count: before.next_count(),
             ..before
         };
-        let record = self.pack(id, delivery);
-        self.records.update(id, |r| *r = record);
-        if record.count == COUNT_IS_LARGE {
-            self.large_counts.insert(id, delivery.delivery_count);
-        }
+        self.assign(id, delivery);
         Some(delivery)
     }
 
@@ -359,7 +242,9 @@ impl PendingEntries {
             return;
         }
         match from {
-            Place::With(consumer) => {
+            // It is replaced.
+            Place::With(consumer, _) if to.consumer() == Some(consumer) => {}
+            Place::With(consumer, _) => {
                 self.by_consumer[consumer.slot()].remove(id);
             }
             Place::InQueue(place) => {
@@ -368,12 +253,12 @@ impl PendingEntries {
             Place::Nowhere => {}
         }
         match to {
-            Place::With(consumer) => {
+            Place::With(consumer, since) => {
                 let slot = consumer.slot();
                 if self.by_consumer.len() <= slot {
                     self.by_consumer.resize_with(slot + 1, Tree::default);
                 }
-                self.by_consumer[slot].insert(OwnedId(id));
+                self.by_consumer[slot].insert(Owned::new(id, since));
             }
             Place::InQueue(place) => {
                 self.released.insert(Released::new(place, id));
@@ -388,12 +273,10 @@ impl PendingEntries {
             return 0;
         };
         let own = std::mem::take(own);
-        for OwnedId(id) in own.iter() {
-            self.records.remove(*id);
-            self.releases.note(*id);
-            if !self.large_counts.is_empty() {
-                self.large_counts.remove(id);
-            }
+        for id in own.iter().map(Owned::id) {
+            self.records.remove(id);
+            self.releases.note(id);
+            self.forget_large_count(id);
         }
         own.len()
     }
@@ -409,11 +292,11 @@ impl PendingEntries {
         consumer: ConsumerIndex,
         from: StreamId,
     ) -> impl Iterator<Item = StreamId> + '_ {
-        let own: Option<Iter<'_, OwnedId>> = self
+        let own: Option<Iter<'_, Owned>> = self
             .by_consumer
             .get(consumer.slot())
             .map(|tree| tree.iter_from(from));
-        own.into_iter().flatten().map(|owned| owned.0)
+        own.into_iter().flatten().map(Owned::id)
     }
 
     /// One consumer's pending entries from `from` on: O(log n) each.
@@ -428,13 +311,10 @@ impl PendingEntries {
     /// The first entry from `from` on that was idle for at least `idle_min_ms` at `now_ms`, or is released. O(log n).
     #[must_use]
     pub fn next_idle(&self, from: StreamId, now_ms: u64, idle_min_ms: u64) -> Option<PendingEntry> {
-        // Idle 0 asks for nothing: also entries whose delivery lies ahead of the clock.
-        let latest_ms = match idle_min_ms {
-            0 => Some(u64::MAX),
-            _ => now_ms.checked_sub(idle_min_ms),
+        let latest_ms = latest_ms(now_ms, idle_min_ms);
+        let holds = |s: Idleness| {
+            s.released() || latest_ms.is_some_and(|latest_ms| s.oldest_ms() <= latest_ms)
         };
-        let holds =
-            |s: Idleness| s.released || latest_ms.is_some_and(|latest_ms| s.oldest_ms <= latest_ms);
         self.records.next_where(from, &holds).map(|r| self.open(r))
     }
 
@@ -536,6 +416,30 @@ impl PendingEntries {
         self.next_place - 1
     }
 
+    /// The first of a consumer's entries from `from` on that was idle for at least `idle_min_ms` at `now_ms`. O(log n).
+    #[must_use]
+    pub fn next_idle_of(
+        &self,
+        consumer: ConsumerIndex,
+        from: StreamId,
+        now_ms: u64,
+        idle_min_ms: u64,
+    ) -> Option<PendingEntry> {
+        let latest_ms = latest_ms(now_ms, idle_min_ms)?;
+        let own = self.by_consumer.get(consumer.slot())?;
+        let latest = Since::new(latest_ms);
+        let mut from = Some(from);
+        loop {
+            let id = own.next_where(from?, &|since| since <= latest)?.id();
+            // What stands there is rounded down when it is far from our days.
+            let record = self.records.get(id).filter(|r| r.time <= latest_ms);
+            if let Some(record) = record {
+                return Some(self.open(record));
+            }
+            from = id.successor();
+        }
+    }
+
     /// How many pending entries have a lower ID. O(log n).
     #[must_use]
     pub fn rank(&self, id: StreamId) -> usize {
@@ -552,7 +456,7 @@ impl PendingEntries {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.records.heap_bytes()
-            + self.by_consumer.capacity() * size_of::<Tree<OwnedId>>()
+            + self.by_consumer.capacity() * size_of::<Tree<Owned>>()
             + self.by_consumer.iter().map(Tree::heap_bytes).sum::<usize>()
             + self.released.heap_bytes()
             + self.large_counts.len() * size_of::<(StreamId, u64)>()

@@ -10,6 +10,8 @@ use crate::data::steps;
 
 /// IDs are `ms-0` below this.
 const SPAN: u64 = 2_500;
+/// Where most deliveries lie behind, Unix ms.
+const NOW: u64 = 1_700_000_000_000;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -62,15 +64,23 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let count = || prop_oneof![0..9u64, Just(DELIVERY_COUNT_MAX), Just(u64::from(u32::MAX))];
+    // Also long before and long after our days.
+    let time = || {
+        prop_oneof![
+            20 => NOW..NOW + 1_000,
+            1 => 0..1_000u64,
+            1 => (NOW * 2)..(NOW * 2 + 1_000),
+        ]
+    };
     prop_oneof![
-        4 => (0..SPAN, 0..4usize, 0..1_000u64, count())
+        4 => (0..SPAN, 0..4usize, time(), count())
             .prop_map(|(ms, consumer, at_ms, count)| Step::Assign { ms, consumer, at_ms, count }),
-        3 => (0..SPAN, 1..800u64, 0..4usize, 0..1_000u64)
+        3 => (0..SPAN, 1..800u64, 0..4usize, time())
             .prop_map(|(from, length, consumer, at_ms)| Step::Run { from, length, consumer, at_ms }),
-        2 => (0..SPAN, 0..2_000u64).prop_map(|(ms, at_ms)| Step::Redeliver { ms, at_ms }),
+        2 => (0..SPAN, time()).prop_map(|(ms, at_ms)| Step::Redeliver { ms, at_ms }),
         3 => (0..SPAN, prop_oneof![1..4u64, 1..400u64], count())
             .prop_map(|(from, length, count)| Step::Release { from, length, count }),
-        3 => (1..200usize, 0..1_000u64, 0..4usize, 500..1_500u64)
+        3 => (1..200usize, time(), 0..4usize, time())
             .prop_map(|(most, latest_ms, consumer, at_ms)| Step::Claim { most, latest_ms, consumer, at_ms }),
         3 => (0..SPAN, prop_oneof![Just(1u64), 1..900u64])
             .prop_map(|(from, length)| Step::Acknowledge { from, length }),
@@ -170,7 +180,7 @@ fn shown(entry: &ModelEntry) -> (Vec<u8>, u64, u64) {
 }
 
 fn compare(group: &mut Group, log: &Log, model: &Model, probe: u64) {
-    let latest_ms = probe % 1_100;
+    let latest_ms = NOW + probe % 1_100;
     let mut claimable = Vec::new();
     group.for_each_claimable(log, Some(latest_ms), |pending, entry| {
         assert_eq!(pending.id, entry.id);
@@ -213,7 +223,7 @@ fn compare(group: &mut Group, log: &Log, model: &Model, probe: u64) {
     );
     assert_eq!(pending.first_id(), model.entries.keys().next().copied());
     assert_eq!(pending.last_id(), model.entries.keys().next_back().copied());
-    for (now, idle) in [(1_000, probe % 1_100), (3, 5)] {
+    for (now, idle) in questions(probe) {
         let next = pending.next_idle(from, now, idle).map(|e| e.id);
         let matches =
             |e: &ModelEntry| e.0.is_none() || idle == 0 || (e.1 <= now && now - e.1 >= idle);
@@ -224,6 +234,14 @@ fn compare(group: &mut Group, log: &Log, model: &Model, probe: u64) {
         let number = usize::from(consumer.name()[1] - b'0');
         let own = model.entries.iter().filter(|(_, e)| e.0 == Some(number));
         let own: Vec<_> = own.map(|(id, _)| *id).collect();
+        for (now, idle) in questions(probe) {
+            let next = pending.next_idle_of(index, from, now, idle).map(|e| e.id);
+            let mut after = own.iter().filter(|id| **id >= from);
+            let at_ms = |id: &StreamId| model.entries[id].1;
+            let expected =
+                after.find(|id| idle == 0 || (at_ms(id) <= now && now - at_ms(id) >= idle));
+            assert_eq!(next, expected.copied());
+        }
         assert_eq!(pending.len_of(index), own.len());
         assert_eq!(
             pending.ids_of(index, StreamId::MIN).collect::<Vec<_>>(),
@@ -233,6 +251,17 @@ fn compare(group: &mut Group, log: &Log, model: &Model, probe: u64) {
         let found: Vec<_> = pending.iter_of(index, from).map(|e| e.id).collect();
         assert_eq!(found, after);
     }
+}
+
+/// Now, and for how long idle.
+fn questions(probe: u64) -> [(u64, u64); 4] {
+    let idle = probe % 1_100;
+    [
+        (NOW + 1_000, idle),
+        (NOW + 1_000, NOW + idle),
+        (3, 5),
+        (3 * NOW, NOW + idle),
+    ]
 }
 
 /// Runs a step on both; what each gives is compared.
