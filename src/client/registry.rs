@@ -8,7 +8,7 @@
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -16,6 +16,7 @@ use dashmap::DashMap;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::tracking::{Tracker, TrackingOptions};
 use crate::keyspace::wait::Waiter;
+use crate::keyspace::watch::WatchFlag;
 
 /// How CLIENT UNBLOCK, a timeout or the end of a connection ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +58,6 @@ impl ClientFlag {
     pub const MULTI: Self = Self(1 << 1);
     /// `O`: MONITOR.
     pub const MONITOR: Self = Self(1 << 2);
-    /// `d`: a watched key changed.
-    pub const DIRTY: Self = Self(1 << 3);
     /// `c`: closes after its replies.
     pub const CLOSING: Self = Self(1 << 4);
     /// `U`: unix socket.
@@ -126,6 +125,8 @@ pub struct ClientHandle {
     tracker: OnceLock<Arc<Tracker>>,
     killed: AtomicBool,
     names: Mutex<ClientNames>,
+    /// Of its WATCH set: gone with it.
+    watch_flag: Mutex<Weak<WatchFlag>>,
     wait: Mutex<Option<Wait>>,
     unblocked: Mutex<Option<Unblock>>,
 }
@@ -181,6 +182,7 @@ impl ClientHandle {
             tracker: OnceLock::new(),
             killed: AtomicBool::new(false),
             names: Mutex::default(),
+            watch_flag: Mutex::default(),
             wait: Mutex::default(),
             unblocked: Mutex::default(),
         }
@@ -239,6 +241,17 @@ impl ClientHandle {
     /// Whether it tracks, or is told for somebody who does.
     pub fn is_told_of_keys(&self) -> bool {
         self.has_flag(ClientFlag::TOLD_FOR_OTHERS) || self.tracking().has(TrackingOptions::ON)
+    }
+
+    /// It watches keys from now on.
+    pub fn watches(&self, flag: &Arc<WatchFlag>) {
+        *lock(&self.watch_flag) = Arc::downgrade(flag);
+    }
+
+    /// Whether a key that it watches has changed.
+    pub fn is_dirty(&self) -> bool {
+        let flag = lock(&self.watch_flag).upgrade();
+        flag.is_some_and(|flag| flag.is_set())
     }
 
     /// Its names.

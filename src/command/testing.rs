@@ -87,7 +87,8 @@ impl Bench {
             .map(|shard| {
                 let mut keyspace =
                     Keyspace::new(ShardId(shard as u16), settings.databases, hasher.clone());
-                keyspace.policy.notify = EventClass(u32::MAX);
+                // All classes that Redis 7.2 has.
+                keyspace.policy.notify = EventClass(EventClass::OVERWRITTEN.0 - 1);
                 keyspace.effects.set_recording(true);
                 Box::new(keyspace)
             })

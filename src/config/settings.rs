@@ -162,6 +162,10 @@ pub struct Settings {
     pub durability_wanted: bool,
     /// Eviction policy by name, for INFO.
     pub maxmemory_policy: String,
+    /// How slowly the counters of LFU grow.
+    pub lfu_log_factor: u32,
+    /// Minutes in which a counter of LFU that is not used loses one; 0: it loses nothing.
+    pub lfu_decay_minutes: u32,
 }
 
 impl Settings {
@@ -212,6 +216,8 @@ impl Settings {
             hz: row.number("hz"),
             durability_wanted: row.yes("appendonly") || !row.shown("save").is_empty(),
             maxmemory_policy: row.shown("maxmemory-policy"),
+            lfu_log_factor: row.number("lfu-log-factor"),
+            lfu_decay_minutes: row.number("lfu-decay-time"),
         }
     }
 }

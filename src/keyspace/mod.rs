@@ -17,6 +17,7 @@
 //! during CLIENT PAUSE, which leaves it where it is.
 //! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
 
+pub mod access;
 mod alarm;
 pub mod discard;
 pub mod effect;
@@ -39,6 +40,7 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::ids::ShardId;
 
+use access::{Access, AccessPolicy};
 use alarm::Alarms;
 use discard::{Discarded, Discards};
 use effect::EffectBuffer;
@@ -61,6 +63,8 @@ pub struct KeyspacePolicy {
     pub unlink_expired: bool,
     /// CLIENT PAUSE, Unix ms: who only looks removes no expired key until then.
     pub paused_until_ms: u64,
+    /// What is noted of the use of keys (`maxmemory-policy`).
+    pub access: AccessPolicy,
 }
 
 /// Counters that INFO and CONFIG RESETSTAT know.
@@ -150,6 +154,7 @@ pub struct Keyspace {
     /// While effects are replayed nothing expires: their DELs follow.
     pub replaying: bool,
     recording_before_replay: bool,
+    chances: u64,
     hasher: DefaultHashBuilder,
 }
 
@@ -176,6 +181,7 @@ impl Keyspace {
             now_ms: 0,
             replaying: false,
             recording_before_replay: false,
+            chances: 0,
             hasher,
         }
     }
@@ -200,15 +206,28 @@ impl Keyspace {
         let hash = self.databases[db].table.hash(key);
         if let Some(at) = self.find_live(db, key, hash, now_ms) {
             self.counters.hits += 1;
+            let chance = self.chance();
             let entry = self.databases[db].table.get_mut(at)?;
             if touch {
-                entry.accessed_s = (now_ms / 1000) as u32;
+                entry.access = entry.access.again(self.policy.access, now_ms, chance);
             }
             return Some(entry);
         }
         self.counters.misses += 1;
         self.push_event(db, EventClass::KEY_MISS, "keymiss", key);
         None
+    }
+
+    /// A number without pattern.
+    fn chance(&mut self) -> u32 {
+        if self.policy.access == AccessPolicy::Recency {
+            return 0;
+        }
+        // Splitmix64, as of Steele, Lea and Flood.
+        self.chances = self.chances.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.chances;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed >> 32) as u32
     }
 
     /// Looks a key up without counting, touching or a keymiss event (OBJECT, DEBUG, TTL …). An expired key is removed first.
@@ -533,14 +552,14 @@ impl Keyspace {
     pub fn restore(&mut self, db: usize, key: &[u8], value: Value, expire_ms: Option<u64>) {
         let hash = self.databases[db].table.hash(key);
         self.take_entry(db, key, hash);
-        let accessed_s = (self.now_ms / 1000) as u32;
+        let access = Access::new(self.policy.access, self.now_ms);
         self.databases[db].table.insert(
             hash,
             Entry {
                 key: key.into(),
                 value,
                 expire_ms: expire_ms.unwrap_or(0),
-                accessed_s,
+                access,
             },
         );
         if let Some(at) = expire_ms {

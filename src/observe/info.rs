@@ -242,6 +242,8 @@ fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("arch_bits", usize::BITS);
     text.field("monotonic_clock", "POSIX clock_gettime");
     text.field("multiplexing_api", "epoll");
+    // Not built with it, as Redis says it.
+    text.fields(&[("atomicvar_api", "c11-builtin"), ("gcc_version", "0.0.0")]);
     text.field("process_id", std::process::id());
     text.field("process_supervised", "no");
     text.field("run_id", facts.run_id);
@@ -486,6 +488,14 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let errors: u64 = seen.errors.all().iter().map(|(_, count)| count).sum();
     text.field("total_error_replies", errors);
     text.field("dump_payload_sanitizations", 0);
+    text.field("total_reads_processed", sum(seen, |shard| &shard.reads));
+    text.field("total_writes_processed", sum(seen, |shard| &shard.writes));
+    text.fields(&[
+        ("io_threaded_reads_processed", "0"),
+        ("io_threaded_writes_processed", "0"),
+        ("reply_buffer_shrinks", "0"),
+        ("reply_buffer_expands", "0"),
+    ]);
     text.field(
         "client_output_buffer_limit_disconnections",
         sum(seen, |shard| &shard.output_limit_disconnections),

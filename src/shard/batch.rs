@@ -262,7 +262,9 @@ impl Shard {
         client.phase = Phase::Ready;
         if transaction && done.executed > 0 {
             let queue = &client.session.transaction.queue;
-            self.feed_monitors_exec(&client.session, queue, &done.reply);
+            if let Some(exec) = client.pending.front() {
+                self.feed_monitors_exec(&client.session, queue, &done.reply, &exec.args());
+            }
             client.session.transaction.clear();
             client.session.mirror();
         }

@@ -31,7 +31,8 @@ impl Shard {
     pub(super) fn remember_watch(&self, client: &mut Client, row: &Row, args: &Args<'_>) {
         if is_watch(row) {
             let session = &mut client.session;
-            session.transaction.flag.get_or_insert_default();
+            let flag = session.transaction.flag.get_or_insert_default();
+            session.handle.watches(flag);
             session
                 .transaction
                 .watched

@@ -51,6 +51,7 @@ use crate::client::session::Session;
 use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
+use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
@@ -248,6 +249,7 @@ impl Shard {
         KeyspacePolicy {
             notify: EventClass(self.settings.notify_keyspace_events),
             unlink_expired: self.settings.lazyfree.expire,
+            access: access_policy(&self.settings),
             paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
         }
     }
@@ -446,6 +448,7 @@ impl Shard {
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
             handle.active_ms.store(now_ms, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
+            counters.writes.add(1);
             counters.net_out.add(count as u64);
             if goes_on {
                 self.runnable.push_back(id);
@@ -518,6 +521,18 @@ impl Shard {
         if let Some(keyspace) = &mut self.keyspace {
             publish_counters_of(&self.shared, keyspace);
         }
+    }
+}
+
+/// What is noted of the use of keys.
+fn access_policy(settings: &Settings) -> AccessPolicy {
+    if settings.maxmemory_policy.ends_with("-lfu") {
+        AccessPolicy::Frequency {
+            log_factor: settings.lfu_log_factor,
+            decay_minutes: settings.lfu_decay_minutes,
+        }
+    } else {
+        AccessPolicy::Recency
     }
 }
 

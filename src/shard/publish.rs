@@ -328,7 +328,13 @@ impl Shard {
 
     /// Sends a transaction that ran to whoever is in MONITOR: its commands, unless the reply shows that they did not run,
     /// then EXEC.
-    pub(super) fn feed_monitors_exec(&self, session: &Session, queue: &[Queued], reply: &[u8]) {
+    pub(super) fn feed_monitors_exec(
+        &self,
+        session: &Session,
+        queue: &[Queued],
+        reply: &[u8],
+        exec: &Args<'_>,
+    ) {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -339,8 +345,7 @@ impl Shard {
             }
         }
         if let Some(row) = table.find(b"exec") {
-            let request = Request::from_arguments([b"EXEC".as_slice()]);
-            self.feed_monitors(session, &request.args(), row);
+            self.feed_monitors(session, exec, row);
         }
     }
 

@@ -262,7 +262,7 @@ impl Shard {
             return Flow::Defer;
         }
         if is_exec(client, row) {
-            return self.step_exec(client, reply, admitted, mark);
+            return self.step_exec(client, reply, args, admitted, mark);
         }
         let shards = shards_of(row, args, self.shared.shard_count);
         let shards = self.narrow(row, args, shards, client);

@@ -1,6 +1,6 @@
 //! CLIENT LIST and CLIENT INFO: one line of facts for each connection.
 //!
-//! The fields and their order are those of Redis 7.2. A fact is read from the client's handle when the line is made; two
+//! The fields and their order are those of Redis 7.2, with those that 7.4 and 8.0 have added; `io-thread` is the shard. A fact is read from the client's handle when the line is made; two
 //! facts of a busy client may be of two moments. What we do not have (a fixed reply buffer) is 0.
 
 use std::fmt::Write;
@@ -65,7 +65,7 @@ fn flag_letters(handle: &ClientHandle) -> String {
         (tracks(TrackingOptions::ON), 't'),
         (tracks(TrackingOptions::BROKEN), 'R'),
         (tracks(TrackingOptions::BROADCAST), 'B'),
-        (has(ClientFlag::DIRTY), 'd'),
+        (handle.is_dirty(), 'd'),
         (has(ClientFlag::CLOSING), 'c'),
         (has(ClientFlag::UNIX_SOCKET), 'U'),
         (has(ClientFlag::NO_EVICT), 'e'),
@@ -105,7 +105,7 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} ",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} ",
         handle.id.0,
         handle.address,
         handle.local_address,
@@ -119,11 +119,13 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
         count(&handle.patterns),
         count(&handle.shard_channels),
         handle.multi.load(Ordering::Relaxed),
+        count(&handle.watched),
     );
     let _ = write!(
         line,
         "qbuf={input} qbuf-free=0 argv-mem={argument_bytes} multi-mem={queued} rbs=0 rbp=0 obl=0 oll={} omem={output} \
-         tot-mem={held} events={} cmd={command} user=default redir={redirection} resp={} lib-name={} lib-ver={}",
+         tot-mem={held} events={} cmd={command} user=default redir={redirection} resp={} lib-name={} lib-ver={} \
+         io-thread={} tot-net-in={} tot-net-out={} tot-cmds={}",
         bytes(&handle.output_pieces),
         if output > 0 { "rw" } else { "r" },
         if handle.has_flag(ClientFlag::RESP3) {
@@ -133,6 +135,10 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
         },
         text(&names.lib_name),
         text(&names.lib_ver),
+        handle.shard().0,
+        handle.net_in.load(Ordering::Relaxed),
+        handle.net_out.load(Ordering::Relaxed),
+        handle.commands.load(Ordering::Relaxed),
     );
     line
 }
