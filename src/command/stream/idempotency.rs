@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
+use smallvec::SmallVec;
 
 use crate::command::args::{Cursor, required_integer};
 use crate::command::context::{Context, Outcome};
@@ -100,13 +101,21 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// A hash that nobody finds a second content for: of lengths and texts, so that no two contents look the same to it.
-fn content_name<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    for field in fields {
-        hash.update((field.len() as u64).to_le_bytes());
-        hash.update(field);
+/// A hash that nobody finds a second content for: of lengths and texts of each field with its value, so that no two contents
+/// look the same to it. As in Redis their order does not matter.
+fn content_name<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut pairs: SmallVec<[[u8; 32]; 8]> = SmallVec::new();
+    while let Some(field) = fields.next() {
+        let mut hash = Sha256::new();
+        for text in [field, fields.next().unwrap_or_default()] {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        pairs.push(hash.finalize().into());
     }
+    pairs.sort_unstable();
+    let mut hash = Sha256::new();
+    pairs.iter().for_each(|pair| hash.update(pair));
     hash.finalize()[..CONTENT_NAME_BYTES].to_vec()
 }
 
@@ -218,10 +227,11 @@ fn xidmprecord(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comman
     let stream = stream_in(handle.value())?.ok_or(error::NO_SUCH_KEY)?;
     let known = stream.idempotency().find(producer, name, now_ms);
     let known = known.filter(|known| *known == id || !replaying);
-    match known {
-        Some(known) if known != id => return Err(error::IDMP_RECORDED_OTHERWISE),
-        None if !stream.log().contains(id) => return Err(error::IDMP_ENTRY_GONE),
-        _ => {}
+    if !stream.log().contains(id) {
+        return Err(error::IDMP_ENTRY_GONE);
+    }
+    if known.is_some_and(|known| known != id) {
+        return Err(error::IDMP_RECORDED_OTHERWISE);
     }
     if known.is_none()
         && let Some(stream) = stream_mut(&mut handle)

@@ -659,11 +659,11 @@ fn a_message_that_is_refused_leaves_no_producer() {
     for (command, reply) in [
         (
             "XADD s IDMP p a 5-5 f v",
-            "-ERR IDMP/IDMPAUTO can be used only with auto-generated IDs",
+            "-ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs",
         ),
         (
             "XADD s IDMP p a 5-* f v",
-            "-ERR IDMP/IDMPAUTO can be used only with auto-generated IDs",
+            "-ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs",
         ),
         (
             "XADD s IDMP p a * f",
@@ -675,11 +675,11 @@ fn a_message_that_is_refused_leaves_no_producer() {
         ),
         (
             "XADD s IDMPAUTO p IDMP p a * f v",
-            "-ERR IDMP/IDMPAUTO specified multiple times",
+            "-ERR syntax error, IDMP/IDMPAUTO specified multiple times",
         ),
         (
             "XADD s IDMP p a IDMP p a * f v",
-            "-ERR IDMP/IDMPAUTO specified multiple times",
+            "-ERR syntax error, IDMP/IDMPAUTO specified multiple times",
         ),
         (
             "XADD s IDMP p a MAXLEN x * f v",

@@ -138,6 +138,11 @@ impl Stream {
     /// each reference that goes; with [`ReferencePolicy::Acknowledged`] the blocks are looked into that lie in front of where the trim
     /// ends or the slowest group stands, those the last one has looked into only where a reference went since.
     pub fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> Removed {
+        // Redis: where references count, `~` bounds the work but spares no block.
+        let options = &TrimOptions {
+            approximate: options.approximate && policy == ReferencePolicy::Keep,
+            ..*options
+        };
         let slowest = self.groups.values().map(|group| group.last_delivered).min();
         match (policy, slowest) {
             (ReferencePolicy::Acknowledged, Some(slowest)) => self.trim_unneeded(options, slowest),
