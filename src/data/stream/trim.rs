@@ -163,8 +163,12 @@ impl Log {
                 unseen = Some(block.master);
                 break;
             }
-            let pinned = needs.pinned(block.master, last);
             at += 1;
+            if live == 0 {
+                // An exact trim by ID may leave such a block; it goes with what is in front of it.
+                continue;
+            }
+            let pinned = needs.pinned(block.master, last);
             if whole && pinned.is_empty() && last <= until && !stayed {
                 taken.count += live;
                 self.length -= live;
@@ -196,7 +200,7 @@ impl Log {
             }
         }
         self.drop_blocks(&whole_blocks);
-        self.settle(&mut taken);
+        self.settle(&mut taken, &whole_blocks);
         let seen = unseen.map_or(Some(StreamId::MAX), StreamId::predecessor);
         taken.examined = seen.unwrap_or_default().min(until).min(self.last_id());
         taken
@@ -213,8 +217,9 @@ impl Log {
         at.max(self.block_for(next).unwrap_or(0))
     }
 
-    /// What went from behind an entry that stayed counts as deleted; what went before it, as trimmed.
-    fn settle(&mut self, taken: &mut Unneeded) {
+    /// What went from behind an entry that stayed counts as deleted; what went before it, as trimmed, and with it go the
+    /// empty blocks there, as in any trim.
+    fn settle(&mut self, taken: &mut Unneeded, dropped: &[usize]) {
         if taken.count == 0 {
             return;
         }
@@ -224,6 +229,16 @@ impl Log {
             _ => taken.between.partition_point(|id| *id < self.first_id),
         };
         taken.between.drain(..front);
+        if taken.count > taken.between.len() as u64 {
+            let mut empty = match (self.length, dropped.last()) {
+                (0, Some(last)) => last + 1 - dropped.len(),
+                _ => usize::MAX,
+            };
+            while empty > 0 && self.blocks.front().is_some_and(|block| block.live == 0) {
+                self.blocks.pop_front();
+                empty -= 1;
+            }
+        }
         if let Some(&last) = taken.between.last() {
             self.max_deleted_id = self.max_deleted_id.max(last);
             self.tombstones_until = self.tombstones_until.max(last);
