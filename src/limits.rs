@@ -45,6 +45,10 @@ pub const MIXED_RUN_COMMANDS_MAX: usize = 4;
 pub const LOAN_JOBS_MAX: usize = 64;
 /// Undelivered publications of one shard to another at which publishers are no longer read, bytes.
 pub const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
+/// References that a group notes as gone between two trims by ACKED; with more, the next such trim looks at everything again.
+pub const RELEASED_REFERENCES_NOTED_MAX: usize = 4096;
+/// IDs of one XDEL or XACK that an effect consists of.
+pub const EFFECT_IDS_MAX: usize = 512;
 /// Keys removed in one expiry round before other work gets its turn.
 pub const EXPIRIES_PER_ROUND_MAX: usize = 1000;
 /// Batches in a row to one shard at which a connection moves there for the first time.

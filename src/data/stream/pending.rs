@@ -8,8 +8,8 @@
 //! 48 bytes per entry and about 3 of tree around them when deliveries come in ID order. The
 //! tree of records knows the oldest delivery of every subtree, so the next entry idle for long enough
 //! is found in O(log n) however many fresh ones lie before it. An order by delivery time would be a third tree
-//! beside these two, kept in [`PendingEntries::assign`], [`PendingEntries::acknowledge`] and
-//! [`PendingEntries::redeliver`], the only places that change a record.
+//! beside these two, kept in [`PendingEntries::assign`], [`PendingEntries::acknowledge`],
+//! [`PendingEntries::redeliver`] and those that take many off at once, the only places that change a record.
 //!
 //! Invariants: an ID is in exactly one consumer's tree, that of its record's consumer; a count of
 //! `COUNT_IS_LARGE` has its value in `large_counts`, others have none there.
@@ -17,7 +17,7 @@
 //! It does not know whether the entries still exist in the stream, nor the consumers' names (see
 //! `group`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::id::StreamId;
 use super::releases::Releases;
@@ -196,15 +196,18 @@ impl PendingEntries {
         Some(entry)
     }
 
-    /// Takes all of `start..=end` off the list; gives the IDs, ascending. O((m + 1) log n) for m of them.
+    /// Takes all of `start..=end` off the list; gives the IDs, ascending. O(log n + m) for m of them, and O(log n) for each
+    /// consumer that had some.
     pub(super) fn remove_range(&mut self, start: StreamId, end: StreamId) -> Vec<StreamId> {
-        let ids: Vec<StreamId> = self
-            .iter_from(start)
-            .map(|entry| entry.id)
-            .take_while(|id| *id <= end)
-            .collect();
+        let taken = self.records.remove_range(start, end);
+        let owners: BTreeSet<ConsumerIndex> = taken.iter().map(|record| record.consumer).collect();
+        for owner in owners {
+            self.by_consumer[owner.slot()].remove_range(start, end);
+        }
+        let ids: Vec<StreamId> = taken.iter().map(|record| record.id).collect();
         for id in &ids {
-            self.acknowledge(*id);
+            self.forget_large_count(*id);
+            self.releases.note(*id);
         }
         ids
     }

@@ -196,19 +196,14 @@ impl Stream {
     }
 
     /// A new group needs entries, but releases none: what is settled stays so.
-    pub(super) fn let_join(&mut self, name: &[u8]) {
+    pub(super) fn let_join(&self, group: &mut Group) {
         let first = self.groups.values().next();
-        if first.is_some_and(|group| group.pending().releases.is_idle()) {
+        if first.is_none_or(|first| first.pending().releases.is_idle()) {
             return;
         }
         for approximate in [false, true] {
-            let others = self.groups.iter().filter(|(other, _)| &***other != name);
-            let notes = others.map(|(_, group)| group.pending().releases.of(approximate));
-            let settled = notes.map(Notes::until).min().unwrap_or_default();
-            if let Some(group) = self.groups.get_mut(name) {
-                let notes = group.pending_mut().releases.of_mut(approximate);
-                notes.settle(StreamId::MAX, settled);
-            }
+            let notes = group.pending_mut().releases.of_mut(approximate);
+            notes.settle(StreamId::MAX, self.settled(approximate));
         }
     }
 

@@ -17,9 +17,14 @@
 use std::collections::BTreeSet;
 
 use super::id::StreamId;
+use crate::limits;
 
 /// Notes of one group; few in unit tests, so that they meet the limit.
-const NOTES_MAX: usize = if cfg!(test) { 8 } else { 4096 };
+const NOTES_MAX: usize = if cfg!(test) {
+    8
+} else {
+    limits::RELEASED_REFERENCES_NOTED_MAX
+};
 
 /// The notes of a group for exact trims and for those by blocks. See the module's head.
 #[derive(Clone, Default)]

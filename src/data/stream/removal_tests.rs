@@ -557,3 +557,40 @@ fn a_trim_looks_only_at_what_may_have_changed() {
         assert!(asked(&mut log, &[]) <= 2);
     }
 }
+
+#[test]
+fn a_block_that_loses_the_entry_it_was_kept_for_goes() {
+    let mut stream = Stream::default();
+    for n in 1..=16 {
+        let fields = [(b"f".as_slice(), b"v".as_slice())];
+        let log = stream.log_mut();
+        log.append(id(n), fields.into_iter(), LIMITS).unwrap();
+    }
+    stream.create_group(b"g", Group::new(id(16), None));
+    let (group, _) = stream.group_mut(b"g").unwrap();
+    let consumer = group.create_consumer(b"c", 0).unwrap();
+    for n in [3, 6, 14] {
+        group.deliver(id(n), consumer, 0);
+    }
+    let trim = |to, approximate| TrimOptions {
+        to,
+        approximate,
+        limit: 0,
+    };
+    let blocks = trim(TrimTo::MaxLength(0), true);
+    let mut left = |change: &mut dyn FnMut(&mut Stream)| {
+        change(&mut stream);
+        stream.trim(&blocks, ReferencePolicy::Acknowledged);
+        let entries = stream.log().range(StreamId::MIN, StreamId::MAX);
+        entries.map(|entry| entry.id.ms).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&mut |_| {}), [1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 15, 16]);
+    let deleted = left(&mut |stream| {
+        stream.delete(id(6), ReferencePolicy::Keep, &mut Removed::default());
+    });
+    assert_eq!(deleted, [1, 2, 3, 4, 13, 14, 15, 16]);
+    let cut = left(&mut |stream| {
+        stream.trim(&trim(TrimTo::MinId(id(4)), false), ReferencePolicy::Keep);
+    });
+    assert_eq!(cut, [13, 14, 15, 16]);
+}

@@ -365,6 +365,10 @@ enum PendingStep {
     DeleteConsumer {
         consumer: usize,
     },
+    RemoveRange {
+        from: u64,
+        length: u64,
+    },
     Share,
 }
 
@@ -380,6 +384,8 @@ fn pending_step() -> impl Strategy<Value = PendingStep> {
         1 => (0..SPAN, 1..900u64)
             .prop_map(|(from, length)| PendingStep::AcknowledgeRun { from, length }),
         1 => (0..4usize).prop_map(|consumer| PendingStep::DeleteConsumer { consumer }),
+        1 => (0..SPAN, 0..1_500u64)
+            .prop_map(|(from, length)| PendingStep::RemoveRange { from, length }),
         1 => Just(PendingStep::Share),
     ]
 }
@@ -458,7 +464,7 @@ fn compare_pending(group: &Group, model: &ModelPending, probe: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn pending_entries_do_what_a_map_does(
@@ -510,6 +516,13 @@ proptest! {
                     let before = model.len();
                     model.retain(|_, v| v.0 != consumer);
                     prop_assert_eq!(gone, before - model.len());
+                }
+                PendingStep::RemoveRange { from, length } => {
+                    let range = id(from, 0)..=id(from + length, 0);
+                    let removed = group.pending_mut().remove_range(*range.start(), *range.end());
+                    let expected: Vec<_> = model.range(range).map(|(id, _)| *id).collect();
+                    model.retain(|id, _| !expected.contains(id));
+                    prop_assert_eq!(removed, expected);
                 }
                 PendingStep::Share => shares.push((group.clone(), model.clone())),
             }
