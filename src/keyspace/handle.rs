@@ -123,16 +123,20 @@ impl<'k> KeyHandle<'k> {
             .table
             .get_mut(at)
             .unwrap_or_else(|| unreachable!("found at creation"));
-        entry.value = value;
+        let old = std::mem::replace(&mut entry.value, value);
         entry.accessed_s = accessed_s;
+        self.keyspace.discards.add_value(old);
         &mut entry.value
     }
 
-    /// Removes the key; gives its entry. Blocked clients look at the key after the command.
-    pub fn remove(&mut self) -> Option<Entry> {
-        let entry = self.take()?;
+    /// Removes the key; false when there is none. Blocked clients look at the key after the command.
+    pub fn remove(&mut self) -> bool {
+        let Some(entry) = self.take() else {
+            return false;
+        };
+        self.keyspace.discards.add_value(entry.value);
         self.keyspace.mark_ready(self.db, self.key);
-        Some(entry)
+        true
     }
 
     /// Takes the entry out to put it elsewhere; [`KeyHandle::ready`] is due behind that.

@@ -8,6 +8,7 @@
 //! apply.rs    CONFIG SET outside the shards      error.rs    why it did not start
 //! control.rs  the acceptor's thread, and how the shards reach it
 //! shards.rs   the engine: shared facts, mailboxes, a thread per shard
+//! disposal.rs the thread that frees what takes long to free
 //! ```
 //!
 //! Deliberately not here: commands, keyspaces, connections once they are accepted.
@@ -16,6 +17,7 @@ pub mod accept;
 pub mod apply;
 pub mod boot;
 pub mod control;
+mod disposal;
 pub mod error;
 pub mod listen;
 pub mod logging;
