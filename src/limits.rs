@@ -50,6 +50,10 @@ pub const SHARED_BYTES_MIN: usize = 2048;
 pub const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
 /// Tracked keys forgotten at once when there are too many (`tracking-table-max-keys`); the rest a round later.
 pub const TRACKED_KEYS_FORGOTTEN_MAX: usize = 1000;
+/// References that a group notes as gone between two trims by ACKED; with more, the next such trim looks at everything again.
+pub const RELEASED_REFERENCES_NOTED_MAX: usize = 4096;
+/// IDs of one XDEL or XACK that an effect consists of.
+pub const EFFECT_IDS_MAX: usize = 512;
 /// Keys removed in one expiry round before other work gets its turn.
 pub const EXPIRIES_PER_ROUND_MAX: usize = 1000;
 /// Keys that blocked clients look at again in one round, because it is time, before other work gets its turn.

@@ -177,7 +177,9 @@ impl Value {
                 // Redis too takes the first group for all.
                 let group = stream.groups().next();
                 let pending = group.map_or(0, |(_, group)| group.pending().len());
-                stream.log().block_count() + stream.group_count() * (1 + pending)
+                stream.log().block_count()
+                    + stream.group_count() * (1 + pending)
+                    + stream.idempotency().part_count()
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::data::stream::{Fate, ReferencePolicy, Removed, Stream, StreamId};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
+use crate::limits;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
@@ -58,13 +59,10 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
 ];
 
-/// Most IDs of one effect.
-const EFFECT_IDS: usize = 512;
-
 /// Hands on what a removal took besides a trim at the front: XDEL of entries, XACK of references by group.
 pub(super) fn report_removed(handle: &mut KeyHandle<'_>, removed: &Removed) {
     let key = handle.key();
-    for ids in removed.deleted.chunks(EFFECT_IDS) {
+    for ids in removed.deleted.chunks(limits::EFFECT_IDS_MAX) {
         handle.effect(|effect| {
             effect.arg("XDEL").arg(key);
             for id in ids {
@@ -73,7 +71,7 @@ pub(super) fn report_removed(handle: &mut KeyHandle<'_>, removed: &Removed) {
         });
     }
     for (group, ids) in &removed.references {
-        for ids in ids.chunks(EFFECT_IDS) {
+        for ids in ids.chunks(limits::EFFECT_IDS_MAX) {
             handle.effect(|effect| {
                 effect.arg("XACK").arg(key).arg(group);
                 for id in ids {

@@ -98,12 +98,12 @@ impl Stream {
     }
 
     /// Adds a group; `false` when the name is taken.
-    pub fn create_group(&mut self, name: &[u8], group: Group) -> bool {
+    pub fn create_group(&mut self, name: &[u8], mut group: Group) -> bool {
         if self.groups.contains_key(name) {
             return false;
         }
+        self.let_join(&mut group);
         self.groups.insert(Arc::from(name), group);
-        self.let_join(name);
         true
     }
 

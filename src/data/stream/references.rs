@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::Stream;
 use super::group::Group;
 use super::id::StreamId;
-use super::releases::{Notes, Releases};
+use super::releases::Releases;
 use super::trim::{Needs, TrimOptions, TrimTo};
 
 /// What becomes of the references to an entry that goes. See the module's head.
@@ -73,7 +73,8 @@ impl Stream {
     }
 
     /// Deletes an entry as the policy wants it; with [`ReferencePolicy::Delete`] the references to an entry that is not
-    /// there go all the same, and with [`ReferencePolicy::Acknowledged`] it is needed as if it were there. O(log blocks + entries of a block + groups · log pending).
+    /// there go all the same, and with [`ReferencePolicy::Acknowledged`] it is needed as if it were
+    /// there. O(log blocks + entries of a block + groups · log pending).
     pub fn delete(&mut self, id: StreamId, policy: ReferencePolicy, removed: &mut Removed) -> Fate {
         if policy == ReferencePolicy::Delete {
             self.release(id, removed);
@@ -84,16 +85,8 @@ impl Stream {
         if !self.log.delete(id) {
             return Fate::Missing;
         }
-        self.note_loss(id);
         removed.deleted.push(id);
         Fate::Deleted
-    }
-
-    /// A block has lost an entry and may have no needed one any more.
-    fn note_loss(&mut self, id: StreamId) {
-        if let Some(group) = self.groups.values_mut().next() {
-            group.pending_mut().releases.of_mut(true).note(id);
-        }
     }
 
     /// Takes an entry off a group's pending list, then deletes it as the policy wants it. [`Fate::Missing`]: it was not
@@ -148,7 +141,6 @@ impl Stream {
             (ReferencePolicy::Acknowledged, Some(slowest)) => self.trim_unneeded(options, slowest),
             _ => {
                 let trimmed = self.log.trim(options);
-                self.note_loss(self.log.first_id());
                 let mut removed = Removed {
                     trimmed,
                     trim: Some(self.log.exact_goal(options)),
@@ -163,18 +155,15 @@ impl Stream {
     }
 
     fn trim_unneeded(&mut self, options: &TrimOptions, slowest: StreamId) -> Removed {
-        let approximate = options.approximate;
         let needs = NeedsOfGroups {
             groups: &self.groups,
-            approximate,
             slowest,
-            settled: self.settled(approximate),
+            settled: self.settled(),
         };
         let taken = self.log.trim_unneeded(options, &needs);
         let until = needs.settled.max(taken.examined);
         for group in self.groups.values_mut() {
-            let notes = group.pending_mut().releases.of_mut(approximate);
-            notes.settle(taken.examined, until);
+            group.pending_mut().releases.settle(taken.examined, until);
         }
         let mut removed = Removed {
             trimmed: taken.count,
@@ -192,28 +181,18 @@ impl Stream {
     }
 
     /// Up to where all groups have noted which references went.
-    fn settled(&self, approximate: bool) -> StreamId {
-        let notes = self
-            .groups
-            .values()
-            .map(|group| group.pending().releases.of(approximate));
-        notes.map(Notes::until).min().unwrap_or_default()
+    fn settled(&self) -> StreamId {
+        let groups = self.groups.values();
+        let notes = groups.map(|group| group.pending().releases.until());
+        notes.min().unwrap_or_default()
     }
 
     /// A new group needs entries, but releases none: what is settled stays so.
-    pub(super) fn let_join(&mut self, name: &[u8]) {
+    pub(super) fn let_join(&self, group: &mut Group) {
         let first = self.groups.values().next();
-        if first.is_some_and(|group| group.pending().releases.is_idle()) {
-            return;
-        }
-        for approximate in [false, true] {
-            let others = self.groups.iter().filter(|(other, _)| &***other != name);
-            let notes = others.map(|(_, group)| group.pending().releases.of(approximate));
-            let settled = notes.map(Notes::until).min().unwrap_or_default();
-            if let Some(group) = self.groups.get_mut(name) {
-                let notes = group.pending_mut().releases.of_mut(approximate);
-                notes.settle(StreamId::MAX, settled);
-            }
+        if first.is_some_and(|first| !first.pending().releases.is_idle()) {
+            let releases = &mut group.pending_mut().releases;
+            releases.settle(StreamId::MAX, self.settled());
         }
     }
 
@@ -221,14 +200,10 @@ impl Stream {
     pub(super) fn inherit_releases(&mut self, gone: &Group) {
         let mut others = self.groups.values_mut();
         let Some(heir) = others.next() else { return };
-        for approximate in [false, true] {
-            let notes = heir.pending_mut().releases.of_mut(approximate);
-            let pending = gone
-                .pending()
-                .iter_from(StreamId::MIN)
-                .map(|entry| entry.id);
-            notes.inherit(gone.pending().releases.of(approximate), pending);
-        }
+        let pending = gone.pending().iter_from(StreamId::MIN);
+        let pending = pending.map(|entry| entry.id);
+        let releases = &mut heir.pending_mut().releases;
+        releases.inherit(&gone.pending().releases, pending);
     }
 
     /// Sets the last ID (XSETID). The caller has checked it against the entries.
@@ -266,7 +241,6 @@ impl Stream {
 /// What the groups of a stream tell a trim.
 struct NeedsOfGroups<'a> {
     groups: &'a BTreeMap<Arc<[u8]>, Group>,
-    approximate: bool,
     slowest: StreamId,
     settled: StreamId,
 }
@@ -282,7 +256,7 @@ impl Needs for NeedsOfGroups<'_> {
 
     fn released_from(&self, from: StreamId) -> Option<StreamId> {
         let groups = self.groups.values();
-        let notes = groups.map(|group| group.pending().releases.of(self.approximate));
+        let notes = groups.map(|group| &group.pending().releases);
         notes.filter_map(|notes| notes.first_from(from)).min()
     }
 

@@ -32,7 +32,7 @@ pub enum TrimTo {
 pub struct TrimOptions {
     /// The goal.
     pub to: TrimTo,
-    /// Whole blocks only (`~`).
+    /// Whole blocks only (`~`). Where references to entries count, single entries all the same.
     pub approximate: bool,
     /// Stop before removing more entries than this in all; 0: no limit.
     pub limit: u64,
@@ -42,7 +42,7 @@ pub struct TrimOptions {
 pub(super) trait Needs {
     /// All entries above this ID must.
     fn until(&self) -> StreamId;
-    /// Up to here no entry may go (with `approximate`: no block) that did not stay the last time, but for the released.
+    /// Up to here no entry may go that did not stay the last time, but for the released.
     fn settled(&self) -> StreamId;
     /// The first entry from `from` on of which a reference has gone since.
     fn released_from(&self, from: StreamId) -> Option<StreamId>;
@@ -57,7 +57,7 @@ pub(super) struct Unneeded {
     pub(super) count: u64,
     /// Those of them that an entry that stayed precedes, ascending.
     pub(super) between: Vec<StreamId>,
-    /// Whatever is left up to here is needed (with `approximate`: each block of it).
+    /// Whatever is left up to here is needed.
     pub(super) examined: StreamId,
 }
 
@@ -135,9 +135,9 @@ impl Log {
         removed
     }
 
-    /// As [`Log::trim`], but the entries that are needed stay, wherever they stand. With `approximate` a block that holds one
-    /// stays as it is, and the blocks behind it are looked at all the same. O(entries of the blocks that are looked into):
-    /// those with an entry that was released, and those that were not looked at before.
+    /// As [`Log::trim`], but the entries that are needed stay, wherever they stand. The limit is that of whole
+    /// blocks: one that has more entries than may still go ends it. O(entries of the blocks that are looked into): those
+    /// with an entry that was released, and those that were not looked at before.
     pub(super) fn trim_unneeded(&mut self, options: &TrimOptions, needs: &impl Needs) -> Unneeded {
         let until = needs.until();
         let mut taken = Unneeded::default();
@@ -159,12 +159,16 @@ impl Log {
                 TrimTo::MinId(id) => (block.master >= id, last < id),
             };
             let over_limit = options.limit > 0 && taken.count + live > options.limit;
-            if done || over_limit || block.master > until || (options.approximate && !whole) {
+            if done || over_limit || block.master > until {
                 unseen = Some(block.master);
                 break;
             }
-            let pinned = needs.pinned(block.master, last);
             at += 1;
+            if live == 0 {
+                // An exact trim by ID may leave such a block; it goes with what is in front of it.
+                continue;
+            }
+            let pinned = needs.pinned(block.master, last);
             if whole && pinned.is_empty() && last <= until && !stayed {
                 taken.count += live;
                 self.length -= live;
@@ -172,10 +176,6 @@ impl Log {
                 continue;
             }
             let candidates = candidates(block, options.to, until, &pinned, self.length);
-            if options.approximate && !candidates.all {
-                stayed = true;
-                continue;
-            }
             let count = candidates.going.len() as u64;
             self.length -= count;
             taken.count += count;
@@ -196,7 +196,7 @@ impl Log {
             }
         }
         self.drop_blocks(&whole_blocks);
-        self.settle(&mut taken);
+        self.settle(&mut taken, &whole_blocks);
         let seen = unseen.map_or(Some(StreamId::MAX), StreamId::predecessor);
         taken.examined = seen.unwrap_or_default().min(until).min(self.last_id());
         taken
@@ -213,8 +213,9 @@ impl Log {
         at.max(self.block_for(next).unwrap_or(0))
     }
 
-    /// What went from behind an entry that stayed counts as deleted; what went before it, as trimmed.
-    fn settle(&mut self, taken: &mut Unneeded) {
+    /// What went from behind an entry that stayed counts as deleted; what went before it, as trimmed, and with it go the
+    /// empty blocks there, as in any trim.
+    fn settle(&mut self, taken: &mut Unneeded, dropped: &[usize]) {
         if taken.count == 0 {
             return;
         }
@@ -224,6 +225,16 @@ impl Log {
             _ => taken.between.partition_point(|id| *id < self.first_id),
         };
         taken.between.drain(..front);
+        if taken.count > taken.between.len() as u64 {
+            let mut empty = match (self.length, dropped.last()) {
+                (0, Some(last)) => last + 1 - dropped.len(),
+                _ => usize::MAX,
+            };
+            while empty > 0 && self.blocks.front().is_some_and(|block| block.live == 0) {
+                self.blocks.pop_front();
+                empty -= 1;
+            }
+        }
         if let Some(&last) = taken.between.last() {
             self.max_deleted_id = self.max_deleted_id.max(last);
             self.tombstones_until = self.tombstones_until.max(last);

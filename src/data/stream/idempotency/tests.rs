@@ -121,6 +121,7 @@ fn producers_that_are_heard_no_more_do_not_stay() {
     }
     // A hundred seconds of ten a second.
     assert_eq!(tables.records(0).count(), 1_000);
+    assert_eq!(tables.part_count(), 2_000);
     assert!(
         tables.heap_bytes() < 1_000 * 1_000,
         "{}",
