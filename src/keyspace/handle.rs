@@ -105,9 +105,9 @@ impl<'k> KeyHandle<'k> {
                     expire_ms: 0,
                     accessed_s,
                 };
-                let at = self.keyspace.databases[self.db]
-                    .table
-                    .insert(self.hash, entry);
+                let database = &mut self.keyspace.databases[self.db];
+                database.streams.came(self.key, &entry.value);
+                let at = database.table.insert(self.hash, entry);
                 self.at = Some(at);
                 self.keyspace.mark_ready(self.db, self.key);
                 self.keyspace
@@ -119,11 +119,16 @@ impl<'k> KeyHandle<'k> {
             }
         };
         self.keyspace.mark_ready(self.db, self.key);
-        let entry = self.keyspace.databases[self.db]
+        let database = &mut self.keyspace.databases[self.db];
+        let entry = database
             .table
             .get_mut(at)
             .unwrap_or_else(|| unreachable!("found at creation"));
-        entry.value = value;
+        database.streams.came(self.key, &value);
+        let before = std::mem::replace(&mut entry.value, value);
+        if !matches!(entry.value, Value::Stream(_)) {
+            database.streams.left(self.key, &before);
+        }
         entry.accessed_s = accessed_s;
         &mut entry.value
     }

@@ -86,6 +86,14 @@ pub struct ShardCounters {
     pub migrations: Counter,
     /// Connections closed for their output limit.
     pub output_limit_disconnections: Counter,
+    /// Messages published that somebody was subscribed to.
+    pub publications: Counter,
+    /// Messages handed to subscribers.
+    pub deliveries: Counter,
+    /// Messages of other shards that waited at the end of the last turn.
+    pub mailbox: Counter,
+    /// Work for its keys that waited at the end of the last turn.
+    pub queued: Counter,
 }
 
 /// Databases counted, at most (`databases` may be set lower or higher; those above are not shown).
@@ -111,6 +119,10 @@ impl ShardCounters {
             loans: Counter::default(),
             migrations: Counter::default(),
             output_limit_disconnections: Counter::default(),
+            publications: Counter::default(),
+            deliveries: Counter::default(),
+            mailbox: Counter::default(),
+            queued: Counter::default(),
         }
     }
 
@@ -136,6 +148,8 @@ impl ShardCounters {
             &self.loans,
             &self.migrations,
             &self.output_limit_disconnections,
+            &self.publications,
+            &self.deliveries,
         ];
         for counter in events {
             counter.set(0);

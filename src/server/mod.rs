@@ -7,6 +7,7 @@
 //! logging.rs  the log                            signals.rs  SIGTERM, SIGINT
 //! apply.rs    CONFIG SET outside the shards      error.rs    why it did not start
 //! control.rs  the acceptor's thread, and how the shards reach it
+//! metrics.rs  HTTP for Prometheus
 //! shards.rs   the engine: shared facts, mailboxes, a thread per shard
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod control;
 pub mod error;
 pub mod listen;
 pub mod logging;
+pub mod metrics;
 pub mod process;
 pub mod shards;
 pub mod signals;

@@ -24,6 +24,7 @@ mod blocking;
 mod borrow;
 mod client;
 pub mod clock;
+pub mod describe;
 pub mod execute;
 mod finish;
 mod input;
@@ -131,7 +132,10 @@ impl Shard {
                 .read()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
-        let keyspace = Keyspace::new(id, settings.databases, hasher);
+        let mut keyspace = Keyspace::new(id, settings.databases, hasher);
+        if settings.metrics_port != 0 {
+            keyspace.list_streams();
+        }
         let now_ms = clock.now_ms();
         let mut shard = Self {
             id,
@@ -205,6 +209,13 @@ impl Shard {
         !self.dirty.is_empty() || !self.closed.is_empty()
     }
 
+    /// Notes for the metrics what waits at the end of a turn: so many messages in the mailbox, and work in the queue.
+    pub fn note_backlog(&self, messages: usize) {
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters.mailbox.set(messages as u64);
+        counters.queued.set(self.admission.len() as u64);
+    }
+
     /// Takes the oldest work if the keyspace is home; false when there is none to do.
     fn admit_next(&mut self) -> bool {
         if self.keyspace.is_none() {
@@ -217,6 +228,7 @@ impl Shard {
             Some(Work::LocalRun(client)) => self.resume_admitted(client),
             Some(Work::Expire) => self.expire(),
             Some(Work::Forget(waiter)) => self.forget(&waiter),
+            Some(Work::Describe(query)) => self.describe_streams(&query),
         }
         true
     }
@@ -295,6 +307,7 @@ impl Shard {
             }
             Message::BarrierSeen(client) => self.barrier_seen(client),
             Message::Poke(client) => self.poked(client),
+            Message::DescribeStreams(query) => self.admission.push(Work::Describe(query)),
             Message::MonitorLine(line) => self.deliver_monitor_line(&line),
             Message::Adopt(client) => self.adopt(client),
             Message::Stop => self.stopping = true,

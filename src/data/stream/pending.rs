@@ -104,6 +104,7 @@ pub struct PendingEntries {
     records: Tree<PendingRecord>,
     by_consumer: Vec<Tree<OwnedId>>,
     large_counts: BTreeMap<StreamId, u64>,
+    redeliveries: u64,
 }
 
 impl PendingEntries {
@@ -111,6 +112,18 @@ impl PendingEntries {
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// How often an entry was delivered that had been delivered before, since this structure was made.
+    #[must_use]
+    pub fn redeliveries(&self) -> u64 {
+        self.redeliveries
+    }
+
+    /// When the entry that is longest without another delivery was delivered, Unix milliseconds. O(1).
+    #[must_use]
+    pub fn oldest_delivery_ms(&self) -> Option<u64> {
+        self.records.oldest_ms()
     }
 
     /// Whether nothing is pending.
@@ -159,6 +172,8 @@ impl PendingEntries {
             self.by_consumer[slot].insert(OwnedId(id));
         }
         let before = before.map(|b| self.open(&b));
+        let count_before = before.map_or(1, |b| b.delivery.delivery_count);
+        self.redeliveries += u64::from(delivery.delivery_count > count_before);
         if record.count != COUNT_IS_LARGE {
             self.forget_large_count(id);
         } else {
@@ -177,6 +192,7 @@ impl PendingEntries {
         };
         let record = self.pack(id, delivery);
         self.records.update(id, |r| *r = record);
+        self.redeliveries += 1;
         if record.count == COUNT_IS_LARGE {
             self.large_counts.insert(id, delivery.delivery_count);
         }

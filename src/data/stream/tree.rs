@@ -301,6 +301,11 @@ impl<R: Record> Tree<R> {
         }
     }
 
+    /// The oldest delivery time of all records. O(1).
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        self.root.as_ref().map(child_ms)
+    }
+
     /// The first record from `from` on whose delivery time is not above `latest_ms`. O(log n).
     pub(super) fn next_delivered_by(&self, from: R::Key, latest_ms: u64) -> Option<&R> {
         let root = self.root.as_ref()?;
