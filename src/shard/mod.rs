@@ -444,9 +444,21 @@ impl Shard {
     /// So many bytes of a client's output were sent.
     pub fn sent(&mut self, id: ClientId, count: usize) {
         let now_ms = self.now_ms;
+        let (pubsub, normal) = (
+            self.settings.output_limit_pubsub.soft_bytes,
+            self.settings.output_limit_normal.soft_bytes,
+        );
         if let Some(client) = self.client_mut(id) {
             let was_behind = client.is_behind_with_reading();
             client.output.consume(count);
+            if client.over_soft_limit_ms.is_some() {
+                let subscribes = client.session.subscriptions.any();
+                let soft_bytes = if subscribes { pubsub } else { normal };
+                if client.output.len() as u64 <= soft_bytes {
+                    // Its time above the limit is over: the next one begins anew.
+                    client.over_soft_limit_ms = None;
+                }
+            }
             let goes_on = was_behind && !client.is_behind_with_reading();
             client.mirror_output();
             let handle = &client.session.handle;
