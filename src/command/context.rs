@@ -10,6 +10,7 @@ use crate::client::session::Session;
 use crate::config::{Configuration, ProcessControl, Settings};
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Space;
+use crate::keyspace::discard::Discarded;
 use crate::keyspace::wait::WaitKind;
 use crate::observe::Observations;
 use crate::observe::effects::EffectLog;
@@ -57,8 +58,16 @@ pub struct Shared {
     pub started_ms: u64,
     /// Told of every execution; absent but in a simulation.
     pub witness: OnceLock<Box<dyn Witness>>,
+    /// Frees big values on a thread of its own; absent in tests without a server.
+    pub disposal: OnceLock<Box<dyn Disposal>>,
     /// Set when the process is to end.
     pub stopping: AtomicBool,
+}
+
+/// Frees what takes long to free, so that no shard has to.
+pub trait Disposal: Send + Sync {
+    /// Takes it over; returns at once.
+    fn free(&self, discards: Vec<Discarded>);
 }
 
 /// How an execution came about, for a [`Witness`].

@@ -40,6 +40,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         configuration: Mutex::new(configuration),
         process: OnceLock::new(),
         witness: OnceLock::new(),
+        disposal: OnceLock::new(),
         clients: ClientRegistry::default(),
         channels: ChannelRegistry::default(),
         observations: Observations::new(shard_count, CommandTable::get().rows().len()),

@@ -125,19 +125,23 @@ impl<'k> KeyHandle<'k> {
             .get_mut(at)
             .unwrap_or_else(|| unreachable!("found at creation"));
         database.streams.came(self.key, &value);
-        let before = std::mem::replace(&mut entry.value, value);
+        let old = std::mem::replace(&mut entry.value, value);
         if !matches!(entry.value, Value::Stream(_)) {
-            database.streams.left(self.key, &before);
+            database.streams.left(self.key, &old);
         }
         entry.accessed_s = accessed_s;
+        self.keyspace.discards.add_value(old);
         &mut entry.value
     }
 
-    /// Removes the key; gives its entry. Blocked clients look at the key after the command.
-    pub fn remove(&mut self) -> Option<Entry> {
-        let entry = self.take()?;
+    /// Removes the key; false when there is none. Blocked clients look at the key after the command.
+    pub fn remove(&mut self) -> bool {
+        let Some(entry) = self.take() else {
+            return false;
+        };
+        self.keyspace.discards.add_value(entry.value);
         self.keyspace.mark_ready(self.db, self.key);
-        Some(entry)
+        true
     }
 
     /// Takes the entry out to put it elsewhere; [`KeyHandle::ready`] is due behind that.

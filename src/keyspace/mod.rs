@@ -5,6 +5,7 @@
 //!           ├─ waits[16], watches[16]      by database index, not swapped by SWAPDB
 //!           ├─ effects                      what writes did, in order
 //!           ├─ events                       notifications to publish, in order
+//!           ├─ discards                     big values that nobody needs any more
 //!           └─ ready                        keys whose waiters may have something to get, in order
 //! ```
 //! It is `Send`, owned by one shard, and changes hands only by move. Whoever holds it finishes the work: nobody gives it
@@ -15,11 +16,14 @@
 //! during CLIENT PAUSE, which leaves it where it is.
 //! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
 
+pub mod discard;
 pub mod effect;
 pub mod event;
 mod handle;
+mod key;
 mod names;
 mod order;
+mod segment;
 pub mod space;
 pub mod table;
 pub mod value;
@@ -32,9 +36,11 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::ids::ShardId;
 
+use discard::{Discarded, Discards};
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
 pub use handle::KeyHandle;
+pub use key::Key;
 use names::StreamNames;
 pub use space::Space;
 use table::{Entry, KeyTable};
@@ -130,6 +136,7 @@ pub struct Keyspace {
     watches: Vec<WatchTable>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
     events: Vec<KeyEvent>,
+    discards: Discards,
     /// What writes did.
     pub effects: EffectBuffer,
     /// Settings that matter here.
@@ -157,6 +164,7 @@ impl Keyspace {
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
             ready: VecDeque::new(),
             events: Vec::new(),
+            discards: Discards::default(),
             effects: EffectBuffer::default(),
             policy: KeyspacePolicy::default(),
             counters: KeyspaceCounters::default(),
@@ -264,7 +272,9 @@ impl Keyspace {
 
     /// Removes a key whose time has come: event, DEL effect, watchers, waiters.
     fn expire(&mut self, db: usize, key: &[u8], hash: u64) {
-        self.take_entry(db, key, hash);
+        if let Some(entry) = self.take_entry(db, key, hash) {
+            self.discards.add_value(entry.value);
+        }
         self.counters.expired += 1;
         self.push_event(db, EventClass::EXPIRED, "expired", key);
         if !self.watches[db].is_empty() {
@@ -400,6 +410,16 @@ impl Keyspace {
         !self.ready.is_empty()
     }
 
+    /// Whether big values were discarded.
+    pub fn has_discards(&self) -> bool {
+        !self.discards.is_empty()
+    }
+
+    /// The big values discarded since the last call, to free them elsewhere.
+    pub fn take_discards(&mut self) -> Vec<Discarded> {
+        self.discards.take()
+    }
+
     /// The wait queues of database `db`.
     pub fn waits(&self, db: usize) -> &WaitTable {
         &self.waits[db]
@@ -427,12 +447,15 @@ impl Keyspace {
 
     /// Whether nothing of the work on this keyspace is left undone.
     pub fn is_settled(&self) -> bool {
-        self.ready.is_empty() && self.events.is_empty() && self.effects.is_empty()
+        self.ready.is_empty()
+            && self.events.is_empty()
+            && self.effects.is_empty()
+            && self.discards.is_empty()
     }
 
     /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.
-    /// The values are given back, so that the caller can free them elsewhere. The effect is the caller's.
-    pub fn flush(&mut self, db: usize) -> Database {
+    /// The effect is the caller's. O(keys watched and waited for).
+    pub fn flush(&mut self, db: usize) {
         for key in self.watches[db].keys() {
             self.write(db, &key, self.now_ms);
         }
@@ -445,13 +468,15 @@ impl Keyspace {
         }
         self.mark_waited(db, |_, key| old.table.has(key));
         self.effects.dirty += old.table.len() as u64;
-        old
+        self.discards.add_database(old);
     }
 
     /// Drops every key without a trace, to rebuild them by replay.
     pub fn clear(&mut self) {
         for db in 0..self.databases.len() {
-            self.databases[db] = self.empty_database();
+            let empty = self.empty_database();
+            let old = std::mem::replace(&mut self.databases[db], empty);
+            self.discards.add_database(old);
         }
     }
 
@@ -504,7 +529,7 @@ impl Keyspace {
 
     /// Estimated bytes of a key with its value (MEMORY USAGE).
     pub fn entry_bytes(entry: &Entry) -> usize {
-        size_of::<Entry>() + 1 + entry.key.len() + entry.value.heap_bytes()
+        size_of::<Entry>() + entry.key.heap_bytes() + entry.value.heap_bytes()
     }
 
     /// Puts a value under a key as it was rewritten or copied: no event, no effect, no watcher. For replay and tests of it.

@@ -1,24 +1,31 @@
 //! The key table: an extendible table that never rehashes as a whole, and SCAN order.
 //!
 //! ```text
-//! directory (by the top `depth` bits of the hash)      segments, at most 1,000 entries before they split
+//! directory (by the top `depth` bits of the hash)      segments: the entries whose hashes begin with the same bits
 //!   000 ──┐
-//!   001 ──┴──► segment, local depth 2
-//!   010 ─────► segment, local depth 3
-//!   011 ─────► segment, local depth 3
-//!   1xx ─────► segment, local depth 1
+//!   001 ──┴──► prefix 00,  depth 2
+//!   010 ─────► prefix 010, depth 3       full: it splits in two with a bit more
+//!   011 ─────► prefix 011, depth 3       few: it merges with its twin, 010 with 011
+//!   1xx ─────► prefix 1,   depth 1
 //! ```
 //! Directory order is hash order, so a scan walks hashes upwards and a cursor is a hash prefix: an entry present
-//! throughout is met whatever splits meanwhile. Not here: expiry, types, shards.
+//! throughout is met whatever splits and merges meanwhile. Not here: expiry, types, shards.
+//!
+//! Invariants: the prefixes of the segments cover all hashes, none twice; the directory has at most a bit more than the
+//! deepest segment, two after a merge.
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
+use super::key::Key;
+use super::segment::Segment;
 use super::value::Value;
 
-/// Entries of a segment that make it split.
-const SEGMENT_ENTRIES_MAX: usize = 1000;
+/// Entries of a segment that make it split: what an index of 256 places holds.
+const SEGMENT_ENTRIES_MAX: usize = 224;
+/// Entries of two twins together up to which they merge: far from where they would split again.
+const MERGED_ENTRIES_MAX: usize = SEGMENT_ENTRIES_MAX / 4;
 /// Deepest directory: 2^24 segments.
 const DEPTH_MAX: u32 = 24;
 /// Bits of the hash that a scan position keeps.
@@ -28,7 +35,7 @@ pub const SCAN_BITS: u32 = 46;
 #[derive(Debug)]
 pub struct Entry {
     /// The key.
-    pub key: Box<[u8]>,
+    pub key: Key,
     /// The value.
     pub value: Value,
     /// When the key ends, Unix ms; 0 for never.
@@ -44,17 +51,11 @@ impl Entry {
     }
 }
 
-#[derive(Debug)]
-struct Segment {
-    depth: u32,
-    entries: HashTable<Entry>,
-}
-
 /// Where an entry lies until the table changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     segment: u32,
-    bucket: u32,
+    place: u16,
 }
 
 /// The entries of one database of one keyspace.
@@ -63,6 +64,8 @@ pub struct KeyTable {
     directory: Vec<u32>,
     depth: u32,
     segments: Vec<Segment>,
+    /// Segments by depth.
+    depths: [u32; DEPTH_MAX as usize + 1],
     len: usize,
     hasher: DefaultHashBuilder,
 }
@@ -70,14 +73,13 @@ pub struct KeyTable {
 impl KeyTable {
     /// An empty table. Tables that share `hasher` agree on SCAN order.
     pub fn new(hasher: DefaultHashBuilder) -> Self {
-        let first = Segment {
-            depth: 0,
-            entries: HashTable::new(),
-        };
+        let mut depths = [0; DEPTH_MAX as usize + 1];
+        depths[0] = 1;
         Self {
             directory: vec![0],
             depth: 0,
-            segments: vec![first],
+            segments: vec![Segment::default()],
+            depths,
             len: 0,
             hasher,
         }
@@ -106,20 +108,11 @@ impl KeyTable {
         }
     }
 
-    /// The bits inside a segment: the top ones are the same in all of it.
-    fn inner(hash: u64) -> u64 {
-        hash.rotate_left(32)
-    }
-
     /// Where the key is. O(1).
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Position> {
         let segment = self.segment_of(hash);
-        let entries = &self.segments[segment as usize].entries;
-        let bucket = entries.find_bucket_index(Self::inner(hash), |entry| *entry.key == *key)?;
-        Some(Position {
-            segment,
-            bucket: bucket as u32,
-        })
+        let place = self.segments[segment as usize].find(hash, |entry| *entry.key == *key)?;
+        Some(Position { segment, place })
     }
 
     /// Whether the key is there. O(1).
@@ -129,16 +122,12 @@ impl KeyTable {
 
     /// The entry at a position found since the last change of the table.
     pub fn get(&self, at: Position) -> Option<&Entry> {
-        self.segments[at.segment as usize]
-            .entries
-            .get_bucket(at.bucket as usize)
+        self.segments[at.segment as usize].get(at.place)
     }
 
     /// The entry at a position found since the last change of the table, to change.
     pub fn get_mut(&mut self, at: Position) -> Option<&mut Entry> {
-        self.segments[at.segment as usize]
-            .entries
-            .get_bucket_mut(at.bucket as usize)
+        self.segments[at.segment as usize].get_mut(at.place)
     }
 
     /// Adds a key that is not there. O(1), now and then the split of one segment.
@@ -148,87 +137,132 @@ impl KeyTable {
             "the key must not be there"
         );
         let mut segment = self.segment_of(hash);
-        while self.segments[segment as usize].entries.len() >= SEGMENT_ENTRIES_MAX
+        while self.segments[segment as usize].len() >= SEGMENT_ENTRIES_MAX
             && self.segments[segment as usize].depth < DEPTH_MAX
         {
             self.split(segment);
             segment = self.segment_of(hash);
         }
         let hasher = &self.hasher;
-        let entries = &mut self.segments[segment as usize].entries;
-        let occupied = entries.insert_unique(Self::inner(hash), entry, |entry| {
-            Self::inner(hasher.hash_one(&*entry.key))
-        });
+        let hash_of = |entry: &Entry| hasher.hash_one(&*entry.key);
+        let place = self.segments[segment as usize].push(hash, entry, hash_of);
         self.len += 1;
-        Position {
-            segment,
-            bucket: occupied.bucket_index() as u32,
-        }
+        Position { segment, place }
     }
 
-    /// Takes an entry out.
+    /// Takes an entry out. O(1), now and then the merge of two small segments.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
         let segment = self.segment_of(hash);
-        let entries = &mut self.segments[segment as usize].entries;
-        let (entry, _) = entries
-            .find_entry(Self::inner(hash), |entry| *entry.key == *key)
-            .ok()?
-            .remove();
+        let hasher = &self.hasher;
+        let entry = self.segments[segment as usize].remove(
+            hash,
+            |entry| *entry.key == *key,
+            |entry| hasher.hash_one(&*entry.key),
+        )?;
         self.len -= 1;
-        if entries.is_empty() && entries.capacity() > 64 {
-            let hasher = &self.hasher;
-            self.segments[segment as usize]
-                .entries
-                .shrink_to_fit(|entry| Self::inner(hasher.hash_one(&*entry.key)));
+        if self.segments[segment as usize].len() <= MERGED_ENTRIES_MAX / 2 {
+            self.merge(segment);
         }
         Some(entry)
     }
 
-    fn split(&mut self, segment: u32) {
-        let depth = self.segments[segment as usize].depth + 1;
+    /// The places in the directory that lead to a segment.
+    fn span(&self, depth: u32, prefix: u32) -> std::ops::Range<usize> {
+        let bits = self.depth - depth;
+        (prefix as usize) << bits..(prefix as usize + 1) << bits
+    }
+
+    /// Lets the directory lead to a segment where its prefix says.
+    fn enter(&mut self, number: u32) {
+        let Segment { depth, prefix, .. } = self.segments[number as usize];
+        let span = self.span(depth, prefix);
+        self.directory[span].fill(number);
+    }
+
+    fn split(&mut self, number: u32) {
+        let old = &mut self.segments[number as usize];
+        let (depth, prefix) = (old.depth + 1, old.prefix << 1);
+        let count = old.len();
+        let hashes: Vec<u64> = old
+            .entries()
+            .map(|entry| self.hasher.hash_one(&*entry.key))
+            .collect();
+        let entries = old.take_entries();
         if depth > self.depth {
             self.directory = self.directory.iter().flat_map(|at| [*at, *at]).collect();
             self.depth = depth;
         }
-        let bit = 64 - depth;
-        let old = std::mem::take(&mut self.segments[segment as usize].entries);
-        let room = old.len() / 2 + 1;
-        let (mut low, mut high) = (
-            HashTable::with_capacity(room),
-            HashTable::with_capacity(room),
-        );
-        for entry in old {
-            let hash = self.hasher.hash_one(&*entry.key);
-            let half = if hash >> bit & 1 == 0 {
-                &mut low
-            } else {
-                &mut high
-            };
-            half.insert_unique(Self::inner(hash), entry, |entry| {
-                Self::inner(self.hasher.hash_one(&*entry.key))
-            });
+        let hash_of = |entry: &Entry| self.hasher.hash_one(&*entry.key);
+        let is_high = |hash: u64| hash >> (64 - depth) & 1 == 1;
+        let high_count = hashes.iter().filter(|hash| is_high(**hash)).count();
+        let mut low = Segment::with_room(depth, prefix, count - high_count);
+        let mut high = Segment::with_room(depth, prefix | 1, high_count);
+        for (hash, entry) in hashes.into_iter().zip(entries) {
+            let half = if is_high(hash) { &mut high } else { &mut low };
+            half.push(hash, entry, hash_of);
         }
+        self.segments[number as usize] = low;
         let new = self.segments.len() as u32;
-        self.segments[segment as usize] = Segment {
-            depth,
-            entries: low,
-        };
-        self.segments.push(Segment {
-            depth,
-            entries: high,
-        });
-        for (prefix, at) in self.directory.iter_mut().enumerate() {
-            if *at == segment && prefix >> (self.depth - depth) & 1 == 1 {
-                *at = new;
+        self.segments.push(high);
+        self.enter(new);
+        self.depths[depth as usize - 1] -= 1;
+        self.depths[depth as usize] += 2;
+    }
+
+    /// Merges a small segment with its twin, and what comes of it with its own, as long as both together are small.
+    fn merge(&mut self, mut number: u32) {
+        loop {
+            let Segment { depth, prefix, .. } = self.segments[number as usize];
+            if depth == 0 {
+                break;
+            }
+            let twin = self.directory[self.span(depth, prefix ^ 1).start];
+            let (one, other) = (
+                &self.segments[number as usize],
+                &self.segments[twin as usize],
+            );
+            if other.depth != depth || one.len() + other.len() > MERGED_ENTRIES_MAX {
+                break;
+            }
+            let mut merged = Segment::with_room(depth - 1, prefix >> 1, one.len() + other.len());
+            for part in [number, twin] {
+                for entry in self.segments[part as usize].take_entries() {
+                    let hash_of = |entry: &Entry| self.hasher.hash_one(&*entry.key);
+                    merged.push(hash_of(&entry), entry, hash_of);
+                }
+            }
+            // The last segment takes the place that becomes free.
+            let free = number.max(twin) as usize;
+            number = number.min(twin);
+            self.segments[number as usize] = merged;
+            self.enter(number);
+            self.segments.swap_remove(free);
+            if free < self.segments.len() {
+                self.enter(free as u32);
+            }
+            self.depths[depth as usize] -= 2;
+            self.depths[depth as usize - 1] += 1;
+        }
+        self.shrink_directory();
+    }
+
+    /// Halves the directory while its last two bits tell no segments apart: one is left, so that it does not double soon.
+    fn shrink_directory(&mut self) {
+        while self.depth >= 2
+            && self.depths[self.depth as usize] == 0
+            && self.depths[self.depth as usize - 1] == 0
+        {
+            self.depth -= 1;
+            self.directory = self.directory.iter().copied().step_by(2).collect();
+            if self.segments.len() < self.segments.capacity() / 4 {
+                self.segments.shrink_to(2 * self.segments.len());
             }
         }
     }
 
     /// All entries, in no order to rely on.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.segments
-            .iter()
-            .flat_map(|segment| segment.entries.iter())
+        self.segments.iter().flat_map(Segment::entries)
     }
 
     /// The scan position of a hash: its top [`SCAN_BITS`] bits.
@@ -250,8 +284,7 @@ impl KeyTable {
             let segment = self.directory.get(slot)?;
             let segment = &self.segments[*segment as usize];
             let mut found: Vec<(u64, &Entry)> = segment
-                .entries
-                .iter()
+                .entries()
                 .map(|entry| {
                     (
                         Self::scan_position(self.hasher.hash_one(&*entry.key)),
@@ -281,21 +314,21 @@ impl KeyTable {
         }
     }
 
-    /// An entry picked with `random`, each about equally likely; `None` when empty.
+    /// An entry picked with `random`, each equally likely; `None` when empty.
     pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
         if self.is_empty() {
             return None;
         }
+        let places = match self.segments.as_slice() {
+            [only] => only.len(),
+            // A place that only a full segment has is drawn for all, and drawn again where it is empty.
+            _ => SEGMENT_ENTRIES_MAX,
+        };
         loop {
-            let slot = (random() % self.directory.len() as u64) as usize;
-            let entries = &self.segments[self.directory[slot] as usize].entries;
-            // Rejection keeps the choice even: a bucket of the largest segment size is drawn, an empty one draws again.
-            let buckets = entries.num_buckets();
-            for _ in 0..8 {
-                if let Some(entry) = entries.get_bucket((random() % buckets.max(1) as u64) as usize)
-                {
-                    return Some(entry);
-                }
+            let segment = &self.segments[(random() % self.segments.len() as u64) as usize];
+            let place = (random() % places as u64) as u16;
+            if let Some(entry) = segment.get(place) {
+                return Some(entry);
             }
         }
     }
@@ -303,22 +336,17 @@ impl KeyTable {
     /// An entry by its hash and a condition; for the expiry index.
     pub fn find_by_hash(&self, hash: u64, matches: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let segment = self.segment_of(hash);
-        // The raw table gives every entry that shares a few bits of the hash.
-        self.segments[segment as usize]
-            .entries
-            .iter_hash(Self::inner(hash))
-            // hashbrown also gives entries of which only a few bits of the hash are the same.
-            .find(|entry| matches(entry) && self.hash(&entry.key) == hash)
+        // The index also asks about entries that share only a few bits of the hash.
+        let segment = &self.segments[segment as usize];
+        let is_it = |entry: &Entry| matches(entry) && self.hash(&entry.key) == hash;
+        segment.get(segment.find(hash, is_it)?)
     }
 
     /// Bytes of the table itself, entries included but not what they point to.
     pub fn heap_bytes(&self) -> usize {
-        self.directory.len() * 4
-            + self
-                .segments
-                .iter()
-                .map(|segment| size_of::<Segment>() + segment.entries.allocation_size())
-                .sum::<usize>()
+        self.directory.capacity() * size_of::<u32>()
+            + self.segments.capacity() * size_of::<Segment>()
+            + self.segments.iter().map(Segment::heap_bytes).sum::<usize>()
     }
 }
 

@@ -194,7 +194,7 @@ pub fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observations) -> S
         match section {
             Section::Server => server(&mut text, facts, seen),
             Section::Clients => clients(&mut text, facts),
-            Section::Memory => memory(&mut text, facts),
+            Section::Memory => memory(&mut text, facts, seen),
             Section::Persistence => persistence(&mut text, facts, seen),
             Section::Stats => stats(&mut text, facts, seen),
             Section::Replication => replication(&mut text, facts),
@@ -285,7 +285,7 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
     );
 }
 
-fn memory(text: &mut Text, facts: &Facts<'_>) {
+fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let memory = process::memory();
     let used = memory.private.max(1);
     let peak = memory.resident_peak.max(used);
@@ -350,9 +350,10 @@ fn memory(text: &mut Text, facts: &Facts<'_>) {
         ("mem_aof_buffer", "0"),
         ("mem_allocator", "libc"),
         ("active_defrag_running", "0"),
-        ("lazyfree_pending_objects", "0"),
-        ("lazyfreed_objects", "0"),
     ]);
+    let (pending, freed) = (&seen.lazy_free_pending, &seen.lazy_freed);
+    text.field("lazyfree_pending_objects", pending.load(Ordering::Relaxed));
+    text.field("lazyfreed_objects", freed.load(Ordering::Relaxed));
 }
 
 fn persistence(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {

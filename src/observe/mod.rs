@@ -30,6 +30,10 @@ pub struct Observations {
     pub connections: AtomicU64,
     /// Connections refused: maxclients, protected mode.
     pub rejected_connections: AtomicU64,
+    /// Objects that wait to be freed by the thread that does so.
+    pub lazy_free_pending: AtomicU64,
+    /// Objects it has freed.
+    pub lazy_freed: AtomicU64,
     /// SLOWLOG.
     pub slowlog: SlowLog,
     /// LATENCY, but for its histograms.
@@ -46,6 +50,8 @@ impl Observations {
         Self {
             connections: AtomicU64::new(0),
             rejected_connections: AtomicU64::new(0),
+            lazy_free_pending: AtomicU64::new(0),
+            lazy_freed: AtomicU64::new(0),
             slowlog: SlowLog::default(),
             latency: LatencyEvents::default(),
             errors: ErrorCounters::default(),
@@ -63,6 +69,7 @@ impl Observations {
         }
         self.connections.store(0, Ordering::Relaxed);
         self.rejected_connections.store(0, Ordering::Relaxed);
+        self.lazy_freed.store(0, Ordering::Relaxed);
         self.errors.reset();
         self.sampler.reset();
     }

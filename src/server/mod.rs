@@ -9,6 +9,7 @@
 //! control.rs  the acceptor's thread, and how the shards reach it
 //! metrics.rs  HTTP for Prometheus
 //! shards.rs   the engine: shared facts, mailboxes, a thread per shard
+//! disposal.rs the thread that frees what takes long to free
 //! ```
 //!
 //! Deliberately not here: commands, keyspaces, connections once they are accepted.
@@ -17,6 +18,7 @@ pub mod accept;
 pub mod apply;
 pub mod boot;
 pub mod control;
+mod disposal;
 pub mod error;
 pub mod listen;
 pub mod logging;

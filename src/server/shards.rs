@@ -27,6 +27,7 @@ use crate::shard::thread::{self, Mailboxes};
 use super::accept::Accepted;
 use super::boot::Engine;
 use super::control::{Control, End};
+use super::disposal;
 use super::error::{StartError, reason_of};
 use super::listen;
 use super::metrics::Source;
@@ -54,6 +55,7 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         run_id: run_id(),
         started_ms: now_ms,
         witness: OnceLock::new(),
+        disposal: OnceLock::new(),
         stopping: AtomicBool::new(false),
     }
 }
@@ -96,6 +98,7 @@ pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError
     ));
     // The one place that sets it.
     let _ = shared.process.set(Box::new(control));
+    disposal::start(&shared)?;
     let (mailboxes, receivers) = Mailboxes::new(shared.shard_count);
     let mailboxes: Arc<Mailboxes> = Arc::new(mailboxes);
     let hasher = DefaultHashBuilder::default();

@@ -196,7 +196,7 @@ impl Env<'_> {
     }
 
     /// Collects what a command left in the keyspaces: effects, events, ready keys, as they happened whichever keyspace
-    /// they are in. Cheap when there is nothing.
+    /// they are in; and big values to free. Cheap when there is nothing.
     pub(super) fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
         let (mut effects, mut events, mut ready) = (Vec::new(), Vec::new(), Vec::new());
         for keyspace in space.keyspaces_mut() {
@@ -214,6 +214,13 @@ impl Env<'_> {
                         .into_iter()
                         .map(|event| (event, notify)),
                 );
+            }
+            if keyspace.has_discards() {
+                let discards = keyspace.take_discards();
+                // In a simulation there is nobody to do it: they are freed here.
+                if let Some(disposal) = self.shared.disposal.get() {
+                    disposal.free(discards);
+                }
             }
             while let Some(key) = keyspace.next_ready() {
                 ready.push(key);

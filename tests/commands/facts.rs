@@ -435,3 +435,52 @@ fn debug_reaches_inside() {
         );
     });
 }
+
+#[test]
+fn big_values_are_freed_aside_and_counted() {
+    with_debug(|server| {
+        let mut client = server.connect();
+        let until_freed = |client: &mut Client, count: u64| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            loop {
+                let memory = info(client, "memory");
+                let field = |name: &str| info_field(&memory, name).unwrap();
+                if field("lazyfreed_objects") == count.to_string()
+                    && field("lazyfree_pending_objects") == "0"
+                {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "{memory}");
+            }
+        };
+        let element = "x".repeat(5000);
+        let big_list = |client: &mut Client| {
+            let mut words = vec!["RPUSH", "big"];
+            words.resize(102, &element);
+            assert_eq!(client.call(&words).to_string(), ":100");
+        };
+        for (removal, freed) in [
+            ("DEL big", 1),
+            ("UNLINK big", 2),
+            ("SET big x", 3),
+            ("PEXPIRE big 1", 4),
+        ] {
+            client.run("DEL big");
+            big_list(&mut client);
+            client.run(removal);
+            until_freed(&mut client, freed);
+        }
+        check(
+            &mut client,
+            &[
+                ("RPUSH small x", ":1"),
+                ("DEL small", ":1"),
+                ("CONFIG RESETSTAT", "+OK"),
+                ("DEBUG POPULATE 1000", "+OK"),
+                ("FLUSHALL SYNC", "+OK"),
+                ("DBSIZE", ":0"),
+            ],
+        );
+        until_freed(&mut client, 1000);
+    });
+}

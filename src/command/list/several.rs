@@ -165,7 +165,7 @@ fn add_block(
     limits: &ListLimits,
 ) -> Result<(), CommandError> {
     if !handle.exists() {
-        handle.insert(Value::List(Box::default()));
+        handle.insert(Value::List(List::default()));
     }
     let mut left = block;
     while !left.is_empty() {

@@ -67,7 +67,7 @@ impl Move {
 
         let mut handle = ctx.space.write(destination);
         if !handle.exists() {
-            handle.insert(Value::List(Box::default()));
+            handle.insert(Value::List(List::new()));
         }
         let list = list_of_mut(&mut handle)?;
         // Redis does not count the text of an integer out of a quicklist; out of a listpack it does.

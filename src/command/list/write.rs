@@ -44,7 +44,7 @@ fn push(
             ctx.reply.count(0);
             return Ok(Outcome::Done);
         }
-        handle.insert(Value::List(Box::default()));
+        handle.insert(Value::List(List::new()));
     }
     let list = list_of_mut(&mut handle)?;
     let elements = args.from(2);

@@ -1,0 +1,86 @@
+//! What no key refers to any more and takes long to free: it leaves the keyspace whole, to be freed by another thread.
+//!
+//! A command that removes or replaces a big value costs no more than one that does so with a small one. The keyspace
+//! collects such values, whoever holds it hands them on after the command. Small ones are freed where they are: that is
+//! quicker than to pass them on.
+
+use super::Database;
+use super::value::Value;
+
+/// Parts from which on a value is freed elsewhere (Redis: 64).
+const PARTS_MIN: usize = 64;
+
+/// Something to free.
+#[derive(Debug)]
+pub enum Discarded {
+    /// A value.
+    Value(Value),
+    /// All keys of a database.
+    Database(Box<Database>),
+}
+
+impl Discarded {
+    /// Objects in it, as `lazyfreed_objects` counts them: a value is one, a database its keys.
+    pub fn object_count(&self) -> u64 {
+        match self {
+            Self::Value(_) => 1,
+            Self::Database(database) => database.table().len() as u64,
+        }
+    }
+}
+
+/// What a keyspace has discarded since it was last asked.
+#[derive(Debug, Default)]
+pub(super) struct Discards(Vec<Discarded>);
+
+impl Discards {
+    pub(super) fn add_value(&mut self, value: Value) {
+        if value.part_count() > PARTS_MIN {
+            self.0.push(Discarded::Value(value));
+        }
+    }
+
+    pub(super) fn add_database(&mut self, database: Database) {
+        if database.table().len() > PARTS_MIN {
+            self.0.push(Discarded::Database(Box::new(database)));
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Discarded> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::list::{End, List, ListLimits};
+    use crate::keyspace::value::StringValue;
+
+    fn list(element_bytes: usize, count: usize) -> Value {
+        let (mut list, limits) = (List::default(), ListLimits::default());
+        let element = vec![b'x'; element_bytes];
+        for _ in 0..count {
+            list.before_adding(element.len(), 1, &limits);
+            list.push(End::Back, &element, &limits);
+        }
+        Value::List(list)
+    }
+
+    #[test]
+    fn only_what_takes_long_to_free_is_kept() {
+        let mut discards = Discards::default();
+        discards.add_value(list(10, 1000));
+        discards.add_value(Value::String(StringValue::Fixed(vec![0; 1000].into())));
+        assert!(discards.is_empty());
+        discards.add_value(list(4000, 1000));
+        discards.add_value(Value::String(StringValue::Growing(vec![0; 4 << 20])));
+        let kept = discards.take();
+        assert_eq!(kept.iter().map(Discarded::object_count).sum::<u64>(), 2);
+        assert!(discards.is_empty());
+    }
+}

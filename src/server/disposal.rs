@@ -1,0 +1,62 @@
+//! The thread that frees what takes long to free: big values, emptied databases.
+//!
+//! It serves all shards, in the order in which they ask, for as long as the process runs. Nobody waits for it, the end of
+//! the process neither.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+
+use crate::command::context::{Disposal, Shared};
+use crate::keyspace::discard::Discarded;
+
+use super::error::{StartError, reason_of};
+
+struct Disposer {
+    work: mpsc::Sender<Discarded>,
+    shared: Arc<Shared>,
+}
+
+impl Disposal for Disposer {
+    fn free(&self, discards: Vec<Discarded>) {
+        let pending = &self.shared.observations.lazy_free_pending;
+        for discarded in discards {
+            pending.fetch_add(discarded.object_count(), Ordering::Relaxed);
+            // Should the thread be gone, it comes back and is freed here.
+            let _ = self.work.send(discarded);
+        }
+    }
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) fn start(shared: &Arc<Shared>) -> Result<(), StartError> {
+    let (work, queue) = mpsc::channel();
+    let observed = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name("lazy-free".to_owned())
+        .spawn(move || {
+            for discarded in queue {
+                free(&observed, discarded);
+            }
+        })
+        .map_err(|error| StartError::Runtime(reason_of(error)))?;
+    let disposer = Disposer {
+        work,
+        shared: Arc::clone(shared),
+    };
+    // The one place that sets it.
+    let _ = shared.disposal.set(Box::new(disposer));
+    Ok(())
+}
+
+fn free(shared: &Shared, discarded: Discarded) {
+    let count = discarded.object_count();
+    drop(discarded);
+    let observations = &shared.observations;
+    observations.lazy_freed.fetch_add(count, Ordering::Relaxed);
+    observations
+        .lazy_free_pending
+        .fetch_sub(count, Ordering::Relaxed);
+}
