@@ -48,8 +48,12 @@ pub const LOAN_JOBS_MAX: usize = 64;
 pub const SHARED_BYTES_MIN: usize = 2048;
 /// Undelivered publications of one shard to another at which publishers are no longer read, bytes.
 pub const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
+/// Tracked keys forgotten at once when there are too many (`tracking-table-max-keys`); the rest a round later.
+pub const TRACKED_KEYS_FORGOTTEN_MAX: usize = 1000;
 /// Keys removed in one expiry round before other work gets its turn.
 pub const EXPIRIES_PER_ROUND_MAX: usize = 1000;
+/// Keys that blocked clients look at again in one round, because it is time, before other work gets its turn.
+pub const ALARMS_PER_ROUND_MAX: usize = 100;
 /// Batches in a row to one shard at which a connection moves there for the first time.
 pub const MIGRATION_BATCHES_MIN: u32 = 8;
 /// Time in which a connection's reluctance to move again halves, ms.

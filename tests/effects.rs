@@ -217,10 +217,13 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("swapdb", "SET k a", "SWAPDB 0 1"),
     ("unlink", "SET k a", "UNLINK k"),
     ("xack", READ, "XACK s g 1-1"),
+    ("xackdel", READ, "XACKDEL s g IDS 1 1-1"),
     ("xadd", GROUP, "XADD s * f x"),
     ("xautoclaim", READ, "XAUTOCLAIM s g d 0 0"),
+    ("xcfgset", GROUP, "XCFGSET s IDMP-MAXSIZE 7"),
     ("xclaim", READ, "XCLAIM s g d 0 1-1"),
     ("xdel", GROUP, "XDEL s 2-2"),
+    ("xdelex", READ, "XDELEX s DELREF IDS 1 1-1"),
     ("xgroup|create", GROUP, "XGROUP CREATE s h $ ENTRIESREAD 2"),
     (
         "xgroup|createconsumer",
@@ -230,11 +233,13 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("xgroup|delconsumer", READ, "XGROUP DELCONSUMER s g c"),
     ("xgroup|destroy", GROUP, "XGROUP DESTROY s g"),
     ("xgroup|setid", GROUP, "XGROUP SETID s g 1-1"),
+    ("xidmprecord", GROUP, "XIDMPRECORD s producer message 1-1"),
     (
         "xreadgroup",
         GROUP,
         "XREADGROUP GROUP g c COUNT 1 STREAMS s >",
     ),
+    ("xnack", READ, "XNACK s g FAIL IDS 1 1-1"),
     (
         "xsetid",
         GROUP,

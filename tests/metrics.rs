@@ -117,6 +117,13 @@ fn make_history(server: &Server, control: &mut Client) -> Vec<Client> {
         "XDEL orders 1-4",
         "XADD orders 1-5 f e",
         "XADD orders 1-6 f e",
+        "XADD jobs 1-1 f a",
+        "XADD jobs 1-2 f b",
+        "XADD jobs 1-3 f c",
+        "XGROUP CREATE jobs workers 0",
+        "XREADGROUP GROUP workers w STREAMS jobs >",
+        "XNACK jobs workers FATAL IDS 1 1-1",
+        "XNACK jobs workers FAIL IDS 1 1-2",
     ];
     lines(control, &groups);
     let rest = [
@@ -187,7 +194,7 @@ fn a_scrape_tells_what_info_tells() {
         ] {
             assert_eq!(scraped.sum(metric), field(name), "{metric}");
         }
-        for (db, keys, expiring) in [("0", 4.0, 1.0), ("3", 1.0, 0.0)] {
+        for (db, keys, expiring) in [("0", 5.0, 1.0), ("3", 1.0, 0.0)] {
             assert_eq!(scraped.value("millrace_keys", &[("db", db)]), keys);
             let counted = scraped.value("millrace_keys_expiring", &[("db", db)]);
             assert_eq!(counted, expiring);
@@ -256,6 +263,14 @@ fn streams_and_groups_are_told_of() {
         // 1-4 is gone: nobody has to read it. Three were read once more, one was claimed.
         assert_eq!(group("billing"), [2.0, 2.0, 2.0, 4.0]);
         assert_eq!(group("mail"), [2.0, 0.0, 0.0, 0.0]);
+        let of_workers = |metric: &str| {
+            let labels = [("db", "0"), ("stream", "jobs"), ("group", "workers")];
+            scraped.value(&format!("millrace_stream_group_{metric}"), &labels)
+        };
+        assert_eq!(of_workers("pending_entries"), 3.0);
+        assert_eq!(of_workers("released_entries"), 2.0);
+        assert_eq!(of_workers("dead_letter_entries"), 1.0);
+        assert_eq!(of_workers("redeliveries_total"), 0.0);
         let oldest = |name: &str| {
             let labels = [("db", "0"), ("stream", "orders"), ("group", name)];
             measured
@@ -269,7 +284,7 @@ fn streams_and_groups_are_told_of() {
         }
         control.run("XACK orders billing 1-1 1-2");
         assert_eq!(oldest("billing"), 0.0);
-        assert_eq!(scraped.sum("millrace_streams_listed"), 2.0);
+        assert_eq!(scraped.sum("millrace_streams_listed"), 3.0);
         assert_eq!(scraped.sum("millrace_streams_cut"), 0.0);
         let shards = scraped.sum("millrace_shards");
         assert_eq!(scraped.sum("millrace_shards_answered"), shards);

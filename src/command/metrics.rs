@@ -84,6 +84,8 @@ fn group_facts(name: &[u8], group: &Group, stream: &Stream, now_ms: u64) -> Grou
         pending: pending.len(),
         oldest_pending_ms: oldest_ms.map_or(0, |at| now_ms.saturating_sub(at)),
         consumers: group.consumer_count(),
+        released: pending.released_count(),
+        dead: pending.dead_count(),
         redeliveries: pending.redeliveries(),
     }
 }

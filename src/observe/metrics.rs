@@ -7,8 +7,6 @@
 //! ```
 //! Names follow Prometheus' rules: base units (seconds, bytes), `_total` on what only grows, one prefix. What INFO tells too has
 //! the same value there. What CONFIG RESETSTAT sets back to zero is zero here too, which Prometheus takes for a restart.
-//!
-//! Left out until the server has them: dead letters.
 
 mod families;
 mod streams;

@@ -166,7 +166,7 @@ impl Client {
         matches!(self.phase, Phase::Ready)
             && self.pending.is_empty()
             && self.output.is_empty()
-            && !self.session.subscriptions.any()
+            && !self.session.listens()
             && !self.session.transaction.active
             && self.session.transaction.watched.is_empty()
             && !self.session.monitoring

@@ -12,7 +12,7 @@
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
 //! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
-//! `subscribers` who gets them · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -39,6 +39,7 @@ mod session_loop;
 mod subscribers;
 pub mod thread;
 mod tick;
+mod tracking;
 mod transaction;
 mod waiters;
 
@@ -51,6 +52,7 @@ use crate::client::session::Session;
 use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
+use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
@@ -133,6 +135,7 @@ impl Shard {
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
         let mut keyspace = Keyspace::new(id, settings.databases, hasher);
+        keyspace.tracking_counts = Arc::clone(shared.tracking.counts());
         if settings.metrics_port != 0 {
             keyspace.list_streams();
         }
@@ -227,6 +230,7 @@ impl Shard {
             Some(Work::Lend { loan, coordinator }) => self.lend(loan, coordinator),
             Some(Work::LocalRun(client)) => self.resume_admitted(client),
             Some(Work::Expire) => self.expire(),
+            Some(Work::Ring) => self.ring(),
             Some(Work::Forget(waiter)) => self.forget(&waiter),
             Some(Work::Describe(query)) => self.describe_streams(&query),
         }
@@ -245,6 +249,8 @@ impl Shard {
                     .read()
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
+            // A lower limit holds before the next command.
+            self.limit_tracked();
         }
         self.apply_policy();
         self.apply_recording();
@@ -255,6 +261,7 @@ impl Shard {
         KeyspacePolicy {
             notify: EventClass(self.settings.notify_keyspace_events),
             unlink_expired: self.settings.lazyfree.expire,
+            access: access_policy(&self.settings),
             paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
         }
     }
@@ -299,6 +306,7 @@ impl Shard {
             Message::Publication { from, publication } => {
                 self.deliver_publication(from, &publication)
             }
+            Message::Notice(notice) => self.deliver_notice(*notice),
             Message::Unsubscribed { client, ended } => self.forget_subscriptions(client, &ended),
             Message::Credit { from, bytes } => self.credit(from, bytes),
             Message::Barrier { from, client } => {
@@ -465,6 +473,7 @@ impl Shard {
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
             handle.active_ms.store(now_ms, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
+            counters.writes.add(1);
             counters.net_out.add(count as u64);
             if goes_on {
                 self.runnable.push_back(id);
@@ -527,6 +536,7 @@ impl Shard {
             self.subscribers.monitors.retain(|monitor| *monitor != id);
         }
         client.session.transaction.clear();
+        self.shared.tracking.stop(&mut client.session);
         self.shared.clients.remove(id);
         self.closed.push(id);
     }
@@ -536,6 +546,18 @@ impl Shard {
         if let Some(keyspace) = &mut self.keyspace {
             publish_counters_of(&self.shared, keyspace);
         }
+    }
+}
+
+/// What is noted of the use of keys.
+fn access_policy(settings: &Settings) -> AccessPolicy {
+    if settings.maxmemory_policy.ends_with("-lfu") {
+        AccessPolicy::Frequency {
+            log_factor: settings.lfu_log_factor,
+            decay_minutes: settings.lfu_decay_minutes,
+        }
+    } else {
+        AccessPolicy::Recency
     }
 }
 

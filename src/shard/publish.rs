@@ -32,22 +32,25 @@ use super::client::{Client, Phase};
 use super::execute::{Aftermath, Outgoing, Served};
 use super::mailbox::{Message, Publication};
 use super::subscribers::Subscriber;
+use super::tracking::Telling;
 
 impl Shard {
     /// Sends what commands left behind: replies of blocked clients and publications. Before the keyspaces in hand are given
     /// away and before the reply leaves. `publisher`, whose commands ran here, is held when it has published too much; its
-    /// subscriptions begin and end between the publications of its transaction.
-    pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) {
+    /// subscriptions begin and end between the publications of its transaction. True when it is to be told of keys itself.
+    pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) -> bool {
         let mut over = false;
         // The registry knows only how the subscriptions are now, after the transaction.
         let changing = after.changes_subscriptions().then_some(self.id);
         let id = publisher.as_ref().map(|client| client.id());
-        for outgoing in after.outgoing {
+        let mut telling = Telling::of(id);
+        for mut outgoing in after.outgoing {
+            outgoing.caused_by(id);
             match outgoing {
                 Outgoing::Served(served) => self.dispatch_served(served),
-                Outgoing::Publication(mut publication) => {
-                    publication.cause = publication.cause.or(id);
-                    over |= self.publish(publication, changing);
+                Outgoing::Publication(publication) => over |= self.publish(publication, changing),
+                Outgoing::Invalidation(invalidation, cause) => {
+                    self.tell(invalidation, cause, &mut telling);
                 }
                 Outgoing::Subscriptions(changes) => {
                     debug_assert!(id.is_some(), "a command that travels does not subscribe");
@@ -57,13 +60,15 @@ impl Shard {
                 }
             }
         }
+        self.tell_rest(&mut telling);
         if let Some(client) = publisher
-            && over
+            && (over || telling.over)
             && matches!(client.phase, Phase::Ready)
         {
             client.phase = Phase::Throttled;
             self.throttled.push(client.id());
         }
+        telling.tells_publisher
     }
 
     /// Sends the reply of a client that was blocked to its shard.
@@ -79,7 +84,7 @@ impl Shard {
         let home = waiter.home;
         let is_here = home == self.id;
         // What a subscriber was sent before is in the mailbox: its reply comes behind.
-        let listens = |client: &mut Client| client.session.subscriptions.any();
+        let listens = |client: &mut Client| client.session.listens();
         if is_here && !self.client_mut(waiter.client).is_some_and(listens) {
             self.unblock(&waiter, &reply);
             return;
@@ -204,7 +209,11 @@ impl Shard {
             }
             self.push_to(id, &message);
         }
-        let bytes = publication.weight();
+        self.give_credit(from, publication.weight());
+    }
+
+    /// Bytes that a shard has sent were delivered here.
+    pub(super) fn give_credit(&mut self, from: ShardId, bytes: usize) {
         if from == self.id {
             self.credit(from, bytes);
         } else {
@@ -219,7 +228,7 @@ impl Shard {
     }
 
     /// Appends bytes that are no reply to a client's output; closes it when that is over its limit.
-    fn push_to(&mut self, id: ClientId, message: &Encoded) {
+    pub(super) fn push_to(&mut self, id: ClientId, message: &Encoded) {
         let Some(client) = self.client_mut(id) else {
             return;
         };
@@ -325,7 +334,13 @@ impl Shard {
 
     /// Sends a transaction that ran to whoever is in MONITOR: its commands, unless the reply shows that they did not run,
     /// then EXEC.
-    pub(super) fn feed_monitors_exec(&self, session: &Session, queue: &[Queued], reply: &[u8]) {
+    pub(super) fn feed_monitors_exec(
+        &self,
+        session: &Session,
+        queue: &[Queued],
+        reply: &[u8],
+        exec: &Args<'_>,
+    ) {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -336,8 +351,7 @@ impl Shard {
             }
         }
         if let Some(row) = table.find(b"exec") {
-            let request = Request::from_arguments([b"EXEC".as_slice()]);
-            self.feed_monitors(session, &request.args(), row);
+            self.feed_monitors(session, exec, row);
         }
     }
 

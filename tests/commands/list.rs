@@ -320,7 +320,7 @@ fn a_transaction_that_takes_back_what_it_pushed_wakes_nobody() {
     });
 }
 
-fn events_of(server: &Server, lines: &[&str]) -> Vec<String> {
+pub(super) fn events_of(server: &Server, lines: &[&str]) -> Vec<String> {
     let (mut client, mut listener) = (server.connect(), server.connect());
     client.run("CONFIG SET notify-keyspace-events KEA");
     listener.run("PSUBSCRIBE __keyevent@0__:*");

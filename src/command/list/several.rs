@@ -17,7 +17,7 @@ use crate::data::list::{End, List, ListLimits};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
-use crate::keyspace::wait::WaitKind;
+use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::limits::PUSH_EFFECT_ELEMENTS_MAX;
 use crate::resp::arguments::Args;
 
@@ -165,7 +165,7 @@ fn add_block(
     limits: &ListLimits,
 ) -> Result<(), CommandError> {
     if !handle.exists() {
-        handle.insert(Value::List(List::default()));
+        handle.insert(Value::List(List::new()));
     }
     let mut left = block;
     while !left.is_empty() {
@@ -244,6 +244,8 @@ pub(super) fn blmovem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     }
     ctx.reply.null_array();
     Ok(Outcome::Wait(Box::new(WaitFor {
+        class: WaitClass::Alone,
+        alarms: Vec::new(),
         kind: match moves.how_many {
             HowMany::Exactly(count) => WaitKind::ListOf(count),
             HowMany::UpTo(_) => WaitKind::List,

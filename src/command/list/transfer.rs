@@ -10,7 +10,7 @@ use crate::data::list::{End, List};
 use crate::data::listpack::Element;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
-use crate::keyspace::wait::WaitKind;
+use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::resp::arguments::Args;
 
 use super::{end, limits, list_of, list_of_mut, pop_event, push_event};
@@ -116,10 +116,12 @@ impl Move {
         }
         Ok(Outcome::Wait(Box::new(WaitFor {
             kind: WaitKind::List,
+            class: WaitClass::Alone,
             keys: vec![args.at(1).into()],
             deadline_ms,
             request: args.to_request(),
             destinations: vec![args.at(2).into()],
+            alarms: Vec::new(),
         })))
     }
 }

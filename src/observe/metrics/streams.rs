@@ -22,6 +22,10 @@ pub struct GroupFacts {
     pub pending: usize,
     /// Since when the longest of them is pending, ms; 0 when there is none.
     pub oldest_pending_ms: u64,
+    /// Pending entries that nobody has: given back.
+    pub released: usize,
+    /// Pending entries that were given up for good.
+    pub dead: usize,
     /// Consumers.
     pub consumers: usize,
     /// Deliveries that were not the first of their entry.
@@ -124,6 +128,16 @@ const GROUP_GAUGES: &[Of<GroupFacts>] = &[
         "millrace_stream_group_oldest_pending_seconds",
         "Time since the last delivery of the entry that waits longest to be acknowledged, 0 without any",
         |group| group.oldest_pending_ms as f64 / 1000.0,
+    ),
+    (
+        "millrace_stream_group_released_entries",
+        "Pending entries that nobody has, given back with XNACK",
+        |group| group.released as f64,
+    ),
+    (
+        "millrace_stream_group_dead_letter_entries",
+        "Pending entries given up for good: XNACK FATAL, or a delivery count as high",
+        |group| group.dead as f64,
     ),
     (
         "millrace_stream_group_consumers",

@@ -70,7 +70,7 @@ impl Kind {
             "timeout" | "count" | "exactly" | "index" | "start" | "end" | "stop" | "seconds"
             | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
-            | "bits" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
+            | "bits" | "numids" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
             | "entries-read" | "index1" | "index2" | "protover" | "version" | "slot" | "maxage"
             | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len" => {
                 Kind::Integer
