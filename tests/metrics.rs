@@ -282,6 +282,12 @@ fn streams_and_groups_are_told_of() {
         while oldest("billing") < 0.05 {
             assert!(Instant::now() < deadline, "it grows older");
         }
+        control.run("XACK jobs workers 1-1");
+        let labels = [("stream", "jobs"), ("group", "workers")];
+        let dead = measured
+            .scrape()
+            .value("millrace_stream_group_dead_letter_entries", &labels);
+        assert_eq!(dead, 0.0);
         control.run("XACK orders billing 1-1 1-2");
         assert_eq!(oldest("billing"), 0.0);
         assert_eq!(scraped.sum("millrace_streams_listed"), 3.0);
