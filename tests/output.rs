@@ -145,6 +145,13 @@ fn closed_for_output(control: &mut Client) -> String {
     info_field(&info, "client_output_buffer_limit_disconnections").unwrap()
 }
 
+fn wait_for_closed(control: &mut Client, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while closed_for_output(control) != count.to_string() {
+        assert!(Instant::now() < deadline, "not {count} are closed");
+    }
+}
+
 #[test]
 fn a_message_waits_once_for_a_thousand_subscribers_who_do_not_read() {
     const SUBSCRIBERS: usize = 1000;
@@ -210,6 +217,7 @@ fn who_is_owed_more_than_the_hard_limit_is_closed_and_counted() {
         assert_eq!(closed_for_output(&mut control), "0");
         assert_eq!(publish(&mut control, &payload(b'b')), 11);
         quick.expect(&payload(b'b'));
+        wait_for_closed(&mut control, 10);
         for subscriber in &mut slow {
             subscriber.expect_closed();
         }
@@ -232,10 +240,7 @@ fn who_is_owed_more_than_the_soft_limit_for_some_seconds_is_closed() {
         // Over the limit, and not for long: who reads now stays.
         assert_eq!(of_subscribers(&mut control, "omem").len(), 2);
         late.expect(&payload(b'a'));
-        let deadline = begun + Duration::from_secs(30);
-        while closed_for_output(&mut control) == "0" {
-            assert!(Instant::now() < deadline, "it is not closed");
-        }
+        wait_for_closed(&mut control, 1);
         assert!(
             begun.elapsed() >= Duration::from_secs(1),
             "{:?}",

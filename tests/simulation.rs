@@ -294,6 +294,7 @@ impl World {
                 let (from, to) = (side(&mut self.random), side(&mut self.random));
                 vec!["LMOVE".into(), self.key(), self.key(), from, to]
             }
+            9 if self.random.one_in(2) => self.move_of_several(),
             9 | 10 => {
                 let (from, to) = (side(&mut self.random), side(&mut self.random));
                 let timeout = self.timeout();
@@ -332,6 +333,29 @@ impl World {
             }
             _ => vec!["LLEN".into(), self.key()],
         }
+    }
+
+    /// LMOVEM or BLMOVEM between two different keys.
+    fn move_of_several(&mut self) -> Vec<Vec<u8>> {
+        let side = |random: &mut Random| -> Vec<u8> {
+            if random.one_in(2) { "LEFT" } else { "RIGHT" }.into()
+        };
+        let (source, mut destination) = (self.key(), self.key());
+        while destination == source {
+            destination = self.key();
+        }
+        let (from, to) = (side(&mut self.random), side(&mut self.random));
+        let mut words = vec![b"LMOVEM".to_vec(), source, destination, from, to];
+        if self.random.one_in(2) {
+            words[0] = b"BLMOVEM".to_vec();
+            words.push(self.timeout());
+        }
+        let exact = self.random.one_in(2);
+        words.push(if exact { "EXACTLY" } else { "COUNT" }.into());
+        words.push((1 + self.random.below(4)).to_string().into());
+        let bulk = self.random.one_in(2);
+        words.push(if bulk { "BULK" } else { "OBO" }.into());
+        words
     }
 
     fn timeout(&mut self) -> Vec<u8> {
@@ -521,6 +545,28 @@ struct Model {
     published: Vec<(Vec<u8>, HashSet<u64>)>,
 }
 
+/// How many elements LMOVEM and BLMOVEM move, and how.
+struct Moves {
+    least: usize,
+    most: usize,
+    in_bulk: bool,
+}
+
+/// What the options of LMOVEM and BLMOVEM ask for; `None` for another command.
+fn several(words: &[Vec<u8>]) -> Option<Moves> {
+    let at = match &words[0][..] {
+        b"LMOVEM" => 5,
+        b"BLMOVEM" => 6,
+        _ => return None,
+    };
+    let count = String::from_utf8_lossy(&words[at + 1]).parse().unwrap();
+    Some(Moves {
+        least: if words[at] == b"EXACTLY" { count } else { 1 },
+        most: count,
+        in_bulk: words[at + 2] == b"BULK",
+    })
+}
+
 fn left(word: &[u8]) -> bool {
     word == b"LEFT"
 }
@@ -534,7 +580,14 @@ impl Model {
         }
     }
 
+    /// Whether a key has what a waiter waits for.
+    fn has_enough(&self, key: &[u8], waiting: &Waiting) -> bool {
+        let len = self.lists.get(key).map_or(0, VecDeque::len);
+        len >= several(&waiting.words).map_or(1, |moves| moves.least)
+    }
+
     fn push(&mut self, key: &[u8], value: &[u8], at_left: bool) {
+        let is_new = !self.lists.contains_key(key);
         let list = self.lists.entry(key.to_vec()).or_default();
         if at_left {
             list.push_front(value.to_vec())
@@ -542,9 +595,40 @@ impl Model {
             list.push_back(value.to_vec())
         }
         self.touch(key);
-        if !self.ready.iter().any(|ready| ready == key) {
+        // A list that grows concerns only who waits for several elements.
+        let concerns = |waiting: &Waiting| {
+            waiting.words[0] == b"BLMOVEM"
+                && waiting.words[1] == key
+                && several(&waiting.words).is_some_and(|moves| moves.least > 1)
+                && self.has_enough(key, waiting)
+        };
+        let is_ready = is_new || self.waiting.iter().any(concerns);
+        if is_ready && !self.ready.iter().any(|ready| ready == key) {
             self.ready.push_back(key.to_vec());
         }
+    }
+
+    /// LMOVEM and BLMOVEM between two lists: the elements as they lie in the second; `None` when there are too few.
+    fn move_several(&mut self, words: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+        let moves = several(words)?;
+        let (from, to) = (left(&words[3]), left(&words[4]));
+        let len = self.lists.get(&words[1]).map_or(0, VecDeque::len);
+        if len < moves.least {
+            return None;
+        }
+        let taken = (0..moves.most.min(len)).filter_map(|_| self.pop(&words[1], from));
+        let mut block: Vec<Vec<u8>> = taken.collect();
+        // One by one, the last that came lies outermost; a block keeps its order.
+        if from == to && moves.in_bulk {
+            block.reverse();
+        }
+        for value in &block {
+            self.push(&words[2], value, to);
+        }
+        if to {
+            block.reverse();
+        }
+        Some(block)
     }
 
     fn pop(&mut self, key: &[u8], at_left: bool) -> Option<Vec<u8>> {
@@ -597,6 +681,16 @@ impl Model {
                 }
                 None if words[0] == b"LMOVE" => b"$-1\r\n".to_vec(),
                 None => return None,
+            },
+            b"LMOVEM" | b"BLMOVEM" => match self.move_several(words) {
+                Some(block) => {
+                    let mut reply = format!("*{}\r\n", block.len()).into_bytes();
+                    block.iter().for_each(|value| reply.extend(bulk(value)));
+                    reply
+                }
+                None if words[0] == b"BLMOVEM" => return None,
+                None if words[5] == b"EXACTLY" => b"*-1\r\n".to_vec(),
+                None => b"*0\r\n".to_vec(),
             },
             b"BLPOP" | b"BRPOP" => {
                 let keys = &words[1..words.len() - 1];
@@ -659,7 +753,7 @@ impl Model {
     fn keys_of(waiting: &Waiting) -> &[Vec<u8>] {
         if waiting.words[0] == b"XREADGROUP" {
             streams::keys_of(&waiting.words)
-        } else if waiting.words[0] == b"BLMOVE" {
+        } else if [&b"BLMOVE"[..], b"BLMOVEM"].contains(&&*waiting.words[0]) {
             &waiting.words[1..2]
         } else {
             &waiting.words[1..waiting.words.len() - 1]
@@ -691,11 +785,9 @@ impl Model {
         while let Some(key) = self.ready.pop_front() {
             self.serve_readers(&key, &mut served);
             while self.lists.contains_key(&key) {
-                let Some(at) = self
-                    .waiting
-                    .iter()
-                    .position(|waiting| Self::keys_of(waiting).contains(&key))
-                else {
+                let Some(at) = self.waiting.iter().position(|waiting| {
+                    Self::keys_of(waiting).contains(&key) && self.has_enough(&key, waiting)
+                }) else {
                     break;
                 };
                 let waiting = self.waiting.remove(at);

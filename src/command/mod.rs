@@ -16,6 +16,7 @@ pub mod context;
 pub mod error;
 pub mod keyspace;
 pub mod list;
+pub mod metrics;
 pub mod pubsub;
 pub mod redact;
 pub mod scripting;

@@ -304,6 +304,9 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     )
     .acts(),
     row("notify-keyspace-events", Kind::Events, "\"\"", Live).acts(),
+    row("metrics-port", PORT, "0", Fixed).acts(),
+    row("metrics-streams-max", Integer(0, 10_000), "100", Live).acts(),
+    row("metrics-streams-pattern", ANY, "*", Live).acts(),
     // Values.
     row(
         "list-max-listpack-size",

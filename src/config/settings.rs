@@ -150,6 +150,12 @@ pub struct Settings {
     pub tracking_table_keys_max: u64,
     /// Which percentiles INFO shows.
     pub latency_tracking_percentiles: Vec<f64>,
+    /// Port of the metrics over HTTP; 0: none.
+    pub metrics_port: u16,
+    /// Streams that the metrics list, at most.
+    pub metrics_streams_max: usize,
+    /// Which streams they list, a glob pattern.
+    pub metrics_streams_pattern: Vec<u8>,
     /// Who may use DEBUG.
     pub enable_debug_command: Permission,
     /// Who may set protected parameters.
@@ -210,6 +216,9 @@ impl Settings {
             latency_tracking: row.yes("latency-tracking"),
             tracking_table_keys_max: row.number("tracking-table-max-keys"),
             latency_tracking_percentiles: row.percentiles("latency-tracking-info-percentiles"),
+            metrics_port: row.number("metrics-port"),
+            metrics_streams_max: row.number("metrics-streams-max"),
+            metrics_streams_pattern: row.text("metrics-streams-pattern").unwrap_or_default(),
             enable_debug_command: row.permission("enable-debug-command"),
             enable_protected_configs: row.permission("enable-protected-configs"),
             lazyfree: row.lazyfree(),

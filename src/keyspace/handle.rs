@@ -109,9 +109,9 @@ impl<'k> KeyHandle<'k> {
                     expire_ms: 0,
                     access: Access::new(policy, now_ms),
                 };
-                let at = self.keyspace.databases[self.db]
-                    .table
-                    .insert(self.hash, entry);
+                let database = &mut self.keyspace.databases[self.db];
+                database.streams.came(self.key, &entry.value);
+                let at = database.table.insert(self.hash, entry);
                 self.at = Some(at);
                 self.keyspace.mark_ready(self.db, self.key);
                 self.keyspace
@@ -123,11 +123,16 @@ impl<'k> KeyHandle<'k> {
             }
         };
         self.keyspace.mark_ready(self.db, self.key);
-        let entry = self.keyspace.databases[self.db]
+        let database = &mut self.keyspace.databases[self.db];
+        let entry = database
             .table
             .get_mut(at)
             .unwrap_or_else(|| unreachable!("found at creation"));
+        database.streams.came(self.key, &value);
         let old = std::mem::replace(&mut entry.value, value);
+        if !matches!(entry.value, Value::Stream(_)) {
+            database.streams.left(self.key, &old);
+        }
         entry.access = entry.access.replaced(policy, now_ms);
         self.keyspace.discards.add_value(old);
         &mut entry.value

@@ -1,7 +1,7 @@
 //! The keyspace: everything of one partition that must be atomic with its data.
 //!
 //! ```text
-//! Keyspace ─┬─ databases[16]: key table + expiry index
+//! Keyspace ─┬─ databases[16]: key table + expiry index + names of streams
 //!           ├─ waits[16], watches[16]      by database index, not swapped by SWAPDB
 //!           ├─ tracking                     who has read which key, whatever its database
 //!           ├─ effects                      what writes did, in order
@@ -24,6 +24,7 @@ pub mod effect;
 pub mod event;
 mod handle;
 mod key;
+mod names;
 mod order;
 mod segment;
 pub mod space;
@@ -47,6 +48,7 @@ use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
 pub use handle::KeyHandle;
 pub use key::Key;
+use names::StreamNames;
 pub use space::Space;
 use table::{Entry, KeyTable};
 use tracking::{Change, Invalidation, TrackingCounts, TrackingTable};
@@ -84,14 +86,21 @@ pub struct Database {
     table: KeyTable,
     /// (when, hash of the key): what ends next.
     expiries: BTreeSet<(u64, u64)>,
+    streams: StreamNames,
 }
 
 impl Database {
-    fn new(hasher: DefaultHashBuilder) -> Self {
+    fn new(hasher: DefaultHashBuilder, lists_streams: bool) -> Self {
         Self {
             table: KeyTable::new(hasher),
             expiries: BTreeSet::new(),
+            streams: StreamNames::new(lists_streams),
         }
+    }
+
+    /// The keys of streams that begin with `prefix`, in order; none unless [`Keyspace::list_streams`] was asked for.
+    pub fn streams<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.streams.starting_with(prefix)
     }
 
     /// Its keys.
@@ -156,6 +165,7 @@ pub struct Keyspace {
     recording_before_replay: bool,
     chances: u64,
     hasher: DefaultHashBuilder,
+    lists_streams: bool,
 }
 
 impl Keyspace {
@@ -164,7 +174,7 @@ impl Keyspace {
         Self {
             shard,
             databases: (0..database_count)
-                .map(|_| Database::new(hasher.clone()))
+                .map(|_| Database::new(hasher.clone(), false))
                 .collect(),
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
@@ -183,7 +193,18 @@ impl Keyspace {
             recording_before_replay: false,
             chances: 0,
             hasher,
+            lists_streams: false,
         }
+    }
+
+    /// Keeps a list of the keys that are streams from here on. To be called before there is any key.
+    pub fn list_streams(&mut self) {
+        self.lists_streams = true;
+        self.clear();
+    }
+
+    fn empty_database(&self) -> Database {
+        Database::new(self.hasher.clone(), self.lists_streams)
     }
 
     /// The shard it belongs to.
@@ -348,6 +369,7 @@ impl Keyspace {
     fn take_entry(&mut self, db: usize, key: &[u8], hash: u64) -> Option<Entry> {
         let database = &mut self.databases[db];
         let entry = database.table.remove(hash, key)?;
+        database.streams.left(key, &entry.value);
         if entry.expire_ms != 0 {
             Self::forget_expiry(database, entry.expire_ms, hash, key);
         }
@@ -477,7 +499,8 @@ impl Keyspace {
         for key in self.watches[db].keys() {
             self.write(db, &key, self.now_ms);
         }
-        let old = std::mem::replace(&mut self.databases[db], Database::new(self.hasher.clone()));
+        let empty = self.empty_database();
+        let old = std::mem::replace(&mut self.databases[db], empty);
         for key in self.watches[db].keys() {
             if old.table.has(&key) {
                 self.watches[db].touch(&key);
@@ -490,8 +513,9 @@ impl Keyspace {
 
     /// Drops every key without a trace, to rebuild them by replay.
     pub fn clear(&mut self) {
-        for database in &mut self.databases {
-            let old = std::mem::replace(database, Database::new(self.hasher.clone()));
+        for db in 0..self.databases.len() {
+            let empty = self.empty_database();
+            let old = std::mem::replace(&mut self.databases[db], empty);
             self.discards.add_database(old);
         }
     }
@@ -553,6 +577,7 @@ impl Keyspace {
         let hash = self.databases[db].table.hash(key);
         self.take_entry(db, key, hash);
         let access = Access::new(self.policy.access, self.now_ms);
+        self.databases[db].streams.came(key, &value);
         self.databases[db].table.insert(
             hash,
             Entry {

@@ -415,9 +415,16 @@ impl WaitTable {
 
     /// Whether somebody waits for several elements of a list at once, and so many are enough.
     pub fn is_enough(&self, key: &[u8], len: usize) -> bool {
-        let queue = self.queues.get(key);
-        let least = queue.and_then(|queue| queue.wanted.keys().next());
-        least.is_some_and(|least| *least <= len)
+        let Some(queue) = self.queues.get(key) else {
+            return false;
+        };
+        let least = queue.wanted.keys().next();
+        // Of those that wait no longer some may still be counted.
+        let is_served = |waiter: &Arc<Waiter>| {
+            waiter.is_waiting() && matches!(waiter.kind, WaitKind::ListOf(count) if count <= len)
+        };
+        let mut waiters = queue.lines.values().flat_map(BTreeMap::values);
+        least.is_some_and(|least| *least <= len) && waiters.any(is_served)
     }
 
     /// Takes the ready mark off a key, before its waiters are looked at.

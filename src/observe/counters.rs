@@ -94,6 +94,14 @@ pub struct ShardCounters {
     pub attempts_in_vain: Counter,
     /// Connections closed for their output limit.
     pub output_limit_disconnections: Counter,
+    /// Messages published that somebody was subscribed to.
+    pub publications: Counter,
+    /// Messages handed to subscribers.
+    pub deliveries: Counter,
+    /// Messages of other shards that waited at the end of the last turn.
+    pub mailbox: Counter,
+    /// Work for its keys that waited at the end of the last turn.
+    pub queued: Counter,
 }
 
 /// Databases counted, at most (`databases` may be set lower or higher; those above are not shown).
@@ -123,6 +131,10 @@ impl ShardCounters {
             wakeups: Counter::default(),
             attempts_in_vain: Counter::default(),
             output_limit_disconnections: Counter::default(),
+            publications: Counter::default(),
+            deliveries: Counter::default(),
+            mailbox: Counter::default(),
+            queued: Counter::default(),
         }
     }
 
@@ -152,6 +164,8 @@ impl ShardCounters {
             &self.wakeups,
             &self.attempts_in_vain,
             &self.output_limit_disconnections,
+            &self.publications,
+            &self.deliveries,
         ];
         for counter in events {
             counter.set(0);

@@ -111,6 +111,20 @@ impl LatencySum {
         0
     }
 
+    /// How many runs were shorter than each of these times, ns: ascending powers of two from 16 on, where buckets begin.
+    pub fn below(&self, bounds_ns: &[u64]) -> Vec<u64> {
+        let (mut bucket, mut seen) = (0, 0);
+        let mut counts = Vec::with_capacity(bounds_ns.len());
+        for bound_ns in bounds_ns {
+            while bucket < BUCKETS && floor_of(bucket) < *bound_ns {
+                seen += self.counts.get(bucket).copied().unwrap_or(0);
+                bucket += 1;
+            }
+            counts.push(seen);
+        }
+        counts
+    }
+
     /// Cumulative counts by powers of two of microseconds, only those steps that add something: `(µs, runs)`. The labels
     /// are those of Redis, whose buckets end 1/128 above the power.
     pub fn steps(&self) -> Vec<(u64, u64)> {
@@ -224,6 +238,11 @@ mod tests {
         let expected = [(1, 2), (2, 3), (4, 4), (33, 5), (66, 6), (1_082_130, 7)];
         assert_eq!(sum.steps(), expected);
         assert!((900..=1000).contains(&sum.percentile(25.0)));
+        let bounds = [64, 1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 30];
+        assert_eq!(
+            sum.below(&bounds),
+            [0, 2, 4, 4, 6, 7 - 1 + u64::from(NANOSECONDS_MAX < 1 << 30)]
+        );
     }
 
     #[test]

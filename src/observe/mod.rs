@@ -7,6 +7,7 @@ pub mod effects;
 pub mod errors;
 pub mod info;
 pub mod latency;
+pub mod metrics;
 pub mod monitor;
 pub mod process;
 pub mod sample;

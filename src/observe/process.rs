@@ -80,6 +80,38 @@ pub fn main_thread_time() -> ProcessorTime {
     times(&format!("/proc/self/task/{}/stat", std::process::id()))[0]
 }
 
+/// Time of a thread, seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThreadTime {
+    /// On a processor.
+    pub running: f64,
+    /// Ready to run, without one.
+    pub waiting: f64,
+}
+
+/// Times of the threads of the shards, by number. The kernel counts them anyway; the shards themselves measure nothing.
+pub fn shard_times(shard_count: usize) -> Vec<ThreadTime> {
+    let mut times = vec![ThreadTime::default(); shard_count];
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    for task in tasks.flatten() {
+        let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let comm = read("comm");
+        let number = comm.trim().strip_prefix("shard-");
+        let number: Option<usize> = number.and_then(|number| number.parse().ok());
+        let Some(time) = number.and_then(|number| times.get_mut(number)) else {
+            continue;
+        };
+        // ns on a processor, ns waiting for one, turns.
+        let schedstat = read("schedstat");
+        let mut nanoseconds = schedstat
+            .split_whitespace()
+            .map(|field| field.parse::<f64>().unwrap_or(0.0) / 1e9);
+        time.running = nanoseconds.next().unwrap_or(0.0);
+        time.waiting = nanoseconds.next().unwrap_or(0.0);
+    }
+    times
+}
+
 /// `Linux 6.1.0 x86_64`.
 pub fn operating_system() -> String {
     let read = |name: &str| {

@@ -9,11 +9,13 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use super::accept::Take;
 use super::control::{self, Control, End};
 use super::error::{StartError, reason_of};
 use super::logging::Clock;
+use super::metrics::{self, Source};
 use super::startup::{Prepared, Start, prepare};
 
 /// The shards, as the boot sees them.
@@ -22,6 +24,8 @@ pub struct Engine {
     pub take: Take,
     /// Ends the shards: returns when the replies under way are sent and the threads have ended.
     pub stop: Box<dyn FnOnce(End)>,
+    /// What the shards tell of themselves.
+    pub metrics: Rc<Source>,
 }
 
 /// Runs a server with the words after the program's name; returns when it has ended. `clock` gives Unix ms,
@@ -58,10 +62,11 @@ fn boot<A: AsRef<[u8]>>(
     // Kept to the end: without any Control left, serving ends.
     let kept = control.clone();
     let engine = start(&prepared, control)?;
-    let listeners = prepared.take_listeners();
+    let (listeners, http) = (prepared.take_listeners(), prepared.take_metrics());
     let ready = || prepared.announce_ready();
     let serving = control::serve(listeners, &prepared.settings, engine.take, requests, ready);
     let tasks = tokio::task::LocalSet::new();
+    tasks.spawn_local(metrics::serve(http, engine.metrics));
     let end = tasks.block_on(&runtime, serving)?;
     drop(kept);
     (engine.stop)(end);

@@ -73,7 +73,21 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, StartError> {
 /// # Errors
 /// As [`open_all`].
 pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
-    if settings.port == 0 {
+    let listeners = open_port(settings, settings.port)?;
+    Ok(listeners.into_iter().map(Listener::Tcp).collect())
+}
+
+/// Opens the sockets of the metrics, on the same addresses.
+///
+/// # Errors
+/// As [`open_all`].
+pub fn open_metrics(settings: &Settings) -> Result<Vec<std::net::TcpListener>, StartError> {
+    open_port(settings, settings.metrics_port)
+}
+
+/// Opens a port on every address; none for port 0.
+fn open_port(settings: &Settings, port: u16) -> Result<Vec<std::net::TcpListener>, StartError> {
+    if port == 0 {
         return Ok(Vec::new());
     }
     let mut listeners = Vec::new();
@@ -82,11 +96,11 @@ pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
             Some(rest) => (rest, true),
             None => (word.as_str(), false),
         };
-        match open_address(address, settings.port, settings.tcp_backlog) {
-            Ok(found) => listeners.extend(found.into_iter().map(Listener::Tcp)),
+        match open_address(address, port, settings.tcp_backlog) {
+            Ok(found) => listeners.extend(found),
             Err(error) if may_be_skipped(&error, optional) => {}
             Err(error) => {
-                let address = format!("{address}:{}", settings.port);
+                let address = format!("{address}:{port}");
                 return Err(StartError::Listen(address, reason_of(error)));
             }
         }

@@ -7,6 +7,7 @@
 //! logging.rs  the log                            signals.rs  SIGTERM, SIGINT
 //! apply.rs    CONFIG SET outside the shards      error.rs    why it did not start
 //! control.rs  the acceptor's thread, and how the shards reach it
+//! metrics.rs  HTTP for Prometheus
 //! shards.rs   the engine: shared facts, mailboxes, a thread per shard
 //! disposal.rs the thread that frees what takes long to free
 //! ```
@@ -21,6 +22,7 @@ mod disposal;
 pub mod error;
 pub mod listen;
 pub mod logging;
+pub mod metrics;
 pub mod process;
 pub mod shards;
 pub mod signals;

@@ -31,6 +31,7 @@ use super::control::{Control, End};
 use super::disposal;
 use super::error::{StartError, reason_of};
 use super::listen;
+use super::metrics::Source;
 use super::startup::Prepared;
 
 /// What all shards of a process share, before any of them runs.
@@ -122,7 +123,9 @@ pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError
     }
     let stopping = Arc::clone(&mailboxes);
     let shards = shared.shard_count;
+    let metrics = Source::new(Arc::clone(&shared), Arc::clone(&mailboxes) as Arc<dyn Post>);
     Ok(Engine {
+        metrics: Rc::new(metrics),
         take: Rc::new(taker(shared, mailboxes)),
         stop: Box::new(move |end| stop(end, &stopping, shards, threads)),
     })

@@ -36,6 +36,8 @@ pub struct Prepared {
     pub settings: Settings,
     /// Open, nothing accepted yet.
     pub listeners: Vec<Listener>,
+    /// Those for the metrics.
+    pub metrics: Vec<std::net::TcpListener>,
     pidfile: Option<Pidfile>,
 }
 
@@ -65,11 +67,13 @@ pub fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start, Start
         settings = configuration.settings();
     }
     let listeners = listen::open_all(&settings)?;
+    let metrics = listen::open_metrics(&settings)?;
     let pidfile = Pidfile::write(&settings);
     Ok(Start::Serve(Box::new(Prepared {
         configuration,
         settings,
         listeners,
+        metrics,
         pidfile,
     })))
 }
@@ -104,6 +108,11 @@ impl Prepared {
         std::mem::take(&mut self.listeners)
     }
 
+    /// Takes the sockets of the metrics.
+    pub fn take_metrics(&mut self) -> Vec<std::net::TcpListener> {
+        std::mem::take(&mut self.metrics)
+    }
+
     /// The server serves: says so to whoever waits for it.
     pub fn announce_ready(&self) {
         if self.settings.port != 0 {
@@ -113,6 +122,12 @@ impl Prepared {
             info!(
                 "The server is now ready to accept connections at {}",
                 path.display()
+            );
+        }
+        if self.settings.metrics_port != 0 {
+            info!(
+                "Metrics are at http port {}, /metrics",
+                self.settings.metrics_port
             );
         }
         info!("Ready to accept connections");

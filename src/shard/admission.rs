@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::wait::Waiter;
 
+use super::describe::StreamQuery;
 use super::mailbox::{Batch, LoanId};
 
 /// Work on a keyspace.
@@ -31,6 +32,8 @@ pub(super) enum Work {
     Ring,
     /// Take a waiter out of the wait tables.
     Forget(Arc<Waiter>),
+    /// Tell of the streams.
+    Describe(Box<StreamQuery>),
 }
 
 /// The queue.
@@ -64,6 +67,11 @@ impl Admission {
             _ => {}
         }
         work
+    }
+
+    /// How much waits.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
     }
 
     /// Whether nothing waits.

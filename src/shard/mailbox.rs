@@ -19,6 +19,7 @@ use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 
 use super::client::Client;
+use super::describe::StreamQuery;
 
 /// Names a loan: unique for its coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +224,8 @@ pub enum Message {
     BarrierSeen(ClientId),
     /// Look at this client's handle.
     Poke(ClientId),
+    /// Tell of your streams, for the metrics.
+    DescribeStreams(Box<StreamQuery>),
     /// A line for your clients in MONITOR.
     MonitorLine(Bytes),
     /// A connection is yours from now on.

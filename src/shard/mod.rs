@@ -24,6 +24,7 @@ mod blocking;
 mod borrow;
 mod client;
 pub mod clock;
+pub mod describe;
 pub mod execute;
 mod finish;
 mod input;
@@ -135,6 +136,9 @@ impl Shard {
         );
         let mut keyspace = Keyspace::new(id, settings.databases, hasher);
         keyspace.tracking_counts = Arc::clone(shared.tracking.counts());
+        if settings.metrics_port != 0 {
+            keyspace.list_streams();
+        }
         let now_ms = clock.now_ms();
         let mut shard = Self {
             id,
@@ -208,6 +212,13 @@ impl Shard {
         !self.dirty.is_empty() || !self.closed.is_empty()
     }
 
+    /// Notes for the metrics what waits at the end of a turn: so many messages in the mailbox, and work in the queue.
+    pub fn note_backlog(&self, messages: usize) {
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters.mailbox.set(messages as u64);
+        counters.queued.set(self.admission.len() as u64);
+    }
+
     /// Takes the oldest work if the keyspace is home; false when there is none to do.
     fn admit_next(&mut self) -> bool {
         if self.keyspace.is_none() {
@@ -221,6 +232,7 @@ impl Shard {
             Some(Work::Expire) => self.expire(),
             Some(Work::Ring) => self.ring(),
             Some(Work::Forget(waiter)) => self.forget(&waiter),
+            Some(Work::Describe(query)) => self.describe_streams(&query),
         }
         true
     }
@@ -303,6 +315,7 @@ impl Shard {
             }
             Message::BarrierSeen(client) => self.barrier_seen(client),
             Message::Poke(client) => self.poked(client),
+            Message::DescribeStreams(query) => self.admission.push(Work::Describe(query)),
             Message::MonitorLine(line) => self.deliver_monitor_line(&line),
             Message::Adopt(client) => self.adopt(client),
             Message::Stop => self.stopping = true,
@@ -439,9 +452,21 @@ impl Shard {
     /// So many bytes of a client's output were sent.
     pub fn sent(&mut self, id: ClientId, count: usize) {
         let now_ms = self.now_ms;
+        let (pubsub, normal) = (
+            self.settings.output_limit_pubsub.soft_bytes,
+            self.settings.output_limit_normal.soft_bytes,
+        );
         if let Some(client) = self.client_mut(id) {
             let was_behind = client.is_behind_with_reading();
             client.output.consume(count);
+            if client.over_soft_limit_ms.is_some() {
+                let subscribes = client.session.subscriptions.any();
+                let soft_bytes = if subscribes { pubsub } else { normal };
+                if client.output.len() as u64 <= soft_bytes {
+                    // Its time above the limit is over: the next one begins anew.
+                    client.over_soft_limit_ms = None;
+                }
+            }
             let goes_on = was_behind && !client.is_behind_with_reading();
             client.mirror_output();
             let handle = &client.session.handle;

@@ -124,6 +124,10 @@ impl Shard {
             return false;
         }
         publication.number = self.shared.channels.next_publication();
+        if targets.receivers > 0 {
+            let counters = &self.shared.observations.shards[self.id.index()];
+            counters.publications.add(1);
+        }
         let publication = Arc::new(publication);
         let from = self.id;
         let mut over = false;
@@ -172,6 +176,8 @@ impl Shard {
     /// Appends a publication to the output of its subscribers here.
     pub(super) fn deliver_publication(&mut self, from: ShardId, publication: &Arc<Publication>) {
         let receivers = self.subscribers.receivers(publication);
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters.deliveries.add(receivers.len() as u64);
         let mut encoded: HashMap<(Protocol, Option<Bytes>), Encoded> = HashMap::new();
         for (id, pattern) in receivers {
             let Some(client) = self.client_mut(id) else {

@@ -157,6 +157,7 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
                 return Poll::Ready(());
             }
         }
+        driver.shard.borrow().note_backlog(mailbox.len());
         again |= !mailbox.is_empty();
         if again {
             context.waker().wake_by_ref();

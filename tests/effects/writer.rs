@@ -14,6 +14,9 @@ const CONSUMERS: &[&str] = &["a", "b", "c"];
 pub(crate) fn write(mut client: Client, seed: u64, steps: u64) {
     let mut random = Random::new(seed);
     let mut value = 0;
+    // So rare among the others that a seed may have none.
+    client.run("FLUSHALL");
+    client.run("FLUSHDB");
     for _ in 0..steps {
         if random.percent(5) {
             client.run("MULTI");

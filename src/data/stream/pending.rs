@@ -119,6 +119,9 @@ pub struct PendingEntries {
     released_count: usize,
     next_place: u32,
     large_counts: BTreeMap<StreamId, u64>,
+    /// How many of them are [`DELIVERY_COUNT_MAX`].
+    dead_count: usize,
+    redeliveries: u64,
     /// How often the log had gone back when entries were marked as gone: what was gone may be there again.
     rewinds: u32,
     /// Which IDs have left the list, for trims that spare what is on it.
@@ -130,6 +133,18 @@ impl PendingEntries {
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// How often an entry was delivered that had been delivered before, since this structure was made.
+    #[must_use]
+    pub fn redeliveries(&self) -> u64 {
+        self.redeliveries
+    }
+
+    /// How many entries were given up for good: their count is the highest there is (XNACK FATAL). O(1).
+    #[must_use]
+    pub fn dead_count(&self) -> usize {
+        self.dead_count
     }
 
     /// Whether nothing is pending.
@@ -182,10 +197,13 @@ impl PendingEntries {
         let before = self.records.insert(record);
         self.reindex(id, before.as_ref(), Some(&record));
         let before = before.map(|b| self.open(&b));
+        let count_before = before.map_or(1, |b| b.delivery.delivery_count);
+        let is_delivery = delivery.consumer.is_some() && delivery.delivery_count > count_before;
+        self.redeliveries += u64::from(is_delivery);
         if record.count != COUNT_IS_LARGE {
             self.forget_large_count(id);
         } else {
-            self.large_counts.insert(id, delivery.delivery_count);
+            self.set_large_count(id, delivery.delivery_count);
         }
         before
     }
@@ -491,9 +509,16 @@ impl PendingEntries {
         }
     }
 
+    fn set_large_count(&mut self, id: StreamId, count: u64) {
+        self.forget_large_count(id);
+        self.large_counts.insert(id, count);
+        self.dead_count += usize::from(count == DELIVERY_COUNT_MAX);
+    }
+
     fn forget_large_count(&mut self, id: StreamId) {
         if !self.large_counts.is_empty() {
-            self.large_counts.remove(&id);
+            let count = self.large_counts.remove(&id);
+            self.dead_count -= usize::from(count == Some(DELIVERY_COUNT_MAX));
         }
     }
 }

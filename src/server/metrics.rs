@@ -1,0 +1,231 @@
+//! The metrics over HTTP, for Prometheus: `GET /metrics` on a port of its own (`metrics-port`).
+//!
+//! ```text
+//! connection ─► hyper ─► Source::scrape ── StreamQuery ──► every shard, in its queue
+//!                            │    counters of all shards ◄──── StreamListing
+//!                            └─► observe/metrics.rs: text
+//! ```
+//! On the acceptor's thread: a scrape costs a shard what its listed streams cost, nothing else. Gathered is one at a time.
+//!
+//! Strangers may connect: so many at once, a head of a limited size within a limited time, the whole exchange within another,
+//! one request each. Whom protected mode turns away from the server it turns away here.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use tracing::{debug, warn};
+
+use crate::client::registry::ClientFlag;
+use crate::command::context::Shared;
+use crate::command::table::CommandTable;
+use crate::config::Settings;
+use crate::ids::ShardId;
+use crate::limits;
+use crate::observe::metrics::{MetricsFacts, ShardClients, StreamListing, render};
+use crate::pubsub::registry::ChannelKind;
+use crate::shard::describe::StreamQuery;
+use crate::shard::mailbox::{Message, Post};
+
+use super::error::reason_of;
+use super::listen;
+
+/// The version of the text.
+const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Where the metrics come from.
+pub struct Source {
+    shared: Arc<Shared>,
+    post: Arc<dyn Post>,
+    /// Held while one scrape is gathered.
+    gathering: Mutex<()>,
+}
+
+impl Source {
+    /// The facts and mailboxes of all shards.
+    pub fn new(shared: Arc<Shared>, post: Arc<dyn Post>) -> Self {
+        Self {
+            shared,
+            post,
+            gathering: Mutex::new(()),
+        }
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        let settings = self.shared.settings.read();
+        Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The text of all metrics as they are now.
+    async fn scrape(&self) -> String {
+        let _one_at_a_time = self.gathering.lock().await;
+        let (shared, settings) = (&self.shared, self.settings());
+        let streams = self.streams(&settings).await;
+        let rows = CommandTable::get().rows().iter();
+        let kinds = [
+            ChannelKind::Channel,
+            ChannelKind::Pattern,
+            ChannelKind::Shard,
+        ];
+        let facts = MetricsFacts {
+            started_ms: shared.started_ms,
+            maxclients: settings.maxclients,
+            clients: clients_by_shard(shared),
+            channels: kinds.map(|kind| shared.channels.name_count(kind)),
+            commands: rows.map(|row| row.full_name.as_str()).collect(),
+            latency_tracking: settings.latency_tracking,
+            streams,
+        };
+        render(&facts, &shared.observations)
+    }
+
+    /// Asks every shard for its streams, and waits for those that answer in time: one may be held by a long command.
+    async fn streams(&self, settings: &Settings) -> StreamListing {
+        let (answer, mut answers) = mpsc::unbounded_channel();
+        let shard_count = self.shared.shard_count;
+        for shard in 0..shard_count {
+            let query = StreamQuery {
+                pattern: settings.metrics_streams_pattern.clone(),
+                streams_max: settings.metrics_streams_max,
+                answer: answer.clone(),
+            };
+            let message = Message::DescribeStreams(Box::new(query));
+            self.post.send(ShardId(shard as u16), message);
+        }
+        let mut all = StreamListing::default();
+        let gather = async {
+            while all.shards_answered < shard_count {
+                match answers.recv().await {
+                    Some(listing) => all.merge(listing),
+                    None => break,
+                }
+            }
+        };
+        let patience = Duration::from_millis(limits::METRICS_GATHER_MS);
+        if tokio::time::timeout(patience, gather).await.is_err() {
+            warn!("Metrics: a shard did not tell of its streams in time");
+        }
+        all.keep_first(settings.metrics_streams_max);
+        all
+    }
+}
+
+fn clients_by_shard(shared: &Shared) -> Vec<ShardClients> {
+    let mut by_shard = vec![ShardClients::default(); shared.shard_count];
+    for client in shared.clients.all() {
+        let Some(of) = by_shard.get_mut(client.shard().index()) else {
+            continue;
+        };
+        of.connected += 1;
+        of.blocked += usize::from(client.is_blocked());
+        of.pubsub += usize::from(client.has_flag(ClientFlag::PUBSUB));
+        of.input_bytes += client.query_bytes.load(Ordering::Relaxed);
+        of.output_bytes += client.output_bytes.load(Ordering::Relaxed);
+    }
+    by_shard
+}
+
+/// Answers on listening sockets for as long as the process lives. Call in a `LocalSet`.
+pub async fn serve(listeners: Vec<std::net::TcpListener>, source: Rc<Source>) {
+    let places = Arc::new(Semaphore::new(limits::METRICS_CONNECTIONS_MAX));
+    let mut accepting = tokio::task::JoinSet::new();
+    for listener in listeners {
+        let (source, places) = (Rc::clone(&source), Arc::clone(&places));
+        accepting.spawn_local(accept(listener, source, places));
+    }
+    while accepting.join_next().await.is_some() {}
+}
+
+async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Arc<Semaphore>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            warn!("Metrics are not served: {}", reason_of(error));
+            return;
+        }
+    };
+    // Who comes when all places are taken waits until one has run out of time.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                let source = Rc::clone(&source);
+                tokio::task::spawn_local(async move {
+                    converse(socket, peer, source).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                debug!("Accepting a connection for metrics: {}", reason_of(error));
+                tokio::time::sleep(Duration::from_millis(limits::ACCEPT_PAUSE_MS)).await;
+            }
+        }
+    }
+}
+
+/// One connection, one request.
+async fn converse(socket: TcpStream, peer: SocketAddr, source: Rc<Source>) {
+    let service = service_fn(move |request| {
+        let source = Rc::clone(&source);
+        async move { Ok::<_, Infallible>(answer(&request, peer, &source).await) }
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits::METRICS_REQUEST_MS))
+        .max_buf_size(limits::METRICS_REQUEST_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), service);
+    let patience = Duration::from_millis(limits::METRICS_EXCHANGE_MS);
+    match tokio::time::timeout(patience, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!("Metrics for {peer}: {error}"),
+        Err(_) => debug!("Metrics for {peer}: too slow"),
+    }
+}
+
+async fn answer(
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+    source: &Source,
+) -> Response<Full<Bytes>> {
+    if listen::is_turned_away(&source.settings(), Some(peer)) {
+        let text =
+            "Protected mode: only this machine may ask. Set a password, or protected-mode no.\n";
+        return plain(StatusCode::FORBIDDEN, text);
+    }
+    if request.uri().path() != "/metrics" {
+        return plain(StatusCode::NOT_FOUND, "The metrics are at /metrics.\n");
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let text = "The metrics are to be read: GET or HEAD.\n";
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text);
+        let methods = hyper::header::HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(ALLOW, methods);
+        return response;
+    }
+    let mut response = Response::new(Full::from(source.scrape().await));
+    let kind = hyper::header::HeaderValue::from_static(FORMAT);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// An answer for people.
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    let kind = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
