@@ -37,7 +37,8 @@
 //!
 //! *XCLAIM*: `command/stream/pending.rs`, row at the top of the family. *A client's text*: `command/error.rs`. *A limit*:
 //! `limits.rs`. *A setting*: `config/parameters.rs`. *Publish/subscribe*: `command/pubsub.rs`, `pubsub/registry.rs`,
-//! `shard/publish.rs`. *Moving connections*: `shard/migrate.rs`. *Freeing big values*: `keyspace/discard.rs`,
+//! `shard/publish.rs`. *Client-side caching*: `keyspace/tracking.rs`, `shard/tracking.rs`. *Moving connections*:
+//! `shard/migrate.rs`. *Freeing big values*: `keyspace/discard.rs`,
 //! `server/disposal.rs`. *INFO*: `observe/info.rs`. *The tools*: `tools/reclaim/`, `tools/demo/`, `tools/ping.rs`.
 //!
 //! To add a command: one row and one handler in its family's file, one test that sends it. `tests/tidy.rs` says what is

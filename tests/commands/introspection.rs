@@ -222,3 +222,32 @@ fn events_tell_what_was_overwritten() {
         );
     });
 }
+
+#[test]
+fn memory_stats_add_up() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect_resp3();
+        client.run("MSET a 1 b 2");
+        client.run("SELECT 3");
+        client.run("SET c 3");
+        let text = raw(&mut client, "MEMORY STATS");
+        let number = |name: &str| -> f64 {
+            let (_, rest) = text.split_once(&format!(" {name} ")).unwrap();
+            let word = rest.split(' ').next().unwrap();
+            word.trim_start_matches([':', ',']).parse().unwrap()
+        };
+        assert_eq!(number("keys.count"), 3.0);
+        assert!(
+            number("total.allocated") > 100_000.0
+                && number("peak.allocated") >= number("total.allocated")
+        );
+        assert!(number("dataset.bytes") <= number("total.allocated"));
+        assert!((1.0..=100.0).contains(&number("peak.percentage")));
+        assert!((1.0..=100.0).contains(&number("dataset.percentage")));
+        assert!(
+            text.contains(" $4 db.0 %3 ")
+                && text.contains(" $4 db.3 %3 ")
+                && !text.contains("db.1")
+        );
+    });
+}
