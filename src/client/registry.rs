@@ -111,6 +111,8 @@ pub struct ClientHandle {
     pub query_bytes: AtomicUsize,
     /// Bytes of replies not yet sent.
     pub output_bytes: AtomicUsize,
+    /// In how many pieces they are held.
+    pub output_pieces: AtomicUsize,
     /// Bytes of commands queued in MULTI.
     pub multi_bytes: AtomicUsize,
     /// Bytes read from it in all.
@@ -172,6 +174,7 @@ impl ClientHandle {
             command: AtomicU16::new(u16::MAX),
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            output_pieces: AtomicUsize::new(0),
             multi_bytes: AtomicUsize::new(0),
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),

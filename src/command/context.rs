@@ -12,7 +12,7 @@ use crate::config::{Configuration, ProcessControl, Settings};
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Space;
 use crate::keyspace::discard::Discarded;
-use crate::keyspace::wait::WaitKind;
+use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::observe::Observations;
 use crate::observe::effects::EffectLog;
 use crate::pubsub::registry::{ChannelKind, ChannelRegistry};
@@ -136,6 +136,8 @@ impl Context<'_> {
 pub struct WaitFor {
     /// For what.
     pub kind: WaitKind,
+    /// Who waits for the same.
+    pub class: WaitClass,
     /// On which keys of the client's database.
     pub keys: Vec<Box<[u8]>>,
     /// Until when, Unix ms; `None`: for ever.
@@ -144,6 +146,8 @@ pub struct WaitFor {
     pub request: Request,
     /// Keys that it writes to besides those it waits on (the destination of BLMOVE).
     pub destinations: Vec<Box<[u8]>>,
+    /// Keys it is to look at again, and when, Unix ms, though nothing happens to them.
+    pub alarms: Vec<(Box<[u8]>, u64)>,
 }
 
 /// What is left to do when a handler returns.

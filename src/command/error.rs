@@ -3,12 +3,16 @@
 //! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
+mod pending;
 mod server;
+mod stream_writes;
 mod tracking;
 
 use std::borrow::Cow;
 
+pub use pending::*;
 pub use server::*;
+pub use stream_writes::*;
 pub use tracking::*;
 
 /// An error reply: its text with the code in front.
@@ -244,7 +248,6 @@ pub const PLUS_IN_XREADGROUP: CommandError = CommandError::fixed(
      specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.",
 );
 /// `+` in XREAD of a stream that never had an entry.
-pub const LAST_ID_ZERO: CommandError = CommandError::fixed("ERR the stream last element ID is 0-0");
 /// XGROUP on a missing key.
 pub const XGROUP_WITHOUT_KEY: CommandError = CommandError::fixed(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \

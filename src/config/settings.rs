@@ -132,6 +132,10 @@ pub struct Settings {
     pub stream_node_bytes_max: u64,
     /// Most entries of a stream's block; 0: no bound.
     pub stream_node_entries_max: u64,
+    /// How long a new stream knows its producers' messages, seconds.
+    pub stream_idmp_duration_s: u32,
+    /// How many messages of a producer a new stream knows.
+    pub stream_idmp_size_max: u32,
     /// Bits as `keyspace::event::EventClass` names them; 0: no notifications.
     pub notify_keyspace_events: u32,
     /// Commands slower than this go to the slow log, µs; below 0: none.
@@ -197,6 +201,8 @@ impl Settings {
             list_compress_depth: row.number("list-compress-depth"),
             stream_node_bytes_max: row.number("stream-node-max-bytes"),
             stream_node_entries_max: row.number("stream-node-max-entries"),
+            stream_idmp_duration_s: row.number("stream-idmp-duration"),
+            stream_idmp_size_max: row.number("stream-idmp-maxsize"),
             notify_keyspace_events: row.bits("notify-keyspace-events"),
             slowlog_log_slower_than_us: row.number("slowlog-log-slower-than"),
             slowlog_len_max: row.number("slowlog-max-len"),

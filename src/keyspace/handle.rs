@@ -233,6 +233,23 @@ impl<'k> KeyHandle<'k> {
         self.keyspace.mark_ready(self.db, self.key);
     }
 
+    /// Entries of a group are pending since this time, Unix ms: who is blocked to take them over looks at them in time.
+    pub fn pending_since(&mut self, group: &[u8], since_ms: u64) {
+        self.keyspace
+            .pending_since(self.db, self.key, group, since_ms);
+    }
+
+    /// Entries of a group were released: who is blocked to take entries over looks at them after the command.
+    pub fn released(&mut self, group: &[u8]) {
+        self.keyspace.released(self.db, self.key, group);
+    }
+
+    /// A list that was there has become longer, to so many elements: who waits for that many looks at it.
+    #[inline]
+    pub fn grown(&mut self, len: usize) {
+        self.keyspace.mark_grown(self.db, self.key, len);
+    }
+
     /// A keyspace notification.
     pub fn event(&mut self, class: EventClass, name: &'static str) {
         self.keyspace.push_event(self.db, class, name, self.key);

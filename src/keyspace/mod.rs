@@ -18,6 +18,7 @@
 //! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
 
 pub mod access;
+mod alarm;
 pub mod discard;
 pub mod effect;
 pub mod event;
@@ -40,6 +41,7 @@ use hashbrown::DefaultHashBuilder;
 use crate::ids::ShardId;
 
 use access::{Access, AccessPolicy};
+use alarm::Alarms;
 use discard::{Discarded, Discards};
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
@@ -138,6 +140,7 @@ pub struct Keyspace {
     pub tracking_counts: Arc<TrackingCounts>,
     invalidations: Vec<Invalidation>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
+    alarms: Alarms,
     events: Vec<KeyEvent>,
     discards: Discards,
     /// What writes did.
@@ -169,6 +172,7 @@ impl Keyspace {
             tracking_counts: Arc::default(),
             invalidations: Vec::new(),
             ready: VecDeque::new(),
+            alarms: Alarms::default(),
             events: Vec::new(),
             discards: Discards::default(),
             effects: EffectBuffer::default(),
@@ -372,13 +376,22 @@ impl Keyspace {
     }
 
     /// A key came into being, became another or went: those who wait for it look at it after the command. What happens
-    /// to a key that stays concerns nobody who waits, but for entries added to a stream and the end of a group.
+    /// to a key that stays concerns nobody who waits, but for entries added to a stream, the end of a group and elements
+    /// added to a list of which several are waited for.
     fn mark_ready(&mut self, db: usize, key: &[u8]) {
         if self.replaying || self.waits[db].is_empty() {
             return;
         }
         if self.waits[db].mark_ready(key) {
             self.ready.push_back((order::next(), db, key.into()));
+        }
+    }
+
+    /// As [`Keyspace::mark_ready`], for a list that has become longer: it concerns only who waits for several elements at once.
+    #[inline]
+    fn mark_grown(&mut self, db: usize, key: &[u8], len: usize) {
+        if !self.waits[db].is_empty() && self.waits[db].is_enough(key, len) {
+            self.mark_ready(db, key);
         }
     }
 

@@ -88,6 +88,10 @@ pub struct ShardCounters {
     pub loans: Counter,
     /// Connections moved to another shard.
     pub migrations: Counter,
+    /// Blocked clients that were woken with a reply.
+    pub wakeups: Counter,
+    /// Commands of blocked clients that ran again and found nothing.
+    pub attempts_in_vain: Counter,
     /// Connections closed for their output limit.
     pub output_limit_disconnections: Counter,
 }
@@ -116,6 +120,8 @@ impl ShardCounters {
             batches: Counter::default(),
             loans: Counter::default(),
             migrations: Counter::default(),
+            wakeups: Counter::default(),
+            attempts_in_vain: Counter::default(),
             output_limit_disconnections: Counter::default(),
         }
     }
@@ -143,6 +149,8 @@ impl ShardCounters {
             &self.batches,
             &self.loans,
             &self.migrations,
+            &self.wakeups,
+            &self.attempts_in_vain,
             &self.output_limit_disconnections,
         ];
         for counter in events {

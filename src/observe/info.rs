@@ -506,9 +506,19 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("acl_access_denied_key", "0"),
         ("acl_access_denied_channel", "0"),
     ]);
+    own_stats(text, seen);
+}
+
+/// What only we count.
+fn own_stats(text: &mut Text, seen: &Observations) {
     text.field("millrace_batches", sum(seen, |shard| &shard.batches));
     text.field("millrace_loans", sum(seen, |shard| &shard.loans));
     text.field("millrace_migrations", sum(seen, |shard| &shard.migrations));
+    text.field("millrace_wakeups", sum(seen, |shard| &shard.wakeups));
+    text.field(
+        "millrace_attempts_in_vain",
+        sum(seen, |shard| &shard.attempts_in_vain),
+    );
 }
 
 fn replication(text: &mut Text, facts: &Facts<'_>) {

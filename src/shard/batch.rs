@@ -328,13 +328,9 @@ impl Shard {
     /// The client holds back no reply any more: what waited for it follows.
     pub(super) fn release_behind_reply(&mut self, client: &mut Client) {
         for message in std::mem::take(&mut client.behind_reply) {
-            client.output.append_shared(&message);
+            client.send(&message);
         }
-        client
-            .session
-            .handle
-            .output_bytes
-            .store(client.output.len(), Ordering::Relaxed);
+        client.mirror_output();
         if !client.output.is_empty() {
             self.dirty.push(client.id());
         }

@@ -55,6 +55,7 @@ use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
+use crate::net::buffers::Output;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -218,6 +219,7 @@ impl Shard {
             Some(Work::Lend { loan, coordinator }) => self.lend(loan, coordinator),
             Some(Work::LocalRun(client)) => self.resume_admitted(client),
             Some(Work::Expire) => self.expire(),
+            Some(Work::Ring) => self.ring(),
             Some(Work::Forget(waiter)) => self.forget(&waiter),
         }
         true
@@ -426,11 +428,11 @@ impl Shard {
         std::mem::take(&mut self.closed)
     }
 
-    /// The unsent output of a client, its front first.
-    pub fn output(&self, id: ClientId) -> &[u8] {
+    /// The unsent output of a client that is here.
+    pub fn output(&self, id: ClientId) -> Option<&Output> {
         match self.clients.get(&id) {
-            Some(Some(client)) => client.output.front(),
-            _ => &[],
+            Some(Some(client)) => Some(&client.output),
+            _ => None,
         }
     }
 
@@ -441,10 +443,8 @@ impl Shard {
             let was_behind = client.is_behind_with_reading();
             client.output.consume(count);
             let goes_on = was_behind && !client.is_behind_with_reading();
+            client.mirror_output();
             let handle = &client.session.handle;
-            handle
-                .output_bytes
-                .store(client.output.len(), Ordering::Relaxed);
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
             handle.active_ms.store(now_ms, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];

@@ -4,7 +4,8 @@
 //! publisher ──Publication──► mailboxes of all target shards, as one step (the own shard's too)
 //!           ◄────Credit────  when delivered; a publisher over its credit is not read until it returns
 //! ```
-//! One total order for all subscribers. The payload is encoded once per protocol version and shared from there.
+//! One total order for all subscribers. A message is encoded once per protocol version; a large payload is the publisher's own
+//! in all of them, on all shards, and in every output that waits to be sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::command::table::{CommandTable, Row};
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::observe::monitor;
-use crate::pubsub::message::{Delivery, encode};
+use crate::pubsub::message::{Delivery, Encoded, encode};
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
 use crate::resp::arguments::{Args, Request};
@@ -171,13 +172,13 @@ impl Shard {
     /// Appends a publication to the output of its subscribers here.
     pub(super) fn deliver_publication(&mut self, from: ShardId, publication: &Arc<Publication>) {
         let receivers = self.subscribers.receivers(publication);
-        let mut encoded: HashMap<(Protocol, Option<Bytes>), Bytes> = HashMap::new();
+        let mut encoded: HashMap<(Protocol, Option<Bytes>), Encoded> = HashMap::new();
         for (id, pattern) in receivers {
             let Some(client) = self.client_mut(id) else {
                 continue;
             };
             let protocol = client.session.protocol;
-            let bytes = encoded
+            let message = encoded
                 .entry((protocol, pattern.clone()))
                 .or_insert_with(|| {
                     let delivery = match (&pattern, publication.kind) {
@@ -192,15 +193,15 @@ impl Shard {
                         &publication.payload,
                     )
                 });
-            let bytes = bytes.clone();
+            let message = message.clone();
             if let Some(client) = self.client_mut(id)
                 && client.phase.holds_a_reply()
                 && (publication.cause == Some(id) || !client.behind_reply.is_empty())
             {
-                client.behind_reply.push(bytes);
+                client.behind_reply.push(message);
                 continue;
             }
-            self.push_to(id, &bytes);
+            self.push_to(id, &message);
         }
         self.give_credit(from, publication.weight());
     }
@@ -221,17 +222,12 @@ impl Shard {
     }
 
     /// Appends bytes that are no reply to a client's output; closes it when that is over its limit.
-    pub(super) fn push_to(&mut self, id: ClientId, bytes: &Bytes) {
+    pub(super) fn push_to(&mut self, id: ClientId, message: &Encoded) {
         let Some(client) = self.client_mut(id) else {
             return;
         };
-        client.output.append_shared(bytes);
-        let length = client.output.len();
-        client
-            .session
-            .handle
-            .output_bytes
-            .store(length, Ordering::Relaxed);
+        client.send(message);
+        client.mirror_output();
         self.dirty.push(id);
         self.check_output_limit(id);
     }
@@ -397,8 +393,9 @@ impl Shard {
 
     /// Appends a line to the output of the clients in MONITOR here.
     pub(super) fn deliver_monitor_line(&mut self, line: &Bytes) {
+        let line = Encoded::from(line.clone());
         for id in self.subscribers.monitors.clone() {
-            self.push_to(id, line);
+            self.push_to(id, &line);
         }
     }
 }

@@ -129,11 +129,7 @@ impl Shard {
             .handle
             .query_bytes
             .store(client.input.len(), Ordering::Relaxed);
-        client
-            .session
-            .handle
-            .output_bytes
-            .store(client.output.len(), Ordering::Relaxed);
+        client.mirror_output();
         client.now_ms = self.now_ms;
         let more = flow != Flow::Stop
             && matches!(client.phase, Phase::Ready)

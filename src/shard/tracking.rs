@@ -264,9 +264,9 @@ impl Shard {
         };
         let reply_is_due = matches!(client.phase, Phase::Batch { .. } | Phase::Barrier { .. });
         if reply_is_due || !client.behind_reply.is_empty() {
-            client.behind_reply.push(bytes);
+            client.behind_reply.push(bytes.into());
         } else {
-            self.push_to(receiver, &bytes);
+            self.push_to(receiver, &bytes.into());
         }
     }
 

@@ -126,7 +126,7 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
         "qbuf={input} qbuf-free=0 argv-mem={argument_bytes} multi-mem={queued} rbs=0 rbp=0 obl=0 oll={} omem={output} \
          tot-mem={held} events={} cmd={command} user=default redir={redirection} resp={} lib-name={} lib-ver={} \
          io-thread={} tot-net-in={} tot-net-out={} tot-cmds={}",
-        usize::from(output > 0),
+        bytes(&handle.output_pieces),
         if output > 0 { "rw" } else { "r" },
         if handle.has_flag(ClientFlag::RESP3) {
             3

@@ -29,10 +29,11 @@ pub(super) fn digest_value(
     ctx: &mut Context<'_>,
     args: &Args<'_>,
 ) -> Result<Outcome, CommandError> {
+    let now_ms = ctx.now_ms();
     ctx.reply.array(args.len() - 2);
     for key in args.from(2) {
         let entry = ctx.space.peek(key);
-        let digest = entry.map_or([0; 20], |entry| value_digest(&entry.value));
+        let digest = entry.map_or([0; 20], |entry| value_digest(&entry.value, now_ms));
         ctx.reply.simple(&hexadecimal(&digest));
     }
     Ok(Outcome::Done)
