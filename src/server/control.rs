@@ -190,7 +190,11 @@ mod tests {
         let changed = configuration.with(&[("hz", "30")], true).unwrap();
         let (control, _requests) = channel();
         control.rewrite_file(&changed).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "hz 30\n");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with("hz 30\n") && text.contains("\ndir \""),
+            "{text}"
+        );
         assert_eq!(
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o640

@@ -318,9 +318,6 @@ impl Shard {
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
         }
-        if !client.session.transaction.active && !args.at(0).eq_ignore_ascii_case(b"client") {
-            client.session.caching.exception = false;
-        }
         self.shared.observations.errors.add(error.bytes());
         let table = CommandTable::get();
         if let Some(container) = table.find(args.at(0)) {
@@ -329,6 +326,9 @@ impl Shard {
                 .and_then(|name| table.find_subcommand(container, name))
                 .unwrap_or(container);
             self.env().counters(row).rejected.add(1);
+            self.end_caching(client, row);
+        } else if !client.session.transaction.active {
+            client.session.caching.exception = false;
         }
         reply.error(error.bytes());
     }

@@ -338,6 +338,12 @@ fn caching_chooses_the_keys_of_the_next_command() {
                     "-ERR unknown command 'NOSUCH', with args beginning with:",
                 ),
                 ("GET g", "_"),
+                ("CLIENT CACHING YES", "+OK"),
+                (
+                    "CLIENT NOSUCH",
+                    "-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.",
+                ),
+                ("GET g", "_"),
             ],
         );
         // In one go: a batch must not take the exception to the command behind.

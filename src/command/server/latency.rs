@@ -201,6 +201,8 @@ fn draw(name: &str, event: &LatencyEvent, now_s: u64) -> String {
             }));
             text.push('\n');
         }
+        // Redis: the line between bars and ages is blank, not empty.
+        text.push_str(&" ".repeat(band.len()));
         text.push('\n');
         let ages: Vec<Vec<char>> = band
             .iter()
@@ -288,6 +290,9 @@ mod tests {
         assert_eq!(lines.next(), Some(title));
         assert_eq!(lines.next(), Some("-".repeat(80).as_str()));
         let rest: Vec<&str> = lines.collect();
-        assert_eq!(rest, ["  #", " _|", " ||", "_||", "", "145", "m0s", " s "]);
+        assert_eq!(
+            rest,
+            ["  #", " _|", " ||", "_||", "   ", "145", "m0s", " s "]
+        );
     }
 }

@@ -9,6 +9,7 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::{KeyFlags, KeySpec};
 use crate::command::{Command, Context, Flags, Outcome};
 use crate::keyspace::Keyspace;
+use crate::observe::process;
 use crate::resp::arguments::Args;
 
 const TIPS: &[&str] = &[
@@ -41,12 +42,16 @@ pub static COMMANDS: &[Command] = &[Command::new("memory", "", super::unreachabl
             .arity(2)
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
             .docs("4.0.0", "server", "O(1)", "Gives unused memory back."),
-        Command::new("stats", "", stats).arity(2).tips(TIPS).docs(
-            "4.0.0",
-            "server",
-            "O(N) for N connections.",
-            "Tells where memory is.",
-        ),
+        Command::new("stats", "", stats)
+            .arity(2)
+            .flags(&[Flags::TELLS_COUNTS])
+            .tips(TIPS)
+            .docs(
+                "4.0.0",
+                "server",
+                "O(N) for N connections.",
+                "Tells where memory is.",
+            ),
         Command::new("usage", "key [SAMPLES count]", usage)
             .arity(-3)
             .flags(&[Flags::READONLY])
@@ -81,35 +86,91 @@ fn usage(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
     Ok(Outcome::Done)
 }
 
+/// A fact of MEMORY STATS.
+enum Fact {
+    Bytes(u64),
+    Ratio(f64),
+}
+
+/// What takes memory, in Redis' names and order. What does not exist here is 0; the allocator is taken to hold what the
+/// system says the process has.
+fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 24] {
+    use Fact::{Bytes, Ratio};
+    let buffers = |client: &std::sync::Arc<crate::client::registry::ClientHandle>| {
+        client.query_bytes.load(Ordering::Relaxed)
+            + client.output_bytes.load(Ordering::Relaxed)
+            + client.multi_bytes.load(Ordering::Relaxed)
+    };
+    let clients: usize = ctx.shared.clients.all().iter().map(buffers).sum();
+    let clients = clients as u64;
+    let memory = process::memory();
+    let used = memory.private.max(1);
+    let peak = memory.resident_peak.max(used);
+    let dataset = used.saturating_sub(clients);
+    let share = |part: u64, whole: u64| part as f64 * 100.0 / whole as f64;
+    let spread = memory.resident as f64 / used as f64;
+    let unused = memory.resident.saturating_sub(used);
+    [
+        ("peak.allocated", Bytes(peak)),
+        ("total.allocated", Bytes(used)),
+        ("startup.allocated", Bytes(0)),
+        ("replication.backlog", Bytes(0)),
+        ("clients.slaves", Bytes(0)),
+        ("clients.normal", Bytes(clients)),
+        ("cluster.links", Bytes(0)),
+        ("aof.buffer", Bytes(0)),
+        ("lua.caches", Bytes(0)),
+        ("functions.caches", Bytes(0)),
+        ("overhead.total", Bytes(clients)),
+        ("keys.count", Bytes(key_count)),
+        (
+            "keys.bytes-per-key",
+            Bytes(used.checked_div(key_count).unwrap_or(0)),
+        ),
+        ("dataset.bytes", Bytes(dataset)),
+        ("dataset.percentage", Ratio(share(dataset, used))),
+        ("peak.percentage", Ratio(share(used, peak))),
+        ("allocator.allocated", Bytes(used)),
+        ("allocator.active", Bytes(memory.resident)),
+        ("allocator.resident", Bytes(memory.resident)),
+        ("allocator-fragmentation.ratio", Ratio(1.0)),
+        ("allocator-fragmentation.bytes", Bytes(0)),
+        ("allocator-rss.ratio", Ratio(spread)),
+        ("fragmentation", Ratio(spread)),
+        ("fragmentation.bytes", Bytes(unused)),
+    ]
+}
+
 fn stats(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let client_bytes: usize = ctx
-        .shared
-        .clients
-        .all()
-        .iter()
-        .map(|client| {
-            client.query_bytes.load(Ordering::Relaxed)
-                + client.output_bytes.load(Ordering::Relaxed)
-                + client.multi_bytes.load(Ordering::Relaxed)
-        })
-        .sum();
     let shards = &ctx.shared.observations.shards;
-    let databases = shards.iter().flat_map(|shard| &shard.databases);
-    let key_count: u64 = databases.map(|database| database.keys.get()).sum();
-    let facts = [
-        ("replication.backlog", 0),
-        ("clients.slaves", 0),
-        ("clients.normal", client_bytes as i64),
-        ("cluster.links", 0),
-        ("aof.buffer", 0),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
-        ("keys.count", key_count as i64),
-    ];
-    ctx.reply.map(facts.len());
-    for (name, value) in facts {
+    let keys_of = |db: usize| -> u64 {
+        let databases = shards.iter().filter_map(|shard| shard.databases.get(db));
+        databases.map(|database| database.keys.get()).sum()
+    };
+    let filled: Vec<usize> = (0..ctx.settings.databases)
+        .filter(|db| keys_of(*db) > 0)
+        .collect();
+    let key_count = filled.iter().map(|db| keys_of(*db)).sum();
+    let facts = facts(ctx, key_count);
+    ctx.reply.map(facts.len() + filled.len());
+    for (name, fact) in facts {
+        if name == "overhead.total" {
+            // What the tables take is part of their entries.
+            for db in &filled {
+                ctx.reply.bulk(format!("db.{db}").as_bytes());
+                ctx.reply.map(3);
+                for table in ["main", "expires", "slot-to-keys"] {
+                    ctx.reply
+                        .bulk(format!("overhead.hashtable.{table}").as_bytes());
+                    ctx.reply.integer(0);
+                }
+            }
+        }
         ctx.reply.bulk(name.as_bytes());
-        ctx.reply.integer(value);
+        match fact {
+            Fact::Bytes(bytes) => ctx.reply.integer(bytes as i64),
+            Fact::Ratio(ratio) => ctx.reply.double(ratio),
+        }
     }
     Ok(Outcome::Done)
 }
