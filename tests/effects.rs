@@ -160,6 +160,11 @@ const READ: &str =
 const SCENARIOS: &[(&str, &str, &str)] = &[
     ("append", "SET k a", "APPEND k b"),
     ("blmove", "RPUSH l a b", "BLMOVE l m LEFT RIGHT 1"),
+    (
+        "blmovem",
+        "RPUSH l a b c",
+        "BLMOVEM l m RIGHT RIGHT 1 EXACTLY 2 OBO",
+    ),
     ("blmpop", "RPUSH l a b", "BLMPOP 1 1 l LEFT"),
     ("blpop", "RPUSH l a b", "BLPOP l 1"),
     ("brpop", "RPUSH l a b", "BRPOP l 1"),
@@ -180,6 +185,11 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("incrbyfloat", "SET k 5", "INCRBYFLOAT k 0.5"),
     ("linsert", "RPUSH l a b", "LINSERT l BEFORE b x"),
     ("lmove", "RPUSH l a b", "LMOVE l m LEFT LEFT"),
+    (
+        "lmovem",
+        "RPUSH l a b c",
+        "LMOVEM l m LEFT LEFT COUNT 2 BULK",
+    ),
     ("lmpop", "RPUSH l a b", "LMPOP 1 l RIGHT"),
     ("lpop", "RPUSH l a b", "LPOP l"),
     ("lpush", "RPUSH l a b", "LPUSH l x"),
@@ -207,10 +217,13 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("swapdb", "SET k a", "SWAPDB 0 1"),
     ("unlink", "SET k a", "UNLINK k"),
     ("xack", READ, "XACK s g 1-1"),
+    ("xackdel", READ, "XACKDEL s g IDS 1 1-1"),
     ("xadd", GROUP, "XADD s * f x"),
     ("xautoclaim", READ, "XAUTOCLAIM s g d 0 0"),
+    ("xcfgset", GROUP, "XCFGSET s IDMP-MAXSIZE 7"),
     ("xclaim", READ, "XCLAIM s g d 0 1-1"),
     ("xdel", GROUP, "XDEL s 2-2"),
+    ("xdelex", READ, "XDELEX s DELREF IDS 1 1-1"),
     ("xgroup|create", GROUP, "XGROUP CREATE s h $ ENTRIESREAD 2"),
     (
         "xgroup|createconsumer",
@@ -220,6 +233,7 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("xgroup|delconsumer", READ, "XGROUP DELCONSUMER s g c"),
     ("xgroup|destroy", GROUP, "XGROUP DESTROY s g"),
     ("xgroup|setid", GROUP, "XGROUP SETID s g 1-1"),
+    ("xidmprecord", GROUP, "XIDMPRECORD s producer message 1-1"),
     (
         "xreadgroup",
         GROUP,

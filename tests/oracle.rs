@@ -136,7 +136,9 @@ fn every_accepted_difference_has_a_name_and_a_reason() {
     for normaliser in normalise::NORMALISERS
         .iter()
         .chain(normalise::VERSION_DIFFERENCES)
-        .chain(normalise::OURS_ALONE)
+        .chain(normalise::SINCE_86)
+        .chain(normalise::NEWER_THAN_ALL)
+        .chain(normalise::ONLY_86)
     {
         assert!(
             names.insert(normaliser.name),

@@ -444,7 +444,8 @@ impl World {
         let dirty = self.shards[shard].take_dirty();
         for id in dirty {
             loop {
-                let bytes = self.shards[shard].output(id).to_vec();
+                let output = self.shards[shard].output(id);
+                let bytes = output.map_or(Vec::new(), |output| output.front().to_vec());
                 if bytes.is_empty() {
                     break;
                 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::client::registry::ClientRegistry;
 use crate::client::session::Session;
+use crate::client::tracking::BroadcastRegistry;
 use crate::config::{Configuration, ProcessControl, Settings};
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Space;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub process: OnceLock<Box<dyn ProcessControl>>,
     /// All clients.
     pub clients: ClientRegistry,
+    /// Client-side caching.
+    pub tracking: BroadcastRegistry,
     /// All channels.
     pub channels: ChannelRegistry,
     /// Counters, slow log, latency, by shard where they are hot.

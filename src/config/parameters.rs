@@ -314,6 +314,8 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     .alias("list-max-ziplist-size")
     .acts(),
     row("list-compress-depth", NATURAL, "0", Live).acts(),
+    row("stream-idmp-duration", Integer(1, 86_400), "100", Live).acts(),
+    row("stream-idmp-maxsize", Integer(1, 10_000), "100", Live).acts(),
     row("stream-node-max-bytes", BYTES, "4096", Live).acts(),
     row("stream-node-max-entries", Integer(0, i64::MAX), "100", Live).acts(),
     row("lazyfree-lazy-eviction", YesNo, "no", Live).acts(),

@@ -27,13 +27,15 @@ use crate::ids::{ClientId, ShardId};
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 
-use super::value::ValueType;
+use super::value::Value;
 
 /// What a blocked command waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitKind {
     /// An element of a list (BLPOP, BLMOVE …).
     List,
+    /// So many elements of a list at once (BLMOVEM EXACTLY).
+    ListOf(usize),
     /// An entry of a stream (XREAD).
     Stream,
     /// An entry for a consumer group; also runs again when the key goes or changes its type (XREADGROUP).
@@ -41,11 +43,14 @@ pub enum WaitKind {
 }
 
 impl WaitKind {
-    /// Whether a key that now has this type (`None`: no key) can end the wait.
-    pub fn concerns(self, present: Option<ValueType>) -> bool {
+    /// Whether a key that now has this value (`None`: no key) can end the wait.
+    pub fn concerns(self, present: Option<&Value>) -> bool {
         match self {
-            Self::List => present == Some(ValueType::List),
-            Self::Stream => present == Some(ValueType::Stream),
+            Self::List => matches!(present, Some(Value::List(_))),
+            Self::ListOf(count) => {
+                matches!(present, Some(Value::List(list)) if list.len() >= count)
+            }
+            Self::Stream => matches!(present, Some(Value::Stream(_))),
             Self::StreamGroup => true,
         }
     }
@@ -96,6 +101,8 @@ pub struct Waiter {
     pub destinations: Vec<Box<[u8]>>,
     /// CLIENT NO-TOUCH of the client.
     pub no_touch: bool,
+    /// CLIENT CACHING before the command.
+    pub caching: bool,
 }
 
 /// What a waiter is made from.
@@ -121,6 +128,8 @@ pub struct WaiterFacts {
     pub destinations: Vec<Box<[u8]>>,
     /// See [`Waiter`].
     pub no_touch: bool,
+    /// See [`Waiter`].
+    pub caching: bool,
 }
 
 impl Waiter {
@@ -137,6 +146,7 @@ impl Waiter {
             request,
             destinations,
             no_touch,
+            caching,
         } = facts;
         // Taken while the keyspaces of its keys are in hand: who is there already has a lower one.
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -153,6 +163,7 @@ impl Waiter {
             request,
             destinations,
             no_touch,
+            caching,
         }
     }
 
@@ -219,13 +230,28 @@ struct WaitQueue {
     alarm_ms: Option<u64>,
     /// How many of them may be served when the key is gone (XREADGROUP).
     wanting_absence: usize,
+    /// How many elements of a list they wait for, where not one, and how many of them.
+    wanted: BTreeMap<usize, usize>,
     /// Which keys they write to, and how many of them to each.
     destinations: BTreeMap<Box<[u8]>, usize>,
+}
+
+/// One less of those counted under a key.
+fn leave<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
 }
 
 impl WaitQueue {
     fn push(&mut self, waiter: Arc<Waiter>) {
         self.wanting_absence += usize::from(waiter.kind == WaitKind::StreamGroup);
+        if let WaitKind::ListOf(count) = waiter.kind {
+            *self.wanted.entry(count).or_default() += 1;
+        }
         for key in &waiter.destinations {
             *self.destinations.entry(key.clone()).or_default() += 1;
         }
@@ -245,13 +271,11 @@ impl WaitQueue {
     fn left(&mut self, waiter: &Waiter) {
         self.len -= 1;
         self.wanting_absence -= usize::from(waiter.kind == WaitKind::StreamGroup);
+        if let WaitKind::ListOf(count) = waiter.kind {
+            leave(&mut self.wanted, &count);
+        }
         for key in &waiter.destinations {
-            if let Some(count) = self.destinations.get_mut(key) {
-                *count -= 1;
-                if *count == 0 {
-                    self.destinations.remove(key);
-                }
-            }
+            leave(&mut self.destinations, key);
         }
     }
 
@@ -387,6 +411,13 @@ impl WaitTable {
             }
             _ => false,
         }
+    }
+
+    /// Whether somebody waits for several elements of a list at once, and so many are enough.
+    pub fn is_enough(&self, key: &[u8], len: usize) -> bool {
+        let queue = self.queues.get(key);
+        let least = queue.and_then(|queue| queue.wanted.keys().next());
+        least.is_some_and(|least| *least <= len)
     }
 
     /// Takes the ready mark off a key, before its waiters are looked at.

@@ -66,6 +66,10 @@ pub struct ShardCounters {
     pub processed: Counter,
     /// Connections it has, as of the last round.
     pub clients: Counter,
+    /// Times something was read.
+    pub reads: Counter,
+    /// Times something was sent.
+    pub writes: Counter,
     /// Bytes read.
     pub net_in: Counter,
     /// Bytes sent.
@@ -105,6 +109,8 @@ impl ShardCounters {
                 .collect(),
             processed: Counter::default(),
             clients: Counter::default(),
+            reads: Counter::default(),
+            writes: Counter::default(),
             net_in: Counter::default(),
             net_out: Counter::default(),
             hits: Counter::default(),
@@ -133,6 +139,8 @@ impl ShardCounters {
         }
         let events = [
             &self.processed,
+            &self.reads,
+            &self.writes,
             &self.net_in,
             &self.net_out,
             &self.hits,

@@ -29,7 +29,7 @@ impl Shard {
         for keyspace in keyspaces.iter() {
             for db in 0..keyspace.database_count() {
                 for entry in keyspace.database(db).table().iter() {
-                    rewrite(entry, &mut |effect: &EffectWriter| {
+                    rewrite(entry, self.now_ms, &mut |effect: &EffectWriter| {
                         let mut command = Vec::new();
                         effect.encode(&mut command);
                         log.push((db, command));

@@ -61,6 +61,7 @@ impl Shard {
         if self.may_expire() {
             self.admission.push(Work::Expire);
         }
+        self.limit_tracked();
         self.close_idle();
     }
 

@@ -82,6 +82,7 @@ impl Env<'_> {
             request,
             destinations,
             no_touch: session.no_touch,
+            caching: session.caching.exception,
         }));
         for key in &waiter.keys {
             space
@@ -114,17 +115,18 @@ impl Env<'_> {
                 let present = space
                     .of(&key)
                     .peek(db, &key, now_ms)
-                    .map(|entry| entry.value.value_type());
-                if present.is_none() {
+                    .map(|entry| &entry.value);
+                let concerns = waiter.kind.concerns(present);
+                let present = present.is_some();
+                if !present {
                     // The look may have removed the key as expired.
                     self.collect(space, after);
                     self.log(after, "expire");
                 }
-                if present.is_none() && !space.of(&key).waits(db).wants_absence(&key) {
+                if !present && !space.of(&key).waits(db).wants_absence(&key) {
                     break;
                 }
-                let concerned = waiter.kind.concerns(present);
-                let served = concerned.then(|| self.serve_one(space, &waiter, after));
+                let served = concerns.then(|| self.serve_one(space, &waiter, after));
                 // What is nothing for one is nothing for those who wait for the same.
                 if served != Some(Attempt::InVain) || waiter.class == WaitClass::Alone {
                     let waits = space.of(&key).waits(db);
@@ -153,6 +155,7 @@ impl Env<'_> {
             db: waiter.db,
             protocol: waiter.protocol,
             no_touch: waiter.no_touch,
+            caching: waiter.caching,
             watch_flag: None,
         };
         let mut session = detached(&facts);
@@ -195,7 +198,7 @@ impl Env<'_> {
             reply: reply.take(),
             elsewhere,
         }));
-        self.collect(space, after);
+        self.collect_of(waiter.client, space, after);
         self.log(after, &row.full_name);
         Attempt::Served
     }

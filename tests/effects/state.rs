@@ -39,13 +39,14 @@ pub(crate) fn canonical(client: &mut Client, databases: usize) -> Canonical {
     state
 }
 
-/// Leaves out when consumers were last seen, since reading does not go to the log, and what is measured with the clock.
+/// Leaves out when consumers were last seen, how often messages came again (neither goes to the log), and what is measured with the clock.
 fn without_clocks(frame: Frame) -> Frame {
     without(
         frame,
         &[
             "seen-time",
             "active-time",
+            "iids-duplicates",
             "oldest-pending-ms",
             "oldest-undelivered-ms",
         ],
@@ -85,7 +86,12 @@ pub(crate) fn rewritten(mut state: Canonical) -> Canonical {
             let rest = rest
                 .split_once("\"last-generated-id\"")
                 .map_or(rest, |(_, rest)| rest);
-            lines.push(format!("{start}{rest}"));
+            // Messages that are not known any more are not counted either.
+            let (known, rest) = rest.split_once("\"iids-added\"").unwrap_or((rest, ""));
+            let rest = rest
+                .split_once("\"entries\"")
+                .map_or(rest, |(_, rest)| rest);
+            lines.push(format!("{start}{known}{rest}"));
         }
     }
     state

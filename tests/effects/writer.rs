@@ -45,6 +45,9 @@ pub(crate) fn block(mut client: Client, seed: u64, stop: &AtomicBool) {
             1 => format!("BRPOP {key} {other} 0.02"),
             2 => format!("BLMOVE {key} {other} LEFT RIGHT 0.02"),
             3 => format!("BRPOPLPUSH {key} {other} 0.02"),
+            4 if random.percent(50) => {
+                format!("BLMOVEM {key} {other} LEFT LEFT 0.02 EXACTLY 3 OBO")
+            }
             4 => format!("BLMPOP 0.02 2 {key} {other} RIGHT COUNT 2"),
             5 => format!(
                 "XREADGROUP GROUP g {} COUNT 2 MAXCOUNT 3 BLOCK 20 CLAIM 5 STREAMS {} {} > >",
@@ -79,9 +82,10 @@ fn on_entries(client: &mut Client, random: &mut Random) {
     if ids.is_empty() {
         return;
     }
-    let (count, ids) = (ids.len(), ids.join(" "));
+    let (first, count, ids) = (ids[0].clone(), ids.len(), ids.join(" "));
+    let policy = random.pick(&["KEEPREF", "DELREF", "ACKED"]);
     let mode = random.pick(&["SILENT", "FAIL", "FATAL"]);
-    let line = match random.below(9) {
+    let line = match random.below(13) {
         0 => format!("XACK {key} g {ids}"),
         1 => format!("XCLAIM {key} g {consumer} 0 {ids}"),
         2 => format!(
@@ -89,9 +93,15 @@ fn on_entries(client: &mut Client, random: &mut Random) {
         ),
         3 => format!("XCLAIM {key} g {consumer} 0 {ids} TIME 1700000000000 FORCE"),
         4 => format!("XDEL {key} {ids}"),
-        5 => format!("XNACK {key} g {mode} IDS {count} {ids}"),
-        6 => format!("XNACK {key} g {mode} FORCE IDS {count} {ids}"),
-        7 => format!("XNACK {key} g {mode} IDS {count} {ids} RETRYCOUNT 4"),
+        5 => format!("XDELEX {key} {policy} IDS {count} {ids}"),
+        6 | 7 => format!("XACKDEL {key} g IDS {count} {ids} {policy}"),
+        8 => format!(
+            "XIDMPRECORD {key} {consumer} message{} {first}",
+            random.below(90)
+        ),
+        9 => format!("XNACK {key} g {mode} IDS {count} {ids}"),
+        10 => format!("XNACK {key} g {mode} FORCE IDS {count} {ids}"),
+        11 => format!("XNACK {key} g {mode} IDS {count} {ids} RETRYCOUNT 4"),
         _ => format!("XAUTOCLAIM {key} g {consumer} 0 0 COUNT 3"),
     };
     client.run(&line);
@@ -122,6 +132,12 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
         7 => format!("RPUSHX {key} v{value}"),
         8 => format!("LPOP {key} {}", random.below(3)),
         9 => format!("RPOP {key}"),
+        10 if random.percent(50) => format!(
+            "LMOVEM {key} {other} {side} {far} {} {} {}",
+            random.pick(&["COUNT", "EXACTLY"]),
+            random.range(1, 5),
+            random.pick(&["OBO", "BULK"])
+        ),
         10 => format!("LMOVE {key} {other} {side} {far}"),
         11 => format!("RPOPLPUSH {key} {other}"),
         12 => format!("LMPOP 2 {key} {other} {side} COUNT 2"),
@@ -134,13 +150,17 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
         ),
         17 => format!("BLPOP {key} 0.001"),
         18 => format!("BLMPOP 0.001 1 {key} {side} COUNT 2"),
+        _ if random.percent(50) => {
+            format!("BLMOVEM {key} {other} {side} {far} 0.001 COUNT 3 OBO")
+        }
         _ => format!("BLMOVE {key} {other} {side} {far} 0.001"),
     }
 }
 
 fn on_a_stream(random: &mut Random, value: u64) -> String {
     let (key, consumer) = (random.pick(STREAMS), random.pick(CONSUMERS));
-    match random.below(22) {
+    let policy = random.pick(&["KEEPREF", "DELREF", "ACKED"]);
+    match random.below(30) {
         0..6 => format!("XADD {key} * f v{value}"),
         6 => format!("XADD {key} MAXLEN ~ 20 * f v{value}"),
         7 => format!("XADD {key} MAXLEN = 30 * f v{value} g w"),
@@ -169,7 +189,17 @@ fn on_a_stream(random: &mut Random, value: u64) -> String {
             1 => format!("XSETID {key} 9999999999999-0 ENTRIESADDED 999999 MAXDELETEDID 1-1"),
             _ => format!("XTRIM {key} MINID 5"),
         },
-        _ => format!("XTRIM {key} MAXLEN ~ 25"),
+        21 => format!("XTRIM {key} MAXLEN ~ 25"),
+        22 => format!("XTRIM {key} {policy} MAXLEN = {}", random.below(12)),
+        23 => format!("XADD {key} MAXLEN ~ 10 {policy} * f v{value}"),
+        24 => format!(
+            "XADD {key} IDMP {consumer} message{} * f v",
+            random.below(60)
+        ),
+        25 | 26 => format!("XADD {key} IDMP {consumer} m{value} * f v"),
+        27 => format!("XADD {key} IDMPAUTO {consumer} * f v{}", random.below(60)),
+        28 => format!("XADD {key} IDMP {consumer} m{value} MAXLEN 0 {policy} * f v"),
+        _ => format!("XCFGSET {key} IDMP-MAXSIZE {}", random.range(1, 40)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values as 20 bytes, for DEBUG DIGEST and DEBUG DIGEST-VALUE: equal values have equal digests, whatever their encoding.
 //!
 //! The digests of keys are joined with exclusive or, so their order does not matter. Times at which consumers were seen
-//! are left out: a replay cannot know them.
+//! are left out: a replay cannot know them; so are how often messages of producers were added and came again.
 
 use sha1::{Digest as _, Sha1};
 
@@ -14,20 +14,26 @@ use crate::keyspace::value::Value;
 pub type Digest = [u8; 20];
 
 /// Feeds parts to the hash so that no two sequences of parts look the same.
-struct Canonical(Sha1);
+struct Canonical {
+    hash: Sha1,
+    now_ms: u64,
+}
 
 impl Canonical {
-    fn new() -> Self {
-        Self(Sha1::new())
+    fn new(now_ms: u64) -> Self {
+        Self {
+            hash: Sha1::new(),
+            now_ms,
+        }
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
-        self.0.update(bytes);
+        self.hash.update(bytes);
     }
 
     fn number(&mut self, number: u64) {
-        self.0.update(number.to_le_bytes());
+        self.hash.update(number.to_le_bytes());
     }
 
     fn optional(&mut self, number: Option<u64>) {
@@ -36,11 +42,11 @@ impl Canonical {
     }
 
     fn id(&mut self, id: StreamId) {
-        self.0.update(id.to_be_bytes());
+        self.hash.update(id.to_be_bytes());
     }
 
     fn digest(self) -> Digest {
-        self.0.finalize().into()
+        self.hash.finalize().into()
     }
 
     fn value(&mut self, value: &Value) {
@@ -71,6 +77,15 @@ impl Canonical {
                 self.bytes(value.as_bytes(&mut [0; 20]));
             }
         }
+        let tables = stream.idempotency();
+        self.number(tables.window().duration_s.into());
+        self.number(tables.window().size_max.into());
+        self.number(tables.records(self.now_ms).count() as u64);
+        for (producer, message, id) in tables.records(self.now_ms) {
+            self.bytes(producer);
+            self.bytes(message);
+            self.id(id);
+        }
         self.number(stream.group_count() as u64);
         for (name, group) in stream.groups() {
             self.bytes(name);
@@ -99,15 +114,15 @@ impl Canonical {
 }
 
 /// The digest of a value alone.
-pub fn value_digest(value: &Value) -> Digest {
-    let mut canonical = Canonical::new();
+pub fn value_digest(value: &Value, now_ms: u64) -> Digest {
+    let mut canonical = Canonical::new(now_ms);
     canonical.value(value);
     canonical.digest()
 }
 
 /// The digest of a key with its database, its expiry and its value.
-pub fn entry_digest(db: usize, entry: &Entry) -> Digest {
-    let mut canonical = Canonical::new();
+pub fn entry_digest(db: usize, entry: &Entry, now_ms: u64) -> Digest {
+    let mut canonical = Canonical::new(now_ms);
     canonical.number(db as u64);
     canonical.bytes(&entry.key);
     canonical.optional(entry.expiry());
@@ -122,7 +137,7 @@ pub fn digest<'k>(keyspaces: impl Iterator<Item = &'k Keyspace>, now_ms: u64) ->
         for db in 0..keyspace.database_count() {
             let entries = keyspace.database(db).table().iter();
             for entry in entries.filter(|entry| entry.expiry().is_none_or(|at| now_ms <= at)) {
-                for (byte, more) in all.iter_mut().zip(entry_digest(db, entry)) {
+                for (byte, more) in all.iter_mut().zip(entry_digest(db, entry, now_ms)) {
                     *byte ^= more;
                 }
             }

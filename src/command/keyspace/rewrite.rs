@@ -1,21 +1,26 @@
 //! A key as the commands that make it: what a rewrite of a log holds, and DEBUG RELOAD replays.
 //!
-//! A stream needs care, since XCLAIM takes no entry that is gone, though one may still be pending:
+//! A stream needs care, since XCLAIM and XIDMPRECORD take no entry that is gone, though one may still be pending, or be known
+//! as what a producer's message became:
 //!
 //! ```text
-//! XADD …                       entries, and a placeholder for each that is pending but gone, in ID order
+//! XADD …                       entries, and a placeholder for each that is referred to but gone, in ID order
+//! XCFGSET, XIDMPRECORD         what is known of producers, where anything ever was
 //! XGROUP CREATE, CREATECONSUMER, XCLAIM … FORCE, XNACK … FORCE
 //! XTRIM MINID, XDEL            the placeholders go again: in front of the entries as trimmed, between them as deleted
 //! XSETID                       last ID, entries ever added, highest ID deleted
+//! XGROUP SETID … ENTRIESREAD   what groups have read, which is never more than was added
 //! ```
 //! XTRIM leaves the highest deleted ID alone, and an ID above it was never deleted, so it must lie in front.
 //!
-//! Lost are only the times at which consumers were seen, and where blocks begin.
+//! Lost are only the times at which consumers were seen, where blocks begin, since when messages of producers are known (it
+//! begins anew), and how often they came again. The window of a stream that never knew any is written only when it is
+//! not the one by default: such a stream stays readable for servers that have no XCFGSET.
 
 use std::collections::BTreeSet;
 
 use crate::data::list::List;
-use crate::data::stream::{Group, Log, Stream, StreamId};
+use crate::data::stream::{Group, Log, Stream, StreamId, Window};
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::table::Entry;
 use crate::keyspace::value::Value;
@@ -23,8 +28,11 @@ use crate::keyspace::value::Value;
 /// Elements of one RPUSH, IDs of one XDEL.
 const BATCH: usize = 64;
 
+/// A message of a producer, and the entry it is known to have become.
+type KnownMessage<'a> = (&'a [u8], &'a [u8], StreamId);
+
 /// Gives the effects that make the key of an entry, in order, for the database it is in.
-pub fn rewrite(entry: &Entry, take: &mut dyn FnMut(&EffectWriter)) {
+pub fn rewrite(entry: &Entry, now_ms: u64, take: &mut dyn FnMut(&EffectWriter)) {
     let key = &*entry.key;
     match &entry.value {
         Value::String(string) => {
@@ -34,7 +42,7 @@ pub fn rewrite(entry: &Entry, take: &mut dyn FnMut(&EffectWriter)) {
             }));
         }
         Value::List(list) => rewrite_list(key, list, take),
-        Value::Stream(stream) => rewrite_stream(key, stream, take),
+        Value::Stream(stream) => rewrite_stream(key, stream, now_ms, take),
     }
     if let Some(at) = entry.expiry() {
         take(&command(|effect| {
@@ -61,10 +69,12 @@ fn rewrite_list(key: &[u8], list: &List, take: &mut dyn FnMut(&EffectWriter)) {
     }
 }
 
-fn rewrite_stream(key: &[u8], stream: &Stream, take: &mut dyn FnMut(&EffectWriter)) {
+fn rewrite_stream(key: &[u8], stream: &Stream, now_ms: u64, take: &mut dyn FnMut(&EffectWriter)) {
     let log = stream.log();
-    let gone = pending_but_gone(stream);
+    let records: Vec<_> = stream.idempotency().records(now_ms).collect();
+    let gone = referred_to_but_gone(stream, &records);
     rewrite_entries(key, log, &gone, take);
+    rewrite_producers(key, stream, &records, &gone, take);
     for (name, group) in stream.groups() {
         rewrite_group(key, name, group, take);
     }
@@ -81,17 +91,68 @@ fn rewrite_stream(key: &[u8], stream: &Stream, take: &mut dyn FnMut(&EffectWrite
             .arg("MAXDELETEDID")
             .arg(log.max_deleted_id().text().as_bytes());
     }));
+    for (name, group) in stream.groups() {
+        if group.entries_read.is_some() {
+            take(&command(|effect| write_position(effect, key, name, group)));
+        }
+    }
 }
 
-/// The IDs that some group has pending and the log no longer has.
-fn pending_but_gone(stream: &Stream) -> BTreeSet<StreamId> {
+fn write_position(effect: &mut EffectWriter, key: &[u8], name: &[u8], group: &Group) {
+    effect.arg("XGROUP").arg("SETID").arg(key).arg(name);
+    effect.arg(group.last_delivered.text().as_bytes());
+    let read = group.entries_read.map_or(-1, |read| read as i64);
+    effect.arg("ENTRIESREAD").integer(read);
+}
+
+/// The IDs that some group has pending, or that a message is known to have become, and the log no longer has.
+fn referred_to_but_gone(stream: &Stream, records: &[KnownMessage<'_>]) -> BTreeSet<StreamId> {
     let log = stream.log();
-    stream
+    let pending = stream
         .groups()
         .flat_map(|(_, group)| group.pending().iter_from(StreamId::MIN))
-        .map(|entry| entry.id)
+        .map(|entry| entry.id);
+    let recorded = records.iter().map(|(_, _, id)| *id);
+    let recorded = recorded.filter(|id| may_have_a_placeholder(log, *id));
+    pending
+        .chain(recorded)
         .filter(|id| !log.surely_keeps(*id) && !log.contains(*id))
         .collect()
+}
+
+/// Whether a placeholder at this ID could be taken out again without a trace. It could not be where XSETID has gone back
+/// behind a deletion; a message that became such an entry is not known any more after a rewrite.
+fn may_have_a_placeholder(log: &Log, id: StreamId) -> bool {
+    log.is_empty() || id < log.first_id() || id <= log.max_deleted_id()
+}
+
+fn rewrite_producers(
+    key: &[u8],
+    stream: &Stream,
+    records: &[KnownMessage<'_>],
+    gone: &BTreeSet<StreamId>,
+    take: &mut dyn FnMut(&EffectWriter),
+) {
+    let (tables, log) = (stream.idempotency(), stream.log());
+    let window = tables.window();
+    if tables.added() == 0 && window == Window::default() {
+        return;
+    }
+    take(&command(|effect| {
+        effect.arg("XCFGSET").arg(key);
+        effect
+            .arg("IDMP-DURATION")
+            .integer(window.duration_s.into());
+        effect.arg("IDMP-MAXSIZE").integer(window.size_max.into());
+    }));
+    for (producer, message, id) in records {
+        if gone.contains(id) || log.contains(*id) {
+            take(&command(|effect| {
+                effect.arg("XIDMPRECORD").arg(key).arg(producer);
+                effect.arg(message).arg(id.text().as_bytes());
+            }));
+        }
+    }
 }
 
 fn rewrite_entries(
@@ -139,10 +200,7 @@ fn rewrite_entries(
 fn rewrite_group(key: &[u8], name: &[u8], group: &Group, take: &mut dyn FnMut(&EffectWriter)) {
     take(&command(|effect| {
         effect.arg("XGROUP").arg("CREATE").arg(key).arg(name);
-        effect
-            .arg(group.last_delivered.text().as_bytes())
-            .arg("ENTRIESREAD");
-        effect.integer(group.entries_read.map_or(-1, |read| read as i64));
+        effect.arg(group.last_delivered.text().as_bytes());
     }));
     for (_, consumer) in group.consumers() {
         take(&command(|effect| {

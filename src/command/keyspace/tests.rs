@@ -228,7 +228,7 @@ fn digests(bench: &mut Bench) -> [super::Digest; 2] {
         for db in 0..keyspace.database_count() {
             again.session.select(db);
             for entry in keyspace.database(db).table().iter() {
-                rewrite(entry, &mut |effect| {
+                rewrite(entry, bench.now_ms, &mut |effect| {
                     let mut bytes = Vec::new();
                     effect.encode(&mut bytes);
                     let words = bulks(&bytes);
@@ -291,6 +291,15 @@ fn a_rewrite_makes_the_same_keys() {
         assert_eq!(before, after, "{command}");
     }
     bench.line("XADD e MAXLEN 0 * f v");
+    for message in ["a", "b", "c"] {
+        bench.line(&format!("XADD m IDMP p {message} * f v"));
+        bench.line(&format!("XADD m IDMPAUTO q * f {message}"));
+    }
+    bench.line("XADD m MAXLEN 3 IDMP p d * f v");
+    bench.line("XGROUP CREATE m g 0");
+    bench.line("XREADGROUP GROUP g c COUNT 1 STREAMS m >");
+    bench.line("XTRIM m ACKED MAXLEN 0");
+    bench.line("XCFGSET e IDMP-DURATION 7");
     bench.line("XGROUP CREATE empty g $ MKSTREAM");
     bench.line("XADD gone 5-5 f v");
     bench.line("XGROUP CREATE gone g 0");

@@ -17,9 +17,9 @@ use super::{end, limits, list_of, list_of_mut, pop_event, push_event};
 
 /// Where from and where to.
 #[derive(Clone, Copy)]
-struct Move {
-    from: End,
-    to: End,
+pub(super) struct Move {
+    pub(super) from: End,
+    pub(super) to: End,
 }
 
 const RPOPLPUSH: Move = Move {
@@ -28,7 +28,7 @@ const RPOPLPUSH: Move = Move {
 };
 
 impl Move {
-    fn read(args: &Args<'_>) -> Result<Self, CommandError> {
+    pub(super) fn read(args: &Args<'_>) -> Result<Self, CommandError> {
         Ok(Move {
             from: end(args.at(3))?,
             to: end(args.at(4))?,
@@ -37,7 +37,7 @@ impl Move {
 
     /// Moves an element and replies it; false when there is no source, and nothing is replied.
     /// `effect` is the command to report, without timeout.
-    fn attempt(
+    pub(super) fn attempt(
         self,
         ctx: &mut Context<'_>,
         args: &Args<'_>,
@@ -73,6 +73,8 @@ impl Move {
         // Redis does not count the text of an integer out of a quicklist; out of a listpack it does.
         list.before_adding(if is_uncounted { 0 } else { element.len() }, 1, &limits);
         list.push(self.to, &element, &limits);
+        let len = list.len();
+        handle.grown(len);
         handle.touched();
         handle.event(EventClass::LIST, push_event(self.to));
         handle.effect(|writer| {

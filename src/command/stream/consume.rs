@@ -48,11 +48,11 @@ fn xread(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
         let log = stream_of(ctx.space.read(key))?.map(|stream| stream.log());
         from.push(From::After(match c_string(request.id_text(args, index)) {
             b"$" => log.map_or(StreamId::MIN, Log::last_id),
-            // The last entry: what comes after the ID before it.
-            b"+" => match log {
-                None => StreamId::MIN,
-                Some(log) => log.last_id().predecessor().ok_or(error::LAST_ID_ZERO)?,
-            },
+            // The last entry: what comes after the ID before it; where there is none, the next one.
+            b"+" => log.map_or(StreamId::MIN, |log| {
+                let last = log.last_entry_id().and_then(StreamId::predecessor);
+                last.unwrap_or_else(|| log.last_id())
+            }),
             b">" => return Err(error::UNDELIVERED_IN_XREAD),
             _ => strict_id(request.id_text(args, index))?,
         }));

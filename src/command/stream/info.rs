@@ -4,7 +4,7 @@ use crate::command::args::{is, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
-use crate::data::stream::{Group, Log, Stream, StreamId};
+use crate::data::stream::{Group, Idempotency, Log, Stream, StreamId};
 use crate::keyspace::Space;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
@@ -187,7 +187,7 @@ fn stream(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         _ => return Err(wrong()),
     };
     let (reply, log) = (&mut *ctx.reply, stream.log());
-    reply.map(if full.is_some() { 9 } else { 10 });
+    reply.map(if full.is_some() { 15 } else { 16 });
     number(reply, "length", log.len());
     number(reply, "radix-tree-keys", log.block_count() as u64);
     number(reply, "radix-tree-nodes", log.radix_node_count() as u64);
@@ -195,6 +195,7 @@ fn stream(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     id(reply, "max-deleted-entry-id", log.max_deleted_id());
     number(reply, "entries-added", log.entries_added());
     id(reply, "recorded-first-entry-id", log.first_id());
+    reply_idempotency(reply, stream.idempotency(), now_ms);
     if let Some(count) = full {
         field(reply, "entries");
         reply_entries(reply, log.range(StreamId::MIN, StreamId::MAX), count);
@@ -214,6 +215,16 @@ fn stream(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         }
     }
     Ok(Outcome::Done)
+}
+
+fn reply_idempotency(reply: &mut Reply, tables: &Idempotency, now_ms: u64) {
+    let (window, tracked) = (tables.window(), tables.tracked(now_ms));
+    number(reply, "idmp-duration", window.duration_s.into());
+    number(reply, "idmp-maxsize", window.size_max.into());
+    number(reply, "pids-tracked", tracked.producers as u64);
+    number(reply, "iids-tracked", tracked.messages as u64);
+    number(reply, "iids-added", tables.added());
+    number(reply, "iids-duplicates", tables.duplicates());
 }
 
 /// At most `count` entries of each pending list; 0: all.

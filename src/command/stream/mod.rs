@@ -1,21 +1,27 @@
 //! The stream family.
 //!
 //! ```text
-//! write.rs    XADD XTRIM XDEL XSETID          read.rs     XLEN XRANGE XREVRANGE
+//! write.rs    XADD XTRIM XSETID               read.rs     XLEN XRANGE XREVRANGE
+//! delete.rs   XDEL XDELEX XACKDEL             options.rs  of XADD, XTRIM, XDELEX, XACKDEL
 //! consume.rs  XREAD XREADGROUP                consume/    their grammar, and how a group's entries are handed out
 //! group.rs    XGROUP XACK                     pending.rs  XPENDING XCLAIM XAUTOCLAIM
 //! release.rs  XNACK                           info.rs     XINFO
+//! idempotency.rs  XCFGSET XIDMPRECORD
 //! ```
 //! Here: what the parts share: IDs and intervals as arguments, entries as replies, the effects of a delivery.
 //!
 //! What a write hands on (`effect`) is what Redis propagates, made so that repeating it gives the same stream:
-//! XADD with its final ID; a `~` trim as the exact one it came to; a delivery to a consumer as XCLAIM … FORCE JUSTID
+//! XADD with its final ID; a `~` trim as the exact one it came to; what a reference policy took as XDEL and XACK; a
+//! producer's message as XIDMPRECORD behind its entry; a delivery to a consumer as XCLAIM … FORCE JUSTID
 //! LASTID and the group's position as XGROUP SETID … ENTRIESREAD. Beyond Redis, reading one's history again (it
 //! counts a delivery) and a consumer created by a read or claim that gave nothing are handed on too.
 
 mod consume;
+mod delete;
 mod group;
+mod idempotency;
 mod info;
+mod options;
 mod pending;
 mod read;
 mod release;
@@ -39,6 +45,8 @@ use super::spec::Command;
 /// The rows of each part of the family.
 pub static COMMANDS: &[&[Command]] = &[
     write::COMMANDS,
+    delete::COMMANDS,
+    idempotency::COMMANDS,
     read::COMMANDS,
     consume::COMMANDS,
     group::COMMANDS,

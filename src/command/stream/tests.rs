@@ -127,7 +127,7 @@ impl Bench {
                     state.push_str(word);
                     state.push(' ');
                 }
-                if word == "seen-time" || word == "active-time" {
+                if ["seen-time", "active-time", "iids-duplicates"].contains(&word) {
                     skip = 2;
                 }
             }
@@ -202,15 +202,48 @@ impl Dice {
             1 => "LIMIT 0".into(),
             _ => String::new(),
         };
-        format!("{kind} {limit}")
+        let policy = self.pick(&["", "", "KEEPREF", "DELREF", "ACKED", "ACKED"]);
+        match self.roll(2) {
+            0 => format!("{kind} {limit} {policy}"),
+            _ => format!("{policy} {kind} {limit}"),
+        }
+    }
+
+    fn counted_ids(&mut self) -> String {
+        let policy = self.pick(&["", "KEEPREF", "DELREF", "ACKED", "ACKED"]);
+        let (a, b, c) = (self.id(), self.id(), self.id());
+        match self.roll(8) {
+            0 => format!("{policy} IDS 1 {a} {b}"),
+            1..=3 => format!("IDS 3 {a} {b} {c} {policy}"),
+            _ => format!("{policy} IDS 3 {a} {b} {c}"),
+        }
+    }
+
+    /// An XADD with the clock's ID, most often of a producer.
+    fn message(&mut self) -> String {
+        let (producer, message) = (self.pick(&["a", "b", "c"]), self.roll(6));
+        let identity = match self.roll(4) {
+            0 => String::new(),
+            1 => format!("IDMPAUTO {producer}"),
+            _ => format!("IDMP {producer} m{message}"),
+        };
+        let trim = match self.roll(4) {
+            0 => {
+                let policy = self.pick(&["", "KEEPREF", "DELREF", "ACKED"]);
+                let operator = self.pick(&["~", "="]);
+                format!("{policy} MAXLEN {operator} {}", self.roll(20))
+            }
+            _ => String::new(),
+        };
+        format!("XADD p {trim} {identity} * f {message}")
     }
 
     /// A random command on streams; `base` rises so that IDs do.
     fn command(&mut self, base: u64) -> String {
-        let key = self.pick(&["s", "s", "s", "s", "s", "s", "t", "t", "missing"]);
+        let key = self.pick(&["s", "s", "s", "s", "s", "s", "t", "t", "p", "p", "missing"]);
         let group = self.pick(&["g", "g", "g", "g", "g", "h", "h", "h", "nogroup"]);
         let consumer = self.pick(&["a", "b", "c", "alice"]);
-        match self.roll(34) {
+        match self.roll(43) {
             0..=7 => {
                 let id = match self.roll(10) {
                     0 => self.id(),
@@ -347,6 +380,16 @@ impl Dice {
                 format!("XSETID {key} {} {options}", self.id())
             }
             31 => format!("XLEN {key}"),
+            33..=34 => format!("XDELEX {key} {}", self.counted_ids()),
+            35..=37 => format!("XACKDEL {key} {group} {}", self.counted_ids()),
+            38..=40 => self.message(),
+            41 => match self.roll(5) {
+                0 => format!("XCFGSET p IDMP-MAXSIZE {}", self.roll(5)),
+                1 => format!("XCFGSET p IDMP-DURATION {}", self.roll(4)),
+                2 => format!("XIDMPRECORD p a m{} 1800000000000-0", self.roll(6)),
+                3 => format!("XGROUP CREATE p {group} 0"),
+                _ => format!("XREADGROUP GROUP {group} {consumer} COUNT 4 STREAMS p >"),
+            },
             32 => format!(
                 "XINFO {}",
                 self.pick(&[
@@ -373,7 +416,7 @@ fn effects_repeated_on_an_empty_keyspace_give_the_same_streams() {
         let mut bench = Bench::new(Protocol::Resp2);
         let mut copy = Bench::new(Protocol::Resp2);
         for step in 0..1_500u64 {
-            bench.now_ms += dice.roll(50);
+            bench.now_ms += dice.roll(300);
             let command = dice.command(step);
             bench.line(&command);
             copy.now_ms = bench.now_ms;
@@ -382,7 +425,8 @@ fn effects_repeated_on_an_empty_keyspace_give_the_same_streams() {
                 copy.run(effect);
             }
             if step % 50 == 0 {
-                let (a, b) = (bench.state(&["s", "t"]), copy.state(&["s", "t"]));
+                let keys = ["s", "t", "p"];
+                let (a, b) = (bench.state(&keys), copy.state(&keys));
                 assert_eq!(a, b, "seed {seed}, step {step}: {command}");
             }
         }
@@ -456,4 +500,197 @@ fn each_write_hands_on_what_redis_propagates() {
         bench.line(command);
         assert_eq!(bench.effect_lines(), *effects, "{command}");
     }
+}
+
+#[test]
+fn what_a_policy_took_is_handed_on_as_plain_commands() {
+    let mut bench = Bench::new(Protocol::Resp2);
+    for n in 1..=12 {
+        bench.line(&format!("XADD s {n}-0 f v"));
+    }
+    bench.line("XGROUP CREATE s g 0");
+    bench.line("XGROUP CREATE s h 0");
+    bench.line("XREADGROUP GROUP g a STREAMS s >");
+    bench.line("XREADGROUP GROUP h a COUNT 9 STREAMS s >");
+    bench.line("XACK s g 1-0 2-0 4-0 5-0 6-0 7-0 8-0 9-0 10-0");
+    bench.line("XACK s h 1-0 2-0 3-0 4-0 6-0 7-0");
+    bench.take_effects();
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "XTRIM s ACKED MAXLEN 9",
+            &["XTRIM s MINID = 3-0", "XDEL s 4-0"],
+        ),
+        ("XTRIM s MINID 7 ACKED", &["XDEL s 6-0"]),
+        ("XTRIM s MINID 7 ACKED", &[]),
+        ("XDELEX s ACKED IDS 3 3-0 7-0 7-0", &["XDEL s 7-0"]),
+        (
+            "XDELEX s DELREF IDS 3 8-0 7-0 8-0",
+            &["XDEL s 8-0", "XACK s h 8-0"],
+        ),
+        ("XDEL s 9-0", &["XDEL s 9-0"]),
+        // A reference to what is gone.
+        ("XDELEX s IDS 1 9-0 DELREF", &["XACK s h 9-0"]),
+        ("XDELEX s IDS 1 9-0 DELREF", &[]),
+        (
+            "XACKDEL s g IDS 2 3-0 4-0 ACKED",
+            &["XDEL s 3-0", "XACK s g 3-0"],
+        ),
+        (
+            "XACKDEL s h DELREF IDS 1 5-0",
+            &["XDEL s 5-0", "XACK s h 5-0"],
+        ),
+        ("XACKDEL s g ACKED IDS 1 11-0", &["XACK s g 11-0"]),
+        (
+            "XADD s DELREF MAXLEN ~ 3 13-0 f v",
+            &["XADD s MAXLEN = 3 13-0 f v"],
+        ),
+        (
+            "XTRIM s MINID 13 DELREF",
+            &["XTRIM s MINID = 13-0", "XACK s g 12-0"],
+        ),
+        ("XADD s ACKED MAXLEN 0 14-0 f v", &["XADD s 14-0 f v"]),
+    ];
+    for (command, effects) in cases {
+        bench.line(command);
+        assert_eq!(bench.effect_lines(), *effects, "{command}");
+    }
+}
+
+#[test]
+fn a_message_is_handed_on_behind_its_entry() {
+    let mut bench = Bench::new(Protocol::Resp2);
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("XADD n NOMKSTREAM IDMP p a * f v", "$-1", &[]),
+        (
+            "XADD s IDMP p a * f v",
+            "$15 1800000000000-0",
+            &[
+                "XADD s 1800000000000-0 f v",
+                "XCFGSET s IDMP-DURATION 100 IDMP-MAXSIZE 100",
+                "XIDMPRECORD s p a 1800000000000-0",
+            ],
+        ),
+        (
+            "XADD s MAXLEN 0 IDMP p a * other fields",
+            "$15 1800000000000-0",
+            &[],
+        ),
+        // The entry falls to its own trim.
+        (
+            "XADD s IDMP p b MAXLEN 0 * f v",
+            "$15 1800000000000-1",
+            &[
+                "XADD s 1800000000000-1 f v",
+                "XIDMPRECORD s p b 1800000000000-1",
+                "XTRIM s MAXLEN = 0",
+            ],
+        ),
+        ("XADD s IDMP p b * f v", "$15 1800000000000-1", &[]),
+        ("XADD s IDMP p a * f v", "$15 1800000000000-0", &[]),
+        ("XCFGSET s IDMP-MAXSIZE 100", "+OK", &[]),
+        ("XADD s IDMP p b * f v", "$15 1800000000000-1", &[]),
+        (
+            "XCFGSET s IDMP-MAXSIZE 99",
+            "+OK",
+            &["XCFGSET s IDMP-MAXSIZE 99"],
+        ),
+        (
+            "XADD s IDMP p b * f v",
+            "$15 1800000000000-2",
+            &[
+                "XADD s 1800000000000-2 f v",
+                "XIDMPRECORD s p b 1800000000000-2",
+            ],
+        ),
+        ("XIDMPRECORD s p b 1800000000000-2", "+OK", &[]),
+        (
+            "XIDMPRECORD s q b 1800000000000-2",
+            "+OK",
+            &["XIDMPRECORD s q b 1800000000000-2"],
+        ),
+    ];
+    for (command, reply, effects) in cases {
+        assert_eq!(bench.line(command), *reply, "{command}");
+        assert_eq!(bench.effect_lines(), *effects, "{command}");
+    }
+}
+
+#[test]
+fn a_message_is_known_for_as_long_as_the_window_says() {
+    let mut bench = Bench::new(Protocol::Resp2);
+    let first = bench.line("XADD s IDMP p a * f v");
+    bench.now_ms += 99_999;
+    assert_eq!(bench.line("XADD s IDMP p a * f v"), first);
+    bench.now_ms += 1;
+    let info = bench.line("XINFO STREAM s");
+    assert!(
+        info.contains(
+            "pids-tracked :0 $12 iids-tracked :0 $10 iids-added :1 $15 iids-duplicates :1"
+        ),
+        "{info}"
+    );
+    assert_ne!(bench.line("XADD s IDMP p a * f v"), first);
+    bench.line("XCFGSET s IDMP-MAXSIZE 2");
+    for message in ["a", "b", "c"] {
+        bench.line(&format!("XADD s IDMP p {message} * f v"));
+    }
+    let info = bench.line("XINFO STREAM s");
+    assert!(
+        info.contains("pids-tracked :1 $12 iids-tracked :2 "),
+        "{info}"
+    );
+    // In a replay the time that ended a message has not passed.
+    let other = bench.line("XADD s * f v");
+    let record = format!(
+        "XIDMPRECORD s p c {}",
+        other.split(' ').next_back().unwrap()
+    );
+    assert!(bench.line(&record).starts_with("-ERR "));
+    bench.keyspace.replaying = true;
+    assert_eq!(bench.line(&record), "+OK");
+    bench.keyspace.replaying = false;
+    assert_eq!(bench.line("XADD s IDMP p c * f v"), other);
+}
+
+#[test]
+fn a_message_that_is_refused_leaves_no_producer() {
+    let mut bench = Bench::new(Protocol::Resp2);
+    bench.line("XADD s 18446744073709551615-18446744073709551615 f v");
+    for (command, reply) in [
+        (
+            "XADD s IDMP p a 5-5 f v",
+            "-ERR IDMP/IDMPAUTO can be used only with auto-generated IDs",
+        ),
+        (
+            "XADD s IDMP p a 5-* f v",
+            "-ERR IDMP/IDMPAUTO can be used only with auto-generated IDs",
+        ),
+        (
+            "XADD s IDMP p a * f",
+            "-ERR wrong number of arguments for 'xadd' command",
+        ),
+        (
+            "XADD s IDMP p a * f v",
+            "-ERR The stream has exhausted the last possible ID, unable to add more items",
+        ),
+        (
+            "XADD s IDMPAUTO p IDMP p a * f v",
+            "-ERR IDMP/IDMPAUTO specified multiple times",
+        ),
+        (
+            "XADD s IDMP p a IDMP p a * f v",
+            "-ERR IDMP/IDMPAUTO specified multiple times",
+        ),
+        (
+            "XADD s IDMP p a MAXLEN x * f v",
+            "-ERR value is not an integer or out of range",
+        ),
+    ] {
+        assert_eq!(bench.line(command), reply, "{command}");
+    }
+    let info = bench.line("XINFO STREAM s");
+    assert!(
+        info.contains("pids-tracked :0 $12 iids-tracked :0 $10 iids-added :0"),
+        "{info}"
+    );
 }

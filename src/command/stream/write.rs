@@ -1,6 +1,4 @@
-//! Commands that add and remove entries: XADD XTRIM XDEL XSETID.
-
-use smallvec::SmallVec;
+//! Commands that add entries and cut streams: XADD XTRIM XSETID. Their options are in `options`.
 
 use crate::command::args::{is, required_integer};
 use crate::command::context::{Context, Outcome};
@@ -8,17 +6,22 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::config::Settings;
 use crate::data::stream::{
-    AppendError, BlockLimits, Log, RequestedId, Stream, StreamId, TrimOptions, TrimTo,
+    AppendError, BlockLimits, Removed, RequestedId, Stream, StreamId, TrimTo,
 };
+use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
 
-use super::{stream_in, stream_mut, strict_id};
+use super::delete::report_removed;
+use super::idempotency::{Message, report_record, window_of};
+use super::options::Options;
+use super::{reply_id, stream_in, stream_mut, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command::new("xadd", "key [NOMKSTREAM@6.2.0] [trim:<strategy:<MAXLEN | MINID@6.2.0> [operator:<= | ~>] threshold [LIMIT count@6.2.0]>] \
+    Command::new("xadd", "key [NOMKSTREAM@6.2.0] [condition@8.2.0:<KEEPREF | DELREF | ACKED>] \
+         [idmp@8.6.0:<IDMPAUTO producer-id | idmp:<IDMP producer-id idempotent-id>>] [trim:<strategy:<MAXLEN | MINID@6.2.0> [operator:<= | ~>] threshold [LIMIT count@6.2.0]>] \
          id-selector:<* | id> data:<field value> ...", xadd)
         .arity(-5)
         .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST])
@@ -26,19 +29,13 @@ pub(super) const COMMANDS: &[Command] = &[
         .categories(&["stream"])
         .tips(&["nondeterministic_output"])
         .docs("5.0.0", "stream", "O(1), with trimming O(N) for N entries removed", "Adds an entry to the end of a stream and creates the stream when needed."),
-    Command::new("xtrim", "key trim:<strategy:<MAXLEN | MINID@6.2.0> [operator:<= | ~>] threshold [LIMIT count@6.2.0]>", xtrim)
+    Command::new("xtrim", "key trim:<strategy:<MAXLEN | MINID@6.2.0> [operator:<= | ~>] threshold [LIMIT count@6.2.0]> [condition@8.2.0:<KEEPREF | DELREF | ACKED>]", xtrim)
         .arity(-4)
         .flags(&[Flags::WRITE])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 1)])
         .categories(&["stream"])
         .tips(&["nondeterministic_output"])
         .docs("5.0.0", "stream", "O(N) for N entries removed, in whole blocks far less", "Removes the oldest entries of a stream down to a length or an ID."),
-    Command::new("xdel", "key id [id ...]", xdel)
-        .arity(-3)
-        .flags(&[Flags::WRITE, Flags::FAST])
-        .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 1)])
-        .categories(&["stream"])
-        .docs("5.0.0", "stream", "O(1) for each entry", "Deletes entries of a stream by ID and tells how many there were."),
     Command::new("xsetid", "key last-id [ENTRIESADDED entries-added@7.0.0] [MAXDELETEDID max-deleted-id@7.0.0]", xsetid)
         .arity(-3)
         .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST])
@@ -47,94 +44,11 @@ pub(super) const COMMANDS: &[Command] = &[
         .docs("5.0.0", "stream", "O(1)", "Sets the last ID and the counters of a stream; meant for replication and files."),
 ];
 
-/// What stands before the fields of XADD, or after the key of XTRIM.
-struct Options {
-    /// Where the ID is; behind the last argument when there is none.
-    id_at: usize,
-    /// `None`: `*`.
-    id: Option<RequestedId>,
-    create: bool,
-    trim: Option<TrimOptions>,
-}
-
-impl Options {
-    /// Reads options until the ID (XADD) or the end (XTRIM).
-    fn parse(args: &Args<'_>, adding: bool, settings: &Settings) -> Result<Options, CommandError> {
-        let mut options = Options {
-            id_at: 2,
-            id: None,
-            create: true,
-            trim: None,
-        };
-        let mut limit = None;
-        let mut at = 2;
-        while at < args.len() {
-            let (argument, more) = (args.at(at), args.len() - 1 - at);
-            if adding && argument == b"*" {
-                break;
-            } else if more > 0 && (is(argument, "MAXLEN") || is(argument, "MINID")) {
-                if options.trim.is_some() {
-                    return Err(error::TRIM_STRATEGIES);
-                }
-                let approximate = more >= 2 && args.at(at + 1) == b"~";
-                at += 1 + usize::from(approximate || (more >= 2 && args.at(at + 1) == b"="));
-                let to = if is(argument, "MAXLEN") {
-                    let length = required_integer(args.at(at))?;
-                    TrimTo::MaxLength(u64::try_from(length).map_err(|_| error::MAXLEN_NEGATIVE)?)
-                } else {
-                    TrimTo::MinId(strict_id(args.at(at))?)
-                };
-                options.trim = Some(TrimOptions {
-                    to,
-                    approximate,
-                    limit: 0,
-                });
-            } else if more > 0 && is(argument, "LIMIT") {
-                at += 1;
-                let count = required_integer(args.at(at))?;
-                limit = Some(u64::try_from(count).map_err(|_| error::LIMIT_NEGATIVE)?);
-            } else if adding && is(argument, "NOMKSTREAM") {
-                options.create = false;
-            } else if adding {
-                let id = StreamId::parse_requested(argument);
-                options.id = Some(id.map_err(|_| error::INVALID_STREAM_ID)?);
-                break;
-            } else {
-                return Err(error::SYNTAX);
-            }
-            at += 1;
-        }
-        options.id_at = at;
-        options.set_limit(limit, adding, settings)?;
-        Ok(options)
-    }
-
-    fn set_limit(
-        &mut self,
-        limit: Option<u64>,
-        adding: bool,
-        settings: &Settings,
-    ) -> Result<(), CommandError> {
-        let Some(trim) = &mut self.trim else {
-            return match limit {
-                Some(1..) => Err(error::LIMIT_WITHOUT_STRATEGY),
-                _ if !adding => Err(error::TRIM_WITHOUT_STRATEGY),
-                Some(0) => Err(error::LIMIT_WITHOUT_APPROXIMATION),
-                _ => Ok(()),
-            };
-        };
-        trim.limit = match limit {
-            Some(_) if !trim.approximate => return Err(error::LIMIT_WITHOUT_APPROXIMATION),
-            Some(limit) => limit,
-            None if !trim.approximate => 0,
-            // Redis: a `~` trim without LIMIT does at most the work of 100 full blocks.
-            None => match settings.stream_node_entries_max.saturating_mul(100) {
-                0 => 10_000,
-                entries => entries.min(1_000_000),
-            },
-        };
-        Ok(())
-    }
+fn write_goal(effect: &mut EffectWriter, goal: TrimTo) {
+    match goal {
+        TrimTo::MaxLength(length) => effect.arg("MAXLEN").arg("=").integer(length.cast_signed()),
+        TrimTo::MinId(id) => effect.arg("MINID").arg("=").arg(id.text().as_bytes()),
+    };
 }
 
 fn block_limits(settings: &Settings) -> BlockLimits {
@@ -156,32 +70,19 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Iterator for Pairs<I> {
     }
 }
 
-/// The goal that, applied exactly, leaves what a trim has left.
-fn exact_goal(options: &TrimOptions, log: &Log) -> TrimTo {
-    match options.to {
-        _ if !options.approximate => options.to,
-        TrimTo::MaxLength(_) => TrimTo::MaxLength(log.len()),
-        TrimTo::MinId(_) => TrimTo::MinId(log.first_id_with_tombstones()),
-    }
-}
-
-fn write_goal(effect: &mut EffectWriter, goal: TrimTo) {
-    match goal {
-        TrimTo::MaxLength(length) => effect.arg("MAXLEN").arg("=").integer(length.cast_signed()),
-        TrimTo::MinId(id) => effect.arg("MINID").arg("=").arg(id.text().as_bytes()),
-    };
-}
-
 /// What an XADD did.
 struct Added {
     id: StreamId,
-    trimmed: u64,
-    goal: Option<TrimTo>,
+    removed: Removed,
+    /// Whether the entry outlived its own trim, where a message asks for it.
+    is_there: bool,
 }
 
+/// Adds the entry, trims, and only then records whose message it was: one that is refused leaves nothing behind.
 fn add<'a>(
     stream: &mut Stream,
-    options: &Options,
+    options: &Options<'_>,
+    message: Option<&Message<'_>>,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
     limits: BlockLimits,
     now_ms: u64,
@@ -196,9 +97,18 @@ fn add<'a>(
         Some(RequestedId::AnySequence(ms)) => log.next_id_within(ms).map_err(append_error)?,
     };
     log.append(id, fields, limits).map_err(append_error)?;
-    let trimmed = options.trim.as_ref().map_or(0, |trim| log.trim(trim));
-    let goal = options.trim.as_ref().map(|trim| exact_goal(trim, log));
-    Ok(Added { id, trimmed, goal })
+    let trim = options.trim.as_ref();
+    let removed = trim.map(|trim| stream.trim(trim, options.policy));
+    let tables = stream.idempotency_mut();
+    match message {
+        None => tables.end_producers(now_ms),
+        Some(message) => tables.record(message.producer, &message.name, id, now_ms),
+    }
+    Ok(Added {
+        id,
+        removed: removed.unwrap_or_default(),
+        is_there: message.is_none() || stream.log().contains(id),
+    })
 }
 
 fn append_error(reason: AppendError) -> CommandError {
@@ -211,7 +121,8 @@ fn append_error(reason: AppendError) -> CommandError {
 
 /// XADD key [options] id field value [field value ...]
 ///
-/// Effect: the same with the final ID and an exact trim. Events: xadd, then xtrim when entries went.
+/// Effects: see [`report_added`]. Events: xadd, then xtrim when entries went. A message that is known already changes
+/// nothing, whatever else the command says.
 fn xadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let options = Options::parse(args, true, ctx.settings)?;
     let fields_at = options.id_at + 1;
@@ -222,96 +133,102 @@ fn xadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     if options.id == Some(RequestedId::Whole(StreamId::MIN)) {
         return Err(error::XADD_ID_ZERO);
     }
-    let (key, now_ms) = (args.at(1), ctx.now_ms());
+    let now_ms = ctx.now_ms();
     let limits = block_limits(ctx.settings);
     let fields = Pairs(args.from(fields_at));
-    let mut handle = ctx.space.write(key);
-    let added = if stream_in(handle.value())?.is_none() {
-        if !options.create {
-            ctx.reply.null();
-            return Ok(Outcome::Done);
+    let mut handle = ctx.space.write(args.at(1));
+    let stream = stream_in(handle.value())?;
+    if stream.is_none() && options.keep_missing {
+        ctx.reply.null();
+        return Ok(Outcome::Done);
+    }
+    let identity = options.identity;
+    let message = identity.map(|identity| identity.named(args.from(fields_at)));
+    let known = message.as_ref().zip(stream).and_then(|(message, stream)| {
+        let tables = stream.idempotency();
+        tables.find(message.producer, &message.name, now_ms)
+    });
+    if let (Some(id), Some(stream)) = (known, stream_mut(&mut handle)) {
+        stream.idempotency_mut().count_duplicate();
+        handle.unchanged();
+        reply_id(ctx.reply, id);
+        return Ok(Outcome::Done);
+    }
+    let message = message.as_ref();
+    let added = match stream_mut(&mut handle) {
+        Some(stream) => {
+            let added = add(stream, &options, message, fields, limits, now_ms);
+            added.inspect_err(|_| handle.unchanged())?
         }
-        let mut stream = Box::<Stream>::default();
-        let added = add(&mut stream, &options, fields.clone(), limits, now_ms)?;
-        handle.insert(Value::Stream(stream));
-        added
-    } else {
-        let added = stream_mut(&mut handle)
-            .map(|stream| add(stream, &options, fields.clone(), limits, now_ms));
-        match added {
-            Some(Ok(added)) => added,
-            refused => {
-                handle.unchanged();
-                return Err(refused.and_then(Result::err).unwrap_or(error::WRONG_TYPE));
-            }
+        None => {
+            let mut stream = Box::new(Stream::new(window_of(ctx.settings)));
+            let added = add(&mut stream, &options, message, fields, limits, now_ms)?;
+            handle.insert(Value::Stream(stream));
+            added
         }
     };
-    let id = added.id.text();
-    ctx.reply.bulk(id.as_bytes());
+    reply_id(ctx.reply, added.id);
     handle.event(EventClass::STREAM, "xadd");
-    if added.trimmed > 0 {
+    if added.removed.trimmed > 0 {
         handle.event(EventClass::STREAM, "xtrim");
     }
-    handle.effect(|effect| {
-        effect.arg("XADD").arg(key);
-        if let Some(goal) = added.goal {
-            write_goal(effect, goal);
-        }
-        effect.arg(id.as_bytes()).args(args.from(fields_at));
-    });
+    report_added(&mut handle, &added, message, args.from(fields_at));
     handle.touched();
     handle.ready();
     Ok(Outcome::Done)
 }
 
-/// XTRIM key MAXLEN|MINID [=|~] threshold [LIMIT count]
+/// Hands on an XADD: the same with the final ID and an exact trim; the message it was; what else [`report_removed`] has. A
+/// message is recorded while its entry is there, so where the entry fell to its own trim that comes last.
+fn report_added<'a>(
+    handle: &mut KeyHandle<'_>,
+    added: &Added,
+    message: Option<&Message<'_>>,
+    fields: impl Iterator<Item = &'a [u8]>,
+) {
+    let key = handle.key();
+    let (with_it, behind) = match added.removed.trim {
+        Some(goal) if !added.is_there => (None, Some(goal)),
+        goal => (goal, None),
+    };
+    handle.effect(|effect| {
+        effect.arg("XADD").arg(key);
+        if let Some(goal) = with_it {
+            write_goal(effect, goal);
+        }
+        effect.arg(added.id.text().as_bytes()).args(fields);
+    });
+    if let Some(message) = message {
+        report_record(handle, message, added.id);
+    }
+    if let Some(goal) = behind {
+        handle.effect(|effect| write_goal(effect.arg("XTRIM").arg(key), goal));
+    }
+    report_removed(handle, &added.removed);
+}
+
+/// XTRIM key MAXLEN|MINID [=|~] threshold [LIMIT count] [KEEPREF|DELREF|ACKED]
 ///
-/// Effect: the exact trim it came to.
+/// Effects: the exact trim it came to; XDEL of what went from behind entries that stayed; XACK of references that went.
 fn xtrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let options = Options::parse(args, false, ctx.settings)?;
     let key = args.at(1);
     let mut handle = ctx.space.write(key);
     stream_in(handle.value())?;
-    let mut removed = 0;
+    let mut removed = Removed::default();
     if let (Some(trim), Some(stream)) = (&options.trim, stream_mut(&mut handle)) {
-        let log = stream.log_mut();
-        removed = log.trim(trim);
-        let goal = exact_goal(trim, log);
-        if removed > 0 {
-            handle.event(EventClass::STREAM, "xtrim");
+        removed = stream.trim(trim, options.policy);
+        handle.unchanged();
+        if let Some(goal) = removed.trim.filter(|_| removed.front_moved()) {
             handle.effect(|effect| write_goal(effect.arg("XTRIM").arg(key), goal));
+        }
+        report_removed(&mut handle, &removed);
+        if removed.trimmed > 0 {
+            handle.event(EventClass::STREAM, "xtrim");
             handle.touched();
-        } else {
-            handle.unchanged();
         }
     }
-    ctx.reply.integer(removed.cast_signed());
-    Ok(Outcome::Done)
-}
-
-/// XDEL key id [id ...]
-fn xdel(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let mut handle = ctx.space.write(args.at(1));
-    if stream_in(handle.value())?.is_none() {
-        ctx.reply.integer(0);
-        return Ok(Outcome::Done);
-    }
-    let ids: SmallVec<[StreamId; 8]> = args.from(2).map(strict_id).collect::<Result<_, _>>()?;
-    let mut deleted = 0;
-    if let Some(stream) = stream_mut(&mut handle) {
-        let log = stream.log_mut();
-        deleted = ids.iter().filter(|id| log.delete(**id)).count();
-    }
-    if deleted > 0 {
-        handle.touched();
-        handle.event(EventClass::STREAM, "xdel");
-        handle.effect(|effect| {
-            effect.arg("XDEL").args(args.from(1));
-        });
-    } else {
-        handle.unchanged();
-    }
-    ctx.reply.count(deleted);
+    ctx.reply.integer(removed.trimmed.cast_signed());
     Ok(Outcome::Done)
 }
 
@@ -354,8 +271,8 @@ fn xsetid(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         }
     }
     if let Some(stream) = stream_mut(&mut handle) {
+        stream.set_last_id(last_id);
         let log = stream.log_mut();
-        log.set_last_id(last_id);
         if let Some(count) = entries_added {
             log.set_entries_added(count);
         }

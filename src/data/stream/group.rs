@@ -252,8 +252,14 @@ impl Group {
         if log.entries_added() == 0 {
             return Some(0);
         }
+        // Since 8.0: nothing of what is there has been read, whatever was read of what is gone.
+        let has_tombstone = log.has_tombstone_from(self.last_delivered);
+        let before_all = self.last_delivered < log.first_id() && !has_tombstone;
+        if before_all || (log.is_empty() && self.last_delivered <= log.last_id()) {
+            return Some(log.len() as i64);
+        }
         let read = match self.entries_read {
-            Some(read) if !log.has_tombstone_from(self.last_delivered) => Some(read),
+            Some(read) if !has_tombstone => Some(read),
             _ => log.count_up_to(self.last_delivered),
         };
         read.map(|read| (log.entries_added() as i64).wrapping_sub(read as i64))

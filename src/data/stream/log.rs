@@ -14,10 +14,7 @@
 //! the highest ID ever deleted from within the log, nor below an ID from which XSETID has gone back (XSETID may
 //! lower `max_deleted_id`, not this).
 //!
-//! What goes and what stays when trimming is Redis' rule to the block, since clients see it: lengths after a `~`
-//! trim, and the number of blocks as `radix-tree-keys`.
-//!
-//! It does not know groups, and knows no clock: the time of an automatic ID is an argument.
+//! Trimming is in `trim`. It does not know groups, and knows no clock: the time of an automatic ID is an argument.
 
 use std::collections::VecDeque;
 
@@ -54,26 +51,6 @@ pub enum AppendError {
     TooLarge,
 }
 
-/// What a trim leaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TrimTo {
-    /// At most so many entries.
-    MaxLength(u64),
-    /// No entry below this ID.
-    MinId(StreamId),
-}
-
-/// How to trim.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TrimOptions {
-    /// The goal.
-    pub to: TrimTo,
-    /// Whole blocks only (`~`).
-    pub approximate: bool,
-    /// Stop before removing more entries than this in all; 0: no limit.
-    pub limit: u64,
-}
-
 /// An entry of a stream, borrowed.
 #[derive(Clone)]
 pub struct Entry<'a> {
@@ -87,12 +64,12 @@ pub struct Entry<'a> {
 #[derive(Clone, Default)]
 pub struct Log {
     pub(super) blocks: VecDeque<Block>,
-    length: u64,
-    first_id: StreamId,
+    pub(super) length: u64,
+    pub(super) first_id: StreamId,
     last_id: StreamId,
-    max_deleted_id: StreamId,
+    pub(super) max_deleted_id: StreamId,
     entries_added: u64,
-    tombstones_until: StreamId,
+    pub(super) tombstones_until: StreamId,
     rewinds: u32,
 }
 
@@ -328,83 +305,11 @@ impl Log {
         true
     }
 
-    /// Removes entries at the front; gives how many. O(1) a block removed.
-    pub fn trim(&mut self, options: &TrimOptions) -> u64 {
-        let mut removed = 0;
-        while let Some(block) = self.blocks.front() {
-            let live = u64::from(block.live);
-            if let TrimTo::MaxLength(length) = options.to
-                && self.length <= length
-            {
-                break;
-            }
-            if options.limit > 0 && removed + live > options.limit {
-                break;
-            }
-            let whole = match options.to {
-                TrimTo::MaxLength(length) => self.length - live >= length,
-                TrimTo::MinId(id) => block.last_id() < id,
-            };
-            if whole {
-                self.blocks.pop_front();
-                self.length -= live;
-                removed += live;
-                continue;
-            }
-            if !options.approximate {
-                removed += self.trim_within_first_block(options.to);
-            }
-            break;
-        }
-        if removed > 0 {
-            self.find_first_id();
-        }
-        removed
-    }
-
-    fn trim_within_first_block(&mut self, to: TrimTo) -> u64 {
-        let Some(block) = self.blocks.front_mut() else {
-            return 0;
-        };
-        let excess = match to {
-            TrimTo::MaxLength(length) => self.length - length,
-            TrimTo::MinId(_) => u64::MAX,
-        };
-        let mut positions = Vec::new();
-        for head in block.heads() {
-            let stop = match to {
-                TrimTo::MaxLength(_) => positions.len() as u64 == excess,
-                TrimTo::MinId(id) => head.id >= id,
-            };
-            if stop {
-                break;
-            }
-            if !head.deleted {
-                positions.push(head.at);
-            }
-        }
-        let removed = positions.len() as u64;
-        if removed > 0 {
-            block.mark_deleted(&positions);
-            self.length -= removed;
-        }
-        removed
-    }
-
-    fn find_first_id(&mut self) {
+    pub(super) fn find_first_id(&mut self) {
         self.first_id = match self.blocks.front() {
             Some(block) if self.length > 0 && block.deleted == 0 && block.live > 0 => block.master,
             _ => self.first().map_or(StreamId::MIN, |entry| entry.id),
         };
-    }
-
-    /// The argument by which a `~` trim by ID becomes exact for those who repeat it: the first entry's ID, deleted
-    /// ones included; the highest ID when nothing is left (both as Redis writes it).
-    #[must_use]
-    pub fn first_id_with_tombstones(&self) -> StreamId {
-        self.blocks
-            .front()
-            .map_or(StreamId::MAX, |block| block.master)
     }
 
     /// Sets the last ID (XSETID). The caller has checked it against the entries.

@@ -1,11 +1,13 @@
 //! A stream: its log of entries and the consumer groups that read it.
 //!
 //! ```text
-//!   Stream ─┬─ Log        blocks of entries; last ID, counters          log, block, range, radix
+//!   Stream ─┬─ Idempotency  which messages producers have added        idempotency
+//!           ├─ Log        blocks of entries; last ID, counters          log, block, range, trim, radix
 //!           └─ groups     by name, ascending (as Redis' radix tree walks them)
 //!                └─ Group        reading position, consumers             group
 //!                     └─ PendingEntries   delivered, not acknowledged    pending, records, idleness, tree
 //! ```
+//! What both sides have to agree on, entries that go while groups refer to them, is in `references`.
 //!
 //! A clone is a share: sealed blocks and trees are copied only when one side writes to them.
 //!
@@ -14,14 +16,20 @@
 mod block;
 mod group;
 mod id;
+mod idempotency;
 mod idleness;
 mod log;
 mod pending;
 mod radix;
 mod range;
 mod records;
+mod references;
+mod releases;
 mod tree;
+mod trim;
 
+#[cfg(test)]
+mod removal_tests;
 #[cfg(test)]
 mod tests;
 
@@ -31,18 +39,42 @@ use std::sync::Arc;
 pub use block::Fields;
 pub use group::{Consumer, Group};
 pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
-pub use log::{AppendError, BlockLimits, Entry, Log, TrimOptions, TrimTo};
+pub use idempotency::{Idempotency, Tracked, Window};
+pub use log::{AppendError, BlockLimits, Entry, Log};
 pub use pending::{ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, PendingEntries, PendingEntry};
 pub use range::{Range, RangeReverse};
+pub use references::{Fate, ReferencePolicy, Removed};
+pub use trim::{TrimOptions, TrimTo};
 
-/// A stream with its groups.
+/// A stream with its groups and what it knows of its producers.
 #[derive(Clone, Default)]
 pub struct Stream {
     log: Log,
     groups: BTreeMap<Arc<[u8]>, Group>,
+    idempotency: Idempotency,
 }
 
 impl Stream {
+    /// An empty stream that remembers its producers' messages as long as the window says.
+    #[must_use]
+    pub fn new(window: Window) -> Self {
+        Stream {
+            idempotency: Idempotency::new(window),
+            ..Stream::default()
+        }
+    }
+
+    /// What is known of producers' messages.
+    #[must_use]
+    pub fn idempotency(&self) -> &Idempotency {
+        &self.idempotency
+    }
+
+    /// What is known of producers' messages, to change.
+    pub fn idempotency_mut(&mut self) -> &mut Idempotency {
+        &mut self.idempotency
+    }
+
     /// The entries and counters.
     #[must_use]
     pub fn log(&self) -> &Log {
@@ -71,12 +103,15 @@ impl Stream {
             return false;
         }
         self.groups.insert(Arc::from(name), group);
+        self.let_join(name);
         true
     }
 
     /// Removes a group with all it has pending.
     pub fn remove_group(&mut self, name: &[u8]) -> Option<Group> {
-        self.groups.remove(name)
+        let group = self.groups.remove(name)?;
+        self.inherit_releases(&group);
+        Some(group)
     }
 
     /// Number of groups. O(1).
@@ -103,6 +138,6 @@ impl Stream {
                     + group.heap_bytes()
             })
             .sum();
-        self.log.heap_bytes() + groups
+        self.log.heap_bytes() + groups + self.idempotency.heap_bytes()
     }
 }

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use super::id::StreamId;
 use super::idleness::{ByIdleness, Idleness};
 use super::records::{GONE, Highest, NOBODY, Owned, PendingRecord, Place, Released, Since};
+use super::releases::Releases;
 use super::tree::{Iter, Tree};
 
 /// Stands for a delivery count that does not fit 32 bits (XCLAIM RETRYCOUNT may set any).
@@ -120,6 +121,8 @@ pub struct PendingEntries {
     large_counts: BTreeMap<StreamId, u64>,
     /// How often the log had gone back when entries were marked as gone: what was gone may be there again.
     rewinds: u32,
+    /// Which IDs have left the list, for trims that spare what is on it.
+    pub(super) releases: Releases,
 }
 
 impl PendingEntries {
@@ -206,7 +209,21 @@ impl PendingEntries {
         self.reindex(id, Some(&record), None);
         let entry = self.open(&record);
         self.forget_large_count(id);
+        self.releases.note(id);
         Some(entry)
+    }
+
+    /// Takes all of `start..=end` off the list; gives the IDs, ascending. O((m + 1) log n) for m of them.
+    pub(super) fn remove_range(&mut self, start: StreamId, end: StreamId) -> Vec<StreamId> {
+        let ids: Vec<StreamId> = self
+            .iter_from(start)
+            .map(|entry| entry.id)
+            .take_while(|id| *id <= end)
+            .collect();
+        for id in &ids {
+            self.acknowledge(*id);
+        }
+        ids
     }
 
     /// Keeps the other trees as the tree of records: one of them has changed from `before` to `after`.
@@ -258,6 +275,7 @@ impl PendingEntries {
         let own = std::mem::take(own);
         for id in own.iter().map(Owned::id) {
             self.records.remove(id);
+            self.releases.note(id);
             self.forget_large_count(id);
         }
         own.len()
@@ -442,6 +460,7 @@ impl PendingEntries {
             + self.by_consumer.iter().map(Tree::heap_bytes).sum::<usize>()
             + self.released.heap_bytes()
             + self.large_counts.len() * size_of::<(StreamId, u64)>()
+            + self.releases.heap_bytes()
     }
 
     fn pack(&mut self, id: StreamId, delivery: Delivery) -> PendingRecord {

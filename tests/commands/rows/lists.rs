@@ -33,8 +33,16 @@ pub(super) const OURS_ALONE: &[&str] = &[
     "waitaof",
 ];
 
-/// Commands that are newer than any oracle.
-pub(super) const NEWER: &[&str] = &["xnack"];
+/// Commands of a Redis newer than any oracle.
+pub(super) const NEWER: &[&str] = &[
+    "blmovem",
+    "lmovem",
+    "xackdel",
+    "xcfgset",
+    "xdelex",
+    "xidmprecord",
+    "xnack",
+];
 
 pub(super) const ACCEPTED: &[Accepted] = &[
     Accepted {
@@ -42,6 +50,12 @@ pub(super) const ACCEPTED: &[Accepted] = &[
         fact: "arguments",
         commands: &["client|kill"],
         reason: "MAXAGE is of Redis 7.4",
+    },
+    Accepted {
+        against: Against::Any,
+        fact: "arguments",
+        commands: &["xadd", "xtrim"],
+        reason: "reference policies are of Redis 8.2, idempotency of 8.6",
     },
     Accepted {
         against: Against::Any,
@@ -322,10 +336,14 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     unlink a b
     watch a b
     xack a g 1-1
+    xackdel a g ids 1 1-1
     xadd a * f v
     xautoclaim a g c 0 0
+    xcfgset a idmp-maxsize 5
     xclaim a g c 0 1-1
     xdel a 1-1
+    xdelex a acked ids 1 1-1
+    xidmprecord a p i 1-1
     xgroup create a g $
     xgroup createconsumer a g c
     xgroup delconsumer a g c

@@ -67,7 +67,7 @@ impl Kind {
             "increment" if command.name.ends_with("float") => Kind::Double,
             "unix-time-seconds" | "unix-time-milliseconds" => Kind::UnixTime,
             "start" | "end" if is_stream => Kind::Text,
-            "timeout" | "count" | "index" | "start" | "end" | "stop" | "seconds"
+            "timeout" | "count" | "exactly" | "index" | "start" | "end" | "stop" | "seconds"
             | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
             | "bits" | "numids" | "client-id" | "numreplicas" | "numlocal" | "entries-added"

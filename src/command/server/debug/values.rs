@@ -29,10 +29,11 @@ pub(super) fn digest_value(
     ctx: &mut Context<'_>,
     args: &Args<'_>,
 ) -> Result<Outcome, CommandError> {
+    let now_ms = ctx.now_ms();
     ctx.reply.array(args.len() - 2);
     for key in args.from(2) {
         let entry = ctx.space.peek(key);
-        let digest = entry.map_or([0; 20], |entry| value_digest(&entry.value));
+        let digest = entry.map_or([0; 20], |entry| value_digest(&entry.value, now_ms));
         ctx.reply.simple(&hexadecimal(&digest));
     }
     Ok(Outcome::Done)
@@ -42,12 +43,12 @@ pub(super) fn digest_value(
 fn described(entry: &Entry, now_ms: u64, chunk_limit: i32) -> String {
     let value = &entry.value;
     let bytes = value.heap_bytes();
-    let idle_s = (now_ms / 1000).saturating_sub(u64::from(entry.accessed_s));
+    let idle_s = entry.access.idle_s(now_ms);
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{bytes} lru:{} lru_seconds_idle:{idle_s}",
         std::ptr::from_ref(value),
         value.encoding(),
-        entry.accessed_s & 0xff_ffff,
+        entry.access.bits(),
     );
     if let Value::List(list) = value
         && list.chunk_count() > 0

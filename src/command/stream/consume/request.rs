@@ -174,7 +174,9 @@ impl<'a> ReadRequest<'a> {
             .enumerate()
             .map(
                 |(at, argument)| match at.checked_sub(ids_at).map(|index| from[index]) {
-                    Some(From::After(id)) if argument == b"$" => id.text().as_bytes().to_vec(),
+                    Some(From::After(id)) if matches!(argument, b"$" | b"+") => {
+                        id.text().as_bytes().to_vec()
+                    }
                     _ => argument.to_vec(),
                 },
             )

@@ -1,0 +1,290 @@
+//! Which messages producers have added: how an XADD that is sent again is known.
+//!
+//! ```text
+//!   producers   name ─► Producer ─┬─ order    [ message, ID, recorded ] …   oldest first
+//!                                 └─ places   message ─► its place in `order`, counted from the first ever
+//!   by_use      turn ─► name                                                who recorded longest ago first
+//! ```
+//! A record is kept for the window's duration and while it is among the newest of its producer, as many as the
+//! window's size: what comes first ends it. Records of one producer end from the front of its order, when it records the
+//! next one. A producer whose newest record has ended is at the front of `by_use`, and goes whoever records next: so
+//! each record is taken out once, for O(log producers), and no search for old ones is needed.
+//!
+//! A clone is a share: the table of names, and a producer, are copied only when one side records to them.
+//!
+//! Invariants: times ascend in an order (a clock that goes back counts as standing); a producer is in `by_use` exactly once, with
+//! its `turn`; none is empty; `places` holds every message of `order` and no other, with its last place.
+//!
+//! It knows no clock, and not whether the entries are still there: a message stays known when its entry is gone.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::id::StreamId;
+
+/// How long, and how many of, the messages of a producer stay known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window {
+    /// Seconds a message stays known.
+    pub duration_s: u32,
+    /// Messages of one producer that stay known.
+    pub size_max: u32,
+}
+
+impl Window {
+    fn has_ended(self, recorded_ms: u64, now_ms: u64) -> bool {
+        now_ms.saturating_sub(recorded_ms) >= u64::from(self.duration_s) * 1000
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Window {
+            duration_s: 100,
+            size_max: 100,
+        }
+    }
+}
+
+/// How much is known at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tracked {
+    /// Producers with a message that is known.
+    pub producers: usize,
+    /// Messages that are known.
+    pub messages: usize,
+}
+
+/// What a stream knows of its producers' messages. See the module's head.
+#[derive(Clone, Default)]
+pub struct Idempotency {
+    window: Window,
+    added: u64,
+    duplicates: u64,
+    tables: Option<Arc<Tables>>,
+}
+
+#[derive(Clone, Default)]
+struct Tables {
+    producers: BTreeMap<Arc<[u8]>, Arc<Producer>>,
+    by_use: BTreeMap<u64, Arc<[u8]>>,
+    turn_next: u64,
+}
+
+#[derive(Clone, Default)]
+struct Producer {
+    order: VecDeque<Record>,
+    /// How many records have left the front of `order`.
+    ended: u64,
+    places: HashMap<Arc<[u8]>, u64>,
+    turn: u64,
+}
+
+#[derive(Clone)]
+struct Record {
+    message: Arc<[u8]>,
+    id: StreamId,
+    recorded_ms: u64,
+}
+
+impl Producer {
+    fn newest_ms(&self) -> u64 {
+        self.order.back().map_or(0, |record| record.recorded_ms)
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(record) = self.order.pop_front() {
+            if self.places.get(&record.message) == Some(&self.ended) {
+                self.places.remove(&record.message);
+            }
+            self.ended += 1;
+        }
+    }
+
+    fn known_count(&self, window: Window, now_ms: u64) -> usize {
+        if self.places.len() == self.order.len() {
+            return self.order.len() - self.ended_at(window, now_ms);
+        }
+        self.known(window, now_ms).count()
+    }
+
+    /// The records that have neither ended nor been superseded.
+    fn known(&self, window: Window, now_ms: u64) -> impl Iterator<Item = &Record> + '_ {
+        let from = self.ended_at(window, now_ms);
+        let none_superseded = self.places.len() == self.order.len();
+        (self.ended..)
+            .zip(&self.order)
+            .skip(from)
+            .filter(move |(place, record)| {
+                none_superseded || self.places.get(&record.message) == Some(place)
+            })
+            .map(|(_, record)| record)
+    }
+
+    /// How many records at the front have ended.
+    fn ended_at(&self, window: Window, now_ms: u64) -> usize {
+        self.order
+            .partition_point(|record| window.has_ended(record.recorded_ms, now_ms))
+    }
+}
+
+impl Idempotency {
+    /// Nothing known, with this window.
+    #[must_use]
+    pub fn new(window: Window) -> Self {
+        Idempotency {
+            window,
+            ..Idempotency::default()
+        }
+    }
+
+    /// The window.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Sets the window; one that differs makes all messages unknown. Whether it differs.
+    pub fn set_window(&mut self, window: Window) -> bool {
+        if self.window == window {
+            return false;
+        }
+        self.window = window;
+        self.tables = None;
+        true
+    }
+
+    /// How many messages were ever recorded.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// How many times a known message came again.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Counts a known message that came again.
+    pub fn count_duplicate(&mut self) {
+        self.duplicates += 1;
+    }
+
+    /// The entry that a producer's message became, while it is known. O(log producers).
+    #[must_use]
+    pub fn find(&self, producer: &[u8], message: &[u8], now_ms: u64) -> Option<StreamId> {
+        let producer = self.tables.as_ref()?.producers.get(producer)?;
+        let place = producer.places.get(message)? - producer.ended;
+        let record = producer.order.get(usize::try_from(place).ok()?)?;
+        (!self.window.has_ended(record.recorded_ms, now_ms)).then_some(record.id)
+    }
+
+    /// Records that a producer's message became this entry; what was known of it before is superseded. O(log producers),
+    /// besides what ends.
+    pub fn record(&mut self, producer: &[u8], message: &[u8], id: StreamId, now_ms: u64) {
+        self.end_producers(now_ms);
+        self.added += 1;
+        let window = self.window;
+        let tables = Arc::make_mut(self.tables.get_or_insert_default());
+        let turn = tables.turn_next;
+        tables.turn_next += 1;
+        let name = match tables.producers.get_key_value(producer) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(producer),
+        };
+        let entry = tables.producers.entry(Arc::clone(&name)).or_default();
+        let producer = Arc::make_mut(entry);
+        if !producer.order.is_empty() {
+            tables.by_use.remove(&producer.turn);
+        }
+        producer.turn = turn;
+        tables.by_use.insert(turn, name);
+        let ended = producer.ended_at(window, now_ms);
+        let over = (producer.order.len() + 1).saturating_sub(window.size_max.max(1) as usize);
+        for _ in 0..ended.max(over) {
+            producer.drop_oldest();
+        }
+        let message: Arc<[u8]> = Arc::from(message);
+        let place = producer.ended + producer.order.len() as u64;
+        let recorded_ms = now_ms.max(producer.newest_ms());
+        producer.places.insert(Arc::clone(&message), place);
+        producer.order.push_back(Record {
+            message,
+            id,
+            recorded_ms,
+        });
+    }
+
+    /// Forgets the producers whose messages have all ended. O(1) when there is none, else O(log producers) for each.
+    pub fn end_producers(&mut self, now_ms: u64) {
+        let window = self.window;
+        let Some(tables) = &mut self.tables else {
+            return;
+        };
+        while let Some((&turn, name)) = tables.by_use.first_key_value()
+            && let Some(producer) = tables.producers.get(name)
+            && window.has_ended(producer.newest_ms(), now_ms)
+        {
+            let tables = Arc::make_mut(tables);
+            if let Some(name) = tables.by_use.remove(&turn) {
+                tables.producers.remove(&name);
+            }
+        }
+        if tables.producers.is_empty() {
+            self.tables = None;
+        }
+    }
+
+    /// How much is known now. O(producers · log messages), unless a
+    /// replay has superseded some.
+    #[must_use]
+    pub fn tracked(&self, now_ms: u64) -> Tracked {
+        let mut tracked = Tracked::default();
+        let tables = self.tables.iter();
+        for producer in tables.flat_map(|tables| tables.producers.values()) {
+            let known = producer.known_count(self.window, now_ms);
+            tracked.producers += usize::from(known > 0);
+            tracked.messages += known;
+        }
+        tracked
+    }
+
+    /// All that is known now: producer, message, entry. By producers' names, the messages of each in the order in which they
+    /// were recorded.
+    pub fn records(&self, now_ms: u64) -> impl Iterator<Item = (&[u8], &[u8], StreamId)> + '_ {
+        let producers = self.tables.iter().flat_map(|tables| &tables.producers);
+        producers.flat_map(move |(name, producer)| {
+            let known = producer.known(self.window, now_ms);
+            known.map(|record| (&**name, &*record.message, record.id))
+        })
+    }
+
+    /// Bytes of all tables, also those shared with clones.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        /// The two counts in front of what an `Arc` shares.
+        const COUNTS: usize = 2 * size_of::<usize>();
+        let Some(tables) = &self.tables else { return 0 };
+        let producers = tables.producers.iter().map(|(name, producer)| {
+            let messages: usize = producer
+                .order
+                .iter()
+                .map(|record| COUNTS + record.message.len())
+                .sum();
+            COUNTS
+                + name.len()
+                + size_of::<(Arc<[u8]>, Arc<Producer>)>()
+                + size_of::<(u64, Arc<[u8]>)>()
+                + COUNTS
+                + size_of::<Producer>()
+                + producer.order.capacity() * size_of::<Record>()
+                + producer.places.capacity() * (size_of::<(Arc<[u8]>, u64)>() + 1)
+                + messages
+        });
+        COUNTS + size_of::<Tables>() + producers.sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! Entries that go while groups refer to them.
+//!
+//! ```text
+//!   Keep           the entry goes, its references stay behind (as Redis always did)
+//!   Delete         the entry goes, and so do its references in every group
+//!   Acknowledged   the entry goes only if no group needs it
+//! ```
+//! A group needs an entry that it has pending, or has still to be given: one above its `last_delivered`. Without groups
+//! nothing is needed, and no policy differs from another.
+//!
+//! Every removal tells what it took in terms that need no policy, so that it can be repeated: an exact trim, entries
+//! deleted, references taken away by group.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Stream;
+use super::group::Group;
+use super::id::StreamId;
+use super::releases::{Notes, Releases};
+use super::trim::{Needs, TrimOptions, TrimTo};
+
+/// What becomes of the references to an entry that goes. See the module's head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReferencePolicy {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They go too, those to entries long gone included.
+    Delete,
+    /// Only entries go that have none.
+    Acknowledged,
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It is gone.
+    Deleted,
+    /// It was not there.
+    Missing,
+    /// It stays: a group needs it.
+    Needed,
+}
+
+/// What removals took, in terms that need no policy.
+#[derive(Default, Debug)]
+pub struct Removed {
+    /// How many entries a trim took.
+    pub trimmed: u64,
+    /// The exact trim that repeats it, but for `deleted`.
+    pub trim: Option<TrimTo>,
+    /// Entries that were deleted, or that a trim took from behind one that stayed.
+    pub deleted: Vec<StreamId>,
+    /// References taken away, by group.
+    pub references: BTreeMap<Arc<[u8]>, Vec<StreamId>>,
+}
+
+impl Removed {
+    /// Whether the trim took anything from the front.
+    #[must_use]
+    pub fn front_moved(&self) -> bool {
+        self.trimmed > self.deleted.len() as u64
+    }
+}
+
+impl Stream {
+    /// Whether a group has the entry pending or has still to be given it. O(groups · log pending).
+    #[must_use]
+    pub fn is_needed(&self, id: StreamId) -> bool {
+        let needs = |group: &Group| id > group.last_delivered || group.pending().get(id).is_some();
+        self.groups.values().any(needs)
+    }
+
+    /// Deletes an entry as the policy wants it; with [`ReferencePolicy::Delete`] the references to an entry that is not
+    /// there go all the same, and with [`ReferencePolicy::Acknowledged`] it is needed as if it were there. O(log blocks + entries of a block + groups · log pending).
+    pub fn delete(&mut self, id: StreamId, policy: ReferencePolicy, removed: &mut Removed) -> Fate {
+        if policy == ReferencePolicy::Delete {
+            self.release(id, removed);
+        }
+        if policy == ReferencePolicy::Acknowledged && self.is_needed(id) {
+            return Fate::Needed;
+        }
+        if !self.log.delete(id) {
+            return Fate::Missing;
+        }
+        self.note_loss(id);
+        removed.deleted.push(id);
+        Fate::Deleted
+    }
+
+    /// A block has lost an entry and may have no needed one any more.
+    fn note_loss(&mut self, id: StreamId) {
+        if let Some(group) = self.groups.values_mut().next() {
+            group.pending_mut().releases.of_mut(true).note(id);
+        }
+    }
+
+    /// Takes an entry off a group's pending list, then deletes it as the policy wants it. [`Fate::Missing`]: it was not
+    /// pending, and nothing happened. An entry that was gone before counts as deleted. Cost as [`Stream::delete`].
+    pub fn acknowledge_and_delete(
+        &mut self,
+        group: &[u8],
+        id: StreamId,
+        policy: ReferencePolicy,
+        removed: &mut Removed,
+    ) -> Fate {
+        let Some((name, group)) = self.groups.get_key_value(group) else {
+            return Fate::Missing;
+        };
+        if group.pending().get(id).is_none() {
+            return Fate::Missing;
+        }
+        let name = Arc::clone(name);
+        if let Some(group) = self.groups.get_mut(&name) {
+            group.acknowledge(id);
+        }
+        removed.references.entry(name).or_default().push(id);
+        match self.delete(id, policy, removed) {
+            Fate::Needed => Fate::Needed,
+            Fate::Deleted | Fate::Missing => Fate::Deleted,
+        }
+    }
+
+    /// Takes the entry off every pending list. O(groups · log pending).
+    fn release(&mut self, id: StreamId, removed: &mut Removed) {
+        for (name, group) in &mut self.groups {
+            if group.acknowledge(id).is_some() {
+                let ids = removed.references.entry(Arc::clone(name));
+                ids.or_default().push(id);
+            }
+        }
+    }
+
+    /// Trims the log as the policy wants it.
+    ///
+    /// Cost: as [`Log::trim`](super::Log::trim); with [`ReferencePolicy::Delete`] besides O(log pending) for each group and
+    /// each reference that goes; with [`ReferencePolicy::Acknowledged`] the blocks are looked into that lie in front of where the trim
+    /// ends or the slowest group stands, those the last one has looked into only where a reference went since.
+    pub fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> Removed {
+        let slowest = self.groups.values().map(|group| group.last_delivered).min();
+        match (policy, slowest) {
+            (ReferencePolicy::Acknowledged, Some(slowest)) => self.trim_unneeded(options, slowest),
+            _ => {
+                let trimmed = self.log.trim(options);
+                self.note_loss(self.log.first_id());
+                let mut removed = Removed {
+                    trimmed,
+                    trim: Some(self.log.exact_goal(options)),
+                    ..Removed::default()
+                };
+                if policy == ReferencePolicy::Delete {
+                    self.release_below_border(options.to, &mut removed);
+                }
+                removed
+            }
+        }
+    }
+
+    fn trim_unneeded(&mut self, options: &TrimOptions, slowest: StreamId) -> Removed {
+        let approximate = options.approximate;
+        let needs = NeedsOfGroups {
+            groups: &self.groups,
+            approximate,
+            slowest,
+            settled: self.settled(approximate),
+        };
+        let taken = self.log.trim_unneeded(options, &needs);
+        let until = needs.settled.max(taken.examined);
+        for group in self.groups.values_mut() {
+            let notes = group.pending_mut().releases.of_mut(approximate);
+            notes.settle(taken.examined, until);
+        }
+        let mut removed = Removed {
+            trimmed: taken.count,
+            deleted: taken.between,
+            ..Removed::default()
+        };
+        if removed.front_moved() {
+            removed.trim = Some(if self.log.is_empty() {
+                TrimTo::MaxLength(0)
+            } else {
+                TrimTo::MinId(self.log.first_id())
+            });
+        }
+        removed
+    }
+
+    /// Up to where all groups have noted which references went.
+    fn settled(&self, approximate: bool) -> StreamId {
+        let notes = self
+            .groups
+            .values()
+            .map(|group| group.pending().releases.of(approximate));
+        notes.map(Notes::until).min().unwrap_or_default()
+    }
+
+    /// A new group needs entries, but releases none: what is settled stays so.
+    pub(super) fn let_join(&mut self, name: &[u8]) {
+        let first = self.groups.values().next();
+        if first.is_some_and(|group| group.pending().releases.is_idle()) {
+            return;
+        }
+        for approximate in [false, true] {
+            let others = self.groups.iter().filter(|(other, _)| &***other != name);
+            let notes = others.map(|(_, group)| group.pending().releases.of(approximate));
+            let settled = notes.map(Notes::until).min().unwrap_or_default();
+            if let Some(group) = self.groups.get_mut(name) {
+                let notes = group.pending_mut().releases.of_mut(approximate);
+                notes.settle(StreamId::MAX, settled);
+            }
+        }
+    }
+
+    /// A group that is gone has released all that it had pending.
+    pub(super) fn inherit_releases(&mut self, gone: &Group) {
+        let mut others = self.groups.values_mut();
+        let Some(heir) = others.next() else { return };
+        for approximate in [false, true] {
+            let notes = heir.pending_mut().releases.of_mut(approximate);
+            let pending = gone
+                .pending()
+                .iter_from(StreamId::MIN)
+                .map(|entry| entry.id);
+            notes.inherit(gone.pending().releases.of(approximate), pending);
+        }
+    }
+
+    /// Sets the last ID (XSETID). The caller has checked it against the entries.
+    pub fn set_last_id(&mut self, id: StreamId) {
+        if id < self.log.last_id() {
+            // New entries will have IDs that are settled.
+            for group in self.groups.values_mut() {
+                group.pending_mut().releases = Releases::default();
+            }
+        }
+        self.log.set_last_id(id);
+    }
+
+    /// Takes away all references to what lies below the border of a trim, also to entries that went before it. A trim to an
+    /// ID has its border there or at the first entry that is left; one to a length only when it took something.
+    fn release_below_border(&mut self, to: TrimTo, removed: &mut Removed) {
+        let first = (!self.log.is_empty()).then(|| self.log.first_id());
+        let last = match (to, first) {
+            (TrimTo::MaxLength(_), _) if removed.trimmed == 0 => None,
+            (TrimTo::MaxLength(_), None) => Some(StreamId::MAX),
+            (TrimTo::MaxLength(_), Some(first)) => first.predecessor(),
+            (TrimTo::MinId(id), None) => id.predecessor(),
+            (TrimTo::MinId(id), Some(first)) => id.min(first).predecessor(),
+        };
+        let Some(last) = last else { return };
+        for (name, group) in &mut self.groups {
+            let ids = group.pending_mut().remove_range(StreamId::MIN, last);
+            if !ids.is_empty() {
+                removed.references.insert(Arc::clone(name), ids);
+            }
+        }
+    }
+}
+
+/// What the groups of a stream tell a trim.
+struct NeedsOfGroups<'a> {
+    groups: &'a BTreeMap<Arc<[u8]>, Group>,
+    approximate: bool,
+    slowest: StreamId,
+    settled: StreamId,
+}
+
+impl Needs for NeedsOfGroups<'_> {
+    fn until(&self) -> StreamId {
+        self.slowest
+    }
+
+    fn settled(&self) -> StreamId {
+        self.settled
+    }
+
+    fn released_from(&self, from: StreamId) -> Option<StreamId> {
+        let groups = self.groups.values();
+        let notes = groups.map(|group| group.pending().releases.of(self.approximate));
+        notes.filter_map(|notes| notes.first_from(from)).min()
+    }
+
+    fn pinned(&self, first: StreamId, last: StreamId) -> Vec<StreamId> {
+        let mut pinned: Vec<StreamId> = Vec::new();
+        for group in self.groups.values() {
+            let own = group.pending().iter_from(first).map(|entry| entry.id);
+            pinned.extend(own.take_while(|id| *id <= last));
+        }
+        pinned.sort_unstable();
+        pinned
+    }
+}

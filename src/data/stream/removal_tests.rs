@@ -1,0 +1,400 @@
+//! Removals under each reference policy against a naive twin, and against their own repetition in plain terms.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: BlockLimits = BlockLimits {
+    bytes_max: 1 << 20,
+    entries_max: 4,
+};
+
+fn id(n: u64) -> StreamId {
+    StreamId { ms: n, seq: 0 }
+}
+
+/// A stream as lists: blocks of entries with whether they live, groups with position and what they have pending.
+#[derive(Default, Clone)]
+struct Model {
+    blocks: Vec<Vec<(u64, bool)>>,
+    groups: BTreeMap<Vec<u8>, (u64, BTreeSet<u64>)>,
+    last: u64,
+}
+
+impl Model {
+    fn live(&self) -> Vec<u64> {
+        let all = self.blocks.iter().flatten();
+        all.filter(|entry| entry.1).map(|entry| entry.0).collect()
+    }
+
+    fn needed(&self, n: u64) -> bool {
+        let mut groups = self.groups.values();
+        groups.any(|(last, pending)| n > *last || pending.contains(&n))
+    }
+
+    fn append(&mut self) {
+        self.last += 1;
+        let full = self.blocks.last().is_none_or(|block| block.len() == 4);
+        if full {
+            self.blocks.push(Vec::new());
+        }
+        self.blocks.last_mut().unwrap().push((self.last, true));
+    }
+
+    fn remove(&mut self, n: u64) -> bool {
+        let mut entries = self.blocks.iter_mut().flatten();
+        let found = entries.find(|entry| **entry == (n, true));
+        let was = found.map(|entry| entry.1 = false).is_some();
+        self.blocks
+            .retain(|block| block.iter().any(|entry| entry.1));
+        was
+    }
+
+    fn release(&mut self, gone: impl Fn(u64) -> bool) {
+        for (_, pending) in self.groups.values_mut() {
+            pending.retain(|n| !gone(*n));
+        }
+    }
+
+    fn delete(&mut self, n: u64, policy: ReferencePolicy) -> Fate {
+        if policy == ReferencePolicy::Delete {
+            self.release(|other| other == n);
+        }
+        match policy {
+            ReferencePolicy::Acknowledged if self.needed(n) => Fate::Needed,
+            _ if self.remove(n) => Fate::Deleted,
+            _ => Fate::Missing,
+        }
+    }
+
+    /// Entry by entry where exact, block by block where not.
+    fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> u64 {
+        let spared = policy == ReferencePolicy::Acknowledged;
+        let mut units: Vec<Vec<u64>> = Vec::new();
+        for block in &self.blocks {
+            let live: Vec<u64> = block.iter().filter(|e| e.1).map(|e| e.0).collect();
+            if options.approximate {
+                units.push(live);
+            } else {
+                units.extend(live.into_iter().map(|n| vec![n]));
+            }
+        }
+        let ends: Vec<u64> = self.blocks.iter().map(|b| b.last().unwrap().0).collect();
+        let mut removed = 0;
+        for (at, unit) in units.iter().enumerate() {
+            let (size, length) = (unit.len() as u64, self.live().len() as u64);
+            let end = if options.approximate {
+                ends[at]
+            } else {
+                unit[0]
+            };
+            let fits = match options.to {
+                TrimTo::MaxLength(most) => length >= most + size,
+                TrimTo::MinId(first) => id(end) < first,
+            };
+            if !fits || (options.limit > 0 && removed + size > options.limit) {
+                break;
+            }
+            // A block beyond the slowest group ends the walk; without LIMIT nothing behind it could go anyway.
+            if spared && unit.iter().any(|n| self.needed(*n)) {
+                continue;
+            }
+            unit.iter().for_each(|n| assert!(self.remove(*n)));
+            removed += size;
+        }
+        if policy == ReferencePolicy::Delete {
+            let first = self.live().first().copied();
+            match options.to {
+                TrimTo::MaxLength(_) if removed == 0 => {}
+                TrimTo::MaxLength(_) => self.release(|n| first.is_none_or(|first| n < first)),
+                TrimTo::MinId(to) => {
+                    self.release(|n| id(n) < to && first.is_none_or(|first| n < first));
+                }
+            }
+        }
+        removed
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(u64),
+    Create {
+        group: u8,
+        at: u64,
+    },
+    Drop {
+        group: u8,
+    },
+    Deliver {
+        group: u8,
+        count: usize,
+    },
+    Acknowledge {
+        group: u8,
+        pick: usize,
+    },
+    Delete {
+        pick: u64,
+        policy: ReferencePolicy,
+    },
+    AcknowledgeAndDelete {
+        group: u8,
+        pick: usize,
+        policy: ReferencePolicy,
+    },
+    DeleteConsumer {
+        group: u8,
+    },
+    GoBack {
+        group: u8,
+        to: u64,
+    },
+    SetLastId,
+    Trim(TrimOptions, ReferencePolicy),
+}
+
+fn policy() -> impl Strategy<Value = ReferencePolicy> {
+    prop_oneof![
+        1 => Just(ReferencePolicy::Keep),
+        2 => Just(ReferencePolicy::Delete),
+        3 => Just(ReferencePolicy::Acknowledged),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let group = || 0..3u8;
+    let to = prop_oneof![
+        (0..20u64).prop_map(TrimTo::MaxLength),
+        (0..90u64).prop_map(|n| TrimTo::MinId(id(n))),
+    ];
+    let limit = prop_oneof![3 => Just(0u64), 1 => 1..20u64];
+    let options = (to, any::<bool>(), limit).prop_map(|(to, approximate, limit)| TrimOptions {
+        to,
+        approximate,
+        limit: if approximate { limit } else { 0 },
+    });
+    prop_oneof![
+        6 => (1..6u64).prop_map(Step::Append),
+        2 => (group(), 0..60u64).prop_map(|(group, at)| Step::Create { group, at }),
+        1 => group().prop_map(|group| Step::Drop { group }),
+        6 => (group(), 1..12usize).prop_map(|(group, count)| Step::Deliver { group, count }),
+        4 => (group(), any::<usize>()).prop_map(|(group, pick)| Step::Acknowledge { group, pick }),
+        2 => (0..90u64, policy()).prop_map(|(pick, policy)| Step::Delete { pick, policy }),
+        3 => (group(), any::<usize>(), policy())
+            .prop_map(|(group, pick, policy)| Step::AcknowledgeAndDelete { group, pick, policy }),
+        1 => group().prop_map(|group| Step::DeleteConsumer { group }),
+        1 => (group(), 0..60u64).prop_map(|(group, to)| Step::GoBack { group, to }),
+        1 => Just(Step::SetLastId),
+        6 => (options, policy()).prop_map(|(options, policy)| Step::Trim(options, policy)),
+    ]
+}
+
+/// What a removal says it took, done in plain terms.
+fn repeat(stream: &mut Stream, removed: &Removed) {
+    if let Some(to) = removed.trim {
+        stream.log_mut().trim(&TrimOptions {
+            to,
+            approximate: false,
+            limit: 0,
+        });
+    }
+    for id in &removed.deleted {
+        assert!(stream.log_mut().delete(*id));
+    }
+    for (name, ids) in &removed.references {
+        let (group, _) = stream.group_mut(name).unwrap();
+        ids.iter()
+            .for_each(|id| assert!(group.acknowledge(*id).is_some()));
+    }
+}
+
+fn state(stream: &Stream) -> String {
+    let log = stream.log();
+    let blocks: Vec<_> = log.blocks().collect();
+    let groups: Vec<_> = stream
+        .groups()
+        .map(|(name, group)| {
+            let pending = group.pending().iter_from(StreamId::MIN);
+            (name.to_vec(), pending.map(|e| e.id).collect::<Vec<_>>())
+        })
+        .collect();
+    let facts = (
+        log.len(),
+        log.first_id(),
+        log.last_id(),
+        log.max_deleted_id(),
+        log.entries_added(),
+    );
+    format!("{facts:?} {groups:?} {blocks:?}")
+}
+
+fn compare(stream: &Stream, model: &Model) {
+    let all = stream.log().range(StreamId::MIN, StreamId::MAX);
+    assert_eq!(all.map(|e| e.id.ms).collect::<Vec<_>>(), model.live());
+    assert_eq!(stream.log().block_count(), model.blocks.len());
+    for (name, group) in stream.groups() {
+        let pending: BTreeSet<u64> = group
+            .pending()
+            .iter_from(StreamId::MIN)
+            .map(|e| e.id.ms)
+            .collect();
+        assert_eq!(pending, model.groups[name].1);
+    }
+    for n in 0..=model.last + 1 {
+        let stays = stream.log().surely_keeps(id(n));
+        assert!(!stays || n == 0 || n > model.last || model.live().contains(&n));
+    }
+}
+
+fn pending_of(model: &Model, group: &[u8], pick: usize) -> Option<u64> {
+    let pending = &model.groups.get(group)?.1;
+    pending.iter().nth(pick % pending.len().max(1)).copied()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_policy_takes_what_it_says(steps in proptest::collection::vec(step(), 1..90)) {
+        let (mut stream, mut model) = (Stream::default(), Model::default());
+        for step in steps {
+            let mut again = stream.clone();
+            let mut removed = Removed::default();
+            match step {
+                Step::Append(count) => for _ in 0..count {
+                    model.append();
+                    let fields = [(b"f".as_slice(), b"v".as_slice())];
+                    stream.log_mut().append(id(model.last), fields.into_iter(), LIMITS).unwrap();
+                    again = stream.clone();
+                },
+                Step::Create { group, at } => {
+                    if stream.create_group(&[group], Group::new(id(at), None)) {
+                        model.groups.insert(vec![group], (at, BTreeSet::new()));
+                    }
+                    again = stream.clone();
+                }
+                Step::Drop { group } => {
+                    stream.remove_group(&[group]);
+                    model.groups.remove([group].as_slice());
+                    again = stream.clone();
+                }
+                Step::Deliver { group, count } => {
+                    let live = model.live();
+                    if let Some((last, pending)) = model.groups.get_mut([group].as_slice()) {
+                        let (group, _) = stream.group_mut(&[group]).unwrap();
+                        let consumer = group.find_consumer(b"c").or_else(|| group.create_consumer(b"c", 0)).unwrap();
+                        for n in live.into_iter().filter(|n| *n > *last).take(count).collect::<Vec<_>>() {
+                            group.deliver(id(n), consumer, 0);
+                            group.last_delivered = id(n);
+                            pending.insert(n);
+                            *last = n;
+                        }
+                    }
+                    again = stream.clone();
+                }
+                Step::DeleteConsumer { group } => {
+                    if let Some((_, pending)) = model.groups.get_mut([group].as_slice()) {
+                        let (group, _) = stream.group_mut(&[group]).unwrap();
+                        prop_assert_eq!(group.delete_consumer(b"c").unwrap_or(0), pending.len());
+                        pending.clear();
+                    }
+                    again = stream.clone();
+                }
+                Step::GoBack { group, to } => {
+                    if let Some((last, _)) = model.groups.get_mut([group].as_slice()) {
+                        stream.group_mut(&[group]).unwrap().0.last_delivered = id(to);
+                        *last = to;
+                    }
+                    again = stream.clone();
+                }
+                Step::SetLastId => {
+                    // Only an empty stream may go back.
+                    if model.blocks.is_empty() {
+                        model.last /= 2;
+                        stream.set_last_id(id(model.last));
+                    }
+                    again = stream.clone();
+                }
+                Step::Acknowledge { group, pick } => {
+                    if let Some(n) = pending_of(&model, &[group], pick) {
+                        prop_assert!(stream.group_mut(&[group]).unwrap().0.acknowledge(id(n)).is_some());
+                        model.groups.get_mut([group].as_slice()).unwrap().1.remove(&n);
+                    }
+                    again = stream.clone();
+                }
+                Step::Delete { pick, policy } => {
+                    let fate = stream.delete(id(pick), policy, &mut removed);
+                    prop_assert_eq!(fate, model.delete(pick, policy));
+                }
+                Step::AcknowledgeAndDelete { group, pick, policy } => {
+                    let n = pending_of(&model, &[group], pick).unwrap_or(1_000);
+                    let fate = stream.acknowledge_and_delete(&[group], id(n), policy, &mut removed);
+                    if n == 1_000 {
+                        prop_assert_eq!(fate, Fate::Missing);
+                    } else {
+                        model.groups.get_mut([group].as_slice()).unwrap().1.remove(&n);
+                        let deleted = model.delete(n, policy);
+                        prop_assert_eq!(fate == Fate::Needed, deleted == Fate::Needed);
+                    }
+                }
+                Step::Trim(options, policy) => {
+                    let before = stream.log().len();
+                    removed = stream.trim(&options, policy);
+                    prop_assert_eq!(removed.trimmed, model.trim(&options, policy));
+                    prop_assert_eq!(before - stream.log().len(), removed.trimmed);
+                    if let TrimTo::MaxLength(most) = options.to {
+                        prop_assert!(removed.trimmed == 0 || stream.log().len() >= most);
+                    }
+                }
+            }
+            compare(&stream, &model);
+            repeat(&mut again, &removed);
+            prop_assert_eq!(state(&stream), state(&again));
+        }
+    }
+}
+
+#[test]
+fn a_trim_takes_what_is_acknowledged_behind_what_is_not() {
+    let mut stream = Stream::default();
+    for n in 1..=12 {
+        let fields = [(b"f".as_slice(), b"v".as_slice())];
+        let log = stream.log_mut();
+        log.append(id(n), fields.into_iter(), LIMITS).unwrap();
+    }
+    stream.create_group(b"g", Group::new(id(10), None));
+    let (group, _) = stream.group_mut(b"g").unwrap();
+    let consumer = group.create_consumer(b"c", 0).unwrap();
+    group.deliver(id(2), consumer, 0);
+    let all = |approximate| TrimOptions {
+        to: TrimTo::MaxLength(0),
+        approximate,
+        limit: 0,
+    };
+    // Of three blocks the second can go as a whole.
+    let removed = stream.trim(&all(true), ReferencePolicy::Acknowledged);
+    assert_eq!(removed.deleted, [5, 6, 7, 8].map(id));
+    assert_eq!((removed.trimmed, removed.trim), (4, None));
+    let removed = stream.trim(&all(false), ReferencePolicy::Acknowledged);
+    assert_eq!(removed.deleted, [3, 4, 9, 10].map(id));
+    assert_eq!(removed.trim, Some(TrimTo::MinId(id(2))));
+    assert_eq!(stream.log().len(), 3);
+}
+
+#[test]
+fn without_groups_nothing_is_needed() {
+    let mut stream = Stream::default();
+    let fields = [(b"f".as_slice(), b"v".as_slice())];
+    let log = stream.log_mut();
+    log.append(id(1), fields.into_iter(), LIMITS).unwrap();
+    let fate = stream.delete(
+        id(1),
+        ReferencePolicy::Acknowledged,
+        &mut Removed::default(),
+    );
+    assert_eq!(fate, Fate::Deleted);
+}
