@@ -29,6 +29,9 @@ trait Model: Default {
     }
 }
 
+/// Looks at a reply with the model; an objection when it is wrong.
+type Judge<M> = Box<dyn FnOnce(&mut M, &Frame) -> Result<(), String>>;
+
 /// What a reply must be.
 enum Expected<M> {
     /// Exactly this.
@@ -36,7 +39,7 @@ enum Expected<M> {
     /// Any error.
     Error,
     /// The model looks at the reply and goes on with what it tells; an objection when it is wrong.
-    Judged(Box<dyn FnOnce(&mut M, &Frame) -> Result<(), String>>),
+    Judged(Judge<M>),
 }
 
 /// Waits until the server's clock shows another millisecond: the order of deliveries is that of their times.

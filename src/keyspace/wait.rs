@@ -518,6 +518,7 @@ pub(super) mod tests {
             request: Request::from_arguments([b"XREADGROUP".as_slice()]),
             destinations: Vec::new(),
             no_touch: false,
+            caching: false,
         }))
     }
 
