@@ -29,7 +29,7 @@ trait Model: Default {
     }
 }
 
-/// Looks at a reply and goes on with what it tells.
+/// Looks at a reply with the model; an objection when it is wrong.
 type Judge<M> = Box<dyn FnOnce(&mut M, &Frame) -> Result<(), String>>;
 
 /// What a reply must be.

@@ -85,3 +85,75 @@ impl Keyspace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wait::tests::{group, waiter};
+    use super::*;
+    use crate::ids::ShardId;
+
+    fn keyspace() -> Keyspace {
+        Keyspace::new(ShardId(0), 2, hashbrown::DefaultHashBuilder::default())
+    }
+
+    fn ready(keyspace: &mut Keyspace) -> Vec<(usize, Box<[u8]>)> {
+        let next = || keyspace.next_ready().map(|(_, db, key)| (db, key));
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn an_alarm_rings_once_and_not_before_its_time() {
+        let mut keyspace = keyspace();
+        for db in 0..2 {
+            let waiter = waiter(group(b"g", Some(50)));
+            keyspace.waits_mut(db).register(b"k", waiter);
+        }
+        keyspace.now_ms = 1_000;
+        keyspace.pending_since(1, b"k", b"g", 990);
+        // Later than what is set: nothing new. Of another group: nobody waits for it. Nobody waits for the key.
+        keyspace.pending_since(1, b"k", b"g", 995);
+        keyspace.pending_since(0, b"k", b"h", 995);
+        keyspace.pending_since(0, b"l", b"g", 995);
+        assert_eq!(keyspace.next_alarm_ms(), Some(1_040));
+        assert!(!keyspace.ring(1_039, 10));
+        assert!(!keyspace.has_ready());
+        assert!(!keyspace.ring(1_040, 10));
+        assert_eq!(ready(&mut keyspace), [(1, b"k".as_slice().into())]);
+        assert_eq!(keyspace.next_alarm_ms(), None);
+        // Long enough already, or released: at once.
+        keyspace.waits_mut(1).take_ready(b"k");
+        keyspace.pending_since(1, b"k", b"g", 950);
+        keyspace.released(0, b"k", b"g");
+        keyspace.released(0, b"k", b"h");
+        assert_eq!(ready(&mut keyspace).len(), 2);
+        assert_eq!(keyspace.next_alarm_ms(), None);
+    }
+
+    #[test]
+    fn a_round_rings_no_more_than_its_budget() {
+        let mut keyspace = keyspace();
+        for n in 0..10_u8 {
+            let waiter = waiter(group(b"g", Some(1)));
+            keyspace.waits_mut(0).register(&[n], waiter);
+            keyspace.set_alarm(0, &[n], 5);
+        }
+        assert!(keyspace.ring(5, 4));
+        assert_eq!(ready(&mut keyspace).len(), 4);
+        assert!(!keyspace.ring(5, 100));
+        assert_eq!(ready(&mut keyspace).len(), 6);
+    }
+
+    #[test]
+    fn alarms_of_waits_that_are_over_do_not_pile_up() {
+        let mut keyspace = keyspace();
+        for n in 0..10_000_u64 {
+            let waiter = waiter(group(b"g", Some(1)));
+            keyspace.waits_mut(0).register(b"k", waiter.clone());
+            keyspace.set_alarm(0, b"k", 1_000_000 + n);
+            keyspace.waits_mut(0).forget(b"k", &waiter);
+        }
+        assert!(keyspace.alarms.list.len() <= 2 * SWEEP_ABOVE + 1);
+        assert!(!keyspace.ring(u64::MAX, 1_000));
+        assert!(!keyspace.has_ready());
+    }
+}

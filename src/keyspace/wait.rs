@@ -508,3 +508,78 @@ impl WaitTable {
         self.queues.keys().map(|key| &**key)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::keyspace) fn waiter(class: WaitClass) -> Arc<Waiter> {
+        Arc::new(Waiter::new(WaiterFacts {
+            client: ClientId(1),
+            home: ShardId(0),
+            kind: WaitKind::StreamGroup,
+            class,
+            db: 0,
+            protocol: Protocol::Resp2,
+            keys: vec![b"k".as_slice().into()],
+            request: Request::from_arguments([b"XREADGROUP".as_slice()]),
+            destinations: Vec::new(),
+            no_touch: false,
+            caching: false,
+        }))
+    }
+
+    pub(in crate::keyspace) fn group(name: &[u8], claim_ms: Option<u64>) -> WaitClass {
+        WaitClass::Group {
+            name: name.into(),
+            claim_ms,
+        }
+    }
+
+    #[test]
+    fn a_pass_goes_by_age_over_all_lines_and_leaves_a_line_whose_first_finds_nothing() {
+        let mut table = WaitTable::default();
+        let (a, b) = (group(b"a", None), group(b"b", None));
+        let classes = [&a, &b, &a, &WaitClass::Alone, &b, &a];
+        let waiters = classes.map(|class| waiter(class.clone()));
+        for waiter in &waiters {
+            table.register(b"k", Arc::clone(waiter));
+        }
+        assert!(waiters[2].cancel());
+        let mut pass = table.pass(b"k");
+        let mut met = Vec::new();
+        while let Some(next) = pass.next_waiter() {
+            met.push(waiters.iter().position(|waiter| Arc::ptr_eq(waiter, &next)));
+            // Group b has nothing.
+            if next.class != b {
+                table.go_on(b"k", &mut pass, &next);
+            }
+        }
+        assert_eq!(met, [Some(0), Some(1), Some(3), Some(5)]);
+        for waiter in &waiters {
+            assert!(!table.is_empty());
+            table.forget(b"k", waiter);
+        }
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn the_shortest_claim_is_that_of_the_same_group() {
+        let mut table = WaitTable::default();
+        for class in [
+            group(b"g", None),
+            group(b"g", Some(70)),
+            group(b"g", Some(50)),
+            group(b"h", Some(3)),
+            WaitClass::Alone,
+        ] {
+            table.register(b"k", waiter(class));
+        }
+        let shortest = |key: &[u8], name: &[u8]| table.shortest_claim_ms(key, name);
+        assert_eq!(shortest(b"k", b"g"), Some(50));
+        assert_eq!(shortest(b"k", b"h"), Some(3));
+        assert_eq!(shortest(b"k", b"f"), None);
+        assert_eq!(shortest(b"k", b"i"), None);
+        assert_eq!(shortest(b"l", b"g"), None);
+    }
+}
