@@ -132,8 +132,9 @@ impl Stream {
     /// ends or the slowest group stands, those the last one has looked into only where a reference went since.
     pub fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> Removed {
         // Redis: where references count, `~` bounds the work but spares no block.
+        let by_entry = options.approximate && policy != ReferencePolicy::Keep;
         let options = &TrimOptions {
-            approximate: options.approximate && policy == ReferencePolicy::Keep,
+            approximate: options.approximate && !by_entry,
             ..*options
         };
         let slowest = self.groups.values().map(|group| group.last_delivered).min();
@@ -143,7 +144,11 @@ impl Stream {
                 let trimmed = self.log.trim(options);
                 let mut removed = Removed {
                     trimmed,
-                    trim: Some(self.log.exact_goal(options)),
+                    trim: Some(if by_entry {
+                        self.goal_reached()
+                    } else {
+                        self.log.exact_goal(options)
+                    }),
                     ..Removed::default()
                 };
                 if policy == ReferencePolicy::Delete {
@@ -171,13 +176,18 @@ impl Stream {
             ..Removed::default()
         };
         if removed.front_moved() {
-            removed.trim = Some(if self.log.is_empty() {
-                TrimTo::MaxLength(0)
-            } else {
-                TrimTo::MinId(self.log.first_id())
-            });
+            removed.trim = Some(self.goal_reached());
         }
         removed
+    }
+
+    /// The exact trim of which this would be the outcome.
+    fn goal_reached(&self) -> TrimTo {
+        if self.log.is_empty() {
+            TrimTo::MaxLength(0)
+        } else {
+            TrimTo::MinId(self.log.first_id())
+        }
     }
 
     /// Up to where all groups have noted which references went.
