@@ -67,4 +67,4 @@ pub mod shard;
 pub mod tools;
 
 /// The Redis whose behaviour clients may count on: what HELLO and INFO say.
-pub const REDIS_VERSION: &str = "7.2.4";
+pub const REDIS_VERSION: &str = "7.4.0";

@@ -228,7 +228,7 @@ fn sum(seen: &Observations, of: impl Fn(&ShardCounters) -> &Counter) -> u64 {
 fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let uptime_s = facts.now_ms.saturating_sub(facts.started_ms) / 1000;
     text.section("Server");
-    text.field("redis_version", "7.2.4");
+    text.field("redis_version", "7.4.0");
     text.field("server_name", "millrace");
     text.field("millrace_version", env!("CARGO_PKG_VERSION"));
     text.field("millrace_shards", seen.shards.len());

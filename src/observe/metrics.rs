@@ -85,7 +85,7 @@ pub fn render(facts: &MetricsFacts<'_>, seen: &Observations) -> String {
 fn server(families: &mut Families, facts: &MetricsFacts<'_>, seen: &Observations) {
     let versions = [
         ("version", env!("CARGO_PKG_VERSION")),
-        ("redis_version", "7.2.4"),
+        ("redis_version", "7.4.0"),
     ];
     families.gauges(
         "millrace_build_info",

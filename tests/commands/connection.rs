@@ -115,7 +115,7 @@ fn a_connection_has_a_database_a_name_and_a_protocol() {
         assert_eq!(client.run("CLIENT LIST").text().lines().count(), 1);
         assert!(
             raw(&mut client, "HELLO 3")
-                .starts_with("%7 $6 server $5 redis $7 version $5 7.2.4 $5 proto :3")
+                .starts_with("%7 $6 server $5 redis $7 version $5 7.4.0 $5 proto :3")
         );
         check(
             &mut client,

@@ -130,7 +130,7 @@ fn info_sections() {
         ],
     );
     let default = info(&mut client, "default");
-    assert!(default.contains("redis_version:7.2.4\r\n") && !default.contains("# Commandstats"));
+    assert!(default.contains("redis_version:7.4.0\r\n") && !default.contains("# Commandstats"));
     let all = info(&mut client, "everything");
     assert!(all.contains("# Commandstats") && all.contains("# Latencystats"));
     for name in [

@@ -11,7 +11,7 @@ fn the_server_tells_of_itself() {
             &mut client,
             &[
                 ("ROLE", "*3 $6 master :0 *0"),
-                ("LOLWUT", "$17 Redis ver. 7.2.4\n"),
+                ("LOLWUT", "$17 Redis ver. 7.4.0\n"),
                 ("WAIT 0 0", ":0"),
                 ("WAIT 1 20", ":0"),
                 ("WAITAOF 0 1 20", "*2 :0 :0"),

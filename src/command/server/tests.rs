@@ -23,7 +23,7 @@ fn facts_of_the_instance() {
             ("TIME", "*2 $10 1700000000 $6 123000"),
             ("ROLE", "*3 $6 master :0 *0"),
             ("LASTSAVE", ":0"),
-            ("LOLWUT", "$17 Redis ver. 7.2.4\n"),
+            ("LOLWUT", "$17 Redis ver. 7.4.0\n"),
             (
                 "LOLWUT VERSION x",
                 "-ERR value is not an integer or out of range",

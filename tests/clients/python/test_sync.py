@@ -1,7 +1,6 @@
 """redis-py, synchronous, over RESP2 and RESP3: queues, publish/subscribe, streams and groups, pipelines, transactions."""
 
 import unittest
-from unittest import mock
 
 import redis
 from redis.cache import CacheConfig
@@ -493,8 +492,6 @@ class Resp2(Suite, unittest.TestCase):
 class Resp3(Suite, unittest.TestCase):
     protocol = 3
 
-    # redis-py asks for the version 7.4 in HELLO, though what it uses is in 6.0 and later.
-    @mock.patch.object(redis.connection.CacheProxyConnection, "MIN_ALLOWED_VERSION", "7.2.0")
     def test_a_client_side_cache_is_told_of_changes(self):
         cached = self.connect(cache_config=CacheConfig())
         keys = [f"key:{n}" for n in range(50)]
