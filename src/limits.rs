@@ -43,14 +43,21 @@ pub const MIXED_RUNS_MIN: usize = 4;
 pub const MIXED_RUN_COMMANDS_MAX: usize = 4;
 /// Clients served under one loan.
 pub const LOAN_JOBS_MAX: usize = 64;
+/// Published messages from this size on are held once for all who wait for them; smaller ones are copied, bytes. Measured: a
+/// piece of its own costs about as much as a copy of 4 KB (allocation of what surrounds it, a count that shards share).
+pub const SHARED_BYTES_MIN: usize = 2048;
 /// Undelivered publications of one shard to another at which publishers are no longer read, bytes.
 pub const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
 /// References that a group notes as gone between two trims by ACKED; with more, the next such trim looks at everything again.
 pub const RELEASED_REFERENCES_NOTED_MAX: usize = 4096;
 /// IDs of one XDEL or XACK that an effect consists of.
 pub const EFFECT_IDS_MAX: usize = 512;
+/// Tracked keys forgotten at once when there are too many (`tracking-table-max-keys`); the rest a round later.
+pub const TRACKED_KEYS_FORGOTTEN_MAX: usize = 1000;
 /// Keys removed in one expiry round before other work gets its turn.
 pub const EXPIRIES_PER_ROUND_MAX: usize = 1000;
+/// Keys that blocked clients look at again in one round, because it is time, before other work gets its turn.
+pub const ALARMS_PER_ROUND_MAX: usize = 100;
 /// Batches in a row to one shard at which a connection moves there for the first time.
 pub const MIGRATION_BATCHES_MIN: u32 = 8;
 /// Time in which a connection's reluctance to move again halves, ms.
@@ -59,6 +66,8 @@ pub const MIGRATION_DECAY_MS: u64 = 1000;
 pub const RESERVED_FILE_COUNT: u64 = 32;
 /// How long accepting rests after the system refused a socket (no open file left), ms.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// Elements that one push of an effect names, so that a move of a long list is no longer a command than clients may send.
+pub const PUSH_EFFECT_ELEMENTS_MAX: usize = 64 * 1024;
 /// Arguments of a request that the slow log keeps (Redis: 32).
 pub const SLOWLOG_ARGUMENTS_MAX: usize = 32;
 /// Bytes of an argument that the slow log keeps (Redis: 128).

@@ -160,6 +160,11 @@ const READ: &str =
 const SCENARIOS: &[(&str, &str, &str)] = &[
     ("append", "SET k a", "APPEND k b"),
     ("blmove", "RPUSH l a b", "BLMOVE l m LEFT RIGHT 1"),
+    (
+        "blmovem",
+        "RPUSH l a b c",
+        "BLMOVEM l m RIGHT RIGHT 1 EXACTLY 2 OBO",
+    ),
     ("blmpop", "RPUSH l a b", "BLMPOP 1 1 l LEFT"),
     ("blpop", "RPUSH l a b", "BLPOP l 1"),
     ("brpop", "RPUSH l a b", "BRPOP l 1"),
@@ -180,6 +185,11 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("incrbyfloat", "SET k 5", "INCRBYFLOAT k 0.5"),
     ("linsert", "RPUSH l a b", "LINSERT l BEFORE b x"),
     ("lmove", "RPUSH l a b", "LMOVE l m LEFT LEFT"),
+    (
+        "lmovem",
+        "RPUSH l a b c",
+        "LMOVEM l m LEFT LEFT COUNT 2 BULK",
+    ),
     ("lmpop", "RPUSH l a b", "LMPOP 1 l RIGHT"),
     ("lpop", "RPUSH l a b", "LPOP l"),
     ("lpush", "RPUSH l a b", "LPUSH l x"),
@@ -229,6 +239,7 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
         GROUP,
         "XREADGROUP GROUP g c COUNT 1 STREAMS s >",
     ),
+    ("xnack", READ, "XNACK s g FAIL IDS 1 1-1"),
     (
         "xsetid",
         GROUP,

@@ -199,9 +199,14 @@ impl Subscription {
         Self { child, lines }
     }
 
+    /// The next line, whatever ends it on a terminal.
+    fn line(&mut self) -> String {
+        self.lines.next().unwrap().unwrap()
+    }
+
     fn expect(&mut self, expected: &[&str]) {
         for line in expected {
-            assert_eq!(self.lines.next().unwrap().unwrap(), *line);
+            assert_eq!(self.line(), *line);
         }
     }
 }
@@ -244,5 +249,168 @@ fn a_blocking_pop_in_the_shell_waits_for_the_push() {
         }
         assert_eq!(cli(server, &["RPUSH", "queue", "job"]), "(integer) 1\n");
         popping.expect(&["queue", "job"]);
+    });
+}
+
+/// redis-cli through stdbuf: it leaves what it prints in its buffer when nobody sees it.
+fn unbuffered(server: &Server, arguments: &[&str]) -> Command {
+    let mut command = Command::new("stdbuf");
+    command.args(["-o0", "redis-cli", "-p", &server.port().to_string()]);
+    command.env("REDISCLI_RCFILE", "/dev/null").args(arguments);
+    command
+}
+
+#[test]
+fn stat_mode_shows_keys_clients_and_requests() {
+    for_each_shard_count(|server| {
+        cli(server, &["MSET", "a", "1", "b", "2", "c", "3"]);
+        let mut stat = Subscription::start(&mut unbuffered(server, &["--stat", "-i", "0.05"]));
+        let heading = [stat.line(), stat.line()].join("\n");
+        assert!(heading.contains("blocked requests"), "{heading}");
+        let requests = |line: String| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(words[0], "3", "keys: {line}");
+            assert_ne!(words[1], "0B", "memory: {line}");
+            assert_eq!(&words[2..4], ["1", "0"], "clients and blocked: {line}");
+            words[4].parse::<u64>().unwrap()
+        };
+        let first = requests(stat.line());
+        assert_eq!(requests(stat.line()), first + 1);
+    });
+}
+
+#[test]
+fn latency_modes_measure() {
+    for_each_shard_count(|server| {
+        // minimum, maximum, average in ms, samples.
+        let printed = run(redis_cli(server).args(["--latency", "-i", "0.2"]), b"");
+        let words: Vec<f64> = printed
+            .split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect();
+        assert!(words.len() == 4 && words[3] >= 1.0, "{printed}");
+        let mut history =
+            Subscription::start(&mut unbuffered(server, &["--latency-history", "-i", "0.2"]));
+        let line = history.line();
+        assert!(line.split_whitespace().count() >= 4, "{line}");
+        let mut spectrum =
+            Subscription::start(&mut unbuffered(server, &["--latency-dist", "-i", "0.2"]));
+        let mut lines = std::iter::repeat_with(|| spectrum.line());
+        assert!(lines.any(|line| line.contains("from 1 to 9")));
+        assert!(lines.any(|line| line.starts_with("---")));
+        assert!(lines.any(|line| line.contains("\u{1b}[48;5;")));
+    });
+    // Of the machine alone.
+    let printed = run(
+        Command::new("redis-cli").args(["--intrinsic-latency", "1"]),
+        b"",
+    );
+    assert!(printed.contains("total runs"), "{printed}");
+}
+
+#[test]
+fn finders_weigh_keys_and_count_their_use() {
+    for_each_shard_count(|server| {
+        cli(
+            server,
+            &["CONFIG", "SET", "maxmemory-policy", "allkeys-lfu"],
+        );
+        cli(server, &["SET", "small", "x"]);
+        let big = "x".repeat(100_000);
+        cli(server, &["SET", "big", &big]);
+        for _ in 0..20 {
+            cli(server, &["GET", "small"]);
+        }
+        let printed = run(redis_cli(server).args(["--memkeys"]), b"");
+        assert!(printed.contains("Sampled 2 keys"), "{printed}");
+        assert!(
+            printed.contains("Biggest string found '\"big\"' has"),
+            "{printed}"
+        );
+        let printed = run(redis_cli(server).args(["--hotkeys"]), b"");
+        let hottest = printed
+            .lines()
+            .find(|line| line.starts_with("hot key found"));
+        assert!(
+            hottest.unwrap().ends_with("keyname: \"small\""),
+            "{printed}"
+        );
+    });
+}
+
+#[test]
+fn replies_print_as_csv_and_json() {
+    for_each_shard_count(|server| {
+        cli(server, &["RPUSH", "l", "a", "b c", "\"q\""]);
+        cli(server, &["XADD", "s", "1-1", "f", "v"]);
+        let printed = |arguments: &[&str]| run(redis_cli(server).args(arguments), b"");
+        assert_eq!(
+            printed(&["--csv", "LRANGE", "l", "0", "-1"]),
+            "\"a\",\"b c\",\"\\\"q\\\"\"\n"
+        );
+        assert_eq!(printed(&["--csv", "GET", "none"]), "NULL\n");
+        assert_eq!(
+            printed(&["--json", "XRANGE", "s", "-", "+"]),
+            "[[\"1-1\",[\"f\",\"v\"]]]\n"
+        );
+        assert_eq!(
+            printed(&["--json", "XREAD", "STREAMS", "s", "0"]),
+            "{\"s\":[[\"1-1\",[\"f\",\"v\"]]]}\n"
+        );
+        assert_eq!(printed(&["-3", "--json", "GET", "none"]), "null\n");
+    });
+}
+
+#[test]
+fn monitor_prints_commands_as_they_were_sent() {
+    for_each_shard_count(|server| {
+        let mut monitor = Subscription::start(&mut unbuffered(server, &["MONITOR"]));
+        monitor.expect(&["OK"]);
+        run(
+            &mut redis_cli(server),
+            b"set k \"a b\"\nmulti\nGet k\nexec\n",
+        );
+        for command in [
+            "\"set\" \"k\" \"a b\"",
+            "\"multi\"",
+            "\"Get\" \"k\"",
+            "\"exec\"",
+        ] {
+            // redis-cli itself may ask for COMMAND DOCS first.
+            let mut lines = std::iter::repeat_with(|| monitor.line());
+            let line = lines.find(|line| !line.contains("\"COMMAND\"")).unwrap();
+            assert!(line.ends_with(&format!("] {command}")), "{line}");
+            assert!(line.contains(" [0 127.0.0.1:"), "{line}");
+        }
+    });
+}
+
+#[test]
+fn modes_for_what_is_not_there_end_with_an_error() {
+    for_each_shard_count(|server| {
+        let address = server.address().to_string();
+        for mode in ["info", "check"] {
+            let printed = run(
+                Command::new("redis-cli").args(["--cluster", mode, &address]),
+                b"",
+            );
+            assert!(
+                printed.contains("is not configured as a cluster node"),
+                "{mode}: {printed}"
+            );
+        }
+        let file = server.directory().join("copy.rdb");
+        let file = file.to_str().unwrap();
+        for (arguments, text) in [
+            (vec!["--rdb", file], "SYNC with master failed: -ERR"),
+            (vec!["--replica"], "SYNC with master failed: -ERR"),
+            (
+                vec!["--functions-rdb", file],
+                "Failed requesting functions only RDB from server",
+            ),
+        ] {
+            let printed = run(redis_cli(server).args(&arguments), b"");
+            assert!(printed.contains(text), "{arguments:?}: {printed}");
+        }
     });
 }

@@ -8,13 +8,15 @@
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 use dashmap::DashMap;
 
 use crate::ids::{ClientId, ShardId};
+use crate::keyspace::tracking::{Tracker, TrackingOptions};
 use crate::keyspace::wait::Waiter;
+use crate::keyspace::watch::WatchFlag;
 
 /// How CLIENT UNBLOCK, a timeout or the end of a connection ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +58,6 @@ impl ClientFlag {
     pub const MULTI: Self = Self(1 << 1);
     /// `O`: MONITOR.
     pub const MONITOR: Self = Self(1 << 2);
-    /// `d`: a watched key changed.
-    pub const DIRTY: Self = Self(1 << 3);
     /// `c`: closes after its replies.
     pub const CLOSING: Self = Self(1 << 4);
     /// `U`: unix socket.
@@ -70,6 +70,8 @@ impl ClientFlag {
     pub const RESP3: Self = Self(1 << 8);
     /// Held by CLIENT PAUSE.
     pub const PAUSED: Self = Self(1 << 9);
+    /// Another client's invalidations are redirected to it: it stays on its shard.
+    pub const TOLD_FOR_OTHERS: Self = Self(1 << 10);
 }
 
 /// What everybody may know of a client, and the flags by which it is reached.
@@ -109,6 +111,8 @@ pub struct ClientHandle {
     pub query_bytes: AtomicUsize,
     /// Bytes of replies not yet sent.
     pub output_bytes: AtomicUsize,
+    /// In how many pieces they are held.
+    pub output_pieces: AtomicUsize,
     /// Bytes of commands queued in MULTI.
     pub multi_bytes: AtomicUsize,
     /// Bytes read from it in all.
@@ -117,8 +121,12 @@ pub struct ClientHandle {
     pub net_out: AtomicU64,
     /// Commands it ran.
     pub commands: AtomicU64,
+    /// Made by the first CLIENT TRACKING ON, and kept.
+    tracker: OnceLock<Arc<Tracker>>,
     killed: AtomicBool,
     names: Mutex<ClientNames>,
+    /// Of its WATCH set: gone with it.
+    watch_flag: Mutex<Weak<WatchFlag>>,
     wait: Mutex<Option<Wait>>,
     unblocked: Mutex<Option<Unblock>>,
 }
@@ -166,12 +174,15 @@ impl ClientHandle {
             command: AtomicU16::new(u16::MAX),
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            output_pieces: AtomicUsize::new(0),
             multi_bytes: AtomicUsize::new(0),
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
+            tracker: OnceLock::new(),
             killed: AtomicBool::new(false),
             names: Mutex::default(),
+            watch_flag: Mutex::default(),
             wait: Mutex::default(),
             unblocked: Mutex::default(),
         }
@@ -207,6 +218,40 @@ impl ClientHandle {
         let peer = self.address.parse::<std::net::SocketAddr>();
         self.has_flag(ClientFlag::UNIX_SOCKET)
             || peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
+    /// Its part in client-side caching, if it ever had one.
+    pub fn tracker(&self) -> Option<&Arc<Tracker>> {
+        self.tracker.get()
+    }
+
+    /// As [`ClientHandle::tracker`]; makes it when there is none.
+    pub(super) fn make_tracker(&self) -> Arc<Tracker> {
+        let tracker = self.tracker.get_or_init(|| Arc::new(Tracker::new(self.id)));
+        Arc::clone(tracker)
+    }
+
+    /// What it asked for by CLIENT TRACKING; nothing when it does not track.
+    pub fn tracking(&self) -> TrackingOptions {
+        self.tracker
+            .get()
+            .map_or_else(TrackingOptions::default, |tracker| tracker.options())
+    }
+
+    /// Whether it tracks, or is told for somebody who does.
+    pub fn is_told_of_keys(&self) -> bool {
+        self.has_flag(ClientFlag::TOLD_FOR_OTHERS) || self.tracking().has(TrackingOptions::ON)
+    }
+
+    /// It watches keys from now on.
+    pub fn watches(&self, flag: &Arc<WatchFlag>) {
+        *lock(&self.watch_flag) = Arc::downgrade(flag);
+    }
+
+    /// Whether a key that it watches has changed.
+    pub fn is_dirty(&self) -> bool {
+        let flag = lock(&self.watch_flag).upgrade();
+        flag.is_some_and(|flag| flag.is_set())
     }
 
     /// Its names.

@@ -12,6 +12,7 @@ use crate::ids::ClientId;
 use crate::resp::Protocol;
 
 use super::registry::{ClientFlag, ClientHandle};
+use super::tracking::Caching;
 use super::transaction::Transaction;
 
 /// CLIENT REPLY.
@@ -68,6 +69,8 @@ pub struct Session {
     pub transaction: Transaction,
     /// Channels and patterns.
     pub subscriptions: Subscriptions,
+    /// CLIENT TRACKING and CLIENT CACHING.
+    pub caching: Caching,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
     /// MONITOR.
@@ -87,6 +90,7 @@ impl Session {
             reply_mode: ReplyMode::On,
             transaction: Transaction::default(),
             subscriptions: Subscriptions::default(),
+            caching: Caching::default(),
             no_touch: false,
             monitoring: false,
             closing: false,
@@ -109,6 +113,11 @@ impl Session {
         self.protocol = protocol;
         self.handle
             .set_flag(ClientFlag::RESP3, protocol == Protocol::Resp3);
+    }
+
+    /// Whether messages reach it that are no replies to its commands.
+    pub fn listens(&self) -> bool {
+        self.subscriptions.any() || self.handle.is_told_of_keys()
     }
 
     /// Whether only the commands of RESP2's subscribed mode are allowed.

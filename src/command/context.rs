@@ -7,11 +7,12 @@ use bytes::Bytes;
 
 use crate::client::registry::ClientRegistry;
 use crate::client::session::Session;
+use crate::client::tracking::BroadcastRegistry;
 use crate::config::{Configuration, ProcessControl, Settings};
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Space;
 use crate::keyspace::discard::Discarded;
-use crate::keyspace::wait::WaitKind;
+use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::observe::Observations;
 use crate::observe::effects::EffectLog;
 use crate::pubsub::registry::{ChannelKind, ChannelRegistry};
@@ -32,6 +33,8 @@ pub struct Shared {
     pub process: OnceLock<Box<dyn ProcessControl>>,
     /// All clients.
     pub clients: ClientRegistry,
+    /// Client-side caching.
+    pub tracking: BroadcastRegistry,
     /// All channels.
     pub channels: ChannelRegistry,
     /// Counters, slow log, latency, by shard where they are hot.
@@ -133,6 +136,8 @@ impl Context<'_> {
 pub struct WaitFor {
     /// For what.
     pub kind: WaitKind,
+    /// Who waits for the same.
+    pub class: WaitClass,
     /// On which keys of the client's database.
     pub keys: Vec<Box<[u8]>>,
     /// Until when, Unix ms; `None`: for ever.
@@ -141,6 +146,8 @@ pub struct WaitFor {
     pub request: Request,
     /// Keys that it writes to besides those it waits on (the destination of BLMOVE).
     pub destinations: Vec<Box<[u8]>>,
+    /// Keys it is to look at again, and when, Unix ms, though nothing happens to them.
+    pub alarms: Vec<(Box<[u8]>, u64)>,
 }
 
 /// What is left to do when a handler returns.

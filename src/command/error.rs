@@ -3,13 +3,17 @@
 //! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
+mod pending;
 mod server;
 mod stream_writes;
+mod tracking;
 
 use std::borrow::Cow;
 
+pub use pending::*;
 pub use server::*;
 pub use stream_writes::*;
+pub use tracking::*;
 
 /// An error reply: its text with the code in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,7 +248,6 @@ pub const PLUS_IN_XREADGROUP: CommandError = CommandError::fixed(
      specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.",
 );
 /// `+` in XREAD of a stream that never had an entry.
-pub const LAST_ID_ZERO: CommandError = CommandError::fixed("ERR the stream last element ID is 0-0");
 /// XGROUP on a missing key.
 pub const XGROUP_WITHOUT_KEY: CommandError = CommandError::fixed(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
@@ -485,29 +488,6 @@ pub const UNBLOCK_REASON: CommandError =
 /// CLIENT PAUSE.
 pub const PAUSE_MODE: CommandError =
     CommandError::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL");
-/// CLIENT CACHING.
-pub const CACHING_WITHOUT_TRACKING: CommandError = CommandError::fixed(
-    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
-);
-/// CLIENT TRACKING with two clients to redirect to.
-pub const TRACKING_ONE_REDIRECT: CommandError =
-    CommandError::fixed("ERR A client can only redirect to a single other client");
-/// CLIENT TRACKING REDIRECT to nobody.
-pub const TRACKING_REDIRECT_GONE: CommandError =
-    CommandError::fixed("ERR The client ID you want redirect to does not exist");
-/// CLIENT TRACKING PREFIX without BCAST.
-pub const TRACKING_PREFIX: CommandError =
-    CommandError::fixed("ERR PREFIX option requires BCAST mode to be enabled");
-/// CLIENT TRACKING BCAST with OPTIN or OPTOUT.
-pub const TRACKING_BROADCAST: CommandError =
-    CommandError::fixed("ERR OPTIN and OPTOUT are not compatible with BCAST");
-/// CLIENT TRACKING with both.
-pub const TRACKING_OPT_BOTH: CommandError =
-    CommandError::fixed("ERR You can't specify both OPTIN mode and OPTOUT mode");
-/// Ours: client-side caching is not there.
-pub const TRACKING_UNSUPPORTED: CommandError =
-    CommandError::fixed("ERR CLIENT TRACKING is not supported by this server");
-
 /// An option that HELLO does not know, or that lacks its value.
 pub fn hello_option(option: &[u8]) -> CommandError {
     joined(&[b"ERR Syntax error in HELLO option '", option, b"'"])

@@ -1,7 +1,7 @@
 //! The list family: queues, and the commands that wait for an element.
 //!
 //! Rows here; handlers by what they do: `read`, `write` (one list), `blocking` (the first of several lists, now or when
-//! there is one), `transfer` (from one list to another).
+//! there is one), `transfer` (from one list to another), `several` (more than one element from one list to another).
 //!
 //! Invariants: a list that becomes empty is removed in the same command; a command that adds calls
 //! [`List::before_adding`] once with all it adds, one that removes calls [`List::after_removing`] once, so that encodings are Redis'.
@@ -9,6 +9,7 @@
 
 mod blocking;
 mod read;
+mod several;
 mod transfer;
 mod write;
 
@@ -45,6 +46,13 @@ pub static COMMANDS: &[Command] = &[
             .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::BLOCKING])
             .keys(&MOVE)
             .docs("6.2.0", "list", "O(1)", "Moves an element from an end of one list to an end of another and returns it; waits for one when there is none."),
+    ),
+    row(
+        Command::new("blmovem", "source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT> timeout [how-many:<selector:<COUNT count | EXACTLY exactly> ordering:<OBO | BULK>>]", several::blmovem)
+            .arity(-6)
+            .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::BLOCKING])
+            .keys(&MOVE)
+            .docs("8.10.0", "list", "O(N) for N elements moved.", "Moves several elements from an end of one list to an end of another and returns them; waits until there are enough."),
     ),
     row(
         Command::new("blmpop", "timeout numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count]", blocking::blmpop)
@@ -102,6 +110,13 @@ pub static COMMANDS: &[Command] = &[
             .flags(&[Flags::WRITE, Flags::DENYOOM])
             .keys(&MOVE)
             .docs("6.2.0", "list", "O(1)", "Moves an element from an end of one list to an end of another and returns it."),
+    ),
+    row(
+        Command::new("lmovem", "source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT> [how-many:<selector:<COUNT count | EXACTLY exactly> ordering:<OBO | BULK>>]", several::lmovem)
+            .arity(-5)
+            .flags(&[Flags::WRITE, Flags::DENYOOM])
+            .keys(&MOVE)
+            .docs("8.10.0", "list", "O(N) for N elements moved.", "Moves several elements from an end of one list to an end of another and returns them."),
     ),
     row(
         Command::new("lmpop", "numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count]", blocking::lmpop)

@@ -16,6 +16,7 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::client::registry::{ClientHandle, ClientOrigin, ClientRegistry};
 use crate::client::session::Session;
+use crate::client::tracking::BroadcastRegistry;
 use crate::config::{Configuration, Settings};
 use crate::ids::ShardId;
 use crate::keyspace::event::EventClass;
@@ -42,6 +43,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         witness: OnceLock::new(),
         disposal: OnceLock::new(),
         clients: ClientRegistry::default(),
+        tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),
         observations: Observations::new(shard_count, CommandTable::get().rows().len()),
         effects: EffectLog::default(),
@@ -85,7 +87,8 @@ impl Bench {
             .map(|shard| {
                 let mut keyspace =
                     Keyspace::new(ShardId(shard as u16), settings.databases, hasher.clone());
-                keyspace.policy.notify = EventClass(u32::MAX);
+                // All classes that Redis 7.2 has.
+                keyspace.policy.notify = EventClass(EventClass::OVERWRITTEN.0 - 1);
                 keyspace.effects.set_recording(true);
                 Box::new(keyspace)
             })

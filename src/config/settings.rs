@@ -146,6 +146,8 @@ pub struct Settings {
     pub latency_monitor_threshold_ms: u64,
     /// Whether each command's latencies are counted.
     pub latency_tracking: bool,
+    /// Most keys that clients may have in their caches (`tracking-table-max-keys`); 0 for no limit.
+    pub tracking_table_keys_max: u64,
     /// Which percentiles INFO shows.
     pub latency_tracking_percentiles: Vec<f64>,
     /// Who may use DEBUG.
@@ -160,6 +162,10 @@ pub struct Settings {
     pub durability_wanted: bool,
     /// Eviction policy by name, for INFO.
     pub maxmemory_policy: String,
+    /// How slowly the counters of LFU grow.
+    pub lfu_log_factor: u32,
+    /// Minutes in which a counter of LFU that is not used loses one; 0: it loses nothing.
+    pub lfu_decay_minutes: u32,
 }
 
 impl Settings {
@@ -202,6 +208,7 @@ impl Settings {
             slowlog_len_max: row.number("slowlog-max-len"),
             latency_monitor_threshold_ms: row.number("latency-monitor-threshold"),
             latency_tracking: row.yes("latency-tracking"),
+            tracking_table_keys_max: row.number("tracking-table-max-keys"),
             latency_tracking_percentiles: row.percentiles("latency-tracking-info-percentiles"),
             enable_debug_command: row.permission("enable-debug-command"),
             enable_protected_configs: row.permission("enable-protected-configs"),
@@ -209,6 +216,8 @@ impl Settings {
             hz: row.number("hz"),
             durability_wanted: row.yes("appendonly") || !row.shown("save").is_empty(),
             maxmemory_policy: row.shown("maxmemory-policy"),
+            lfu_log_factor: row.number("lfu-log-factor"),
+            lfu_decay_minutes: row.number("lfu-decay-time"),
         }
     }
 }

@@ -196,8 +196,14 @@ pub(super) const EVENT_CLASSES: [(u8, u32); 11] = [
     (b'n', 1 << 14),
 ];
 /// Written after the classes whether or not they are all there.
-pub(super) const EVENT_CHANNELS: [(u8, u32); 3] = [(b'K', 1 << 0), (b'E', 1 << 1), (b'm', 1 << 11)];
-/// `A`: all classes but `m` and `n`.
+pub(super) const EVENT_CHANNELS: [(u8, u32); 5] = [
+    (b'K', 1 << 0),
+    (b'E', 1 << 1),
+    (b'm', 1 << 11),
+    (b'o', 1 << 15),
+    (b'c', 1 << 16),
+];
+/// `A`: all classes but `m`, `n`, `o` and `c`.
 pub(super) const EVENTS_ALL: u32 = 0b10_0111_1111_1100;
 
 fn write_events(bits: u32) -> String {

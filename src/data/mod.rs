@@ -3,4 +3,5 @@
 pub mod extended;
 pub mod list;
 pub mod listpack;
+pub mod steps;
 pub mod stream;

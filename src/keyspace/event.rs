@@ -35,7 +35,11 @@ impl EventClass {
     pub const MODULE: Self = Self(1 << 13);
     /// `n`, not in `A`
     pub const NEW: Self = Self(1 << 14);
-    /// `A`: every class but `m` and `n`
+    /// `o`, not in `A`: a value was replaced whole. Source: keyspace notifications of Redis 8.2.
+    pub const OVERWRITTEN: Self = Self(1 << 15);
+    /// `c`, not in `A`: … by one of another type.
+    pub const TYPE_CHANGED: Self = Self(1 << 16);
+    /// `A`: every class but `m`, `n`, `o` and `c`
     pub const ALL: Self = Self(
         Self::GENERIC.0
             | Self::STRING.0

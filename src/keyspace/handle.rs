@@ -8,10 +8,11 @@
 //! tracking), `event` (keyspace notifications, in Redis' order). A handle dropped with a change that nobody
 //! reported is a defect; it is asserted in builds with debug assertions.
 
+use super::access::Access;
 use super::effect::EffectWriter;
 use super::event::EventClass;
 use super::table::{Entry, Position};
-use super::value::Value;
+use super::value::{Value, ValueType};
 use super::{Database, Keyspace};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +62,12 @@ impl<'k> KeyHandle<'k> {
 
     /// A lookup to write counts as an access (OBJECT IDLETIME), also when nothing is changed after all.
     pub(super) fn accessed(&mut self) {
-        let now_s = (self.keyspace.now_ms / 1000) as u32;
+        let (policy, now_ms) = (self.keyspace.policy.access, self.keyspace.now_ms);
+        let chance = self.keyspace.chance();
         if let Some(at) = self.at
             && let Some(entry) = self.keyspace.databases[self.db].table.get_mut(at)
         {
-            entry.accessed_s = now_s;
+            entry.access = entry.access.again(policy, now_ms, chance);
         }
     }
 
@@ -84,7 +86,9 @@ impl<'k> KeyHandle<'k> {
         let at = self.at?;
         self.report = Report::Missing;
         let entry = self.keyspace.databases[self.db].table.get_mut(at)?;
-        entry.accessed_s = (self.keyspace.now_ms / 1000) as u32;
+        entry.access = entry
+            .access
+            .replaced(self.keyspace.policy.access, self.keyspace.now_ms);
         Some(&mut entry.value)
     }
 
@@ -95,7 +99,7 @@ impl<'k> KeyHandle<'k> {
     /// Never: the entry was just put there.
     pub fn insert(&mut self, value: Value) -> &mut Value {
         self.report = Report::Missing;
-        let accessed_s = (self.keyspace.now_ms / 1000) as u32;
+        let (policy, now_ms) = (self.keyspace.policy.access, self.keyspace.now_ms);
         let at = match self.at {
             Some(at) => at,
             None => {
@@ -103,7 +107,7 @@ impl<'k> KeyHandle<'k> {
                     key: self.key.into(),
                     value,
                     expire_ms: 0,
-                    accessed_s,
+                    access: Access::new(policy, now_ms),
                 };
                 let at = self.keyspace.databases[self.db]
                     .table
@@ -124,9 +128,27 @@ impl<'k> KeyHandle<'k> {
             .get_mut(at)
             .unwrap_or_else(|| unreachable!("found at creation"));
         let old = std::mem::replace(&mut entry.value, value);
-        entry.accessed_s = accessed_s;
+        entry.access = entry.access.replaced(policy, now_ms);
         self.keyspace.discards.add_value(old);
         &mut entry.value
+    }
+
+    /// As [`KeyHandle::insert`], for a command that puts a new value in the place of the old without regard to it (SET): tells
+    /// that it was overwritten and, if so, that its type changed. Redis: before the event of the command.
+    pub fn overwrite(&mut self, value: Value) {
+        let old = self.value().map(Value::value_type);
+        let new = value.value_type();
+        self.insert(value);
+        self.overwritten(old, new);
+    }
+
+    /// Tells that a value of type `old` was replaced by one of type `new`.
+    pub fn overwritten(&mut self, old: Option<ValueType>, new: ValueType) {
+        let Some(old) = old else { return };
+        self.event(EventClass::OVERWRITTEN, "overwritten");
+        if old != new {
+            self.event(EventClass::TYPE_CHANGED, "type_changed");
+        }
     }
 
     /// Removes the key; false when there is none. Blocked clients look at the key after the command.
@@ -209,6 +231,23 @@ impl<'k> KeyHandle<'k> {
     /// Blocked clients should look at the key though it has neither come nor gone: a stream has new entries, a group ended.
     pub fn ready(&mut self) {
         self.keyspace.mark_ready(self.db, self.key);
+    }
+
+    /// Entries of a group are pending since this time, Unix ms: who is blocked to take them over looks at them in time.
+    pub fn pending_since(&mut self, group: &[u8], since_ms: u64) {
+        self.keyspace
+            .pending_since(self.db, self.key, group, since_ms);
+    }
+
+    /// Entries of a group were released: who is blocked to take entries over looks at them after the command.
+    pub fn released(&mut self, group: &[u8]) {
+        self.keyspace.released(self.db, self.key, group);
+    }
+
+    /// A list that was there has become longer, to so many elements: who waits for that many looks at it.
+    #[inline]
+    pub fn grown(&mut self, len: usize) {
+        self.keyspace.mark_grown(self.db, self.key, len);
     }
 
     /// A keyspace notification.

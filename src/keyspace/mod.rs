@@ -3,6 +3,7 @@
 //! ```text
 //! Keyspace ─┬─ databases[16]: key table + expiry index
 //!           ├─ waits[16], watches[16]      by database index, not swapped by SWAPDB
+//!           ├─ tracking                     who has read which key, whatever its database
 //!           ├─ effects                      what writes did, in order
 //!           ├─ events                       notifications to publish, in order
 //!           ├─ discards                     big values that nobody needs any more
@@ -16,6 +17,8 @@
 //! during CLIENT PAUSE, which leaves it where it is.
 //! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
 
+pub mod access;
+mod alarm;
 pub mod discard;
 pub mod effect;
 pub mod event;
@@ -25,16 +28,20 @@ mod order;
 mod segment;
 pub mod space;
 pub mod table;
+pub mod tracking;
 pub mod value;
 pub mod wait;
 pub mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
 
 use crate::ids::ShardId;
 
+use access::{Access, AccessPolicy};
+use alarm::Alarms;
 use discard::{Discarded, Discards};
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
@@ -42,6 +49,7 @@ pub use handle::KeyHandle;
 pub use key::Key;
 pub use space::Space;
 use table::{Entry, KeyTable};
+use tracking::{Change, Invalidation, TrackingCounts, TrackingTable};
 use value::Value;
 use wait::WaitTable;
 use watch::WatchTable;
@@ -55,6 +63,8 @@ pub struct KeyspacePolicy {
     pub unlink_expired: bool,
     /// CLIENT PAUSE, Unix ms: who only looks removes no expired key until then.
     pub paused_until_ms: u64,
+    /// What is noted of the use of keys (`maxmemory-policy`).
+    pub access: AccessPolicy,
 }
 
 /// Counters that INFO and CONFIG RESETSTAT know.
@@ -125,7 +135,12 @@ pub struct Keyspace {
     databases: Vec<Database>,
     waits: Vec<WaitTable>,
     watches: Vec<WatchTable>,
+    tracking: TrackingTable,
+    /// What all keyspaces of the process count together of it.
+    pub tracking_counts: Arc<TrackingCounts>,
+    invalidations: Vec<Invalidation>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
+    alarms: Alarms,
     events: Vec<KeyEvent>,
     discards: Discards,
     /// What writes did.
@@ -139,6 +154,7 @@ pub struct Keyspace {
     /// While effects are replayed nothing expires: their DELs follow.
     pub replaying: bool,
     recording_before_replay: bool,
+    chances: u64,
     hasher: DefaultHashBuilder,
 }
 
@@ -152,7 +168,11 @@ impl Keyspace {
                 .collect(),
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
+            tracking: TrackingTable::default(),
+            tracking_counts: Arc::default(),
+            invalidations: Vec::new(),
             ready: VecDeque::new(),
+            alarms: Alarms::default(),
             events: Vec::new(),
             discards: Discards::default(),
             effects: EffectBuffer::default(),
@@ -161,6 +181,7 @@ impl Keyspace {
             now_ms: 0,
             replaying: false,
             recording_before_replay: false,
+            chances: 0,
             hasher,
         }
     }
@@ -185,15 +206,28 @@ impl Keyspace {
         let hash = self.databases[db].table.hash(key);
         if let Some(at) = self.find_live(db, key, hash, now_ms) {
             self.counters.hits += 1;
+            let chance = self.chance();
             let entry = self.databases[db].table.get_mut(at)?;
             if touch {
-                entry.accessed_s = (now_ms / 1000) as u32;
+                entry.access = entry.access.again(self.policy.access, now_ms, chance);
             }
             return Some(entry);
         }
         self.counters.misses += 1;
         self.push_event(db, EventClass::KEY_MISS, "keymiss", key);
         None
+    }
+
+    /// A number without pattern.
+    fn chance(&mut self) -> u32 {
+        if self.policy.access == AccessPolicy::Recency {
+            return 0;
+        }
+        // Splitmix64, as of Steele, Lea and Flood.
+        self.chances = self.chances.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.chances;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed >> 32) as u32
     }
 
     /// Looks a key up without counting, touching or a keymiss event (OBJECT, DEBUG, TTL …). An expired key is removed first.
@@ -259,6 +293,7 @@ impl Keyspace {
         if !self.watches[db].is_empty() {
             self.watches[db].touch_expired(key);
         }
+        self.invalidate(key, Change::Expired);
         self.mark_ready(db, key);
         let name: &[u8] = if self.policy.unlink_expired {
             b"UNLINK"
@@ -329,21 +364,34 @@ impl Keyspace {
         }
     }
 
-    /// A key changed: WATCH learns of it.
+    /// A key changed: WATCH and client-side caches learn of it.
     fn touch(&mut self, db: usize, key: &[u8]) {
-        if !self.replaying && !self.watches[db].is_empty() {
+        if self.replaying {
+            return;
+        }
+        if !self.watches[db].is_empty() {
             self.watches[db].touch(key);
         }
+        self.invalidate(key, Change::Written);
     }
 
     /// A key came into being, became another or went: those who wait for it look at it after the command. What happens
-    /// to a key that stays concerns nobody who waits, but for entries added to a stream and the end of a group.
+    /// to a key that stays concerns nobody who waits, but for entries added to a stream, the end of a group and elements
+    /// added to a list of which several are waited for.
     fn mark_ready(&mut self, db: usize, key: &[u8]) {
         if self.replaying || self.waits[db].is_empty() {
             return;
         }
         if self.waits[db].mark_ready(key) {
             self.ready.push_back((order::next(), db, key.into()));
+        }
+    }
+
+    /// As [`Keyspace::mark_ready`], for a list that has become longer: it concerns only who waits for several elements at once.
+    #[inline]
+    fn mark_grown(&mut self, db: usize, key: &[u8], len: usize) {
+        if !self.waits[db].is_empty() && self.waits[db].is_enough(key, len) {
+            self.mark_ready(db, key);
         }
     }
 
@@ -418,6 +466,7 @@ impl Keyspace {
     pub fn is_settled(&self) -> bool {
         self.ready.is_empty()
             && self.events.is_empty()
+            && self.invalidations.is_empty()
             && self.effects.is_empty()
             && self.discards.is_empty()
     }
@@ -503,14 +552,14 @@ impl Keyspace {
     pub fn restore(&mut self, db: usize, key: &[u8], value: Value, expire_ms: Option<u64>) {
         let hash = self.databases[db].table.hash(key);
         self.take_entry(db, key, hash);
-        let accessed_s = (self.now_ms / 1000) as u32;
+        let access = Access::new(self.policy.access, self.now_ms);
         self.databases[db].table.insert(
             hash,
             Entry {
                 key: key.into(),
                 value,
                 expire_ms: expire_ms.unwrap_or(0),
-                accessed_s,
+                access,
             },
         );
         if let Some(at) = expire_ms {

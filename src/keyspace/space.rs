@@ -195,6 +195,14 @@ impl<'a> Space<'a> {
         handle
     }
 
+    /// A database was emptied, with all keyspaces in hand: Redis tells all who track, whatever they read.
+    pub fn invalidate_all(&mut self) {
+        self.keyspaces_mut().for_each(Keyspace::clear_tracked);
+        if let Some(keyspace) = self.keyspaces_mut().next() {
+            keyspace.invalidate_all();
+        }
+    }
+
     /// Reports an effect that belongs to no single key (FLUSHALL, SWAPDB), once for all keyspaces in hand.
     pub fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
         let db = self.db;

@@ -18,6 +18,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 
+use super::access::Access;
 use super::key::Key;
 use super::segment::Segment;
 use super::value::Value;
@@ -40,8 +41,8 @@ pub struct Entry {
     pub value: Value,
     /// When the key ends, Unix ms; 0 for never.
     pub(super) expire_ms: u64,
-    /// Last access, Unix seconds (OBJECT IDLETIME).
-    pub accessed_s: u32,
+    /// Its use.
+    pub access: Access,
 }
 
 impl Entry {

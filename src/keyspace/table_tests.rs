@@ -12,7 +12,7 @@ fn entry(key: &[u8], number: i64) -> Entry {
         key: key.into(),
         value: Value::String(StringValue::Integer(number)),
         expire_ms: 0,
-        accessed_s: 0,
+        access: Access::default(),
     }
 }
 

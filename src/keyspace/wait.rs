@@ -7,24 +7,35 @@
 //! ```
 //! One compare-exchange decides; the loser does nothing. CLAIMED lasts for one synchronous step of the claimer, so a
 //! canceller that meets it waits that step out. A waiter stands in the queue of each of its keys, which may
-//! lie in several keyspaces; queues drop those no longer WAITING when they meet them, and sweep when they have doubled.
+//! lie in several keyspaces; those no longer WAITING are passed over, and swept out when the queue has doubled.
+//!
+//! ```text
+//! queue of a key:  group g, claiming after 50 ms │ 3 7 8 …      one line for each class, by the waiters' numbers
+//!                  group g                       │ 4 5 …        a pass serves the lowest number of all lines first;
+//!                  each for itself               │ 1 2 6 …      a line whose first finds nothing is done with
+//! ```
+//! So a thousand readers of one group cost an entry as much as two. An *alarm* is when a key's waiters are to look at it
+//! though nothing happens to it: an entry has been pending for long enough then.
 //! Pure: no clock, no channel.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::ids::{ClientId, ShardId};
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 
-use super::value::ValueType;
+use super::value::Value;
 
 /// What a blocked command waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitKind {
     /// An element of a list (BLPOP, BLMOVE …).
     List,
+    /// So many elements of a list at once (BLMOVEM EXACTLY).
+    ListOf(usize),
     /// An entry of a stream (XREAD).
     Stream,
     /// An entry for a consumer group; also runs again when the key goes or changes its type (XREADGROUP).
@@ -32,14 +43,31 @@ pub enum WaitKind {
 }
 
 impl WaitKind {
-    /// Whether a key that now has this type (`None`: no key) can end the wait.
-    pub fn concerns(self, present: Option<ValueType>) -> bool {
+    /// Whether a key that now has this value (`None`: no key) can end the wait.
+    pub fn concerns(self, present: Option<&Value>) -> bool {
         match self {
-            Self::List => present == Some(ValueType::List),
-            Self::Stream => present == Some(ValueType::Stream),
+            Self::List => matches!(present, Some(Value::List(_))),
+            Self::ListOf(count) => {
+                matches!(present, Some(Value::List(list)) if list.len() >= count)
+            }
+            Self::Stream => matches!(present, Some(Value::Stream(_))),
             Self::StreamGroup => true,
         }
     }
+}
+
+/// Who waits for the same: when one of them finds nothing at a key, none of the others would.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WaitClass {
+    /// Each may find something where others do not.
+    Alone,
+    /// What a consumer group has for any of its consumers.
+    Group {
+        /// The group.
+        name: Box<[u8]>,
+        /// Also entries that were pending for so many milliseconds (XREADGROUP CLAIM).
+        claim_ms: Option<u64>,
+    },
 }
 
 const WAITING: u8 = 0;
@@ -51,12 +79,16 @@ const CANCELLED: u8 = 3;
 #[derive(Debug)]
 pub struct Waiter {
     state: AtomicU8,
+    /// Ascends with the time of registration, in every queue.
+    number: u64,
     /// The client.
     pub client: ClientId,
     /// Where its connection is; a blocked connection does not migrate.
     pub home: ShardId,
     /// What it waits for.
     pub kind: WaitKind,
+    /// Who waits for the same.
+    pub class: WaitClass,
     /// Its database.
     pub db: usize,
     /// The version its reply is written in.
@@ -69,6 +101,8 @@ pub struct Waiter {
     pub destinations: Vec<Box<[u8]>>,
     /// CLIENT NO-TOUCH of the client.
     pub no_touch: bool,
+    /// CLIENT CACHING before the command.
+    pub caching: bool,
 }
 
 /// What a waiter is made from.
@@ -81,6 +115,8 @@ pub struct WaiterFacts {
     /// See [`Waiter`].
     pub kind: WaitKind,
     /// See [`Waiter`].
+    pub class: WaitClass,
+    /// See [`Waiter`].
     pub db: usize,
     /// See [`Waiter`].
     pub protocol: Protocol,
@@ -92,6 +128,8 @@ pub struct WaiterFacts {
     pub destinations: Vec<Box<[u8]>>,
     /// See [`Waiter`].
     pub no_touch: bool,
+    /// See [`Waiter`].
+    pub caching: bool,
 }
 
 impl Waiter {
@@ -101,24 +139,31 @@ impl Waiter {
             client,
             home,
             kind,
+            class,
             db,
             protocol,
             keys,
             request,
             destinations,
             no_touch,
+            caching,
         } = facts;
+        // Taken while the keyspaces of its keys are in hand: who is there already has a lower one.
+        static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
         Self {
             state: AtomicU8::new(WAITING),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             client,
             home,
             kind,
+            class,
             db,
             protocol,
             keys,
             request,
             destinations,
             no_touch,
+            caching,
         }
     }
 
@@ -168,57 +213,136 @@ impl Waiter {
     }
 }
 
-/// The waiters of one key, longest waiting first.
+/// Waiters of one class by their numbers: longest waiting first.
+type Line = BTreeMap<u64, Arc<Waiter>>;
+
+/// The waiters of one key.
 #[derive(Debug, Default)]
 struct WaitQueue {
-    waiters: VecDeque<Arc<Waiter>>,
+    /// No line is empty.
+    lines: BTreeMap<WaitClass, Line>,
+    len: usize,
     /// Length after the last sweep.
     swept_len: usize,
     /// Whether the key is on the ready list.
     ready: bool,
+    /// When they are to look at the key, Unix ms.
+    alarm_ms: Option<u64>,
     /// How many of them may be served when the key is gone (XREADGROUP).
     wanting_absence: usize,
+    /// How many elements of a list they wait for, where not one, and how many of them.
+    wanted: BTreeMap<usize, usize>,
     /// Which keys they write to, and how many of them to each.
     destinations: BTreeMap<Box<[u8]>, usize>,
+}
+
+/// One less of those counted under a key.
+fn leave<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
 }
 
 impl WaitQueue {
     fn push(&mut self, waiter: Arc<Waiter>) {
         self.wanting_absence += usize::from(waiter.kind == WaitKind::StreamGroup);
+        if let WaitKind::ListOf(count) = waiter.kind {
+            *self.wanted.entry(count).or_default() += 1;
+        }
         for key in &waiter.destinations {
             *self.destinations.entry(key.clone()).or_default() += 1;
         }
-        self.waiters.push_back(waiter);
+        self.len += 1;
+        match self.lines.get_mut(&waiter.class) {
+            Some(line) => {
+                line.insert(waiter.number, waiter);
+            }
+            None => {
+                let line = Line::from([(waiter.number, Arc::clone(&waiter))]);
+                self.lines.insert(waiter.class.clone(), line);
+            }
+        }
     }
 
     /// What is known of all of them without one that has left.
     fn left(&mut self, waiter: &Waiter) {
+        self.len -= 1;
         self.wanting_absence -= usize::from(waiter.kind == WaitKind::StreamGroup);
+        if let WaitKind::ListOf(count) = waiter.kind {
+            leave(&mut self.wanted, &count);
+        }
         for key in &waiter.destinations {
-            if let Some(count) = self.destinations.get_mut(key) {
-                *count -= 1;
-                if *count == 0 {
-                    self.destinations.remove(key);
-                }
-            }
+            leave(&mut self.destinations, key);
         }
     }
 
-    fn remove(&mut self, index: usize) {
-        if let Some(waiter) = self.waiters.remove(index) {
-            self.left(&waiter);
+    fn remove(&mut self, waiter: &Waiter) {
+        let Some(line) = self.lines.get_mut(&waiter.class) else {
+            return;
+        };
+        let removed = line.remove(&waiter.number);
+        if line.is_empty() {
+            self.lines.remove(&waiter.class);
+        }
+        if removed.is_some() {
+            self.left(waiter);
         }
     }
 
     fn sweep(&mut self) {
-        for waiter in std::mem::take(&mut self.waiters) {
-            if waiter.is_waiting() {
-                self.waiters.push_back(waiter);
-            } else {
-                self.left(&waiter);
-            }
+        let waiters = self.lines.values().flat_map(BTreeMap::values);
+        let over: Vec<Arc<Waiter>> = waiters.filter(|w| !w.is_waiting()).cloned().collect();
+        for waiter in over {
+            self.remove(&waiter);
         }
-        self.swept_len = self.waiters.len();
+        self.swept_len = self.len;
+    }
+
+    /// The first in a line, or behind a number in it, who still waits.
+    fn next_in_line(line: &Line, behind: Option<u64>) -> Option<Candidate> {
+        let from = behind.map_or(0, |number| number + 1);
+        let mut waiters = line.range(from..).map(|(_, waiter)| waiter);
+        let next = waiters.find(|waiter| waiter.is_waiting())?;
+        Some(Candidate(Arc::clone(next)))
+    }
+}
+
+/// A pass over the waiters of a key, longest waiting first: one candidate of each line.
+#[derive(Debug, Default)]
+pub struct Pass {
+    candidates: BinaryHeap<Candidate>,
+}
+
+#[derive(Debug)]
+struct Candidate(Arc<Waiter>);
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.number == other.0.number
+    }
+}
+
+impl Eq for Candidate {}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        Reverse(self.0.number).cmp(&Reverse(other.0.number))
+    }
+}
+
+impl Pass {
+    /// The next to be served. Who is behind it in its line comes only after [`WaitTable::go_on`].
+    pub fn next_waiter(&mut self) -> Option<Arc<Waiter>> {
+        self.candidates.pop().map(|candidate| candidate.0)
     }
 }
 
@@ -246,7 +370,7 @@ impl WaitTable {
         let queue = self.queues.get_mut(key)?;
         let before = usize::from(!queue.destinations.is_empty());
         let done = change(queue);
-        let is_over = queue.waiters.is_empty() && !queue.ready;
+        let is_over = queue.len == 0 && !queue.ready;
         let after = usize::from(!queue.destinations.is_empty());
         self.moving = self.moving + after - before;
         if is_over {
@@ -255,27 +379,22 @@ impl WaitTable {
         Some(done)
     }
 
-    /// Appends a waiter to a key's queue. Amortised O(1).
+    /// Appends a waiter to a key's queue. Amortised O(log n).
     pub fn register(&mut self, key: &[u8], waiter: Arc<Waiter>) {
         if !self.queues.contains_key(key) {
             self.queues.insert(key.into(), WaitQueue::default());
         }
         self.change(key, |queue| {
-            if queue.waiters.len() >= 2 * queue.swept_len.max(8) {
+            if queue.len >= 2 * queue.swept_len.max(8) {
                 queue.sweep();
             }
             queue.push(waiter);
         });
     }
 
-    /// Takes a waiter out of a key's queue: it was served or cancelled. O(1) for the first in line.
+    /// Takes a waiter out of a key's queue: it was served or cancelled. O(log n).
     pub fn forget(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
-        self.change(key, |queue| {
-            let mut waiters = queue.waiters.iter();
-            if let Some(at) = waiters.position(|other| Arc::ptr_eq(other, waiter)) {
-                queue.remove(at);
-            }
-        });
+        self.change(key, |queue| queue.remove(waiter));
     }
 
     /// Whether somebody may wait for the key.
@@ -294,21 +413,75 @@ impl WaitTable {
         }
     }
 
+    /// Whether somebody waits for several elements of a list at once, and so many are enough.
+    pub fn is_enough(&self, key: &[u8], len: usize) -> bool {
+        let queue = self.queues.get(key);
+        let least = queue.and_then(|queue| queue.wanted.keys().next());
+        least.is_some_and(|least| *least <= len)
+    }
+
     /// Takes the ready mark off a key, before its waiters are looked at.
     pub fn take_ready(&mut self, key: &[u8]) {
         self.change(key, |queue| queue.ready = false);
     }
 
-    /// The waiter at `index` of a key's queue; those no longer waiting are dropped on the way.
-    pub fn waiter_at(&mut self, key: &[u8], index: usize) -> Option<Arc<Waiter>> {
-        self.change(key, |queue| {
-            loop {
-                match queue.waiters.get(index) {
-                    Some(waiter) if !waiter.is_waiting() => queue.remove(index),
-                    waiter => break waiter.cloned(),
-                }
+    /// The first of each line of a key. O(lines).
+    pub fn pass(&self, key: &[u8]) -> Pass {
+        let lines = self.queues.get(key).into_iter();
+        let lines = lines.flat_map(|queue| queue.lines.values());
+        Pass {
+            candidates: lines
+                .filter_map(|line| WaitQueue::next_in_line(line, None))
+                .collect(),
+        }
+    }
+
+    /// Who stands behind this one in its line takes part in the pass too.
+    pub fn go_on(&self, key: &[u8], pass: &mut Pass, waiter: &Waiter) {
+        let queue = self.queues.get(key);
+        let line = queue.and_then(|queue| queue.lines.get(&waiter.class));
+        let next = line.and_then(|line| WaitQueue::next_in_line(line, Some(waiter.number)));
+        pass.candidates.extend(next);
+    }
+
+    /// After how many idle milliseconds the first of those who wait for the key takes over pending entries of a group.
+    pub fn shortest_claim_ms(&self, key: &[u8], group: &[u8]) -> Option<u64> {
+        let class = |claim_ms| WaitClass::Group {
+            name: group.into(),
+            claim_ms,
+        };
+        let lines = &self.queues.get(key)?.lines;
+        match lines.range(class(Some(0))..).next()?.0 {
+            WaitClass::Group { name, claim_ms } if **name == *group => *claim_ms,
+            _ => None,
+        }
+    }
+
+    /// Those who wait for the key look at it at this time, Unix ms, unless they do earlier anyway; whether that is news.
+    pub fn set_alarm(&mut self, key: &[u8], at_ms: u64) -> bool {
+        match self.queues.get_mut(key) {
+            Some(queue) if queue.alarm_ms.is_none_or(|other_ms| at_ms < other_ms) => {
+                queue.alarm_ms = Some(at_ms);
+                true
             }
-        })?
+            _ => false,
+        }
+    }
+
+    /// When those who wait for the key look at it, Unix ms.
+    pub fn alarm_ms(&self, key: &[u8]) -> Option<u64> {
+        self.queues.get(key)?.alarm_ms
+    }
+
+    /// The alarm of a key is over; whether it was set for this time.
+    pub fn take_alarm(&mut self, key: &[u8], at_ms: u64) -> bool {
+        match self.queues.get_mut(key) {
+            Some(queue) if queue.alarm_ms == Some(at_ms) => {
+                queue.alarm_ms = None;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Whether a waiter of the key may be served though the key is gone.

@@ -6,13 +6,17 @@
 //! input    [ consumed | unparsed … ]          output   [ own bytes ][ shared payload ][ own bytes ]
 //!                     ^ at                              ^ sent
 //! ```
+//! A payload that many outputs wait to send is held once, however many they are. Several pieces leave with one write.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
 use bytes::Bytes;
 
-/// Payloads from this size on are shared between outputs instead of copied, bytes.
-const SHARED_BYTES_MIN: usize = 2048;
+use crate::limits::SHARED_BYTES_MIN;
+
+/// Pieces that one write takes.
+pub const PIECES_PER_WRITE_MAX: usize = 32;
 
 /// Bytes read and not yet parsed.
 #[derive(Debug, Default)]
@@ -118,6 +122,11 @@ impl Output {
         }
     }
 
+    /// In how many pieces the unsent bytes are held.
+    pub fn piece_count(&self) -> usize {
+        self.segments.len()
+    }
+
     /// The next bytes to send; empty when all is sent.
     pub fn front(&self) -> &[u8] {
         self.segments
@@ -126,20 +135,35 @@ impl Output {
             .unwrap_or_default()
     }
 
-    /// The first `count` of [`Output::front`] were sent.
+    /// Puts the next pieces to send into `pieces`, which are empty; gives how many.
+    pub fn next_pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX]) -> usize {
+        let rest = self.segments.iter().skip(1).map(Segment::bytes);
+        let next = std::iter::once(self.front()).chain(rest);
+        let mut count = 0;
+        for (slot, piece) in pieces
+            .iter_mut()
+            .zip(next.filter(|piece| !piece.is_empty()))
+        {
+            *slot = IoSlice::new(piece);
+            count += 1;
+        }
+        count
+    }
+
+    /// The first `count` unsent bytes were sent.
     pub fn consume(&mut self, count: usize) {
-        self.sent += count;
+        debug_assert!(count <= self.len, "sent more than there was");
         self.len -= count;
-        if self
-            .segments
-            .front()
-            .is_some_and(|segment| segment.bytes().len() == self.sent)
+        self.sent += count;
+        while let Some(front) = self.segments.front().map(|segment| segment.bytes().len())
+            && front <= self.sent
         {
             self.segments.pop_front();
-            self.sent = 0;
-            if self.segments.is_empty() {
-                self.segments = VecDeque::new();
-            }
+            self.sent -= front;
+        }
+        if self.segments.is_empty() {
+            // Who has sent everything owns no buffer.
+            self.segments = VecDeque::new();
         }
     }
 }
@@ -180,5 +204,50 @@ mod tests {
         }
         assert_eq!(sent, [b"one".as_slice(), &big, b"two"].concat());
         assert_eq!(output.len(), 0);
+    }
+
+    #[test]
+    fn pieces_leave_together_however_much_of_them_is_sent() {
+        let big = Bytes::from(vec![b'x'; 5000]);
+        for step in [1, 3, 999, 5003, 5006, 20_000, usize::MAX] {
+            let (mut output, mut sent) = (Output::default(), Vec::new());
+            for _ in 0..40 {
+                output.append(b"one");
+                output.append_shared(&big);
+            }
+            assert_eq!((output.len(), output.piece_count()), (40 * 5003, 80));
+            while !output.is_empty() {
+                let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
+                let count = output.next_pieces(&mut pieces);
+                let pieces: Vec<u8> = pieces[..count]
+                    .iter()
+                    .flat_map(|piece| piece.to_vec())
+                    .collect();
+                assert!(pieces.starts_with(output.front()));
+                let taken = pieces.len().min(step);
+                sent.extend_from_slice(&pieces[..taken]);
+                output.consume(taken);
+            }
+            assert_eq!(sent, [b"one".as_slice(), &big].concat().repeat(40));
+            assert_eq!(output.piece_count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_large_payload_is_held_once_by_all_outputs() {
+        let (big, small) = (
+            Bytes::from(vec![b'x'; SHARED_BYTES_MIN]),
+            Bytes::from_static(b"small"),
+        );
+        let mut outputs: Vec<Output> = (0..10).map(|_| Output::default()).collect();
+        for output in &mut outputs {
+            output.append_shared(&small);
+            output.append_shared(&big);
+        }
+        let held = |output: &Output| output.segments[1].bytes().as_ptr();
+        assert!(outputs.iter().all(|output| held(output) == big.as_ptr()));
+        assert!(!big.is_unique());
+        drop(outputs);
+        assert!(big.is_unique());
     }
 }

@@ -1,6 +1,6 @@
 //! TCP and unix sockets behind one type, awake (registered with a runtime) or parked (on the way to another thread).
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -75,14 +75,16 @@ impl Transport {
         }
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as much of several pieces as there is room for.
     ///
     /// # Errors
     /// `WouldBlock` when there is no room; else the connection is broken.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
+    pub fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, pieces) {
+            (Self::Tcp(stream), [piece]) => stream.try_write(piece),
+            (Self::Tcp(stream), pieces) => stream.try_write_vectored(pieces),
+            (Self::Unix(stream), [piece]) => stream.try_write(piece),
+            (Self::Unix(stream), pieces) => stream.try_write_vectored(pieces),
         }
     }
 }

@@ -66,6 +66,10 @@ pub struct ShardCounters {
     pub processed: Counter,
     /// Connections it has, as of the last round.
     pub clients: Counter,
+    /// Times something was read.
+    pub reads: Counter,
+    /// Times something was sent.
+    pub writes: Counter,
     /// Bytes read.
     pub net_in: Counter,
     /// Bytes sent.
@@ -84,6 +88,10 @@ pub struct ShardCounters {
     pub loans: Counter,
     /// Connections moved to another shard.
     pub migrations: Counter,
+    /// Blocked clients that were woken with a reply.
+    pub wakeups: Counter,
+    /// Commands of blocked clients that ran again and found nothing.
+    pub attempts_in_vain: Counter,
     /// Connections closed for their output limit.
     pub output_limit_disconnections: Counter,
 }
@@ -101,6 +109,8 @@ impl ShardCounters {
                 .collect(),
             processed: Counter::default(),
             clients: Counter::default(),
+            reads: Counter::default(),
+            writes: Counter::default(),
             net_in: Counter::default(),
             net_out: Counter::default(),
             hits: Counter::default(),
@@ -110,6 +120,8 @@ impl ShardCounters {
             batches: Counter::default(),
             loans: Counter::default(),
             migrations: Counter::default(),
+            wakeups: Counter::default(),
+            attempts_in_vain: Counter::default(),
             output_limit_disconnections: Counter::default(),
         }
     }
@@ -127,6 +139,8 @@ impl ShardCounters {
         }
         let events = [
             &self.processed,
+            &self.reads,
+            &self.writes,
             &self.net_in,
             &self.net_out,
             &self.hits,
@@ -135,6 +149,8 @@ impl ShardCounters {
             &self.batches,
             &self.loans,
             &self.migrations,
+            &self.wakeups,
+            &self.attempts_in_vain,
             &self.output_limit_disconnections,
         ];
         for counter in events {

@@ -96,6 +96,14 @@ pub struct ClientFacts {
     pub blocking_keys: usize,
     /// Keys whose absence they wait to be told of.
     pub blocking_keys_on_absence: usize,
+    /// That track keys (CLIENT TRACKING).
+    pub tracking: usize,
+    /// Keys that they have read.
+    pub tracked_keys: usize,
+    /// Readers of all those keys.
+    pub tracked_items: usize,
+    /// Prefixes that such clients listen to.
+    pub tracked_prefixes: usize,
     /// With a subscription.
     pub pubsub: usize,
     /// With a watched key.
@@ -234,6 +242,8 @@ fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("arch_bits", usize::BITS);
     text.field("monotonic_clock", "POSIX clock_gettime");
     text.field("multiplexing_api", "epoll");
+    // Not built with it, as Redis says it.
+    text.fields(&[("atomicvar_api", "c11-builtin"), ("gcc_version", "0.0.0")]);
     text.field("process_id", std::process::id());
     text.field("process_supervised", "no");
     text.field("run_id", facts.run_id);
@@ -273,7 +283,7 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
     text.field("client_recent_max_input_buffer", clients.input_bytes_max);
     text.field("client_recent_max_output_buffer", clients.output_bytes_max);
     text.field("blocked_clients", clients.blocked);
-    text.field("tracking_clients", 0);
+    text.field("tracking_clients", clients.tracking);
     text.field("pubsub_clients", clients.pubsub);
     text.field("watching_clients", clients.watching);
     text.field("clients_in_timeout_table", 0);
@@ -416,10 +426,6 @@ const ABSENT_STATS: &[(&str, &str)] = &[
     ("active_defrag_key_misses", "0"),
     ("total_active_defrag_time", "0"),
     ("current_active_defrag_time", "0"),
-    ("tracking_total_keys", "0"),
-    ("tracking_total_items", "0"),
-    ("tracking_total_prefixes", "0"),
-    ("unexpected_error_replies", "0"),
 ];
 
 fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
@@ -471,9 +477,25 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("pubsub_patterns", facts.channels[1]);
     text.field("pubsubshard_channels", facts.channels[2]);
     text.fields(ABSENT_STATS);
+    rest_of_stats(text, facts, seen);
+}
+
+fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    text.field("tracking_total_keys", facts.clients.tracked_keys);
+    text.field("tracking_total_items", facts.clients.tracked_items);
+    text.field("tracking_total_prefixes", facts.clients.tracked_prefixes);
+    text.field("unexpected_error_replies", 0);
     let errors: u64 = seen.errors.all().iter().map(|(_, count)| count).sum();
     text.field("total_error_replies", errors);
     text.field("dump_payload_sanitizations", 0);
+    text.field("total_reads_processed", sum(seen, |shard| &shard.reads));
+    text.field("total_writes_processed", sum(seen, |shard| &shard.writes));
+    text.fields(&[
+        ("io_threaded_reads_processed", "0"),
+        ("io_threaded_writes_processed", "0"),
+        ("reply_buffer_shrinks", "0"),
+        ("reply_buffer_expands", "0"),
+    ]);
     text.field(
         "client_output_buffer_limit_disconnections",
         sum(seen, |shard| &shard.output_limit_disconnections),
@@ -484,9 +506,19 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("acl_access_denied_key", "0"),
         ("acl_access_denied_channel", "0"),
     ]);
+    own_stats(text, seen);
+}
+
+/// What only we count.
+fn own_stats(text: &mut Text, seen: &Observations) {
     text.field("millrace_batches", sum(seen, |shard| &shard.batches));
     text.field("millrace_loans", sum(seen, |shard| &shard.loans));
     text.field("millrace_migrations", sum(seen, |shard| &shard.migrations));
+    text.field("millrace_wakeups", sum(seen, |shard| &shard.wakeups));
+    text.field(
+        "millrace_attempts_in_vain",
+        sum(seen, |shard| &shard.attempts_in_vain),
+    );
 }
 
 fn replication(text: &mut Text, facts: &Facts<'_>) {

@@ -207,6 +207,11 @@ impl Reply {
         self.buffer.extend_from_slice(b"\r\n");
     }
 
+    /// The head of a bulk string of so many bytes, which follow it with a line end.
+    pub fn bulk_length(&mut self, len: usize) {
+        self.header(b'$', len as i64);
+    }
+
     /// An integer as a bulk string.
     pub fn bulk_integer(&mut self, value: i64) {
         let mut digits = [0; 20];

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use hashbrown::DefaultHashBuilder;
 
 use crate::client::registry::{ClientOrigin, ClientRegistry};
+use crate::client::tracking::BroadcastRegistry;
 use crate::command::context::Shared;
 use crate::command::table::CommandTable;
 use crate::config::{Configuration, Settings};
@@ -41,6 +42,7 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         configuration: Mutex::new(configuration),
         process: OnceLock::new(),
         clients: ClientRegistry::default(),
+        tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),
         observations: Observations::new(shard_count, CommandTable::get().rows().len()),
         effects: EffectLog::default(),

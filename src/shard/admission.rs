@@ -27,6 +27,8 @@ pub(super) enum Work {
     LocalRun(ClientId),
     /// Remove keys whose time has come.
     Expire,
+    /// Let blocked clients look at the keys whose alarms are due.
+    Ring,
     /// Take a waiter out of the wait tables.
     Forget(Arc<Waiter>),
 }
@@ -36,16 +38,19 @@ pub(super) enum Work {
 pub(super) struct Admission {
     queue: VecDeque<Work>,
     expire_queued: bool,
+    ring_queued: bool,
 }
 
 impl Admission {
     /// Appends work.
     pub(super) fn push(&mut self, work: Work) {
-        if matches!(work, Work::Expire) {
-            if self.expire_queued {
-                return;
-            }
-            self.expire_queued = true;
+        let queued = match work {
+            Work::Expire => Some(&mut self.expire_queued),
+            Work::Ring => Some(&mut self.ring_queued),
+            _ => None,
+        };
+        if queued.is_some_and(|queued| std::mem::replace(queued, true)) {
+            return;
         }
         self.queue.push_back(work);
     }
@@ -53,8 +58,10 @@ impl Admission {
     /// The oldest work.
     pub(super) fn pop(&mut self) -> Option<Work> {
         let work = self.queue.pop_front();
-        if matches!(work, Some(Work::Expire)) {
-            self.expire_queued = false;
+        match work {
+            Some(Work::Expire) => self.expire_queued = false,
+            Some(Work::Ring) => self.ring_queued = false,
+            _ => {}
         }
         work
     }

@@ -25,7 +25,7 @@ use super::Shard;
 use super::admission::Work;
 use super::admit::admit;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, Outgoing, Ran, detached};
+use super::execute::{Aftermath, Call, Env, Ran, detached};
 use super::finish::finish_reply;
 use super::mailbox::{Batch, BatchCommand, BatchDone, BatchStop, Message, SessionFacts};
 use super::route::shards_of;
@@ -144,8 +144,7 @@ impl Shard {
                 }
                 _ => break,
             }
-            // A subscriber's own messages come between its replies: one reply at a time.
-            if commands.len() >= limits::TURN_COMMANDS_MAX || client.session.subscriptions.any() {
+            if commands.len() >= limits::TURN_COMMANDS_MAX || goes_alone(client, &commands) {
                 break;
             }
         }
@@ -202,6 +201,7 @@ impl Shard {
             db: session.db,
             protocol: session.protocol,
             no_touch: session.no_touch,
+            caching: session.caching.exception,
             watch_flag: session.transaction.flag.clone(),
         };
         self.wander(client, target);
@@ -233,11 +233,8 @@ impl Shard {
             "a command that travels asks nothing of its shard"
         );
         self.publish_counters();
-        for outgoing in &mut ran.after.outgoing {
-            if let Outgoing::Publication(publication) = outgoing {
-                publication.cause = Some(client);
-            }
-        }
+        let outgoing = ran.after.outgoing.iter_mut();
+        outgoing.for_each(|outgoing| outgoing.caused_by(Some(client)));
         self.dispatch(ran.after, None);
         let done = BatchDone {
             client,
@@ -265,11 +262,14 @@ impl Shard {
         client.phase = Phase::Ready;
         if transaction && done.executed > 0 {
             let queue = &client.session.transaction.queue;
-            self.feed_monitors_exec(&client.session, queue, &done.reply);
+            if let Some(exec) = client.pending.front() {
+                self.feed_monitors_exec(&client.session, queue, &done.reply, &exec.args());
+            }
             client.session.transaction.clear();
             client.session.mirror();
         }
         for _ in 0..done.executed {
+            client.session.caching.exception = false;
             if let Some(request) = client.pending.pop_front()
                 && !transaction
             {
@@ -328,17 +328,26 @@ impl Shard {
     /// The client holds back no reply any more: what waited for it follows.
     pub(super) fn release_behind_reply(&mut self, client: &mut Client) {
         for message in std::mem::take(&mut client.behind_reply) {
-            client.output.append_shared(&message);
+            client.send(&message);
         }
-        client
-            .session
-            .handle
-            .output_bytes
-            .store(client.output.len(), Ordering::Relaxed);
+        client.mirror_output();
         if !client.output.is_empty() {
             self.dirty.push(client.id());
         }
     }
+}
+
+/// Whether nothing may follow the last of these commands in its batch. A subscriber's own messages come between its replies:
+/// one reply at a time; so do a tracking client's, who causes them by writes. CLIENT CACHING is for one command.
+fn goes_alone(client: &Client, commands: &[BatchCommand]) -> bool {
+    let session = &client.session;
+    let writes = |command: &BatchCommand| {
+        let row = CommandTable::get().row(command.row);
+        row.command.flags.has(Flags::WRITE)
+    };
+    session.subscriptions.any()
+        || session.caching.exception
+        || session.handle.is_told_of_keys() && commands.last().is_some_and(writes)
 }
 
 /// What became of a batch.

@@ -23,6 +23,7 @@ impl Shard {
         &mut self,
         client: &mut Client,
         reply: &mut Reply,
+        args: &Args<'_>,
         admitted: bool,
         mark: Mark,
     ) -> Flow {
@@ -30,7 +31,7 @@ impl Shard {
         if transaction.aborted {
             client.session.transaction.clear();
             client.session.mirror();
-            self.feed_monitors_exec(&client.session, &[], &[]);
+            self.feed_monitors_exec(&client.session, &[], &[], args);
             self.shared
                 .observations
                 .errors
@@ -52,8 +53,11 @@ impl Shard {
         }
         let mut after = Aftermath::default();
         let ran = self.with_own(shards, |shard, env, space| {
-            shard.exec_in(env, space, client, reply, &mut after)
+            shard.exec_in(env, space, client, reply, args, &mut after)
         });
+        if !matches!(ran, Ran::Needs(_)) {
+            client.session.caching.exception = false;
+        }
         self.count(client);
         self.finish(client, reply, ran, after, mark)
     }
@@ -83,6 +87,7 @@ impl Shard {
         space: &mut Space<'_>,
         client: &mut Client,
         reply: &mut Reply,
+        args: &Args<'_>,
         after: &mut Aftermath,
     ) -> Ran {
         let transaction = std::mem::take(&mut client.session.transaction);
@@ -106,7 +111,7 @@ impl Shard {
             drop(commands);
             client.session.transaction = transaction;
         } else {
-            self.feed_monitors_exec(&client.session, &transaction.queue, reply.since(mark));
+            self.feed_monitors_exec(&client.session, &transaction.queue, reply.since(mark), args);
             client.session.mirror();
         }
         ran
@@ -151,6 +156,7 @@ impl Shard {
             self.count(client);
             if !matches!(ran, Ran::Needs(_)) {
                 client.pending.pop_front();
+                self.end_caching(client, row);
             }
             match self.finish(client, reply, ran, after, mark) {
                 Flow::Next => {}
@@ -199,7 +205,7 @@ impl Shard {
         };
         let mut space = Space::many(keyspaces, self.shared.shard_count);
         let ran = if is_exec(client, row) {
-            self.exec_in(&env, &mut space, client, reply, &mut after)
+            self.exec_in(&env, &mut space, client, reply, args, &mut after)
         } else {
             self.remember_watch(client, row, args);
             let call = Call {

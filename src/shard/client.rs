@@ -13,14 +13,14 @@
 //! ```
 
 use std::collections::VecDeque;
-
-use bytes::Bytes;
+use std::sync::atomic::Ordering;
 
 use crate::client::session::Session;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::net::buffers::{Input, Output};
 use crate::net::transport::ParkedTransport;
+use crate::pubsub::message::Encoded;
 use crate::resp::arguments::Request;
 use crate::resp::request::RequestParser;
 
@@ -91,7 +91,7 @@ pub struct Client {
     pub(super) input: Input,
     pub(super) output: Output,
     /// Messages that wait for a reply: the first that the client's own command caused, and all after it.
-    pub(super) behind_reply: Vec<Bytes>,
+    pub(super) behind_reply: Vec<Encoded>,
     pub(super) phase: Phase,
     /// Parsed requests that have not run, oldest first; before what is in `input`.
     pub(super) pending: VecDeque<Request>,
@@ -138,6 +138,24 @@ impl Client {
         self.transport.take()
     }
 
+    /// Appends a message to its output.
+    pub(super) fn send(&mut self, message: &Encoded) {
+        for part in message.parts() {
+            self.output.append_shared(part);
+        }
+    }
+
+    /// Tells what of its output is unsent: the whole length, as Redis counts it, though others may hold the same bytes.
+    pub(super) fn mirror_output(&self) {
+        let handle = &self.session.handle;
+        handle
+            .output_bytes
+            .store(self.output.len(), Ordering::Relaxed);
+        handle
+            .output_pieces
+            .store(self.output.piece_count(), Ordering::Relaxed);
+    }
+
     /// Whether it has left so many replies unread that it gets no more until it reads.
     pub(super) fn is_behind_with_reading(&self) -> bool {
         self.output.len() > limits::OUTPUT_BYTES_TO_STOP_RUNNING
@@ -148,7 +166,7 @@ impl Client {
         matches!(self.phase, Phase::Ready)
             && self.pending.is_empty()
             && self.output.is_empty()
-            && !self.session.subscriptions.any()
+            && !self.session.listens()
             && !self.session.transaction.active
             && self.session.transaction.watched.is_empty()
             && !self.session.monitoring

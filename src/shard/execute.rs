@@ -21,6 +21,7 @@ use crate::command::table::Row;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::event::{EventClass, KeyEvent};
+use crate::keyspace::tracking::Invalidation;
 use crate::keyspace::wait::Waiter;
 use crate::keyspace::{Keyspace, Space};
 use crate::observe::effects::Effect;
@@ -64,8 +65,22 @@ pub fn running_command() -> &'static str {
 pub(super) enum Outgoing {
     Publication(Publication),
     Served(Served),
+    /// Client-side caches are told of a key that the client changed.
+    Invalidation(Invalidation, Option<ClientId>),
     /// Subscriptions of the client itself begin or end.
     Subscriptions(Vec<SubscriptionChange>),
+}
+
+impl Outgoing {
+    /// Whose command it comes from, unless that is known.
+    pub(super) fn caused_by(&mut self, client: Option<ClientId>) {
+        match self {
+            Self::Publication(Publication { cause, .. }) | Self::Invalidation(_, cause) => {
+                *cause = cause.or(client);
+            }
+            Self::Served(_) | Self::Subscriptions(_) => {}
+        }
+    }
 }
 
 /// What is to be done after commands ran.
@@ -128,6 +143,7 @@ pub(super) fn detached(facts: &SessionFacts) -> Session {
     session.db = facts.db;
     session.protocol = facts.protocol;
     session.no_touch = facts.no_touch;
+    session.caching.exception = facts.caching;
     session.transaction.flag = facts.watch_flag.clone();
     session
 }
@@ -175,6 +191,11 @@ impl Env<'_> {
         RUNNING.set(&call.row.full_name);
         let result = (call.row.command.handler)(&mut context, call.args);
         let mut elapsed = self.clock.nanoseconds().saturating_sub(started);
+        if call.row.command.flags.has(Flags::READONLY)
+            && let Some(tracker) = session.handle.tracker()
+        {
+            self.remember(space, tracker, call, session.caching.exception);
+        }
         if let Ok(Outcome::Wait(wait)) = result {
             return Outcome::Wait(wait);
         }
@@ -199,6 +220,7 @@ impl Env<'_> {
     /// they are in; and big values to free. Cheap when there is nothing.
     pub(super) fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
         let (mut effects, mut events, mut ready) = (Vec::new(), Vec::new(), Vec::new());
+        let mut invalidations = Vec::new();
         for keyspace in space.keyspaces_mut() {
             if !keyspace.effects.is_empty() {
                 keyspace.effects.drain_ordered(|order, db, command| {
@@ -214,6 +236,9 @@ impl Env<'_> {
                         .into_iter()
                         .map(|event| (event, notify)),
                 );
+            }
+            if keyspace.has_invalidations() {
+                invalidations.extend(keyspace.take_invalidations());
             }
             if keyspace.has_discards() {
                 let discards = keyspace.take_discards();
@@ -231,9 +256,16 @@ impl Env<'_> {
             .effects
             .extend(effects.into_iter().map(|(_, effect)| effect));
         events.sort_by_key(|(event, _)| event.order);
+        invalidations.sort_by_key(|invalidation: &Invalidation| invalidation.order);
+        let mut invalidations = invalidations.into_iter().peekable();
+        let told = |invalidation| Outgoing::Invalidation(invalidation, None);
         for (event, notify) in events {
+            while let Some(earlier) = invalidations.next_if(|other| other.order < event.order) {
+                after.outgoing.push(told(earlier));
+            }
             publications_of(&event, notify, &mut after.outgoing);
         }
+        after.outgoing.extend(invalidations.map(told));
         ready.sort_by_key(|(order, _, _)| *order);
         after
             .ready

@@ -31,7 +31,8 @@ impl Shard {
     pub(super) fn remember_watch(&self, client: &mut Client, row: &Row, args: &Args<'_>) {
         if is_watch(row) {
             let session = &mut client.session;
-            session.transaction.flag.get_or_insert_default();
+            let flag = session.transaction.flag.get_or_insert_default();
+            session.handle.watches(flag);
             session
                 .transaction
                 .watched
@@ -52,10 +53,10 @@ impl Shard {
         let actions = std::mem::take(&mut after.actions);
         // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
         let pushes = after.changes_subscriptions();
-        let told =
+        let mut told =
             client.session.subscriptions.any() && after.publishes() || after.ends_subscriptions();
         if !after.is_empty() {
-            self.dispatch(after, Some(client));
+            told |= self.dispatch(after, Some(client));
         }
         match ran {
             Ran::Done => {}

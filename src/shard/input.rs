@@ -26,6 +26,7 @@ impl Shard {
     /// Bytes of a client.
     pub(super) fn input(&mut self, id: ClientId, bytes: &[u8]) {
         let counters = &self.shared.observations.shards[self.id.index()];
+        counters.reads.add(1);
         counters.net_in.add(bytes.len() as u64);
         let Some(client) = self.client_mut(id) else {
             return;

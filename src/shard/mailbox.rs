@@ -44,6 +44,8 @@ pub struct SessionFacts {
     pub protocol: Protocol,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
+    /// CLIENT CACHING before the command.
+    pub caching: bool,
     /// The flag of its WATCH set.
     pub watch_flag: Option<Arc<WatchFlag>>,
 }
@@ -122,6 +124,37 @@ impl Publication {
     }
 }
 
+/// What a client-side cache is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// Of keys, by who read them.
+    Invalidation,
+    /// Of keys, in the place of who read them.
+    Redirected,
+    /// That the client with this id, to which notices are redirected, is gone.
+    RedirectionBroken(u64),
+}
+
+/// A message to a client-side cache.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// Who counts it as undelivered; `None` when it is credited already.
+    pub from: Option<ShardId>,
+    /// Who is told.
+    pub receiver: ClientId,
+    /// What.
+    pub kind: NoticeKind,
+    /// The keys as a RESP array, or a null for all.
+    pub payload: Bytes,
+}
+
+impl Notice {
+    /// What it weighs in a mailbox, bytes.
+    pub fn weight(&self) -> usize {
+        self.payload.len() + 64
+    }
+}
+
 /// What shards send each other.
 #[derive(Debug)]
 pub enum Message {
@@ -163,6 +196,8 @@ pub enum Message {
         /// What.
         publication: Arc<Publication>,
     },
+    /// Tell your client-side cache.
+    Notice(Box<Notice>),
     /// Subscriptions of your client have ended, and what was published before has been delivered: forget them.
     Unsubscribed {
         /// The client.

@@ -12,7 +12,7 @@
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
 //! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
-//! `subscribers` who gets them · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -38,6 +38,7 @@ mod session_loop;
 mod subscribers;
 pub mod thread;
 mod tick;
+mod tracking;
 mod transaction;
 mod waiters;
 
@@ -50,9 +51,11 @@ use crate::client::session::Session;
 use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
+use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
+use crate::net::buffers::Output;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -130,7 +133,8 @@ impl Shard {
                 .read()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
-        let keyspace = Keyspace::new(id, settings.databases, hasher);
+        let mut keyspace = Keyspace::new(id, settings.databases, hasher);
+        keyspace.tracking_counts = Arc::clone(shared.tracking.counts());
         let now_ms = clock.now_ms();
         let mut shard = Self {
             id,
@@ -215,6 +219,7 @@ impl Shard {
             Some(Work::Lend { loan, coordinator }) => self.lend(loan, coordinator),
             Some(Work::LocalRun(client)) => self.resume_admitted(client),
             Some(Work::Expire) => self.expire(),
+            Some(Work::Ring) => self.ring(),
             Some(Work::Forget(waiter)) => self.forget(&waiter),
         }
         true
@@ -232,6 +237,8 @@ impl Shard {
                     .read()
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
+            // A lower limit holds before the next command.
+            self.limit_tracked();
         }
         self.apply_policy();
         self.apply_recording();
@@ -242,6 +249,7 @@ impl Shard {
         KeyspacePolicy {
             notify: EventClass(self.settings.notify_keyspace_events),
             unlink_expired: self.settings.lazyfree.expire,
+            access: access_policy(&self.settings),
             paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
         }
     }
@@ -286,6 +294,7 @@ impl Shard {
             Message::Publication { from, publication } => {
                 self.deliver_publication(from, &publication)
             }
+            Message::Notice(notice) => self.deliver_notice(*notice),
             Message::Unsubscribed { client, ended } => self.forget_subscriptions(client, &ended),
             Message::Credit { from, bytes } => self.credit(from, bytes),
             Message::Barrier { from, client } => {
@@ -419,11 +428,11 @@ impl Shard {
         std::mem::take(&mut self.closed)
     }
 
-    /// The unsent output of a client, its front first.
-    pub fn output(&self, id: ClientId) -> &[u8] {
+    /// The unsent output of a client that is here.
+    pub fn output(&self, id: ClientId) -> Option<&Output> {
         match self.clients.get(&id) {
-            Some(Some(client)) => client.output.front(),
-            _ => &[],
+            Some(Some(client)) => Some(&client.output),
+            _ => None,
         }
     }
 
@@ -434,13 +443,12 @@ impl Shard {
             let was_behind = client.is_behind_with_reading();
             client.output.consume(count);
             let goes_on = was_behind && !client.is_behind_with_reading();
+            client.mirror_output();
             let handle = &client.session.handle;
-            handle
-                .output_bytes
-                .store(client.output.len(), Ordering::Relaxed);
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
             handle.active_ms.store(now_ms, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
+            counters.writes.add(1);
             counters.net_out.add(count as u64);
             if goes_on {
                 self.runnable.push_back(id);
@@ -503,6 +511,7 @@ impl Shard {
             self.subscribers.monitors.retain(|monitor| *monitor != id);
         }
         client.session.transaction.clear();
+        self.shared.tracking.stop(&mut client.session);
         self.shared.clients.remove(id);
         self.closed.push(id);
     }
@@ -512,6 +521,18 @@ impl Shard {
         if let Some(keyspace) = &mut self.keyspace {
             publish_counters_of(&self.shared, keyspace);
         }
+    }
+}
+
+/// What is noted of the use of keys.
+fn access_policy(settings: &Settings) -> AccessPolicy {
+    if settings.maxmemory_policy.ends_with("-lfu") {
+        AccessPolicy::Frequency {
+            log_factor: settings.lfu_log_factor,
+            decay_minutes: settings.lfu_decay_minutes,
+        }
+    } else {
+        AccessPolicy::Recency
     }
 }
 

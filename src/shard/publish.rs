@@ -4,7 +4,8 @@
 //! publisher ──Publication──► mailboxes of all target shards, as one step (the own shard's too)
 //!           ◄────Credit────  when delivered; a publisher over its credit is not read until it returns
 //! ```
-//! One total order for all subscribers. The payload is encoded once per protocol version and shared from there.
+//! One total order for all subscribers. A message is encoded once per protocol version; a large payload is the publisher's own
+//! in all of them, on all shards, and in every output that waits to be sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::command::table::{CommandTable, Row};
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::observe::monitor;
-use crate::pubsub::message::{Delivery, encode};
+use crate::pubsub::message::{Delivery, Encoded, encode};
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
 use crate::resp::arguments::{Args, Request};
@@ -31,22 +32,25 @@ use super::client::{Client, Phase};
 use super::execute::{Aftermath, Outgoing, Served};
 use super::mailbox::{Message, Publication};
 use super::subscribers::Subscriber;
+use super::tracking::Telling;
 
 impl Shard {
     /// Sends what commands left behind: replies of blocked clients and publications. Before the keyspaces in hand are given
     /// away and before the reply leaves. `publisher`, whose commands ran here, is held when it has published too much; its
-    /// subscriptions begin and end between the publications of its transaction.
-    pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) {
+    /// subscriptions begin and end between the publications of its transaction. True when it is to be told of keys itself.
+    pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) -> bool {
         let mut over = false;
         // The registry knows only how the subscriptions are now, after the transaction.
         let changing = after.changes_subscriptions().then_some(self.id);
         let id = publisher.as_ref().map(|client| client.id());
-        for outgoing in after.outgoing {
+        let mut telling = Telling::of(id);
+        for mut outgoing in after.outgoing {
+            outgoing.caused_by(id);
             match outgoing {
                 Outgoing::Served(served) => self.dispatch_served(served),
-                Outgoing::Publication(mut publication) => {
-                    publication.cause = publication.cause.or(id);
-                    over |= self.publish(publication, changing);
+                Outgoing::Publication(publication) => over |= self.publish(publication, changing),
+                Outgoing::Invalidation(invalidation, cause) => {
+                    self.tell(invalidation, cause, &mut telling);
                 }
                 Outgoing::Subscriptions(changes) => {
                     debug_assert!(id.is_some(), "a command that travels does not subscribe");
@@ -56,13 +60,15 @@ impl Shard {
                 }
             }
         }
+        self.tell_rest(&mut telling);
         if let Some(client) = publisher
-            && over
+            && (over || telling.over)
             && matches!(client.phase, Phase::Ready)
         {
             client.phase = Phase::Throttled;
             self.throttled.push(client.id());
         }
+        telling.tells_publisher
     }
 
     /// Sends the reply of a client that was blocked to its shard.
@@ -78,7 +84,7 @@ impl Shard {
         let home = waiter.home;
         let is_here = home == self.id;
         // What a subscriber was sent before is in the mailbox: its reply comes behind.
-        let listens = |client: &mut Client| client.session.subscriptions.any();
+        let listens = |client: &mut Client| client.session.listens();
         if is_here && !self.client_mut(waiter.client).is_some_and(listens) {
             self.unblock(&waiter, &reply);
             return;
@@ -166,13 +172,13 @@ impl Shard {
     /// Appends a publication to the output of its subscribers here.
     pub(super) fn deliver_publication(&mut self, from: ShardId, publication: &Arc<Publication>) {
         let receivers = self.subscribers.receivers(publication);
-        let mut encoded: HashMap<(Protocol, Option<Bytes>), Bytes> = HashMap::new();
+        let mut encoded: HashMap<(Protocol, Option<Bytes>), Encoded> = HashMap::new();
         for (id, pattern) in receivers {
             let Some(client) = self.client_mut(id) else {
                 continue;
             };
             let protocol = client.session.protocol;
-            let bytes = encoded
+            let message = encoded
                 .entry((protocol, pattern.clone()))
                 .or_insert_with(|| {
                     let delivery = match (&pattern, publication.kind) {
@@ -187,17 +193,21 @@ impl Shard {
                         &publication.payload,
                     )
                 });
-            let bytes = bytes.clone();
+            let message = message.clone();
             if let Some(client) = self.client_mut(id)
                 && client.phase.holds_a_reply()
                 && (publication.cause == Some(id) || !client.behind_reply.is_empty())
             {
-                client.behind_reply.push(bytes);
+                client.behind_reply.push(message);
                 continue;
             }
-            self.push_to(id, &bytes);
+            self.push_to(id, &message);
         }
-        let bytes = publication.weight();
+        self.give_credit(from, publication.weight());
+    }
+
+    /// Bytes that a shard has sent were delivered here.
+    pub(super) fn give_credit(&mut self, from: ShardId, bytes: usize) {
         if from == self.id {
             self.credit(from, bytes);
         } else {
@@ -212,17 +222,12 @@ impl Shard {
     }
 
     /// Appends bytes that are no reply to a client's output; closes it when that is over its limit.
-    fn push_to(&mut self, id: ClientId, bytes: &Bytes) {
+    pub(super) fn push_to(&mut self, id: ClientId, message: &Encoded) {
         let Some(client) = self.client_mut(id) else {
             return;
         };
-        client.output.append_shared(bytes);
-        let length = client.output.len();
-        client
-            .session
-            .handle
-            .output_bytes
-            .store(length, Ordering::Relaxed);
+        client.send(message);
+        client.mirror_output();
         self.dirty.push(id);
         self.check_output_limit(id);
     }
@@ -323,7 +328,13 @@ impl Shard {
 
     /// Sends a transaction that ran to whoever is in MONITOR: its commands, unless the reply shows that they did not run,
     /// then EXEC.
-    pub(super) fn feed_monitors_exec(&self, session: &Session, queue: &[Queued], reply: &[u8]) {
+    pub(super) fn feed_monitors_exec(
+        &self,
+        session: &Session,
+        queue: &[Queued],
+        reply: &[u8],
+        exec: &Args<'_>,
+    ) {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -334,8 +345,7 @@ impl Shard {
             }
         }
         if let Some(row) = table.find(b"exec") {
-            let request = Request::from_arguments([b"EXEC".as_slice()]);
-            self.feed_monitors(session, &request.args(), row);
+            self.feed_monitors(session, exec, row);
         }
     }
 
@@ -383,8 +393,9 @@ impl Shard {
 
     /// Appends a line to the output of the clients in MONITOR here.
     pub(super) fn deliver_monitor_line(&mut self, line: &Bytes) {
+        let line = Encoded::from(line.clone());
         for id in self.subscribers.monitors.clone() {
-            self.push_to(id, line);
+            self.push_to(id, &line);
         }
     }
 }

@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
+use crate::client::registry::ClientFlag;
 use crate::client::session::ReplyMode;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Flags, Scope};
@@ -128,11 +129,7 @@ impl Shard {
             .handle
             .query_bytes
             .store(client.input.len(), Ordering::Relaxed);
-        client
-            .session
-            .handle
-            .output_bytes
-            .store(client.output.len(), Ordering::Relaxed);
+        client.mirror_output();
         client.now_ms = self.now_ms;
         let more = flow != Flow::Stop
             && matches!(client.phase, Phase::Ready)
@@ -143,6 +140,10 @@ impl Shard {
         } else if client.ended && matches!(client.phase, Phase::Ready) {
             // Nothing is left to run: it goes when its replies are sent.
             client.session.closing = true;
+        }
+        if client.session.closing {
+            // Before its last reply leaves: who hears of that counts it as gone.
+            client.session.handle.set_flag(ClientFlag::CLOSING, true);
         }
         if !client.output.is_empty() || client.session.closing {
             self.dirty.push(id);
@@ -261,7 +262,7 @@ impl Shard {
             return Flow::Defer;
         }
         if is_exec(client, row) {
-            return self.step_exec(client, reply, admitted, mark);
+            return self.step_exec(client, reply, args, admitted, mark);
         }
         let shards = shards_of(row, args, self.shared.shard_count);
         let shards = self.narrow(row, args, shards, client);
@@ -316,6 +317,9 @@ impl Shard {
         }
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
+        }
+        if !client.session.transaction.active && !args.at(0).eq_ignore_ascii_case(b"client") {
+            client.session.caching.exception = false;
         }
         self.shared.observations.errors.add(error.bytes());
         let table = CommandTable::get();
@@ -393,6 +397,7 @@ impl Shard {
         });
         if !matches!(ran, Ran::Needs(_)) {
             self.feed_monitors(&client.session, args, row);
+            self.end_caching(client, row);
         }
         self.count(client);
         self.finish(client, reply, ran, after, mark)

@@ -10,7 +10,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::ids::{ClientId, ShardId};
+use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
 use crate::net::transport::Transport;
 
 use super::mailbox::{Message, Post};
@@ -339,11 +340,13 @@ impl Driver {
         loop {
             let sent = {
                 let shard = self.shard.borrow();
+                let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
                 let output = shard.output(id);
-                if output.is_empty() {
-                    break;
+                let count = output.map_or(0, |output| output.next_pieces(&mut pieces));
+                match pieces.get(..count) {
+                    Some([]) | None => break,
+                    Some(pieces) => connection.transport.borrow().try_write(pieces),
                 }
-                connection.transport.borrow().try_write(output)
             };
             match sent {
                 Ok(count) => self.shard.borrow_mut().sent(id, count),
@@ -422,7 +425,7 @@ impl Driver {
             .connections
             .borrow()
             .keys()
-            .all(|id| shard.output(*id).is_empty());
+            .all(|id| shard.output(*id).is_none_or(Output::is_empty));
         sent && shard.is_idle()
     }
 }

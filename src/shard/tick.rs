@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::ids::ShardSet;
 use crate::limits;
 
 use super::Shard;
@@ -13,7 +14,14 @@ impl Shard {
     /// When the next thing is due, Unix ms.
     pub fn next_wake_ms(&self) -> u64 {
         let deadline = self.deadlines.first().map_or(u64::MAX, |(at, _)| *at);
-        deadline.min(self.next_round_ms)
+        let alarm = self.next_alarm_ms().unwrap_or(u64::MAX);
+        deadline.min(alarm).min(self.next_round_ms)
+    }
+
+    /// When blocked clients are to look at keys again, Unix ms; not before the end of CLIENT PAUSE, since they write.
+    fn next_alarm_ms(&self) -> Option<u64> {
+        let alarm_ms = self.keyspace.as_ref()?.next_alarm_ms()?;
+        Some(alarm_ms.max(self.shared.paused_until_ms.load(Ordering::Acquire)))
     }
 
     /// Does what is due.
@@ -24,6 +32,9 @@ impl Shard {
             }
             self.deadlines.pop_first();
             self.timed_out(id);
+        }
+        if self.next_alarm_ms().is_some_and(|at| at <= self.now_ms) {
+            self.admission.push(Work::Ring);
         }
         if self.now_ms < self.next_round_ms {
             return;
@@ -50,6 +61,7 @@ impl Shard {
         if self.may_expire() {
             self.admission.push(Work::Expire);
         }
+        self.limit_tracked();
         self.close_idle();
     }
 
@@ -81,6 +93,23 @@ impl Shard {
         self.dispatch(after, None);
         if count == limits::EXPIRIES_PER_ROUND_MAX {
             self.admission.push(Work::Expire);
+        }
+    }
+
+    /// Lets blocked clients look at the keys whose alarms are due; comes back to the end of the queue when there are more.
+    pub(super) fn ring(&mut self) {
+        if self.next_alarm_ms().is_none_or(|at| at > self.now_ms) {
+            return;
+        }
+        let mut after = Aftermath::default();
+        let more = self.with_own(ShardSet::one(self.id), |_, env, space| {
+            let ring = |keyspace| env.ring(keyspace, limits::ALARMS_PER_ROUND_MAX, &mut after);
+            space.keyspaces_mut().any(ring)
+        });
+        self.publish_counters();
+        self.dispatch(after, None);
+        if more {
+            self.admission.push(Work::Ring);
         }
     }
 

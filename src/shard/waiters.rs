@@ -13,7 +13,7 @@ use crate::command::context::{Execution, Outcome, WaitFor};
 use crate::command::spec::Flags;
 use crate::command::table::{CommandTable, Row};
 use crate::ids::{ShardSet, shard_of};
-use crate::keyspace::wait::{WaitTable, Waiter, WaiterFacts};
+use crate::keyspace::wait::{WaitClass, WaitTable, Waiter, WaiterFacts};
 use crate::keyspace::{Keyspace, Space};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
@@ -64,21 +64,25 @@ impl Env<'_> {
     ) -> Blocked {
         let WaitFor {
             kind,
+            class,
             keys,
             deadline_ms,
             request,
             destinations,
+            alarms,
         } = wait;
         let waiter = Arc::new(Waiter::new(WaiterFacts {
             client: session.id(),
             home: session.handle.shard(),
             kind,
+            class,
             db: session.db,
             protocol: session.protocol,
             keys: distinct(keys),
             request,
             destinations,
             no_touch: session.no_touch,
+            caching: session.caching.exception,
         }));
         for key in &waiter.keys {
             space
@@ -86,6 +90,7 @@ impl Env<'_> {
                 .waits_mut(waiter.db)
                 .register(key, Arc::clone(&waiter));
         }
+        set_alarms(space, waiter.db, &alarms);
         // INFO counts the key no later than the client.
         for keyspace in space.keyspaces_mut() {
             super::publish_counters_of(self.shared, keyspace);
@@ -103,55 +108,54 @@ impl Env<'_> {
     pub(super) fn serve(&self, space: &mut Space<'_>, after: &mut Aftermath) {
         while let Some((db, key)) = after.ready.pop_front() {
             space.of(&key).waits_mut(db).take_ready(&key);
-            let mut index = 0;
-            while let Some(waiter) = space.of(&key).waits_mut(db).waiter_at(&key, index) {
+            let mut pass = space.of(&key).waits(db).pass(&key);
+            while let Some(waiter) = pass.next_waiter() {
                 // Waiters are served after the command, at the time it is then.
                 let now_ms = self.now_ms.max(self.clock.now_ms());
                 let present = space
                     .of(&key)
                     .peek(db, &key, now_ms)
-                    .map(|entry| entry.value.value_type());
-                if present.is_none() {
+                    .map(|entry| &entry.value);
+                let concerns = waiter.kind.concerns(present);
+                let present = present.is_some();
+                if !present {
                     // The look may have removed the key as expired.
                     self.collect(space, after);
                     self.log(after, "expire");
                 }
-                if present.is_none() && !space.of(&key).waits(db).wants_absence(&key) {
+                if !present && !space.of(&key).waits(db).wants_absence(&key) {
                     break;
                 }
-                if !waiter.kind.concerns(present) || !self.serve_one(space, &waiter, after) {
-                    index += 1;
+                let served = concerns.then(|| self.serve_one(space, &waiter, after));
+                // What is nothing for one is nothing for those who wait for the same.
+                if served != Some(Attempt::InVain) || waiter.class == WaitClass::Alone {
+                    let waits = space.of(&key).waits(db);
+                    waits.go_on(&key, &mut pass, &waiter);
                 }
             }
         }
     }
 
-    /// Runs a waiter's command again; false when there was nothing for it (or it is gone).
+    /// Runs a waiter's command again.
     fn serve_one(
         &self,
         space: &mut Space<'_>,
         waiter: &Arc<Waiter>,
         after: &mut Aftermath,
-    ) -> bool {
+    ) -> Attempt {
         let Some(handle) = self.shared.clients.get(waiter.client) else {
-            if waiter.cancel() {
-                self.witness(
-                    waiter.client,
-                    Execution::Cancelled,
-                    &waiter.request.args(),
-                    &[],
-                );
-            }
-            return false;
+            self.cancel(waiter);
+            return Attempt::Gone;
         };
         if !waiter.claim() {
-            return false;
+            return Attempt::Gone;
         }
         let facts = SessionFacts {
             handle,
             db: waiter.db,
             protocol: waiter.protocol,
             no_touch: waiter.no_touch,
+            caching: waiter.caching,
             watch_flag: None,
         };
         let mut session = detached(&facts);
@@ -159,7 +163,7 @@ impl Env<'_> {
         let args = waiter.request.args();
         let Some(row) = CommandTable::get().find(args.at(0)) else {
             waiter.unclaim();
-            return false;
+            return Attempt::Gone;
         };
         let call = Call {
             row,
@@ -168,12 +172,16 @@ impl Env<'_> {
             resumed: true,
         };
         let outcome = self.call(space, &mut session, &mut reply, &call);
-        if matches!(outcome, Outcome::Wait(_)) {
+        let counters = &self.shared.observations.shards[self.shard.index()];
+        if let Outcome::Wait(wait) = outcome {
             self.collect(space, after);
             self.log(after, &row.full_name);
             waiter.unclaim();
-            return false;
+            set_alarms(space, waiter.db, &wait.alarms);
+            counters.attempts_in_vain.add(1);
+            return Attempt::InVain;
         }
+        counters.wakeups.add(1);
         self.witness(waiter.client, Execution::Served, &args, reply.bytes());
         waiter.served();
         let mut elsewhere = ShardSet::EMPTY;
@@ -190,9 +198,51 @@ impl Env<'_> {
             reply: reply.take(),
             elsewhere,
         }));
-        self.collect(space, after);
+        self.collect_of(waiter.client, space, after);
         self.log(after, &row.full_name);
-        true
+        Attempt::Served
+    }
+
+    /// The client of a waiter is gone.
+    fn cancel(&self, waiter: &Waiter) {
+        if waiter.cancel() {
+            let args = waiter.request.args();
+            self.witness(waiter.client, Execution::Cancelled, &args, &[]);
+        }
+    }
+
+    /// Lets those look at keys who wait for entries to have been pending for long enough; whether more are due.
+    pub(super) fn ring(
+        &self,
+        keyspace: &mut Keyspace,
+        budget: usize,
+        after: &mut Aftermath,
+    ) -> bool {
+        let more = keyspace.ring(self.now_ms, budget);
+        let mut space = Space::one(keyspace, self.shared.shard_count);
+        space.now_ms = self.now_ms;
+        self.collect(&mut space, after);
+        self.serve(&mut space, after);
+        more
+    }
+}
+
+/// What became of an attempt to serve a waiter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Served,
+    /// There was nothing for it.
+    InVain,
+    /// It waits no longer.
+    Gone,
+}
+
+/// Sets alarms at keys that somebody waits for, as far as they are in hand.
+fn set_alarms(space: &mut Space<'_>, db: usize, alarms: &[(Box<[u8]>, u64)]) {
+    for (key, at_ms) in alarms {
+        if space.holds(key) {
+            space.of(key).set_alarm(db, key, *at_ms);
+        }
     }
 }
 

@@ -109,7 +109,7 @@ fn a_connection_has_a_database_a_name_and_a_protocol() {
             "{info}"
         );
         assert!(
-            info.ends_with(" resp=2 lib-name=lib lib-ver=1.2\n"),
+            info.contains(" resp=2 lib-name=lib lib-ver=1.2 io-thread="),
             "{info}"
         );
         assert_eq!(client.run("CLIENT LIST").text().lines().count(), 1);

@@ -223,7 +223,14 @@ fn the_facts_of_commands() {
     assert!(raw(&mut client, "COMMAND HELP").contains(" +COMMAND <subcommand> "));
     let count = client.run("COMMAND COUNT").integer() as usize;
     assert_eq!(client.run("COMMAND").items().len(), count);
-    assert_eq!(client.run("COMMAND LIST").items().len(), count);
+    // Redis: with the subcommands, which COMMAND and COMMAND COUNT leave to their containers.
+    let names = client.run("COMMAND LIST").to_string();
+    let subcommands = names.matches('|').count();
+    assert!(subcommands > 50, "{names}");
+    assert_eq!(
+        client.run("COMMAND LIST").items().len(),
+        count + subcommands
+    );
     assert_eq!(client.run("COMMAND DOCS").items().len(), 2 * count);
     let docs = raw(&mut client, "COMMAND DOCS LPOP");
     assert!(

@@ -126,6 +126,104 @@ fn elements_move_between_lists_of_any_shard() {
 }
 
 #[test]
+fn several_elements_move_between_lists_of_any_shard() {
+    for_each_shard_count(|server| {
+        check(
+            &mut server.connect(),
+            &[
+                ("RPUSH a 1 2 3 4 5 6 7", ":7"),
+                ("LMOVEM a b LEFT LEFT COUNT 2 OBO", "*2 $1 2 $1 1"),
+                ("LMOVEM a c LEFT LEFT EXACTLY 2 BULK", "*2 $1 3 $1 4"),
+                ("LMOVEM a d RIGHT RIGHT", "*1 $1 7"),
+                ("BLMOVEM a d RIGHT RIGHT 0 EXACTLY 2 OBO", "*2 $1 6 $1 5"),
+                ("EXISTS a", ":0"),
+                ("LRANGE b 0 -1", "*2 $1 2 $1 1"),
+                ("LRANGE c 0 -1", "*2 $1 3 $1 4"),
+                ("LRANGE d 0 -1", "*3 $1 7 $1 6 $1 5"),
+                ("LMOVEM d d LEFT RIGHT COUNT 2 OBO", "*2 $1 7 $1 6"),
+                ("LMOVEM b d LEFT RIGHT EXACTLY 3 OBO", "*-1"),
+                ("LMOVEM a d LEFT RIGHT COUNT 3 OBO", "*0"),
+                ("BLMOVEM b d LEFT RIGHT 0.01 EXACTLY 3 OBO", "*-1"),
+                ("BLMOVEM a d LEFT RIGHT 0.01", "*-1"),
+                ("LLEN b", ":2"),
+                ("LRANGE d 0 -1", "*3 $1 5 $1 7 $1 6"),
+                (
+                    "LMOVEM b d LEFT RIGHT COUNT 0 OBO",
+                    "-ERR value is out of range, must be positive",
+                ),
+                ("LMOVEM b d LEFT RIGHT COUNT 2", "-ERR syntax error"),
+                ("SET s x", "+OK"),
+                (
+                    "LMOVEM b s LEFT RIGHT",
+                    "-WRONGTYPE Operation against a key holding the wrong kind of value",
+                ),
+                ("LMOVEM b s LEFT RIGHT EXACTLY 3 OBO", "*-1"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn who_waits_for_several_elements_is_served_when_there_are_enough() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        let lines = [
+            "BLMOVEM a b LEFT LEFT 0 EXACTLY 4 OBO",
+            "BLMOVEM a c RIGHT LEFT 0 EXACTLY 2 BULK",
+            "BLMOVEM c d LEFT RIGHT 0 COUNT 5 OBO",
+        ];
+        let mut waiting: Vec<Client> = lines.iter().map(|_| server.connect()).collect();
+        for (index, client) in waiting.iter_mut().enumerate() {
+            client.send_line(lines[index]);
+            wait_for_blocked(&mut control, index + 1);
+        }
+        assert_eq!(raw(&mut control, "RPUSH a 1"), ":1");
+        for client in &mut waiting {
+            client.expect_quiet(&mut control);
+        }
+        // Enough for the second in line; what it moves is at once moved on.
+        assert_eq!(raw(&mut control, "LINSERT a AFTER 1 2"), ":2");
+        assert_eq!(spaced(&waiting[1].raw_reply()), "*2 $1 1 $1 2");
+        assert_eq!(spaced(&waiting[2].raw_reply()), "*2 $1 1 $1 2");
+        check(
+            &mut control,
+            &[
+                ("RPUSH a 1 2 3", ":3"),
+                ("LPOP a", "$1 1"),
+                ("RPUSH e 7", ":1"),
+                ("LMOVE e a LEFT RIGHT", "$1 7"),
+            ],
+        );
+        waiting[0].expect_quiet(&mut control);
+        control.pipeline(&["MULTI", "RPUSH a 8", "LPOP a", "EXEC"]);
+        waiting[0].expect_quiet(&mut control);
+        assert_eq!(raw(&mut control, "LPUSH a 0"), ":4");
+        assert_eq!(spaced(&waiting[0].raw_reply()), "*4 $1 8 $1 7 $1 3 $1 0");
+        check(
+            &mut control,
+            &[
+                ("EXISTS a c", ":0"),
+                ("LRANGE b 0 -1", "*4 $1 8 $1 7 $1 3 $1 0"),
+                ("LRANGE d 0 -1", "*2 $1 1 $1 2"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn a_list_moved_to_the_key_serves_who_waits_for_several_elements() {
+    for_each_shard_count(|server| {
+        let (mut control, mut waiting) = (server.connect(), server.connect());
+        waiting.send_line("BLMOVEM a a LEFT LEFT 0 EXACTLY 3 OBO");
+        wait_for_blocked(&mut control, 1);
+        assert_eq!(raw(&mut control, "RPUSH b 1 2 3 4"), ":4");
+        assert_eq!(raw(&mut control, "RENAME b a"), "+OK");
+        assert_eq!(spaced(&waiting.raw_reply()), "*3 $1 3 $1 2 $1 1");
+        assert_eq!(raw(&mut control, "LRANGE a 0 -1"), "*4 $1 3 $1 2 $1 1 $1 4");
+    });
+}
+
+#[test]
 fn blocking_commands_do_not_wait_in_a_transaction() {
     for_each_shard_count(|server| {
         let mut client = server.connect();
@@ -135,9 +233,10 @@ fn blocking_commands_do_not_wait_in_a_transaction() {
             "BLMOVE a b LEFT LEFT 0",
             "BLMPOP 0 1 a LEFT",
             "BRPOPLPUSH a b 0",
+            "BLMOVEM a b LEFT LEFT 0",
         ];
         client.pipeline(&lines);
-        assert_eq!(raw(&mut client, "EXEC"), "*4 *-1 $-1 *-1 $-1");
+        assert_eq!(raw(&mut client, "EXEC"), "*5 *-1 $-1 *-1 $-1 *-1");
     });
 }
 
@@ -252,6 +351,8 @@ fn events_come_in_the_order_of_redis() {
             "LTRIM a 0 -1",
             "LMOVE a b LEFT LEFT",
             "RPOPLPUSH b a",
+            "LMOVEM a c LEFT RIGHT COUNT 2 OBO",
+            "LMOVEM c a RIGHT RIGHT COUNT 2 OBO",
             "LMPOP 1 a LEFT COUNT 9",
         ];
         let expected = [
@@ -265,6 +366,11 @@ fn events_come_in_the_order_of_redis() {
             "lpush a",
             "rpop b",
             "del b",
+            "rpush c",
+            "lpop a",
+            "rpush a",
+            "rpop c",
+            "del c",
             "lpop a",
             "del a",
         ];

@@ -6,8 +6,11 @@ mod support;
 
 mod connection;
 mod facts;
+mod introspection;
 mod list;
+mod pending;
 mod rows;
 mod server;
 mod stream;
 mod stream_writes;
+mod tracking;

@@ -28,6 +28,8 @@ pub(crate) fn canonical(client: &mut Client, databases: usize) -> Canonical {
                 format!("type {kind}"),
                 format!("encoding {}", ask(&[b"OBJECT", b"ENCODING", key])),
                 format!("expires {}", ask(&[b"PEXPIRETIME", key])),
+                // Also what no command shows: in which order released entries are handed out again.
+                format!("digest {}", ask(&[b"DEBUG", b"DIGEST-VALUE", key])),
                 format!("{content}"),
             ];
             state.insert((db, key.to_vec()), lines);
@@ -37,9 +39,18 @@ pub(crate) fn canonical(client: &mut Client, databases: usize) -> Canonical {
     state
 }
 
-/// Leaves out when consumers were last seen, and how often messages came again: neither goes to the log.
+/// Leaves out when consumers were last seen, how often messages came again (neither goes to the log), and what is measured with the clock.
 fn without_clocks(frame: Frame) -> Frame {
-    without(frame, &["seen-time", "active-time", "iids-duplicates"])
+    without(
+        frame,
+        &[
+            "seen-time",
+            "active-time",
+            "iids-duplicates",
+            "oldest-pending-ms",
+            "oldest-undelivered-ms",
+        ],
+    )
 }
 
 /// Leaves out fields by name, at any depth.

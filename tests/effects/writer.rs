@@ -40,12 +40,21 @@ pub(crate) fn block(mut client: Client, seed: u64, stop: &AtomicBool) {
     let mut random = Random::new(seed);
     while !stop.load(Ordering::Acquire) {
         let (key, other) = (random.pick(LISTS), random.pick(LISTS));
-        let line = match random.below(6) {
+        let line = match random.below(7) {
             0 => format!("BLPOP {key} {other} 0.02"),
             1 => format!("BRPOP {key} {other} 0.02"),
             2 => format!("BLMOVE {key} {other} LEFT RIGHT 0.02"),
             3 => format!("BRPOPLPUSH {key} {other} 0.02"),
+            4 if random.percent(50) => {
+                format!("BLMOVEM {key} {other} LEFT LEFT 0.02 EXACTLY 3 OBO")
+            }
             4 => format!("BLMPOP 0.02 2 {key} {other} RIGHT COUNT 2"),
+            5 => format!(
+                "XREADGROUP GROUP g {} COUNT 2 MAXCOUNT 3 BLOCK 20 CLAIM 5 STREAMS {} {} > >",
+                random.pick(CONSUMERS),
+                random.pick(STREAMS),
+                random.pick(STREAMS)
+            ),
             _ => format!(
                 "XREADGROUP GROUP g {} COUNT 2 BLOCK 20 STREAMS {} >",
                 random.pick(CONSUMERS),
@@ -75,7 +84,8 @@ fn on_entries(client: &mut Client, random: &mut Random) {
     }
     let (first, count, ids) = (ids[0].clone(), ids.len(), ids.join(" "));
     let policy = random.pick(&["KEEPREF", "DELREF", "ACKED"]);
-    let line = match random.below(10) {
+    let mode = random.pick(&["SILENT", "FAIL", "FATAL"]);
+    let line = match random.below(13) {
         0 => format!("XACK {key} g {ids}"),
         1 => format!("XCLAIM {key} g {consumer} 0 {ids}"),
         2 => format!(
@@ -89,6 +99,9 @@ fn on_entries(client: &mut Client, random: &mut Random) {
             "XIDMPRECORD {key} {consumer} message{} {first}",
             random.below(90)
         ),
+        9 => format!("XNACK {key} g {mode} IDS {count} {ids}"),
+        10 => format!("XNACK {key} g {mode} FORCE IDS {count} {ids}"),
+        11 => format!("XNACK {key} g {mode} IDS {count} {ids} RETRYCOUNT 4"),
         _ => format!("XAUTOCLAIM {key} g {consumer} 0 0 COUNT 3"),
     };
     client.run(&line);
@@ -119,6 +132,12 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
         7 => format!("RPUSHX {key} v{value}"),
         8 => format!("LPOP {key} {}", random.below(3)),
         9 => format!("RPOP {key}"),
+        10 if random.percent(50) => format!(
+            "LMOVEM {key} {other} {side} {far} {} {} {}",
+            random.pick(&["COUNT", "EXACTLY"]),
+            random.range(1, 5),
+            random.pick(&["OBO", "BULK"])
+        ),
         10 => format!("LMOVE {key} {other} {side} {far}"),
         11 => format!("RPOPLPUSH {key} {other}"),
         12 => format!("LMPOP 2 {key} {other} {side} COUNT 2"),
@@ -131,6 +150,9 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
         ),
         17 => format!("BLPOP {key} 0.001"),
         18 => format!("BLMPOP 0.001 1 {key} {side} COUNT 2"),
+        _ if random.percent(50) => {
+            format!("BLMOVEM {key} {other} {side} {far} 0.001 COUNT 3 OBO")
+        }
         _ => format!("BLMOVE {key} {other} {side} {far} 0.001"),
     }
 }
@@ -144,7 +166,11 @@ fn on_a_stream(random: &mut Random, value: u64) -> String {
         7 => format!("XADD {key} MAXLEN = 30 * f v{value} g w"),
         8 => format!("XADD {key} NOMKSTREAM MINID ~ 5 LIMIT 10 * f v{value}"),
         9..12 => format!("XREADGROUP GROUP g {consumer} COUNT 3 STREAMS {key} >"),
-        12 => format!("XREADGROUP GROUP g {consumer} COUNT 2 NOACK STREAMS {key} >"),
+        12 => match random.below(3) {
+            0 => format!("XREADGROUP GROUP g {consumer} COUNT 2 NOACK STREAMS {key} >"),
+            1 => format!("XREADGROUP GROUP g {consumer} COUNT 4 CLAIM 3 STREAMS {key} >"),
+            _ => format!("XREADGROUP GROUP g {consumer} MAXSIZE 200 CLAIM 0 NOACK STREAMS {key} >"),
+        },
         13 => format!("XREADGROUP GROUP g {consumer} STREAMS {key} 0"),
         14 => format!("XAUTOCLAIM {key} g {consumer} 0 - COUNT 2 JUSTID"),
         15 => format!(

@@ -8,6 +8,8 @@
 //! expiry is always followed by a pause and an access of the key), comparisons of two relative times (each TTL is
 //! used once), idle times near a limit, stream IDs from the clock other than on the keys for them.
 
+mod newest;
+
 use crate::support::{Random, Server};
 
 /// A command's words.
@@ -38,14 +40,16 @@ pub(crate) struct Step {
 }
 
 /// What the oracle is, as far as the generator must know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Dialect {
     /// Redis 7.0: lacks some commands and options of 7.2.
     Redis70,
     /// 7.2, whose behaviour we promise where it is no newer.
     Redis72,
-    /// What follows it: XREAD takes `+`.
+    /// What follows it: XREAD takes `+`, with an error where there is no entry.
     Later,
+    /// Redis 8.6: reference policies, CLAIM while reading, idempotent XADD.
+    Redis86,
 }
 
 /// The dialect of an oracle: what it says it is, and what it can do.
@@ -55,8 +59,10 @@ pub(crate) fn dialect_of(oracle: &Server) -> Dialect {
     }
     if oracle.connect().run("XREAD STREAMS none +").is_error() {
         Dialect::Redis72
-    } else {
+    } else if oracle.connect().run("COMMAND INFO XCFGSET").items()[0].is_null() {
         Dialect::Later
+    } else {
+        Dialect::Redis86
     }
 }
 
@@ -291,7 +297,7 @@ impl Generator {
     /// in the past leaves a key up to 7.2 that is found expired later.
     fn tamed(&self, mut words: Words) -> Words {
         let name = words[0].to_ascii_uppercase();
-        let is_later = self.dialect == Dialect::Later;
+        let is_later = self.dialect >= Dialect::Later;
         let cut = match name.as_slice() {
             b"LSET" => !is_later,
             b"LREM" => is_later,
@@ -726,7 +732,7 @@ impl Generator {
                 if self.random.percent(2) {
                     // An element larger than a chunk of the list.
                     // Longer than a chunk; up to 7.2 lists limited by entries have their own view of such elements.
-                    let long = if self.dialect == Dialect::Later {
+                    let long = if self.dialect >= Dialect::Later {
                         9000
                     } else {
                         4000
@@ -910,6 +916,7 @@ impl Generator {
         if self.random.percent(20) {
             words.extend(words!["LIMIT", self.small_number()]);
         }
+        self.with_policy(&mut words);
         words
     }
 
@@ -953,6 +960,18 @@ impl Generator {
         words
     }
 
+    /// Up to what was added: since 8.2 more than that is cut down to it.
+    fn entries_read(&mut self) -> Vec<u8> {
+        if self.has_newest() {
+            self.small_number()
+        } else {
+            self.random
+                .pick(&["-1", "0", "-2", "abc"])
+                .as_bytes()
+                .to_vec()
+        }
+    }
+
     fn group(&mut self) -> &'static str {
         self.random.pick(GROUPS)
     }
@@ -967,6 +986,9 @@ impl Generator {
         } else {
             self.key_of(STREAM_KEYS)
         };
+        if self.has_newest() && self.random.percent(25) {
+            return self.newest_stream();
+        }
         match self.random.below(40) {
             0..8 => self.add(),
             8 => words!["XLEN", key],
@@ -1070,7 +1092,7 @@ impl Generator {
             options.push(words!["BLOCK", "0"]);
         }
         let mut words = self.with_options(words!["XREAD"], options);
-        let last = if self.dialect == Dialect::Later {
+        let last = if self.dialect >= Dialect::Redis86 {
             "+"
         } else {
             "$"
@@ -1081,8 +1103,8 @@ impl Generator {
     }
 
     fn read_group(&mut self) -> Words {
-        let mut options = Vec::new();
-        if self.random.percent(50) {
+        let mut options: Vec<Words> = self.claim_option().into_iter().collect();
+        if options.is_empty() && self.random.percent(50) {
             options.push(words!["COUNT", self.count()]);
         }
         if self.random.percent(10) {
@@ -1091,9 +1113,19 @@ impl Generator {
         if self.random.percent(98) {
             options.push(words!["GROUP", self.group(), self.consumer()]);
         }
+        let claiming = options.iter().any(|option| option[0] == b"CLAIM");
         let mut words = self.with_options(words!["XREADGROUP"], options);
         let special = self.random.pick(&[">", ">", ">", "0", "$"]);
         self.stream_list(&mut words, special);
+        if claiming {
+            // 8.6 forgets the claim behind a stream of which it reads the history.
+            let streams = words.iter().position(|word| word == b"STREAMS");
+            let keys_at = streams.unwrap_or_default() + 1;
+            let ids_at = usize::midpoint(keys_at, words.len());
+            for id in words.iter_mut().skip(ids_at) {
+                *id = special.as_bytes().to_vec();
+            }
+        }
         words
     }
 
@@ -1111,7 +1143,7 @@ impl Generator {
                     options.push(words!["MKSTREAM"]);
                 }
                 if self.random.percent(30) {
-                    options.push(words!["ENTRIESREAD", self.small_number()]);
+                    options.push(words!["ENTRIESREAD", self.entries_read()]);
                 }
                 self.with_options(words!["XGROUP", "CREATE", key, group, id], options)
             }
@@ -1123,7 +1155,7 @@ impl Generator {
                 };
                 let mut words = words!["XGROUP", "SETID", key, group, id];
                 if self.random.percent(40) {
-                    words.extend(words!["ENTRIESREAD", self.small_number()]);
+                    words.extend(words!["ENTRIESREAD", self.entries_read()]);
                 }
                 words
             }

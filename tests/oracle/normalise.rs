@@ -1,6 +1,6 @@
 //! The closed lists of what may differ between two right answers, each entry with its reason.
 //!
-//! `NEWER` is what only we tell; `NORMALISERS` are differences between any two servers or two moments; `VERSION_DIFFERENCES` are those between Redis 7.0 (Debian's
+//! `NEWER_THAN_ALL` is what only we tell; `NORMALISERS` are differences between any two servers or two moments; `VERSION_DIFFERENCES` are those between Redis 7.0 (Debian's
 //! oracle) and 7.2 (what millrace promises), used only against an oracle of 7.0. A normaliser changes both frames of a pair in
 //! the same place, and only where they would be right anyhow (two clock readings close to each other, a set's order):
 //! everything else stays to be compared.
@@ -53,25 +53,6 @@ impl<'a> Command<'a> {
     }
 }
 
-/// What we tell and no oracle does, since it is newer than any.
-pub(crate) const NEWER: &[Normaliser] = &[Normaliser {
-    name: "idempotency-of-streams",
-    reason: "XINFO STREAM tells of idempotent additions since Redis 8.6",
-    applies: |command| command.is(&["XINFO"]) && command.sub(&["STREAM"]),
-    apply: |ours, _| {
-        for name in [
-            "idmp-duration",
-            "idmp-maxsize",
-            "pids-tracked",
-            "iids-tracked",
-            "iids-added",
-            "iids-duplicates",
-        ] {
-            drop_field(ours, name);
-        }
-    },
-}];
-
 /// What may differ between any two servers.
 pub(crate) const NORMALISERS: &[Normaliser] = &[
     Normaliser {
@@ -118,6 +99,23 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
             for name in ["server", "version", "id"] {
                 each_field(ours, theirs, name, same_shape);
             }
+        },
+    },
+    Normaliser {
+        name: "claimed-entries",
+        reason: "what XREADGROUP claims comes longest idle first, and entries delivered in one millisecond by one server may not be by \
+                 the other; the idle time is measured with the clock",
+        applies: |command| {
+            command.is(&["XREADGROUP"])
+                && command
+                    .words
+                    .iter()
+                    .any(|word| word.eq_ignore_ascii_case(b"CLAIM"))
+        },
+        apply: |ours, theirs| {
+            each_frame(ours, &mut sort_claimed);
+            each_frame(theirs, &mut sort_claimed);
+            close_claimed(ours, theirs);
         },
     },
     Normaliser {
@@ -220,6 +218,97 @@ const STREAM_COMMANDS: &[&str] = &[
     "XAUTOCLAIM",
     "XPENDING",
     "XINFO",
+    "XCFGSET",
+    "XIDMPRECORD",
+];
+
+/// What millrace answers beyond the newest oracle at hand.
+pub(crate) const NEWER_THAN_ALL: &[Normaliser] = &[Normaliser {
+    name: "fields-of-groups",
+    reason: "XINFO has nacked-count since 8.8; lag-exact and the ages are ours",
+    applies: |command| command.is(&["XINFO"]),
+    apply: |ours, theirs| {
+        for name in [
+            "nacked-count",
+            "lag-exact",
+            "oldest-pending-ms",
+            "oldest-undelivered-ms",
+        ] {
+            each_frame(ours, &mut |frame| drop_field(frame, name));
+            each_frame(theirs, &mut |frame| drop_field(frame, name));
+        }
+    },
+}];
+
+/// What only 8.6 answers so.
+pub(crate) const ONLY_86: &[Normaliser] = &[
+    Normaliser {
+        name: "tombstones-of-trims",
+        reason: "entries that a trim by ACKED takes from between others are deleted ones to us, so that no lag counts them; 8.6 \
+                 forgets them",
+        applies: |command| command.is(&["XINFO"]),
+        apply: |ours, theirs| {
+            for name in ["max-deleted-entry-id", "lag", "entries-read"] {
+                each_frame(ours, &mut |frame| drop_field(frame, name));
+                each_frame(theirs, &mut |frame| drop_field(frame, name));
+            }
+        },
+    },
+    Normaliser {
+        name: "encoding-of-short-strings",
+        reason: "8.x counts the key when it decides between embstr and raw",
+        applies: |command| command.is(&["OBJECT"]) && command.sub(&["ENCODING"]),
+        apply: |ours, theirs| {
+            if [b"raw".as_slice(), b"embstr"].contains(&ours.bytes()) {
+                same_shape(ours, theirs);
+            }
+        },
+    },
+    Normaliser {
+        name: "modules",
+        reason: "HELLO lists the modules built into 8.6",
+        applies: |command| command.is(&["HELLO"]),
+        apply: |ours, theirs| {
+            drop_field(ours, "modules");
+            drop_field(theirs, "modules");
+        },
+    },
+    Normaliser {
+        name: "text-of-unbalanced-with-plus",
+        reason: "since 7.4 the error of an unbalanced list of streams names `+` too; ours is that of 7.2",
+        applies: |command| command.is(&["XREAD"]),
+        apply: |ours, theirs| same_error(ours, theirs, b"ERR Unbalanced "),
+    },
+];
+
+/// What 8.6 has and the oracles before it have not.
+pub(crate) const SINCE_86: &[Normaliser] = &[
+    Normaliser {
+        name: "lag",
+        reason: "before 8.0 the lag of a group that stands in front of the first entry counts entries that are gone",
+        applies: |command| command.is(&["XINFO"]),
+        apply: |ours, theirs| {
+            each_frame(ours, &mut |frame| drop_field(frame, "lag"));
+            each_frame(theirs, &mut |frame| drop_field(frame, "lag"));
+        },
+    },
+    Normaliser {
+        name: "fields-of-idempotency",
+        reason: "XINFO STREAM tells of idempotency since 8.6",
+        applies: |command| command.is(&["XINFO"]) && command.sub(&["STREAM"]),
+        apply: |ours, _| {
+            for name in [
+                "idmp-duration",
+                "idmp-maxsize",
+                "pids-tracked",
+                "iids-tracked",
+                "iids-added",
+                "iids-duplicates",
+            ] {
+                drop_field(ours, name);
+            }
+        },
+    },
 ];
 
 /// What 7.0 answers otherwise than 7.2.
@@ -324,12 +413,17 @@ pub(crate) fn same_frames(
 ) -> bool {
     let command = Command::new(words);
     // Fields that one side lacks go first: the others look for pairs in the same place.
-    let versions = if dialect == Dialect::Redis70 {
-        VERSION_DIFFERENCES
+    let mut lists = vec![NEWER_THAN_ALL];
+    if dialect < Dialect::Redis86 {
+        lists.push(SINCE_86);
     } else {
-        &[]
-    };
-    for normaliser in NEWER.iter().chain(versions).chain(NORMALISERS) {
+        lists.push(ONLY_86);
+    }
+    if dialect == Dialect::Redis70 {
+        lists.push(VERSION_DIFFERENCES);
+    }
+    lists.push(NORMALISERS);
+    for normaliser in lists.into_iter().flatten() {
         if (normaliser.applies)(&command) {
             (normaliser.apply)(&mut ours, &mut theirs);
         }
@@ -365,6 +459,52 @@ fn drop_idle_consumers(frame: &mut Frame) {
             });
         }
     });
+}
+
+/// The two numbers of an ID's text.
+fn id_numbers(id: &[u8]) -> (u64, u64) {
+    let text = String::from_utf8_lossy(id);
+    let (ms, sequence) = text.split_once('-').unwrap_or_default();
+    (ms.parse().unwrap_or(0), sequence.parse().unwrap_or(0))
+}
+
+/// Whether a frame is an entry with its idle time and deliveries.
+fn is_claimed(frame: &Frame) -> bool {
+    matches!(
+        frame.items(),
+        [
+            Frame::Bulk(_),
+            Frame::Array(_),
+            Frame::Integer(_),
+            Frame::Integer(_)
+        ]
+    )
+}
+
+/// Entries in the order of their IDs.
+fn sort_claimed(frame: &mut Frame) {
+    if let Frame::Array(items) = frame
+        && items.iter().any(is_claimed)
+    {
+        items.sort_by_key(|item| item.items().first().map(|id| id_numbers(id.bytes())));
+    }
+}
+
+/// The idle time of each entry, the third of its four parts.
+fn close_claimed(ours: &mut Frame, theirs: &mut Frame) {
+    let both = is_claimed(ours) && is_claimed(theirs);
+    for (at, (ours, theirs)) in ours
+        .items_mut()
+        .iter_mut()
+        .zip(theirs.items_mut())
+        .enumerate()
+    {
+        if both && at == 2 {
+            close_integers(ours, theirs);
+        } else {
+            close_claimed(ours, theirs);
+        }
+    }
 }
 
 fn sort_items(frame: &mut Frame) {

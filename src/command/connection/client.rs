@@ -1,6 +1,4 @@
 //! CLIENT: what concerns the calling connection alone, and CLIENT PAUSE.
-//!
-//! Client-side caching is not there: CLIENT TRACKING checks its options as Redis does, and refuses ON.
 
 use std::sync::atomic::Ordering;
 
@@ -8,13 +6,12 @@ use bytes::Bytes;
 
 use crate::client::registry::ClientFlag;
 use crate::client::session::ReplyMode;
-use crate::command::args::{self, Cursor, is};
+use crate::command::args::{self, is};
 use crate::command::error::{self, CommandError};
 use crate::command::{Command, Context, Flags, Outcome, ShardAction};
-use crate::ids::ClientId;
 use crate::resp::arguments::Args;
 
-use super::{kill, list};
+use super::{kill, list, tracking};
 
 const FLAGS: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const SESSION: &[Flags] = &[
@@ -30,7 +27,7 @@ const EVERYWHERE: &[&str] = &["request_policy:all_nodes", "response_policy:all_s
 
 /// The rows of CLIENT's subcommands.
 pub(super) static SUBCOMMANDS: &[Command] = &[
-    Command::new("caching", "mode:<YES | NO>", caching)
+    Command::new("caching", "mode:<YES | NO>", tracking::caching)
         .arity(3)
         .flags(SESSION)
         .categories(CONNECTION)
@@ -50,7 +47,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
             "O(1)",
             "Answers the name of the connection.",
         ),
-    Command::new("getredir", "", get_redirection)
+    Command::new("getredir", "", tracking::get_redirection)
         .arity(2)
         .flags(FLAGS)
         .categories(CONNECTION)
@@ -171,7 +168,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
     Command::new(
         "tracking",
         "status:<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
-        tracking,
+        tracking::tracking,
     )
     .arity(-3)
     .flags(SESSION)
@@ -182,7 +179,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         "O(1)",
         "Turns client-side caching on or off.",
     ),
-    Command::new("trackinginfo", "", tracking_info)
+    Command::new("trackinginfo", "", tracking::tracking_info)
         .arity(2)
         .flags(FLAGS)
         .categories(CONNECTION)
@@ -220,7 +217,7 @@ pub(super) fn is_printable_word(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| (b'!'..=b'~').contains(byte))
 }
 
-fn on_or_off(argument: &[u8]) -> Result<bool, CommandError> {
+pub(super) fn on_or_off(argument: &[u8]) -> Result<bool, CommandError> {
     if is(argument, "on") {
         Ok(true)
     } else if is(argument, "off") {
@@ -304,87 +301,6 @@ fn no_evict(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandEr
 fn no_touch(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     ctx.session.no_touch = on_or_off(args.at(2))?;
     ctx.session.mirror();
-    ctx.reply.ok();
-    Ok(Outcome::Done)
-}
-
-fn get_redirection(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.integer(-1);
-    Ok(Outcome::Done)
-}
-
-fn tracking_info(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.map(3);
-    ctx.reply.bulk(b"flags");
-    ctx.reply.set(1);
-    ctx.reply.bulk(b"off");
-    ctx.reply.bulk(b"redirect");
-    ctx.reply.integer(-1);
-    ctx.reply.bulk(b"prefixes");
-    ctx.reply.array(0);
-    Ok(Outcome::Done)
-}
-
-fn caching(_ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    Err(error::CACHING_WITHOUT_TRACKING)
-}
-
-/// The options of CLIENT TRACKING.
-#[derive(Default)]
-struct TrackingOptions {
-    broadcast: bool,
-    opt_in: bool,
-    opt_out: bool,
-    prefixed: bool,
-}
-
-fn tracking_options(ctx: &Context<'_>, args: &Args<'_>) -> Result<TrackingOptions, CommandError> {
-    let mut options = TrackingOptions::default();
-    let mut redirected = false;
-    let mut cursor = Cursor::new(args, 3);
-    while let Some(option) = cursor.next() {
-        if is(option, "redirect") && cursor.left() > 0 {
-            if redirected {
-                return Err(error::TRACKING_ONE_REDIRECT);
-            }
-            let id = args::required_integer(cursor.value()?)?;
-            let client = u64::try_from(id)
-                .ok()
-                .and_then(|id| ctx.shared.clients.get(ClientId(id)));
-            if client.is_none() {
-                return Err(error::TRACKING_REDIRECT_GONE);
-            }
-            redirected = true;
-        } else if is(option, "bcast") {
-            options.broadcast = true;
-        } else if is(option, "optin") {
-            options.opt_in = true;
-        } else if is(option, "optout") {
-            options.opt_out = true;
-        } else if is(option, "prefix") && cursor.left() > 0 {
-            cursor.value()?;
-            options.prefixed = true;
-        } else if !is(option, "noloop") {
-            return Err(error::SYNTAX);
-        }
-    }
-    Ok(options)
-}
-
-fn tracking(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let options = tracking_options(ctx, args)?;
-    if on_or_off(args.at(2))? {
-        if options.prefixed && !options.broadcast {
-            return Err(error::TRACKING_PREFIX);
-        }
-        if options.broadcast && (options.opt_in || options.opt_out) {
-            return Err(error::TRACKING_BROADCAST);
-        }
-        if options.opt_in && options.opt_out {
-            return Err(error::TRACKING_OPT_BOTH);
-        }
-        return Err(error::TRACKING_UNSUPPORTED);
-    }
     ctx.reply.ok();
     Ok(Outcome::Done)
 }

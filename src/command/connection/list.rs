@@ -1,6 +1,6 @@
 //! CLIENT LIST and CLIENT INFO: one line of facts for each connection.
 //!
-//! The fields and their order are those of Redis 7.2. A fact is read from the client's handle when the line is made; two
+//! The fields and their order are those of Redis 7.2, with those that 7.4 and 8.0 have added; `io-thread` is the shard. A fact is read from the client's handle when the line is made; two
 //! facts of a busy client may be of two moments. What we do not have (a fixed reply buffer) is 0.
 
 use std::fmt::Write;
@@ -12,6 +12,7 @@ use crate::command::error::{self, CommandError};
 use crate::command::table::CommandTable;
 use crate::command::{Context, Outcome};
 use crate::ids::ClientId;
+use crate::keyspace::tracking::TrackingOptions;
 use crate::resp::arguments::Args;
 
 /// What a connection is for.
@@ -54,12 +55,17 @@ impl ClientType {
 
 fn flag_letters(handle: &ClientHandle) -> String {
     let has = |flag| handle.has_flag(flag);
+    let options = handle.tracking();
+    let tracks = |option| options.has(option);
     let letters: String = [
         (has(ClientFlag::MONITOR), 'O'),
         (has(ClientFlag::PUBSUB), 'P'),
         (has(ClientFlag::MULTI), 'x'),
         (handle.is_blocked(), 'b'),
-        (has(ClientFlag::DIRTY), 'd'),
+        (tracks(TrackingOptions::ON), 't'),
+        (tracks(TrackingOptions::BROKEN), 'R'),
+        (tracks(TrackingOptions::BROADCAST), 'B'),
+        (handle.is_dirty(), 'd'),
         (has(ClientFlag::CLOSING), 'c'),
         (has(ClientFlag::UNIX_SOCKET), 'U'),
         (has(ClientFlag::NO_EVICT), 'e'),
@@ -91,11 +97,15 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
     let (input, output) = (bytes(&handle.query_bytes), bytes(&handle.output_bytes));
     let queued = bytes(&handle.multi_bytes);
     let held = size_of::<ClientHandle>() + input + output + queued + argument_bytes;
+    let redirection = match handle.tracker() {
+        Some(tracker) if tracker.options().has(TrackingOptions::ON) => tracker.redirection() as i64,
+        _ => -1,
+    };
     let mut line = String::with_capacity(384);
     // Writing to a string cannot fail.
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} ",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} ",
         handle.id.0,
         handle.address,
         handle.local_address,
@@ -109,12 +119,14 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
         count(&handle.patterns),
         count(&handle.shard_channels),
         handle.multi.load(Ordering::Relaxed),
+        count(&handle.watched),
     );
     let _ = write!(
         line,
         "qbuf={input} qbuf-free=0 argv-mem={argument_bytes} multi-mem={queued} rbs=0 rbp=0 obl=0 oll={} omem={output} \
-         tot-mem={held} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
-        usize::from(output > 0),
+         tot-mem={held} events={} cmd={command} user=default redir={redirection} resp={} lib-name={} lib-ver={} \
+         io-thread={} tot-net-in={} tot-net-out={} tot-cmds={}",
+        bytes(&handle.output_pieces),
         if output > 0 { "rw" } else { "r" },
         if handle.has_flag(ClientFlag::RESP3) {
             3
@@ -123,6 +135,10 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
         },
         text(&names.lib_name),
         text(&names.lib_ver),
+        handle.shard().0,
+        handle.net_in.load(Ordering::Relaxed),
+        handle.net_out.load(Ordering::Relaxed),
+        handle.commands.load(Ordering::Relaxed),
     );
     line
 }

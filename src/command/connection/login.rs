@@ -146,7 +146,9 @@ pub(super) fn reset(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, 
             });
         }
     }
+    let shared = ctx.shared;
     let session = &mut *ctx.session;
+    shared.tracking.stop(session);
     session.transaction.clear();
     session.select(0);
     session.set_protocol(Protocol::Resp2);

@@ -3,6 +3,7 @@
 //! ```text
 //! login.rs    AUTH, HELLO, RESET          client.rs  CLIENT: what concerns the caller alone
 //! list.rs     CLIENT LIST and INFO        kill.rs    CLIENT KILL and UNBLOCK: what concerns others
+//! tracking.rs CLIENT TRACKING and its kin
 //! ```
 //! Others are reached by their handle in the registry and a poke of their shard; no handler here touches a socket.
 
@@ -10,6 +11,7 @@ pub mod client;
 pub mod kill;
 pub mod list;
 pub mod login;
+mod tracking;
 
 use crate::resp::arguments::Args;
 

@@ -206,8 +206,8 @@ fn a_line_of_client_list_has_the_fields_of_redis_in_order() {
         .skip(1)
         .map(|field| field.split('=').next().unwrap())
         .collect();
-    let expected = "id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll \
-                    omem tot-mem events cmd user redir resp lib-name lib-ver";
+    let expected = "id addr laddr fd name age idle flags db sub psub ssub multi watch qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll \
+                    omem tot-mem events cmd user redir resp lib-name lib-ver io-thread tot-net-in tot-net-out tot-cmds";
     assert_eq!(fields, expected.split_whitespace().collect::<Vec<_>>());
     assert!(text.contains(" flags=N ") && text.contains(" lib-name=lib "));
     assert_eq!(bench.line("CLIENT LIST TYPE pubsub"), "$0");
@@ -257,14 +257,10 @@ fn replies_are_switched() {
 }
 
 #[test]
-fn tracking_is_refused_after_its_options_are_checked() {
+fn tracking_is_turned_on_when_its_options_go_together() {
     let mut bench = Bench::new();
     for (line, reply) in [
         ("CLIENT TRACKING OFF", "+OK"),
-        (
-            "CLIENT TRACKING ON",
-            "-ERR CLIENT TRACKING is not supported by this server",
-        ),
         ("CLIENT TRACKING ON FOO", "-ERR syntax error"),
         (
             "CLIENT TRACKING ON PREFIX a",
@@ -283,7 +279,24 @@ fn tracking_is_refused_after_its_options_are_checked() {
             "CLIENT TRACKINGINFO",
             "*6 $5 flags *1 $3 off $8 redirect :-1 $8 prefixes *0",
         ),
+        ("CLIENT TRACKING ON BCAST PREFIX a PREFIX b", "+OK"),
+        ("CLIENT GETREDIR", ":0"),
     ] {
         assert_eq!(bench.line(line), reply);
     }
+    assert_eq!(
+        (
+            bench.shared.tracking.client_count(),
+            bench.shared.tracking.len()
+        ),
+        (1, 2)
+    );
+    assert_eq!(bench.line("CLIENT TRACKING OFF"), "+OK");
+    assert_eq!(
+        (
+            bench.shared.tracking.client_count(),
+            bench.shared.tracking.len()
+        ),
+        (0, 0)
+    );
 }

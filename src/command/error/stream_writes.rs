@@ -11,35 +11,39 @@ pub const NUMIDS_MISMATCH: CommandError =
 
 /// IDMP with an ID of one's own.
 pub const IDMP_WITH_ID: CommandError =
-    CommandError::fixed("ERR IDMP/IDMPAUTO can be used only with auto-generated IDs");
+    CommandError::fixed("ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs");
 /// Both, or one twice.
 pub const IDMP_TWICE: CommandError =
-    CommandError::fixed("ERR IDMP/IDMPAUTO specified multiple times");
+    CommandError::fixed("ERR syntax error, IDMP/IDMPAUTO specified multiple times");
 /// IDMP of nobody.
 pub const IDMP_WITHOUT_PRODUCER: CommandError =
-    CommandError::fixed("ERR IDMP requires a non-empty producer ID");
+    CommandError::fixed("ERR syntax error, IDMP requires a non-empty producer ID");
 /// IDMP of nothing.
 pub const IDMP_WITHOUT_MESSAGE: CommandError =
-    CommandError::fixed("ERR IDMP requires a non-empty idempotent ID");
+    CommandError::fixed("ERR syntax error, IDMP requires a non-empty idempotent ID");
 /// IDMPAUTO of nobody.
 pub const IDMPAUTO_WITHOUT_PRODUCER: CommandError =
-    CommandError::fixed("ERR IDMPAUTO requires a non-empty producer ID");
+    CommandError::fixed("ERR syntax error, IDMPAUTO requires a non-empty producer ID");
 /// XIDMPRECORD of nobody.
 pub const XIDMPRECORD_WITHOUT_PRODUCER: CommandError =
-    CommandError::fixed("ERR XIDMPRECORD requires a non-empty producer ID");
+    CommandError::fixed("ERR producer ID must be non-empty");
 /// XIDMPRECORD of nothing.
 pub const XIDMPRECORD_WITHOUT_MESSAGE: CommandError =
-    CommandError::fixed("ERR XIDMPRECORD requires a non-empty idempotent ID");
+    CommandError::fixed("ERR idempotent ID must be non-empty");
 /// XIDMPRECORD of a message that became another entry.
-pub const IDMP_RECORDED_OTHERWISE: CommandError = CommandError::fixed(
-    "ERR The idempotent ID is already recorded for this producer with another stream ID",
-);
+pub const IDMP_RECORDED_OTHERWISE: CommandError =
+    CommandError::fixed("ERR IID already exists for this producer with a different stream ID");
 /// XIDMPRECORD of an entry that is not there.
-pub const IDMP_ENTRY_GONE: CommandError =
-    CommandError::fixed("ERR The specified stream ID was deleted or doesn't exist");
+pub const IDMP_ENTRY_GONE: CommandError = CommandError::fixed("ERR No such message in stream");
 /// XCFGSET of nothing.
 pub const XCFGSET_WITHOUT_PARAMETER: CommandError =
     CommandError::fixed("ERR At least one parameter must be specified");
+/// XCFGSET with a parameter twice.
+pub const IDMP_DURATION_TWICE: CommandError =
+    CommandError::fixed("ERR IDMP-DURATION specified multiple times");
+/// XCFGSET with a parameter twice.
+pub const IDMP_MAXSIZE_TWICE: CommandError =
+    CommandError::fixed("ERR IDMP-MAXSIZE specified multiple times");
 /// XCFGSET IDMP-DURATION.
 pub const IDMP_DURATION_RANGE: CommandError =
     CommandError::fixed("ERR IDMP-DURATION must be between 1 and 86400 seconds");

@@ -103,9 +103,12 @@ impl Canonical {
         self.number(group.pending().len() as u64);
         for entry in group.pending().iter_from(StreamId::MIN) {
             self.id(entry.id);
-            self.bytes(group.consumer(entry.delivery.consumer).name());
+            self.bytes(group.owner_name(&entry.delivery));
             self.number(entry.delivery.delivered_ms);
             self.number(entry.delivery.delivery_count);
+        }
+        for entry in group.pending().released_in_order() {
+            self.id(entry.id);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
+use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::table::Entry;
 use crate::keyspace::value::{StringValue, Value};
 use crate::resp::arguments::Args;
@@ -37,10 +38,12 @@ pub(super) fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, C
 fn reply_fact(
     ctx: &mut Context<'_>,
     args: &Args<'_>,
-    fact: impl FnOnce(&Entry) -> Result<i64, CommandError>,
+    fact: impl FnOnce(&Entry, AccessPolicy) -> Result<i64, CommandError>,
 ) -> Result<Outcome, CommandError> {
-    match ctx.space.peek(args.at(2)) {
-        Some(entry) => ctx.reply.integer(fact(entry)?),
+    let key = args.at(2);
+    let policy = ctx.space.of(key).policy.access;
+    match ctx.space.peek(key) {
+        Some(entry) => ctx.reply.integer(fact(entry, policy)?),
         None => ctx.reply.null(),
     }
     Ok(Outcome::Done)
@@ -55,7 +58,7 @@ pub(super) fn encoding(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
 }
 
 pub(super) fn refcount(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    reply_fact(ctx, args, |entry| {
+    reply_fact(ctx, args, |entry, _| {
         Ok(match entry.value {
             Value::String(StringValue::Integer(0..SHARED_INTEGERS_END)) => SHARED_REFERENCES,
             _ => 1,
@@ -63,24 +66,18 @@ pub(super) fn refcount(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
     })
 }
 
-fn has_lfu_policy(ctx: &Context<'_>) -> bool {
-    ctx.settings.maxmemory_policy.ends_with("-lfu")
-}
-
 pub(super) fn idletime(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let (now_s, lfu) = (ctx.now_ms() / 1000, has_lfu_policy(ctx));
-    reply_fact(ctx, args, |entry| {
-        if lfu {
-            return Err(error::LFU_SELECTED);
-        }
-        Ok(now_s.saturating_sub(u64::from(entry.accessed_s)) as i64)
+    let now_ms = ctx.now_ms();
+    reply_fact(ctx, args, |entry, policy| match policy {
+        AccessPolicy::Recency => Ok(entry.access.idle_s(now_ms) as i64),
+        AccessPolicy::Frequency { .. } => Err(error::LFU_SELECTED),
     })
 }
 
 pub(super) fn freq(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let lfu = has_lfu_policy(ctx);
-    // Nothing is evicted, so no frequency is kept: with an LFU policy every key is as if never used.
-    reply_fact(ctx, args, |_| {
-        lfu.then_some(0).ok_or(error::LFU_NOT_SELECTED)
+    let now_ms = ctx.now_ms();
+    reply_fact(ctx, args, |entry, policy| match policy {
+        AccessPolicy::Recency => Err(error::LFU_NOT_SELECTED),
+        AccessPolicy::Frequency { .. } => Ok(entry.access.frequency(policy, now_ms).into()),
     })
 }

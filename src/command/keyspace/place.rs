@@ -4,6 +4,7 @@ use crate::command::args::{self, Cursor};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::keyspace::event::EventClass;
+use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
 
 pub(super) fn rename(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -39,8 +40,9 @@ fn move_to_name(ctx: &mut Context<'_>, args: &Args<'_>) {
     drop(source);
     let mut target = ctx.space.write(to);
     // Redis deletes what was there first, so the target counts as a new key.
+    let old = target.value().map(Value::value_type);
     target.remove();
-    let expire_ms = entry.expiry();
+    let (new, expire_ms) = (entry.value.value_type(), entry.expiry());
     target.insert(entry.value);
     if expire_ms.is_some() {
         target.set_expiry(expire_ms);
@@ -57,6 +59,7 @@ fn move_to_name(ctx: &mut Context<'_>, args: &Args<'_>) {
     let mut target = ctx.space.write(to);
     target.touched();
     target.event(EventClass::GENERIC, "rename_to");
+    target.overwritten(old, new);
 }
 
 /// A database number among the arguments.
@@ -96,6 +99,7 @@ pub(super) fn copy(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         ctx.reply.integer(0);
         return Ok(Outcome::Done);
     }
+    let (old, new) = (target.value().map(Value::value_type), value.value_type());
     target.remove();
     target.insert(value);
     if expire_ms.is_some() {
@@ -106,6 +110,7 @@ pub(super) fn copy(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     });
     target.touched();
     target.event(EventClass::GENERIC, "copy_to");
+    target.overwritten(old, new);
     ctx.reply.integer(1);
     Ok(Outcome::Done)
 }

@@ -64,6 +64,7 @@ pub(super) fn flushdb(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     for keyspace in ctx.space.keyspaces_mut() {
         keyspace.flush(db);
     }
+    ctx.space.invalidate_all();
     ctx.space.effect(|effect| {
         effect.arg("FLUSHDB");
     });
@@ -78,6 +79,7 @@ pub(super) fn flushall(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
             keyspace.flush(db);
         }
     }
+    ctx.space.invalidate_all();
     ctx.space.effect(|effect| {
         effect.arg("FLUSHALL");
     });

@@ -6,9 +6,10 @@
 //! ```text
 //! XADD …                       entries, and a placeholder for each that is referred to but gone, in ID order
 //! XCFGSET, XIDMPRECORD         what is known of producers, where anything ever was
-//! XGROUP CREATE, CREATECONSUMER, XCLAIM … FORCE
+//! XGROUP CREATE, CREATECONSUMER, XCLAIM … FORCE, XNACK … FORCE
 //! XTRIM MINID, XDEL            the placeholders go again: in front of the entries as trimmed, between them as deleted
 //! XSETID                       last ID, entries ever added, highest ID deleted
+//! XGROUP SETID … ENTRIESREAD   what groups have read, which is never more than was added
 //! ```
 //! XTRIM leaves the highest deleted ID alone, and an ID above it was never deleted, so it must lie in front.
 //!
@@ -90,6 +91,18 @@ fn rewrite_stream(key: &[u8], stream: &Stream, now_ms: u64, take: &mut dyn FnMut
             .arg("MAXDELETEDID")
             .arg(log.max_deleted_id().text().as_bytes());
     }));
+    for (name, group) in stream.groups() {
+        if group.entries_read.is_some() {
+            take(&command(|effect| write_position(effect, key, name, group)));
+        }
+    }
+}
+
+fn write_position(effect: &mut EffectWriter, key: &[u8], name: &[u8], group: &Group) {
+    effect.arg("XGROUP").arg("SETID").arg(key).arg(name);
+    effect.arg(group.last_delivered.text().as_bytes());
+    let read = group.entries_read.map_or(-1, |read| read as i64);
+    effect.arg("ENTRIESREAD").integer(read);
 }
 
 /// The IDs that some group has pending, or that a message is known to have become, and the log no longer has.
@@ -187,10 +200,7 @@ fn rewrite_entries(
 fn rewrite_group(key: &[u8], name: &[u8], group: &Group, take: &mut dyn FnMut(&EffectWriter)) {
     take(&command(|effect| {
         effect.arg("XGROUP").arg("CREATE").arg(key).arg(name);
-        effect
-            .arg(group.last_delivered.text().as_bytes())
-            .arg("ENTRIESREAD");
-        effect.integer(group.entries_read.map_or(-1, |read| read as i64));
+        effect.arg(group.last_delivered.text().as_bytes());
     }));
     for (_, consumer) in group.consumers() {
         take(&command(|effect| {
@@ -204,15 +214,29 @@ fn rewrite_group(key: &[u8], name: &[u8], group: &Group, take: &mut dyn FnMut(&E
     }
     for entry in group.pending().iter_from(StreamId::MIN) {
         let delivery = entry.delivery;
+        if delivery.is_released() {
+            continue;
+        }
         take(&command(|effect| {
             effect.arg("XCLAIM").arg(key).arg(name);
-            effect.arg(group.consumer(delivery.consumer).name());
+            effect.arg(group.owner_name(&delivery));
             effect.arg("0").arg(entry.id.text().as_bytes());
             effect.arg("TIME").integer(delivery.delivered_ms as i64);
             effect
                 .arg("RETRYCOUNT")
                 .integer(delivery.delivery_count as i64);
             effect.arg("JUSTID").arg("FORCE");
+        }));
+    }
+    // In the order of the queue: it is that in which they are handed out again.
+    for entry in group.pending().released_in_order() {
+        take(&command(|effect| {
+            effect.arg("XNACK").arg(key).arg(name).arg("FAIL");
+            effect.arg("IDS").arg("1").arg(entry.id.text().as_bytes());
+            effect
+                .arg("RETRYCOUNT")
+                .integer(entry.delivery.delivery_count as i64);
+            effect.arg("FORCE");
         }));
     }
 }

@@ -7,7 +7,7 @@ use crate::command::args::{Cursor, integer, timeout_seconds};
 use crate::command::context::{Context, Outcome, WaitFor};
 use crate::command::error::{self, CommandError};
 use crate::data::list::End;
-use crate::keyspace::wait::WaitKind;
+use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::resp::arguments::Args;
 
 use super::{
@@ -74,10 +74,12 @@ impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<K> {
         ctx.reply.null_array();
         Ok(Outcome::Wait(Box::new(WaitFor {
             kind: WaitKind::List,
+            class: WaitClass::Alone,
             keys: self.keys.clone().map(Into::into).collect(),
             deadline_ms,
             request: args.to_request(),
             destinations: Vec::new(),
+            alarms: Vec::new(),
         })))
     }
 }

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::command::context::{Outcome, WaitFor};
 use crate::command::testing::Bench;
+use crate::keyspace::wait::WaitKind;
+use crate::limits::PUSH_EFFECT_ELEMENTS_MAX;
 use crate::resp::request::{RequestLimits, RequestParser};
 
 /// A bench whose lists have this `list-max-listpack-size`.
@@ -194,6 +196,147 @@ fn elements_move_between_lists() {
 }
 
 #[test]
+fn several_elements_move_as_a_block_or_one_by_one() {
+    let mut bench = bench(-2);
+    for (ends, order, moved, left) in [
+        ("LEFT RIGHT", "OBO", "1 2 3", "x 1 2 3"),
+        ("LEFT RIGHT", "BULK", "1 2 3", "x 1 2 3"),
+        ("LEFT LEFT", "OBO", "3 2 1", "3 2 1 x"),
+        ("LEFT LEFT", "BULK", "1 2 3", "1 2 3 x"),
+        ("RIGHT LEFT", "OBO", "2 3 4", "2 3 4 x"),
+        ("RIGHT LEFT", "BULK", "2 3 4", "2 3 4 x"),
+        ("RIGHT RIGHT", "OBO", "4 3 2", "x 4 3 2"),
+        ("RIGHT RIGHT", "BULK", "2 3 4", "x 2 3 4"),
+    ] {
+        let array = |words: &str| {
+            let elements = words.split(' ').map(|word| format!(" $1 {word}"));
+            format!(
+                "*{}{}",
+                words.split(' ').count(),
+                elements.collect::<String>()
+            )
+        };
+        for how_many in ["COUNT", "EXACTLY"] {
+            bench.line("DEL a b");
+            bench.line("RPUSH a 1 2 3 4");
+            bench.line("RPUSH b x");
+            let line = format!("LMOVEM a b {ends} {how_many} 3 {order}");
+            assert_eq!(bench.line(&line), array(moved), "{line}");
+            assert_eq!(bench.line("LRANGE b 0 -1"), array(left), "{line}");
+            assert_eq!(bench.line("LLEN a"), ":1", "{line}");
+        }
+    }
+}
+
+#[test]
+fn several_elements_of_one_list_turn_or_rotate_in_place_and_it_keeps_its_expiry() {
+    let mut bench = bench(-2);
+    for (line, after, effects) in [
+        ("LEFT LEFT EXACTLY 2 OBO", "b a c", "LPOP a 2,LPUSH a a b"),
+        ("LEFT LEFT COUNT 2 BULK", "a b c", "LPOP a 2,LPUSH a b a"),
+        ("RIGHT RIGHT COUNT 2 OBO", "a c b", "RPOP a 2,RPUSH a c b"),
+        ("LEFT LEFT COUNT 9 OBO", "c b a", "RPUSH a c b a,LPOP a 3"),
+        (
+            "RIGHT RIGHT EXACTLY 3 OBO",
+            "c b a",
+            "LPUSH a a b c,RPOP a 3",
+        ),
+        ("LEFT RIGHT COUNT 2 OBO", "c a b", "RPUSH a a b,LPOP a 2"),
+        ("RIGHT LEFT COUNT 2 BULK", "b c a", "LPUSH a c b,RPOP a 2"),
+        ("LEFT RIGHT COUNT 3 BULK", "a b c", "RPUSH a a b c,LPOP a 3"),
+        ("LEFT RIGHT", "b c a", "LMOVE a a LEFT RIGHT"),
+    ] {
+        bench.line("DEL a");
+        bench.line("RPUSH a a b c");
+        bench.line("EXPIRE a 100");
+        bench.effects();
+        bench.events();
+        bench.line(&format!("LMOVEM a a {line}"));
+        assert_eq!(bench.effects().join(","), effects, "{line}");
+        let (from, to) = (
+            line.starts_with("LEFT"),
+            line.contains("LEFT LEFT") || line.starts_with("RIGHT LEFT"),
+        );
+        let name = |left: bool, event: &str| format!("{}{event} a", if left { "l" } else { "r" });
+        assert_eq!(
+            bench.events(),
+            [name(to, "push"), name(from, "pop")],
+            "{line}"
+        );
+        let elements: String = after.split(' ').map(|word| format!(" $1 {word}")).collect();
+        assert_eq!(
+            bench.line("LRANGE a 0 -1"),
+            format!("*3{elements}"),
+            "{line}"
+        );
+        assert_eq!(bench.line("TTL a"), ":100", "{line}");
+    }
+}
+
+#[test]
+fn a_move_of_several_elements_says_what_is_wrong() {
+    let mut bench = bench(-2);
+    check(
+        &mut bench,
+        &[
+            ("LMOVEM a b LEFT LEFT", "*0"),
+            ("LMOVEM a b LEFT LEFT COUNT 2 OBO", "*0"),
+            ("LMOVEM a b LEFT LEFT EXACTLY 1 OBO", "*-1"),
+            ("RPUSH a 1 2", ":2"),
+            ("LMOVEM a b LEFT LEFT EXACTLY 3 BULK", "*-1"),
+            ("LMOVEM a b LEFT RIGHT", "*1 $1 1"),
+            ("LMOVEM a b left right exactly 1 bulk", "*1 $1 2"),
+            ("EXISTS a", ":0"),
+            ("LRANGE b 0 -1", "*2 $1 1 $1 2"),
+            ("LMOVEM b a UP LEFT", "-ERR syntax error"),
+            ("LMOVEM b a LEFT LEFT COUNT", "-ERR syntax error"),
+            ("LMOVEM b a LEFT LEFT COUNT 1", "-ERR syntax error"),
+            ("LMOVEM b a LEFT LEFT COUNT 1 ALL", "-ERR syntax error"),
+            ("LMOVEM b a LEFT LEFT OBO", "-ERR syntax error"),
+            ("LMOVEM b a LEFT LEFT COUNT 1 OBO BULK", "-ERR syntax error"),
+            (
+                "LMOVEM b a LEFT LEFT COUNT 0 OBO",
+                "-ERR value is out of range, must be positive",
+            ),
+            (
+                "LMOVEM b a LEFT LEFT EXACTLY -1 OBO",
+                "-ERR value is out of range, must be positive",
+            ),
+            (
+                "LMOVEM b a LEFT LEFT COUNT x OBO",
+                "-ERR value is out of range, must be positive",
+            ),
+            (
+                "BLMOVEM b a LEFT LEFT x COUNT 1 OBO",
+                "-ERR timeout is not a float or out of range",
+            ),
+            ("BLMOVEM b a LEFT LEFT -1", "-ERR timeout is negative"),
+            ("LLEN b", ":2"),
+            ("BLMOVEM b a LEFT LEFT 0 EXACTLY 3 OBO", "*-1"),
+        ],
+    );
+    let wait = wait(&mut bench);
+    assert_eq!(wait.kind, WaitKind::ListOf(3));
+    assert_eq!(
+        (&*wait.keys[0], &*wait.destinations[0]),
+        (&b"b"[..], &b"a"[..])
+    );
+    assert_eq!(wait.deadline_ms, None);
+}
+
+#[test]
+fn a_move_of_a_long_list_leaves_effects_that_a_client_may_send() {
+    let mut bench = bench(-2);
+    let count = PUSH_EFFECT_ELEMENTS_MAX + 3;
+    bench.run(&[vec!["RPUSH", "a"], vec!["x"; count]].concat());
+    effects(&mut bench);
+    let reply = bench.line("LMOVEM a b RIGHT LEFT COUNT 999999 OBO");
+    assert!(reply.starts_with(&format!("*{count} $1 x")));
+    let lengths: Vec<usize> = effects(&mut bench).iter().map(Vec::len).collect();
+    assert_eq!(lengths, [PUSH_EFFECT_ELEMENTS_MAX + 2, 3 + 2, 3]);
+}
+
+#[test]
 fn the_first_list_that_has_an_element_gives_it() {
     let mut bench = bench(-2);
     check(
@@ -257,6 +400,17 @@ fn events_and_effects_are_those_of_redis() {
         ),
         ("BRPOPLPUSH a a 0", "lpush a,rpop a", "RPOPLPUSH a a"),
         ("BLPOP a 0", "lpop a", "LPOP a"),
+        ("LPUSH a 9", "lpush a", "LPUSH a 9"),
+        (
+            "LMOVEM a c RIGHT RIGHT COUNT 2 OBO",
+            "new c,rpush c,rpop a",
+            "RPUSH c 3 x,RPOP a 2",
+        ),
+        (
+            "LMOVEM c a LEFT RIGHT COUNT 5 BULK",
+            "rpush a,lpop c,del c",
+            "RPUSH a 3 x,LPOP c 2",
+        ),
         ("BLMPOP 0 1 a RIGHT COUNT 5", "rpop a,del a", "RPOP a 2"),
         ("RPUSH a 1", "new a,rpush a", "RPUSH a 1"),
         ("RPOP a", "rpop a,del a", "RPOP a"),
@@ -305,6 +459,10 @@ fn other_types_are_refused() {
         "BLMPOP 0 2 s l LEFT",
         "LMPOP 2 s l LEFT",
         "BLMOVE s l LEFT LEFT 0",
+        "LMOVEM s l LEFT LEFT",
+        "LMOVEM l s LEFT LEFT",
+        "LMOVEM s l LEFT LEFT EXACTLY 9 OBO",
+        "BLMOVEM l s LEFT LEFT 0 COUNT 2 OBO",
         "BRPOPLPUSH l s 0",
     ] {
         assert_eq!(
@@ -347,6 +505,8 @@ fn command() -> impl Strategy<Value = Vec<Vec<u8>>> {
         3 => (named(&["LSET", "LREM"]), key(), number(), word()).prop_map(|(name, key, index, word)| vec![name, key, index, word]),
         2 => (named(&["LTRIM", "LRANGE"]), key(), number(), number()).prop_map(|(name, key, start, stop)| vec![name, key, start, stop]),
         2 => (named(&["LMOVE"]), key(), key(), ends(), ends()).prop_map(|(name, from, to, a, b)| vec![name, from, to, a, b]),
+        2 => (key(), key(), ends(), ends(), named(&["COUNT", "EXACTLY"]), number(), named(&["OBO", "BULK"]))
+            .prop_map(|(from, to, a, b, how_many, number, order)| vec![b"LMOVEM".to_vec(), from, to, a, b, how_many, number, order]),
         1 => (named(&["LPOS"]), key(), word(), named(&["RANK", "COUNT", "MAXLEN"]), number(), named(&["COUNT", "MAXLEN"]), number())
             .prop_map(|(name, key, word, a, x, b, y)| vec![name, key, word, a, x, b, y]),
         1 => (named(&["LMPOP"]), key(), key(), ends(), number()).prop_map(|(name, a, b, end, count)| vec![name, b"2".to_vec(), a, b, end, b"COUNT".to_vec(), count]),

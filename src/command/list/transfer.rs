@@ -10,16 +10,16 @@ use crate::data::list::{End, List};
 use crate::data::listpack::Element;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
-use crate::keyspace::wait::WaitKind;
+use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::resp::arguments::Args;
 
 use super::{end, limits, list_of, list_of_mut, pop_event, push_event};
 
 /// Where from and where to.
 #[derive(Clone, Copy)]
-struct Move {
-    from: End,
-    to: End,
+pub(super) struct Move {
+    pub(super) from: End,
+    pub(super) to: End,
 }
 
 const RPOPLPUSH: Move = Move {
@@ -28,7 +28,7 @@ const RPOPLPUSH: Move = Move {
 };
 
 impl Move {
-    fn read(args: &Args<'_>) -> Result<Self, CommandError> {
+    pub(super) fn read(args: &Args<'_>) -> Result<Self, CommandError> {
         Ok(Move {
             from: end(args.at(3))?,
             to: end(args.at(4))?,
@@ -37,7 +37,7 @@ impl Move {
 
     /// Moves an element and replies it; false when there is no source, and nothing is replied.
     /// `effect` is the command to report, without timeout.
-    fn attempt(
+    pub(super) fn attempt(
         self,
         ctx: &mut Context<'_>,
         args: &Args<'_>,
@@ -73,6 +73,8 @@ impl Move {
         // Redis does not count the text of an integer out of a quicklist; out of a listpack it does.
         list.before_adding(if is_uncounted { 0 } else { element.len() }, 1, &limits);
         list.push(self.to, &element, &limits);
+        let len = list.len();
+        handle.grown(len);
         handle.touched();
         handle.event(EventClass::LIST, push_event(self.to));
         handle.effect(|writer| {
@@ -114,10 +116,12 @@ impl Move {
         }
         Ok(Outcome::Wait(Box::new(WaitFor {
             kind: WaitKind::List,
+            class: WaitClass::Alone,
             keys: vec![args.at(1).into()],
             deadline_ms,
             request: args.to_request(),
             destinations: vec![args.at(2).into()],
+            alarms: Vec::new(),
         })))
     }
 }

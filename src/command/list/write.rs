@@ -56,7 +56,9 @@ fn push(
     for element in elements {
         list.push(end, element, &limits);
     }
-    ctx.reply.count(list.len());
+    let len = list.len();
+    ctx.reply.count(len);
+    handle.grown(len);
     handle.touched();
     handle.event(EventClass::LIST, push_event(end));
     handle.effect(|effect| {
@@ -103,7 +105,9 @@ pub(super) fn linsert(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         finish_without_change(&mut handle, args, encoding);
         return Ok(Outcome::Done);
     }
-    ctx.reply.count(list.len());
+    let len = list.len();
+    ctx.reply.count(len);
+    handle.grown(len);
     handle.touched();
     handle.event(EventClass::LIST, "linsert");
     handle.effect(|effect| {

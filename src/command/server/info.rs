@@ -57,6 +57,11 @@ fn client_facts(shared: &Shared) -> ClientFacts {
             *keys.entry((waiter.db, key)).or_default() |= waiter.kind == WaitKind::StreamGroup;
         }
     }
+    facts.tracking = shared.tracking.client_count();
+    facts.tracked_prefixes = shared.tracking.len();
+    let counts = shared.tracking.counts();
+    facts.tracked_keys = counts.keys.load(Ordering::Acquire);
+    facts.tracked_items = counts.items.load(Ordering::Acquire);
     facts.blocking_keys = keys.len();
     facts.blocking_keys_on_absence = keys.values().filter(|wanted| **wanted).count();
     facts

@@ -120,26 +120,32 @@ fn reply_fate(reply: &mut Reply, fate: Fate) {
     });
 }
 
-/// Takes out one ID after the other, replies what became of each, and tells what went.
+/// Takes out one ID after the other, replies what became of each, and tells what went. As in Redis the type of the key comes
+/// first, then the options from argument `at` on, and the IDs only where they may be found (`is_there`).
 fn remove_all(
     ctx: &mut Context<'_>,
-    key: &[u8],
-    ids: &[StreamId],
-    mut remove: impl FnMut(&mut Stream, StreamId, &mut Removed) -> Fate,
+    args: &Args<'_>,
+    at: usize,
+    is_there: impl FnOnce(&Stream) -> bool,
+    mut remove: impl FnMut(&mut Stream, StreamId, ReferencePolicy, &mut Removed) -> Fate,
 ) -> Result<Outcome, CommandError> {
-    let mut handle = ctx.space.write(key);
-    stream_in(handle.value())?;
+    let mut handle = ctx.space.write(args.at(1));
+    let found = stream_in(handle.value())?.is_some_and(is_there);
+    let counted = CountedIds::parse(args, at)?;
     let reply = &mut *ctx.reply;
+    if !found {
+        reply.array(counted.count);
+        (0..counted.count).for_each(|_| reply_fate(reply, Fate::Missing));
+        return Ok(Outcome::Done);
+    }
+    let ids = counted.ids(args)?;
     reply.array(ids.len());
     let mut removed = Removed::default();
-    match stream_mut(&mut handle) {
-        Some(stream) => {
-            for id in ids {
-                reply_fate(reply, remove(stream, *id, &mut removed));
-            }
-            handle.unchanged();
+    if let Some(stream) = stream_mut(&mut handle) {
+        for id in &ids {
+            reply_fate(reply, remove(stream, *id, counted.policy, &mut removed));
         }
-        None => ids.iter().for_each(|_| reply_fate(reply, Fate::Missing)),
+        handle.unchanged();
     }
     report_removed(&mut handle, &removed);
     if !removed.deleted.is_empty() {
@@ -153,19 +159,16 @@ fn remove_all(
 ///
 /// Effects: XDEL of the entries that went, XACK of the references that went.
 fn xdelex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let CountedIds { policy, ids } = CountedIds::parse(args, 2)?;
-    remove_all(ctx, args.at(1), &ids, |stream, id, removed| {
-        stream.delete(id, policy, removed)
-    })
+    remove_all(ctx, args, 2, |_| true, Stream::delete)
 }
 
 /// XACKDEL key group [KEEPREF|DELREF|ACKED] IDS numids id [id ...]
 ///
 /// Effects: as those of XDELEX. Without the group no ID is pending.
 fn xackdel(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let CountedIds { policy, ids } = CountedIds::parse(args, 3)?;
     let group = args.at(2);
-    remove_all(ctx, args.at(1), &ids, |stream, id, removed| {
+    let is_there = |stream: &Stream| stream.group(group).is_some();
+    remove_all(ctx, args, 3, is_there, |stream, id, policy, removed| {
         stream.acknowledge_and_delete(group, id, policy, removed)
     })
 }

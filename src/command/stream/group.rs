@@ -6,7 +6,7 @@ use crate::command::args::{is, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
-use crate::data::stream::{Group, Stream, StreamId};
+use crate::data::stream::{Group, Log, Stream, StreamId};
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::keyspace::{KeyHandle, Space};
@@ -153,6 +153,16 @@ impl GroupOptions {
         }
         Ok(options)
     }
+
+    /// How many entries the group has read: not more than were added to the stream. A replay takes what was recorded.
+    fn entries_read(&self, log: &Log, replaying: bool) -> Option<u64> {
+        let most = if replaying {
+            u64::MAX
+        } else {
+            log.entries_added()
+        };
+        self.entries_read.map(|read| read.min(most))
+    }
 }
 
 /// The key to change; an error when it is no stream or, unless `may_miss`, missing.
@@ -188,6 +198,7 @@ fn open_group<'s>(
 fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, name) = (args.at(2), args.at(3));
     let options = GroupOptions::parse(args, true)?;
+    let replaying = ctx.space.of(key).replaying;
     let mut handle = open_key(&mut ctx.space, key, options.make_stream)?;
     let stream = stream_in(handle.value())?;
     if args.len() > 8 {
@@ -207,7 +218,8 @@ fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         handle.touched();
     }
     if let Some(stream) = stream_mut(&mut handle) {
-        stream.create_group(name, Group::new(id, options.entries_read));
+        let entries_read = options.entries_read(stream.log(), replaying);
+        stream.create_group(name, Group::new(id, entries_read));
     }
     handle.event(EventClass::STREAM, "xgroup-create");
     handle.effect(|effect| {
@@ -227,6 +239,7 @@ fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
 fn set_id(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, name) = (args.at(2), args.at(3));
     let options = GroupOptions::parse(args, false)?;
+    let replaying = ctx.space.of(key).replaying;
     let mut handle = open_group(&mut ctx.space, key, name)?;
     if args.len() > 7 {
         return Err(error::wrong_subcommand("xgroup", args.at(1)));
@@ -236,9 +249,9 @@ fn set_id(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         b"$" => stream.map_or(StreamId::MIN, |stream| stream.log().last_id()),
         _ => loose_id(args.at(4), 0)?,
     };
-    if let Some((group, _)) = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name)) {
+    if let Some((group, log)) = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name)) {
         group.last_delivered = id;
-        group.entries_read = options.entries_read;
+        group.entries_read = options.entries_read(log, replaying);
     }
     handle.event(EventClass::STREAM, "xgroup-setid");
     handle.effect(|effect| {

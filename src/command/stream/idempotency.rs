@@ -158,14 +158,20 @@ fn bounded(text: &[u8], most: u32, refused: CommandError) -> Result<u32, Command
 /// Another window than before makes the messages unknown that were recorded; the same one changes nothing.
 fn xcfgset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (mut duration_s, mut size_max) = (None, None);
+    let mut handle = ctx.space.write(args.at(1));
+    stream_in(handle.value())?.ok_or(error::NO_SUCH_KEY)?;
     let mut cursor = Cursor::new(args, 2);
     while cursor.left() > 0 {
         if cursor.keyword("IDMP-DURATION") {
-            let value = cursor.value()?;
-            duration_s = Some(bounded(value, DURATION_S_MAX, error::IDMP_DURATION_RANGE)?);
+            let value = bounded(cursor.value()?, DURATION_S_MAX, error::IDMP_DURATION_RANGE)?;
+            if duration_s.replace(value).is_some() {
+                return Err(error::IDMP_DURATION_TWICE);
+            }
         } else if cursor.keyword("IDMP-MAXSIZE") {
-            let value = cursor.value()?;
-            size_max = Some(bounded(value, SIZE_MAX, error::IDMP_MAXSIZE_RANGE)?);
+            let value = bounded(cursor.value()?, SIZE_MAX, error::IDMP_MAXSIZE_RANGE)?;
+            if size_max.replace(value).is_some() {
+                return Err(error::IDMP_MAXSIZE_TWICE);
+            }
         } else {
             return Err(error::SYNTAX);
         }
@@ -173,8 +179,6 @@ fn xcfgset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     if duration_s.is_none() && size_max.is_none() {
         return Err(error::XCFGSET_WITHOUT_PARAMETER);
     }
-    let mut handle = ctx.space.write(args.at(1));
-    stream_in(handle.value())?.ok_or(error::NO_SUCH_KEY)?;
     let mut changed = false;
     if let Some(stream) = stream_mut(&mut handle) {
         let tables = stream.idempotency_mut();
@@ -201,13 +205,13 @@ fn xcfgset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
 /// runs faster than it did: a message that was not known any more is known still, and what comes later supersedes it.
 fn xidmprecord(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (producer, name) = (args.at(2), args.at(3));
+    let id = strict_id(args.at(4))?;
     if producer.is_empty() {
         return Err(error::XIDMPRECORD_WITHOUT_PRODUCER);
     }
     if name.is_empty() {
         return Err(error::XIDMPRECORD_WITHOUT_MESSAGE);
     }
-    let id = strict_id(args.at(4))?;
     let now_ms = ctx.now_ms();
     let replaying = ctx.space.of(args.at(1)).replaying;
     let mut handle = ctx.space.write(args.at(1));

@@ -1,10 +1,12 @@
 //! The stream family.
 //!
 //! ```text
-//! write.rs    XADD XTRIM XSETID               read.rs     XLEN XRANGE XREVRANGE XREAD XREADGROUP
+//! write.rs    XADD XTRIM XSETID               read.rs     XLEN XRANGE XREVRANGE
 //! delete.rs   XDEL XDELEX XACKDEL             options.rs  of XADD, XTRIM, XDELEX, XACKDEL
+//! consume.rs  XREAD XREADGROUP                consume/    their grammar, and how a group's entries are handed out
 //! group.rs    XGROUP XACK                     pending.rs  XPENDING XCLAIM XAUTOCLAIM
-//! info.rs     XINFO                           idempotency.rs  XCFGSET XIDMPRECORD
+//! release.rs  XNACK                           info.rs     XINFO
+//! idempotency.rs  XCFGSET XIDMPRECORD
 //! ```
 //! Here: what the parts share: IDs and intervals as arguments, entries as replies, the effects of a delivery.
 //!
@@ -14,6 +16,7 @@
 //! LASTID and the group's position as XGROUP SETID … ENTRIESREAD. Beyond Redis, reading one's history again (it
 //! counts a delivery) and a consumer created by a read or claim that gave nothing are handed on too.
 
+mod consume;
 mod delete;
 mod group;
 mod idempotency;
@@ -21,13 +24,14 @@ mod info;
 mod options;
 mod pending;
 mod read;
+mod release;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 use crate::data::listpack::Element;
-use crate::data::stream::{ConsumerIndex, Entry, Group, Stream, StreamId};
+use crate::data::stream::{ConsumerIndex, Delivery, Entry, Group, Stream, StreamId};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
@@ -44,8 +48,10 @@ pub static COMMANDS: &[&[Command]] = &[
     delete::COMMANDS,
     idempotency::COMMANDS,
     read::COMMANDS,
+    consume::COMMANDS,
     group::COMMANDS,
     pending::COMMANDS,
+    release::COMMANDS,
     info::COMMANDS,
 ];
 
@@ -125,6 +131,11 @@ fn reply_element(reply: &mut Reply, element: Element<'_>) {
 /// `[id, [field, value, …]]`
 fn reply_entry(reply: &mut Reply, entry: &Entry<'_>) {
     reply.array(2);
+    reply_entry_parts(reply, entry);
+}
+
+/// The ID and the fields of an entry, as parts of an array that is begun.
+fn reply_entry_parts(reply: &mut Reply, entry: &Entry<'_>) {
     reply_id(reply, entry.id);
     let fields = entry.fields.clone();
     reply.array(2 * fields.len());
@@ -233,6 +244,14 @@ impl ClaimEffect<'_> {
             .arg("LASTID")
             .arg(self.last_id.text().as_bytes());
     }
+}
+
+/// How long a pending entry has been idle, as replies tell it: -1 when it was released.
+fn shown_idle_ms(delivery: &Delivery, now_ms: u64) -> i64 {
+    if delivery.is_released() {
+        return -1;
+    }
+    delivery.idle_ms(now_ms).max(0)
 }
 
 /// The group's position as Redis propagates it.

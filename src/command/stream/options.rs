@@ -69,10 +69,10 @@ impl<'a> Options<'a> {
         adding: bool,
     ) -> Result<bool, CommandError> {
         let has_value = cursor.left() > 1;
-        if let Some(policy) = policy(cursor) {
-            if std::mem::replace(&mut self.policy_given, true) {
-                return Err(error::SYNTAX);
-            }
+        // Redis: a second policy is no option any more.
+        let first_policy = (!self.policy_given).then(|| policy(cursor)).flatten();
+        if let Some(policy) = first_policy {
+            self.policy_given = true;
             self.policy = policy;
         } else if adding && cursor.keyword("NOMKSTREAM") {
             self.keep_missing = true;
@@ -87,18 +87,23 @@ impl<'a> Options<'a> {
         } else if has_value && cursor.keyword("LIMIT") {
             let count = required_integer(cursor.value()?)?;
             self.limit = Some(u64::try_from(count).map_err(|_| error::LIMIT_NEGATIVE)?);
-        } else if let Some(identity) = adding
-            .then(|| Identity::parse(cursor))
-            .transpose()?
-            .flatten()
-        {
-            if self.identity.replace(identity).is_some() {
-                return Err(error::IDMP_TWICE);
-            }
+        } else if adding {
+            return self.read_identity(cursor);
         } else {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Whose message it is; false when the next argument does not tell.
+    fn read_identity(&mut self, cursor: &mut Cursor<'a, '_>) -> Result<bool, CommandError> {
+        if self.identity.is_some() && (cursor.keyword("IDMP") || cursor.keyword("IDMPAUTO")) {
+            return Err(error::IDMP_TWICE);
+        }
+        let identity = Identity::parse(cursor)?;
+        let found = identity.is_some();
+        self.identity = self.identity.or(identity);
+        Ok(found)
     }
 
     /// `[=|~] threshold`; a last argument is the threshold, whatever it is.
@@ -162,36 +167,50 @@ fn policy(cursor: &mut Cursor<'_, '_>) -> Option<ReferencePolicy> {
 /// `[KEEPREF|DELREF|ACKED] IDS numids id [id ...]`, the policy before or behind.
 pub(super) struct CountedIds {
     pub(super) policy: ReferencePolicy,
-    pub(super) ids: SmallVec<[StreamId; 8]>,
+    ids_at: usize,
+    /// How many IDs there are.
+    pub(super) count: usize,
 }
 
 impl CountedIds {
-    /// Reads them from argument `at` to the end.
+    /// Finds them from argument `at` to the end; the IDs themselves are not looked at yet.
     pub(super) fn parse(args: &Args<'_>, at: usize) -> Result<Self, CommandError> {
         let mut cursor = Cursor::new(args, at);
         let (mut given, mut ids) = (None, None);
-        while let Some(argument) = cursor.peek() {
+        while cursor.left() > 0 {
             if let Some(policy) = policy(&mut cursor) {
                 if given.replace(policy).is_some() {
                     return Err(error::SYNTAX);
                 }
-            } else if ids.is_none() && cursor.keyword("IDS") {
-                ids = Some(read_ids(&mut cursor)?);
-            } else if ids.is_some() && strict_id(argument).is_ok() {
-                return Err(error::NUMIDS_MISMATCH);
+            } else if cursor.keyword("IDS") {
+                // Redis: of several blocks the last one counts.
+                let count = read_count(&mut cursor)?;
+                ids = Some((cursor.position(), count));
+                cursor.by_ref().take(count).for_each(drop);
             } else {
                 return Err(error::SYNTAX);
             }
         }
+        let (ids_at, count) = ids.ok_or(error::SYNTAX)?;
         Ok(Self {
             policy: given.unwrap_or_default(),
-            ids: ids.ok_or(error::SYNTAX)?,
+            ids_at,
+            count,
         })
+    }
+
+    /// The IDs.
+    ///
+    /// # Errors
+    /// When one is none.
+    pub(super) fn ids(&self, args: &Args<'_>) -> Result<SmallVec<[StreamId; 8]>, CommandError> {
+        let ids = args.from(self.ids_at).take(self.count);
+        ids.map(strict_id).collect()
     }
 }
 
-/// `numids id [id ...]`
-fn read_ids(cursor: &mut Cursor<'_, '_>) -> Result<SmallVec<[StreamId; 8]>, CommandError> {
+/// `numids`, with so many arguments behind it.
+fn read_count(cursor: &mut Cursor<'_, '_>) -> Result<usize, CommandError> {
     let count = integer(cursor.value()?)
         .and_then(|count| usize::try_from(count).ok())
         .filter(|count| *count > 0)
@@ -199,5 +218,5 @@ fn read_ids(cursor: &mut Cursor<'_, '_>) -> Result<SmallVec<[StreamId; 8]>, Comm
     if count > cursor.left() {
         return Err(error::NUMIDS_MISMATCH);
     }
-    cursor.take(count).map(strict_id).collect()
+    Ok(count)
 }

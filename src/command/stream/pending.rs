@@ -8,14 +8,17 @@ use crate::command::args::{integer, is, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
-use crate::data::stream::{ConsumerIndex, Delivery, Entry, Group, Log, PendingEntry, StreamId};
+use crate::data::stream::{
+    ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, Entry, Group, Log, PendingEntry, StreamId,
+};
 use crate::keyspace::KeyHandle;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::{
     ClaimEffect, OpenCollection, interval_end, interval_start, named_consumer, reply_entry,
-    reply_id, report_consumer, stream_mut, stream_of, strict_id, write_group_position,
+    reply_id, report_consumer, shown_idle_ms, stream_mut, stream_of, strict_id,
+    write_group_position,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -85,10 +88,6 @@ impl<'a> PendingQuery<'a> {
             consumer: args.get(at + 3),
         }))
     }
-
-    fn matches(&self, entry: &PendingEntry, now_ms: u64) -> bool {
-        self.idle_min_ms == 0 || entry.delivery.idle_ms(now_ms) >= self.idle_min_ms
-    }
 }
 
 /// XPENDING key group [[IDLE ms] start end count [consumer]]
@@ -138,39 +137,38 @@ fn reply_pending(reply: &mut Reply, group: &Group, query: &PendingQuery<'_>, now
     let mut write = |entry: PendingEntry| {
         reply.array(4);
         reply_id(reply, entry.id);
-        reply.bulk(group.consumer(entry.delivery.consumer).name());
-        reply.integer(entry.delivery.idle_ms(now_ms).max(0));
+        reply.bulk(group.owner_name(&entry.delivery));
+        reply.integer(shown_idle_ms(&entry.delivery, now_ms));
         reply.integer(entry.delivery.delivery_count.cast_signed());
         written += 1;
     };
-    match query.consumer {
-        Some(name) => {
-            if let Some(consumer) = group.find_consumer(name) {
-                let own = pending.iter_of(consumer, query.start);
-                own.take_while(|entry| entry.id <= query.end)
-                    .filter(|entry| query.matches(entry, now_ms))
-                    .take(query.count)
-                    .for_each(&mut write);
-            }
-        }
-        None if query.idle_min_ms > 0 => {
-            let idle_min_ms = query.idle_min_ms.unsigned_abs();
-            let mut from = Some(query.start);
+    let owner = query.consumer.map(|name| group.find_consumer(name));
+    let (idle_min_ms, mut from) = (query.idle_min_ms.unsigned_abs(), Some(query.start));
+    match owner {
+        // No such consumer.
+        Some(None) => {}
+        Some(Some(consumer)) if query.idle_min_ms <= 0 => pending
+            .iter_of(consumer, query.start)
+            .take_while(|entry| entry.id <= query.end)
+            .take(query.count)
+            .for_each(&mut write),
+        None if query.idle_min_ms <= 0 => pending
+            .iter_from(query.start)
+            .take_while(|entry| entry.id <= query.end)
+            .take(query.count)
+            .for_each(&mut write),
+        owner => {
             for _ in 0..query.count {
-                let next = from.and_then(|from| pending.next_idle(from, now_ms, idle_min_ms));
+                let next = from.and_then(|from| match owner.flatten() {
+                    Some(owner) => pending.next_idle_of(owner, from, now_ms, idle_min_ms),
+                    None => pending.next_idle(from, now_ms, idle_min_ms),
+                });
                 let Some(entry) = next.filter(|entry| entry.id <= query.end) else {
                     break;
                 };
                 write(entry);
                 from = entry.id.successor();
             }
-        }
-        None => {
-            let all = pending.iter_from(query.start);
-            all.take_while(|entry| entry.id <= query.end)
-                .filter(|entry| query.matches(entry, now_ms))
-                .take(query.count)
-                .for_each(&mut write);
         }
     }
     open.close(reply, written);
@@ -182,7 +180,8 @@ struct Claims {
     recording: bool,
     /// Whether anything changed at all.
     any: bool,
-    changed: Vec<(PendingEntry, Arc<[u8]>)>,
+    /// With the owner's name; none: it was released.
+    changed: Vec<(PendingEntry, Option<Arc<[u8]>>)>,
 }
 
 impl Claims {
@@ -190,7 +189,8 @@ impl Claims {
     fn record(&mut self, group: &Group, entry: PendingEntry) {
         self.any = true;
         if self.recording {
-            let owner = group.consumer(entry.delivery.consumer).shared_name();
+            let owner = entry.delivery.consumer;
+            let owner = owner.map(|owner| group.consumer(owner).shared_name());
             self.changed.push((entry, owner));
         }
     }
@@ -201,6 +201,14 @@ impl Claims {
             handle.effect(|_| {});
         }
         for (entry, owner) in &self.changed {
+            let Some(owner) = owner else {
+                // Found deleted, and nobody's: an XCLAIM would have to name somebody.
+                handle.effect(|effect| {
+                    effect.arg("XACK").arg(key).arg(group);
+                    effect.arg(entry.id.text().as_bytes());
+                });
+                continue;
+            };
             let claim = ClaimEffect {
                 key,
                 group,
@@ -333,6 +341,9 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         report_consumer(&mut handle, name, consumer_name);
     }
     claims.report(&mut handle, name, last_id);
+    if written > 0 {
+        handle.pending_since(name, request.delivered_ms);
+    }
     if moved && !claims.any {
         handle.effect(|effect| write_group_position(effect, key, name, last_id, entries_read));
     }
@@ -361,22 +372,25 @@ fn claim(
         None if !request.force => return false,
         // Redis: an entry made by FORCE counts as delivered once before this claim.
         None => 1,
-        Some(entry)
-            if request.idle_min_ms > 0 && entry.delivery.idle_ms(now_ms) < request.idle_min_ms =>
-        {
-            return false;
-        }
+        Some(entry) if !entry.delivery.is_claimable(now_ms, request.idle_min_ms) => return false,
         Some(entry) => entry.delivery.delivery_count,
     };
-    let counted = before.saturating_add(u64::from(!request.just_id));
+    let counted = delivered_again(before, request.just_id);
     let delivery = Delivery {
-        consumer,
+        consumer: Some(consumer),
         delivered_ms: request.delivered_ms,
         delivery_count: request.delivery_count.unwrap_or(counted),
     };
     group.pending_mut().assign(id, delivery);
     claims.record(group, PendingEntry { id, delivery });
     true
+}
+
+/// The count after a claim; JUSTID does not count as a delivery.
+fn delivered_again(count: u64, just_id: bool) -> u64 {
+    count
+        .saturating_add(u64::from(!just_id))
+        .min(DELIVERY_COUNT_MAX)
 }
 
 /// The entry to reply for a claimed ID; with JUSTID none, and no look at the stream.
@@ -481,6 +495,9 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
         report_consumer(&mut handle, name, consumer_name);
     }
     claims.report(&mut handle, name, last_id);
+    if !claimed.is_empty() {
+        handle.pending_since(name, now_ms);
+    }
     Ok(Outcome::Done)
 }
 
@@ -516,8 +533,9 @@ impl Sweep<'_> {
                 self.claims.record(group, next);
                 group.acknowledge(next.id);
                 self.deleted.push(next.id);
-            } else if self.request.idle_min_ms == 0
-                || next.delivery.idle_ms(self.now_ms) >= self.request.idle_min_ms.cast_signed()
+            } else if next
+                .delivery
+                .is_claimable(self.now_ms, self.request.idle_min_ms.cast_signed())
             {
                 self.take(group, next);
             }
@@ -555,9 +573,9 @@ impl Sweep<'_> {
     fn take(&mut self, group: &mut Group, entry: PendingEntry) {
         let count = entry.delivery.delivery_count;
         let delivery = Delivery {
-            consumer: self.consumer,
+            consumer: Some(self.consumer),
             delivered_ms: self.now_ms,
-            delivery_count: count.saturating_add(u64::from(!self.request.just_id)),
+            delivery_count: delivered_again(count, self.request.just_id),
         };
         group.pending_mut().assign(entry.id, delivery);
         self.claims.record(

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::id::StreamId;
-use super::log::Log;
-use super::pending::{ConsumerIndex, Delivery, PendingEntries, PendingEntry};
+use super::log::{Entry, Log};
+use super::pending::{CONSUMER_COUNT_MAX, ConsumerIndex, Delivery, PendingEntries, PendingEntry};
 
 /// A consumer of a group.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl Group {
     /// Adds a consumer; `None` when the name is taken.
     ///
     /// # Panics
-    /// At 2^32 consumers.
+    /// At 2^31 consumers.
     pub fn create_consumer(&mut self, name: &[u8], now_ms: u64) -> Option<ConsumerIndex> {
         if self.by_name.contains_key(name) {
             return None;
@@ -139,7 +139,9 @@ impl Group {
             None => {
                 self.consumers.push(Some(consumer));
                 let slot = self.consumers.len() - 1;
-                ConsumerIndex(u32::try_from(slot).expect("fewer than 2^32 consumers"))
+                let index = u32::try_from(slot).ok();
+                let index = index.filter(|index| *index < CONSUMER_COUNT_MAX);
+                ConsumerIndex(index.expect("fewer than 2^31 consumers"))
             }
         };
         self.by_name.insert(name, index);
@@ -177,13 +179,66 @@ impl Group {
     /// had it (SETID may have moved the group back). O(log n).
     pub fn deliver(&mut self, id: StreamId, consumer: ConsumerIndex, now_ms: u64) -> Delivery {
         let delivery = Delivery {
-            consumer,
+            consumer: Some(consumer),
             delivered_ms: now_ms,
             delivery_count: 1,
         };
         self.pending.assign(id, delivery);
         self.consumer_mut(consumer).active_ms = Some(now_ms);
         delivery
+    }
+
+    /// The name of who has a pending entry; empty when it was released.
+    #[must_use]
+    pub fn owner_name(&self, delivery: &Delivery) -> &[u8] {
+        delivery
+            .consumer
+            .map_or(&[], |consumer| self.consumer(consumer).name())
+    }
+
+    /// Goes over what a claim may take, in its order (see [`PendingEntries::by_idleness`]): released entries and those
+    /// delivered no later than `latest_ms`. `take` gets the pending entry and the log's, until it returns false.
+    /// References to entries that have left the log are passed over, now and by later claims. Amortised O(log n) each.
+    pub fn for_each_claimable<'l>(
+        &mut self,
+        log: &'l Log,
+        latest_ms: Option<u64>,
+        mut take: impl FnMut(&PendingEntry, Entry<'l>) -> bool,
+    ) {
+        self.pending.follow(log.rewinds());
+        if log.is_empty() {
+            return;
+        }
+        let mut gone = Vec::new();
+        for pending in self.pending.by_idleness(log.first_id(), latest_ms) {
+            match log.get(pending.id) {
+                None => gone.push(pending.id),
+                Some(entry) => {
+                    if !take(&pending, entry) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.pending.mark_gone(&gone);
+    }
+
+    /// When the entry was delivered that somebody has, that is in the log, and that was delivered longest ago, Unix ms.
+    /// 0 when there is a released one. Amortised O(log n).
+    pub fn oldest_claimable_ms(&mut self, log: &Log) -> Option<u64> {
+        let mut oldest_ms = None;
+        self.for_each_claimable(log, Some(u64::MAX), |pending, _| {
+            oldest_ms = Some(pending.delivery.delivered_ms);
+            false
+        });
+        oldest_ms
+    }
+
+    /// The first entry of the log that the group has not been given.
+    #[must_use]
+    pub fn first_undelivered(&self, log: &Log) -> Option<StreamId> {
+        let start = self.last_delivered.successor()?;
+        log.range(start, StreamId::MAX).next().map(|entry| entry.id)
     }
 
     /// Entries the group has still to read, as XINFO tells it: `None` when Redis cannot know. May be negative
@@ -197,8 +252,14 @@ impl Group {
         if log.entries_added() == 0 {
             return Some(0);
         }
+        // Since 8.0: nothing of what is there has been read, whatever was read of what is gone.
+        let has_tombstone = log.has_tombstone_from(self.last_delivered);
+        let before_all = self.last_delivered < log.first_id() && !has_tombstone;
+        if before_all || (log.is_empty() && self.last_delivered <= log.last_id()) {
+            return Some(log.len() as i64);
+        }
         let read = match self.entries_read {
-            Some(read) if !log.has_tombstone_from(self.last_delivered) => Some(read),
+            Some(read) if !has_tombstone => Some(read),
             _ => log.count_up_to(self.last_delivered),
         };
         read.map(|read| (log.entries_added() as i64).wrapping_sub(read as i64))

@@ -70,6 +70,7 @@ pub struct Log {
     pub(super) max_deleted_id: StreamId,
     entries_added: u64,
     pub(super) tombstones_until: StreamId,
+    rewinds: u32,
 }
 
 impl Log {
@@ -316,8 +317,15 @@ impl Log {
         if id < self.last_id {
             // An emptied log may go back, and what was trimmed above `id` would seem to lie among new entries.
             self.tombstones_until = self.tombstones_until.max(self.last_id);
+            self.rewinds = self.rewinds.wrapping_add(1);
         }
         self.last_id = id;
+    }
+
+    /// How often the last ID went back: only then an ID that has left the log may come into being again.
+    #[must_use]
+    pub fn rewinds(&self) -> u32 {
+        self.rewinds
     }
 
     /// Sets how many entries were ever added.

@@ -5,7 +5,7 @@
 //!           ├─ Log        blocks of entries; last ID, counters          log, block, range, trim, radix
 //!           └─ groups     by name, ascending (as Redis' radix tree walks them)
 //!                └─ Group        reading position, consumers             group
-//!                     └─ PendingEntries   delivered, not acknowledged    pending, tree
+//!                     └─ PendingEntries   delivered, not acknowledged    pending, records, idleness, tree
 //! ```
 //! What both sides have to agree on, entries that go while groups refer to them, is in `references`.
 //!
@@ -17,10 +17,12 @@ mod block;
 mod group;
 mod id;
 mod idempotency;
+mod idleness;
 mod log;
 mod pending;
 mod radix;
 mod range;
+mod records;
 mod references;
 mod releases;
 mod tree;
@@ -39,7 +41,7 @@ pub use group::{Consumer, Group};
 pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
 pub use idempotency::{Idempotency, Tracked, Window};
 pub use log::{AppendError, BlockLimits, Entry, Log};
-pub use pending::{ConsumerIndex, Delivery, PendingEntries, PendingEntry};
+pub use pending::{ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, PendingEntries, PendingEntry};
 pub use range::{Range, RangeReverse};
 pub use references::{Fate, ReferencePolicy, Removed};
 pub use trim::{TrimOptions, TrimTo};

@@ -73,12 +73,12 @@ impl Stream {
     }
 
     /// Deletes an entry as the policy wants it; with [`ReferencePolicy::Delete`] the references to an entry that is not
-    /// there go all the same. O(log blocks + entries of a block + groups · log pending).
+    /// there go all the same, and with [`ReferencePolicy::Acknowledged`] it is needed as if it were there. O(log blocks + entries of a block + groups · log pending).
     pub fn delete(&mut self, id: StreamId, policy: ReferencePolicy, removed: &mut Removed) -> Fate {
         if policy == ReferencePolicy::Delete {
             self.release(id, removed);
         }
-        if policy == ReferencePolicy::Acknowledged && self.is_needed(id) && self.log.contains(id) {
+        if policy == ReferencePolicy::Acknowledged && self.is_needed(id) {
             return Fate::Needed;
         }
         if !self.log.delete(id) {

@@ -64,9 +64,8 @@ impl Model {
         if policy == ReferencePolicy::Delete {
             self.release(|other| other == n);
         }
-        let is_there = self.live().contains(&n);
         match policy {
-            ReferencePolicy::Acknowledged if is_there && self.needed(n) => Fate::Needed,
+            ReferencePolicy::Acknowledged if self.needed(n) => Fate::Needed,
             _ if self.remove(n) => Fate::Deleted,
             _ => Fate::Missing,
         }

@@ -1,18 +1,18 @@
-//! An ordered tree of small records that can be counted, ranked and asked for old deliveries.
+//! An ordered tree of small records that can be counted, ranked and searched by what is told of whole subtrees.
 //!
 //! ```text
-//!              ┌ first │ count │ oldest ┐ … one child each           up to INNER_MAX children
-//!   inner node └────┬───────────────────┘
+//!              ┌ first │ count │ summary ┐ … one child each          up to INNER_MAX children
+//!   inner node └────┬────────────────────┘
 //!                   ▼
 //!   leaf       [ record record record … ]                            up to LEAF_MAX records, by key
 //! ```
 //!
-//! A B+ tree. Each child carries the number of records below it and the oldest delivery time among
-//! them, so that ranks and "the next record delivered no later than t" cost O(log n). Nodes are
-//! shared (`Arc`) between clones and copied when one side writes: a clone is O(1).
+//! A B+ tree. Each child carries the number of records below it and their [`Summary`], so that ranks and "the next
+//! record of which this may hold" cost O(log n), and the records in another order than that of their keys are found best
+//! first (`walk`). Nodes are shared (`Arc`) between clones and copied when one side writes: a clone is O(1).
 //!
 //! Invariants: records of a leaf and children of a node ascend by key; `first` is not above any key
-//! of its subtree and above every key of the subtrees before it; `count` and `oldest_ms` are exact;
+//! of its subtree and above every key of the subtrees before it; `count` and `summary` are exact;
 //! no node but an empty tree's is empty.
 //!
 //! Ascending insertion fills leaves completely (a split at the end opens a fresh leaf); removal
@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::data::steps;
+
 /// Records of a leaf.
 const LEAF_MAX: usize = 64;
 /// Children of an inner node.
@@ -32,28 +34,44 @@ const INNER_MAX: usize = 32;
 /// Allocations of at most this many records are not shrunk.
 const SHRINK_ABOVE: usize = 8;
 
+/// What is told of several records in one value. Joining is associative, commutative and idempotent (a minimum, say).
+pub(super) trait Summary: Copy + PartialEq {
+    /// That of no record.
+    const NONE: Self;
+    /// That of the records of both.
+    fn join(self, other: Self) -> Self;
+}
+
+impl Summary for () {
+    const NONE: Self = ();
+    fn join(self, (): ()) -> Self {}
+}
+
 /// What a tree holds.
 pub(super) trait Record: Copy {
     /// What orders the records.
     type Key: Copy + Ord;
+    /// What is told of a whole subtree.
+    type Summary: Summary;
     /// The key of this record.
     fn key(&self) -> Self::Key;
-    /// The time by which [`Tree::next_delivered_by`] searches, Unix milliseconds.
-    fn delivered_ms(&self) -> u64;
+    /// What is told of this one.
+    fn summary(&self) -> Self::Summary;
 }
 
 #[derive(Clone)]
-enum Node<R: Record> {
+pub(super) enum Node<R: Record> {
     Leaf(Vec<R>),
     Inner(Vec<Child<R>>),
 }
 
+/// A subtree. Invariant: see the module's head.
 #[derive(Clone)]
-struct Child<R: Record> {
-    first: R::Key,
+pub(super) struct Child<R: Record> {
+    pub(super) first: R::Key,
     count: usize,
-    oldest_ms: u64,
-    node: Arc<Node<R>>,
+    pub(super) summary: R::Summary,
+    pub(super) node: Arc<Node<R>>,
 }
 
 /// The tree. See the module's head.
@@ -73,7 +91,7 @@ impl<R: Record> Child<R> {
         Child {
             first: records[0].key(),
             count: records.len(),
-            oldest_ms: oldest_record(&records),
+            summary: summary_of(&records, R::summary),
             node: Arc::new(Node::Leaf(records)),
         }
     }
@@ -82,32 +100,33 @@ impl<R: Record> Child<R> {
         Child {
             first: children[0].first,
             count: children.iter().map(|c| c.count).sum(),
-            oldest_ms: oldest_child(&children),
+            summary: summary_of(&children, Child::summary),
             node: Arc::new(Node::Inner(children)),
         }
     }
 
     /// Puts the record in; gives the record it replaces, or a new right neighbour.
     fn insert(&mut self, record: R) -> (Option<R>, Option<Child<R>>) {
+        steps::count(1);
         let key = record.key();
         self.first = self.first.min(key);
         match Arc::make_mut(&mut self.node) {
             Node::Leaf(records) => match search(records, key) {
                 Ok(at) => {
                     let old = std::mem::replace(&mut records[at], record);
-                    self.oldest_ms = oldest_after(records, at, self.oldest_ms, record_ms);
+                    self.summary = summary_after(records, at, self.summary, R::summary);
                     (Some(old), None)
                 }
                 Err(at) if records.len() < LEAF_MAX => {
                     records.insert(at, record);
                     self.count += 1;
-                    self.oldest_ms = self.oldest_ms.min(record.delivered_ms());
+                    self.summary = self.summary.join(record.summary());
                     (None, None)
                 }
                 Err(at) => {
                     let right = split_full(records, at, record);
                     self.count = records.len();
-                    self.oldest_ms = oldest_record(records);
+                    self.summary = summary_of(records, R::summary);
                     (None, Some(Child::leaf(right)))
                 }
             },
@@ -124,14 +143,14 @@ impl<R: Record> Child<R> {
                 match (&replaced, &right) {
                     (None, None) => {
                         self.count += 1;
-                        self.oldest_ms = self.oldest_ms.min(record.delivered_ms());
+                        self.summary = self.summary.join(record.summary());
                     }
                     (Some(_), None) => {
-                        self.oldest_ms = oldest_after(children, at, self.oldest_ms, child_ms);
+                        self.summary = summary_after(children, at, self.summary, Child::summary);
                     }
                     (_, Some(_)) => {
                         self.count = children.iter().map(|c| c.count).sum();
-                        self.oldest_ms = oldest_child(children);
+                        self.summary = summary_of(children, Child::summary);
                     }
                 }
                 (replaced, right)
@@ -140,13 +159,12 @@ impl<R: Record> Child<R> {
     }
 
     fn remove(&mut self, key: R::Key) -> Option<R> {
+        steps::count(1);
         let removed = match Arc::make_mut(&mut self.node) {
             Node::Leaf(records) => {
                 let at = search(records, key).ok()?;
                 let removed = records.remove(at);
-                if removed.delivered_ms() == self.oldest_ms {
-                    self.oldest_ms = oldest_after(records, at, self.oldest_ms, record_ms);
-                }
+                self.summary = summary_after(records, at, self.summary, R::summary);
                 shrink(records);
                 removed
             }
@@ -154,9 +172,7 @@ impl<R: Record> Child<R> {
                 let at = child_for(children, key);
                 let removed = children[at].remove(key)?;
                 join_around(children, at);
-                if removed.delivered_ms() == self.oldest_ms {
-                    self.oldest_ms = oldest_after(children, at, self.oldest_ms, child_ms);
-                }
+                self.summary = summary_after(children, at, self.summary, Child::summary);
                 shrink(children);
                 removed
             }
@@ -166,18 +182,19 @@ impl<R: Record> Child<R> {
     }
 
     fn update(&mut self, key: R::Key, change: impl FnOnce(&mut R)) -> Option<R> {
+        steps::count(1);
         match Arc::make_mut(&mut self.node) {
             Node::Leaf(records) => {
                 let at = search(records, key).ok()?;
                 let before = records[at];
                 change(&mut records[at]);
-                self.oldest_ms = oldest_after(records, at, self.oldest_ms, record_ms);
+                self.summary = summary_after(records, at, self.summary, R::summary);
                 Some(before)
             }
             Node::Inner(children) => {
                 let at = child_for(children, key);
                 let before = children[at].update(key, change)?;
-                self.oldest_ms = oldest_after(children, at, self.oldest_ms, child_ms);
+                self.summary = summary_after(children, at, self.summary, Child::summary);
                 Some(before)
             }
         }
@@ -249,6 +266,7 @@ impl<R: Record> Tree<R> {
     pub(super) fn get(&self, key: R::Key) -> Option<&R> {
         let mut node = &*self.root.as_ref()?.node;
         loop {
+            steps::count(1);
             match node {
                 Node::Leaf(records) => return search(records, key).ok().map(|at| &records[at]),
                 Node::Inner(children) => node = &children[child_for(children, key)].node,
@@ -260,6 +278,7 @@ impl<R: Record> Tree<R> {
     pub(super) fn last(&self) -> Option<&R> {
         let mut node = &*self.root.as_ref()?.node;
         loop {
+            steps::count(1);
             match node {
                 Node::Leaf(records) => return records.last(),
                 Node::Inner(children) => node = &children.last()?.node,
@@ -273,6 +292,7 @@ impl<R: Record> Tree<R> {
         let mut node = &*root.node;
         let mut before = 0;
         loop {
+            steps::count(1);
             match node {
                 Node::Leaf(records) => {
                     return before + records.partition_point(|r| r.key() < key);
@@ -292,6 +312,7 @@ impl<R: Record> Tree<R> {
         let mut rank = rank;
         let mut node = &*root.node;
         loop {
+            steps::count(1);
             match node {
                 Node::Leaf(records) => return records.get(rank),
                 Node::Inner(children) => {
@@ -308,10 +329,25 @@ impl<R: Record> Tree<R> {
         }
     }
 
-    /// The first record from `from` on whose delivery time is not above `latest_ms`. O(log n).
-    pub(super) fn next_delivered_by(&self, from: R::Key, latest_ms: u64) -> Option<&R> {
+    /// The first record from `from` on for whose summary `holds`. It must hold for every summary that contains
+    /// one for which it holds, and for none that contains no such. O(log n).
+    pub(super) fn next_where(
+        &self,
+        from: R::Key,
+        holds: &impl Fn(R::Summary) -> bool,
+    ) -> Option<&R> {
         let root = self.root.as_ref()?;
-        search_delivered(&root.node, from, latest_ms)
+        search_where(&root.node, from, holds)
+    }
+
+    /// The tree as one subtree, for walks of other modules; `None` when it is empty.
+    pub(super) fn root(&self) -> Option<&Child<R>> {
+        self.root.as_ref()
+    }
+
+    /// What is told of all records. O(1).
+    pub(super) fn summary(&self) -> R::Summary {
+        self.root.as_ref().map_or(R::Summary::NONE, Child::summary)
     }
 
     /// The records from `from` on, ascending. O(log n) to start, amortised O(1) each.
@@ -323,6 +359,7 @@ impl<R: Record> Tree<R> {
         let Some(root) = &self.root else { return iter };
         let mut node = &*root.node;
         loop {
+            steps::count(1);
             match node {
                 Node::Leaf(records) => {
                     iter.leaf = records[records.partition_point(|r| r.key() < from)..].iter();
@@ -388,6 +425,7 @@ impl<'a, R: Record> Iterator for Iter<'a, R> {
     fn next(&mut self) -> Option<&'a R> {
         loop {
             if let Some(record) = self.leaf.next() {
+                steps::count(1);
                 return Some(record);
             }
             let next = loop {
@@ -421,43 +459,31 @@ fn child_for<R: Record>(children: &[Child<R>], key: R::Key) -> usize {
     }
 }
 
-fn record_ms<R: Record>(record: &R) -> u64 {
-    record.delivered_ms()
+impl<R: Record> Child<R> {
+    fn summary(&self) -> R::Summary {
+        self.summary
+    }
 }
 
-fn child_ms<R: Record>(child: &Child<R>) -> u64 {
-    child.oldest_ms
-}
-
-/// The oldest time after the item at `at` was changed or went, when it was `before` till then. Looks at the items
-/// behind `at` first: entries delivered together stand together, so the same time is usually met at once.
-fn oldest_after<T>(items: &[T], at: usize, before: u64, ms: impl Fn(&T) -> u64) -> u64 {
+/// The summary after the item at `at` was changed or went, when it was `before` till then. Looks at the items
+/// behind `at` first: entries delivered together stand together, so the same summary is usually met at once.
+fn summary_after<T, S: Summary>(items: &[T], at: usize, before: S, summary: impl Fn(&T) -> S) -> S {
     let (front, back) = items.split_at(at.min(items.len()));
-    let mut oldest = u64::MAX;
+    let mut found = S::NONE;
     for item in back.iter().chain(front) {
-        oldest = oldest.min(ms(item));
-        if oldest == before {
-            // Nothing but the changed item, the first one looked at, can be older.
+        found = found.join(summary(item));
+        if found == before {
+            // All but the changed item, the first one looked at, is in `before` already.
             break;
         }
     }
-    oldest
+    found
 }
 
-fn oldest_record<R: Record>(records: &[R]) -> u64 {
-    records
+fn summary_of<T, S: Summary>(items: &[T], summary: impl Fn(&T) -> S) -> S {
+    items
         .iter()
-        .map(Record::delivered_ms)
-        .min()
-        .unwrap_or(u64::MAX)
-}
-
-fn oldest_child<R: Record>(children: &[Child<R>]) -> u64 {
-    children
-        .iter()
-        .map(|c| c.oldest_ms)
-        .min()
-        .unwrap_or(u64::MAX)
+        .fold(S::NONE, |all, item| all.join(summary(item)))
 }
 
 /// Puts `item` at `at` into a node that is full; gives the right half. At the very end the left
@@ -523,7 +549,7 @@ impl<R: Record> Child<R> {
             _ => unreachable!("neighbours are nodes of one level"),
         }
         self.count += right.count;
-        self.oldest_ms = self.oldest_ms.min(right.oldest_ms);
+        self.summary = self.summary.join(right.summary);
     }
 }
 
@@ -534,18 +560,21 @@ fn shrink<T>(items: &mut Vec<T>) {
     }
 }
 
-fn search_delivered<R: Record>(node: &Node<R>, from: R::Key, latest_ms: u64) -> Option<&R> {
+fn search_where<'a, R: Record>(
+    node: &'a Node<R>,
+    from: R::Key,
+    holds: &impl Fn(R::Summary) -> bool,
+) -> Option<&'a R> {
+    steps::count(1);
     match node {
         Node::Leaf(records) => {
             let start = records.partition_point(|r| r.key() < from);
-            records[start..]
-                .iter()
-                .find(|r| r.delivered_ms() <= latest_ms)
+            records[start..].iter().find(|r| holds(r.summary()))
         }
-        // Only the first of these subtrees can hold an old record and yet none from `from` on.
+        // Only the first of these subtrees can hold such a record and yet none from `from` on.
         Node::Inner(children) => children[child_for(children, from)..]
             .iter()
-            .filter(|c| c.oldest_ms <= latest_ms)
-            .find_map(|c| search_delivered(&c.node, from, latest_ms)),
+            .filter(|c| holds(c.summary))
+            .find_map(|c| search_where(&c.node, from, holds)),
     }
 }

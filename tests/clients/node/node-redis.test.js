@@ -3,7 +3,7 @@
 
 const test = require('node:test');
 const assert = require('node:assert/strict');
-const { createClient, WatchError } = require('redis');
+const { createClient, BasicClientSideCache, WatchError } = require('redis');
 const { URL, PATIENCE_MS, until, blockedClients } = require('./common');
 
 const patience = PATIENCE_MS / 1000;
@@ -193,6 +193,23 @@ for (const RESP of [2, 3]) {
       await watcher.watch('balance');
       assert.deepEqual(await watcher.multi().set('balance', '10').get('balance').exec(), ['OK', '10']);
     });
+
+    if (RESP === 3) {
+      test('a client-side cache is told of changes', async () => {
+        const cache = new BasicClientSideCache({ ttl: 0, maxEntries: 0 });
+        const cached = await connect({ clientSideCache: cache });
+        const keys = Array.from({ length: 50 }, (_, n) => `key:${n}`);
+        await r.mSet(keys.map((key) => [key, 'old']));
+        for (const key of keys) assert.equal(await cached.get(key), 'old');
+        assert.equal(cache.stats().missCount, keys.length);
+        for (const key of keys) assert.equal(await cached.get(key), 'old');
+        assert.equal(cache.stats().hitCount, keys.length);
+        await r.mSet(keys.map((key) => [key, 'new']));
+        for (const key of keys) await until(async () => (await cached.get(key)) === 'new', `the new value of ${key}`);
+        await r.flushAll();
+        await until(async () => (await cached.get(keys[7])) === null, 'the end of a key');
+      });
+    }
 
     test('scanIterator walks every key', async () => {
       const entries = Array.from({ length: 1000 }, (_, n) => [`key:${n}`, String(n)]);

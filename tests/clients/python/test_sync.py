@@ -1,8 +1,10 @@
 """redis-py, synchronous, over RESP2 and RESP3: queues, publish/subscribe, streams and groups, pipelines, transactions."""
 
 import unittest
+from unittest import mock
 
 import redis
+from redis.cache import CacheConfig
 from redis.exceptions import ResponseError, WatchError
 
 from common import PATIENCE_S, URL, Background, until
@@ -490,6 +492,26 @@ class Resp2(Suite, unittest.TestCase):
 
 class Resp3(Suite, unittest.TestCase):
     protocol = 3
+
+    # redis-py asks for the version 7.4 in HELLO, though what it uses is in 6.0 and later.
+    @mock.patch.object(redis.connection.CacheProxyConnection, "MIN_ALLOWED_VERSION", "7.2.0")
+    def test_a_client_side_cache_is_told_of_changes(self):
+        cached = self.connect(cache_config=CacheConfig())
+        keys = [f"key:{n}" for n in range(50)]
+        self.r.mset({key: "old" for key in keys})
+        for key in keys:
+            self.assertEqual(cached.get(key), "old")
+        self.assertEqual(cached.get_cache().size, len(keys))
+        # From the cache: no command reaches the server.
+        asked = self.r.info("commandstats")["cmdstat_get"]["calls"]
+        for key in keys:
+            self.assertEqual(cached.get(key), "old")
+        self.assertEqual(self.r.info("commandstats")["cmdstat_get"]["calls"], asked)
+        self.r.mset({key: "new" for key in keys})
+        for key in keys:
+            until(lambda key=key: cached.get(key) == "new", f"the new value of {key}")
+        self.r.flushall()
+        until(lambda: cached.get(keys[7]) is None, "the end of a key")
 
 
 if __name__ == "__main__":

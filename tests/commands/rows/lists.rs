@@ -33,8 +33,16 @@ pub(super) const OURS_ALONE: &[&str] = &[
     "waitaof",
 ];
 
-/// Commands that are newer than any oracle.
-pub(super) const NEWER: &[&str] = &["xackdel", "xcfgset", "xdelex", "xidmprecord"];
+/// Commands of a Redis newer than any oracle.
+pub(super) const NEWER: &[&str] = &[
+    "blmovem",
+    "lmovem",
+    "xackdel",
+    "xcfgset",
+    "xdelex",
+    "xidmprecord",
+    "xnack",
+];
 
 pub(super) const ACCEPTED: &[Accepted] = &[
     Accepted {
@@ -48,6 +56,12 @@ pub(super) const ACCEPTED: &[Accepted] = &[
         fact: "arguments",
         commands: &["xadd", "xtrim"],
         reason: "reference policies are of Redis 8.2, idempotency of 8.6",
+    },
+    Accepted {
+        against: Against::Any,
+        fact: "arguments",
+        commands: &["xread", "xreadgroup"],
+        reason: "CLAIM is of Redis 8.4, MAXCOUNT and MAXSIZE of 8.10",
     },
     Accepted {
         against: Against::Any,
@@ -345,6 +359,7 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     xinfo stream a full count 2
     xinfo help
     xlen a
+    xnack a g fail ids 1 1-1
     xpending a g
     xrange a - +
     xread streams a 0

@@ -150,7 +150,7 @@ fn count(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandErro
 
 fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let rows: Vec<&Row> = match args.len() {
-        2 => commands().collect(),
+        2 => CommandTable::get().told().collect(),
         5 if is(args.at(2), "filterby") => filtered(args.at(3), args.at(4))?,
         _ => return Err(error::SYNTAX),
     };

@@ -67,13 +67,14 @@ impl Kind {
             "increment" if command.name.ends_with("float") => Kind::Double,
             "unix-time-seconds" | "unix-time-milliseconds" => Kind::UnixTime,
             "start" | "end" if is_stream => Kind::Text,
-            "timeout" | "count" | "index" | "start" | "end" | "stop" | "seconds"
+            "timeout" | "count" | "exactly" | "index" | "start" | "end" | "stop" | "seconds"
             | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
-            | "bits" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
+            | "bits" | "numids" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
             | "entries-read" | "index1" | "index2" | "protover" | "version" | "slot" | "maxage"
-            | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len"
-            | "numids" => Kind::Integer,
+            | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len" => {
+                Kind::Integer
+            }
             _ => Kind::Text,
         }
     }

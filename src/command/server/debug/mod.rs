@@ -3,11 +3,14 @@
 //! ```text
 //! effects.rs  EFFECTS: what writes did, to compare and replay      values.rs  OBJECT, LISTPACK, QUICKLIST, DIGEST
 //! protocol.rs PROTOCOL: a reply of each type                       mod.rs     the rows, time, settings, reload
+//! steps.rs    STREAM-STEPS, only with the feature `steps`
 //! ```
 //! To clients DEBUG is one command, as in Redis ([`Flags::ONE_COMMAND`]): what fits none of its rows runs the container's.
 
 mod effects;
 mod protocol;
+#[cfg(any(test, feature = "steps"))]
+mod steps;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -173,6 +176,15 @@ pub static COMMANDS: &[Command] = &[row(
         3,
         "Stops the shard of the connection.",
     ),
+    #[cfg(any(test, feature = "steps"))]
+    row(
+        "stream-steps",
+        "key [RESET]",
+        steps::stream_steps,
+        -3,
+        "Tells how many nodes and records streams have looked at.",
+    )
+    .keys(KEY),
     row(
         "stringmatch-len",
         "length pattern",
@@ -362,6 +374,12 @@ fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
         "    Whether keys expire unasked.",
         "SLEEP <seconds>",
         "    Stops the shard of this connection.",
+        #[cfg(any(test, feature = "steps"))]
+        "STREAM-STEPS <key> [RESET]",
+        #[cfg(any(test, feature = "steps"))]
+        "    How many nodes and records the groups of all streams on the key's shard have looked at",
+        #[cfg(any(test, feature = "steps"))]
+        "    so far; RESET counts from 0.",
         "STRINGMATCH-LEN <length> <pattern>",
         "    Whether a pattern matches a text of so many 'a'.",
         "HELP",

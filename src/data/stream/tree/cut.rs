@@ -8,9 +8,8 @@
 
 use std::sync::Arc;
 
-use super::{
-    Child, Node, Record, Tree, child_for, join_around, oldest_child, oldest_record, shrink,
-};
+use super::{Child, Node, Record, Tree, child_for, join_around, shrink, summary_of};
+use crate::data::steps;
 
 impl<R: Record> Tree<R> {
     /// Takes out the records of `start..=end`; gives them, ascending. O(log n + number of them).
@@ -30,13 +29,14 @@ impl<R: Record> Tree<R> {
 
 impl<R: Record> Child<R> {
     fn remove_range(&mut self, start: R::Key, end: R::Key, taken: &mut Vec<R>) {
+        steps::count(1);
         match Arc::make_mut(&mut self.node) {
             Node::Leaf(records) => {
                 let from = records.partition_point(|record| record.key() < start);
                 let to = records.partition_point(|record| record.key() <= end);
                 taken.extend(records.drain(from..to));
                 self.count = records.len();
-                self.oldest_ms = oldest_record(records);
+                self.summary = summary_of(records, R::summary);
                 shrink(records);
             }
             Node::Inner(children) => {
@@ -55,7 +55,7 @@ impl<R: Record> Child<R> {
                     }
                 }
                 self.count = children.iter().map(|child| child.count).sum();
-                self.oldest_ms = oldest_child(children);
+                self.summary = summary_of(children, Child::summary);
                 shrink(children);
             }
         }
@@ -63,6 +63,7 @@ impl<R: Record> Child<R> {
 
     /// Gives all records, ascending.
     fn append_to(&self, taken: &mut Vec<R>) {
+        steps::count(1);
         match &*self.node {
             Node::Leaf(records) => taken.extend_from_slice(records),
             Node::Inner(children) => children.iter().for_each(|child| child.append_to(taken)),

@@ -1,0 +1,432 @@
+//! Who read which key and is to be told of its change (CLIENT TRACKING).
+//!
+//! ```text
+//! read  ──► remember(key, tracker)      key → trackers, once each
+//! touch ──► take(key)                   they are told once; the next read counts again
+//! ```
+//! As in Redis a key stands here without its database: a change in another database tells of it too. What a client has read
+//! stays when it turns tracking off: whether it is told is asked when the key changes. Who is gone leaves with the key, or
+//! with the sweep of a table that has doubled.
+//! Not here: who gets the message, and how (`shard/tracking.rs`).
+//!
+//! Invariants: a tracker stands once in the list of a key, which is in the order of the trackers' addresses; `slots` holds
+//! every key of the table once, at the place that its entry names.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use crate::ids::ClientId;
+
+use super::{Keyspace, order};
+
+/// Items of a table below which it is not swept.
+const SWEEP_MIN: usize = 64;
+
+/// The options of CLIENT TRACKING as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TrackingOptions(pub u32);
+
+impl TrackingOptions {
+    /// Tracking is on.
+    pub const ON: Self = Self(1);
+    /// BCAST: told of all keys with its prefixes, whatever it read.
+    pub const BROADCAST: Self = Self(1 << 1);
+    /// OPTIN: only keys read behind CLIENT CACHING YES.
+    pub const OPT_IN: Self = Self(1 << 2);
+    /// OPTOUT: all keys but those read behind CLIENT CACHING NO.
+    pub const OPT_OUT: Self = Self(1 << 3);
+    /// NOLOOP: not told of what it changes itself.
+    pub const NO_LOOP: Self = Self(1 << 4);
+    /// The client to redirect to was gone when there was something to tell.
+    pub const BROKEN: Self = Self(1 << 5);
+
+    /// Whether all options of `other` are set.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A client that tracks, or did: written by its shard, read by whoever changes a key.
+#[derive(Debug)]
+pub struct Tracker {
+    /// The client.
+    pub client: ClientId,
+    options: AtomicU32,
+    redirection: AtomicU64,
+}
+
+impl Tracker {
+    /// One that does not track yet.
+    pub fn new(client: ClientId) -> Self {
+        Self {
+            client,
+            options: AtomicU32::new(0),
+            redirection: AtomicU64::new(0),
+        }
+    }
+
+    /// What it asked for.
+    pub fn options(&self) -> TrackingOptions {
+        TrackingOptions(self.options.load(Ordering::Acquire))
+    }
+
+    /// The client that is told in its place; 0 for none.
+    pub fn redirection(&self) -> u64 {
+        self.redirection.load(Ordering::Acquire)
+    }
+
+    /// Begins, changes or ends tracking.
+    pub fn set(&self, options: TrackingOptions, redirection: u64) {
+        self.redirection.store(redirection, Ordering::Release);
+        self.options.store(options.0, Ordering::Release);
+    }
+
+    /// Nobody is there to be told in its place.
+    pub fn mark_broken(&self) {
+        self.options
+            .fetch_or(TrackingOptions::BROKEN.0, Ordering::AcqRel);
+    }
+
+    /// Whether the keys of a command are to be remembered. `caching`: CLIENT CACHING was said before it.
+    pub fn wants_keys(&self, caching: bool) -> bool {
+        let options = self.options();
+        options.has(TrackingOptions::ON)
+            && !options.has(TrackingOptions::BROADCAST)
+            && (caching || !options.has(TrackingOptions::OPT_IN))
+            && (!caching || !options.has(TrackingOptions::OPT_OUT))
+    }
+}
+
+/// How a key came to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A command did it.
+    Written,
+    /// Its time had come.
+    Expired,
+    /// It did not: only the table forgets it (`tracking-table-max-keys`).
+    Forgotten,
+}
+
+/// Somebody is to be told of a key.
+#[derive(Clone, Debug)]
+pub struct Invalidation {
+    /// Its number among what the thread did to all keyspaces in hand.
+    pub order: u64,
+    /// The key; `None` for all there are (FLUSHALL).
+    pub key: Option<Box<[u8]>>,
+    /// Who read it.
+    pub trackers: Vec<Arc<Tracker>>,
+    /// Why.
+    pub change: Change,
+}
+
+/// What the keyspaces of a process count together, so that a limit holds for all of them.
+#[derive(Debug, Default)]
+pub struct TrackingCounts {
+    /// Prefixes that clients listen to: every change concerns them.
+    pub prefixes: AtomicUsize,
+    /// Tracked keys.
+    pub keys: AtomicUsize,
+    /// Trackers of all those keys, the gone included until met.
+    pub items: AtomicUsize,
+}
+
+impl TrackingCounts {
+    /// Makes one key over `max` the caller's to forget; false when there is none.
+    fn claim_surplus(&self, max: usize) -> bool {
+        let less = |count: usize| (count > max).then(|| count - 1);
+        self.keys
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less)
+            .is_ok()
+    }
+}
+
+#[derive(Debug)]
+struct Tracked {
+    slot: usize,
+    trackers: Vec<Weak<Tracker>>,
+}
+
+/// The tracked keys of one keyspace.
+#[derive(Debug, Default)]
+pub struct TrackingTable {
+    keys: HashMap<Arc<[u8]>, Tracked>,
+    slots: Vec<Arc<[u8]>>,
+    /// Trackers of all keys, the gone included until met.
+    item_count: usize,
+    /// How many there were after the last sweep.
+    swept_count: usize,
+    /// Makes the choice of what is forgotten.
+    choices: u64,
+}
+
+impl TrackingTable {
+    /// Whether no key is tracked.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Keys.
+    pub fn key_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Trackers of all keys.
+    pub fn item_count(&self) -> usize {
+        self.item_count
+    }
+
+    /// A client has read a key. Amortised O(log trackers of the key).
+    pub fn remember(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
+        if self.item_count >= 2 * self.swept_count.max(SWEEP_MIN) {
+            self.sweep();
+        }
+        if !self.keys.contains_key(key) {
+            let name: Arc<[u8]> = key.into();
+            let tracked = Tracked {
+                slot: self.slots.len(),
+                trackers: Vec::new(),
+            };
+            self.slots.push(Arc::clone(&name));
+            self.keys.insert(name, tracked);
+        }
+        if let Some(tracked) = self.keys.get_mut(key)
+            && let Err(at) = tracked
+                .trackers
+                .binary_search_by_key(&Arc::as_ptr(tracker), Weak::as_ptr)
+        {
+            tracked.trackers.insert(at, Arc::downgrade(tracker));
+            self.item_count += 1;
+        }
+    }
+
+    /// Forgets the trackers that are gone, and keys without any.
+    fn sweep(&mut self) {
+        self.item_count = 0;
+        self.keys.retain(|_, tracked| {
+            tracked
+                .trackers
+                .retain(|tracker| tracker.strong_count() > 0);
+            self.item_count += tracked.trackers.len();
+            !tracked.trackers.is_empty()
+        });
+        self.slots.clear();
+        for (key, tracked) in &mut self.keys {
+            tracked.slot = self.slots.len();
+            self.slots.push(Arc::clone(key));
+        }
+        self.swept_count = self.item_count;
+        if self.slots.capacity() > 4 * self.slots.len().max(SWEEP_MIN) {
+            self.slots.shrink_to_fit();
+            self.keys.shrink_to_fit();
+        }
+    }
+
+    /// Takes a key out; gives who has read it and wants to be told of it.
+    pub fn take(&mut self, key: &[u8]) -> Vec<Arc<Tracker>> {
+        let Some(tracked) = self.keys.remove(key) else {
+            return Vec::new();
+        };
+        self.slots.swap_remove(tracked.slot);
+        if let Some(moved) = self.slots.get(tracked.slot)
+            && let Some(other) = self.keys.get_mut(moved)
+        {
+            other.slot = tracked.slot;
+        }
+        self.item_count -= tracked.trackers.len();
+        let there = tracked.trackers.iter().filter_map(Weak::upgrade);
+        there
+            .filter(|tracker| {
+                // Redis: one that has turned to broadcasts since is told by those alone.
+                let options = tracker.options();
+                options.has(TrackingOptions::ON) && !options.has(TrackingOptions::BROADCAST)
+            })
+            .collect()
+    }
+
+    /// A key to forget, chosen without regard to its use.
+    pub fn any(&mut self) -> Option<Arc<[u8]>> {
+        self.choices = self.choices.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let len = self.slots.len().max(1) as u64;
+        let at = (self.choices >> 32) % len;
+        self.slots.get(at as usize).map(Arc::clone)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Keyspace {
+    /// Changes the table, and what all tables count together with it.
+    fn change_tracking<R>(&mut self, change: impl FnOnce(&mut TrackingTable) -> R) -> R {
+        let before = (self.tracking.key_count(), self.tracking.item_count());
+        let changed = change(&mut self.tracking);
+        let after = (self.tracking.key_count(), self.tracking.item_count());
+        let counts = &self.tracking_counts;
+        for (count, before, after) in [
+            (&counts.keys, before.0, after.0),
+            (&counts.items, before.1, after.1),
+        ] {
+            // Wraps around to subtract.
+            count.fetch_add(after.wrapping_sub(before), Ordering::AcqRel);
+        }
+        changed
+    }
+
+    /// Somebody may have to be told of a key.
+    pub(super) fn invalidate(&mut self, key: &[u8], change: Change) {
+        let broadcasts = self.tracking_counts.prefixes.load(Ordering::Acquire) > 0;
+        if self.tracking.is_empty() && !broadcasts {
+            return;
+        }
+        let trackers = self.change_tracking(|table| table.take(key));
+        if !trackers.is_empty() || broadcasts {
+            self.invalidations.push(Invalidation {
+                order: order::next(),
+                key: Some(key.into()),
+                trackers,
+                change,
+            });
+        }
+    }
+
+    /// Forgets tracked keys as if they had changed while all keyspaces together have more than `max`, at most `budget`.
+    pub fn limit_tracked(&mut self, max: usize, budget: usize) {
+        for _ in 0..budget {
+            if self.tracking.is_empty() || !self.tracking_counts.claim_surplus(max) {
+                return;
+            }
+            let Some(key) = self.tracking.any() else {
+                return;
+            };
+            // The claim has counted the key already.
+            let before = self.tracking.item_count();
+            let trackers = self.tracking.take(&key);
+            let items = before - self.tracking.item_count();
+            self.tracking_counts
+                .items
+                .fetch_sub(items, Ordering::AcqRel);
+            if !trackers.is_empty() {
+                self.invalidations.push(Invalidation {
+                    order: order::next(),
+                    key: Some(key.as_ref().into()),
+                    trackers,
+                    change: Change::Forgotten,
+                });
+            }
+        }
+    }
+
+    /// Forgets all tracked keys: whoever empties a database tells all who track.
+    pub fn clear_tracked(&mut self) {
+        self.change_tracking(TrackingTable::clear);
+    }
+
+    /// All who track are told that every key has changed.
+    pub fn invalidate_all(&mut self) {
+        self.invalidations.push(Invalidation {
+            order: order::next(),
+            key: None,
+            trackers: Vec::new(),
+            change: Change::Written,
+        });
+    }
+
+    /// A client has read a key and is to be told when it changes.
+    pub fn remember_reader(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
+        self.change_tracking(|table| table.remember(key, tracker));
+    }
+
+    /// The tracked keys.
+    pub fn tracking(&self) -> &TrackingTable {
+        &self.tracking
+    }
+
+    /// Who is to be told of what, in order.
+    pub fn take_invalidations(&mut self) -> Vec<Invalidation> {
+        std::mem::take(&mut self.invalidations)
+    }
+
+    /// Whether somebody is to be told of a key.
+    pub fn has_invalidations(&self) -> bool {
+        !self.invalidations.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracker(client: u64, options: TrackingOptions) -> Arc<Tracker> {
+        let tracker = Tracker::new(ClientId(client));
+        tracker.set(options, 0);
+        Arc::new(tracker)
+    }
+
+    #[test]
+    fn a_key_is_told_once_to_each_who_read_it() {
+        let mut table = TrackingTable::default();
+        let (one, two) = (
+            tracker(1, TrackingOptions::ON),
+            tracker(2, TrackingOptions::ON),
+        );
+        let off = tracker(3, TrackingOptions(0));
+        for reader in [&one, &two, &one, &off] {
+            table.remember(b"a", reader);
+        }
+        table.remember(b"b", &one);
+        assert_eq!((table.key_count(), table.item_count()), (2, 4));
+        let mut told: Vec<u64> = table
+            .take(b"a")
+            .iter()
+            .map(|tracker| tracker.client.0)
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, [1, 2]);
+        assert!(table.take(b"a").is_empty());
+        assert_eq!(table.take(b"b").len(), 1);
+        assert!(table.is_empty() && table.item_count() == 0);
+    }
+
+    #[test]
+    fn who_is_gone_is_forgotten_and_any_key_can_be_chosen() {
+        let mut table = TrackingTable::default();
+        let stays = tracker(1, TrackingOptions::ON);
+        for key in 0..10u32 {
+            table.remember(&key.to_le_bytes(), &stays);
+        }
+        for round in 0..10_000u32 {
+            let goes = tracker(2, TrackingOptions::ON);
+            table.remember(&round.to_be_bytes(), &goes);
+        }
+        assert!(table.item_count() < 1000, "{} are kept", table.item_count());
+        let mut left = table.key_count();
+        while let Some(key) = table.any() {
+            table.take(&key);
+            left -= 1;
+            assert_eq!((table.key_count(), table.keys.len()), (left, left));
+        }
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn caching_says_which_keys_are_wanted() {
+        let with = |option: TrackingOptions| tracker(1, TrackingOptions::ON.and(option));
+        let wants = |option| [false, true].map(|caching| with(option).wants_keys(caching));
+        assert_eq!(wants(TrackingOptions::NO_LOOP), [true, true]);
+        assert_eq!(wants(TrackingOptions::OPT_IN), [false, true]);
+        assert_eq!(wants(TrackingOptions::OPT_OUT), [true, false]);
+        assert_eq!(wants(TrackingOptions::BROADCAST), [false, false]);
+        assert!(!tracker(1, TrackingOptions(0)).wants_keys(true));
+    }
+}

@@ -1,0 +1,310 @@
+//! Client-side caching: commands are noted with their readers, and changes reach those who have read.
+//!
+//! ```text
+//! command here ─► keyspace: who has read the key ─► Invalidation in the aftermath ─► dispatch
+//!      dispatch ─► mailbox of the shard of whoever is to be told ─► its output, behind a reply that is held
+//! ```
+//! The messages take the way of publications: from the shard that did the work, through the mailbox, before its reply
+//! leaves. So a value that was read is in the client's hands before the word that it has changed.
+//! Source: "Client-side caching" of Redis. What a client does to its own keys it hears behind its reply; changes of a prefix
+//! (BCAST) are told once for a command, an EXEC, or a batch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::client::registry::ClientFlag;
+use crate::command::table::Row;
+use crate::ids::ClientId;
+use crate::keyspace::tracking::{Change, Invalidation, Tracker, TrackingOptions};
+use crate::keyspace::{Keyspace, Space};
+use crate::limits;
+use crate::resp::Protocol;
+use crate::resp::reply::Reply;
+
+use super::Shard;
+use super::client::{Client, Phase};
+use super::execute::{Aftermath, Call, Env, Outgoing};
+use super::mailbox::{Message, Notice, NoticeKind};
+
+/// The channel on which clients that speak RESP2 are told.
+const CHANNEL: &[u8] = b"__redis__:invalidate";
+
+/// A key that a client itself changed; `None` for all.
+type Own = (Arc<Tracker>, Option<Box<[u8]>>);
+
+/// What commands have left to tell, as [`Shard::dispatch`] goes through it.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    /// The client whose commands ran here.
+    publisher: Option<ClientId>,
+    /// What clients did to their own keys: told behind all else.
+    own: Vec<Own>,
+    /// Changed keys for prefixes, each with the client that changed it last; an expiry is nobody's doing.
+    broadcast: BTreeMap<Box<[u8]>, Option<ClientId>>,
+    /// This shard is over its credit.
+    pub(super) over: bool,
+    /// The publisher is to be told of something.
+    pub(super) tells_publisher: bool,
+}
+
+impl Telling {
+    pub(super) fn of(publisher: Option<ClientId>) -> Self {
+        Self {
+            publisher,
+            ..Self::default()
+        }
+    }
+}
+
+fn array_of<'k>(keys: impl ExactSizeIterator<Item = &'k [u8]>) -> Bytes {
+    let mut reply = Reply::new(Protocol::Resp2);
+    reply.array(keys.len());
+    keys.for_each(|key| reply.bulk(key));
+    reply.take().into()
+}
+
+impl Env<'_> {
+    /// Notes that the client has read the keys of a command, when it tracks. Redis: also when the command failed or waits.
+    pub(super) fn remember(
+        &self,
+        space: &mut Space<'_>,
+        tracker: &Arc<Tracker>,
+        call: &Call<'_>,
+        caching: bool,
+    ) {
+        if !tracker.wants_keys(caching) {
+            return;
+        }
+        call.row.command.for_each_key(call.args, |at| {
+            let key = call.args.at(at);
+            // A command that runs again looks only at what is in hand.
+            if space.holds(key) {
+                space.of(key).remember_reader(key, tracker);
+            }
+        });
+        for keyspace in space.keyspaces_mut() {
+            self.limit_tracked(keyspace);
+        }
+    }
+
+    /// As [`Env::collect`], of a client that was served: what caches are told of is its doing.
+    pub(super) fn collect_of(
+        &self,
+        client: ClientId,
+        space: &mut Space<'_>,
+        after: &mut Aftermath,
+    ) {
+        let first = after.outgoing.len();
+        self.collect(space, after);
+        for outgoing in &mut after.outgoing[first..] {
+            if let Outgoing::Invalidation(..) = outgoing {
+                outgoing.caused_by(Some(client));
+            }
+        }
+    }
+
+    /// Forgets tracked keys over `tracking-table-max-keys`, as far as this keyspace has any.
+    pub(super) fn limit_tracked(&self, keyspace: &mut Keyspace) {
+        let max = usize::try_from(self.settings.tracking_table_keys_max).unwrap_or(usize::MAX);
+        if max > 0 {
+            keyspace.limit_tracked(max, limits::TRACKED_KEYS_FORGOTTEN_MAX);
+        }
+    }
+}
+
+impl Shard {
+    /// Forgets tracked keys when there are too many: the limit is lower now, or other shards have too many too.
+    pub(super) fn limit_tracked(&mut self) {
+        if self.shared.tracking.client_count() == 0 {
+            return;
+        }
+        let Some(mut keyspace) = self.keyspace.take() else {
+            return;
+        };
+        let mut after = Aftermath::default();
+        let env = self.env();
+        env.limit_tracked(&mut keyspace);
+        if keyspace.has_invalidations() {
+            let mut space = Space::one(&mut keyspace, self.shared.shard_count);
+            env.collect(&mut space, &mut after);
+        }
+        self.keyspace = Some(keyspace);
+        self.dispatch(after, None);
+    }
+
+    /// Tells who has read a key; what is told behind all else goes to `telling`.
+    pub(super) fn tell(
+        &mut self,
+        invalidation: Invalidation,
+        cause: Option<ClientId>,
+        telling: &mut Telling,
+    ) {
+        let Invalidation {
+            key,
+            mut trackers,
+            change,
+            ..
+        } = invalidation;
+        if key.is_none() && self.shared.tracking.client_count() > 0 {
+            let all = self.shared.clients.all();
+            let tracking = all.iter().filter_map(|client| client.tracker());
+            let is_on = |tracker: &&Arc<Tracker>| tracker.options().has(TrackingOptions::ON);
+            trackers = tracking.filter(is_on).map(Arc::clone).collect();
+        }
+        for tracker in trackers {
+            if Some(tracker.client) != cause || change == Change::Forgotten {
+                self.tell_one(&tracker, key.as_deref(), telling);
+            } else if key.is_none() || !tracker.options().has(TrackingOptions::NO_LOOP) {
+                telling.own.push((tracker, key.clone()));
+            }
+        }
+        if let Some(key) = key
+            && change != Change::Forgotten
+            && !self.shared.tracking.is_empty()
+        {
+            let cause = cause.filter(|_| change == Change::Written);
+            telling.broadcast.insert(key, cause);
+        }
+    }
+
+    fn tell_one(&mut self, tracker: &Tracker, key: Option<&[u8]>, telling: &mut Telling) {
+        let payload = match key {
+            Some(key) => array_of([key].into_iter()),
+            None => {
+                // Redis: the null of the protocol of who tracks, whoever gets it.
+                let handle = self.shared.clients.get(tracker.client);
+                let speaks_resp3 = handle.is_some_and(|handle| handle.has_flag(ClientFlag::RESP3));
+                Bytes::from_static(if speaks_resp3 { b"_\r\n" } else { b"$-1\r\n" })
+            }
+        };
+        self.send_notice(tracker, payload, telling);
+    }
+
+    /// Tells the rest: clients of their own changes, and who listens to prefixes.
+    pub(super) fn tell_rest(&mut self, telling: &mut Telling) {
+        for (tracker, key) in std::mem::take(&mut telling.own) {
+            self.tell_one(&tracker, key.as_deref(), telling);
+        }
+        let keys = std::mem::take(&mut telling.broadcast);
+        if keys.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        for (prefix, listeners) in shared.tracking.concerned(keys.keys().map(|key| &**key)) {
+            let concerned: Vec<_> = keys
+                .iter()
+                .filter(|(key, _)| key.starts_with(&prefix))
+                .collect();
+            let all: Vec<&[u8]> = concerned.iter().map(|(key, _)| &***key).collect();
+            let payload = array_of(all.into_iter());
+            for tracker in listeners {
+                if !tracker.options().has(TrackingOptions::NO_LOOP) {
+                    self.send_notice(&tracker, payload.clone(), telling);
+                    continue;
+                }
+                let of_others = concerned.iter();
+                let of_others = of_others.filter(|(_, by)| **by != Some(tracker.client));
+                let keys: Vec<&[u8]> = of_others.map(|(key, _)| &***key).collect();
+                if !keys.is_empty() {
+                    let payload = array_of(keys.into_iter());
+                    self.send_notice(&tracker, payload, telling);
+                }
+            }
+        }
+    }
+
+    /// Sends a notice to the shard of whoever is told for the tracker.
+    fn send_notice(&mut self, tracker: &Tracker, payload: Bytes, telling: &mut Telling) {
+        let redirection = tracker.redirection();
+        let (mut receiver, mut kind) = (tracker.client, NoticeKind::Invalidation);
+        if redirection != 0 {
+            receiver = ClientId(redirection);
+            kind = NoticeKind::Redirected;
+            let handle = self.shared.clients.get(receiver);
+            if handle.is_none_or(|handle| handle.has_flag(ClientFlag::CLOSING)) {
+                tracker.mark_broken();
+                receiver = tracker.client;
+                kind = NoticeKind::RedirectionBroken(redirection);
+            }
+        }
+        let Some(shard) = self.shared.clients.shard_of(receiver) else {
+            return;
+        };
+        let notice = Notice {
+            from: Some(self.id),
+            receiver,
+            kind,
+            payload,
+        };
+        let undelivered = &mut self.subscribers.undelivered[shard.index()];
+        *undelivered += notice.weight();
+        telling.over |= *undelivered > limits::PUBLICATION_CREDIT_BYTES;
+        telling.tells_publisher |= telling.publisher == Some(receiver);
+        self.post.send(shard, Message::Notice(Box::new(notice)));
+    }
+
+    /// Appends a notice to the output of its receiver; behind its reply, when that is held back or made elsewhere: what it
+    /// tells of may have been read before.
+    pub(super) fn deliver_notice(&mut self, mut notice: Notice) {
+        if let Some(from) = notice.from.take() {
+            self.give_credit(from, notice.weight());
+        }
+        let receiver = notice.receiver;
+        let Some(client) = self.client_mut(receiver) else {
+            // It has moved, or is on its way here; or it is gone.
+            if let Some(shard) = self.shared.clients.shard_of(receiver) {
+                self.post.send(shard, Message::Notice(Box::new(notice)));
+            }
+            return;
+        };
+        let Some(bytes) = shape_of(client, &notice) else {
+            return;
+        };
+        let reply_is_due = matches!(client.phase, Phase::Batch { .. } | Phase::Barrier { .. });
+        if reply_is_due || !client.behind_reply.is_empty() {
+            client.behind_reply.push(bytes.into());
+        } else {
+            self.push_to(receiver, &bytes.into());
+        }
+    }
+
+    /// A command is over: CLIENT CACHING was for it alone, unless it is itself one about the client or within MULTI.
+    pub(super) fn end_caching(&self, client: &mut Client, row: &Row) {
+        let session = &mut client.session;
+        if session.caching.exception
+            && !session.transaction.active
+            && !row.full_name.starts_with("client|")
+        {
+            session.caching.exception = false;
+        }
+    }
+}
+
+/// A notice as its receiver gets it; `None` when it has no way to be told: RESP2 and no subscriber, or not redirected.
+fn shape_of(client: &Client, notice: &Notice) -> Option<Bytes> {
+    let session = &client.session;
+    let mut reply = Reply::new(session.protocol);
+    let is_resp3 = session.protocol == Protocol::Resp3;
+    match notice.kind {
+        NoticeKind::RedirectionBroken(id) if is_resp3 => {
+            reply.push(2);
+            reply.bulk(b"tracking-redir-broken");
+            reply.integer(id as i64);
+        }
+        NoticeKind::Invalidation | NoticeKind::Redirected if is_resp3 => {
+            reply.push(2);
+            reply.bulk(b"invalidate");
+            reply.raw(&notice.payload);
+        }
+        NoticeKind::Redirected if session.subscriptions.any() => {
+            reply.push(3);
+            reply.bulk(b"message");
+            reply.bulk(CHANNEL);
+            reply.raw(&notice.payload);
+        }
+        _ => return None,
+    }
+    Some(reply.take().into())
+}
