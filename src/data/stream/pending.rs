@@ -20,7 +20,7 @@
 //! It does not know whether the entries still exist in the stream, nor the consumers' names (see
 //! `group`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::id::StreamId;
 use super::idleness::{ByIdleness, Idleness};
@@ -231,17 +231,23 @@ impl PendingEntries {
         Some(entry)
     }
 
-    /// Takes all of `start..=end` off the list; gives the IDs, ascending. O((m + 1) log n) for m of them.
+    /// Takes all of `start..=end` off the list; gives the IDs, ascending. O(log n + m) for m of them, and O(log n) for each
+    /// consumer that had some and each released one.
     pub(super) fn remove_range(&mut self, start: StreamId, end: StreamId) -> Vec<StreamId> {
-        let ids: Vec<StreamId> = self
-            .iter_from(start)
-            .map(|entry| entry.id)
-            .take_while(|id| *id <= end)
-            .collect();
-        for id in &ids {
-            self.acknowledge(*id);
+        let taken = self.records.remove_range(start, end);
+        let owners: BTreeSet<ConsumerIndex> =
+            taken.iter().filter_map(PendingRecord::consumer).collect();
+        for owner in owners {
+            self.by_consumer[owner.slot()].remove_range(start, end);
         }
-        ids
+        for record in &taken {
+            if record.consumer().is_none() {
+                self.reindex(record.id, Some(record), None);
+            }
+            self.forget_large_count(record.id);
+            self.releases.note(record.id);
+        }
+        taken.into_iter().map(|record| record.id).collect()
     }
 
     /// Keeps the other trees as the tree of records: one of them has changed from `before` to `after`.

@@ -19,6 +19,8 @@
 //! joins neighbours that fit into one node. It does not balance beyond that: leaves of a
 //! shrinking tree are on average at least half full.
 
+mod cut;
+
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -237,17 +239,22 @@ impl<R: Record> Tree<R> {
     pub(super) fn remove(&mut self, key: R::Key) -> Option<R> {
         let root = self.root.as_mut()?;
         let removed = root.remove(key)?;
+        self.drop_needless_levels();
+        Some(removed)
+    }
+
+    /// After a removal: no root without a record, and none with a single child.
+    fn drop_needless_levels(&mut self) {
+        let Some(root) = &mut self.root else { return };
         if root.count == 0 {
             self.root = None;
-            return Some(removed);
+            return;
         }
-        // A root with a single child is a level too many.
         while let Node::Inner(children) = &*root.node
             && let [only] = children.as_slice()
         {
             *root = only.clone();
         }
-        Some(removed)
     }
 
     /// Changes a record in place (not its key); gives it as it was. O(log n).

@@ -49,6 +49,10 @@ enum Step {
     DeleteConsumer {
         consumer: usize,
     },
+    RemoveRange {
+        from: u64,
+        length: u64,
+    },
     DeleteEntries {
         from: u64,
         length: u64,
@@ -85,6 +89,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..SPAN, prop_oneof![Just(1u64), 1..900u64])
             .prop_map(|(from, length)| Step::Acknowledge { from, length }),
         1 => (0..4usize).prop_map(|consumer| Step::DeleteConsumer { consumer }),
+        1 => (0..SPAN, 0..1_500u64).prop_map(|(from, length)| Step::RemoveRange { from, length }),
         2 => (0..SPAN, prop_oneof![1..3u64, 1..600u64])
             .prop_map(|(from, length)| Step::DeleteEntries { from, length }),
         1 => (0..SPAN / 2).prop_map(|to| Step::Trim { to }),
@@ -357,6 +362,16 @@ fn run(step: &Step, group: &mut Group, log: &mut Log, model: &mut Model) {
             let before = model.entries.len();
             model.entries.retain(|_, e| e.0 != Some(consumer));
             assert_eq!(gone, before - model.entries.len());
+        }
+        Step::RemoveRange { from, length } => {
+            let range = id(from, 0)..=id(from + length, 0);
+            let pending = group.pending_mut();
+            let removed = pending.remove_range(*range.start(), *range.end());
+            let expected: Vec<_> = model.entries.range(range).map(|(id, _)| *id).collect();
+            for id in &expected {
+                model.remove(*id);
+            }
+            assert_eq!(removed, expected);
         }
         Step::DeleteEntries { from, length } => {
             for ms in from..from + length {
