@@ -76,9 +76,10 @@ fn entries_are_added_read_trimmed_and_deleted() {
                 ("XSETID a 5-0 ENTRIESADDED 9 MAXDELETEDID 3-0", "+OK"),
                 (
                     "XINFO STREAM a",
-                    "*20 $6 length :0 $15 radix-tree-keys :0 $16 radix-tree-nodes :1 $17 last-generated-id $3 5-0 \
+                    "*32 $6 length :0 $15 radix-tree-keys :0 $16 radix-tree-nodes :1 $17 last-generated-id $3 5-0 \
                      $20 max-deleted-entry-id $3 3-0 $13 entries-added :9 $23 recorded-first-entry-id $3 0-0 \
-                     $6 groups :0 $11 first-entry $-1 $10 last-entry $-1",
+                     $13 idmp-duration :100 $12 idmp-maxsize :100 $12 pids-tracked :0 $12 iids-tracked :0 $10 iids-added :0 \
+                     $15 iids-duplicates :0 $6 groups :0 $11 first-entry $-1 $10 last-entry $-1",
                 ),
             ],
         );

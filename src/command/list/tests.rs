@@ -411,7 +411,7 @@ fn events_and_effects_are_those_of_redis() {
             "rpush a,lpop c,del c",
             "RPUSH a 3 x,LPOP c 2",
         ),
-        ("BLMPOP 0 1 a RIGHT COUNT 5", "rpop a,del a", "RPOP a 2"),
+        ("BLMPOP 0 1 a RIGHT COUNT 5", "rpop a,del a", "RPOP a 3"),
         ("RPUSH a 1", "new a,rpush a", "RPUSH a 1"),
         ("RPOP a", "rpop a,del a", "RPOP a"),
         ("RPUSH a 1", "new a,rpush a", "RPUSH a 1"),

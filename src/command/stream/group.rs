@@ -7,6 +7,7 @@ use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::data::stream::{Group, Log, Stream, StreamId};
+use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::keyspace::{KeyHandle, Space};
@@ -217,8 +218,9 @@ fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         )))));
         handle.touched();
     }
+    let mut entries_read = None;
     if let Some(stream) = stream_mut(&mut handle) {
-        let entries_read = options.entries_read(stream.log(), replaying);
+        entries_read = options.entries_read(stream.log(), replaying);
         stream.create_group(name, Group::new(id, entries_read));
     }
     handle.event(EventClass::STREAM, "xgroup-create");
@@ -228,11 +230,21 @@ fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
             .arg("CREATE")
             .arg(key)
             .arg(name)
-            .arg(id.text().as_bytes())
-            .args(args.from(5));
+            .arg(id.text().as_bytes());
+        if options.make_stream {
+            effect.arg("MKSTREAM");
+        }
+        write_entries_read(effect, entries_read);
     });
     ctx.reply.ok();
     Ok(Outcome::Done)
+}
+
+/// What the group has read, as it was bounded: a replay bounds nothing.
+fn write_entries_read(effect: &mut EffectWriter, entries_read: Option<u64>) {
+    if let Some(read) = entries_read {
+        effect.arg("ENTRIESREAD").integer(read.cast_signed());
+    }
 }
 
 /// XGROUP SETID key group id|$ [ENTRIESREAD n]
@@ -249,9 +261,11 @@ fn set_id(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         b"$" => stream.map_or(StreamId::MIN, |stream| stream.log().last_id()),
         _ => loose_id(args.at(4), 0)?,
     };
+    let mut entries_read = None;
     if let Some((group, log)) = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name)) {
+        entries_read = options.entries_read(log, replaying);
         group.last_delivered = id;
-        group.entries_read = options.entries_read(log, replaying);
+        group.entries_read = entries_read;
     }
     handle.event(EventClass::STREAM, "xgroup-setid");
     handle.effect(|effect| {
@@ -260,8 +274,8 @@ fn set_id(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
             .arg("SETID")
             .arg(key)
             .arg(name)
-            .arg(id.text().as_bytes())
-            .args(args.from(5));
+            .arg(id.text().as_bytes());
+        write_entries_read(effect, entries_read);
     });
     ctx.reply.ok();
     Ok(Outcome::Done)

@@ -415,6 +415,7 @@ fn effects_repeated_on_an_empty_keyspace_give_the_same_streams() {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut bench = Bench::new(Protocol::Resp2);
         let mut copy = Bench::new(Protocol::Resp2);
+        copy.keyspace.replaying = true;
         for step in 0..1_500u64 {
             bench.now_ms += dice.roll(300);
             let command = dice.command(step);
@@ -659,11 +660,11 @@ fn a_message_that_is_refused_leaves_no_producer() {
     for (command, reply) in [
         (
             "XADD s IDMP p a 5-5 f v",
-            "-ERR IDMP/IDMPAUTO can be used only with auto-generated IDs",
+            "-ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs",
         ),
         (
             "XADD s IDMP p a 5-* f v",
-            "-ERR IDMP/IDMPAUTO can be used only with auto-generated IDs",
+            "-ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs",
         ),
         (
             "XADD s IDMP p a * f",
@@ -675,11 +676,11 @@ fn a_message_that_is_refused_leaves_no_producer() {
         ),
         (
             "XADD s IDMPAUTO p IDMP p a * f v",
-            "-ERR IDMP/IDMPAUTO specified multiple times",
+            "-ERR syntax error, IDMP/IDMPAUTO specified multiple times",
         ),
         (
             "XADD s IDMP p a IDMP p a * f v",
-            "-ERR IDMP/IDMPAUTO specified multiple times",
+            "-ERR syntax error, IDMP/IDMPAUTO specified multiple times",
         ),
         (
             "XADD s IDMP p a MAXLEN x * f v",
