@@ -247,13 +247,6 @@ fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     Ok(Outcome::Done)
 }
 
-/// What the group has read, as it was bounded: a replay bounds nothing.
-fn write_entries_read(effect: &mut EffectWriter, entries_read: Option<u64>) {
-    if let Some(read) = entries_read {
-        effect.arg("ENTRIESREAD").integer(read.cast_signed());
-    }
-}
-
 /// XGROUP SETID key group id|$ [ENTRIESREAD n]
 fn set_id(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, name) = (args.at(2), args.at(3));
