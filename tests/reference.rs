@@ -29,14 +29,17 @@ trait Model: Default {
     }
 }
 
+/// Looks at a reply; an objection when it is wrong.
+type Judgement<M> = Box<dyn FnOnce(&mut M, &Frame) -> Result<(), String>>;
+
 /// What a reply must be.
 enum Expected<M> {
     /// Exactly this.
     Reply(Frame),
     /// Any error.
     Error,
-    /// The model looks at the reply and goes on with what it tells; an objection when it is wrong.
-    Judged(Box<dyn FnOnce(&mut M, &Frame) -> Result<(), String>>),
+    /// The model looks at the reply and goes on with what it tells.
+    Judged(Judgement<M>),
 }
 
 /// Waits until the server's clock shows another millisecond: the order of deliveries is that of their times.

@@ -14,7 +14,12 @@ const CONSUMERS: &[&str] = &["a", "b", "c"];
 pub(crate) fn write(mut client: Client, seed: u64, steps: u64) {
     let mut random = Random::new(seed);
     let mut value = 0;
-    for _ in 0..steps {
+    for step in 0..steps {
+        if step == steps / 4 {
+            // Chance may leave them out.
+            client.run("FLUSHDB");
+            client.run("FLUSHALL");
+        }
         if random.percent(5) {
             client.run("MULTI");
             for _ in 0..=random.below(5) {
