@@ -144,10 +144,14 @@ impl Stream {
                 let trimmed = self.log.trim(options);
                 let mut removed = Removed {
                     trimmed,
-                    trim: Some(if by_entry {
-                        self.goal_reached()
-                    } else {
-                        self.log.exact_goal(options)
+                    trim: Some(match options.to {
+                        _ if !by_entry => self.log.exact_goal(options),
+                        TrimTo::MaxLength(_) => TrimTo::MaxLength(self.log.len()),
+                        // The limit has cut it short.
+                        TrimTo::MinId(id) if !self.log.is_empty() && self.log.first_id() < id => {
+                            TrimTo::MinId(self.log.first_id())
+                        }
+                        to @ TrimTo::MinId(_) => to,
                     }),
                     ..Removed::default()
                 };
@@ -176,18 +180,13 @@ impl Stream {
             ..Removed::default()
         };
         if removed.front_moved() {
-            removed.trim = Some(self.goal_reached());
+            removed.trim = Some(if self.log.is_empty() {
+                TrimTo::MaxLength(0)
+            } else {
+                TrimTo::MinId(self.log.first_id())
+            });
         }
         removed
-    }
-
-    /// The exact trim of which this would be the outcome.
-    fn goal_reached(&self) -> TrimTo {
-        if self.log.is_empty() {
-            TrimTo::MaxLength(0)
-        } else {
-            TrimTo::MinId(self.log.first_id())
-        }
     }
 
     /// Up to where all groups have noted which references went.
