@@ -113,7 +113,7 @@ fn resp3_replies_show_their_types() {
             "1# \"s\" => \n   1) 1) \"1-1\"\n      2) 1) \"f\"\n         2) \"v\"\n"
         );
         assert_eq!(three(&["GET", "none"]), "(nil)\n");
-        assert!(three(&["INFO", "server"]).contains("redis_version:7.2."));
+        assert!(three(&["INFO", "server"]).contains("redis_version:7.4."));
     });
 }
 
