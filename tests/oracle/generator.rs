@@ -292,14 +292,14 @@ impl Generator {
         self.tamed(words)
     }
 
-    /// Without what the oracle does by mistake, or by its age, and what would make the states differ from then on: LSET up
-    /// to 7.2 cuts an index to 32 bits; what follows 7.2 refuses the count of LREM that has no opposite; SET with an expiry
+    /// Without what the oracle does by mistake, or by its age, and what would make the states differ from then on: LSET of
+    /// Redis cuts an index to 32 bits; what follows 7.2 refuses the count of LREM that has no opposite; SET with an expiry
     /// in the past leaves a key up to 7.2 that is found expired later.
     fn tamed(&self, mut words: Words) -> Words {
         let name = words[0].to_ascii_uppercase();
         let is_later = self.dialect >= Dialect::Later;
         let cut = match name.as_slice() {
-            b"LSET" => !is_later,
+            b"LSET" => self.dialect != Dialect::Later,
             b"LREM" => is_later,
             _ => false,
         };

@@ -224,11 +224,13 @@ impl Run<'_> {
     fn random_key(&mut self) -> Option<(Words, String, String)> {
         let ours = self.ours.call(&words!["RANDOMKEY"]);
         let theirs = self.theirs.call(&words!["RANDOMKEY"]);
-        let keys = self.theirs.call(&words!["KEYS", "*"]);
-        let same = if !matches!(theirs, Frame::Bulk(_)) {
-            ours == theirs
-        } else {
+        // Inside MULTI the answer is QUEUED, and nothing more may be queued on one side.
+        let mut keys = Frame::Null;
+        let same = if matches!(theirs, Frame::Bulk(_)) {
+            keys = self.theirs.call(&words!["KEYS", "*"]);
             keys.items().contains(&ours)
+        } else {
+            ours == theirs
         };
         (!same).then(|| {
             (
