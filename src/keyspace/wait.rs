@@ -6,7 +6,7 @@
 //!    └─────cancel──► CANCELLED                       by timeout, CLIENT UNBLOCK, CLIENT KILL, end of file
 //! ```
 //! One compare-exchange decides; the loser does nothing. CLAIMED lasts for one synchronous step of the claimer, so a
-//! canceller that meets it waits that step out. A waiter stands in the queue of each of its keys, which may
+//! canceller or another claimer that meets it waits that step out. A waiter stands in the queue of each of its keys, which may
 //! lie in several keyspaces; those no longer WAITING are passed over, and swept out when the queue has doubled.
 //!
 //! ```text
@@ -179,9 +179,25 @@ impl Waiter {
     }
 
     /// Takes it to be served; false when it was cancelled or served before. [`Waiter::served`] or [`Waiter::unclaim`]
-    /// must follow in the same synchronous step.
+    /// must follow in the same synchronous step. Whoever meets a claim waits its step out: what has become ready here may be
+    /// what that other one, who looks at other keys, did not find.
     pub fn claim(&self) -> bool {
-        self.step(WAITING, CLAIMED)
+        self.leave_waiting(CLAIMED)
+    }
+
+    /// Goes from WAITING to `state`, past the claims of others; false when it was cancelled or served before.
+    fn leave_waiting(&self, state: u8) -> bool {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        loop {
+            match self
+                .state
+                .compare_exchange(WAITING, state, success, failure)
+            {
+                Ok(_) => return true,
+                Err(CLAIMED) => std::thread::yield_now(),
+                Err(_) => return false,
+            }
+        }
     }
 
     /// A claimed waiter got its reply.
@@ -198,18 +214,7 @@ impl Waiter {
 
     /// Ends the wait without serving; false when it was served or cancelled before.
     pub fn cancel(&self) -> bool {
-        loop {
-            match self.state.compare_exchange(
-                WAITING,
-                CANCELLED,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return true,
-                Err(CLAIMED) => std::thread::yield_now(),
-                Err(_) => return false,
-            }
-        }
+        self.leave_waiting(CANCELLED)
     }
 }
 

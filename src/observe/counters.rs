@@ -70,6 +70,10 @@ pub struct ShardCounters {
     pub reads: Counter,
     /// Times something was sent.
     pub writes: Counter,
+    /// Turns of its loop.
+    pub turns: Counter,
+    /// Time those took, from waking up to falling asleep, ns.
+    pub turn_nanoseconds: Counter,
     /// Bytes read.
     pub net_in: Counter,
     /// Bytes sent.
@@ -119,6 +123,8 @@ impl ShardCounters {
             clients: Counter::default(),
             reads: Counter::default(),
             writes: Counter::default(),
+            turns: Counter::default(),
+            turn_nanoseconds: Counter::default(),
             net_in: Counter::default(),
             net_out: Counter::default(),
             hits: Counter::default(),
@@ -153,6 +159,8 @@ impl ShardCounters {
             &self.processed,
             &self.reads,
             &self.writes,
+            &self.turns,
+            &self.turn_nanoseconds,
             &self.net_in,
             &self.net_out,
             &self.hits,

@@ -496,6 +496,7 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("reply_buffer_shrinks", "0"),
         ("reply_buffer_expands", "0"),
     ]);
+    counts::event_loop(text, seen);
     text.field(
         "client_output_buffer_limit_disconnections",
         sum(seen, |shard| &shard.output_limit_disconnections),

@@ -20,6 +20,10 @@ pub struct Totals {
     pub net_in: u64,
     /// Bytes sent.
     pub net_out: u64,
+    /// Turns of the shards' loops.
+    pub turns: u64,
+    /// Time those took, µs.
+    pub turns_us: u64,
 }
 
 impl Totals {
@@ -29,6 +33,8 @@ impl Totals {
             commands: sum.commands + shard.processed.get(),
             net_in: sum.net_in + shard.net_in.get(),
             net_out: sum.net_out + shard.net_out.get(),
+            turns: sum.turns + shard.turns.get(),
+            turns_us: sum.turns_us + shard.turn_nanoseconds.get() / 1000,
         })
     }
 
@@ -39,6 +45,8 @@ impl Totals {
             commands: rate(self.commands, earlier.commands),
             net_in: rate(self.net_in, earlier.net_in),
             net_out: rate(self.net_out, earlier.net_out),
+            turns: rate(self.turns, earlier.turns),
+            turns_us: rate(self.turns_us, earlier.turns_us),
         }
     }
 }
@@ -82,6 +90,8 @@ impl Sampler {
             commands: mean(|rate| rate.commands),
             net_in: mean(|rate| rate.net_in),
             net_out: mean(|rate| rate.net_out),
+            turns: mean(|rate| rate.turns),
+            turns_us: mean(|rate| rate.turns_us),
         }
     }
 

@@ -212,9 +212,18 @@ impl Shard {
         !self.dirty.is_empty() || !self.closed.is_empty()
     }
 
-    /// Notes for the metrics what waits at the end of a turn: so many messages in the mailbox, and work in the queue.
-    pub fn note_backlog(&self, messages: usize) {
+    /// Monotonic time at which a turn of the loop begins, for [`Shard::end_round`], ns.
+    pub fn begin_round(&self) -> u64 {
+        self.clock.nanoseconds()
+    }
+
+    /// Notes how long the turn took that began then, and what waits at its end: so many messages in the mailbox, and work
+    /// in the queue.
+    pub fn end_round(&self, begun_ns: u64, messages: usize) {
         let counters = &self.shared.observations.shards[self.id.index()];
+        counters.turns.add(1);
+        let took_ns = self.clock.nanoseconds().saturating_sub(begun_ns);
+        counters.turn_nanoseconds.add(took_ns);
         counters.mailbox.set(messages as u64);
         counters.queued.set(self.admission.len() as u64);
     }

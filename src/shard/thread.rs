@@ -140,6 +140,7 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
     let mut armed_ms = 0;
     let mut stop_deadline_ms: Option<u64> = None;
     poll_fn(move |context| {
+        let begun_ns = driver.shard.borrow().begin_round();
         let mut again = driver.take_mail(context, &mut mailbox, &tasks);
         again |= driver.shard.borrow_mut().work();
         driver.wake_unread();
@@ -157,7 +158,7 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
                 return Poll::Ready(());
             }
         }
-        driver.shard.borrow().note_backlog(mailbox.len());
+        driver.shard.borrow().end_round(begun_ns, mailbox.len());
         again |= !mailbox.is_empty();
         if again {
             context.waker().wake_by_ref();

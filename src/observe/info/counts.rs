@@ -3,6 +3,7 @@
 use super::super::Observations;
 use super::super::counters::{CommandCounters, Counter};
 use super::super::latency::LatencySum;
+use super::super::sample::Totals;
 use super::{Facts, Text};
 
 pub(super) fn command_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
@@ -74,6 +75,22 @@ pub(super) fn latency_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observati
             .collect();
         text.field(&format!("latency_percentiles_usec_{name}"), shown.join(","));
     }
+}
+
+/// The shards' loops, all together.
+pub(super) fn event_loop(text: &mut Text, seen: &Observations) {
+    let totals = Totals::of(&seen.shards);
+    let rates = seen.sampler.rates();
+    text.field("eventloop_cycles", totals.turns);
+    text.field("eventloop_duration_sum", totals.turns_us);
+    let commands = seen.shards.iter().flat_map(|shard| &shard.commands);
+    let commands_ns: u64 = commands.map(|command| command.nanoseconds.get()).sum();
+    text.field("eventloop_duration_cmd_sum", commands_ns / 1000);
+    text.field("instantaneous_eventloop_cycles_per_sec", rates.turns);
+    text.field(
+        "instantaneous_eventloop_duration_usec",
+        rates.turns_us / rates.turns.max(1),
+    );
 }
 
 pub(super) fn keyspace(text: &mut Text, seen: &Observations) {

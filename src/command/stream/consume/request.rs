@@ -10,6 +10,8 @@ use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
+use super::super::c_string;
+
 /// What is read of one stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum From {
@@ -174,7 +176,7 @@ impl<'a> ReadRequest<'a> {
             .enumerate()
             .map(
                 |(at, argument)| match at.checked_sub(ids_at).map(|index| from[index]) {
-                    Some(From::After(id)) if matches!(argument, b"$" | b"+") => {
+                    Some(From::After(id)) if matches!(c_string(argument), b"$" | b"+") => {
                         id.text().as_bytes().to_vec()
                     }
                     _ => argument.to_vec(),
