@@ -279,23 +279,20 @@ impl ClientHandle {
         *lock(&self.wait) = wait;
     }
 
-    /// The wait for keys it is blocked in. One that was served or given up blocks nobody, though the client's shard may hear
-    /// of it later: whoever served it has seen the end when its own reply is there.
-    pub fn waiter(&self) -> Option<Arc<Waiter>> {
-        match &*lock(&self.wait) {
-            Some(Wait::Keys(waiter)) if waiter.is_waiting() => Some(Arc::clone(waiter)),
-            _ => None,
-        }
-    }
-
     /// Whether it is blocked: by a command that waits, by WAIT, by CLIENT PAUSE.
     pub fn is_blocked(&self) -> bool {
-        self.has_flag(ClientFlag::PAUSED)
-            || match &*lock(&self.wait) {
-                Some(Wait::Keys(waiter)) => waiter.is_waiting(),
-                Some(Wait::Replicas) => true,
-                None => false,
-            }
+        self.blocked_now().0
+    }
+
+    /// Whether it is blocked, and the wait for keys in which it is: both of one moment. A wait that was served or given up
+    /// blocks nobody, though the client's shard may hear of it later: whoever served it has seen the end when its own reply
+    /// is there.
+    pub fn blocked_now(&self) -> (bool, Option<Arc<Waiter>>) {
+        match &*lock(&self.wait) {
+            Some(Wait::Keys(waiter)) if waiter.is_waiting() => (true, Some(Arc::clone(waiter))),
+            Some(Wait::Replicas) => (true, None),
+            _ => (self.has_flag(ClientFlag::PAUSED), None),
+        }
     }
 
     /// CLIENT UNBLOCK: ends its wait if it wins; its shard must be told (a poke). False when it is not blocked.

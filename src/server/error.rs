@@ -38,7 +38,7 @@ impl fmt::Display for StartError {
             StartError::Listen(address, reason) => {
                 write!(
                     f,
-                    "cannot listen on {address}: {reason}: choose another --port, --bind or --unixsocket"
+                    "cannot listen on {address}: {reason}: choose another --port, --bind, --unixsocket or --metrics-port"
                 )
             }
             StartError::NoAddress(list) => {

@@ -236,3 +236,35 @@ fn one_entry_wakes_one_consumer_and_a_lost_group_wakes_all() {
         assert_eq!(spaced(&second.raw_reply()), gone);
     });
 }
+
+#[test]
+fn plus_reads_the_last_entry_there_is_or_waits_for_the_next() {
+    for_each_shard_count(|server| {
+        let (mut client, mut other) = (server.connect(), server.connect());
+        check(
+            &mut client,
+            &[
+                ("XGROUP CREATE a g 0 MKSTREAM", "+OK"),
+                ("XREAD STREAMS a b + +", "*-1"),
+                ("XADD a 5-1 f v", "$3 5-1"),
+                ("XADD a 6-1 f v", "$3 6-1"),
+                (
+                    "XREAD COUNT 9 STREAMS a b + +",
+                    "*1 *2 $1 a *1 *2 $3 6-1 *2 $1 f $1 v",
+                ),
+                ("XDEL a 6-1", ":1"),
+                ("XREAD STREAMS a +", "*1 *2 $1 a *1 *2 $3 5-1 *2 $1 f $1 v"),
+                ("XDEL a 5-1", ":1"),
+                ("XREAD STREAMS a +", "*-1"),
+            ],
+        );
+        // What `+` and `$` meant when the client began to wait, also with a byte behind that C would not see.
+        for (special, id) in [("+", "7-1"), ("$\0", "8-1")] {
+            client.run("XTRIM a MAXLEN 0");
+            other.send(&["XREAD", "BLOCK", "0", "STREAMS", "a", special]);
+            wait_for_blocked(&mut client, 1);
+            client.run(&format!("XADD a {id} f v"));
+            assert!(other.reply().to_string().contains(id), "{special:?}");
+        }
+    });
+}

@@ -40,8 +40,9 @@ fn client_facts(shared: &Shared) -> ClientFacts {
         let output_bytes = client.output_bytes.load(Ordering::Relaxed);
         let watched = client.watched.load(Ordering::Relaxed);
         facts.connected += 1;
-        facts.blocked += usize::from(client.is_blocked());
-        waiters.extend(client.waiter());
+        let (blocked, waiter) = client.blocked_now();
+        facts.blocked += usize::from(blocked);
+        waiters.extend(waiter);
         facts.pubsub += usize::from(client.has_flag(ClientFlag::PUBSUB));
         facts.watching += usize::from(watched > 0);
         facts.watched_keys += u64::from(watched);
