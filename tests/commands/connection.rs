@@ -112,7 +112,11 @@ fn a_connection_has_a_database_a_name_and_a_protocol() {
             info.contains(" resp=2 lib-name=lib lib-ver=1.2 io-thread="),
             "{info}"
         );
-        assert_eq!(client.run("CLIENT LIST").text().lines().count(), 1);
+        // The connection that found the server ready may still be on its way out.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while client.run("CLIENT LIST").text().lines().count() > 1 {
+            assert!(Instant::now() < deadline, "who else is there?");
+        }
         assert!(
             raw(&mut client, "HELLO 3")
                 .starts_with("%7 $6 server $5 redis $7 version $5 7.4.0 $5 proto :3")
