@@ -13,7 +13,6 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
 
 use super::Observations;
-use super::counters::{Counter, ShardCounters};
 use super::process;
 use super::sample::Totals;
 
@@ -221,14 +220,10 @@ pub fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observations) -> S
     text.0
 }
 
-fn sum(seen: &Observations, of: impl Fn(&ShardCounters) -> &Counter) -> u64 {
-    seen.shards.iter().map(|shard| of(shard).get()).sum()
-}
-
 fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let uptime_s = facts.now_ms.saturating_sub(facts.started_ms) / 1000;
     text.section("Server");
-    text.field("redis_version", "7.4.0");
+    text.field("redis_version", crate::REDIS_VERSION);
     text.field("server_name", "millrace");
     text.field("millrace_version", env!("CARGO_PKG_VERSION"));
     text.field("millrace_shards", seen.shards.len());
@@ -387,7 +382,7 @@ fn persistence(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     ]);
     text.field(
         "rdb_changes_since_last_save",
-        sum(seen, |shard| &shard.dirty),
+        seen.sum(|shard| &shard.dirty),
     );
     text.field("rdb_bgsave_in_progress", 0);
     text.field("rdb_last_save_time", facts.started_ms / 1000);
@@ -460,7 +455,7 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("sync_partial_ok", "0"),
         ("sync_partial_err", "0"),
     ]);
-    text.field("expired_keys", sum(seen, |shard| &shard.expired));
+    text.field("expired_keys", seen.sum(|shard| &shard.expired));
     text.fields(&[
         ("expired_stale_perc", "0.00"),
         ("expired_time_cap_reached_count", "0"),
@@ -471,8 +466,8 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("total_eviction_exceeded_time", "0"),
         ("current_eviction_exceeded_time", "0"),
     ]);
-    text.field("keyspace_hits", sum(seen, |shard| &shard.hits));
-    text.field("keyspace_misses", sum(seen, |shard| &shard.misses));
+    text.field("keyspace_hits", seen.sum(|shard| &shard.hits));
+    text.field("keyspace_misses", seen.sum(|shard| &shard.misses));
     text.field("pubsub_channels", facts.channels[0]);
     text.field("pubsub_patterns", facts.channels[1]);
     text.field("pubsubshard_channels", facts.channels[2]);
@@ -488,8 +483,8 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let errors: u64 = seen.errors.all().iter().map(|(_, count)| count).sum();
     text.field("total_error_replies", errors);
     text.field("dump_payload_sanitizations", 0);
-    text.field("total_reads_processed", sum(seen, |shard| &shard.reads));
-    text.field("total_writes_processed", sum(seen, |shard| &shard.writes));
+    text.field("total_reads_processed", seen.sum(|shard| &shard.reads));
+    text.field("total_writes_processed", seen.sum(|shard| &shard.writes));
     text.fields(&[
         ("io_threaded_reads_processed", "0"),
         ("io_threaded_writes_processed", "0"),
@@ -499,7 +494,7 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     counts::event_loop(text, seen);
     text.field(
         "client_output_buffer_limit_disconnections",
-        sum(seen, |shard| &shard.output_limit_disconnections),
+        seen.sum(|shard| &shard.output_limit_disconnections),
     );
     text.fields(&[
         ("acl_access_denied_auth", "0"),
@@ -512,13 +507,13 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
 
 /// What only we count.
 fn own_stats(text: &mut Text, seen: &Observations) {
-    text.field("millrace_batches", sum(seen, |shard| &shard.batches));
-    text.field("millrace_loans", sum(seen, |shard| &shard.loans));
-    text.field("millrace_migrations", sum(seen, |shard| &shard.migrations));
-    text.field("millrace_wakeups", sum(seen, |shard| &shard.wakeups));
+    text.field("millrace_batches", seen.sum(|shard| &shard.batches));
+    text.field("millrace_loans", seen.sum(|shard| &shard.loans));
+    text.field("millrace_migrations", seen.sum(|shard| &shard.migrations));
+    text.field("millrace_wakeups", seen.sum(|shard| &shard.wakeups));
     text.field(
         "millrace_attempts_in_vain",
-        sum(seen, |shard| &shard.attempts_in_vain),
+        seen.sum(|shard| &shard.attempts_in_vain),
     );
 }
 

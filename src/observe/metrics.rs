@@ -85,7 +85,7 @@ pub fn render(facts: &MetricsFacts<'_>, seen: &Observations) -> String {
 fn server(families: &mut Families, facts: &MetricsFacts<'_>, seen: &Observations) {
     let versions = [
         ("version", env!("CARGO_PKG_VERSION")),
-        ("redis_version", "7.4.0"),
+        ("redis_version", crate::REDIS_VERSION),
     ];
     families.gauges(
         "millrace_build_info",
@@ -201,7 +201,7 @@ fn of_shards(values: impl Iterator<Item = f64>) -> impl Iterator<Item = (Vec<Lab
 }
 
 fn sum(seen: &Observations, of: fn(&ShardCounters) -> &Counter) -> f64 {
-    seen.shards.iter().map(|shard| of(shard).get()).sum::<u64>() as f64
+    seen.sum(of) as f64
 }
 
 fn databases(families: &mut Families, seen: &Observations) {

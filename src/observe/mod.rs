@@ -62,6 +62,11 @@ impl Observations {
         }
     }
 
+    /// A counter over all shards.
+    pub fn sum(&self, of: impl Fn(&ShardCounters) -> &counters::Counter) -> u64 {
+        self.shards.iter().map(|shard| of(shard).get()).sum()
+    }
+
     /// CONFIG RESETSTAT: back to zero what counts events; what describes the present (keys, blocked clients) stays.
     pub fn reset(&self) {
         for shard in &self.shards {

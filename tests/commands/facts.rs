@@ -41,6 +41,10 @@ fn info_counts_what_happened_and_forgets_it() {
             ("1".into(), "1".into())
         );
         assert_eq!(field("total_error_replies"), "3");
+        let number = |name| field(name).parse::<u64>().unwrap();
+        // Each command, sent on its own, took a turn of a loop at least.
+        assert!(number("eventloop_cycles") >= number("total_commands_processed"));
+        assert!(number("eventloop_duration_sum") > 0 && number("eventloop_duration_cmd_sum") > 0);
         let errors = info(&mut client, "errorstats");
         assert_eq!(info_field(&errors, "errorstat_ERR").unwrap(), "count=2");
         assert_eq!(
