@@ -171,7 +171,7 @@ fn pending(scale: Scale) -> Vec<Workload> {
     let row = |name: &str, command: &str, expect, about: &str| {
         prepared(Workload::looped(
             scale,
-            &format!("{name}, {label} pending"),
+            &format!("{name} of {label} pending"),
             command,
             expect,
             about,

@@ -88,14 +88,14 @@ fn transactions(scale: Scale) -> Vec<Workload> {
     };
     vec![
         row(
-            "MULTI of 4, one key",
+            "MULTI of 4 on one key",
             &low,
             &low,
             "MULTI, 4 SET of one key, EXEC; counted: transactions",
         )
         .quick(),
         row(
-            "MULTI of 4, two keys",
+            "MULTI of 4 on two keys",
             &low,
             &high,
             "the same on two keys that two shards hold; counted: transactions",
