@@ -25,6 +25,12 @@ pub(crate) struct Arguments {
 /// What else it can do.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Mode {
+    /// Latency of a light client while another reads, deletes, searches or flushes what is big.
+    Stall,
+    /// CPU and throughput over the number of entries, keys, groups, connections.
+    Growth,
+    /// Throughput over the number of shards, server and load on cores of their own; needs at least 4.
+    Scaling,
     /// The null server itself.
     #[command(hide = true)]
     NullServer { port: u16 },

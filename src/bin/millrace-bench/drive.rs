@@ -108,7 +108,10 @@ impl Load {
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(std::io::Error::from)?;
         let mut connections = Vec::with_capacity(plan.connections());
         for part in &plan.parts {
-            open(address, part, &mut connections)?;
+            for _ in 0..part.connections() {
+                let number = plan.first_number + connections.len();
+                connections.push(open(address, part, number)?);
+            }
         }
         for (index, connection) in connections.iter().enumerate() {
             connection.stream.set_nonblocking(true)?;
@@ -478,67 +481,54 @@ impl Flow {
     }
 }
 
-/// Connects the connections of a part.
-fn open(address: SocketAddr, part: &Part, connections: &mut Vec<Connection>) -> Result<(), Fault> {
-    let command =
-        |text: &str, number: usize| Template::command(text, number).map_err(Fault::Unexpected);
-    let first = connections.len();
-    let count = Plan {
-        parts: vec![part.clone()],
-        measure: Measure::Reply,
-        owed_max: 0,
-    }
-    .connections();
-    for number in first..first + count {
-        let connection = match part {
-            Part::Loop {
-                unit, depth, owes, ..
-            } => {
-                let mut whole = Template::default();
-                for (text, _) in unit {
-                    whole.append(&command(text, number)?);
-                }
-                let role = Role::Loop {
-                    units: u32::try_from(*depth).unwrap_or(1),
-                    expects: unit.iter().map(|(_, expect)| *expect).collect(),
-                    owes: *owes,
-                };
-                Connection::new(connected(address)?, role, whole.repeated(*depth))
+/// Connects one connection of a part; its number fills the `{connection}` of its commands.
+fn open(address: SocketAddr, part: &Part, number: usize) -> Result<Connection, Fault> {
+    let command = |text: &str| Template::command(text, number).map_err(Fault::Unexpected);
+    Ok(match part {
+        Part::Loop {
+            unit, depth, owes, ..
+        } => {
+            let mut whole = Template::default();
+            for (text, _) in unit {
+                whole.append(&command(text)?);
             }
-            Part::Subscriber {
-                command,
-                confirmations,
-                ..
-            } => {
-                let mut wire = Wire::connect(address)?;
-                wire.subscribe(command, *confirmations)?;
-                Connection::new(wire.into_stream()?, Role::Subscriber, Template::default())
-            }
-            Part::Consumer { command: text, .. } => {
-                Connection::new(connected(address)?, Role::Consumer, command(text, number)?)
-            }
-            Part::Worker {
-                read,
-                acknowledge,
-                entries,
-                ..
-            } => {
-                let words = acknowledge.split_whitespace();
-                let bulk = |word: &str| format!("${}\r\n{word}\r\n", word.len());
-                let worker = Worker {
-                    prefix: words.clone().map(bulk).collect::<String>().into_bytes(),
-                    prefix_words: words.count(),
-                    entries: *entries,
-                    is_acknowledging: false,
-                    times: Vec::new(),
-                };
-                let role = Role::Worker(worker);
-                Connection::new(connected(address)?, role, command(read, number)?)
-            }
-        };
-        connections.push(connection);
-    }
-    Ok(())
+            let role = Role::Loop {
+                units: u32::try_from(*depth).unwrap_or(1),
+                expects: unit.iter().map(|(_, expect)| *expect).collect(),
+                owes: *owes,
+            };
+            Connection::new(connected(address)?, role, whole.repeated(*depth))
+        }
+        Part::Subscriber {
+            command,
+            confirmations,
+            ..
+        } => {
+            let mut wire = Wire::connect(address)?;
+            wire.subscribe(command, *confirmations)?;
+            Connection::new(wire.into_stream()?, Role::Subscriber, Template::default())
+        }
+        Part::Consumer { command: text, .. } => {
+            Connection::new(connected(address)?, Role::Consumer, command(text)?)
+        }
+        Part::Worker {
+            read,
+            acknowledge,
+            entries,
+            ..
+        } => {
+            let words = acknowledge.split_whitespace();
+            let bulk = |word: &str| format!("${}\r\n{word}\r\n", word.len());
+            let worker = Worker {
+                prefix: words.clone().map(bulk).collect::<String>().into_bytes(),
+                prefix_words: words.count(),
+                entries: *entries,
+                is_acknowledging: false,
+                times: Vec::new(),
+            };
+            Connection::new(connected(address)?, Role::Worker(worker), command(read)?)
+        }
+    })
 }
 
 fn connected(address: SocketAddr) -> Result<TcpStream, Fault> {

@@ -16,6 +16,7 @@ mod catalogue;
 mod connection;
 mod drive;
 mod fleet;
+mod growth;
 mod measure;
 mod memory;
 mod null;
@@ -23,7 +24,9 @@ mod plan;
 mod plot;
 mod progress;
 mod report;
+mod scaling;
 mod skip;
+mod stall;
 mod template;
 mod usage;
 mod wire;
@@ -50,6 +53,9 @@ fn main() -> ExitCode {
     let result = match arguments.mode {
         Some(Mode::NullServer { port }) => null::serve(port),
         None => compare(&arguments.options),
+        Some(Mode::Stall) => stalls(&arguments.options),
+        Some(Mode::Growth) => grow(&arguments.options),
+        Some(Mode::Scaling) => scale(&arguments.options),
     };
     fleet::kill_all();
     match result {
@@ -134,6 +140,7 @@ fn compare(options: &Options) -> anyhow::Result<()> {
     let mut servers = start(options)?;
     let columns = Columns::of(&servers);
     print(&report::opening(&servers))?;
+    let csv = options.out.join("compare.csv");
     let mut progress = Progress::new(workloads.len() + kinds.len());
     let mut rows = Vec::new();
     for workload in &workloads {
@@ -146,6 +153,8 @@ fn compare(options: &Options) -> anyhow::Result<()> {
         })?;
         rows.push(row);
         progress.advance();
+        // As it goes: a run that is interrupted leaves what it found.
+        report::write_csv(&csv, &columns, &rows, &[])?;
     }
     let mut memory_rows = Vec::new();
     for kind in &kinds {
@@ -165,8 +174,47 @@ fn compare(options: &Options) -> anyhow::Result<()> {
     if !rows.is_empty() {
         plot::ratios(&options.out.join("compare.svg"), &columns, &rows)?;
     }
-    print(&format!(
-        "\nAll figures: {}\n",
-        options.out.join("compare.csv").display()
-    ))
+    print(&format!("\nAll figures: {}\n", csv.display()))
+}
+
+fn stalls(options: &Options) -> anyhow::Result<()> {
+    let mut servers = start(options)?;
+    servers.retain(|server| !server.spec.is_null());
+    print(&report::opening(&servers))?;
+    let progress = Progress::new(1);
+    let duration = options.schedule().turn * if options.quick { 5 } else { 6 };
+    let text = stall::run(&mut servers, options.scale(), duration, |what| {
+        progress.tell(what)
+    })?;
+    drop(progress);
+    std::fs::create_dir_all(&options.out)?;
+    std::fs::write(options.out.join("stall.md"), &text)?;
+    print(&text)
+}
+
+fn grow(options: &Options) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&options.out)?;
+    let mut servers = start(options)?;
+    print(&report::opening(&servers))?;
+    let progress = Progress::new(1);
+    let sizes = (options.scale(), options.schedule());
+    let selects = |name: &str| options.selects(name);
+    let text = growth::run(&mut servers, sizes, selects, &options.out, |what| {
+        progress.tell(what)
+    })?;
+    drop(progress);
+    print(&text)
+}
+
+fn scale(options: &Options) -> anyhow::Result<()> {
+    let millrace = millrace(options)?;
+    raise_file_limit();
+    fleet::watch_for_the_end()?;
+    print(&report::opening(&[]))?;
+    let progress = Progress::new(1);
+    let text = scaling::run(&millrace, options.schedule(), |what| progress.tell(what))?;
+    drop(progress);
+    std::fs::create_dir_all(&options.out)?;
+    std::fs::write(options.out.join("scaling.md"), &text)?;
+    print(&text)
 }

@@ -66,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) measure: Measure,
     /// Most deliveries under way before producers pause.
     pub(crate) owed_max: u64,
+    /// Number of the first connection, where several loads run at once.
+    pub(crate) first_number: usize,
 }
 
 impl Plan {
@@ -80,6 +82,7 @@ impl Plan {
             }],
             measure: Measure::Reply,
             owed_max: 0,
+            first_number: 0,
         }
     }
 
@@ -96,12 +99,18 @@ impl Plan {
 
     /// Connections in all.
     pub(crate) fn connections(&self) -> usize {
-        let of = |part: &Part| match part {
+        self.parts.iter().map(Part::connections).sum()
+    }
+}
+
+impl Part {
+    /// How many connections do this.
+    pub(crate) fn connections(&self) -> usize {
+        match self {
             Part::Loop { connections, .. }
             | Part::Subscriber { connections, .. }
             | Part::Consumer { connections, .. }
             | Part::Worker { connections, .. } => *connections,
-        };
-        self.parts.iter().map(of).sum()
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::anyhow;
 use plotters::prelude::*;
 
-use crate::measure::{Cell, Row, Turn};
-use crate::report::Columns;
+use crate::growth::Family;
+use crate::measure::{Cell, Row, Turn, to_float};
+use crate::report::{Columns, thousands};
 
 const LABEL_WIDTH: i32 = 260;
 const PANEL_WIDTH: i32 = 420;
@@ -17,7 +18,7 @@ const TOP: i32 = 60;
 const RATIO_MAX: f64 = 3.0;
 
 /// The colour of a line or bar.
-pub(crate) fn colour(index: usize) -> RGBColor {
+fn colour(index: usize) -> RGBColor {
     const COLOURS: [RGBColor; 7] = [
         RGBColor(31, 119, 180),
         RGBColor(255, 127, 14),
@@ -117,4 +118,69 @@ fn bar(reference: Option<&Cell>, cell: &Cell, of: Figure) -> (i32, String) {
 )]
 fn pixels(ratio: f64) -> i32 {
     (ratio / RATIO_MAX * f64::from(PANEL_WIDTH - 60)) as i32
+}
+
+/// Two charts beside each other, CPU and throughput over the number that grows (logarithmic), a line for each server.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn growth(
+    file: &Path,
+    columns: &Columns,
+    family: &Family,
+    rows: &[(u64, Row)],
+) -> anyhow::Result<()> {
+    let failed = |error: &dyn std::fmt::Display| anyhow!("{}: {error}", file.display());
+    let area = SVGBackend::new(file, (1000, 380)).into_drawing_area();
+    area.fill(&WHITE).map_err(|error| failed(&error))?;
+    let halves = area.split_evenly((1, 2));
+    let panels: [(&str, Figure); 2] = [
+        ("CPU for each, µs", |turn| turn.cpu_micros),
+        ("each second", |turn| turn.units_per_second),
+    ];
+    let last = rows
+        .iter()
+        .map(|(number, _)| to_float(*number))
+        .fold(2.0, f64::max);
+    for (half, (title, of)) in halves.iter().zip(panels) {
+        let figures = rows
+            .iter()
+            .flat_map(|(_, row)| &row.cells)
+            .map(|cell| cell.median(of));
+        let most = figures.fold(f64::MIN_POSITIVE, f64::max) * 1.1;
+        let mut chart = ChartBuilder::on(half)
+            .caption(format!("{}: {title}", family.name), ("sans-serif", 15))
+            .margin(10)
+            .x_label_area_size(35)
+            .y_label_area_size(70)
+            .build_cartesian_2d((1.0..last).log_scale(), 0.0..most)
+            .map_err(|error| failed(&error))?;
+        chart
+            .configure_mesh()
+            .x_desc(family.unit)
+            .y_label_formatter(&|value| thousands(*value))
+            .draw()
+            .map_err(|error| failed(&error))?;
+        for (index, name) in columns.names.iter().enumerate() {
+            let of_server = |(number, row): &(u64, Row)| {
+                let cell = row.cells.get(index)?;
+                cell.fault
+                    .is_none()
+                    .then(|| (to_float(*number), cell.median(of)))
+            };
+            let points: Vec<(f64, f64)> = rows.iter().filter_map(of_server).collect();
+            chart
+                .draw_series(LineSeries::new(points, colour(index).stroke_width(2)))
+                .map_err(|error| failed(&error))?
+                .label(name.clone())
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour(index)));
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.8))
+            .border_style(BLACK)
+            .draw()
+            .map_err(|error| failed(&error))?;
+    }
+    area.present().map_err(|error| failed(&error))
 }

@@ -32,7 +32,8 @@ impl Columns {
         (cell.fault.is_none() && !cell.turns.is_empty()).then_some(cell)
     }
 
-    fn head(&self, first: &str) -> String {
+    /// The head of a table with a column for each server.
+    pub(crate) fn head(&self, first: &str) -> String {
         let mut text = format!("| {first} |");
         for name in &self.names {
             let _infallible = write!(text, " {name} |");

@@ -2,13 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::skip::{Skipper, Summary};
 use crate::template::{Random, Template};
 
 /// Longest wait for a reply during set-up: filling millions of entries answers all the time, freeing them may not.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest time for all of a workload's data: a server that needs more has no figure, and does not hold up the others.
+const FILL_PATIENCE: Duration = Duration::from_secs(45);
 /// Most request bytes sent before the replies are read: less than the sockets hold, so that neither side waits for the other.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// Most commands sent before the replies are read.
@@ -23,6 +25,8 @@ pub(crate) enum Fault {
     Unexpected(String),
     /// It did not answer.
     Timeout,
+    /// It took too long to take the data of the workload.
+    SlowFill,
     /// The connection ended, or what came was no protocol.
     Lost(String),
 }
@@ -43,6 +47,7 @@ impl std::fmt::Display for Fault {
             Fault::Refused(text) => write!(out, "n/a: {text}"),
             Fault::Unexpected(what) => write!(out, "wrong: {what}"),
             Fault::Timeout => out.write_str("timeout"),
+            Fault::SlowFill => out.write_str("timeout while filling"),
             Fault::Lost(what) => write!(out, "lost: {what}"),
         }
     }
@@ -108,6 +113,7 @@ impl Wire {
         let unit = Template::command(command, 0).map_err(Fault::Unexpected)?;
         let batch = (BATCH_BYTES_MAX / unit.bytes().len().max(1)).clamp(1, BATCH_COMMANDS_MAX);
         let (mut random, mut counter, mut left) = (Random::new(7), 0, times);
+        let deadline = Instant::now() + FILL_PATIENCE;
         while left > 0 {
             let count = usize::try_from(left).unwrap_or(usize::MAX).min(batch);
             let mut requests = unit.repeated(count);
@@ -116,6 +122,9 @@ impl Wire {
                 self.stream.write_all(requests.bytes())?;
                 self.read_replies(count, |_| (), None)?;
                 left -= count as u64;
+                if Instant::now() > deadline {
+                    return Err(Fault::SlowFill);
+                }
             }
         }
         Ok(())

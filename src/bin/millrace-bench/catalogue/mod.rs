@@ -1,5 +1,6 @@
 //! The workloads, each as text: what is there before, what is sent, what a right answer is.
 
+pub(crate) mod growing;
 mod lists;
 mod publish;
 mod streams;
@@ -147,6 +148,7 @@ fn hand_over(produce: &str, expect: Expect, producers: usize, takers: Part, owed
         parts: vec![takers, produce],
         measure: Measure::Payload,
         owed_max: owed,
+        first_number: 0,
     }
 }
 

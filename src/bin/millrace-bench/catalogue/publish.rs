@@ -59,5 +59,6 @@ fn fan_out(listening: Part, subscribers: u64) -> Plan {
         ],
         measure: Measure::FanOut,
         owed_max: subscribers,
+        first_number: 0,
     }
 }

@@ -6,9 +6,9 @@ use crate::plan::{Expect, Measure, Part, Plan};
 /// First ID of prepared entries, so that every ID has the same width and any of them can be named at random.
 const FIRST_ID: u64 = 1_000_000_000_000;
 /// Values in a reply before its entries: the reply, the pair, the key, the entries.
-const HEAD_VALUES: u64 = 4;
+pub(crate) const HEAD_VALUES: u64 = 4;
 /// Values of an entry with one field: the pair, the ID, the fields, name, value.
-const ENTRY_VALUES: u64 = 5;
+pub(crate) const ENTRY_VALUES: u64 = 5;
 
 pub(crate) fn all(scale: Scale) -> Vec<Workload> {
     let mut all = appending(scale);
@@ -32,7 +32,7 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
 }
 
 /// Appends one entry with the next ID.
-fn entry(key: &str) -> String {
+pub(crate) fn entry(key: &str) -> String {
     format!("XADD {key} {{from:{FIRST_ID}}}-1 f {{value:100}}")
 }
 
@@ -133,6 +133,7 @@ fn workers(scale: Scale) -> Vec<Workload> {
             }],
             measure: Measure::Reply,
             owed_max: 0,
+            first_number: 0,
         };
         let name = format!("XREADGROUP COUNT {count} + XACK");
         let about =
