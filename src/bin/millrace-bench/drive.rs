@@ -33,7 +33,7 @@ static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// How long a server may give no sign of life while something is under way.
 const SILENCE_MAX: Duration = Duration::from_secs(8);
 /// Longest latency told apart.
-const LATENCY_NS_MAX: u64 = 60_000_000_000;
+pub(crate) const LATENCY_NS_MAX: u64 = 60_000_000_000;
 const EVENTS_MAX: usize = 1024;
 const SCRATCH_BYTES: usize = 256 * 1024;
 
