@@ -24,6 +24,14 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
         let row = Workload::looped(scale, &name, "RPOP queue", Expect::Bulk(100), about);
         all.push(filled(row, "queue", elements).depth(depth).quick());
     }
+    all.extend(others(scale));
+    all.extend(hand_overs());
+    all
+}
+
+/// Moving, other sizes, more connections, more queues.
+fn others(scale: Scale) -> Vec<Workload> {
+    let (mut all, integer) = (Vec::new(), Expect::Kind(b':'));
     let name = "LMOVE P16";
     let command = "LMOVE {queue}:in {queue}:out RIGHT LEFT";
     let row = Workload::looped(
@@ -86,7 +94,6 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
         );
         all.push(row.each("FLUSHALL", 1).depth(depth));
     }
-    all.extend(hand_overs());
     all
 }
 
