@@ -59,7 +59,7 @@ pub(crate) struct Options {
     /// Names every workload and ends.
     #[arg(long, global = true)]
     pub(crate) list: bool,
-    /// Rounds [default: 3 quick, 5 full].
+    /// Rounds [default: 5].
     #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(1..1000))]
     pub(crate) rounds: Option<u64>,
     /// Length of a turn [default: 0.2 quick, 0.8 full].
@@ -89,8 +89,7 @@ impl Options {
         let seconds = self.seconds.unwrap_or(usual).clamp(0.01, 600.0);
         let turn = Duration::from_secs_f64(seconds);
         Schedule {
-            rounds: usize::try_from(self.rounds.unwrap_or(if self.quick { 3 } else { 5 }))
-                .unwrap_or(1),
+            rounds: usize::try_from(self.rounds.unwrap_or(5)).unwrap_or(1),
             turn,
             warm: turn / 4,
         }

@@ -151,6 +151,7 @@ pub(crate) fn growth(
         let mut chart = ChartBuilder::on(half)
             .caption(format!("{}: {title}", family.name), ("sans-serif", 15))
             .margin(10)
+            .margin_right(30)
             .x_label_area_size(35)
             .y_label_area_size(70)
             .build_cartesian_2d((1.0..last).log_scale(), 0.0..most)
@@ -158,6 +159,7 @@ pub(crate) fn growth(
         chart
             .configure_mesh()
             .x_desc(family.unit)
+            .x_label_formatter(&|number| thousands(*number))
             .y_label_formatter(&|value| thousands(*value))
             .draw()
             .map_err(|error| failed(&error))?;
@@ -177,6 +179,7 @@ pub(crate) fn growth(
         }
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK)
             .draw()

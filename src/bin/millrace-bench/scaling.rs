@@ -4,7 +4,7 @@
 //! would measure its scheduler.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Barrier;
 
 use anyhow::ensure;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -136,11 +136,7 @@ fn measure(
     for _ in 0..schedule.rounds {
         let failed = |fault: Fault| anyhow::anyhow!("{}: {fault}", spec.name);
         prepare(&server, &[crate::catalogue::step("FLUSHALL", 1)]).map_err(failed)?;
-        all_run(&server, &unit, depth, load_cores, schedule.warm)?;
-        rest(&server);
-        let before = CpuTime::of(server.process());
-        let outcomes = all_run(&server, &unit, depth, load_cores, schedule.turn)?;
-        let used = CpuTime::of(server.process()).since(&before);
+        let (outcomes, used) = all_run(&server, &unit, depth, load_cores, schedule)?;
         let units: u64 = outcomes.iter().map(|outcome| outcome.units).sum();
         let rate = |outcome: &Outcome| to_float(outcome.units) / outcome.elapsed.as_secs_f64();
         let share =
@@ -156,29 +152,34 @@ fn measure(
     })
 }
 
-/// One generator on each core of the load, all at the same time.
+/// One generator on each core of the load, all at the same time; what each did, and the CPU time of the server in ns.
+///
+/// The connections of the warm-up are those of the measurement: by then each has moved to the shard of its key.
 fn all_run(
     server: &Server,
     unit: &(String, Expect),
     depth: usize,
     cores: &[usize],
-    time: Duration,
-) -> anyhow::Result<Vec<Outcome>> {
-    let start = std::sync::Barrier::new(cores.len());
+    schedule: Schedule,
+) -> anyhow::Result<(Vec<Outcome>, u64)> {
+    let (warm, start) = (Barrier::new(cores.len() + 1), Barrier::new(cores.len() + 1));
+    let budget = |time| Budget {
+        time,
+        units: u64::MAX,
+    };
     let one = &|number: usize, core: usize| -> anyhow::Result<Outcome> {
         let mut plan = Plan::looped(CONNECTIONS, depth, vec![unit.clone()]);
         plan.first_number = number * CONNECTIONS;
-        let connected = pin(&[core]).and_then(|()| {
-            Load::connect(server.address, &plan).map_err(|fault| anyhow::anyhow!("{fault}"))
+        let failed = |fault: Fault| anyhow::anyhow!("{fault}");
+        let warmed = pin(&[core]).and_then(|()| {
+            let mut load = Load::connect(server.address, &plan).map_err(failed)?;
+            load.run(budget(schedule.warm)).map_err(failed)?;
+            Ok(load)
         });
+        // Also who failed comes to both: the others wait for all.
+        warm.wait();
         start.wait();
-        let budget = Budget {
-            time,
-            units: u64::MAX,
-        };
-        connected?
-            .run(budget)
-            .map_err(|fault| anyhow::anyhow!("{fault}"))
+        warmed?.run(budget(schedule.turn)).map_err(failed)
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = cores
@@ -186,13 +187,17 @@ fn all_run(
             .enumerate()
             .map(|(number, core)| scope.spawn(move || one(number, *core)))
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .map_err(|_| anyhow::anyhow!("a generator died"))?
-            })
-            .collect()
+        warm.wait();
+        rest(server);
+        let before = CpuTime::of(server.process());
+        start.wait();
+        let mut outcomes = Vec::new();
+        for thread in threads {
+            let outcome = thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a generator died"))?;
+            outcomes.push(outcome?);
+        }
+        Ok((outcomes, CpuTime::of(server.process()).since(&before)))
     })
 }

@@ -16,19 +16,24 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
         );
         all.push(row.depth(depth));
     }
-    for subscribers in [1, 100, 1000] {
+    for (subscribers, publishers) in [(1, 1), (100, 1), (100, 16), (1000, 1)] {
         let listening = Part::Subscriber {
             connections: subscribers,
             command: "SUBSCRIBE channel".to_owned(),
             confirmations: 1,
         };
-        let about =
-            format!("100 bytes, {subscribers} subscribers, one publisher; until all have it");
-        let row = Workload::with_plan(
-            &format!("PUBLISH to {subscribers}"),
-            fan_out(listening, subscribers as u64),
-            &about,
-        );
+        let (name, about) = if publishers == 1 {
+            let about =
+                format!("100 bytes, {subscribers} subscribers, one publisher; until all have it");
+            (format!("PUBLISH to {subscribers}"), about)
+        } else {
+            let about = format!(
+                "100 bytes, {subscribers} subscribers, {publishers} publishers; to the reply"
+            );
+            (format!("PUBLISH to {subscribers} from {publishers}"), about)
+        };
+        let plan = fan_out(listening, subscribers as u64, publishers);
+        let row = Workload::with_plan(&name, plan, &about);
         all.push(if subscribers == 100 { row.quick() } else { row });
     }
     let patterns: Vec<String> = (0..999).map(|number| format!("other.{number}.*")).collect();
@@ -39,26 +44,31 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
     };
     all.push(Workload::with_plan(
         "PUBLISH with 1000 patterns",
-        fan_out(listening, 1),
+        fan_out(listening, 1, 1),
         "100 bytes, one subscriber with 1000 patterns, one of which matches",
     ));
     all
 }
 
-fn fan_out(listening: Part, subscribers: u64) -> Plan {
+/// So many publishers that wait for their own reply; with one, also for all deliveries.
+fn fan_out(listening: Part, subscribers: u64, publishers: usize) -> Plan {
     let expect = Expect::Integer(i64::try_from(subscribers).unwrap_or(0));
     Plan {
         parts: vec![
             listening,
             Part::Loop {
-                connections: 1,
+                connections: publishers,
                 unit: vec![("PUBLISH channel {value:100}".to_owned(), expect)],
                 depth: 1,
                 owes: subscribers,
             },
         ],
-        measure: Measure::FanOut,
-        owed_max: subscribers,
+        measure: if publishers == 1 {
+            Measure::FanOut
+        } else {
+            Measure::Reply
+        },
+        owed_max: subscribers * publishers as u64,
         first_number: 0,
     }
 }
