@@ -183,7 +183,8 @@ fn stalls(options: &Options) -> anyhow::Result<()> {
     print(&report::opening(&servers))?;
     let progress = Progress::new(1);
     let duration = options.schedule().turn * if options.quick { 5 } else { 6 };
-    let text = stall::run(&mut servers, options.scale(), duration, |what| {
+    let selects = |name: &str| options.selects(name);
+    let text = stall::run(&mut servers, options.scale(), duration, selects, |what| {
         progress.tell(what)
     })?;
     drop(progress);

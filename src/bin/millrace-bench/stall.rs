@@ -84,6 +84,7 @@ pub(crate) fn run(
     servers: &mut [Server],
     scale: Scale,
     duration: Duration,
+    selects: impl Fn(&str) -> bool,
     mut tell: impl FnMut(&str),
 ) -> anyhow::Result<String> {
     let columns = Columns::of(servers);
@@ -96,6 +97,9 @@ pub(crate) fn run(
         columns.head("meanwhile")
     );
     for burden in burdens(scale) {
+        if !selects(burden.name) {
+            continue;
+        }
         text.push_str(&format!("| {} |", burden.name));
         for server in servers.iter_mut().filter(|server| !server.spec.is_null()) {
             tell(&format!("{}: {}", burden.name, server.spec.name));

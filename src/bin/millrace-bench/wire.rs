@@ -10,7 +10,7 @@ use crate::template::{Random, Template};
 /// Longest wait for a reply during set-up: filling millions of entries answers all the time, freeing them may not.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest time for all of a workload's data: a server that needs more has no figure, and does not hold up the others.
-const FILL_PATIENCE: Duration = Duration::from_secs(45);
+const FILL_PATIENCE: Duration = Duration::from_secs(90);
 /// Most request bytes sent before the replies are read: less than the sockets hold, so that neither side waits for the other.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// Most commands sent before the replies are read.
