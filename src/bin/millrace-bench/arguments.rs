@@ -62,7 +62,7 @@ pub(crate) struct Options {
     /// Rounds [default: 5].
     #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(1..1000))]
     pub(crate) rounds: Option<u64>,
-    /// Length of a turn [default: 0.2 quick, 0.8 full].
+    /// Length of a turn [default: 0.15 quick, 0.8 full].
     #[arg(long, global = true)]
     pub(crate) seconds: Option<f64>,
     /// Connections where the workload says nothing else.
@@ -85,7 +85,7 @@ impl Options {
     }
 
     pub(crate) fn schedule(&self) -> Schedule {
-        let usual = if self.quick { 0.2 } else { 0.8 };
+        let usual = if self.quick { 0.15 } else { 0.8 };
         let seconds = self.seconds.unwrap_or(usual).clamp(0.01, 600.0);
         let turn = Duration::from_secs_f64(seconds);
         Schedule {
