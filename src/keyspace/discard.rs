@@ -4,6 +4,8 @@
 //! collects such values, whoever holds it hands them on after the command. Small ones are freed where they are: that is
 //! quicker than to pass them on.
 
+use std::fmt::Debug;
+
 use super::Database;
 use super::value::Value;
 
@@ -17,6 +19,8 @@ pub enum Discarded {
     Value(Value),
     /// All keys of a database.
     Database(Box<Database>),
+    /// Replies that were not sent: what they share of values nobody else may hold any more.
+    Shares(Box<dyn Debug + Send>),
 }
 
 impl Discarded {
@@ -25,6 +29,7 @@ impl Discarded {
         match self {
             Self::Value(_) => 1,
             Self::Database(database) => database.table().len() as u64,
+            Self::Shares(_) => 0,
         }
     }
 }

@@ -7,13 +7,17 @@
 //!                     ^ at                              ^ sent
 //! ```
 //! A payload that many outputs wait to send is held once, however many they are. Several pieces leave with one write.
+//! Of a long reply only the next slices are bytes: the rest is encoded when they have left. Until then its length, which
+//! counts against the limits as if it were all there, is an estimate.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::limits::SHARED_BYTES_MIN;
+use crate::limits::{REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN};
+use crate::resp::reply::Reply;
+use crate::resp::rest::{Piece, Rest};
 
 /// Pieces that one write takes.
 pub const PIECES_PER_WRITE_MAX: usize = 32;
@@ -68,13 +72,25 @@ impl Input {
 enum Segment {
     Own(Vec<u8>),
     Shared(Bytes),
+    Rest(Rest),
 }
 
 impl Segment {
-    fn bytes(&self) -> &[u8] {
+    /// Its bytes; `None` when they are not encoded.
+    fn bytes(&self) -> Option<&[u8]> {
         match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => Some(bytes),
+            Self::Shared(bytes) => Some(bytes),
+            Self::Rest(_) => None,
+        }
+    }
+}
+
+impl From<Piece> for Segment {
+    fn from(piece: Piece) -> Self {
+        match piece {
+            Piece::Bytes(bytes) => Self::Shared(bytes),
+            Piece::Rest(rest) => Self::Rest(rest),
         }
     }
 }
@@ -88,14 +104,73 @@ pub struct Output {
 }
 
 impl Output {
-    /// Unsent bytes.
+    /// Unsent bytes, as far as they are known: see the module's head.
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether everything is sent.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.segments.is_empty()
+    }
+
+    /// Takes a reply over, leaving nothing of it.
+    pub fn take(&mut self, reply: &mut Reply) {
+        if reply.is_plain() {
+            if reply.len() < REPLY_BYTES_HANDED_OVER {
+                self.append(reply.bytes());
+                reply.clear();
+            } else {
+                self.push(Segment::Own(reply.take()));
+            }
+            return;
+        }
+        for piece in reply.take_pieces() {
+            match piece {
+                Piece::Bytes(bytes) => self.append_shared(&bytes),
+                Piece::Rest(_) => self.push(piece.into()),
+            }
+        }
+    }
+
+    fn push(&mut self, segment: Segment) {
+        self.len += match &segment {
+            Segment::Rest(rest) => rest.estimated_bytes(),
+            Segment::Own(_) | Segment::Shared(_) => segment.bytes().map_or(0, <[u8]>::len),
+        };
+        self.segments.push_back(segment);
+    }
+
+    /// Whether it holds shares of values: to free the last of them may take long.
+    pub fn has_rest(&self) -> bool {
+        let mut segments = self.segments.iter();
+        segments.any(|segment| matches!(segment, Segment::Rest(_)))
+    }
+
+    /// Encodes what is to be sent next, when it is not yet. To be called before the bytes to send are asked for.
+    pub fn prepare(&mut self) {
+        let (mut ready, mut at) = (0, 0);
+        while let Some(segment) = self.segments.get_mut(at) {
+            if ready >= self.sent + REPLY_SLICE_BYTES {
+                return;
+            }
+            let Segment::Rest(rest) = segment else {
+                ready += segment.bytes().map_or(0, <[u8]>::len);
+                at += 1;
+                continue;
+            };
+            self.len -= rest.estimated_bytes();
+            let slice = rest.next_slice();
+            if rest.is_over() {
+                self.segments.remove(at);
+            } else {
+                self.len += rest.estimated_bytes();
+            }
+            for (behind, piece) in slice.into_iter().enumerate() {
+                self.len += piece.estimated_bytes();
+                self.segments.insert(at + behind, piece.into());
+            }
+        }
     }
 
     /// Appends a copy.
@@ -131,14 +206,14 @@ impl Output {
     pub fn front(&self) -> &[u8] {
         self.segments
             .front()
-            .and_then(|segment| segment.bytes().get(self.sent..))
+            .and_then(|segment| segment.bytes()?.get(self.sent..))
             .unwrap_or_default()
     }
 
     /// Puts the next pieces to send into `pieces`, which are empty; gives how many.
     pub fn next_pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX]) -> usize {
-        let rest = self.segments.iter().skip(1).map(Segment::bytes);
-        let next = std::iter::once(self.front()).chain(rest);
+        let bytes = self.segments.iter().map_while(Segment::bytes);
+        let next = std::iter::once(self.front()).chain(bytes.skip(1));
         let mut count = 0;
         for (slot, piece) in pieces
             .iter_mut()
@@ -153,9 +228,13 @@ impl Output {
     /// The first `count` unsent bytes were sent.
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.len, "sent more than there was");
-        self.len -= count;
+        self.len = self.len.saturating_sub(count);
         self.sent += count;
-        while let Some(front) = self.segments.front().map(|segment| segment.bytes().len())
+        while let Some(front) = self
+            .segments
+            .front()
+            .and_then(Segment::bytes)
+            .map(<[u8]>::len)
             && front <= self.sent
         {
             self.segments.pop_front();
@@ -244,8 +323,12 @@ mod tests {
             output.append_shared(&small);
             output.append_shared(&big);
         }
-        let held = |output: &Output| output.segments[1].bytes().as_ptr();
-        assert!(outputs.iter().all(|output| held(output) == big.as_ptr()));
+        let held = |output: &Output| output.segments[1].bytes().map(<[u8]>::as_ptr);
+        assert!(
+            outputs
+                .iter()
+                .all(|output| held(output) == Some(big.as_ptr()))
+        );
         assert!(!big.is_unique());
         drop(outputs);
         assert!(big.is_unique());

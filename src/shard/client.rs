@@ -22,6 +22,7 @@ use crate::net::buffers::{Input, Output};
 use crate::net::transport::ParkedTransport;
 use crate::pubsub::message::Encoded;
 use crate::resp::arguments::Request;
+use crate::resp::reply::Reply;
 use crate::resp::request::RequestParser;
 
 use super::mailbox::Blocked;
@@ -47,7 +48,7 @@ pub(super) enum Phase {
         /// Acknowledgements missing.
         missing: usize,
         /// The reply held back.
-        reply: Vec<u8>,
+        reply: Reply,
     },
     /// See the drawing.
     Paused,

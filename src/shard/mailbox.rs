@@ -17,6 +17,7 @@ use crate::keyspace::watch::WatchFlag;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
+use crate::resp::reply::Reply;
 
 use super::client::Client;
 use super::describe::StreamQuery;
@@ -93,8 +94,8 @@ pub struct Blocked {
 pub struct BatchDone {
     /// The client.
     pub client: ClientId,
-    /// The replies, in order, RESP.
-    pub reply: Vec<u8>,
+    /// The replies, in order.
+    pub reply: Reply,
     /// How many commands were executed.
     pub executed: usize,
     /// Why not all.

@@ -53,6 +53,7 @@ use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::access::AccessPolicy;
+use crate::keyspace::discard::Discarded;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
@@ -450,12 +451,24 @@ impl Shard {
         std::mem::take(&mut self.closed)
     }
 
-    /// The unsent output of a client that is here.
-    pub fn output(&self, id: ClientId) -> Option<&Output> {
+    /// The unsent output of a client that is here, the next of it as bytes.
+    pub fn output(&mut self, id: ClientId) -> Option<&Output> {
+        let client = self.client_mut(id)?;
+        client.output.prepare();
+        Some(&client.output)
+    }
+
+    /// Whether all that a client is owed was sent.
+    pub fn is_sent(&self, id: ClientId) -> bool {
         match self.clients.get(&id) {
-            Some(Some(client)) => Some(&client.output),
-            _ => None,
+            Some(Some(client)) => client.output.is_empty(),
+            _ => true,
         }
+    }
+
+    /// A client has had its share of this turn: the rest of its output is sent in the next.
+    pub fn send_on(&mut self, id: ClientId) {
+        self.dirty.push(id);
     }
 
     /// So many bytes of a client's output were sent.
@@ -547,6 +560,13 @@ impl Shard {
         client.session.transaction.clear();
         self.shared.tracking.stop(&mut client.session);
         self.shared.clients.remove(id);
+        if client.output.has_rest()
+            && let Some(disposal) = self.shared.disposal.get()
+        {
+            // It may be the last to hold a long list that was deleted.
+            let output = std::mem::take(&mut client.output);
+            disposal.free(vec![Discarded::Shares(Box::new(output))]);
+        }
         self.closed.push(id);
     }
 
