@@ -22,6 +22,9 @@ use crate::resp::rest::{Piece, Rest};
 /// Pieces that one write takes.
 pub const PIECES_PER_WRITE_MAX: usize = 32;
 
+/// From this size on it takes long to free a piece, bytes.
+const SPENT_BYTES_MIN: usize = 1 << 20;
+
 /// Bytes read and not yet parsed.
 #[derive(Debug, Default)]
 pub struct Input {
@@ -101,6 +104,8 @@ pub struct Output {
     segments: VecDeque<Segment>,
     sent: usize,
     len: usize,
+    /// Long pieces that were sent, to be freed by somebody who has the time.
+    spent: Vec<Bytes>,
 }
 
 impl Output {
@@ -142,9 +147,9 @@ impl Output {
     }
 
     /// Whether it holds shares of values: to free the last of them may take long.
-    pub fn has_rest(&self) -> bool {
+    pub fn has_shares(&self) -> bool {
         let mut segments = self.segments.iter();
-        segments.any(|segment| matches!(segment, Segment::Rest(_)))
+        segments.any(|segment| !matches!(segment, Segment::Own(_)))
     }
 
     /// Encodes what is to be sent next, when it is not yet. To be called before the bytes to send are asked for.
@@ -197,6 +202,11 @@ impl Output {
         }
     }
 
+    /// Takes the long pieces that were sent: it may be the last to hold them.
+    pub fn take_spent(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.spent)
+    }
+
     /// In how many pieces the unsent bytes are held.
     pub fn piece_count(&self) -> usize {
         self.segments.len()
@@ -237,7 +247,11 @@ impl Output {
             .map(<[u8]>::len)
             && front <= self.sent
         {
-            self.segments.pop_front();
+            if let Some(Segment::Shared(bytes)) = self.segments.pop_front()
+                && front >= SPENT_BYTES_MIN
+            {
+                self.spent.push(bytes);
+            }
             self.sent -= front;
         }
         if self.segments.is_empty() {

@@ -136,15 +136,24 @@ impl Reply {
         }
     }
 
-    /// A bulk string that others hold too: a long one is not copied.
-    pub fn bulk_shared(&mut self, bytes: impl FnOnce() -> Bytes, len: usize) {
-        self.bulk_length(len);
-        if self.slices && len >= SHARED_BULK_BYTES_MIN {
-            self.cut(Piece::Bytes(bytes()));
-        } else {
-            self.buffer.extend_from_slice(&bytes());
+    /// A bulk string that others hold too: instead of a copy of a long one there is a share.
+    pub fn bulk_shared(&mut self, bytes: &[u8], share: impl FnOnce() -> Bytes) {
+        if !self.slices || bytes.len() < SHARED_BULK_BYTES_MIN {
+            return self.bulk(bytes);
         }
+        self.bulk_length(bytes.len());
+        self.cut(Piece::Bytes(share()));
         self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// An array of elements that are written already, one behind the other.
+    pub fn array_of(&mut self, len: usize, mut elements: Self) {
+        self.array(len);
+        if self.slices && elements.len() >= SHARED_BULK_BYTES_MIN {
+            self.cut(Piece::Bytes(elements.take().into()));
+        } else {
+            self.buffer.extend_from_slice(elements.bytes());
+        }
     }
 
     fn cut(&mut self, piece: Piece) {
@@ -335,7 +344,19 @@ impl Reply {
     /// A bulk string.
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.buffer.reserve(bytes.len() + 16);
-        self.header(b'$', bytes.len() as i64);
+        // Long replies are made of short ones of these.
+        match bytes.len() {
+            len @ 0..10 => {
+                let head = [b'$', b'0' + len as u8, b'\r', b'\n'];
+                self.buffer.extend_from_slice(&head);
+            }
+            len @ 10..100 => {
+                let (tens, ones) = (len as u8 / 10, len as u8 % 10);
+                let head = [b'$', b'0' + tens, b'0' + ones, b'\r', b'\n'];
+                self.buffer.extend_from_slice(&head);
+            }
+            len => self.header(b'$', len as i64),
+        }
         self.buffer.extend_from_slice(bytes);
         self.buffer.extend_from_slice(b"\r\n");
     }

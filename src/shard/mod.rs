@@ -53,7 +53,7 @@ use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::access::AccessPolicy;
-use crate::keyspace::discard::Discarded;
+use crate::keyspace::discard::{Discarded, Part};
 use crate::keyspace::event::EventClass;
 use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
@@ -490,6 +490,7 @@ impl Shard {
                 }
             }
             let goes_on = was_behind && !client.is_behind_with_reading();
+            let spent = client.output.take_spent();
             client.mirror_output();
             let handle = &client.session.handle;
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
@@ -499,6 +500,11 @@ impl Shard {
             counters.net_out.add(count as u64);
             if goes_on {
                 self.runnable.push_back(id);
+            }
+            if !spent.is_empty()
+                && let Some(disposal) = self.shared.disposal.get()
+            {
+                disposal.free(vec![Discarded::Part(Part::new(spent))]);
             }
         }
     }
@@ -560,12 +566,12 @@ impl Shard {
         client.session.transaction.clear();
         self.shared.tracking.stop(&mut client.session);
         self.shared.clients.remove(id);
-        if client.output.has_rest()
+        if client.output.has_shares()
             && let Some(disposal) = self.shared.disposal.get()
         {
             // It may be the last to hold a long list that was deleted.
             let output = std::mem::take(&mut client.output);
-            disposal.free(vec![Discarded::Shares(Box::new(output))]);
+            disposal.free(vec![Discarded::Part(Part::new(output))]);
         }
         self.closed.push(id);
     }

@@ -8,6 +8,7 @@ use crate::keyspace::Keyspace;
 use crate::keyspace::table::Entry;
 use crate::pubsub::pattern::{self, Case};
 use crate::resp::arguments::Args;
+use crate::resp::reply::Reply;
 
 pub(super) fn exists(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let count = args
@@ -44,23 +45,34 @@ fn is_live(entry: &Entry, now_ms: u64) -> bool {
 
 pub(super) fn keys(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (db, now_ms, wanted) = (ctx.space.db, ctx.now_ms(), args.at(1));
-    let found: Vec<&[u8]> = ctx
-        .space
-        .keyspaces()
-        .flat_map(|keyspace| keyspace.database(db).table().iter())
-        .filter(|entry| {
-            // Redis: `*` alone is every key, even the one with no name, which the glob does not match.
-            is_live(entry, now_ms)
-                && (wanted == b"*" || pattern::matches(wanted, &entry.key, Case::Sensitive))
-        })
-        .map(|entry| &*entry.key)
-        .collect();
-    ctx.reply.array(found.len());
-    for key in found {
-        ctx.reply.bulk(key);
+    let (mut found, mut count) = (Reply::new(ctx.reply.protocol()), 0);
+    // Redis: `*` alone is every key, even the one with no name, which the glob does not match.
+    let is_all = wanted == b"*";
+    let prefix = pattern::prefix_of(wanted);
+    if is_all {
+        found.reserve(key_count(ctx) * KEY_REPLY_BYTES);
     }
+    for keyspace in ctx.space.keyspaces() {
+        let database = keyspace.database(db);
+        let none_expires = database.expiring_count() == 0;
+        for entry in database.table().iter() {
+            let matches = match prefix {
+                _ if is_all => true,
+                Some(prefix) => entry.key.starts_with(prefix),
+                None => pattern::matches(wanted, &entry.key, Case::Sensitive),
+            };
+            if matches && (none_expires || is_live(entry, now_ms)) {
+                found.bulk(&entry.key);
+                count += 1;
+            }
+        }
+    }
+    ctx.reply.array_of(count, found);
     Ok(Outcome::Done)
 }
+
+/// Room for each key in the reply to `KEYS *`, bytes: more is made when it is needed.
+const KEY_REPLY_BYTES: usize = 24;
 
 pub(super) fn dbsize(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     ctx.reply.count(key_count(ctx));

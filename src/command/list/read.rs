@@ -81,7 +81,7 @@ impl Elements for Rest {
                 SharedElement::Packed(element) => reply_element(reply, element),
                 SharedElement::Alone(bytes) => {
                     let share = || Bytes::from_owner(Arc::clone(bytes));
-                    reply.bulk_shared(share, bytes.len());
+                    reply.bulk_shared(bytes, share);
                 }
             }
             reply.len() >= end

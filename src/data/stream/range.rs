@@ -5,6 +5,7 @@
 use super::block::{Block, Head, Master};
 use super::id::StreamId;
 use super::log::{Entry, Log};
+use super::trim::{TrimOptions, TrimTo};
 
 /// Where a walk stands: a block and a place in it.
 struct Position<'a> {
@@ -44,6 +45,24 @@ impl Log {
         let blocks = self.blocks_between(start, end);
         let blocks = blocks.map(|(first, last)| self.blocks.range(first..=last).cloned().collect());
         Log::of_blocks(blocks.unwrap_or_default())
+    }
+
+    /// A share of the blocks that a trim is about to take, when there are more than so many: it may be the last to hold them.
+    #[must_use]
+    pub fn share_before_trim(&self, options: &TrimOptions, more_than: usize) -> Option<Log> {
+        let whole: usize = match options.to {
+            TrimTo::MaxLength(length) => {
+                let mut excess = self.length.saturating_sub(length);
+                let goes = |block: &&Block| {
+                    let left = excess.checked_sub(u64::from(block.live));
+                    excess = left.unwrap_or(0);
+                    left.is_some()
+                };
+                self.blocks.iter().take_while(goes).count()
+            }
+            TrimTo::MinId(id) => self.block_for(id).unwrap_or(0),
+        };
+        (whole > more_than).then(|| Log::of_blocks(self.blocks.range(..whole).cloned().collect()))
     }
 
     /// Gives the blocks of a share back that end before `id`.
