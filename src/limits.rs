@@ -38,6 +38,8 @@ pub const REPLY_SLICE_BYTES: usize = 32 * 1024;
 pub const SHARED_BULK_BYTES_MIN: usize = 32 * 1024;
 /// Output sent to one connection before the others get a turn, bytes.
 pub const SENT_PER_TURN_MAX: usize = 64 * 1024;
+/// Bytes offered to a socket with one write: one that has much room would take a long value at once, for a millisecond.
+pub const WRITE_BYTES_MAX: usize = 128 * 1024;
 /// Replies from this size on become the output of their client as they are; shorter ones are copied, so that the shard
 /// keeps its buffer. Bytes.
 pub const REPLY_BYTES_HANDED_OVER: usize = 64 * 1024;

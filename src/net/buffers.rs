@@ -15,7 +15,9 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::limits::{REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN};
+use crate::limits::{
+    REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN, WRITE_BYTES_MAX,
+};
 use crate::resp::reply::Reply;
 use crate::resp::rest::{Piece, Rest};
 
@@ -220,17 +222,22 @@ impl Output {
             .unwrap_or_default()
     }
 
-    /// Puts the next pieces to send into `pieces`, which are empty; gives how many.
+    /// Puts what one write may send next into `pieces`, which are empty; gives how many.
     pub fn next_pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX]) -> usize {
         let bytes = self.segments.iter().map_while(Segment::bytes);
         let next = std::iter::once(self.front()).chain(bytes.skip(1));
-        let mut count = 0;
+        let (mut count, mut room) = (0, WRITE_BYTES_MAX);
         for (slot, piece) in pieces
             .iter_mut()
             .zip(next.filter(|piece| !piece.is_empty()))
         {
+            let piece = piece.get(..room).unwrap_or(piece);
+            room -= piece.len();
             *slot = IoSlice::new(piece);
             count += 1;
+            if room == 0 {
+                break;
+            }
         }
         count
     }
@@ -316,7 +323,7 @@ mod tests {
                     .iter()
                     .flat_map(|piece| piece.to_vec())
                     .collect();
-                assert!(pieces.starts_with(output.front()));
+                assert!(pieces.starts_with(output.front()) && pieces.len() <= WRITE_BYTES_MAX);
                 let taken = pieces.len().min(step);
                 sent.extend_from_slice(&pieces[..taken]);
                 output.consume(taken);
