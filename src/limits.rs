@@ -24,6 +24,12 @@ pub const TURN_REPLY_BYTES_MAX: usize = 64 * 1024;
 pub const SLOT_COUNT: usize = 16384;
 /// Most shards of one process: a shard's number fits a cursor's bits and a bit set of one word.
 pub const SHARD_COUNT_MAX: usize = 64;
+/// Keys in all up to which KEYS looks at them at once; of more it walks some at a time. So many take half a millisecond.
+pub const KEYS_AT_ONCE_MAX: usize = 10_000;
+/// Keys that a walk looks at before other work gets its turn.
+pub const WALKED_PER_TURN_MAX: usize = 1000;
+/// Walks under way in a keyspace: each write looks at all of them. With so many KEYS does not walk.
+pub const WALKS_MAX: usize = 16;
 /// How deep `include` may nest: a file that includes itself must end with an error.
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 /// Work taken from the admission queue before sockets are looked at again.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use support::client::encode;
 use support::server::info_field;
-use support::{Client, Server, shard_counts};
+use support::{Client, Frame, Server, shard_counts};
 
 const ELEMENTS: usize = 100_000;
 
@@ -291,5 +291,113 @@ fn long_replies_follow_each_other_in_their_order() {
         slow.expect(&stream);
         slow.expect(&stream);
         slow.expect(b"$3\r\nend\r\n");
+    }
+}
+
+/// Sets so many keys `key:<n>`.
+fn fill_keys(control: &mut Client, count: usize) {
+    for first in (0..count).step_by(1000) {
+        let mut command = vec![b"MSET".to_vec()];
+        for number in first..first + 1000 {
+            command.extend([format!("key:{number}").into_bytes(), b"1".to_vec()]);
+        }
+        control.call(&command);
+    }
+}
+
+/// The numbers behind the colon in the keys of a reply, ascending.
+fn numbers(reply: &Frame) -> Vec<usize> {
+    let Frame::Array(keys) = reply else {
+        panic!("not an array: {reply}")
+    };
+    let number = |key: &Frame| {
+        let text = key.text();
+        text.split_once(':').unwrap().1.parse().unwrap()
+    };
+    let mut numbers: Vec<usize> = keys.iter().map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn keys_over_very_many_gives_those_of_one_moment() {
+    const KEYS: usize = 30_000;
+    for shards in shard_counts() {
+        let server = server(shards, "0 0 0");
+        let mut control = server.connect();
+        fill_keys(&mut control, KEYS);
+        let all: Vec<usize> = (0..KEYS).collect();
+        let mut renamer = server.connect();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let renames = scope.spawn(|| {
+                let mut renamed = 0;
+                for number in (0..KEYS).step_by(7).cycle() {
+                    if over.load(std::sync::atomic::Ordering::Relaxed) {
+                        return renamed;
+                    }
+                    // There and back: at every moment the key has one of its names.
+                    renamer.pipeline(&[
+                        format!("RENAME key:{number} other:{number}"),
+                        format!("RENAME other:{number} key:{number}"),
+                        format!("RENAME key:{number} another:{number}"),
+                        format!("RENAME another:{number} key:{number}"),
+                    ]);
+                    renamed += 4;
+                }
+                unreachable!("a cycle")
+            });
+            for pattern in ["*", "*:*", "*[0-9]"].iter().cycle().take(12) {
+                assert!(
+                    numbers(&control.run(&format!("KEYS {pattern}"))) == all,
+                    "{}",
+                    server.name
+                );
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(renames.join().unwrap() > 0);
+        });
+        let prefixed = control.run("KEYS key:12*");
+        assert_eq!(numbers(&prefixed).len(), 1111);
+        // In its place among the commands of its client; in EXEC; without a reply.
+        control.send_raw(b"KEYS *\r\nSET new:1 x\r\nMULTI\r\nKEYS *\r\nDEL new:1\r\nEXEC\r\nCLIENT REPLY SKIP\r\nKEYS *\r\nFLUSHALL\r\nKEYS *\r\n");
+        assert!(numbers(&control.reply()) == all);
+        for _ in 0..4 {
+            control.raw_reply();
+        }
+        let Frame::Array(parts) = control.reply() else {
+            panic!("EXEC")
+        };
+        assert_eq!(numbers(&parts[0]).len(), KEYS + 1);
+        assert_eq!(control.reply().to_string(), "+OK");
+        assert_eq!(control.reply(), Frame::Array(Vec::new()));
+    }
+}
+
+#[test]
+fn a_flush_does_not_take_from_keys_what_was_there_and_who_leaves_is_not_missed() {
+    const KEYS: usize = 30_000;
+    for shards in shard_counts() {
+        let server = server(shards, "0 0 0");
+        let mut control = server.connect();
+        for round in 0..5 {
+            fill_keys(&mut control, KEYS);
+            let mut asking = server.connect();
+            let mut leaving = server.connect();
+            asking.run("PING");
+            // Before or after the flush, but never in part.
+            asking.send_line("KEYS *");
+            leaving.send_line("KEYS *");
+            drop(leaving);
+            control.run(if round % 2 == 0 {
+                "FLUSHALL"
+            } else {
+                "SWAPDB 0 1"
+            });
+            let found = numbers(&asking.reply()).len();
+            assert!(found == KEYS || found == 0, "{found}");
+            control.run("FLUSHALL");
+        }
+        assert_eq!(control.run("DBSIZE").integer(), 0);
     }
 }

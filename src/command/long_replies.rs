@@ -1,4 +1,5 @@
-//! Long replies in slices: the same bytes as in one go, wherever they are cut, and what was there when the command ran.
+//! What would hold up the others. Long replies in slices: the same bytes as in one go, wherever they are cut, and what was
+//! there when the command ran. What goes in bulk: it is freed elsewhere.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use crate::command::testing::Bench;
@@ -188,4 +189,50 @@ fn the_rest_shows_what_was_there_when_the_command_ran() {
             );
         }
     }
+}
+
+#[test]
+fn what_goes_in_bulk_is_freed_elsewhere() {
+    let mut bench = Bench::new();
+    let add = |bench: &mut Bench| {
+        bench.run(&words("DEL l s"));
+        for number in 1..=1000 {
+            push(bench, "l", vec![b'x'; 2000]);
+            bench.run(&words(&format!(
+                "XADD s {number}-1 field {}",
+                "v".repeat(2000)
+            )));
+        }
+        bench.run(&words("XGROUP CREATE s empty $"));
+        bench.run(&words("XGROUP CREATE s group 0"));
+        bench.run(&words(
+            "XREADGROUP GROUP group consumer COUNT 500 STREAMS s >",
+        ));
+        bench.keyspaces[0].take_discards();
+    };
+    for (line, count) in [
+        ("LTRIM l 990 -1", 1),
+        ("LTRIM l 0 -10", 1),
+        ("DEL l", 1),
+        ("SET l x", 1),
+        ("XTRIM s MAXLEN 10", 1),
+        ("XTRIM s MINID 900-1", 1),
+        ("XTRIM s MAXLEN 990", 0),
+        ("XADD s MAXLEN 1 * f v", 1),
+        ("XGROUP DESTROY s group", 1),
+        ("XGROUP DESTROY s empty", 0),
+        ("DEL s", 1),
+        ("FLUSHALL", 1),
+    ] {
+        add(&mut bench);
+        bench.run(&words(line));
+        let discards = bench.keyspaces[0].take_discards();
+        assert_eq!(discards.len(), count, "{line}");
+    }
+    // What references still kept of entries that are gone is big too, whichever group has them.
+    add(&mut bench);
+    bench.run(&words("XTRIM s MAXLEN 0"));
+    bench.keyspaces[0].take_discards();
+    bench.run(&words("DEL s"));
+    assert_eq!(bench.keyspaces[0].take_discards().len(), 1);
 }

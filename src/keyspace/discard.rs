@@ -108,6 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_few_keys_is_kept_when_they_are_big() {
+        let mut keyspace = crate::keyspace::Keyspace::new(
+            crate::ids::ShardId(0),
+            1,
+            hashbrown::DefaultHashBuilder::default(),
+        );
+        for (element_bytes, is_kept) in [(10, false), (4000, true)] {
+            let mut handle = keyspace.write(0, b"key", 0);
+            handle.insert(list(element_bytes, 1000));
+            handle.unchanged();
+            keyspace.flush(0);
+            assert_eq!(keyspace.take_discards().len(), usize::from(is_kept));
+        }
+    }
+
+    #[test]
     fn only_what_takes_long_to_free_is_kept() {
         let mut discards = Discards::default();
         discards.add_value(list(10, 1000));

@@ -113,6 +113,7 @@ impl<'k> KeyHandle<'k> {
                 let database = &mut self.keyspace.databases[self.db];
                 database.streams.came(self.key, &entry.value);
                 let at = database.table.insert(self.hash, entry);
+                self.keyspace.walks.came(self.db, self.hash, self.key);
                 self.at = Some(at);
                 self.keyspace.mark_ready(self.db, self.key);
                 self.keyspace

@@ -128,7 +128,7 @@ impl Output {
                 self.append(reply.bytes());
                 reply.clear();
             } else {
-                self.push(Segment::Own(reply.take()));
+                self.push(Segment::Shared(reply.take().into()));
             }
             return;
         }

@@ -109,6 +109,11 @@ impl Reply {
         self.slices = slices;
     }
 
+    /// See [`Reply::set_slices`].
+    pub fn slices(&self) -> bool {
+        self.slices
+    }
+
     /// Whether it is nothing but bytes of its own.
     pub fn is_plain(&self) -> bool {
         self.cuts.is_empty()
@@ -146,13 +151,12 @@ impl Reply {
         self.buffer.extend_from_slice(b"\r\n");
     }
 
-    /// An array of elements that are written already, one behind the other.
-    pub fn array_of(&mut self, len: usize, mut elements: Self) {
-        self.array(len);
-        if self.slices && elements.len() >= SHARED_BULK_BYTES_MIN {
-            self.cut(Piece::Bytes(elements.take().into()));
+    /// Appends bytes that are RESP already and nobody else's: many of them without a copy.
+    pub fn append(&mut self, bytes: Vec<u8>) {
+        if self.slices && bytes.len() >= SHARED_BULK_BYTES_MIN {
+            self.cut(Piece::Bytes(bytes.into()));
         } else {
-            self.buffer.extend_from_slice(elements.bytes());
+            self.buffer.extend_from_slice(&bytes);
         }
     }
 

@@ -203,6 +203,7 @@ impl Shard {
             | Phase::Batch { .. }
             | Phase::Loan
             | Phase::Barrier { .. }
+            | Phase::Walking { .. }
             | Phase::Paused
             | Phase::Throttled
             | Phase::Leaving => {}

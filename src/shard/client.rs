@@ -6,6 +6,7 @@
 //!        ├─► Loan        it waits for keyspaces
 //!        ├─► Blocked     BLPOP, XREAD BLOCK …            all of them back to Ready
 //!        ├─► Barrier     its reply waits for all shards
+//!        ├─► Walking     KEYS: the shards look through their keys
 //!        ├─► Paused      CLIENT PAUSE
 //!        ├─► Throttled   too much of what it published is undelivered
 //!        ├─► Leaving     on its way to another shard
@@ -51,6 +52,15 @@ pub(super) enum Phase {
         reply: Reply,
     },
     /// See the drawing.
+    Walking {
+        /// Shards that have not found their part yet.
+        missing: usize,
+        /// Keys found.
+        count: usize,
+        /// The keys, RESP.
+        parts: Vec<Vec<u8>>,
+    },
+    /// See the drawing.
     Paused,
     /// See the drawing.
     Throttled,
@@ -70,7 +80,7 @@ impl Phase {
     pub(super) fn holds_a_reply(&self) -> bool {
         matches!(
             self,
-            Self::Batch { .. } | Self::Barrier { .. } | Self::Waiting { .. }
+            Self::Batch { .. } | Self::Barrier { .. } | Self::Walking { .. } | Self::Waiting { .. }
         )
     }
 }

@@ -13,6 +13,7 @@ use crate::client::transaction::WatchedKeys;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::keyspace::wait::Waiter;
+use crate::keyspace::walk::Walked;
 use crate::keyspace::watch::WatchFlag;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
@@ -180,6 +181,8 @@ pub enum Message {
     },
     /// A keyspace comes home.
     Return(Box<Keyspace>),
+    /// Part of what a client of yours looks for was found.
+    Walked(Box<Walked>),
     /// A blocked client of yours got its reply.
     Served {
         /// The wait that ended.
