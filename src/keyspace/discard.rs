@@ -118,6 +118,7 @@ mod tests {
             let mut handle = keyspace.write(0, b"key", 0);
             handle.insert(list(element_bytes, 1000));
             handle.unchanged();
+            drop(handle);
             keyspace.flush(0);
             assert_eq!(keyspace.take_discards().len(), usize::from(is_kept));
         }

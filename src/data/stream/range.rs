@@ -30,11 +30,10 @@ impl Log {
                 .count() as u64
         };
         let inner = self.blocks.range((first + 1).min(last)..last);
-        let edges = within(&self.blocks[first]);
-        let edges = edges
-            + (last > first)
-                .then(|| within(&self.blocks[last]))
-                .unwrap_or(0);
+        let mut edges = within(&self.blocks[first]);
+        if last > first {
+            edges += within(&self.blocks[last]);
+        }
         edges + inner.map(|block| u64::from(block.live)).sum::<u64>()
     }
 
