@@ -67,7 +67,8 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ("keyspace", &["data", "resp", "limits", "ids"]),
     // A session watches keys and waits for them: its marks are the ones the keyspace keeps.
     ("client", &["keyspace", "resp", "acl", "limits", "ids"]),
-    ("net", &["limits", "ids"]),
+    // An output takes a whole reply over, with the parts of it that are encoded as they leave.
+    ("net", &["resp", "limits", "ids"]),
     ("config", &["limits", "ids"]),
     ("observe", &["limits", "ids", "resp"]),
     ("acl", &["limits", "ids"]),
