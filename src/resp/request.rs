@@ -363,6 +363,22 @@ impl RequestParser {
     fn number_line(&mut self, buffer: &[u8]) -> Line {
         // The common case first: a few digits, line end. All else is looked at again more slowly.
         let digits = buffer.get(self.position + 1..).unwrap_or_default();
+        let digit = |byte: u8| byte.wrapping_sub(b'0');
+        match digits {
+            [ones, b'\r', _, ..] if digit(*ones) <= 9 => {
+                return Line::Number {
+                    value: i64::from(digit(*ones)),
+                    next: self.position + 4,
+                };
+            }
+            [tens @ b'1'..=b'9', ones, b'\r', _, ..] if digit(*ones) <= 9 => {
+                return Line::Number {
+                    value: i64::from(digit(*tens)) * 10 + i64::from(digit(*ones)),
+                    next: self.position + 5,
+                };
+            }
+            _ => {}
+        }
         let mut value = 0i64;
         for (i, &byte) in digits.iter().take(10).enumerate() {
             let digit = byte.wrapping_sub(b'0');
