@@ -26,8 +26,14 @@ pub struct Row {
 #[derive(Debug)]
 pub struct CommandTable {
     rows: Vec<Row>,
-    names: HashMap<&'static str, u16, hashbrown::DefaultHashBuilder>,
+    /// Numbers of rows by the hash of their names, [`NO_ROW`] where there is none: looked at with every command.
+    names: Box<[u16; NAME_PLACES]>,
 }
+
+/// Places for names, as a power of two: several times the commands, so that a name is seldom pushed on.
+const NAME_PLACES_BITS: u32 = 11;
+const NAME_PLACES: usize = 1 << NAME_PLACES_BITS;
+const NO_ROW: u16 = u16::MAX;
 
 /// Longest name of a command, bytes.
 const NAME_BYTES_MAX: usize = 32;
@@ -37,6 +43,14 @@ fn lower<'a>(name: &[u8], buffer: &'a mut [u8; NAME_BYTES_MAX]) -> Option<&'a st
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     std::str::from_utf8(lower).ok()
+}
+
+/// Where a name is looked for first, whatever its case (FNV-1a).
+fn place_of(name: &[u8]) -> usize {
+    let hash = name.iter().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193)
+    });
+    (hash >> (u32::BITS - NAME_PLACES_BITS)) as usize
 }
 
 impl CommandTable {
@@ -54,7 +68,7 @@ impl CommandTable {
         ];
         let mut table = Self {
             rows: Vec::new(),
-            names: HashMap::default(),
+            names: Box::new([NO_ROW; NAME_PLACES]),
         };
         for command in families
             .into_iter()
@@ -62,12 +76,7 @@ impl CommandTable {
             .flat_map(|family| family.iter())
         {
             let id = table.push(command, command.name.to_owned(), None);
-            debug_assert!(
-                !table.names.contains_key(command.name),
-                "two rows of {}",
-                command.name
-            );
-            table.names.insert(command.name, id);
+            table.enter(command.name, id);
             let is_one = command.flags.has(Flags::ONE_COMMAND);
             for subcommand in command.subcommands {
                 let full_name = if is_one {
@@ -85,6 +94,15 @@ impl CommandTable {
             }
         }
         table
+    }
+
+    fn enter(&mut self, name: &str, id: u16) {
+        let mut place = place_of(name.as_bytes());
+        while self.names[place] != NO_ROW {
+            debug_assert_ne!(self.row(self.names[place]).command.name, name, "two rows");
+            place = (place + 1) % NAME_PLACES;
+        }
+        self.names[place] = id;
     }
 
     fn push(&mut self, command: &'static Command, full_name: String, parent: Option<u16>) -> u16 {
@@ -129,14 +147,23 @@ impl CommandTable {
     }
 
     /// Row by number.
-    pub fn row(&'static self, id: u16) -> &'static Row {
+    pub fn row(&self, id: u16) -> &Row {
         &self.rows[usize::from(id)]
     }
 
     /// A command by name, in any case.
     pub fn find(&'static self, name: &[u8]) -> Option<&'static Row> {
-        let id = self.names.get(lower(name, &mut [0; NAME_BYTES_MAX])?)?;
-        Some(self.row(*id))
+        if name.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let mut place = place_of(name);
+        loop {
+            let row = self.rows.get(usize::from(self.names[place]))?;
+            if row.command.name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(row);
+            }
+            place = (place + 1) % NAME_PLACES;
+        }
     }
 
     /// A subcommand of a container by name, in any case.

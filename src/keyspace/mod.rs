@@ -34,6 +34,7 @@ pub mod value;
 pub mod wait;
 pub mod watch;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -143,6 +144,8 @@ pub struct Keyspace {
     shard: ShardId,
     databases: Vec<Database>,
     waits: Vec<WaitTable>,
+    /// Whether `waits` may have changed since it was seen that nobody waits there who writes elsewhere.
+    waits_changed: Cell<bool>,
     watches: Vec<WatchTable>,
     tracking: TrackingTable,
     /// What all keyspaces of the process count together of it.
@@ -177,6 +180,7 @@ impl Keyspace {
                 .map(|_| Database::new(hasher.clone(), false))
                 .collect(),
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
+            waits_changed: Cell::new(false),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
             tracking: TrackingTable::default(),
             tracking_counts: Arc::default(),
@@ -466,7 +470,16 @@ impl Keyspace {
 
     /// The wait queues of database `db`, to register and forget waiters.
     pub fn waits_mut(&mut self, db: usize) -> &mut WaitTable {
+        self.waits_changed.set(true);
         &mut self.waits[db]
+    }
+
+    /// Whether somebody may wait who writes to another key when served: false is certain. O(1) while nobody comes to wait.
+    pub fn may_have_moving_waits(&self) -> bool {
+        if self.waits_changed.get() {
+            self.waits_changed.set(self.moving_waits().next().is_some());
+        }
+        self.waits_changed.get()
     }
 
     /// The watched keys of database `db`.

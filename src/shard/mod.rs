@@ -43,6 +43,7 @@ mod tracking;
 mod transaction;
 mod waiters;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,6 +92,8 @@ pub struct Shard {
     settings_version: u64,
     post: Arc<dyn Post>,
     clock: Arc<dyn Clock>,
+    /// See [`execute::Env::lap_ns`].
+    lap_ns: Cell<Option<u64>>,
     now_ms: u64,
     /// Here, or lent.
     keyspace: Option<Box<Keyspace>>,
@@ -149,6 +152,7 @@ impl Shard {
             settings,
             post,
             clock,
+            lap_ns: Cell::new(None),
             now_ms,
             keyspace: Some(Box::new(keyspace)),
             admission: Admission::default(),
@@ -233,6 +237,7 @@ impl Shard {
         if self.keyspace.is_none() {
             return false;
         }
+        self.lap_ns.set(None);
         match self.admission.pop() {
             None => return false,
             Some(Work::Batch(batch)) => self.run_batch(*batch),
@@ -248,6 +253,7 @@ impl Shard {
 
     /// Reads the clock, and the settings when they have changed.
     fn refresh(&mut self) {
+        self.lap_ns.set(None);
         self.now_ms = self.now_ms.max(self.clock.now_ms());
         if self.shared.settings_version.load(Ordering::Acquire) != self.settings_version {
             self.settings_version = self.shared.settings_version.load(Ordering::Acquire);
@@ -260,8 +266,11 @@ impl Shard {
             );
             // A lower limit holds before the next command.
             self.limit_tracked();
+            self.apply_policy();
         }
-        self.apply_policy();
+        if let Some(keyspace) = &mut self.keyspace {
+            keyspace.policy.paused_until_ms = self.shared.paused_until_ms.load(Ordering::Acquire);
+        }
         self.apply_recording();
     }
 
@@ -479,7 +488,7 @@ impl Shard {
             let goes_on = was_behind && !client.is_behind_with_reading();
             client.mirror_output();
             let handle = &client.session.handle;
-            handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
+            handle.count_sent(count);
             handle.active_ms.store(now_ms, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
             counters.writes.add(1);
