@@ -26,14 +26,15 @@ pub struct Row {
 #[derive(Debug)]
 pub struct CommandTable {
     rows: Vec<Row>,
-    /// Numbers of rows by the hash of their names, [`NO_ROW`] where there is none: looked at with every command.
-    names: Box<[u16; NAME_PLACES]>,
+    /// Beginnings of names and numbers of rows, by their hash: looked at with every command.
+    names: Box<[Option<(u128, u16)>; NAME_PLACES]>,
 }
 
 /// Places for names, as a power of two: several times the commands, so that a name is seldom pushed on.
 const NAME_PLACES_BITS: u32 = 11;
 const NAME_PLACES: usize = 1 << NAME_PLACES_BITS;
-const NO_ROW: u16 = u16::MAX;
+/// Bytes of a name that are compared in one step.
+const BEGINNING_BYTES: usize = size_of::<u128>();
 
 /// Longest name of a command, bytes.
 const NAME_BYTES_MAX: usize = 32;
@@ -45,12 +46,26 @@ fn lower<'a>(name: &[u8], buffer: &'a mut [u8; NAME_BYTES_MAX]) -> Option<&'a st
     std::str::from_utf8(lower).ok()
 }
 
-/// Where a name is looked for first, whatever its case (FNV-1a).
-fn place_of(name: &[u8]) -> usize {
-    let hash = name.iter().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193)
-    });
-    (hash >> (u32::BITS - NAME_PLACES_BITS)) as usize
+/// The first bytes of a name, in lower case and filled up with zeros: what tells most names apart.
+fn beginning_of(name: &[u8]) -> u128 {
+    const EACH: u128 = u128::from_ne_bytes([1; BEGINNING_BYTES]);
+    let mut bytes = [0; BEGINNING_BYTES];
+    let len = name.len().min(BEGINNING_BYTES);
+    bytes[..len].copy_from_slice(&name[..len]);
+    let word = u128::from_ne_bytes(bytes);
+    // All bytes at once: the highest bit of each says whether it is at least `A`, and above `Z`.
+    let seven_bits = word & (EACH * 0x7f);
+    let from_a = seven_bits + EACH * u128::from(0x80 - b'A');
+    let behind_z = seven_bits + EACH * u128::from(0x7f - b'Z');
+    let is_upper = (from_a ^ behind_z) & !word & (EACH * 0x80);
+    word | is_upper >> 2
+}
+
+/// Where a name with this beginning is looked for first.
+fn place_of(beginning: u128) -> usize {
+    let half = (beginning as u64) ^ ((beginning >> 64) as u64).rotate_left(32);
+    // Fibonacci hashing: the golden ratio spreads what differs in few bits.
+    (half.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - NAME_PLACES_BITS)) as usize
 }
 
 impl CommandTable {
@@ -68,7 +83,7 @@ impl CommandTable {
         ];
         let mut table = Self {
             rows: Vec::new(),
-            names: Box::new([NO_ROW; NAME_PLACES]),
+            names: Box::new([None; NAME_PLACES]),
         };
         for command in families
             .into_iter()
@@ -97,12 +112,33 @@ impl CommandTable {
     }
 
     fn enter(&mut self, name: &str, id: u16) {
-        let mut place = place_of(name.as_bytes());
-        while self.names[place] != NO_ROW {
-            debug_assert_ne!(self.row(self.names[place]).command.name, name, "two rows");
+        debug_assert!(
+            self.row_named(name.as_bytes()).is_none(),
+            "two rows of {name}"
+        );
+        let beginning = beginning_of(name.as_bytes());
+        let mut place = place_of(beginning);
+        while self.names[place].is_some() {
             place = (place + 1) % NAME_PLACES;
         }
-        self.names[place] = id;
+        self.names[place] = Some((beginning, id));
+    }
+
+    fn row_named(&self, name: &[u8]) -> Option<&Row> {
+        let beginning = beginning_of(name);
+        let mut place = place_of(beginning);
+        loop {
+            let (other, id) = self.names[place]?;
+            let row = self.row(id);
+            let theirs = row.command.name.as_bytes();
+            if other == beginning
+                && theirs.len() == name.len()
+                && (name.len() <= BEGINNING_BYTES || theirs.eq_ignore_ascii_case(name))
+            {
+                return Some(row);
+            }
+            place = (place + 1) % NAME_PLACES;
+        }
     }
 
     fn push(&mut self, command: &'static Command, full_name: String, parent: Option<u16>) -> u16 {
@@ -153,17 +189,7 @@ impl CommandTable {
 
     /// A command by name, in any case.
     pub fn find(&'static self, name: &[u8]) -> Option<&'static Row> {
-        if name.len() > NAME_BYTES_MAX {
-            return None;
-        }
-        let mut place = place_of(name);
-        loop {
-            let row = self.rows.get(usize::from(self.names[place]))?;
-            if row.command.name.as_bytes().eq_ignore_ascii_case(name) {
-                return Some(row);
-            }
-            place = (place + 1) % NAME_PLACES;
-        }
+        self.row_named(name)
     }
 
     /// A subcommand of a container by name, in any case.
@@ -191,5 +217,36 @@ impl Row {
         let mut ids: Vec<u16> = self.subcommands.values().copied().collect();
         ids.sort_unstable();
         ids.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_in_any_case_and_nothing_else_is() {
+        let table = CommandTable::get();
+        let containers = table.rows().iter().filter(|row| row.parent.is_none());
+        for row in containers {
+            let name = row.command.name.as_bytes();
+            let found = |name: &[u8]| table.find(name).map(|row| row.id);
+            assert_eq!(found(name), Some(row.id));
+            assert_eq!(found(&name.to_ascii_uppercase()), Some(row.id));
+            for at in 0..name.len() {
+                for byte in 0..=255 {
+                    let mut other = name.to_vec();
+                    other[at] = byte;
+                    let expected = table.rows().iter().find(|row| {
+                        row.parent.is_none()
+                            && row.command.name.as_bytes().eq_ignore_ascii_case(&other)
+                    });
+                    assert_eq!(found(&other), expected.map(|row| row.id));
+                }
+            }
+            assert_eq!(found(&[name, b"\0"].concat()), None);
+            assert_eq!(found(&[name, &[b'x'; 40]].concat()), None);
+        }
+        assert!(table.find(b"").is_none());
     }
 }

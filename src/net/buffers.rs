@@ -135,6 +135,11 @@ impl Output {
             .unwrap_or_default()
     }
 
+    /// The bytes to send when they are in one piece, as nearly always.
+    pub fn only_piece(&self) -> Option<&[u8]> {
+        (self.segments.len() == 1).then(|| self.front())
+    }
+
     /// Puts the next pieces to send into `pieces`, which are empty; gives how many.
     pub fn next_pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX]) -> usize {
         let rest = self.segments.iter().skip(1).map(Segment::bytes);

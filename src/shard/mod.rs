@@ -12,7 +12,8 @@
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
 //! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
-//! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time ·
+//! `refresh` settings · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -33,6 +34,7 @@ pub mod mailbox;
 mod measure;
 mod migrate;
 mod publish;
+mod refresh;
 mod reload;
 mod route;
 mod session_loop;
@@ -53,9 +55,7 @@ use crate::client::session::Session;
 use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
-use crate::keyspace::access::AccessPolicy;
-use crate::keyspace::event::EventClass;
-use crate::keyspace::{Keyspace, KeyspacePolicy};
+use crate::keyspace::Keyspace;
 use crate::limits;
 use crate::net::buffers::Output;
 use crate::resp::Protocol;
@@ -251,55 +251,6 @@ impl Shard {
         true
     }
 
-    /// Reads the clock, and the settings when they have changed.
-    fn refresh(&mut self) {
-        self.lap_ns.set(None);
-        self.now_ms = self.now_ms.max(self.clock.now_ms());
-        if self.shared.settings_version.load(Ordering::Acquire) != self.settings_version {
-            self.settings_version = self.shared.settings_version.load(Ordering::Acquire);
-            self.settings = Arc::clone(
-                &self
-                    .shared
-                    .settings
-                    .read()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner),
-            );
-            // A lower limit holds before the next command.
-            self.limit_tracked();
-            self.apply_policy();
-        }
-        if let Some(keyspace) = &mut self.keyspace {
-            keyspace.policy.paused_until_ms = self.shared.paused_until_ms.load(Ordering::Acquire);
-        }
-        self.apply_recording();
-    }
-
-    /// What the settings and CLIENT PAUSE mean to a keyspace in hand.
-    fn policy(&self) -> KeyspacePolicy {
-        KeyspacePolicy {
-            notify: EventClass(self.settings.notify_keyspace_events),
-            unlink_expired: self.settings.lazyfree.expire,
-            access: access_policy(&self.settings),
-            paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
-        }
-    }
-
-    fn apply_policy(&mut self) {
-        let policy = self.policy();
-        if let Some(keyspace) = &mut self.keyspace {
-            keyspace.policy = policy;
-        }
-    }
-
-    fn apply_recording(&mut self) {
-        let recording = self.shared.effects.is_recording();
-        if let Some(keyspace) = &mut self.keyspace
-            && keyspace.effects.is_recording() != recording
-        {
-            keyspace.effects.set_recording(recording);
-        }
-    }
-
     fn deliver(&mut self, message: Message) {
         match message {
             Message::Batch(batch) => {
@@ -467,8 +418,8 @@ impl Shard {
         }
     }
 
-    /// So many bytes of a client's output were sent.
-    pub fn sent(&mut self, id: ClientId, count: usize) {
+    /// So many bytes of a client's output were sent; true when nothing is left to do about it: all is sent, and it stays.
+    pub fn sent(&mut self, id: ClientId, count: usize) -> bool {
         let now_ms = self.now_ms;
         let (pubsub, normal) = (
             self.settings.output_limit_pubsub.soft_bytes,
@@ -487,6 +438,7 @@ impl Shard {
             }
             let goes_on = was_behind && !client.is_behind_with_reading();
             client.mirror_output();
+            let rests = client.output.is_empty() && !client.session.closing;
             let handle = &client.session.handle;
             handle.count_sent(count);
             handle.active_ms.store(now_ms, Ordering::Relaxed);
@@ -496,7 +448,9 @@ impl Shard {
             if goes_on {
                 self.runnable.push_back(id);
             }
+            return rests;
         }
+        false
     }
 
     /// Whether a client is to be closed now that its output is sent.
@@ -564,18 +518,6 @@ impl Shard {
         if let Some(keyspace) = &mut self.keyspace {
             publish_counters_of(&self.shared, keyspace);
         }
-    }
-}
-
-/// What is noted of the use of keys.
-fn access_policy(settings: &Settings) -> AccessPolicy {
-    if settings.maxmemory_policy.ends_with("-lfu") {
-        AccessPolicy::Frequency {
-            log_factor: settings.lfu_log_factor,
-            decay_minutes: settings.lfu_decay_minutes,
-        }
-    } else {
-        AccessPolicy::Recency
     }
 }
 

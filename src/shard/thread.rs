@@ -168,6 +168,13 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
     .await;
 }
 
+/// Writes several pieces of an output at once.
+fn write_pieces(transport: &Transport, output: &Output) -> io::Result<usize> {
+    let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
+    let count = output.next_pieces(&mut pieces);
+    transport.try_write(pieces.get(..count).unwrap_or_default())
+}
+
 impl Driver {
     /// Takes messages in, so many at once; true when there are more.
     fn take_mail(
@@ -342,16 +349,19 @@ impl Driver {
         loop {
             let sent = {
                 let shard = self.shard.borrow();
-                let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
-                let output = shard.output(id);
-                let count = output.map_or(0, |output| output.next_pieces(&mut pieces));
-                match pieces.get(..count) {
-                    Some([]) | None => break,
-                    Some(pieces) => connection.transport.borrow().try_write(pieces),
+                let transport = connection.transport.borrow();
+                match shard.output(id).filter(|output| !output.is_empty()) {
+                    None => break,
+                    Some(output) => match output.only_piece() {
+                        Some(piece) => transport.try_write(&[IoSlice::new(piece)]),
+                        None => write_pieces(&transport, output),
+                    },
                 }
             };
             match sent {
-                Ok(count) => self.shard.borrow_mut().sent(id, count),
+                // Nearly always that was all.
+                Ok(count) if self.shard.borrow_mut().sent(id, count) => return,
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.write_blocked.set(true);
                     connection.wake();
