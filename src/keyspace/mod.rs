@@ -32,6 +32,7 @@ pub mod table;
 pub mod tracking;
 pub mod value;
 pub mod wait;
+mod waits;
 pub mod watch;
 
 use std::cell::Cell;
@@ -463,25 +464,6 @@ impl Keyspace {
         self.discards.take()
     }
 
-    /// The wait queues of database `db`.
-    pub fn waits(&self, db: usize) -> &WaitTable {
-        &self.waits[db]
-    }
-
-    /// The wait queues of database `db`, to register and forget waiters.
-    pub fn waits_mut(&mut self, db: usize) -> &mut WaitTable {
-        self.waits_changed.set(true);
-        &mut self.waits[db]
-    }
-
-    /// Whether somebody may wait who writes to another key when served: false is certain. O(1) while nobody comes to wait.
-    pub fn may_have_moving_waits(&self) -> bool {
-        if self.waits_changed.get() {
-            self.waits_changed.set(self.moving_waits().next().is_some());
-        }
-        self.waits_changed.get()
-    }
-
     /// The watched keys of database `db`.
     pub fn watches_mut(&mut self, db: usize) -> &mut WatchTable {
         &mut self.watches[db]
@@ -490,11 +472,6 @@ impl Keyspace {
     /// The watched keys of database `db`.
     pub fn watches(&self, db: usize) -> &WatchTable {
         &self.watches[db]
-    }
-
-    /// The wait queues of the databases in which a waiter writes to another key when served.
-    pub fn moving_waits(&self) -> impl Iterator<Item = &WaitTable> {
-        self.waits.iter().filter(|waits| waits.has_destinations())
     }
 
     /// Whether nothing of the work on this keyspace is left undone.

@@ -191,6 +191,10 @@ impl Shard {
 
     /// Works off the admission queue and gives runnable clients a turn; false when nothing is left that can be done now.
     pub fn work(&mut self) -> bool {
+        if !self.has_work() {
+            // No look at the clock for nothing.
+            return false;
+        }
         self.refresh();
         for _ in 0..limits::ADMISSIONS_PER_TURN_MAX {
             if !self.admit_next() {
