@@ -12,8 +12,8 @@
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
 //! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
-//! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time ·
-//! `refresh` settings · `route`, `admission` pure.
+//! `output` what is sent · `walk` KEYS over very many · `subscribers` who gets them · `tracking` client-side caches ·
+//! `migrate` who moves where · `tick` time · `refresh` settings · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -33,6 +33,7 @@ mod lend;
 pub mod mailbox;
 mod measure;
 mod migrate;
+mod output;
 mod publish;
 mod refresh;
 mod reload;
@@ -44,6 +45,7 @@ mod tick;
 mod tracking;
 mod transaction;
 mod waiters;
+mod walk;
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -56,8 +58,8 @@ use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Keyspace;
+use crate::keyspace::discard::{Discarded, Part};
 use crate::limits;
-use crate::net::buffers::Output;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -196,6 +198,7 @@ impl Shard {
             return false;
         }
         self.refresh();
+        self.walk();
         for _ in 0..limits::ADMISSIONS_PER_TURN_MAX {
             if !self.admit_next() {
                 break;
@@ -207,12 +210,14 @@ impl Shard {
             };
             self.run_client(client, &[]);
         }
-        (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
+        self.has_work()
     }
 
     /// Whether work is left that can be done now.
     pub fn has_work(&self) -> bool {
-        (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
+        let is_useful =
+            |keyspace: &Keyspace| !self.admission.is_empty() || keyspace.walk_count() > 0;
+        self.keyspace.as_deref().is_some_and(is_useful) || !self.runnable.is_empty()
     }
 
     /// Whether clients have output that nobody was told of yet.
@@ -286,6 +291,7 @@ impl Shard {
                 self.release_paused();
                 self.post.send(from, Message::BarrierSeen(client));
             }
+            Message::Walked(walked) => self.walked(*walked),
             Message::BarrierSeen(client) => self.barrier_seen(client),
             Message::Poke(client) => self.poked(client),
             Message::DescribeStreams(query) => self.admission.push(Work::Describe(query)),
@@ -383,87 +389,8 @@ impl Shard {
             | Phase::Batch { .. }
             | Phase::Loan
             | Phase::Barrier { .. }
+            | Phase::Walking { .. }
             | Phase::Throttled => client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX,
-        }
-    }
-
-    /// Clients with output to send (or to be closed once it is sent) since the last call. What their replies acknowledge
-    /// is in the counters that INFO shows; who has more unsent than is allowed is closed.
-    pub fn take_dirty(&mut self) -> Vec<ClientId> {
-        let dirty = std::mem::take(&mut self.dirty);
-        if !dirty.is_empty() {
-            self.publish_counters();
-        }
-        let limit = &self.settings.output_limit_normal;
-        if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
-            dirty.iter().for_each(|id| self.check_output_limit(*id));
-        }
-        dirty
-    }
-
-    /// Gives a spent list of dirty clients back, to save its allocation.
-    pub fn reuse_dirty(&mut self, mut list: Vec<ClientId>) {
-        list.clear();
-        if self.dirty.is_empty() {
-            self.dirty = list;
-        }
-    }
-
-    /// Clients whose sockets are to be dropped.
-    pub fn take_closed(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.closed)
-    }
-
-    /// The unsent output of a client that is here.
-    pub fn output(&self, id: ClientId) -> Option<&Output> {
-        match self.clients.get(&id) {
-            Some(Some(client)) => Some(&client.output),
-            _ => None,
-        }
-    }
-
-    /// So many bytes of a client's output were sent; true when nothing is left to do about it: all is sent, and it stays.
-    pub fn sent(&mut self, id: ClientId, count: usize) -> bool {
-        let now_ms = self.now_ms;
-        let (pubsub, normal) = (
-            self.settings.output_limit_pubsub.soft_bytes,
-            self.settings.output_limit_normal.soft_bytes,
-        );
-        if let Some(client) = self.client_mut(id) {
-            let was_behind = client.is_behind_with_reading();
-            client.output.consume(count);
-            if client.over_soft_limit_ms.is_some() {
-                let subscribes = client.session.subscriptions.any();
-                let soft_bytes = if subscribes { pubsub } else { normal };
-                if client.output.len() as u64 <= soft_bytes {
-                    // Its time above the limit is over: the next one begins anew.
-                    client.over_soft_limit_ms = None;
-                }
-            }
-            let goes_on = was_behind && !client.is_behind_with_reading();
-            client.mirror_output();
-            let rests = client.output.is_empty() && !client.session.closing;
-            let handle = &client.session.handle;
-            handle.count_sent(count);
-            handle.active_ms.store(now_ms, Ordering::Relaxed);
-            let counters = &self.shared.observations.shards[self.id.index()];
-            counters.writes.add(1);
-            counters.net_out.add(count as u64);
-            if goes_on {
-                self.runnable.push_back(id);
-            }
-            return rests;
-        }
-        false
-    }
-
-    /// Whether a client is to be closed now that its output is sent.
-    pub fn should_close(&self, id: ClientId) -> bool {
-        match self.clients.get(&id) {
-            Some(Some(client)) => {
-                client.output.is_empty() && client.session.closing && !client.phase.holds_a_reply()
-            }
-            _ => true,
         }
     }
 
@@ -514,6 +441,13 @@ impl Shard {
         client.session.transaction.clear();
         self.shared.tracking.stop(&mut client.session);
         self.shared.clients.remove(id);
+        if client.output.has_shares()
+            && let Some(disposal) = self.shared.disposal.get()
+        {
+            // It may be the last to hold a long list that was deleted.
+            let output = std::mem::take(&mut client.output);
+            disposal.free(vec![Discarded::Part(Part::new(output))]);
+        }
         self.closed.push(id);
     }
 

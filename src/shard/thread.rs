@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::ids::{ClientId, ShardId};
+use crate::limits::SENT_PER_TURN_MAX;
 use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
 use crate::net::transport::Transport;
 
@@ -168,11 +169,15 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
     .await;
 }
 
-/// Writes several pieces of an output at once.
-fn write_pieces(transport: &Transport, output: &Output) -> io::Result<usize> {
+/// Writes what one write takes of an output; `None` when there is nothing to write.
+fn write(transport: &Transport, output: &Output) -> Option<io::Result<usize>> {
+    if let Some(piece) = output.only_piece() {
+        return Some(transport.try_write(&[IoSlice::new(piece)]));
+    }
     let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
     let count = output.next_pieces(&mut pieces);
-    transport.try_write(pieces.get(..count).unwrap_or_default())
+    let pieces = pieces.get(..count).filter(|pieces| !pieces.is_empty())?;
+    Some(transport.try_write(pieces))
 }
 
 impl Driver {
@@ -344,24 +349,27 @@ impl Driver {
         }
     }
 
-    /// Sends what there is room for.
+    /// Sends what there is room for, and no more than is one client's share of a turn.
     fn flush(&self, id: ClientId, connection: &Connection) {
+        let mut sent_bytes = 0;
         loop {
+            if sent_bytes >= SENT_PER_TURN_MAX && !self.shard.borrow().is_sent(id) {
+                self.shard.borrow_mut().send_on(id);
+                return;
+            }
             let sent = {
-                let shard = self.shard.borrow();
+                let mut shard = self.shard.borrow_mut();
                 let transport = connection.transport.borrow();
-                match shard.output(id).filter(|output| !output.is_empty()) {
+                let output = shard.output(id).filter(|output| !output.is_empty());
+                match output.and_then(|output| write(&transport, output)) {
                     None => break,
-                    Some(output) => match output.only_piece() {
-                        Some(piece) => transport.try_write(&[IoSlice::new(piece)]),
-                        None => write_pieces(&transport, output),
-                    },
+                    Some(sent) => sent,
                 }
             };
             match sent {
                 // Nearly always that was all.
                 Ok(count) if self.shard.borrow_mut().sent(id, count) => return,
-                Ok(_) => {}
+                Ok(count) => sent_bytes += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.write_blocked.set(true);
                     connection.wake();
@@ -437,7 +445,7 @@ impl Driver {
             .connections
             .borrow()
             .keys()
-            .all(|id| shard.output(*id).is_none_or(Output::is_empty));
+            .all(|id| shard.is_sent(*id));
         sent && shard.is_idle()
     }
 }
