@@ -213,6 +213,18 @@ impl ClientHandle {
         self.flags.load(Ordering::Relaxed) & flag.0 != 0
     }
 
+    /// Counts bytes read from it. The shard that owns the connection is the only one to count: no locked addition is needed.
+    pub fn count_read(&self, bytes: usize) {
+        let sum = self.net_in.load(Ordering::Relaxed) + bytes as u64;
+        self.net_in.store(sum, Ordering::Relaxed);
+    }
+
+    /// Counts bytes sent to it, as [`ClientHandle::count_read`].
+    pub fn count_sent(&self, bytes: usize) {
+        let sum = self.net_out.load(Ordering::Relaxed) + bytes as u64;
+        self.net_out.store(sum, Ordering::Relaxed);
+    }
+
     /// Whether it connects from this machine.
     pub fn is_local(&self) -> bool {
         let peer = self.address.parse::<std::net::SocketAddr>();

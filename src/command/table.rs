@@ -26,8 +26,15 @@ pub struct Row {
 #[derive(Debug)]
 pub struct CommandTable {
     rows: Vec<Row>,
-    names: HashMap<&'static str, u16, hashbrown::DefaultHashBuilder>,
+    /// Beginnings of names and numbers of rows, by their hash: looked at with every command.
+    names: Box<[Option<(u128, u16)>; NAME_PLACES]>,
 }
+
+/// Places for names, as a power of two: several times the commands, so that a name is seldom pushed on.
+const NAME_PLACES_BITS: u32 = 11;
+const NAME_PLACES: usize = 1 << NAME_PLACES_BITS;
+/// Bytes of a name that are compared in one step.
+const BEGINNING_BYTES: usize = size_of::<u128>();
 
 /// Longest name of a command, bytes.
 const NAME_BYTES_MAX: usize = 32;
@@ -37,6 +44,28 @@ fn lower<'a>(name: &[u8], buffer: &'a mut [u8; NAME_BYTES_MAX]) -> Option<&'a st
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     std::str::from_utf8(lower).ok()
+}
+
+/// The first bytes of a name, in lower case and filled up with zeros: what tells most names apart.
+fn beginning_of(name: &[u8]) -> u128 {
+    const EACH: u128 = u128::from_ne_bytes([1; BEGINNING_BYTES]);
+    let mut bytes = [0; BEGINNING_BYTES];
+    let len = name.len().min(BEGINNING_BYTES);
+    bytes[..len].copy_from_slice(&name[..len]);
+    let word = u128::from_ne_bytes(bytes);
+    // All bytes at once: the highest bit of each says whether it is at least `A`, and above `Z`.
+    let seven_bits = word & (EACH * 0x7f);
+    let from_a = seven_bits + EACH * u128::from(0x80 - b'A');
+    let behind_z = seven_bits + EACH * u128::from(0x7f - b'Z');
+    let is_upper = (from_a ^ behind_z) & !word & (EACH * 0x80);
+    word | is_upper >> 2
+}
+
+/// Where a name with this beginning is looked for first.
+fn place_of(beginning: u128) -> usize {
+    let half = (beginning as u64) ^ ((beginning >> 64) as u64).rotate_left(32);
+    // Fibonacci hashing: the golden ratio spreads what differs in few bits.
+    (half.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - NAME_PLACES_BITS)) as usize
 }
 
 impl CommandTable {
@@ -54,7 +83,7 @@ impl CommandTable {
         ];
         let mut table = Self {
             rows: Vec::new(),
-            names: HashMap::default(),
+            names: Box::new([None; NAME_PLACES]),
         };
         for command in families
             .into_iter()
@@ -62,12 +91,7 @@ impl CommandTable {
             .flat_map(|family| family.iter())
         {
             let id = table.push(command, command.name.to_owned(), None);
-            debug_assert!(
-                !table.names.contains_key(command.name),
-                "two rows of {}",
-                command.name
-            );
-            table.names.insert(command.name, id);
+            table.enter(command.name, id);
             let is_one = command.flags.has(Flags::ONE_COMMAND);
             for subcommand in command.subcommands {
                 let full_name = if is_one {
@@ -85,6 +109,36 @@ impl CommandTable {
             }
         }
         table
+    }
+
+    fn enter(&mut self, name: &str, id: u16) {
+        debug_assert!(
+            self.row_named(name.as_bytes()).is_none(),
+            "two rows of {name}"
+        );
+        let beginning = beginning_of(name.as_bytes());
+        let mut place = place_of(beginning);
+        while self.names[place].is_some() {
+            place = (place + 1) % NAME_PLACES;
+        }
+        self.names[place] = Some((beginning, id));
+    }
+
+    fn row_named(&self, name: &[u8]) -> Option<&Row> {
+        let beginning = beginning_of(name);
+        let mut place = place_of(beginning);
+        loop {
+            let (other, id) = self.names[place]?;
+            let row = self.row(id);
+            let theirs = row.command.name.as_bytes();
+            if other == beginning
+                && theirs.len() == name.len()
+                && (name.len() <= BEGINNING_BYTES || theirs.eq_ignore_ascii_case(name))
+            {
+                return Some(row);
+            }
+            place = (place + 1) % NAME_PLACES;
+        }
     }
 
     fn push(&mut self, command: &'static Command, full_name: String, parent: Option<u16>) -> u16 {
@@ -129,14 +183,13 @@ impl CommandTable {
     }
 
     /// Row by number.
-    pub fn row(&'static self, id: u16) -> &'static Row {
+    pub fn row(&self, id: u16) -> &Row {
         &self.rows[usize::from(id)]
     }
 
     /// A command by name, in any case.
     pub fn find(&'static self, name: &[u8]) -> Option<&'static Row> {
-        let id = self.names.get(lower(name, &mut [0; NAME_BYTES_MAX])?)?;
-        Some(self.row(*id))
+        self.row_named(name)
     }
 
     /// A subcommand of a container by name, in any case.
@@ -164,5 +217,36 @@ impl Row {
         let mut ids: Vec<u16> = self.subcommands.values().copied().collect();
         ids.sort_unstable();
         ids.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_in_any_case_and_nothing_else_is() {
+        let table = CommandTable::get();
+        let containers = table.rows().iter().filter(|row| row.parent.is_none());
+        for row in containers {
+            let name = row.command.name.as_bytes();
+            let found = |name: &[u8]| table.find(name).map(|row| row.id);
+            assert_eq!(found(name), Some(row.id));
+            assert_eq!(found(&name.to_ascii_uppercase()), Some(row.id));
+            for at in 0..name.len() {
+                for byte in 0..=255 {
+                    let mut other = name.to_vec();
+                    other[at] = byte;
+                    let expected = table.rows().iter().find(|row| {
+                        row.parent.is_none()
+                            && row.command.name.as_bytes().eq_ignore_ascii_case(&other)
+                    });
+                    assert_eq!(found(&other), expected.map(|row| row.id));
+                }
+            }
+            assert_eq!(found(&[name, b"\0"].concat()), None);
+            assert_eq!(found(&[name, &[b'x'; 40]].concat()), None);
+        }
+        assert!(table.find(b"").is_none());
     }
 }

@@ -13,7 +13,7 @@ use super::discard::Part;
 use super::effect::EffectWriter;
 use super::event::EventClass;
 use super::table::{Entry, Position};
-use super::value::{Value, ValueType};
+use super::value::{StringValue, Value, ValueType};
 use super::{Database, Keyspace};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,20 @@ impl<'k> KeyHandle<'k> {
         let new = value.value_type();
         self.insert(value);
         self.overwritten(old, new);
+    }
+
+    /// As [`KeyHandle::overwrite`], with a string; a text of the same length needs no new room.
+    pub fn overwrite_string(&mut self, text: &[u8]) {
+        let replaced = match self.value_mut() {
+            Some(Value::String(string)) => string.replace(text),
+            _ => false,
+        };
+        if replaced {
+            self.keyspace.mark_ready(self.db, self.key);
+            self.overwritten(Some(ValueType::String), ValueType::String);
+        } else {
+            self.overwrite(Value::String(StringValue::new(text)));
+        }
     }
 
     /// Tells that a value of type `old` was replaced by one of type `new`.

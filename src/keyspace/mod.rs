@@ -32,10 +32,12 @@ pub mod table;
 pub mod tracking;
 pub mod value;
 pub mod wait;
+mod waits;
 pub mod walk;
 pub mod watch;
 mod whole;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -146,6 +148,8 @@ pub struct Keyspace {
     shard: ShardId,
     databases: Vec<Database>,
     waits: Vec<WaitTable>,
+    /// Whether `waits` may have changed since it was seen that nobody waits there who writes elsewhere.
+    waits_changed: Cell<bool>,
     watches: Vec<WatchTable>,
     tracking: TrackingTable,
     /// What all keyspaces of the process count together of it.
@@ -181,6 +185,7 @@ impl Keyspace {
                 .map(|_| Database::new(hasher.clone(), false))
                 .collect(),
             waits: (0..database_count).map(|_| WaitTable::default()).collect(),
+            waits_changed: Cell::new(false),
             watches: (0..database_count).map(|_| WatchTable::default()).collect(),
             tracking: TrackingTable::default(),
             tracking_counts: Arc::default(),
@@ -465,16 +470,6 @@ impl Keyspace {
         self.discards.take()
     }
 
-    /// The wait queues of database `db`.
-    pub fn waits(&self, db: usize) -> &WaitTable {
-        &self.waits[db]
-    }
-
-    /// The wait queues of database `db`, to register and forget waiters.
-    pub fn waits_mut(&mut self, db: usize) -> &mut WaitTable {
-        &mut self.waits[db]
-    }
-
     /// The watched keys of database `db`.
     pub fn watches_mut(&mut self, db: usize) -> &mut WatchTable {
         &mut self.watches[db]
@@ -483,11 +478,6 @@ impl Keyspace {
     /// The watched keys of database `db`.
     pub fn watches(&self, db: usize) -> &WatchTable {
         &self.watches[db]
-    }
-
-    /// The wait queues of the databases in which a waiter writes to another key when served.
-    pub fn moving_waits(&self) -> impl Iterator<Item = &WaitTable> {
-        self.waits.iter().filter(|waits| waits.has_destinations())
     }
 
     /// Whether nothing of the work on this keyspace is left undone.

@@ -127,6 +127,27 @@ impl<'a> Space<'a> {
             .chain(many.iter_mut().map(|keyspace| &mut **keyspace))
     }
 
+    /// Whether nothing of the work on the keyspaces in hand is left undone.
+    pub fn is_settled(&self) -> bool {
+        match &self.parts {
+            Parts::One(keyspace) => keyspace.is_settled(),
+            Parts::Many(keyspaces) => keyspaces.iter().all(|keyspace| keyspace.is_settled()),
+            Parts::None => true,
+        }
+    }
+
+    /// Whether somebody may wait who writes to another key when served: false is certain.
+    pub fn may_have_moving_waits(&self) -> bool {
+        match &self.parts {
+            Parts::One(keyspace) => keyspace.may_have_moving_waits(),
+            Parts::Many(keyspaces) => {
+                let mut keyspaces = keyspaces.iter();
+                keyspaces.any(|keyspace| keyspace.may_have_moving_waits())
+            }
+            Parts::None => false,
+        }
+    }
+
     /// The keyspace of a shard, if in hand.
     pub fn of_shard(&mut self, shard: ShardId) -> Option<&mut Keyspace> {
         self.keyspaces_mut()

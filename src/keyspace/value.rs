@@ -61,6 +61,20 @@ impl StringValue {
         }
     }
 
+    /// Puts a text in the place of another of the same length, in the room it has; false when that is not possible.
+    pub fn replace(&mut self, text: &[u8]) -> bool {
+        match self {
+            Self::Fixed(old) if old.len() == text.len() => {
+                let fits = parse_canonical_integer(text).is_none();
+                if fits {
+                    old.copy_from_slice(text);
+                }
+                fits
+            }
+            Self::Integer(_) | Self::Fixed(_) | Self::Growing(_) | Self::Large(_) => false,
+        }
+    }
+
     /// Length of the text, bytes.
     pub fn len(&self) -> usize {
         match self {
@@ -257,5 +271,19 @@ mod tests {
         ] {
             assert_eq!(parse_canonical_integer(text.as_bytes()), value, "{text}");
         }
+    }
+
+    #[test]
+    fn a_string_is_replaced_in_its_room_only_where_its_form_stays() {
+        let mut string = StringValue::new(b"abc");
+        assert!(string.replace(b"xyz"));
+        assert_eq!(string, StringValue::new(b"xyz"));
+        for other in [b"ab".as_slice(), b"abcd", b"123", b"-12", b""] {
+            assert!(!string.replace(other));
+            assert_eq!(string, StringValue::new(b"xyz"));
+        }
+        assert!(string.replace(b"012"));
+        assert!(!StringValue::Integer(123).replace(b"abc"));
+        assert!(!StringValue::Growing(b"abc".to_vec()).replace(b"xyz"));
     }
 }

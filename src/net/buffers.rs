@@ -222,6 +222,12 @@ impl Output {
             .unwrap_or_default()
     }
 
+    /// What one write may send next, when it is in one piece, as nearly always.
+    pub fn only_piece(&self) -> Option<&[u8]> {
+        let piece = (self.segments.len() == 1).then(|| self.front())?;
+        (!piece.is_empty()).then(|| piece.get(..WRITE_BYTES_MAX).unwrap_or(piece))
+    }
+
     /// Puts what one write may send next into `pieces`, which are empty; gives how many.
     pub fn next_pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX]) -> usize {
         let bytes = self.segments.iter().map_while(Segment::bytes);

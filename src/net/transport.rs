@@ -1,10 +1,12 @@
 //! TCP and unix sockets behind one type, awake (registered with a runtime) or parked (on the way to another thread).
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use rustix::net::{SendFlags, send};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 
 /// A socket that no runtime knows: it can be sent to another thread.
 #[derive(Debug)]
@@ -22,6 +24,11 @@ pub enum Transport {
     Tcp(tokio::net::TcpStream),
     /// Unix.
     Unix(tokio::net::UnixStream),
+}
+
+/// Writes what there is room for; a peer that is gone is an error, not a signal.
+fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(send(socket, bytes, SendFlags::NOSIGNAL)?)
 }
 
 impl ParkedTransport {
@@ -75,15 +82,20 @@ impl Transport {
         }
     }
 
-    /// Writes as much of several pieces as there is room for.
+    /// Writes as much of several pieces as there is room for. A single one without the C library, whose threads may be
+    /// cancelled in the middle of a write: to provide for that costs two locked instructions each time.
     ///
     /// # Errors
     /// `WouldBlock` when there is no room; else the connection is broken.
     pub fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, pieces) {
-            (Self::Tcp(stream), [piece]) => stream.try_write(piece),
+            (Self::Tcp(stream), [piece]) => {
+                stream.try_io(Interest::WRITABLE, || send_now(stream, piece))
+            }
             (Self::Tcp(stream), pieces) => stream.try_write_vectored(pieces),
-            (Self::Unix(stream), [piece]) => stream.try_write(piece),
+            (Self::Unix(stream), [piece]) => {
+                stream.try_io(Interest::WRITABLE, || send_now(stream, piece))
+            }
             (Self::Unix(stream), pieces) => stream.try_write_vectored(pieces),
         }
     }

@@ -298,7 +298,26 @@ impl Reply {
         self.buffer.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn header(&mut self, kind: u8, number: i64) {
+        // Nearly all lengths have up to three digits, and a piece of known size is a store or two.
+        let (tens, ones) = (number / 10, b'0' + (number % 10) as u8);
+        match number {
+            0..10 => self.buffer.extend_from_slice(&[kind, ones, b'\r', b'\n']),
+            10..100 => {
+                let line = [kind, b'0' + tens as u8, ones, b'\r', b'\n'];
+                self.buffer.extend_from_slice(&line);
+            }
+            100..1000 => {
+                let (hundreds, tens) = (b'0' + (tens / 10) as u8, b'0' + (tens % 10) as u8);
+                let line = [kind, hundreds, tens, ones, b'\r', b'\n'];
+                self.buffer.extend_from_slice(&line);
+            }
+            _ => self.long_header(kind, number),
+        }
+    }
+
+    fn long_header(&mut self, kind: u8, number: i64) {
         let mut digits = [0; 20];
         let text = format_integer(number, &mut digits);
         self.buffer.push(kind);
@@ -346,21 +365,10 @@ impl Reply {
     }
 
     /// A bulk string.
+    #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.buffer.reserve(bytes.len() + 16);
-        // Long replies are made of short ones of these.
-        match bytes.len() {
-            len @ 0..10 => {
-                let head = [b'$', b'0' + len as u8, b'\r', b'\n'];
-                self.buffer.extend_from_slice(&head);
-            }
-            len @ 10..100 => {
-                let (tens, ones) = (len as u8 / 10, len as u8 % 10);
-                let head = [b'$', b'0' + tens, b'0' + ones, b'\r', b'\n'];
-                self.buffer.extend_from_slice(&head);
-            }
-            len => self.header(b'$', len as i64),
-        }
+        self.buffer.reserve(bytes.len() + 24);
+        self.header(b'$', bytes.len() as i64);
         self.buffer.extend_from_slice(bytes);
         self.buffer.extend_from_slice(b"\r\n");
     }

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use crate::client::session::Session;
+use crate::config::Settings;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::net::buffers::{Input, Output};
@@ -170,6 +171,18 @@ impl Client {
     /// Whether it has left so many replies unread that it gets no more until it reads.
     pub(super) fn is_behind_with_reading(&self) -> bool {
         self.output.len() > limits::OUTPUT_BYTES_TO_STOP_RUNNING
+    }
+
+    /// Whether its unsent output is, or was a moment ago, over a limit of `client-output-buffer-limit`.
+    pub(super) fn has_much_to_send(&self, settings: &Settings) -> bool {
+        let limit = if self.session.subscriptions.any() {
+            &settings.output_limit_pubsub
+        } else {
+            &settings.output_limit_normal
+        };
+        let length = self.output.len() as u64;
+        let exceeds = |bytes: u64| bytes > 0 && length > bytes;
+        exceeds(limit.hard_bytes) || exceeds(limit.soft_bytes) || self.over_soft_limit_ms.is_some()
     }
 
     /// Whether it can move to another shard now: between commands, nothing unsent, nothing that ties it here.

@@ -40,6 +40,8 @@ pub(super) struct Env<'e> {
     pub(super) shard: ShardId,
     pub(super) now_ms: u64,
     pub(super) clock: &'e dyn Clock,
+    /// When the command before ended, or the turn began, ns: where the next one begins. `None`: the clock is read.
+    pub(super) lap_ns: &'e Cell<Option<u64>>,
 }
 
 /// A blocked client's reply.
@@ -176,7 +178,8 @@ impl Env<'_> {
         space.now_ms = self.now_ms;
         space.touch = !session.no_touch || call.row.command.flags.has(Flags::ALWAYS_TOUCHES);
         let mark = reply.mark();
-        let started = self.clock.nanoseconds();
+        let started = self.lap_ns.get();
+        let started = started.unwrap_or_else(|| self.clock.nanoseconds());
         let mut context = Context {
             space: space.reborrow(),
             reply,
@@ -190,7 +193,9 @@ impl Env<'_> {
         };
         RUNNING.set(&call.row.full_name);
         let result = (call.row.command.handler)(&mut context, call.args);
-        let mut elapsed = self.clock.nanoseconds().saturating_sub(started);
+        let ended = self.clock.nanoseconds();
+        self.lap_ns.set(Some(ended));
+        let mut elapsed = ended.saturating_sub(started);
         if call.row.command.flags.has(Flags::READONLY)
             && let Some(tracker) = session.handle.tracker()
         {
@@ -219,6 +224,9 @@ impl Env<'_> {
     /// Collects what a command left in the keyspaces: effects, events, ready keys, as they happened whichever keyspace
     /// they are in; and big values to free. Cheap when there is nothing.
     pub(super) fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
+        if space.is_settled() {
+            return;
+        }
         let (mut effects, mut events, mut ready) = (Vec::new(), Vec::new(), Vec::new());
         let mut invalidations = Vec::new();
         for keyspace in space.keyspaces_mut() {

@@ -50,6 +50,11 @@ impl Shard {
         mut after: Aftermath,
         mark: Mark,
     ) -> Flow {
+        if after.is_empty() && matches!(ran, Ran::Done) {
+            // Nearly always.
+            finish_reply(client, reply, mark);
+            return Flow::Next;
+        }
         let actions = std::mem::take(&mut after.actions);
         // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
         let pushes = after.changes_subscriptions();

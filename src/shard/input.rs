@@ -28,16 +28,12 @@ impl Shard {
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.reads.add(1);
         counters.net_in.add(bytes.len() as u64);
-        let Some(client) = self.client_mut(id) else {
+        let Some(mut client) = self.take(id) else {
             return;
         };
-        client
-            .session
-            .handle
-            .net_in
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        client.session.handle.count_read(bytes.len());
         if matches!(client.phase, Phase::Ready) && client.pending.is_empty() {
-            self.run_client(id, bytes);
+            self.run_taken(client, bytes);
         } else {
             client.input.append(bytes);
             client
@@ -45,6 +41,7 @@ impl Shard {
                 .handle
                 .query_bytes
                 .store(client.input.len(), Ordering::Relaxed);
+            self.put(client);
             self.check_query_limit(id);
         }
     }

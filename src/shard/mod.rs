@@ -12,7 +12,8 @@
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
 //! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
-//! `output` what is sent · `walk` KEYS over very many · `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//! `output` what is sent · `walk` KEYS over very many · `subscribers` who gets them · `tracking` client-side caches ·
+//! `migrate` who moves where · `tick` time · `refresh` settings · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -34,6 +35,7 @@ mod measure;
 mod migrate;
 mod output;
 mod publish;
+mod refresh;
 mod reload;
 mod route;
 mod session_loop;
@@ -45,6 +47,7 @@ mod transaction;
 mod waiters;
 mod walk;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,10 +57,8 @@ use crate::client::session::Session;
 use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
-use crate::keyspace::access::AccessPolicy;
+use crate::keyspace::Keyspace;
 use crate::keyspace::discard::{Discarded, Part};
-use crate::keyspace::event::EventClass;
-use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
@@ -93,6 +94,8 @@ pub struct Shard {
     settings_version: u64,
     post: Arc<dyn Post>,
     clock: Arc<dyn Clock>,
+    /// See [`execute::Env::lap_ns`].
+    lap_ns: Cell<Option<u64>>,
     now_ms: u64,
     /// Here, or lent.
     keyspace: Option<Box<Keyspace>>,
@@ -151,6 +154,7 @@ impl Shard {
             settings,
             post,
             clock,
+            lap_ns: Cell::new(None),
             now_ms,
             keyspace: Some(Box::new(keyspace)),
             admission: Admission::default(),
@@ -189,6 +193,10 @@ impl Shard {
 
     /// Works off the admission queue and gives runnable clients a turn; false when nothing is left that can be done now.
     pub fn work(&mut self) -> bool {
+        if !self.has_work() {
+            // No look at the clock for nothing.
+            return false;
+        }
         self.refresh();
         self.walk();
         for _ in 0..limits::ADMISSIONS_PER_TURN_MAX {
@@ -238,6 +246,7 @@ impl Shard {
         if self.keyspace.is_none() {
             return false;
         }
+        self.lap_ns.set(None);
         match self.admission.pop() {
             None => return false,
             Some(Work::Batch(batch)) => self.run_batch(*batch),
@@ -249,51 +258,6 @@ impl Shard {
             Some(Work::Describe(query)) => self.describe_streams(&query),
         }
         true
-    }
-
-    /// Reads the clock, and the settings when they have changed.
-    fn refresh(&mut self) {
-        self.now_ms = self.now_ms.max(self.clock.now_ms());
-        if self.shared.settings_version.load(Ordering::Acquire) != self.settings_version {
-            self.settings_version = self.shared.settings_version.load(Ordering::Acquire);
-            self.settings = Arc::clone(
-                &self
-                    .shared
-                    .settings
-                    .read()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner),
-            );
-            // A lower limit holds before the next command.
-            self.limit_tracked();
-        }
-        self.apply_policy();
-        self.apply_recording();
-    }
-
-    /// What the settings and CLIENT PAUSE mean to a keyspace in hand.
-    fn policy(&self) -> KeyspacePolicy {
-        KeyspacePolicy {
-            notify: EventClass(self.settings.notify_keyspace_events),
-            unlink_expired: self.settings.lazyfree.expire,
-            access: access_policy(&self.settings),
-            paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
-        }
-    }
-
-    fn apply_policy(&mut self) {
-        let policy = self.policy();
-        if let Some(keyspace) = &mut self.keyspace {
-            keyspace.policy = policy;
-        }
-    }
-
-    fn apply_recording(&mut self) {
-        let recording = self.shared.effects.is_recording();
-        if let Some(keyspace) = &mut self.keyspace
-            && keyspace.effects.is_recording() != recording
-        {
-            keyspace.effects.set_recording(recording);
-        }
     }
 
     fn deliver(&mut self, message: Message) {
@@ -492,18 +456,6 @@ impl Shard {
         if let Some(keyspace) = &mut self.keyspace {
             publish_counters_of(&self.shared, keyspace);
         }
-    }
-}
-
-/// What is noted of the use of keys.
-fn access_policy(settings: &Settings) -> AccessPolicy {
-    if settings.maxmemory_policy.ends_with("-lfu") {
-        AccessPolicy::Frequency {
-            log_factor: settings.lfu_log_factor,
-            decay_minutes: settings.lfu_decay_minutes,
-        }
-    } else {
-        AccessPolicy::Recency
     }
 }
 

@@ -58,8 +58,8 @@ impl Shard {
         self.dirty.push(id);
     }
 
-    /// So many bytes of a client's output were sent.
-    pub fn sent(&mut self, id: ClientId, count: usize) {
+    /// So many bytes of a client's output were sent; true when nothing is left to do about it: all is sent, and it stays.
+    pub fn sent(&mut self, id: ClientId, count: usize) -> bool {
         let now_ms = self.now_ms;
         let (pubsub, normal) = (
             self.settings.output_limit_pubsub.soft_bytes,
@@ -79,8 +79,9 @@ impl Shard {
             let goes_on = was_behind && !client.is_behind_with_reading();
             let spent = client.output.take_spent();
             client.mirror_output();
+            let rests = client.output.is_empty() && !client.session.closing;
             let handle = &client.session.handle;
-            handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
+            handle.count_sent(count);
             handle.active_ms.store(now_ms, Ordering::Relaxed);
             let counters = &self.shared.observations.shards[self.id.index()];
             counters.writes.add(1);
@@ -93,7 +94,9 @@ impl Shard {
             {
                 disposal.free(vec![Discarded::Part(Part::new(spent))]);
             }
+            return rests;
         }
+        false
     }
 
     /// Whether a client is to be closed now that its output is sent.

@@ -7,7 +7,6 @@
 //! One total order for all subscribers. A message is encoded once per protocol version; a large payload is the publisher's own
 //! in all of them, on all shards, and in every output that waits to be sent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,6 +32,48 @@ use super::execute::{Aftermath, Outgoing, Served};
 use super::mailbox::{Message, Publication};
 use super::subscribers::Subscriber;
 use super::tracking::Telling;
+
+/// A publication as its receivers get it, encoded once for each protocol version and pattern.
+struct Messages<'p> {
+    publication: &'p Publication,
+    /// Of which the two are; receivers come pattern by pattern.
+    pattern: Option<Bytes>,
+    by_protocol: [Option<Encoded>; 2],
+}
+
+impl<'p> Messages<'p> {
+    fn of(publication: &'p Publication) -> Self {
+        Self {
+            publication,
+            pattern: None,
+            by_protocol: [None, None],
+        }
+    }
+
+    fn get(&mut self, protocol: Protocol, pattern: &Option<Bytes>) -> &Encoded {
+        if self.pattern != *pattern {
+            self.pattern.clone_from(pattern);
+            self.by_protocol = [None, None];
+        }
+        let [resp2, resp3] = &mut self.by_protocol;
+        let message = match protocol {
+            Protocol::Resp2 => resp2,
+            Protocol::Resp3 => resp3,
+        };
+        let Publication {
+            kind,
+            channel,
+            payload,
+            ..
+        } = self.publication;
+        let delivery = match (pattern, kind) {
+            (Some(pattern), _) => Delivery::Pattern(pattern),
+            (None, ChannelKind::Shard) => Delivery::Shard,
+            (None, _) => Delivery::Channel,
+        };
+        message.get_or_insert_with(|| encode(protocol, delivery, channel, payload))
+    }
+}
 
 impl Shard {
     /// Sends what commands left behind: replies of blocked clients and publications. Before the keyspaces in hand are given
@@ -178,36 +219,25 @@ impl Shard {
         let receivers = self.subscribers.receivers(publication);
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.deliveries.add(receivers.len() as u64);
-        let mut encoded: HashMap<(Protocol, Option<Bytes>), Encoded> = HashMap::new();
+        let mut messages = Messages::of(publication);
         for (id, pattern) in receivers {
-            let Some(client) = self.client_mut(id) else {
+            // Looked up once: there may be thousands.
+            let Some(Some(client)) = self.clients.get_mut(&id) else {
                 continue;
             };
-            let protocol = client.session.protocol;
-            let message = encoded
-                .entry((protocol, pattern.clone()))
-                .or_insert_with(|| {
-                    let delivery = match (&pattern, publication.kind) {
-                        (Some(pattern), _) => Delivery::Pattern(pattern),
-                        (None, ChannelKind::Shard) => Delivery::Shard,
-                        (None, _) => Delivery::Channel,
-                    };
-                    encode(
-                        protocol,
-                        delivery,
-                        &publication.channel,
-                        &publication.payload,
-                    )
-                });
-            let message = message.clone();
-            if let Some(client) = self.client_mut(id)
-                && client.phase.holds_a_reply()
+            let message = messages.get(client.session.protocol, &pattern);
+            if client.phase.holds_a_reply()
                 && (publication.cause == Some(id) || !client.behind_reply.is_empty())
             {
-                client.behind_reply.push(message);
+                client.behind_reply.push(message.clone());
                 continue;
             }
-            self.push_to(id, &message);
+            client.send(message);
+            client.mirror_output();
+            self.dirty.push(id);
+            if client.has_much_to_send(&self.settings) {
+                self.check_output_limit(id);
+            }
         }
         self.give_credit(from, publication.weight());
     }

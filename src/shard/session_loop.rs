@@ -49,17 +49,24 @@ pub(super) struct Budget {
 
 impl Shard {
     pub(super) fn budget(&self) -> Budget {
+        let now_ns = self.clock.nanoseconds();
+        self.lap_ns.set(Some(now_ns));
         Budget {
             commands: limits::TURN_COMMANDS_MAX,
-            deadline_ns: self.clock.nanoseconds() + limits::TURN_US_MAX * 1000,
+            deadline_ns: now_ns + limits::TURN_US_MAX * 1000,
         }
     }
 
     /// Gives a client a turn, with bytes that have just come. Also when it comes back to Ready.
     pub(super) fn run_client(&mut self, id: ClientId, fresh: &[u8]) {
-        let Some(mut client) = self.take(id) else {
-            return;
-        };
+        if let Some(client) = self.take(id) {
+            self.run_taken(client, fresh);
+        }
+    }
+
+    /// As [`Shard::run_client`], with the client in hand.
+    pub(super) fn run_taken(&mut self, mut client: Box<Client>, fresh: &[u8]) {
+        let id = client.id();
         if client.session.handle.is_killed() {
             self.put(client);
             self.disconnect(id);
@@ -155,9 +162,15 @@ impl Shard {
         if !client.output.is_empty() || client.session.closing {
             self.dirty.push(id);
         }
+        let exceeds = client.input.len() as u64 > self.settings.client_query_buffer_bytes_max;
+        let ended = client.ended;
         self.put(client);
-        self.check_query_limit(id);
-        self.leave_if_ended(id);
+        if exceeds {
+            self.check_query_limit(id);
+        }
+        if ended {
+            self.leave_if_ended(id);
+        }
     }
 
     /// Runs what is parsed already. `admitted`: the first command runs here though others wait for the keyspace.
@@ -201,7 +214,10 @@ impl Shard {
             return true;
         }
         budget.commands -= 1;
-        budget.commands % 8 == 7 && self.clock.nanoseconds() > budget.deadline_ns
+        // As of the end of the command before: what came since is its own parsing.
+        self.lap_ns
+            .get()
+            .is_some_and(|now_ns| now_ns > budget.deadline_ns)
     }
 
     pub(super) fn env(&self) -> Env<'_> {
@@ -211,6 +227,7 @@ impl Shard {
             shard: self.id,
             now_ms: self.now_ms,
             clock: &*self.clock,
+            lap_ns: &self.lap_ns,
         }
     }
 
@@ -227,24 +244,13 @@ impl Shard {
             client.session.closing = true;
             return Flow::Stop;
         }
-        if is_http(args) {
-            tracing::warn!(
-                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Millrace. \
-                This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your instance. Connection from {} aborted.",
-                client.session.handle.address
-            );
-            // Not a word: neither to this nor to what came before it.
-            reply.clear();
-            client.output = Output::default();
-            client.session.closing = true;
-            return Flow::Stop;
-        }
         if client.session.reply_mode == ReplyMode::SkipNext {
             client.session.reply_mode = ReplyMode::Skip;
         }
         let mark = reply.mark();
         let row = match admit(&client.session, &self.settings, args) {
             Ok(row) => row,
+            Err(_) if is_http(args) => return abort_http(client, reply),
             Err(error) => {
                 self.reject(client, reply, args, &error);
                 finish_reply(client, reply, mark);
@@ -446,6 +452,20 @@ pub(super) fn is_exec(client: &Client, row: &Row) -> bool {
 /// WATCH, of which the shard of the connection keeps its own list; by its name as EXEC.
 pub(super) fn is_watch(row: &Row) -> bool {
     row.command.name == "watch"
+}
+
+/// Ends a connection whose requests look like those of a browser that was made to talk to us.
+fn abort_http(client: &mut Client, reply: &mut Reply) -> Flow {
+    tracing::warn!(
+        "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Millrace. \
+        This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your instance. Connection from {} aborted.",
+        client.session.handle.address
+    );
+    // Not a word: neither to this nor to what came before it.
+    reply.clear();
+    client.output = Output::default();
+    client.session.closing = true;
+    Flow::Stop
 }
 
 /// Whether a request looks like that of a browser that was made to talk to us.

@@ -23,7 +23,7 @@ use tokio::task::LocalSet;
 
 use crate::ids::{ClientId, ShardId};
 use crate::limits::SENT_PER_TURN_MAX;
-use crate::net::buffers::PIECES_PER_WRITE_MAX;
+use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
 use crate::net::transport::Transport;
 
 use super::mailbox::{Message, Post};
@@ -167,6 +167,17 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         Poll::Pending
     })
     .await;
+}
+
+/// Writes what one write takes of an output; `None` when there is nothing to write.
+fn write(transport: &Transport, output: &Output) -> Option<io::Result<usize>> {
+    if let Some(piece) = output.only_piece() {
+        return Some(transport.try_write(&[IoSlice::new(piece)]));
+    }
+    let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
+    let count = output.next_pieces(&mut pieces);
+    let pieces = pieces.get(..count).filter(|pieces| !pieces.is_empty())?;
+    Some(transport.try_write(pieces))
 }
 
 impl Driver {
@@ -348,19 +359,17 @@ impl Driver {
             }
             let sent = {
                 let mut shard = self.shard.borrow_mut();
-                let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
-                let output = shard.output(id);
-                let count = output.map_or(0, |output| output.next_pieces(&mut pieces));
-                match pieces.get(..count) {
-                    Some([]) | None => break,
-                    Some(pieces) => connection.transport.borrow().try_write(pieces),
+                let transport = connection.transport.borrow();
+                let output = shard.output(id).filter(|output| !output.is_empty());
+                match output.and_then(|output| write(&transport, output)) {
+                    None => break,
+                    Some(sent) => sent,
                 }
             };
             match sent {
-                Ok(count) => {
-                    sent_bytes += count;
-                    self.shard.borrow_mut().sent(id, count);
-                }
+                // Nearly always that was all.
+                Ok(count) if self.shard.borrow_mut().sent(id, count) => return,
+                Ok(count) => sent_bytes += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.write_blocked.set(true);
                     connection.wake();

@@ -25,7 +25,7 @@ use super::mailbox::{Blocked, SessionFacts};
 /// destinations of whoever waits for a key the command may make ready, and of whoever waits for those, and so on.
 /// O(keys), and nothing is allocated, while no waiter of these keys writes elsewhere.
 pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Option<ShardSet> {
-    if !row.command.flags.has(Flags::WRITE) {
+    if !row.command.flags.has(Flags::WRITE) || !space.may_have_moving_waits() {
         return None;
     }
     let moving: Vec<&WaitTable> = space.keyspaces().flat_map(Keyspace::moving_waits).collect();

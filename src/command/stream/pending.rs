@@ -9,7 +9,8 @@ use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::data::stream::{
-    ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, Entry, Group, Log, PendingEntry, StreamId,
+    ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, Entry, Group, IdleClaim, Log, PendingEntry,
+    StreamId,
 };
 use crate::keyspace::KeyHandle;
 use crate::resp::arguments::Args;
@@ -551,17 +552,24 @@ impl Sweep<'_> {
     ) -> Option<StreamId> {
         let end_rank = group.pending().rank(start).saturating_add(inspections);
         let end = group.pending().id_at_rank(end_rank);
-        let mut from = start;
-        while !self.is_full() {
-            let next = group
-                .pending()
-                .next_idle(from, self.now_ms, self.request.idle_min_ms);
-            let Some(next) = next.filter(|next| end.is_none_or(|end| next.id < end)) else {
-                return end;
-            };
-            self.take(group, next);
-            from = next.id.successor()?;
+        let claimed = group.pending_mut().claim_idle(&IdleClaim {
+            from: start,
+            end,
+            most: self.request.count - self.claimed.len() - self.deleted.len(),
+            idle_min_ms: self.request.idle_min_ms,
+            consumer: self.consumer,
+            now_ms: self.now_ms,
+            counts: !self.request.just_id,
+        });
+        for entry in &claimed {
+            self.claims.record(group, *entry);
         }
+        self.claimed.extend(claimed.iter().map(|entry| entry.id));
+        let last = claimed.last().filter(|_| self.is_full());
+        let Some(last) = last else {
+            return end;
+        };
+        let from = last.id.successor()?;
         group.pending().iter_from(from).next().map(|next| next.id)
     }
 

@@ -149,7 +149,7 @@ fn assign(
         }
         return Ok(Assigned::Yes);
     }
-    handle.overwrite(Value::String(StringValue::new(text)));
+    handle.overwrite_string(text);
     if !options.keep_expiry && (expire_ms.is_some() || handle.expiry().is_some()) {
         handle.set_expiry(expire_ms);
     }
@@ -172,7 +172,7 @@ fn assign(
 /// Sets a key to a text, without expiry: GETSET and each pair of MSET.
 fn replace(space: &mut Space<'_>, key: &[u8], text: &[u8]) {
     let mut handle = space.write(key);
-    handle.overwrite(Value::String(StringValue::new(text)));
+    handle.overwrite_string(text);
     if handle.expiry().is_some() {
         handle.set_expiry(None);
     }

@@ -41,7 +41,9 @@ pub use group::{Consumer, Group};
 pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
 pub use idempotency::{Idempotency, Tracked, Window};
 pub use log::{AppendError, BlockLimits, Entry, Log};
-pub use pending::{ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, PendingEntries, PendingEntry};
+pub use pending::{
+    ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, IdleClaim, PendingEntries, PendingEntry,
+};
 pub use range::{Range, RangeReverse};
 pub use references::{Fate, ReferencePolicy, Removed};
 pub use trim::{TrimOptions, TrimTo};

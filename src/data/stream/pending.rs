@@ -20,6 +20,8 @@
 //! It does not know whether the entries still exist in the stream, nor the consumers' names (see
 //! `group`).
 
+mod claim;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::id::StreamId;
@@ -27,6 +29,8 @@ use super::idleness::{ByIdleness, Idleness};
 use super::records::{GONE, Highest, NOBODY, Owned, PendingRecord, Place, Released, Since};
 use super::releases::Releases;
 use super::tree::{Iter, Tree};
+
+pub use claim::IdleClaim;
 
 /// Stands for a delivery count that does not fit 32 bits (XCLAIM RETRYCOUNT may set any).
 const COUNT_IS_LARGE: u32 = u32::MAX;
@@ -102,6 +106,11 @@ fn latest_ms(now_ms: u64, idle_min_ms: u64) -> Option<u64> {
         0 => Some(u64::MAX),
         _ => now_ms.checked_sub(idle_min_ms),
     }
+}
+
+/// Whether an entry among several was delivered no later than that, or released.
+fn holds_idle(latest_ms: Option<u64>) -> impl Fn(Idleness) -> bool {
+    move |s| s.released() || latest_ms.is_some_and(|latest_ms| s.oldest_ms() <= latest_ms)
 }
 
 /// One delivery more, up to [`DELIVERY_COUNT_MAX`].
@@ -335,10 +344,7 @@ impl PendingEntries {
     /// The first entry from `from` on that was idle for at least `idle_min_ms` at `now_ms`, or is released. O(log n).
     #[must_use]
     pub fn next_idle(&self, from: StreamId, now_ms: u64, idle_min_ms: u64) -> Option<PendingEntry> {
-        let latest_ms = latest_ms(now_ms, idle_min_ms);
-        let holds = |s: Idleness| {
-            s.released() || latest_ms.is_some_and(|latest_ms| s.oldest_ms() <= latest_ms)
-        };
+        let holds = holds_idle(latest_ms(now_ms, idle_min_ms));
         self.records.next_where(from, &holds).map(|r| self.open(r))
     }
 

@@ -19,6 +19,7 @@
 //! joins neighbours that fit into one node. It does not balance beyond that: leaves of a
 //! shrinking tree are on average at least half full.
 
+mod change;
 mod cut;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::data::steps;
+
+pub(super) use change::Sweep;
 
 /// Records of a leaf.
 const LEAF_MAX: usize = 64;

@@ -67,7 +67,11 @@ fn encode(request: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn request() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..30), 1..8)
+    let argument = prop_oneof![
+        9 => proptest::collection::vec(any::<u8>(), 0..30),
+        1 => proptest::collection::vec(any::<u8>(), 90..1_100),
+    ];
+    proptest::collection::vec(argument, 1..8)
 }
 
 /// Bytes that look like the protocol more often than chance would have it.

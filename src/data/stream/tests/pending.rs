@@ -42,6 +42,15 @@ enum Step {
         consumer: usize,
         at_ms: u64,
     },
+    ClaimIdle {
+        from: u64,
+        length: Option<u64>,
+        most: usize,
+        idle_min_ms: u64,
+        consumer: usize,
+        at_ms: u64,
+        counts: bool,
+    },
     Acknowledge {
         from: u64,
         length: u64,
@@ -67,7 +76,14 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let count = || prop_oneof![0..9u64, Just(DELIVERY_COUNT_MAX), Just(u64::from(u32::MAX))];
+    let count = || {
+        prop_oneof![
+            0..9u64,
+            Just(DELIVERY_COUNT_MAX),
+            Just(u64::from(u32::MAX)),
+            Just(u64::from(u32::MAX) - 1)
+        ]
+    };
     // Also long before and long after our days.
     let time = || {
         prop_oneof![
@@ -86,6 +102,13 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(from, length, count)| Step::Release { from, length, count }),
         3 => (1..200usize, time(), 0..4usize, time())
             .prop_map(|(most, latest_ms, consumer, at_ms)| Step::Claim { most, latest_ms, consumer, at_ms }),
+        4 => (
+            (0..SPAN, prop_oneof![Just(None), (1..900u64).prop_map(Some)], 1..300usize),
+            (prop_oneof![Just(0u64), 0..1_100u64], 0..4usize, time(), any::<bool>()),
+        )
+            .prop_map(|((from, length, most), (idle_min_ms, consumer, at_ms, counts))| {
+                Step::ClaimIdle { from, length, most, idle_min_ms, consumer, at_ms, counts }
+            }),
         3 => (0..SPAN, prop_oneof![Just(1u64), 1..900u64])
             .prop_map(|(from, length)| Step::Acknowledge { from, length }),
         1 => (0..4usize).prop_map(|consumer| Step::DeleteConsumer { consumer }),
@@ -121,6 +144,28 @@ impl Model {
     fn remove(&mut self, id: StreamId) -> Option<ModelEntry> {
         self.queue.retain(|other| *other != id);
         self.entries.remove(&id)
+    }
+
+    /// The entries claimed, and whether each has one delivery more.
+    fn claim_idle(&mut self, claim: &IdleClaim, consumer: usize) -> Vec<(StreamId, bool)> {
+        let (now_ms, idle_min_ms) = (claim.now_ms, claim.idle_min_ms);
+        let is_idle = |e: &ModelEntry| {
+            e.0.is_none() || idle_min_ms == 0 || (e.1 <= now_ms && now_ms - e.1 >= idle_min_ms)
+        };
+        let found = self
+            .entries
+            .range(claim.from..)
+            .filter(|(id, e)| claim.end.is_none_or(|end| **id < end) && is_idle(e));
+        let found: Vec<StreamId> = found.map(|(id, _)| *id).take(claim.most).collect();
+        let mut claimed = Vec::new();
+        for id in found {
+            let before = self.entries[&id].2;
+            let more = u64::from(claim.counts);
+            let count = (before + more).min(DELIVERY_COUNT_MAX);
+            self.set(id, (Some(consumer), now_ms, count));
+            claimed.push((id, count > before));
+        }
+        claimed
     }
 
     fn claimable(&self, log: &Log, latest_ms: u64) -> Vec<StreamId> {
@@ -310,6 +355,36 @@ fn run(step: &Step, group: &mut Group, log: &mut Log, model: &mut Model) {
                 e.2
             });
             assert_eq!(after.map(|d| d.delivery_count), expected);
+        }
+        Step::ClaimIdle {
+            from,
+            length,
+            most,
+            idle_min_ms,
+            consumer,
+            at_ms,
+            counts,
+        } => {
+            let claim = IdleClaim {
+                from: id(from, 0),
+                end: length.map(|length| id(from + length, 0)),
+                most,
+                idle_min_ms,
+                consumer: index(group, consumer),
+                now_ms: at_ms,
+                counts,
+            };
+            let redeliveries = group.pending().redeliveries();
+            let claimed = group.pending_mut().claim_idle(&claim);
+            let expected = model.claim_idle(&claim, consumer);
+            let counted = group.pending().redeliveries() - redeliveries;
+            assert_eq!(
+                counted,
+                expected.iter().filter(|(_, more)| *more).count() as u64
+            );
+            let claimed: Vec<_> = claimed.into_iter().map(|e| open(group, e)).collect();
+            let now = |(id, _): &(StreamId, bool)| (*id, shown(&model.entries[id]));
+            assert_eq!(claimed, expected.iter().map(now).collect::<Vec<_>>());
         }
         Step::Release {
             from,
