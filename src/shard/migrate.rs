@@ -23,23 +23,21 @@ impl Shard {
         }
     }
 
-    /// Whether the client should leave for the shard its batches go to; if so it is on the list of those who depart.
-    pub(super) fn should_depart(&mut self, client: &Client) -> bool {
+    /// Puts the client on the list of those who depart, if it should leave for the shard its batches go to.
+    pub(super) fn consider_departure(&mut self, client: &Client) {
         let wanderlust = &client.wanderlust;
         let Some(target) = wanderlust.to else {
-            return false;
+            return;
         };
         let rested_ms = self.now_ms.saturating_sub(wanderlust.moved_ms);
         let moves = wanderlust
             .moves
             .saturating_sub((rested_ms / limits::MIGRATION_DECAY_MS) as u32)
             .min(16);
-        if wanderlust.batches < limits::MIGRATION_BATCHES_MIN << moves {
-            return false;
+        if wanderlust.batches >= limits::MIGRATION_BATCHES_MIN << moves {
+            // Its reply must be sent first: it leaves when the output is flushed.
+            self.departing.push((client.id(), target));
         }
-        // Its reply must be sent first: it leaves when the output is flushed.
-        self.departing.push((client.id(), target));
-        false
     }
 
     /// Clients that leave now, with the shard they go to. The driver takes their sockets and calls [`Shard::depart`]; until

@@ -11,7 +11,7 @@
 //!
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
-//! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
+//! `waiters` who is served by it · `lend` loans · `shelf` keyspaces of shards at rest · `blocking` waits and their ends · `publish` publications and credits ·
 //! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
@@ -36,6 +36,7 @@ mod publish;
 mod reload;
 mod route;
 mod session_loop;
+pub mod shelf;
 mod subscribers;
 pub mod thread;
 mod tick;
@@ -92,8 +93,14 @@ pub struct Shard {
     post: Arc<dyn Post>,
     clock: Arc<dyn Clock>,
     now_ms: u64,
-    /// Here, or lent.
+    /// Here, or lent, or on its shelf.
     keyspace: Option<Box<Keyspace>>,
+    /// The keyspace was left on its shelf.
+    is_resting: bool,
+    /// Keyspaces of shards at rest, for the client whose turn it is.
+    guests: Vec<Box<Keyspace>>,
+    /// The one shard whose keys its latest commands were about, with its keyspace in hand.
+    visited: Option<ShardId>,
     admission: Admission,
     lending: Lending,
     clients: HashMap<ClientId, Option<Box<Client>>, hashbrown::DefaultHashBuilder>,
@@ -151,6 +158,9 @@ impl Shard {
             clock,
             now_ms,
             keyspace: Some(Box::new(keyspace)),
+            is_resting: false,
+            guests: Vec::new(),
+            visited: None,
             admission: Admission::default(),
             clients: HashMap::default(),
             runnable: VecDeque::new(),
@@ -248,6 +258,7 @@ impl Shard {
 
     /// Reads the clock, and the settings when they have changed.
     fn refresh(&mut self) {
+        self.rise();
         self.now_ms = self.now_ms.max(self.clock.now_ms());
         if self.shared.settings_version.load(Ordering::Acquire) != self.settings_version {
             self.settings_version = self.shared.settings_version.load(Ordering::Acquire);
@@ -526,7 +537,7 @@ impl Shard {
 
     /// Whether the keyspace is home and no work waits for it.
     pub fn is_idle(&self) -> bool {
-        self.keyspace.is_some()
+        (self.keyspace.is_some() || self.is_resting)
             && self.admission.is_empty()
             && self.runnable.is_empty()
             && self.lending.is_idle()

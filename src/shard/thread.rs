@@ -26,6 +26,7 @@ use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
 use crate::net::transport::Transport;
 
 use super::mailbox::{Message, Post};
+use super::shelf::Shelves;
 use super::{Event, Shard};
 
 /// The mailboxes of all shards.
@@ -34,6 +35,7 @@ pub struct Mailboxes {
     senders: Vec<UnboundedSender<Message>>,
     /// Held only while one step puts messages into several mailboxes.
     order: Mutex<()>,
+    shelves: Shelves,
 }
 
 impl Mailboxes {
@@ -44,6 +46,7 @@ impl Mailboxes {
             Self {
                 senders,
                 order: Mutex::new(()),
+                shelves: Shelves::new(shard_count),
             },
             receivers,
         )
@@ -67,6 +70,10 @@ impl Post for Mailboxes {
                 self.send(to, message);
             }
         }
+    }
+
+    fn shelves(&self) -> &Shelves {
+        &self.shelves
     }
 }
 
@@ -162,6 +169,8 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         again |= !mailbox.is_empty();
         if again {
             context.waker().wake_by_ref();
+        } else {
+            driver.shard.borrow_mut().rest();
         }
         Poll::Pending
     })
