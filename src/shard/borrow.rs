@@ -177,6 +177,7 @@ impl Shard {
         shards: ShardSet,
         mark: Mark,
     ) -> Flow {
+        client.has_tried_again = false;
         self.visited = shards.first().filter(|_| shards.len() == 1);
         let mut in_hand = std::mem::take(&mut self.guests);
         if shards.contains(self.id) {

@@ -9,7 +9,7 @@
 //! [`thread`] drives it with sockets and a clock, the simulation with lists and a seed. Everything a client is but its
 //! socket lives here, so both run the same code.
 //!
-//! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
+//! Files: `input` bytes to requests · `output` replies on their way out · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
 //! `waiters` who is served by it · `lend` loans · `shelf` keyspaces of shards at rest · `blocking` waits and their ends · `publish` publications and credits ·
 //! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
@@ -32,6 +32,7 @@ mod lend;
 pub mod mailbox;
 mod measure;
 mod migrate;
+mod output;
 mod publish;
 mod reload;
 mod route;
@@ -57,7 +58,6 @@ use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
-use crate::net::buffers::Output;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -207,6 +207,7 @@ impl Shard {
             let Some(client) = self.runnable.pop_front() else {
                 break;
             };
+            self.rise();
             self.run_client(client, &[]);
         }
         (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
@@ -338,13 +339,15 @@ impl Shard {
             Message::DescribeStreams(query) => self.admission.push(Work::Describe(query)),
             Message::MonitorLine(line) => self.deliver_monitor_line(&line),
             Message::Adopt(client) => self.adopt(client),
-            Message::Stop => self.stopping = true,
+            Message::Stop => self.stop(),
         }
     }
 
     /// A keyspace that was lent is back.
     fn keyspace_home(&mut self, keyspace: Box<Keyspace>) {
         debug_assert!(self.keyspace.is_none(), "a keyspace came home twice");
+        self.post.shelves().came_home(self.id);
+        self.is_resting = false;
         self.keyspace = Some(keyspace);
         self.apply_policy();
         self.apply_recording();
@@ -431,83 +434,6 @@ impl Shard {
             | Phase::Loan
             | Phase::Barrier { .. }
             | Phase::Throttled => client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX,
-        }
-    }
-
-    /// Clients with output to send (or to be closed once it is sent) since the last call. What their replies acknowledge
-    /// is in the counters that INFO shows; who has more unsent than is allowed is closed.
-    pub fn take_dirty(&mut self) -> Vec<ClientId> {
-        let dirty = std::mem::take(&mut self.dirty);
-        if !dirty.is_empty() {
-            self.publish_counters();
-        }
-        let limit = &self.settings.output_limit_normal;
-        if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
-            dirty.iter().for_each(|id| self.check_output_limit(*id));
-        }
-        dirty
-    }
-
-    /// Gives a spent list of dirty clients back, to save its allocation.
-    pub fn reuse_dirty(&mut self, mut list: Vec<ClientId>) {
-        list.clear();
-        if self.dirty.is_empty() {
-            self.dirty = list;
-        }
-    }
-
-    /// Clients whose sockets are to be dropped.
-    pub fn take_closed(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.closed)
-    }
-
-    /// The unsent output of a client that is here.
-    pub fn output(&self, id: ClientId) -> Option<&Output> {
-        match self.clients.get(&id) {
-            Some(Some(client)) => Some(&client.output),
-            _ => None,
-        }
-    }
-
-    /// So many bytes of a client's output were sent.
-    pub fn sent(&mut self, id: ClientId, count: usize) {
-        let now_ms = self.now_ms;
-        let (pubsub, normal) = (
-            self.settings.output_limit_pubsub.soft_bytes,
-            self.settings.output_limit_normal.soft_bytes,
-        );
-        if let Some(client) = self.client_mut(id) {
-            let was_behind = client.is_behind_with_reading();
-            client.output.consume(count);
-            if client.over_soft_limit_ms.is_some() {
-                let subscribes = client.session.subscriptions.any();
-                let soft_bytes = if subscribes { pubsub } else { normal };
-                if client.output.len() as u64 <= soft_bytes {
-                    // Its time above the limit is over: the next one begins anew.
-                    client.over_soft_limit_ms = None;
-                }
-            }
-            let goes_on = was_behind && !client.is_behind_with_reading();
-            client.mirror_output();
-            let handle = &client.session.handle;
-            handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
-            handle.active_ms.store(now_ms, Ordering::Relaxed);
-            let counters = &self.shared.observations.shards[self.id.index()];
-            counters.writes.add(1);
-            counters.net_out.add(count as u64);
-            if goes_on {
-                self.runnable.push_back(id);
-            }
-        }
-    }
-
-    /// Whether a client is to be closed now that its output is sent.
-    pub fn should_close(&self, id: ClientId) -> bool {
-        match self.clients.get(&id) {
-            Some(Some(client)) => {
-                client.output.is_empty() && client.session.closing && !client.phase.holds_a_reply()
-            }
-            _ => true,
         }
     }
 

@@ -152,6 +152,7 @@ impl Shard {
         self.put(client);
         self.check_query_limit(id);
         self.leave_if_ended(id);
+        self.rest();
     }
 
     /// Runs what is parsed already. `admitted`: the first command runs here though others wait for the keyspace.

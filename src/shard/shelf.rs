@@ -1,16 +1,21 @@
-//! The keyspaces of shards at rest: who is awake works with them without waking anybody.
+//! Where keyspaces lie between turns: whoever needs one takes it for a client's turn, without asking and waking its shard.
 //!
 //! ```text
-//!            rest: nothing left to do              another shard needs it
+//!            rest: no work waits for it            another shard needs it
 //! ┌ home ┐ ───────────────────────────► ┌ here ┐ ─────────────────────────► ┌ out ┐  for one turn of one client
 //! └──────┘ ◄─────────────────────────── └──────┘ ◄───────────────────────── └─────┘
-//!            rise: an event                            turn over   │ its owner rose meanwhile, or has an earlier alarm:
-//!    ▲                                                             │ it goes there as a message
-//!    └──────────────────────────── Return ─────────────────────────┘
+//!            rise: an event or a turn                    turn over   │ its owner wants it, or must know of an alarm:
+//!    ▲                                                               │ it goes there as a message
+//!    └──────────────────────────── Return ───────────────────────────┘
 //! ```
-//! A shard rests when its mailbox and its queue are empty, so who takes its keyspace goes past nobody: it is a loan that
-//! had not to be asked for. The rules of loans hold: what is done with it is finished before it is put back, and nothing
-//! waits in between. A lock guards each place; it is held for the move of a pointer.
+//! A shard rests after each client's turn, while it sends replies and while it sleeps, if its queue is empty: who takes
+//! the keyspace goes past nobody, it is a loan that had not to be asked for. The rules of loans hold: the work is finished
+//! before it is put back, and nothing waits in between. What a shard sent before it rested may still be in mailboxes
+//! (that a client waits, say), so a waiter is served through the mailbox of its shard, and who is told of things
+//! (subscribers, tracking clients) goes the way of messages. A lock guards each place; it is held for the move of a pointer.
+//!
+//! Measured, two shards, LPUSH to 1000 random keys, 50 connections: by messages half of the commands are batches and cost
+//! 1.6 µs more; from the shelf 1 of 1000 is one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,6 +26,9 @@ use crate::keyspace::Keyspace;
 use super::Shard;
 use super::client::Client;
 use super::mailbox::Message;
+
+/// How often a shard looks for a keyspace that is elsewhere: about 2 µs.
+const SPINS_MAX: usize = 50;
 
 /// Where the keyspace of a shard is, as far as others may know.
 #[derive(Debug)]
@@ -37,7 +45,7 @@ enum Place {
     Out {
         /// See above.
         alarm_ms: u64,
-        /// Its owner has work for it.
+        /// Its owner is up and misses it.
         is_wanted: bool,
     },
 }
@@ -52,6 +60,17 @@ struct Shelf {
 }
 
 impl Shelf {
+    /// Waits a moment for who has the keyspace: mostly it is a few commands, less than a message takes. False in vain.
+    fn wait(&self) -> bool {
+        for _ in 0..SPINS_MAX {
+            if self.is_here.load(Ordering::Acquire) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
     fn lock(&self) -> MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,9 +100,26 @@ impl Shelves {
         shelf.is_here.store(true, Ordering::Release);
     }
 
+    /// Its owner rests while the keyspace is lent.
+    fn leave_lent(&self, owner: ShardId) {
+        let mut place = self.0[owner.index()].lock();
+        debug_assert!(!matches!(*place, Place::Here { .. }), "in two places");
+        *place = Place::Out {
+            // Its owner knows of no alarm.
+            alarm_ms: u64::MAX,
+            is_wanted: false,
+        };
+    }
+
+    /// It came to its owner as a message.
+    pub(super) fn came_home(&self, owner: ShardId) {
+        *self.0[owner.index()].lock() = Place::Home;
+    }
+
     /// Its owner rises: the keyspace, or `None` when it will come as a message.
     fn fetch(&self, owner: ShardId) -> Option<Box<Keyspace>> {
         let shelf = &self.0[owner.index()];
+        shelf.wait();
         let mut place = shelf.lock();
         if let Place::Out { is_wanted, .. } = &mut *place {
             *is_wanted = true;
@@ -99,7 +135,7 @@ impl Shelves {
     /// Another shard takes the keyspace, if its owner rests.
     fn take(&self, owner: ShardId) -> Option<Box<Keyspace>> {
         let shelf = &self.0[owner.index()];
-        if !shelf.is_here.load(Ordering::Acquire) {
+        if !shelf.wait() {
             return None;
         }
         let mut place = shelf.lock();
@@ -126,7 +162,7 @@ impl Shelves {
             is_wanted,
         } = *place
         else {
-            debug_assert!(false, "put back but not taken");
+            // Lent by an owner who has not gone to rest since.
             return Some(keyspace);
         };
         // Who waits for a time earlier than any before it must be looked at earlier: only its owner can.
@@ -141,15 +177,17 @@ impl Shelves {
 }
 
 impl Shard {
-    /// Nothing is left to do until the next event: others may work with the keyspace meanwhile.
+    /// Nothing is to be done with the keyspace until the next event or turn: others may work with it meanwhile.
     pub fn rest(&mut self) {
-        if self.shared.shard_count == 1 || self.has_work() || self.stopping {
+        if self.shared.shard_count == 1 || !self.admission.is_empty() || self.stopping {
             return;
         }
-        if let Some(mut keyspace) = self.keyspace.take() {
+        if let Some(keyspace) = self.keyspace.take() {
             debug_assert!(keyspace.is_settled(), "left with work undone");
-            super::publish_counters_of(&self.shared, &mut keyspace);
             self.post.shelves().leave(keyspace);
+            self.is_resting = true;
+        } else if !self.is_resting {
+            self.post.shelves().leave_lent(self.id);
             self.is_resting = true;
         }
     }
@@ -158,6 +196,27 @@ impl Shard {
     pub(super) fn rise(&mut self) {
         if std::mem::take(&mut self.is_resting) {
             self.keyspace = self.post.shelves().fetch(self.id);
+            self.apply_policy();
+            self.apply_recording();
+        }
+    }
+
+    /// Copies what INFO shows. While the keyspace is elsewhere, whoever has it does.
+    pub(super) fn publish_own_counters(&mut self) {
+        self.publish_counters();
+        if self.is_resting
+            && let Some(mut keyspace) = self.post.shelves().take(self.id)
+        {
+            super::publish_counters_of(&self.shared, &mut keyspace);
+            self.put_back(keyspace);
+        }
+    }
+
+    /// Gives a keyspace back that was taken or lent.
+    pub(super) fn put_back(&self, keyspace: Box<Keyspace>) {
+        let owner = keyspace.shard();
+        if let Some(keyspace) = self.post.shelves().put_back(keyspace) {
+            self.post.send(owner, Message::Return(keyspace));
         }
     }
 
@@ -193,10 +252,7 @@ impl Shard {
         while let Some(mut guest) = self.guests.pop() {
             debug_assert!(guest.is_settled(), "put back with work undone");
             super::publish_counters_of(&self.shared, &mut guest);
-            let owner = guest.shard();
-            if let Some(guest) = self.post.shelves().put_back(guest) {
-                self.post.send(owner, Message::Return(guest));
-            }
+            self.put_back(guest);
         }
     }
 }

@@ -152,11 +152,12 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         again |= driver.shard.borrow_mut().work();
         driver.wake_unread();
         let _ = Pin::new(&mut tasks).poll(context);
+        driver.keep_time(context, &mut timer, &mut armed_ms);
         again |= driver.shard.borrow().has_work();
+        // What remains of the turn is for sockets: the keyspace is free for others.
+        driver.shard.borrow_mut().rest();
         driver.flush_all();
         driver.leave(context);
-        driver.keep_time(context, &mut timer, &mut armed_ms);
-        // A deadline that passed just now left replies to send.
         again |= driver.shard.borrow().has_output() || driver.shard.borrow().has_work();
         if driver.shard.borrow().is_stopping() {
             let now_ms = driver.shard.borrow().now_ms();
