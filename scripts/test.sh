@@ -103,6 +103,7 @@ raise_file_limit
 say "format"
 cargo fmt --check
 say "lints"
-cargo clippy --profile fast --all-targets -- -D warnings
+# With the benchmark: one build of everything, its few crates and its own tests on top.
+cargo clippy --profile fast --all-targets --features bench -- -D warnings
 say "tests"
-exec cargo test --profile fast --no-fail-fast "$@"
+exec cargo test --profile fast --features bench --no-fail-fast "$@"

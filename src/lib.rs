@@ -37,11 +37,12 @@
 //! # Where is …?
 //!
 //! *XCLAIM*: `command/stream/pending.rs`, row at the top of the family. *A client's text*: `command/error.rs`. *A limit*:
-//! `limits.rs`. *A setting*: `config/parameters.rs`. *Publish/subscribe*: `command/pubsub.rs`, `pubsub/registry.rs`,
+//! `limits.rs`. *Long replies*: `resp/rest.rs` (encoded as they leave), `net/buffers.rs`; KEYS over very many keys:
+//! `keyspace/walk.rs`, `shard/walk.rs`. *A setting*: `config/parameters.rs`. *Publish/subscribe*: `command/pubsub.rs`, `pubsub/registry.rs`,
 //! `shard/publish.rs`. *Client-side caching*: `keyspace/tracking.rs`, `shard/tracking.rs`. *Moving connections*:
 //! `shard/migrate.rs`. *Freeing big values*: `keyspace/discard.rs`,
 //! `server/disposal.rs`. *INFO*: `observe/info.rs`. *Metrics*: `observe/metrics.rs`, `server/metrics.rs`. *The tools*:
-//! `tools/reclaim/`, `tools/demo/`, `tools/ping.rs`.
+//! `tools/reclaim/`, `tools/demo/`, `tools/ping.rs`. *The benchmark*: `bin/millrace-bench/`, run by `scripts/bench.sh`.
 //!
 //! To add a command: one row and one handler in its family's file, one test that sends it. `tests/tidy.rs` says what is
 //! missing; `tests/simulation.rs` steps the engine from a seed against a sequential model.

@@ -24,6 +24,12 @@ pub const TURN_REPLY_BYTES_MAX: usize = 64 * 1024;
 pub const SLOT_COUNT: usize = 16384;
 /// Most shards of one process: a shard's number fits a cursor's bits and a bit set of one word.
 pub const SHARD_COUNT_MAX: usize = 64;
+/// Keys in all up to which KEYS looks at them at once; of more it walks some at a time. So many take half a millisecond.
+pub const KEYS_AT_ONCE_MAX: usize = 10_000;
+/// Keys that a walk looks at before other work gets its turn.
+pub const WALKED_PER_TURN_MAX: usize = 1000;
+/// Walks under way in a keyspace: each write looks at all of them. With so many KEYS does not walk.
+pub const WALKS_MAX: usize = 16;
 /// How deep `include` may nest: a file that includes itself must end with an error.
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 /// Work taken from the admission queue before sockets are looked at again.
@@ -31,6 +37,18 @@ pub const ADMISSIONS_PER_TURN_MAX: usize = 64;
 /// Unsent output at which a client's commands wait: it does not read its replies. What it sends meanwhile is kept up to half
 /// of `client-query-buffer-limit`, since many clients send a whole pipeline before they read; then it is not read either. Bytes.
 pub const OUTPUT_BYTES_TO_STOP_RUNNING: usize = 1024 * 1024;
+/// Reply bytes of a long range that are encoded at once; what follows them is encoded when these have left. Also what a
+/// command encodes of it before it turns to slices. A slice of the shortest elements takes about 50 µs.
+pub const REPLY_SLICE_BYTES: usize = 32 * 1024;
+/// A value from this size on is sent from where it lies, without a copy, bytes: what a slice would copy.
+pub const SHARED_BULK_BYTES_MIN: usize = 32 * 1024;
+/// Output sent to one connection before the others get a turn, bytes.
+pub const SENT_PER_TURN_MAX: usize = 64 * 1024;
+/// Bytes offered to a socket with one write: one that has much room would take a long value at once, for a millisecond.
+pub const WRITE_BYTES_MAX: usize = 128 * 1024;
+/// Replies from this size on become the output of their client as they are; shorter ones are copied, so that the shard
+/// keeps its buffer. Bytes.
+pub const REPLY_BYTES_HANDED_OVER: usize = 64 * 1024;
 /// The buffer for replies that a shard keeps between turns, bytes: one that grew for a long reply is given back.
 pub const REPLY_BYTES_KEPT: usize = 1024 * 1024;
 /// Input kept for a client whose command is under way, bytes.

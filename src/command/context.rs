@@ -198,6 +198,8 @@ pub enum ShardAction {
     Monitor,
     /// Feed it no more, and update the list of subscribers (RESET).
     StopMonitoring(Vec<SubscriptionChange>),
+    /// The reply is an array of what so many walks find that have begun (KEYS).
+    Walk(usize),
     /// End the process.
     Shutdown,
     /// Write every key as its effects, drop the keyspace, replay (DEBUG RELOAD, LOADAOF). All keyspaces are in hand.

@@ -16,6 +16,8 @@ pub mod context;
 pub mod error;
 pub mod keyspace;
 pub mod list;
+#[cfg(test)]
+mod long_replies;
 pub mod metrics;
 pub mod pubsub;
 pub mod redact;

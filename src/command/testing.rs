@@ -9,6 +9,7 @@
     reason = "a defect here is a failed test of whoever uses it"
 )]
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -27,10 +28,41 @@ use crate::pubsub::registry::ChannelRegistry;
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 use crate::resp::reply::Reply;
+use crate::resp::rest::Piece;
 
 use super::context::{Context, Outcome, Shared};
 use super::error;
 use super::table::CommandTable;
+
+/// A reply that is not encoded to its end.
+pub(crate) struct Sliced(Reply);
+
+impl Sliced {
+    /// Encodes what is left: the bytes of all, in how many slices after the first, and the longest piece.
+    pub(crate) fn finish(mut self) -> (Vec<u8>, usize, usize) {
+        let (mut bytes, mut slices, mut longest) = (Vec::new(), 0, 0);
+        let mut pieces: VecDeque<Piece> = self.0.take_pieces().into();
+        while let Some(piece) = pieces.pop_front() {
+            match piece {
+                Piece::Bytes(part) => {
+                    longest = longest.max(part.len());
+                    bytes.extend_from_slice(&part);
+                }
+                Piece::Rest(mut rest) => {
+                    slices += 1;
+                    let next = rest.next_slice();
+                    if !rest.is_over() {
+                        pieces.push_front(Piece::Rest(rest));
+                    }
+                    for piece in next.into_iter().rev() {
+                        pieces.push_front(piece);
+                    }
+                }
+            }
+        }
+        (bytes, slices, longest)
+    }
+}
 
 /// Facts as a server just started with `words` has them.
 pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
@@ -107,6 +139,20 @@ impl Bench {
 
     /// Runs a command; gives its reply in RESP.
     pub(crate) fn run<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Vec<u8> {
+        let mut reply = Reply::new(self.session.protocol);
+        self.run_into(words, &mut reply);
+        reply.take()
+    }
+
+    /// Runs a command whose reply may be encoded later, up to there.
+    pub(crate) fn run_sliced<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Sliced {
+        let mut reply = Reply::new(self.session.protocol);
+        reply.set_slices(true);
+        self.run_into(words, &mut reply);
+        Sliced(reply)
+    }
+
+    fn run_into<W: AsRef<[u8]>>(&mut self, words: &[W], reply: &mut Reply) {
         let request = Request::from_arguments(words.iter().map(AsRef::as_ref));
         let args = request.args();
         let table = CommandTable::get();
@@ -114,7 +160,6 @@ impl Bench {
         if row.is_container() {
             row = table.find_subcommand(row, args.at(1)).unwrap();
         }
-        let mut reply = Reply::new(self.session.protocol);
         let shard_count = self.shared.shard_count;
         let mut space = match self.keyspaces.as_mut_slice() {
             [one] => Space::one(one, shard_count),
@@ -124,7 +169,7 @@ impl Bench {
         space.db = self.session.db;
         let mut ctx = Context {
             space,
-            reply: &mut reply,
+            reply: &mut *reply,
             session: &mut self.session,
             shared: &self.shared,
             settings: &self.settings,
@@ -145,7 +190,6 @@ impl Bench {
                 reply.error(error.bytes());
             }
         }
-        reply.take()
     }
 
     /// Runs a command given as words with single blanks; gives its reply as text with the line ends as blanks.

@@ -18,6 +18,7 @@
 mod chunk;
 mod edit;
 mod iter;
+mod share;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use super::listpack::{Element, Entry};
 use chunk::Packed;
 pub use edit::Side;
 pub use iter::{Backward, Forward};
+pub use share::{Share, SharedElement};
 
 /// Largest packed chunk when `list-max-listpack-size` counts entries, bytes.
 const SAFE_CHUNK_BYTES_MAX: usize = 8192;

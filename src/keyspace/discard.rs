@@ -4,11 +4,34 @@
 //! collects such values, whoever holds it hands them on after the command. Small ones are freed where they are: that is
 //! quicker than to pass them on.
 
+use std::any::Any;
+use std::fmt;
+
 use super::Database;
 use super::value::Value;
 
+/// Whatever it is, it is only to be freed.
+pub struct Part {
+    _freed_with_it: Box<dyn Any + Send>,
+}
+
+impl Part {
+    /// To be freed.
+    pub fn new(part: impl Any + Send) -> Self {
+        Self {
+            _freed_with_it: Box::new(part),
+        }
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Part")
+    }
+}
+
 /// Parts from which on a value is freed elsewhere (Redis: 64).
-const PARTS_MIN: usize = 64;
+pub const PARTS_MIN: usize = 64;
 
 /// Something to free.
 #[derive(Debug)]
@@ -17,6 +40,8 @@ pub enum Discarded {
     Value(Value),
     /// All keys of a database.
     Database(Box<Database>),
+    /// Part of a value, or a reply that was not sent: nobody else may hold any more what it shares of a value.
+    Part(Part),
 }
 
 impl Discarded {
@@ -25,6 +50,7 @@ impl Discarded {
         match self {
             Self::Value(_) => 1,
             Self::Database(database) => database.table().len() as u64,
+            Self::Part(_) => 0,
         }
     }
 }
@@ -41,9 +67,13 @@ impl Discards {
     }
 
     pub(super) fn add_database(&mut self, database: Database) {
-        if database.table().len() > PARTS_MIN {
+        if database.table().len() > PARTS_MIN || is_big(&database) {
             self.0.push(Discarded::Database(Box::new(database)));
         }
+    }
+
+    pub(super) fn add_part(&mut self, part: Part) {
+        self.0.push(Discarded::Part(part));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -53,6 +83,12 @@ impl Discards {
     pub(super) fn take(&mut self) -> Vec<Discarded> {
         std::mem::take(&mut self.0)
     }
+}
+
+/// Whether the few values of a database make many parts.
+fn is_big(database: &Database) -> bool {
+    let values = database.table().iter().map(|entry| &entry.value);
+    values.map(Value::part_count).sum::<usize>() > PARTS_MIN
 }
 
 #[cfg(test)]
@@ -69,6 +105,23 @@ mod tests {
             list.push(End::Back, &element, &limits);
         }
         Value::List(list)
+    }
+
+    #[test]
+    fn a_database_of_few_keys_is_kept_when_they_are_big() {
+        let mut keyspace = crate::keyspace::Keyspace::new(
+            crate::ids::ShardId(0),
+            1,
+            hashbrown::DefaultHashBuilder::default(),
+        );
+        for (element_bytes, is_kept) in [(10, false), (4000, true)] {
+            let mut handle = keyspace.write(0, b"key", 0);
+            handle.insert(list(element_bytes, 1000));
+            handle.unchanged();
+            drop(handle);
+            keyspace.flush(0);
+            assert_eq!(keyspace.take_discards().len(), usize::from(is_kept));
+        }
     }
 
     #[test]

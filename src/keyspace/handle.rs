@@ -9,6 +9,7 @@
 //! reported is a defect; it is asserted in builds with debug assertions.
 
 use super::access::Access;
+use super::discard::Part;
 use super::effect::EffectWriter;
 use super::event::EventClass;
 use super::table::{Entry, Position};
@@ -112,6 +113,7 @@ impl<'k> KeyHandle<'k> {
                 let database = &mut self.keyspace.databases[self.db];
                 database.streams.came(self.key, &entry.value);
                 let at = database.table.insert(self.hash, entry);
+                self.keyspace.walks.came(self.db, self.hash, self.key);
                 self.at = Some(at);
                 self.keyspace.mark_ready(self.db, self.key);
                 self.keyspace
@@ -164,6 +166,11 @@ impl<'k> KeyHandle<'k> {
         self.keyspace.discards.add_value(entry.value);
         self.keyspace.mark_ready(self.db, self.key);
         true
+    }
+
+    /// Lets part of the value that has left it be freed by another thread.
+    pub fn discard(&mut self, part: Part) {
+        self.keyspace.discards.add_part(part);
     }
 
     /// Takes the entry out to put it elsewhere; [`KeyHandle::ready`] is due behind that.

@@ -32,7 +32,9 @@ pub mod table;
 pub mod tracking;
 pub mod value;
 pub mod wait;
+pub mod walk;
 pub mod watch;
+mod whole;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -54,6 +56,7 @@ use table::{Entry, KeyTable};
 use tracking::{Change, Invalidation, TrackingCounts, TrackingTable};
 use value::Value;
 use wait::WaitTable;
+use walk::Walks;
 use watch::WatchTable;
 
 /// What a shard's settings mean to its keyspace.
@@ -152,6 +155,7 @@ pub struct Keyspace {
     alarms: Alarms,
     events: Vec<KeyEvent>,
     discards: Discards,
+    walks: Walks,
     /// What writes did.
     pub effects: EffectBuffer,
     /// Settings that matter here.
@@ -185,6 +189,7 @@ impl Keyspace {
             alarms: Alarms::default(),
             events: Vec::new(),
             discards: Discards::default(),
+            walks: Walks::default(),
             effects: EffectBuffer::default(),
             policy: KeyspacePolicy::default(),
             counters: KeyspaceCounters::default(),
@@ -370,6 +375,7 @@ impl Keyspace {
         let database = &mut self.databases[db];
         let entry = database.table.remove(hash, key)?;
         database.streams.left(key, &entry.value);
+        self.walks.left(db, hash, &entry);
         if entry.expire_ms != 0 {
             Self::forget_expiry(database, entry.expire_ms, hash, key);
         }
@@ -493,33 +499,6 @@ impl Keyspace {
             && self.discards.is_empty()
     }
 
-    /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.
-    /// The effect is the caller's. O(keys watched and waited for).
-    pub fn flush(&mut self, db: usize) {
-        for key in self.watches[db].keys() {
-            self.write(db, &key, self.now_ms);
-        }
-        let empty = self.empty_database();
-        let old = std::mem::replace(&mut self.databases[db], empty);
-        for key in self.watches[db].keys() {
-            if old.table.has(&key) {
-                self.watches[db].touch(&key);
-            }
-        }
-        self.mark_waited(db, |_, key| old.table.has(key));
-        self.effects.dirty += old.table.len() as u64;
-        self.discards.add_database(old);
-    }
-
-    /// Drops every key without a trace, to rebuild them by replay.
-    pub fn clear(&mut self) {
-        for db in 0..self.databases.len() {
-            let empty = self.empty_database();
-            let old = std::mem::replace(&mut self.databases[db], empty);
-            self.discards.add_database(old);
-        }
-    }
-
     /// Begins or ends a replay of effects: nothing expires, nothing is recorded and nothing is published meanwhile.
     pub fn set_replaying(&mut self, replaying: bool) {
         if replaying && !self.replaying {
@@ -533,40 +512,6 @@ impl Keyspace {
         self.replaying = replaying;
     }
 
-    /// Swaps the contents of two databases (SWAPDB); watchers of keys in either and blocked clients learn of it.
-    pub fn swap(&mut self, a: usize, b: usize, now_ms: u64) {
-        // What is there only to be removed as expired goes first: it changes nothing for who watched its absence.
-        for (db, other) in [(a, b), (b, a)] {
-            for key in self.watches[db].keys() {
-                self.write(other, &key, now_ms);
-            }
-        }
-        self.databases.swap(a, b);
-        for (db, other) in [(a, b), (b, a)] {
-            for key in self.watches[db].keys() {
-                if self.databases[db].table.has(&key) || self.databases[other].table.has(&key) {
-                    self.watches[db].touch(&key);
-                }
-            }
-            self.mark_waited(db, |databases, key| {
-                databases[a].table.has(key) || databases[b].table.has(key)
-            });
-        }
-    }
-
-    /// Marks the keys that somebody waits for and that a change of the whole database concerns, in a fixed order.
-    fn mark_waited(&mut self, db: usize, concerns: impl Fn(&[Database], &[u8]) -> bool) {
-        let mut keys: Vec<Box<[u8]>> = self.waits[db]
-            .keys()
-            .filter(|key| concerns(&self.databases, key))
-            .map(Box::from)
-            .collect();
-        keys.sort_unstable();
-        for key in keys {
-            self.mark_ready(db, &key);
-        }
-    }
-
     /// Estimated bytes of a key with its value (MEMORY USAGE).
     pub fn entry_bytes(entry: &Entry) -> usize {
         size_of::<Entry>() + entry.key.heap_bytes() + entry.value.heap_bytes()
@@ -578,6 +523,7 @@ impl Keyspace {
         self.take_entry(db, key, hash);
         let access = Access::new(self.policy.access, self.now_ms);
         self.databases[db].streams.came(key, &value);
+        self.walks.came(db, hash, key);
         self.databases[db].table.insert(
             hash,
             Entry {

@@ -267,7 +267,7 @@ impl KeyTable {
     }
 
     /// The scan position of a hash: its top [`SCAN_BITS`] bits.
-    fn scan_position(hash: u64) -> u64 {
+    pub(super) fn scan_position(hash: u64) -> u64 {
         hash >> (64 - SCAN_BITS)
     }
 
@@ -305,6 +305,35 @@ impl KeyTable {
                 last = Some(at);
             }
             let width = 1u64 << (SCAN_BITS - segment.depth);
+            position = (position / width + 1) * width;
+            if position >= 1 << SCAN_BITS {
+                return None;
+            }
+            if taken >= count {
+                return Some(position);
+            }
+        }
+    }
+
+    /// Entries from a scan position on, whole segments in hash order, until there were `count`; in no order within a segment.
+    /// Gives the position to go on from, `None` at the end.
+    pub fn walk(&self, from: u64, count: usize, mut take: impl FnMut(&Entry)) -> Option<u64> {
+        let (mut position, mut taken) = (from, 0);
+        loop {
+            let slot = match self.depth {
+                0 => 0,
+                depth => (position >> (SCAN_BITS - depth)) as usize,
+            };
+            let segment = &self.segments[*self.directory.get(slot)? as usize];
+            let width = 1u64 << (SCAN_BITS - segment.depth);
+            // Segments have merged since: this one begins before the position.
+            let is_cut = !position.is_multiple_of(width);
+            for entry in segment.entries() {
+                if !is_cut || Self::scan_position(self.hash(&entry.key)) >= position {
+                    take(entry);
+                }
+            }
+            taken += segment.len();
             position = (position / width + 1) * width;
             if position >= 1 << SCAN_BITS {
                 return None;

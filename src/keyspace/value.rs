@@ -1,5 +1,9 @@
 //! The types of values and the names of their encodings.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 use crate::data::list::List;
 use crate::data::stream::Stream;
 
@@ -7,6 +11,9 @@ use crate::data::stream::Stream;
 const EMBEDDED_BYTES_MAX: usize = 44;
 /// How much of a string takes as long to free as a piece of another value: its pages go back one by one. Bytes.
 const STRING_PART_BYTES: usize = 16 * 1024;
+
+/// From this size on a string is shared by the replies that give it, bytes.
+const SHARED_BYTES_MIN: usize = crate::limits::SHARED_BULK_BYTES_MIN;
 
 /// A string, in the form Redis would choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +24,29 @@ pub enum StringValue {
     Fixed(Box<[u8]>),
     /// Bytes that were changed in place (`raw`).
     Growing(Vec<u8>),
+    /// Many bytes, whether changed or not (`raw`).
+    Large(LargeString),
+}
+
+/// A long string. A reply that is being sent has a share of it; a change meanwhile copies it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::rc_buffer,
+    reason = "it grows in place while nobody shares it, which an Arc<[u8]> does not"
+)]
+pub struct LargeString(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for LargeString {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl LargeString {
+    /// The same bytes, for a reply. O(1).
+    pub fn share(&self) -> Bytes {
+        Bytes::from_owner(self.clone())
+    }
 }
 
 impl StringValue {
@@ -24,6 +54,9 @@ impl StringValue {
     pub fn new(bytes: &[u8]) -> Self {
         match parse_canonical_integer(bytes) {
             Some(value) => Self::Integer(value),
+            None if bytes.len() >= SHARED_BYTES_MIN => {
+                Self::Large(LargeString(Arc::new(bytes.to_vec())))
+            }
             None => Self::Fixed(bytes.into()),
         }
     }
@@ -34,6 +67,7 @@ impl StringValue {
             Self::Integer(value) => crate::resp::reply::format_integer(*value, &mut [0; 20]).len(),
             Self::Fixed(bytes) => bytes.len(),
             Self::Growing(bytes) => bytes.len(),
+            Self::Large(large) => large.0.len(),
         }
     }
 
@@ -48,17 +82,24 @@ impl StringValue {
             Self::Integer(value) => crate::resp::reply::format_integer(*value, scratch),
             Self::Fixed(bytes) => bytes,
             Self::Growing(bytes) => bytes,
+            Self::Large(large) => large.as_ref(),
         }
     }
 
     /// The bytes to change in place, from then on `raw`.
     pub fn growing(&mut self) -> &mut Vec<u8> {
-        if !matches!(self, Self::Growing(_)) {
-            let mut scratch = [0; 20];
-            *self = Self::Growing(self.bytes(&mut scratch).to_vec());
+        match self {
+            Self::Growing(bytes) if bytes.len() >= SHARED_BYTES_MIN => {
+                *self = Self::Large(LargeString(Arc::new(std::mem::take(bytes))));
+            }
+            Self::Growing(_) | Self::Large(_) => {}
+            Self::Integer(_) | Self::Fixed(_) => {
+                *self = Self::Growing(self.bytes(&mut [0; 20]).to_vec());
+            }
         }
         match self {
             Self::Growing(bytes) => bytes,
+            Self::Large(large) => Arc::make_mut(&mut large.0),
             Self::Integer(_) | Self::Fixed(_) => unreachable!("made growing above"),
         }
     }
@@ -68,7 +109,7 @@ impl StringValue {
         match self {
             Self::Integer(_) => "int",
             Self::Fixed(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => "embstr",
-            Self::Fixed(_) | Self::Growing(_) => "raw",
+            Self::Fixed(_) | Self::Growing(_) | Self::Large(_) => "raw",
         }
     }
 
@@ -78,6 +119,7 @@ impl StringValue {
             Self::Integer(_) => 0,
             Self::Fixed(bytes) => bytes.len(),
             Self::Growing(bytes) => bytes.capacity(),
+            Self::Large(large) => large.0.capacity(),
         }
     }
 }
@@ -168,17 +210,17 @@ impl Value {
         }
     }
 
-    /// How many pieces of memory it is made of, roughly: what it costs to free. O(1).
+    /// How many pieces of memory it is made of, roughly: what it costs to free. O(groups of a stream).
     pub fn part_count(&self) -> usize {
         match self {
             Self::String(string) => string.heap_bytes() / STRING_PART_BYTES,
             Self::List(list) => list.chunk_count(),
             Self::Stream(stream) => {
-                // Redis too takes the first group for all.
-                let group = stream.groups().next();
-                let pending = group.map_or(0, |(_, group)| group.pending().len());
+                let groups = stream.groups();
+                let groups =
+                    groups.map(|(_, group)| 1 + group.consumer_count() + group.pending().len());
                 stream.log().block_count()
-                    + stream.group_count() * (1 + pending)
+                    + groups.sum::<usize>()
                     + stream.idempotency().part_count()
             }
         }

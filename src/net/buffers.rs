@@ -7,16 +7,25 @@
 //!                     ^ at                              ^ sent
 //! ```
 //! A payload that many outputs wait to send is held once, however many they are. Several pieces leave with one write.
+//! Of a long reply only the next slices are bytes: the rest is encoded when they have left. Until then its length, which
+//! counts against the limits as if it were all there, is an estimate.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::limits::SHARED_BYTES_MIN;
+use crate::limits::{
+    REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN, WRITE_BYTES_MAX,
+};
+use crate::resp::reply::Reply;
+use crate::resp::rest::{Piece, Rest};
 
 /// Pieces that one write takes.
 pub const PIECES_PER_WRITE_MAX: usize = 32;
+
+/// From this size on it takes long to free a piece, bytes.
+const SPENT_BYTES_MIN: usize = 1 << 20;
 
 /// Bytes read and not yet parsed.
 #[derive(Debug, Default)]
@@ -68,13 +77,25 @@ impl Input {
 enum Segment {
     Own(Vec<u8>),
     Shared(Bytes),
+    Rest(Rest),
 }
 
 impl Segment {
-    fn bytes(&self) -> &[u8] {
+    /// Its bytes; `None` when they are not encoded.
+    fn bytes(&self) -> Option<&[u8]> {
         match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => Some(bytes),
+            Self::Shared(bytes) => Some(bytes),
+            Self::Rest(_) => None,
+        }
+    }
+}
+
+impl From<Piece> for Segment {
+    fn from(piece: Piece) -> Self {
+        match piece {
+            Piece::Bytes(bytes) => Self::Shared(bytes),
+            Piece::Rest(rest) => Self::Rest(rest),
         }
     }
 }
@@ -85,17 +106,78 @@ pub struct Output {
     segments: VecDeque<Segment>,
     sent: usize,
     len: usize,
+    /// Long pieces that were sent, to be freed by somebody who has the time.
+    spent: Vec<Bytes>,
 }
 
 impl Output {
-    /// Unsent bytes.
+    /// Unsent bytes, as far as they are known: see the module's head.
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether everything is sent.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.segments.is_empty()
+    }
+
+    /// Takes a reply over, leaving nothing of it.
+    pub fn take(&mut self, reply: &mut Reply) {
+        if reply.is_plain() {
+            if reply.len() < REPLY_BYTES_HANDED_OVER {
+                self.append(reply.bytes());
+                reply.clear();
+            } else {
+                self.push(Segment::Shared(reply.take().into()));
+            }
+            return;
+        }
+        for piece in reply.take_pieces() {
+            match piece {
+                Piece::Bytes(bytes) => self.append_shared(&bytes),
+                Piece::Rest(_) => self.push(piece.into()),
+            }
+        }
+    }
+
+    fn push(&mut self, segment: Segment) {
+        self.len += match &segment {
+            Segment::Rest(rest) => rest.estimated_bytes(),
+            Segment::Own(_) | Segment::Shared(_) => segment.bytes().map_or(0, <[u8]>::len),
+        };
+        self.segments.push_back(segment);
+    }
+
+    /// Whether it holds shares of values: to free the last of them may take long.
+    pub fn has_shares(&self) -> bool {
+        let mut segments = self.segments.iter();
+        segments.any(|segment| !matches!(segment, Segment::Own(_)))
+    }
+
+    /// Encodes what is to be sent next, when it is not yet. To be called before the bytes to send are asked for.
+    pub fn prepare(&mut self) {
+        let (mut ready, mut at) = (0, 0);
+        while let Some(segment) = self.segments.get_mut(at) {
+            if ready >= self.sent + REPLY_SLICE_BYTES {
+                return;
+            }
+            let Segment::Rest(rest) = segment else {
+                ready += segment.bytes().map_or(0, <[u8]>::len);
+                at += 1;
+                continue;
+            };
+            self.len -= rest.estimated_bytes();
+            let slice = rest.next_slice();
+            if rest.is_over() {
+                self.segments.remove(at);
+            } else {
+                self.len += rest.estimated_bytes();
+            }
+            for (behind, piece) in slice.into_iter().enumerate() {
+                self.len += piece.estimated_bytes();
+                self.segments.insert(at + behind, piece.into());
+            }
+        }
     }
 
     /// Appends a copy.
@@ -122,6 +204,11 @@ impl Output {
         }
     }
 
+    /// Takes the long pieces that were sent: it may be the last to hold them.
+    pub fn take_spent(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.spent)
+    }
+
     /// In how many pieces the unsent bytes are held.
     pub fn piece_count(&self) -> usize {
         self.segments.len()
@@ -131,21 +218,26 @@ impl Output {
     pub fn front(&self) -> &[u8] {
         self.segments
             .front()
-            .and_then(|segment| segment.bytes().get(self.sent..))
+            .and_then(|segment| segment.bytes()?.get(self.sent..))
             .unwrap_or_default()
     }
 
-    /// Puts the next pieces to send into `pieces`, which are empty; gives how many.
+    /// Puts what one write may send next into `pieces`, which are empty; gives how many.
     pub fn next_pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX]) -> usize {
-        let rest = self.segments.iter().skip(1).map(Segment::bytes);
-        let next = std::iter::once(self.front()).chain(rest);
-        let mut count = 0;
+        let bytes = self.segments.iter().map_while(Segment::bytes);
+        let next = std::iter::once(self.front()).chain(bytes.skip(1));
+        let (mut count, mut room) = (0, WRITE_BYTES_MAX);
         for (slot, piece) in pieces
             .iter_mut()
             .zip(next.filter(|piece| !piece.is_empty()))
         {
+            let piece = piece.get(..room).unwrap_or(piece);
+            room -= piece.len();
             *slot = IoSlice::new(piece);
             count += 1;
+            if room == 0 {
+                break;
+            }
         }
         count
     }
@@ -153,12 +245,20 @@ impl Output {
     /// The first `count` unsent bytes were sent.
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.len, "sent more than there was");
-        self.len -= count;
+        self.len = self.len.saturating_sub(count);
         self.sent += count;
-        while let Some(front) = self.segments.front().map(|segment| segment.bytes().len())
+        while let Some(front) = self
+            .segments
+            .front()
+            .and_then(Segment::bytes)
+            .map(<[u8]>::len)
             && front <= self.sent
         {
-            self.segments.pop_front();
+            if let Some(Segment::Shared(bytes)) = self.segments.pop_front()
+                && front >= SPENT_BYTES_MIN
+            {
+                self.spent.push(bytes);
+            }
             self.sent -= front;
         }
         if self.segments.is_empty() {
@@ -223,7 +323,7 @@ mod tests {
                     .iter()
                     .flat_map(|piece| piece.to_vec())
                     .collect();
-                assert!(pieces.starts_with(output.front()));
+                assert!(pieces.starts_with(output.front()) && pieces.len() <= WRITE_BYTES_MAX);
                 let taken = pieces.len().min(step);
                 sent.extend_from_slice(&pieces[..taken]);
                 output.consume(taken);
@@ -244,8 +344,12 @@ mod tests {
             output.append_shared(&small);
             output.append_shared(&big);
         }
-        let held = |output: &Output| output.segments[1].bytes().as_ptr();
-        assert!(outputs.iter().all(|output| held(output) == big.as_ptr()));
+        let held = |output: &Output| output.segments[1].bytes().map(<[u8]>::as_ptr);
+        assert!(
+            outputs
+                .iter()
+                .all(|output| held(output) == Some(big.as_ptr()))
+        );
         assert!(!big.is_unique());
         drop(outputs);
         assert!(big.is_unique());

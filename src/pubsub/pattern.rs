@@ -76,6 +76,14 @@ pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     }
 }
 
+/// What every text begins with that matches, and whatever begins so does: `text*`, the pattern most asked for.
+#[must_use]
+pub fn prefix_of(pattern: &[u8]) -> Option<&[u8]> {
+    let (last, prefix) = pattern.split_last()?;
+    let is_special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
+    (*last == b'*' && !prefix.is_empty() && !prefix.iter().any(is_special)).then_some(prefix)
+}
+
 /// Lets the last star take one byte more; `None` when there is no star or nothing left for what follows it.
 fn next_try<'p, 't>(retry: &mut Option<(&'p [u8], &'t [u8])>) -> Option<(&'p [u8], &'t [u8])> {
     let (_, from) = retry.as_mut()?;
@@ -189,6 +197,13 @@ mod tests {
             let naive = naive(&tokens(pattern.as_bytes(), case), text.as_bytes());
             let quirk = text.is_empty() && !pattern.is_empty();
             prop_assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), case), naive && !quirk);
+        }
+
+        #[test]
+        fn a_prefix_matches_what_its_pattern_matches(pattern in "[ab]{0,3}[ab*?\\[\\\\]{0,1}[*]{0,1}", text in "[ab*]{0,5}") {
+            if let Some(prefix) = prefix_of(pattern.as_bytes()) {
+                prop_assert_eq!(text.as_bytes().starts_with(prefix), check(&pattern, &text));
+            }
         }
 
         #[test]

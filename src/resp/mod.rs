@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod reply;
 pub mod request;
+pub mod rest;
 
 /// Which version of the protocol a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

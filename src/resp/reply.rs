@@ -2,19 +2,41 @@
 //!
 //! No tree of frames: a handler writes a reply in the order of the wire. A container is opened with its length and
 //! followed by its elements. What is written can be taken back to a [`Mark`] (an error in the middle of a reply).
+//! Where slices are allowed a long reply has other parts between its bytes ([`super::rest`]); elsewhere it never has.
 //! Not here: sockets, limits of the output, pushes to other clients.
 
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::limits::{REPLY_SLICE_BYTES, SHARED_BULK_BYTES_MIN};
+
 use super::Protocol;
+use super::rest::{Elements, Piece, Rest};
 
 /// A position in a reply to come back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark(usize);
+pub struct Mark {
+    bytes: usize,
+    cuts: usize,
+}
+
+impl Mark {
+    /// Before everything.
+    pub const START: Self = Self { bytes: 0, cuts: 0 };
+}
 
 /// Replies under construction, in the order in which they leave.
 #[derive(Debug, Default)]
 pub struct Reply {
     buffer: Vec<u8>,
     protocol: Protocol,
+    /// Whether there may be cuts.
+    slices: bool,
+    /// Where in the buffer another part stands, ascending.
+    cuts: Vec<(usize, Piece)>,
+    /// Bytes of those parts.
+    cut_bytes: usize,
 }
 
 /// Writes an integer as decimal text into `buffer` and gives the written end of it.
@@ -77,9 +99,130 @@ impl Reply {
     /// An empty reply in a protocol version.
     pub fn new(protocol: Protocol) -> Self {
         Self {
-            buffer: Vec::new(),
             protocol,
+            ..Self::default()
         }
+    }
+
+    /// Whether long parts may be encoded later: only for a reply that goes to a client's output as it is.
+    pub fn set_slices(&mut self, slices: bool) {
+        self.slices = slices;
+    }
+
+    /// See [`Reply::set_slices`].
+    pub fn slices(&self) -> bool {
+        self.slices
+    }
+
+    /// Whether it is nothing but bytes of its own.
+    pub fn is_plain(&self) -> bool {
+        self.cuts.is_empty()
+    }
+
+    /// The length from which on it is better to give the rest by [`Reply::rest`].
+    pub fn slice_end(&self) -> usize {
+        if self.slices {
+            self.len() + REPLY_SLICE_BYTES
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// Writes elements, the first ones now and the others when they leave.
+    pub fn rest(&mut self, mut elements: Box<dyn Elements>) {
+        if self.slices {
+            if let Some(rest) = Rest::begin(elements, self) {
+                self.cut(Piece::Rest(rest));
+            }
+            return;
+        }
+        while elements.left() > 0 {
+            elements.write_next(self, usize::MAX);
+        }
+    }
+
+    /// A bulk string that others hold too: instead of a copy of a long one there is a share.
+    pub fn bulk_shared(&mut self, bytes: &[u8], share: impl FnOnce() -> Bytes) {
+        if !self.slices || bytes.len() < SHARED_BULK_BYTES_MIN {
+            return self.bulk(bytes);
+        }
+        self.bulk_length(bytes.len());
+        self.cut(Piece::Bytes(share()));
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends bytes that are RESP already and nobody else's: many of them without a copy.
+    pub fn append(&mut self, bytes: Vec<u8>) {
+        if self.slices && bytes.len() >= SHARED_BULK_BYTES_MIN {
+            self.cut(Piece::Bytes(bytes.into()));
+        } else {
+            self.buffer.extend_from_slice(&bytes);
+        }
+    }
+
+    fn cut(&mut self, piece: Piece) {
+        self.cut_bytes += piece.estimated_bytes();
+        self.cuts.push((self.buffer.len(), piece));
+    }
+
+    /// Takes all parts in order, leaving nothing.
+    pub fn take_pieces(&mut self) -> Vec<Piece> {
+        let own = Bytes::from(std::mem::take(&mut self.buffer));
+        let mut pieces = Vec::with_capacity(2 * self.cuts.len() + 1);
+        let mut from = 0;
+        for (at, piece) in self.cuts.drain(..) {
+            if at > from {
+                pieces.push(Piece::Bytes(own.slice(from..at)));
+            }
+            pieces.push(piece);
+            from = at;
+        }
+        if own.len() > from {
+            pieces.push(Piece::Bytes(own.slice(from..)));
+        }
+        self.cut_bytes = 0;
+        pieces
+    }
+
+    /// Takes what was written since `mark` into a reply of its own.
+    pub fn split_off(&mut self, mark: Mark) -> Self {
+        let cuts = self.cuts.split_off(mark.cuts);
+        let moved = cuts.into_iter().map(|(at, piece)| (at - mark.bytes, piece));
+        let mut tail = Self {
+            buffer: self.buffer.split_off(mark.bytes),
+            protocol: self.protocol,
+            slices: self.slices,
+            cuts: moved.collect(),
+            cut_bytes: 0,
+        };
+        tail.count_cuts();
+        self.count_cuts();
+        tail
+    }
+
+    fn count_cuts(&mut self) {
+        let pieces = self.cuts.iter().map(|(_, piece)| piece.estimated_bytes());
+        self.cut_bytes = pieces.sum();
+    }
+
+    /// Makes room for so many bytes more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.buffer.reserve(bytes);
+    }
+
+    /// Where the next own byte will stand among the own bytes, for [`Reply::replace`].
+    pub fn position(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Replaces own bytes, between which nothing else stands: a head whose number is known only now.
+    pub fn replace(&mut self, range: Range<usize>, bytes: &[u8]) {
+        for (at, _) in &mut self.cuts {
+            if *at >= range.end {
+                *at = *at - range.len() + bytes.len();
+            }
+        }
+        self.buffer.splice(range, bytes.iter().copied());
     }
 
     /// The version written from here on.
@@ -97,14 +240,14 @@ impl Reply {
         self.protocol = protocol;
     }
 
-    /// What is written so far.
+    /// What is written so far, without parts that are not its own.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// Length so far, bytes.
+    /// Length so far, bytes; of a rest that is not encoded the estimate.
     pub fn len(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len() + self.cut_bytes
     }
 
     /// Whether nothing is written.
@@ -112,8 +255,9 @@ impl Reply {
         self.buffer.is_empty()
     }
 
-    /// Takes what is written, leaving nothing.
+    /// Takes what is written, leaving nothing. For a plain reply.
     pub fn take(&mut self) -> Vec<u8> {
+        debug_assert!(self.is_plain(), "parts would be lost");
         std::mem::take(&mut self.buffer)
     }
 
@@ -124,27 +268,29 @@ impl Reply {
 
     /// Forgets what is written but keeps the room for more.
     pub fn clear(&mut self) {
-        self.buffer.clear();
-    }
-
-    /// Gives the buffer itself, to be lent to a connection.
-    pub fn buffer_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.buffer
+        self.truncate(Mark::START);
     }
 
     /// The present position.
     pub fn mark(&self) -> Mark {
-        Mark(self.buffer.len())
+        Mark {
+            bytes: self.buffer.len(),
+            cuts: self.cuts.len(),
+        }
     }
 
     /// Takes back everything written since `mark`.
     pub fn truncate(&mut self, mark: Mark) {
-        self.buffer.truncate(mark.0);
+        self.buffer.truncate(mark.bytes);
+        if self.cuts.len() > mark.cuts {
+            self.cuts.truncate(mark.cuts);
+            self.count_cuts();
+        }
     }
 
-    /// What was written since `mark`.
+    /// What was written since `mark`, without parts that are not its own.
     pub fn since(&self, mark: Mark) -> &[u8] {
-        self.buffer.get(mark.0..).unwrap_or_default()
+        self.buffer.get(mark.bytes..).unwrap_or_default()
     }
 
     /// Appends bytes that are RESP already.
@@ -202,7 +348,19 @@ impl Reply {
     /// A bulk string.
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.buffer.reserve(bytes.len() + 16);
-        self.header(b'$', bytes.len() as i64);
+        // Long replies are made of short ones of these.
+        match bytes.len() {
+            len @ 0..10 => {
+                let head = [b'$', b'0' + len as u8, b'\r', b'\n'];
+                self.buffer.extend_from_slice(&head);
+            }
+            len @ 10..100 => {
+                let (tens, ones) = (len as u8 / 10, len as u8 % 10);
+                let head = [b'$', b'0' + tens, b'0' + ones, b'\r', b'\n'];
+                self.buffer.extend_from_slice(&head);
+            }
+            len => self.header(b'$', len as i64),
+        }
         self.buffer.extend_from_slice(bytes);
         self.buffer.extend_from_slice(b"\r\n");
     }

@@ -19,7 +19,7 @@ use crate::ids::{ShardId, ShardSet};
 use crate::keyspace::Space;
 use crate::limits;
 use crate::resp::arguments::{Args, Request};
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Mark, Reply};
 
 use super::Shard;
 use super::admission::Work;
@@ -238,7 +238,7 @@ impl Shard {
         self.dispatch(ran.after, None);
         let done = BatchDone {
             client,
-            reply: ran.reply.take(),
+            reply: ran.reply,
             executed: ran.executed,
             stop: ran.stop,
             now_ms: self.now_ms,
@@ -263,7 +263,7 @@ impl Shard {
         if transaction && done.executed > 0 {
             let queue = &client.session.transaction.queue;
             if let Some(exec) = client.pending.front() {
-                self.feed_monitors_exec(&client.session, queue, &done.reply, &exec.args());
+                self.feed_monitors_exec(&client.session, queue, done.reply.bytes(), &exec.args());
             }
             client.session.transaction.clear();
             client.session.mirror();
@@ -283,7 +283,7 @@ impl Shard {
         );
         let id = client.id();
         if done.executed > 0 {
-            self.append_reply(&mut client, &done.reply);
+            self.append_whole_reply(&mut client, done.reply);
         }
         self.release_behind_reply(&mut client);
         match done.stop {
@@ -307,10 +307,14 @@ impl Shard {
     /// Appends a reply that was made elsewhere or held back, unless the client asked for none.
     pub(super) fn append_reply(&mut self, client: &mut Client, bytes: &[u8]) {
         let mut reply = Reply::new(client.session.protocol);
-        let mark = reply.mark();
         reply.raw(bytes);
-        finish_reply(client, &mut reply, mark);
-        client.output.append(reply.bytes());
+        self.append_whole_reply(client, reply);
+    }
+
+    /// The same, with all its parts.
+    fn append_whole_reply(&mut self, client: &mut Client, mut reply: Reply) {
+        finish_reply(client, &mut reply, Mark::START);
+        client.output.take(&mut reply);
         let now_ms = self.now_ms;
         client
             .session
@@ -355,9 +359,11 @@ struct RanBatch {
 }
 
 impl RanBatch {
-    fn of(batch: &Batch) -> Self {
+    fn of(batch: &Batch, slices: bool) -> Self {
+        let mut reply = Reply::new(batch.facts.protocol);
+        reply.set_slices(slices);
         Self {
-            reply: Reply::new(batch.facts.protocol),
+            reply,
             after: Aftermath::default(),
             executed: 0,
             stop: None,
@@ -373,7 +379,7 @@ impl Shard {
         batch: &Batch,
         watched: &WatchedKeys,
     ) -> RanBatch {
-        let mut ran = RanBatch::of(batch);
+        let mut ran = RanBatch::of(batch, self.slices_replies());
         let mut session = detached(&batch.facts);
         let table = CommandTable::get();
         let queued = batch.commands.iter().map(|command| QueuedCall {
@@ -399,7 +405,7 @@ impl Shard {
 
     /// Up to the first command that waits, is held by a pause, needs other keyspaces too, or ends the turn.
     fn run_commands_of(&self, env: &Env<'_>, space: &mut Space<'_>, batch: &Batch) -> RanBatch {
-        let mut ran = RanBatch::of(batch);
+        let mut ran = RanBatch::of(batch, self.slices_replies());
         let mut budget = self.budget();
         let mut session = detached(&batch.facts);
         let table = CommandTable::get();

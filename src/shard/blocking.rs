@@ -203,6 +203,7 @@ impl Shard {
             | Phase::Batch { .. }
             | Phase::Loan
             | Phase::Barrier { .. }
+            | Phase::Walking { .. }
             | Phase::Paused
             | Phase::Throttled
             | Phase::Leaving => {}
@@ -316,8 +317,7 @@ impl Shard {
         if let Phase::Barrier { missing, reply } = &mut client.phase {
             *missing -= 1;
             if *missing == 0 {
-                let reply = std::mem::take(reply);
-                client.output.append(&reply);
+                client.output.take(reply);
                 self.release_behind_reply(&mut client);
                 self.go_on_within_credit(&mut client);
             }
@@ -381,10 +381,8 @@ fn hold_for(client: &mut Client, reply: &mut Reply, mark: Mark, answers: usize) 
         *missing += answers;
         return;
     }
-    let held = reply.since(mark).to_vec();
-    reply.truncate(mark);
     client.phase = Phase::Barrier {
         missing: answers,
-        reply: held,
+        reply: reply.split_off(mark),
     };
 }

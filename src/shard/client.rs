@@ -6,6 +6,7 @@
 //!        ├─► Loan        it waits for keyspaces
 //!        ├─► Blocked     BLPOP, XREAD BLOCK …            all of them back to Ready
 //!        ├─► Barrier     its reply waits for all shards
+//!        ├─► Walking     KEYS: the shards look through their keys
 //!        ├─► Paused      CLIENT PAUSE
 //!        ├─► Throttled   too much of what it published is undelivered
 //!        ├─► Leaving     on its way to another shard
@@ -22,6 +23,7 @@ use crate::net::buffers::{Input, Output};
 use crate::net::transport::ParkedTransport;
 use crate::pubsub::message::Encoded;
 use crate::resp::arguments::Request;
+use crate::resp::reply::Reply;
 use crate::resp::request::RequestParser;
 
 use super::mailbox::Blocked;
@@ -47,7 +49,16 @@ pub(super) enum Phase {
         /// Acknowledgements missing.
         missing: usize,
         /// The reply held back.
-        reply: Vec<u8>,
+        reply: Reply,
+    },
+    /// See the drawing.
+    Walking {
+        /// Shards that have not found their part yet.
+        missing: usize,
+        /// Keys found.
+        count: usize,
+        /// The keys, RESP.
+        parts: Vec<Vec<u8>>,
     },
     /// See the drawing.
     Paused,
@@ -69,7 +80,7 @@ impl Phase {
     pub(super) fn holds_a_reply(&self) -> bool {
         matches!(
             self,
-            Self::Batch { .. } | Self::Barrier { .. } | Self::Waiting { .. }
+            Self::Batch { .. } | Self::Barrier { .. } | Self::Walking { .. } | Self::Waiting { .. }
         )
     }
 }

@@ -133,6 +133,13 @@ impl Shard {
                     self.hold_until_told(client, reply, mark);
                 }
             }
+            ShardAction::Walk(walks) => {
+                client.phase = Phase::Walking {
+                    missing: walks,
+                    count: 0,
+                    parts: Vec::new(),
+                };
+            }
             ShardAction::Shutdown => self.shut_down(),
             // With several shards it was carried out under the loan; a single one has its keyspace at home.
             ShardAction::Reload => {

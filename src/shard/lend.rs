@@ -166,6 +166,7 @@ impl Shard {
             client.phase = Phase::Ready;
             client.has_tried_again = false;
             let mut reply = Reply::new(client.session.protocol);
+            reply.set_slices(self.slices_replies());
             let _ = self.run_borrowed(
                 &mut client,
                 &mut reply,
@@ -173,9 +174,7 @@ impl Shard {
                 loan.shards,
                 &mut budget,
             );
-            if !reply.is_empty() {
-                client.output.append(reply.bytes());
-            }
+            client.output.take(&mut reply);
             if !client.output.is_empty() || client.session.closing {
                 self.dirty.push(id);
             }

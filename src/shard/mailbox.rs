@@ -13,10 +13,12 @@ use crate::client::transaction::WatchedKeys;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::keyspace::wait::Waiter;
+use crate::keyspace::walk::Walked;
 use crate::keyspace::watch::WatchFlag;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
+use crate::resp::reply::Reply;
 
 use super::client::Client;
 use super::describe::StreamQuery;
@@ -94,8 +96,8 @@ pub struct Blocked {
 pub struct BatchDone {
     /// The client.
     pub client: ClientId,
-    /// The replies, in order, RESP.
-    pub reply: Vec<u8>,
+    /// The replies, in order.
+    pub reply: Reply,
     /// How many commands were executed.
     pub executed: usize,
     /// Why not all.
@@ -180,6 +182,8 @@ pub enum Message {
     },
     /// A keyspace comes home.
     Return(Box<Keyspace>),
+    /// Part of what a client of yours looks for was found.
+    Walked(Box<Walked>),
     /// A blocked client of yours got its reply.
     Served {
         /// The wait that ended.

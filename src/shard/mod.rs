@@ -9,10 +9,11 @@
 //! [`thread`] drives it with sockets and a clock, the simulation with lists and a seed. Everything a client is but its
 //! socket lives here, so both run the same code.
 //!
-//! Files: `input` bytes to requests · `output` replies on their way out · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
+//! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
-//! `waiters` who is served by it · `lend` loans · `shelf` keyspaces of shards at rest · `blocking` waits and their ends · `publish` publications and credits ·
-//! `subscribers` who gets them · `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
+//! `waiters` who is served by it · `lend` loans · `shelf` keyspaces between turns · `blocking` waits and their ends ·
+//! `publish` publications and credits · `output` what is sent · `walk` KEYS over very many · `subscribers` who gets them ·
+//! `tracking` client-side caches · `migrate` who moves where · `tick` time · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -44,6 +45,7 @@ mod tick;
 mod tracking;
 mod transaction;
 mod waiters;
+mod walk;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -55,6 +57,7 @@ use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::access::AccessPolicy;
+use crate::keyspace::discard::{Discarded, Part};
 use crate::keyspace::event::EventClass;
 use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
@@ -198,6 +201,7 @@ impl Shard {
     /// Works off the admission queue and gives runnable clients a turn; false when nothing is left that can be done now.
     pub fn work(&mut self) -> bool {
         self.refresh();
+        self.walk();
         for _ in 0..limits::ADMISSIONS_PER_TURN_MAX {
             if !self.admit_next() {
                 break;
@@ -210,12 +214,14 @@ impl Shard {
             self.rise();
             self.run_client(client, &[]);
         }
-        (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
+        self.has_work()
     }
 
     /// Whether work is left that can be done now.
     pub fn has_work(&self) -> bool {
-        (self.keyspace.is_some() && !self.admission.is_empty()) || !self.runnable.is_empty()
+        let is_useful =
+            |keyspace: &Keyspace| !self.admission.is_empty() || keyspace.walk_count() > 0;
+        self.keyspace.as_deref().is_some_and(is_useful) || !self.runnable.is_empty()
     }
 
     /// Whether clients have output that nobody was told of yet.
@@ -334,6 +340,7 @@ impl Shard {
                 self.release_paused();
                 self.post.send(from, Message::BarrierSeen(client));
             }
+            Message::Walked(walked) => self.walked(*walked),
             Message::BarrierSeen(client) => self.barrier_seen(client),
             Message::Poke(client) => self.poked(client),
             Message::DescribeStreams(query) => self.admission.push(Work::Describe(query)),
@@ -433,6 +440,7 @@ impl Shard {
             | Phase::Batch { .. }
             | Phase::Loan
             | Phase::Barrier { .. }
+            | Phase::Walking { .. }
             | Phase::Throttled => client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX,
         }
     }
@@ -484,6 +492,13 @@ impl Shard {
         client.session.transaction.clear();
         self.shared.tracking.stop(&mut client.session);
         self.shared.clients.remove(id);
+        if client.output.has_shares()
+            && let Some(disposal) = self.shared.disposal.get()
+        {
+            // It may be the last to hold a long list that was deleted.
+            let output = std::mem::take(&mut client.output);
+            disposal.free(vec![Discarded::Part(Part::new(output))]);
+        }
         self.closed.push(id);
     }
 

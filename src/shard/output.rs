@@ -1,10 +1,11 @@
-//! Replies on their way out: whose output is to be sent, what was sent, who is then to be closed.
+//! What clients are owed: who has output, what of it is sent next, and what follows when it was sent.
 //!
-//! The driver asks when all clients had their turn, so that many replies leave in one write.
+//! A shard writes to no socket: whoever drives it asks for the next bytes and tells how many of them it sent.
 
 use std::sync::atomic::Ordering;
 
 use crate::ids::ClientId;
+use crate::keyspace::discard::{Discarded, Part};
 use crate::net::buffers::Output;
 
 use super::Shard;
@@ -44,12 +45,24 @@ impl Shard {
         std::mem::take(&mut self.closed)
     }
 
-    /// The unsent output of a client that is here.
-    pub fn output(&self, id: ClientId) -> Option<&Output> {
+    /// The unsent output of a client that is here, the next of it as bytes.
+    pub fn output(&mut self, id: ClientId) -> Option<&Output> {
+        let client = self.client_mut(id)?;
+        client.output.prepare();
+        Some(&client.output)
+    }
+
+    /// Whether all that a client is owed was sent.
+    pub fn is_sent(&self, id: ClientId) -> bool {
         match self.clients.get(&id) {
-            Some(Some(client)) => Some(&client.output),
-            _ => None,
+            Some(Some(client)) => client.output.is_empty(),
+            _ => true,
         }
+    }
+
+    /// A client has had its share of this turn: the rest of its output is sent in the next.
+    pub fn send_on(&mut self, id: ClientId) {
+        self.dirty.push(id);
     }
 
     /// So many bytes of a client's output were sent.
@@ -71,6 +84,7 @@ impl Shard {
                 }
             }
             let goes_on = was_behind && !client.is_behind_with_reading();
+            let spent = client.output.take_spent();
             client.mirror_output();
             let handle = &client.session.handle;
             handle.net_out.fetch_add(count as u64, Ordering::Relaxed);
@@ -80,6 +94,11 @@ impl Shard {
             counters.net_out.add(count as u64);
             if goes_on {
                 self.runnable.push_back(id);
+            }
+            if !spent.is_empty()
+                && let Some(disposal) = self.shared.disposal.get()
+            {
+                disposal.free(vec![Discarded::Part(Part::new(spent))]);
             }
         }
     }

@@ -77,9 +77,7 @@ impl Shard {
             .handle
             .active_ms
             .store(self.now_ms, Ordering::Relaxed);
-        let mut reply = std::mem::take(&mut self.reply);
-        reply.clear();
-        reply.set_protocol(client.session.protocol);
+        let mut reply = self.begin_reply(&client);
         let mut budget = self.budget();
         let mut flow = self.run_pending(&mut client, &mut reply, &mut budget, false);
         if flow == Flow::Next {
@@ -88,6 +86,20 @@ impl Shard {
             client.input.append(fresh);
         }
         self.end_turn(client, reply, flow);
+    }
+
+    /// The shard's buffer for replies, empty, as this client gets them.
+    fn begin_reply(&mut self, client: &Client) -> Reply {
+        let mut reply = std::mem::take(&mut self.reply);
+        reply.clear();
+        reply.set_protocol(client.session.protocol);
+        reply.set_slices(self.slices_replies());
+        reply
+    }
+
+    /// Whether long replies are encoded as they leave. A witness sees them whole.
+    pub(super) fn slices_replies(&self) -> bool {
+        self.shared.witness.get().is_none()
     }
 
     /// A local run that waited in the admission queue: its first command now runs whatever else waits.
@@ -100,9 +112,7 @@ impl Shard {
             return;
         }
         client.phase = Phase::Ready;
-        let mut reply = std::mem::take(&mut self.reply);
-        reply.clear();
-        reply.set_protocol(client.session.protocol);
+        let mut reply = self.begin_reply(&client);
         let mut budget = self.budget();
         let flow = self.run_pending(&mut client, &mut reply, &mut budget, true);
         // What was read meanwhile has not been looked at.
@@ -118,10 +128,7 @@ impl Shard {
     fn end_turn(&mut self, mut client: Box<Client>, mut reply: Reply, flow: Flow) {
         let id = client.id();
         self.put_guests_back(&mut client);
-        if !reply.is_empty() {
-            client.output.append(reply.bytes());
-            reply.clear();
-        }
+        client.output.take(&mut reply);
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {
             self.reply = reply;
         }

@@ -165,8 +165,9 @@ impl Shelves {
             // Lent by an owner who has not gone to rest since.
             return Some(keyspace);
         };
-        // Who waits for a time earlier than any before it must be looked at earlier: only its owner can.
-        if is_wanted || keyspace.next_alarm_ms().is_some_and(|at| at < alarm_ms) {
+        // Who waits for a time earlier than any before it must be looked at earlier, and a walk goes on: by its owner.
+        let is_early = keyspace.next_alarm_ms().is_some_and(|at| at < alarm_ms);
+        if is_wanted || is_early || keyspace.walk_count() > 0 {
             *place = Place::Home;
             return Some(keyspace);
         }
@@ -180,6 +181,10 @@ impl Shard {
     /// Nothing is to be done with the keyspace until the next event or turn: others may work with it meanwhile.
     pub fn rest(&mut self) {
         if self.shared.shard_count == 1 || !self.admission.is_empty() || self.stopping {
+            return;
+        }
+        let walks = |keyspace: &Box<Keyspace>| keyspace.walk_count() > 0;
+        if self.keyspace.as_ref().is_some_and(walks) {
             return;
         }
         if let Some(keyspace) = self.keyspace.take() {

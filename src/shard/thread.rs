@@ -22,7 +22,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::ids::{ClientId, ShardId};
-use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
+use crate::limits::SENT_PER_TURN_MAX;
+use crate::net::buffers::PIECES_PER_WRITE_MAX;
 use crate::net::transport::Transport;
 
 use super::mailbox::{Message, Post};
@@ -347,11 +348,16 @@ impl Driver {
         }
     }
 
-    /// Sends what there is room for.
+    /// Sends what there is room for, and no more than is one client's share of a turn.
     fn flush(&self, id: ClientId, connection: &Connection) {
+        let mut sent_bytes = 0;
         loop {
+            if sent_bytes >= SENT_PER_TURN_MAX && !self.shard.borrow().is_sent(id) {
+                self.shard.borrow_mut().send_on(id);
+                return;
+            }
             let sent = {
-                let shard = self.shard.borrow();
+                let mut shard = self.shard.borrow_mut();
                 let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
                 let output = shard.output(id);
                 let count = output.map_or(0, |output| output.next_pieces(&mut pieces));
@@ -361,7 +367,10 @@ impl Driver {
                 }
             };
             match sent {
-                Ok(count) => self.shard.borrow_mut().sent(id, count),
+                Ok(count) => {
+                    sent_bytes += count;
+                    self.shard.borrow_mut().sent(id, count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.write_blocked.set(true);
                     connection.wake();
@@ -437,7 +446,7 @@ impl Driver {
             .connections
             .borrow()
             .keys()
-            .all(|id| shard.output(*id).is_none_or(Output::is_empty));
+            .all(|id| shard.is_sent(*id));
         sent && shard.is_idle()
     }
 }

@@ -262,7 +262,10 @@ impl Shard {
         let Some(bytes) = shape_of(client, &notice) else {
             return;
         };
-        let reply_is_due = matches!(client.phase, Phase::Batch { .. } | Phase::Barrier { .. });
+        let reply_is_due = matches!(
+            client.phase,
+            Phase::Batch { .. } | Phase::Barrier { .. } | Phase::Walking { .. }
+        );
         if reply_is_due || !client.behind_reply.is_empty() {
             client.behind_reply.push(bytes.into());
         } else {

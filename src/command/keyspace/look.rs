@@ -2,12 +2,15 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
-use crate::command::context::{Context, Outcome};
+use crate::client::session::ReplyMode;
+use crate::command::context::{Context, Outcome, ShardAction};
 use crate::command::error::CommandError;
 use crate::keyspace::Keyspace;
-use crate::keyspace::table::Entry;
+use crate::keyspace::walk::{WalkRequest, Wanted, is_live};
+use crate::limits::{KEYS_AT_ONCE_MAX, WALKS_MAX};
 use crate::pubsub::pattern::{self, Case};
 use crate::resp::arguments::Args;
+use crate::resp::reply::Reply;
 
 pub(super) fn exists(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let count = args
@@ -37,29 +40,62 @@ pub(super) fn touch(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
     Ok(Outcome::Done)
 }
 
-/// Whether a key met in a walk is still there for clients. Redis leaves its removal to others.
-fn is_live(entry: &Entry, now_ms: u64) -> bool {
-    entry.expiry().is_none_or(|at| now_ms <= at)
+pub(super) fn keys(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    if let Some(outcome) = walk_for_keys(ctx, args.at(1)) {
+        return Ok(outcome);
+    }
+    let (db, now_ms, is_wanted) = (ctx.space.db, ctx.now_ms(), wanted(args.at(1)));
+    let (mut found, mut count) = (Reply::new(ctx.reply.protocol()), 0);
+    for keyspace in ctx.space.keyspaces() {
+        let database = keyspace.database(db);
+        let none_expires = database.expiring_count() == 0;
+        for entry in database.table().iter() {
+            if is_wanted(&entry.key) && (none_expires || is_live(entry, now_ms)) {
+                found.bulk(&entry.key);
+                count += 1;
+            }
+        }
+    }
+    ctx.reply.array(count);
+    ctx.reply.append(found.take());
+    Ok(Outcome::Done)
 }
 
-pub(super) fn keys(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let (db, now_ms, wanted) = (ctx.space.db, ctx.now_ms(), args.at(1));
-    let found: Vec<&[u8]> = ctx
-        .space
-        .keyspaces()
-        .flat_map(|keyspace| keyspace.database(db).table().iter())
-        .filter(|entry| {
-            // Redis: `*` alone is every key, even the one with no name, which the glob does not match.
-            is_live(entry, now_ms)
-                && (wanted == b"*" || pattern::matches(wanted, &entry.key, Case::Sensitive))
-        })
-        .map(|entry| &*entry.key)
-        .collect();
-    ctx.reply.array(found.len());
-    for key in found {
-        ctx.reply.bulk(key);
+/// Whether KEYS gives a key.
+fn wanted(pattern: &[u8]) -> Wanted {
+    // Redis: `*` alone is every key, even the one with no name, which the glob does not match.
+    if pattern == b"*" {
+        return Box::new(|_| true);
     }
-    Ok(Outcome::Done)
+    match pattern::prefix_of(pattern).map(<[u8]>::to_vec) {
+        Some(prefix) => Box::new(move |key| key.starts_with(&prefix)),
+        None => {
+            let pattern = pattern.to_vec();
+            Box::new(move |key| pattern::matches(&pattern, key, Case::Sensitive))
+        }
+    }
+}
+
+/// Over very many keys KEYS holds nobody up: a walk begins here, in all keyspaces at once, and the shards go on with it.
+fn walk_for_keys(ctx: &mut Context<'_>, pattern: &[u8]) -> Option<Outcome> {
+    let can_wait = ctx.may_block && ctx.reply.slices() && ctx.session.reply_mode == ReplyMode::On;
+    let is_busy = |keyspace: &Keyspace| keyspace.walk_count() >= WALKS_MAX;
+    if !can_wait || key_count(ctx) <= KEYS_AT_ONCE_MAX || ctx.space.keyspaces().any(is_busy) {
+        return None;
+    }
+    let (db, now_ms, client, home) = (ctx.space.db, ctx.now_ms(), ctx.session.id(), ctx.shard);
+    let mut walks = 0;
+    for keyspace in ctx.space.keyspaces_mut() {
+        keyspace.begin_walk(WalkRequest {
+            db,
+            now_ms,
+            client,
+            home,
+            wanted: wanted(pattern),
+        });
+        walks += 1;
+    }
+    Some(Outcome::Ask(ShardAction::Walk(walks)))
 }
 
 pub(super) fn dbsize(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {

@@ -2,13 +2,19 @@
 //!
 //! Handlers that change nothing. Indexes below zero count from the end.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 use crate::command::args::{is, non_negative, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
-use crate::data::list::List;
+use crate::data::list::{List, Share, SharedElement};
 use crate::data::listpack::{Element, parse_integer};
+use crate::limits::SHARED_BULK_BYTES_MIN;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
+use crate::resp::rest::Elements;
 
 use super::{list_of, reply_element, span};
 
@@ -51,10 +57,40 @@ pub(super) fn lrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
     };
     let (start, count) = span(start, stop, list.len());
     ctx.reply.array(count);
-    for element in list.range(start, count) {
+    let end = ctx.reply.slice_end();
+    for (index, element) in list.range(start, count).enumerate() {
+        let is_long =
+            matches!(element, Element::Bytes(bytes) if bytes.len() >= SHARED_BULK_BYTES_MIN);
+        if ctx.reply.len() >= end || is_long && end != usize::MAX {
+            let rest = list.share(start + index, count - index);
+            ctx.reply.rest(Box::new(Rest(rest)));
+            break;
+        }
         reply_element(ctx.reply, element);
     }
     Ok(Outcome::Done)
+}
+
+/// What LRANGE gives behind its first elements.
+struct Rest(Share);
+
+impl Elements for Rest {
+    fn write_next(&mut self, reply: &mut Reply, end: usize) {
+        self.0.read(|element| {
+            match element {
+                SharedElement::Packed(element) => reply_element(reply, element),
+                SharedElement::Alone(bytes) => {
+                    let share = || Bytes::from_owner(Arc::clone(bytes));
+                    reply.bulk_shared(bytes, share);
+                }
+            }
+            reply.len() >= end
+        });
+    }
+
+    fn left(&self) -> usize {
+        self.0.left()
+    }
 }
 
 /// What LPOS looks for.

@@ -5,6 +5,7 @@ use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::data::list::{End, List, ListLimits, Side};
 use crate::keyspace::KeyHandle;
+use crate::keyspace::discard::{PARTS_MIN, Part};
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
@@ -196,9 +197,15 @@ pub(super) fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
     let (len, encoding) = (list.len(), list.encoding());
     let (start, count) = span(start, stop, len);
     let list = list_of_mut(&mut handle)?;
+    // What goes is freed elsewhere when it is much: there, the share is the last to hold it.
+    let gone = (list.chunk_count() > PARTS_MIN)
+        .then(|| [list.share(0, start), list.share(start + count, len)]);
     list.remove_range(start + count, len);
     list.remove_range(0, start);
     if count < len {
+        if let Some(gone) = gone {
+            handle.discard(Part::new(gone));
+        }
         return finish_removal(&mut handle, &limits, "ltrim", |effect| {
             effect.args(args.iter());
         })

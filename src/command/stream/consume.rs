@@ -16,6 +16,7 @@ use crate::data::stream::{Log, StreamId};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
+use super::interval::{Direction, Interval};
 use super::{OpenCollection, c_string, reply_entry, stream_of, strict_id};
 use deliver::GroupRead;
 use request::{From, Froms, ReadRequest, Room};
@@ -78,21 +79,11 @@ fn xread(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
             open = Some(OpenCollection::map_of_pairs(ctx.reply, 1));
         }
         open_stream(ctx.reply, key);
-        let entries = OpenCollection::array(ctx.reply, request.count.unwrap_or(0));
-        let mut written = 0;
-        let most = room.entries(request.count);
-        for entry in log.range(first, StreamId::MAX).take(most) {
-            if !room.fits(ctx.reply, |reply| reply_entry(reply, &entry)) {
-                break;
-            }
-            written += 1;
-        }
-        if written == 0 {
+        if reply_entries_after(ctx.reply, log, first, request.count, &mut room) == 0 {
             // No room, so something was given before: what has begun here goes again.
             ctx.reply.truncate(mark);
             break;
         }
-        entries.close(ctx.reply, written);
         served += 1;
     }
     match open {
@@ -100,6 +91,40 @@ fn xread(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
         None => return Ok(request.wait(ctx, args, &from, Vec::new())),
     }
     Ok(Outcome::Done)
+}
+
+/// `[entry, …]` from an ID on, as many as find room; gives how many.
+fn reply_entries_after(
+    reply: &mut Reply,
+    log: &Log,
+    start: StreamId,
+    count: Option<usize>,
+    room: &mut Room,
+) -> usize {
+    let most = room.entries(count);
+    let interval = Interval {
+        start,
+        end: StreamId::MAX,
+        direction: Direction::Ascending,
+    };
+    if !room.is_measured() {
+        let written = match most {
+            0 => 0,
+            most => interval.reply(reply, log, most),
+        };
+        room.take(written);
+        return written;
+    }
+    let open = OpenCollection::array(reply, count.unwrap_or(0));
+    let mut written = 0;
+    for entry in log.range(interval.start, interval.end).take(most) {
+        if !room.fits(reply, |reply| reply_entry(reply, &entry)) {
+            break;
+        }
+        written += 1;
+    }
+    open.close(reply, written);
+    written
 }
 
 /// A stream's part of the reply: its key, then its entries follow.

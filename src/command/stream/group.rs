@@ -7,6 +7,7 @@ use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::data::stream::{Group, Log, Stream, StreamId};
+use crate::keyspace::discard::{PARTS_MIN, Part};
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
@@ -288,9 +289,13 @@ fn destroy(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     let (key, name) = (args.at(2), args.at(3));
     let mut handle = open_key(&mut ctx.space, key, false)?;
     let removed = stream_mut(&mut handle).and_then(|stream| stream.remove_group(name));
-    match &removed {
+    let found = removed.is_some();
+    match removed {
         None => handle.unchanged(),
-        Some(_) => {
+        Some(group) => {
+            if group.pending().len() > PARTS_MIN {
+                handle.discard(Part::new(group));
+            }
             handle.event(EventClass::STREAM, "xgroup-destroy");
             handle.effect(|effect| {
                 effect.arg("XGROUP").arg("DESTROY").arg(key).arg(name);
@@ -298,7 +303,7 @@ fn destroy(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
             handle.ready();
         }
     }
-    ctx.reply.integer(i64::from(removed.is_some()));
+    ctx.reply.integer(i64::from(found));
     Ok(Outcome::Done)
 }
 

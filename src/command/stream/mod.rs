@@ -21,6 +21,7 @@ mod delete;
 mod group;
 mod idempotency;
 mod info;
+mod interval;
 mod options;
 mod pending;
 mod read;
@@ -175,11 +176,11 @@ struct OpenCollection {
 
 impl OpenCollection {
     fn array(reply: &mut Reply, guess: usize) -> Self {
-        let at = reply.len();
+        let at = reply.position();
         reply.array(guess);
         Self {
             at,
-            end: reply.len(),
+            end: reply.position(),
             sigil: b'*',
             guess,
         }
@@ -190,11 +191,11 @@ impl OpenCollection {
         if !reply.is_resp3() {
             return Self::array(reply, guess);
         }
-        let at = reply.len();
+        let at = reply.position();
         reply.map(guess);
         Self {
             at,
-            end: reply.len(),
+            end: reply.position(),
             sigil: b'%',
             guess,
         }
@@ -207,7 +208,7 @@ impl OpenCollection {
         let mut header = vec![self.sigil];
         header.extend_from_slice(count.to_string().as_bytes());
         header.extend_from_slice(b"\r\n");
-        reply.buffer_mut().splice(self.at..self.end, header);
+        reply.replace(self.at..self.end, &header);
     }
 }
 

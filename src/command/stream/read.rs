@@ -6,7 +6,8 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::resp::arguments::Args;
 
-use super::{interval_end, interval_start, reply_entries, stream_of};
+use super::interval::{Direction, Interval};
+use super::{interval_end, interval_start, stream_of};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("xlen", "key", xlen)
@@ -62,12 +63,6 @@ fn xrevrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandE
     range(ctx, args, Direction::Descending)
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Direction {
-    Ascending,
-    Descending,
-}
-
 fn range(
     ctx: &mut Context<'_>,
     args: &Args<'_>,
@@ -93,13 +88,15 @@ fn range(
         return Ok(Outcome::Done);
     };
     let log = stream.log();
-    match (count, direction) {
-        (Some(0), _) => ctx.reply.null_array(),
-        (_, Direction::Ascending) => {
-            reply_entries(ctx.reply, log.range(start, end), count.unwrap_or(0));
-        }
-        (_, Direction::Descending) => {
-            reply_entries(ctx.reply, log.range_reverse(start, end), count.unwrap_or(0));
+    let interval = Interval {
+        start,
+        end,
+        direction,
+    };
+    match count {
+        Some(0) => ctx.reply.null_array(),
+        count => {
+            interval.reply(ctx.reply, log, count.unwrap_or(usize::MAX));
         }
     }
     Ok(Outcome::Done)

@@ -6,9 +6,10 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::config::Settings;
 use crate::data::stream::{
-    AppendError, BlockLimits, Removed, RequestedId, Stream, StreamId, TrimTo,
+    AppendError, BlockLimits, Log, Removed, RequestedId, Stream, StreamId, TrimTo,
 };
 use crate::keyspace::KeyHandle;
+use crate::keyspace::discard::{PARTS_MIN, Part};
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
@@ -74,6 +75,8 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Iterator for Pairs<I> {
 struct Added {
     id: StreamId,
     removed: Removed,
+    /// The blocks that went, when they are many.
+    gone: Option<Log>,
     /// Whether the entry outlived its own trim, where a message asks for it.
     is_there: bool,
 }
@@ -98,6 +101,7 @@ fn add<'a>(
     };
     log.append(id, fields, limits).map_err(append_error)?;
     let trim = options.trim.as_ref();
+    let gone = trim.and_then(|trim| stream.log().share_before_trim(trim, PARTS_MIN));
     let removed = trim.map(|trim| stream.trim(trim, options.policy));
     let tables = stream.idempotency_mut();
     match message {
@@ -106,6 +110,7 @@ fn add<'a>(
     }
     Ok(Added {
         id,
+        gone,
         removed: removed.unwrap_or_default(),
         is_there: message.is_none() || stream.log().contains(id),
     })
@@ -155,7 +160,7 @@ fn xadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         return Ok(Outcome::Done);
     }
     let message = message.as_ref();
-    let added = match stream_mut(&mut handle) {
+    let mut added = match stream_mut(&mut handle) {
         Some(stream) => {
             let added = add(stream, &options, message, fields, limits, now_ms);
             added.inspect_err(|_| handle.unchanged())?
@@ -173,6 +178,9 @@ fn xadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         handle.event(EventClass::STREAM, "xtrim");
     }
     report_added(&mut handle, &added, message, args.from(fields_at));
+    if let Some(gone) = added.gone.take() {
+        handle.discard(Part::new(gone));
+    }
     handle.touched();
     handle.ready();
     Ok(Outcome::Done)
@@ -217,7 +225,11 @@ fn xtrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
     stream_in(handle.value())?;
     let mut removed = Removed::default();
     if let (Some(trim), Some(stream)) = (&options.trim, stream_mut(&mut handle)) {
+        let gone = stream.log().share_before_trim(trim, PARTS_MIN);
         removed = stream.trim(trim, options.policy);
+        if let Some(gone) = gone {
+            handle.discard(Part::new(gone));
+        }
         handle.unchanged();
         if let Some(goal) = removed.trim.filter(|_| removed.front_moved()) {
             handle.effect(|effect| write_goal(effect.arg("XTRIM").arg(key), goal));

@@ -116,6 +116,7 @@ fn write_string(reply: &mut Reply, string: &StringValue) {
         StringValue::Integer(value) => reply.bulk_integer(*value),
         StringValue::Fixed(bytes) => reply.bulk(bytes),
         StringValue::Growing(bytes) => reply.bulk(bytes),
+        StringValue::Large(large) => reply.bulk_shared(large.as_ref(), || large.share()),
     }
 }
 

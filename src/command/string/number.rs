@@ -35,6 +35,7 @@ fn add(ctx: &mut Context<'_>, args: &Args<'_>, increment: i64) -> Result<Outcome
         Some(StringValue::Integer(value)) => *value,
         Some(StringValue::Fixed(bytes)) => args::required_integer(bytes)?,
         Some(StringValue::Growing(bytes)) => args::required_integer(bytes)?,
+        Some(StringValue::Large(bytes)) => args::required_integer(bytes.as_ref())?,
     };
     let sum = value
         .checked_add(increment)

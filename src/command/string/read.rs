@@ -36,11 +36,18 @@ pub(super) fn getrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
     let start = args::required_integer(args.at(2))?;
     let end = args::required_integer(args.at(3))?;
     let mut scratch = [0; 20];
-    let part = match string_of(ctx.space.read(args.at(1)))? {
+    let string = string_of(ctx.space.read(args.at(1)))?;
+    let part = match string {
         Some(string) => part_of(string.bytes(&mut scratch), start, end),
         None => &[],
     };
-    ctx.reply.bulk(part);
+    match string {
+        Some(StringValue::Large(large)) => {
+            let share = || large.share().slice_ref(part);
+            ctx.reply.bulk_shared(part, share);
+        }
+        _ => ctx.reply.bulk(part),
+    }
     Ok(Outcome::Done)
 }
 

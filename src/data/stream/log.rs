@@ -74,6 +74,14 @@ pub struct Log {
 }
 
 impl Log {
+    /// Blocks without the counters.
+    pub(super) fn of_blocks(blocks: VecDeque<Block>) -> Log {
+        Log {
+            blocks,
+            ..Log::default()
+        }
+    }
+
     /// Number of entries. O(1).
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -232,6 +232,17 @@ impl Room {
         self.entries.min(count.unwrap_or(usize::MAX))
     }
 
+    /// Whether each entry has to be measured: then it is written at once.
+    pub(super) fn is_measured(&self) -> bool {
+        self.end != usize::MAX
+    }
+
+    /// So many entries were written where none is measured.
+    pub(super) fn take(&mut self, count: usize) {
+        self.entries -= count;
+        self.is_empty &= count == 0;
+    }
+
     /// Writes an entry and takes it back when there is no room for it; then nothing fits any more.
     pub(super) fn fits(&mut self, reply: &mut Reply, write: impl FnOnce(&mut Reply)) -> bool {
         if self.entries == 0 {

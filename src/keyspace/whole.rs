@@ -1,0 +1,72 @@
+//! What happens to whole databases: emptied, swapped.
+//!
+//! Who watches, waits or walks learns of it key by key, as far as keys are concerned that it looks at.
+
+use super::{Database, Keyspace};
+
+impl Keyspace {
+    /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.
+    /// The effect is the caller's. O(keys watched and waited for).
+    pub fn flush(&mut self, db: usize) {
+        for key in self.watches[db].keys() {
+            self.write(db, &key, self.now_ms);
+        }
+        self.end_walks(db);
+        let empty = self.empty_database();
+        let old = std::mem::replace(&mut self.databases[db], empty);
+        for key in self.watches[db].keys() {
+            if old.table.has(&key) {
+                self.watches[db].touch(&key);
+            }
+        }
+        self.mark_waited(db, |_, key| old.table.has(key));
+        self.effects.dirty += old.table.len() as u64;
+        self.discards.add_database(old);
+    }
+
+    /// Drops every key without a trace, to rebuild them by replay.
+    pub fn clear(&mut self) {
+        for db in 0..self.databases.len() {
+            self.end_walks(db);
+            let empty = self.empty_database();
+            let old = std::mem::replace(&mut self.databases[db], empty);
+            self.discards.add_database(old);
+        }
+    }
+
+    /// Swaps the contents of two databases (SWAPDB); watchers of keys in either and blocked clients learn of it.
+    pub fn swap(&mut self, a: usize, b: usize, now_ms: u64) {
+        // What is there only to be removed as expired goes first: it changes nothing for who watched its absence.
+        for (db, other) in [(a, b), (b, a)] {
+            for key in self.watches[db].keys() {
+                self.write(other, &key, now_ms);
+            }
+        }
+        self.end_walks(a);
+        self.end_walks(b);
+        self.databases.swap(a, b);
+        for (db, other) in [(a, b), (b, a)] {
+            for key in self.watches[db].keys() {
+                if self.databases[db].table.has(&key) || self.databases[other].table.has(&key) {
+                    self.watches[db].touch(&key);
+                }
+            }
+            self.mark_waited(db, |databases, key| {
+                databases[a].table.has(key) || databases[b].table.has(key)
+            });
+        }
+    }
+
+    /// Marks the keys that somebody waits for and that a change of the whole database concerns, in a fixed order.
+    fn mark_waited(&mut self, db: usize, concerns: impl Fn(&[Database], &[u8]) -> bool) {
+        let mut keys: Vec<Box<[u8]>> = self.waits[db]
+            .keys()
+            .filter(|key| concerns(&self.databases, key))
+            .map(Box::from)
+            .collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.mark_ready(db, &key);
+        }
+    }
+}

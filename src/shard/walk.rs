@@ -1,0 +1,58 @@
+//! KEYS over very many keys: each shard walks its own a few at a time, the client waits for what all have found.
+//!
+//! ```text
+//! KEYS, all keyspaces in hand: walks begin ─► Walking ─► each shard, between other work: step, step, … ─► Walked ─► reply
+//! ```
+//! The command has run when the walks have begun: what they find is what was there then.
+
+use crate::keyspace::walk::Walked;
+use crate::limits;
+use crate::resp::reply::Reply;
+
+use super::Shard;
+use super::client::Phase;
+use super::mailbox::Message;
+
+impl Shard {
+    /// Goes on with the walks of the keyspace, if it is home.
+    pub(super) fn walk(&mut self) {
+        let Some(keyspace) = &mut self.keyspace else {
+            return;
+        };
+        if let Some(walked) = keyspace.step_walk(limits::WALKED_PER_TURN_MAX) {
+            let home = walked.home;
+            self.post.send(home, Message::Walked(Box::new(walked)));
+        }
+    }
+
+    /// A shard has found its part for a client, which may be gone.
+    pub(super) fn walked(&mut self, walked: Walked) {
+        let id = walked.client;
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
+        if let Phase::Walking {
+            missing,
+            count,
+            parts,
+        } = &mut client.phase
+        {
+            *missing -= 1;
+            *count += walked.count;
+            parts.push(walked.keys);
+            if *missing == 0 {
+                let mut reply = Reply::new(client.session.protocol);
+                reply.set_slices(true);
+                reply.array(*count);
+                for part in std::mem::take(parts) {
+                    reply.append(part);
+                }
+                client.phase = Phase::Ready;
+                client.output.take(&mut reply);
+                self.release_behind_reply(&mut client);
+                self.runnable.push_back(id);
+            }
+        }
+        self.put(client);
+    }
+}
