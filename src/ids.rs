@@ -100,10 +100,11 @@ impl ShardSet {
     }
 }
 
-const CRC16_TABLE: [u16; 256] = crc16_table();
+/// What a byte does to the checksum when so many bytes follow it as the number of the table says.
+const CRC16_TABLES: [[u16; 256]; 8] = crc16_tables();
 
-const fn crc16_table() -> [u16; 256] {
-    let mut table = [0u16; 256];
+const fn crc16_tables() -> [[u16; 256]; 8] {
+    let mut tables = [[0u16; 256]; 8];
     let mut i = 0;
     while i < 256 {
         let mut crc = (i as u16) << 8;
@@ -116,16 +117,40 @@ const fn crc16_table() -> [u16; 256] {
             };
             bit += 1;
         }
-        table[i] = crc;
+        tables[0][i] = crc;
         i += 1;
     }
-    table
+    let mut table = 1;
+    while table < 8 {
+        let mut i = 0;
+        while i < 256 {
+            let before = tables[table - 1][i];
+            tables[table][i] = (before << 8) ^ tables[0][(before >> 8) as usize];
+            i += 1;
+        }
+        table += 1;
+    }
+    tables
 }
 
-/// CRC16-CCITT (XMODEM), the checksum of Redis Cluster's key distribution.
+/// CRC16-CCITT (XMODEM), the checksum of Redis Cluster's key distribution. Eight bytes at a time: one after the other they
+/// wait for each other.
 fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| {
-        (crc << 8) ^ CRC16_TABLE[usize::from((crc >> 8) as u8 ^ byte)]
+    let tables = &CRC16_TABLES;
+    let (blocks, rest) = bytes.as_chunks::<8>();
+    let crc = blocks.iter().fold(0u16, |crc, block| {
+        let [high, low] = crc.to_be_bytes();
+        tables[7][usize::from(block[0] ^ high)]
+            ^ tables[6][usize::from(block[1] ^ low)]
+            ^ tables[5][usize::from(block[2])]
+            ^ tables[4][usize::from(block[3])]
+            ^ tables[3][usize::from(block[4])]
+            ^ tables[2][usize::from(block[5])]
+            ^ tables[1][usize::from(block[6])]
+            ^ tables[0][usize::from(block[7])]
+    });
+    rest.iter().fold(crc, |crc, byte| {
+        (crc << 8) ^ tables[0][usize::from((crc >> 8) as u8 ^ byte)]
     })
 }
 
@@ -168,6 +193,25 @@ mod tests {
         );
         assert_eq!(slot_of(b"foo{}{bar}"), Slot(crc16(b"foo{}{bar}") % 16384));
         assert_eq!(slot_of(b"foo{{bar}}zap"), slot_of(b"{bar"));
+    }
+
+    #[test]
+    fn eight_bytes_at_a_time_are_as_one_by_one() {
+        let one_by_one = |bytes: &[u8]| {
+            bytes.iter().fold(0u16, |crc, byte| {
+                (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
+                    (crc << 1) ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 }
+                })
+            })
+        };
+        let bytes: Vec<u8> = (0..64u8).map(|n| n.wrapping_mul(151) ^ 0x5a).collect();
+        for length in 0..bytes.len() {
+            assert_eq!(
+                crc16(&bytes[..length]),
+                one_by_one(&bytes[..length]),
+                "{length} bytes"
+            );
+        }
     }
 
     #[test]

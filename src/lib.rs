@@ -17,8 +17,9 @@
 //!
 //! 1. `shard/thread.rs` reads bytes; `shard/session_loop.rs` gives the client a turn; `resp/request.rs` finds the arguments.
 //! 2. `admit` in `shard/execute.rs` checks what needs no keyspace (unknown, arity, AUTH, subscribed mode); MULTI queues.
-//! 3. `shard/route.rs` finds the home of the key. Own shard: it runs at once. Another: it travels with the commands behind
-//!    it as a batch (`shard/batch.rs`), through that shard's queue (`shard/admission.rs`), and the replies come back.
+//! 3. `shard/route.rs` finds the home of the key. Own shard: it runs at once. Another: it runs here too if that shard does
+//!    not need its keyspace this moment (`shard/shelf.rs`); else it travels with the commands behind it as a batch
+//!    (`shard/batch.rs`), through that shard's queue (`shard/admission.rs`), and the replies come back.
 //! 4. The handler in `command/stream/write.rs` changes the stream through `keyspace/handle.rs`, which insists on a report:
 //!    effect (`keyspace/effect.rs`), touched (WATCH, blocked clients), event (`keyspace/event.rs`).
 //! 5. `shard/execute.rs` logs effects, turns events into publications and serves who waits for the key.

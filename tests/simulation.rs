@@ -27,6 +27,7 @@ use millrace::resp::arguments::Args;
 use millrace::server::shards::share;
 use millrace::shard::clock::Clock;
 use millrace::shard::mailbox::{Message, Post};
+use millrace::shard::shelf::Shelves;
 use millrace::shard::{Event, Shard};
 
 /// A small generator of numbers: splitmix64.
@@ -51,7 +52,7 @@ impl Random {
 }
 
 /// Mailboxes as lists: one FIFO for each shard, delivered when the seed says so.
-struct Mail(Mutex<Vec<VecDeque<Message>>>);
+struct Mail(Mutex<Vec<VecDeque<Message>>>, Shelves);
 
 impl Post for Mail {
     fn send(&self, to: ShardId, message: Message) {
@@ -62,6 +63,10 @@ impl Post for Mail {
         for (to, message) in messages {
             self.send(to, message);
         }
+    }
+
+    fn shelves(&self) -> &Shelves {
+        &self.1
     }
 }
 
@@ -178,9 +183,10 @@ impl World {
                 .set(Box::new(Notes(Arc::clone(&notes))))
                 .is_ok()
         );
-        let mail = Arc::new(Mail(Mutex::new(
-            (0..shard_count).map(|_| VecDeque::new()).collect(),
-        )));
+        let mail = Arc::new(Mail(
+            Mutex::new((0..shard_count).map(|_| VecDeque::new()).collect()),
+            Shelves::new(shard_count),
+        ));
         let hasher = hashbrown::DefaultHashBuilder::default();
         let shards = (0..shard_count)
             .map(|number| {
@@ -401,6 +407,9 @@ impl World {
                 let shard = self.random.below(self.shards.len());
                 self.shards[shard].work();
                 self.flush(shard);
+                if self.random.one_in(2) {
+                    self.shards[shard].rest();
+                }
             }
             92..97 => {
                 self.clock.sleep(self.random.below(120) as u64);

@@ -293,12 +293,7 @@ impl Shard {
                 self.plan(&mut client);
             }
             Some(BatchStop::Paused) => self.hold_paused(&mut client),
-            None => {
-                if self.should_depart(&client) {
-                    self.put(client);
-                    return;
-                }
-            }
+            None => self.consider_departure(&client),
         }
         let ready = matches!(client.phase, Phase::Ready);
         self.put(client);

@@ -44,6 +44,11 @@ impl Shard {
             .transaction_shards(client)
             .union(std::mem::take(&mut client.needs));
         if !self.can_run_here(shards, admitted) {
+            if self.gather(client, shards, self.is_free(admitted))
+                && let Ok(row) = admit(&client.session, &self.settings, args)
+            {
+                return self.run_gathered(client, reply, row, args, shards, mark);
+            }
             client.needs = if shards.len() > 1 {
                 shards
             } else {
@@ -127,11 +132,7 @@ impl Shard {
         budget: &mut Budget,
     ) -> Flow {
         let mut first = true;
-        let now_ms = keyspaces
-            .iter()
-            .fold(self.now_ms.max(client.now_ms), |now, keyspace| {
-                now.max(keyspace.now_ms)
-            });
+        let now_ms = latest(keyspaces, self.now_ms.max(client.now_ms));
         while matches!(client.phase, Phase::Ready) && !client.session.closing {
             let Some(request) = client.pending.front().cloned() else {
                 return Flow::Next;
@@ -164,6 +165,40 @@ impl Shard {
             }
         }
         Flow::Stop
+    }
+
+    /// Runs one command with keyspaces of shards at rest in hand, and this shard's own if it is among them.
+    pub(super) fn run_gathered(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        row: &'static Row,
+        args: &Args<'_>,
+        shards: ShardSet,
+        mark: Mark,
+    ) -> Flow {
+        client.has_tried_again = false;
+        self.visited = shards.first().filter(|_| shards.len() == 1);
+        let mut in_hand = std::mem::take(&mut self.guests);
+        if shards.contains(self.id) {
+            in_hand.extend(self.keyspace.take());
+        }
+        in_hand.sort_unstable_by_key(|keyspace| keyspace.shard());
+        let now_ms = latest(&in_hand, self.now_ms.max(client.now_ms));
+        for keyspace in &mut in_hand {
+            keyspace.now_ms = now_ms;
+        }
+        let (ran, after) = self.run_with(&mut in_hand, now_ms, client, reply, row, args);
+        let own = |keyspace: &Box<Keyspace>| keyspace.shard() == self.id;
+        if let Some(at) = in_hand.iter().position(own) {
+            self.keyspace = Some(in_hand.remove(at));
+        }
+        self.guests = in_hand;
+        self.count(client);
+        if !matches!(ran, Ran::Needs(_)) {
+            self.end_caching(client, row);
+        }
+        self.finish(client, reply, ran, after, mark)
     }
 
     /// The row of a command that can run with these keyspaces in hand: the `first`, for which they were borrowed, and what
@@ -203,7 +238,11 @@ impl Shard {
             now_ms,
             ..self.env()
         };
-        let mut space = Space::many(keyspaces, self.shared.shard_count);
+        let shard_count = self.shared.shard_count;
+        let mut space = match &mut *keyspaces {
+            [one] => Space::one(one, shard_count),
+            many => Space::many(many, shard_count),
+        };
         let ran = if is_exec(client, row) {
             self.exec_in(&env, &mut space, client, reply, args, &mut after)
         } else {
@@ -227,4 +266,14 @@ impl Shard {
         }
         (ran, after)
     }
+}
+
+/// The time of a command: no keyspace in hand has seen a later one.
+#[allow(
+    clippy::vec_box,
+    reason = "a keyspace changes hands by moving its box, not its contents"
+)]
+fn latest(keyspaces: &[Box<Keyspace>], now_ms: u64) -> u64 {
+    let seen = keyspaces.iter().map(|keyspace| keyspace.now_ms);
+    seen.fold(now_ms, u64::max)
 }

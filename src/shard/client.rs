@@ -109,6 +109,8 @@ pub struct Client {
     pub(super) pending: VecDeque<Request>,
     /// Shards that the next command needs besides those of its keys, since others wait for its keys.
     pub(super) needs: ShardSet,
+    /// It has waited for a loan, and the keyspaces were not free when the one before it was over.
+    pub(super) has_tried_again: bool,
     pub(super) wanderlust: Wanderlust,
     /// Since when the output is over the soft limit, Unix ms.
     pub(super) over_soft_limit_ms: Option<u64>,
@@ -132,6 +134,7 @@ impl Client {
             phase: Phase::Ready,
             pending: VecDeque::new(),
             needs: ShardSet::EMPTY,
+            has_tried_again: false,
             wanderlust: Wanderlust::default(),
             over_soft_limit_ms: None,
             now_ms: 0,
@@ -166,6 +169,17 @@ impl Client {
         handle
             .output_pieces
             .store(self.output.piece_count(), Ordering::Relaxed);
+    }
+
+    /// Whether more replies come as soon as another shard has had its turn: they leave with those that are there already.
+    /// Not so for who is told of things, whose order it might be that matters, nor when there is much to send.
+    pub(super) fn has_more_output_soon(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Queued | Phase::Batch { .. } | Phase::Loan
+        ) && self.output.len() < limits::TURN_REPLY_BYTES_MAX
+            && !self.session.closing
+            && !self.session.listens()
     }
 
     /// Whether it has left so many replies unread that it gets no more until it reads.

@@ -164,6 +164,7 @@ impl Shard {
                 continue;
             }
             client.phase = Phase::Ready;
+            client.has_tried_again = false;
             let mut reply = Reply::new(client.session.protocol);
             reply.set_slices(self.slices_replies());
             let _ = self.run_borrowed(
@@ -184,10 +185,31 @@ impl Shard {
             .loans
             .add(1);
         self.bring_home(keyspaces);
+        self.let_waiting_try();
         self.start_loan();
         for id in again {
             self.runnable.push_back(id);
         }
+    }
+
+    /// Now that the keyspaces are back, who waits for the next loan may find them free: each tries once. Else one loan
+    /// would follow the other for ever, since during each somebody comes to wait.
+    fn let_waiting_try(&mut self) {
+        let mut waiting = std::mem::take(&mut self.lending.waiting);
+        waiting.retain(|(id, wanted)| {
+            let Some(client) = self.client_mut(*id) else {
+                return false;
+            };
+            let tries = !std::mem::replace(&mut client.has_tried_again, true);
+            if tries && matches!(client.phase, Phase::Loan) {
+                client.phase = Phase::Ready;
+                // What others wait for is not found out anew, or it would be for ever.
+                client.needs = *wanted;
+                self.runnable.push_back(*id);
+            }
+            !tries
+        });
+        self.lending.waiting = waiting;
     }
 
     /// Returns every keyspace to its shard.
@@ -199,7 +221,7 @@ impl Shard {
             if shard == self.id {
                 self.keyspace_home(keyspace);
             } else {
-                self.post.send(shard, Message::Return(keyspace));
+                self.put_back(keyspace);
             }
         }
     }

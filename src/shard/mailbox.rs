@@ -22,6 +22,7 @@ use crate::resp::reply::Reply;
 
 use super::client::Client;
 use super::describe::StreamQuery;
+use super::shelf::Shelves;
 
 /// Names a loan: unique for its coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,4 +246,7 @@ pub trait Post {
 
     /// Puts messages into several mailboxes as one step in the order that all shards see.
     fn send_ordered(&self, messages: Vec<(ShardId, Message)>);
+
+    /// Where shards at rest leave their keyspaces.
+    fn shelves(&self) -> &Shelves;
 }

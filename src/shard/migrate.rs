@@ -1,8 +1,9 @@
 //! Moving a connection to where its keys are.
 //!
 //! After some batches in a row to one other shard it moves there; each move doubles how many it takes for the next, and
-//! that decays over seconds. Only between commands with everything sent and nothing that ties it to its shard, and never
-//! to a shard that is much busier.
+//! that decays over seconds. Only between commands with everything sent and nothing that ties it to its shard. How busy
+//! the other shard is does not matter: its keyspace is needed for every command anyway, and two shards that work with one
+//! keyspace get less done than one.
 
 use crate::ids::{ClientId, ShardId};
 use crate::limits;
@@ -23,23 +24,21 @@ impl Shard {
         }
     }
 
-    /// Whether the client should leave for the shard its batches go to; if so it is on the list of those who depart.
-    pub(super) fn should_depart(&mut self, client: &Client) -> bool {
+    /// Puts the client on the list of those who depart, if it should leave for the shard its batches go to.
+    pub(super) fn consider_departure(&mut self, client: &Client) {
         let wanderlust = &client.wanderlust;
         let Some(target) = wanderlust.to else {
-            return false;
+            return;
         };
         let rested_ms = self.now_ms.saturating_sub(wanderlust.moved_ms);
         let moves = wanderlust
             .moves
             .saturating_sub((rested_ms / limits::MIGRATION_DECAY_MS) as u32)
             .min(16);
-        if wanderlust.batches < limits::MIGRATION_BATCHES_MIN << moves {
-            return false;
+        if wanderlust.batches >= limits::MIGRATION_BATCHES_MIN << moves {
+            // Its reply must be sent first: it leaves when the output is flushed.
+            self.departing.push((client.id(), target));
         }
-        // Its reply must be sent first: it leaves when the output is flushed.
-        self.departing.push((client.id(), target));
-        false
     }
 
     /// Clients that leave now, with the shard they go to. The driver takes their sockets and calls [`Shard::depart`]; until
@@ -47,23 +46,16 @@ impl Shard {
     pub fn take_departing(&mut self) -> Vec<(ClientId, ShardId)> {
         let mut candidates = std::mem::take(&mut self.departing);
         candidates.retain(|(id, target)| {
-            let is_too_busy = self.is_much_busier(*target);
             let Some(client) = self.client_mut(*id) else {
                 return false;
             };
-            let leaves = client.can_move() && client.wanderlust.to == Some(*target) && !is_too_busy;
+            let leaves = client.can_move() && client.wanderlust.to == Some(*target);
             if leaves {
                 client.phase = Phase::Leaving;
             }
             leaves
         });
         candidates
-    }
-
-    fn is_much_busier(&self, target: ShardId) -> bool {
-        let shards = &self.shared.observations.shards;
-        let load = |shard: ShardId| shards[shard.index()].clients.get();
-        load(target) > 2 * load(self.id) + 16
     }
 
     /// Sends a client, its socket in it, to its new shard. False when it can no longer leave: the caller keeps the socket.

@@ -11,9 +11,9 @@
 //!
 //! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
-//! `waiters` who is served by it · `lend` loans · `blocking` waits and their ends · `publish` publications and credits ·
-//! `output` what is sent · `walk` KEYS over very many · `subscribers` who gets them · `tracking` client-side caches ·
-//! `migrate` who moves where · `tick` time · `refresh` settings · `route`, `admission` pure.
+//! `waiters` who is served by it · `lend` loans · `shelf` keyspaces between turns · `blocking` waits and their ends ·
+//! `publish` publications and credits · `output` what is sent · `walk` KEYS over very many · `subscribers` who gets them ·
+//! `tracking` client-side caches · `migrate` who moves where · `tick` time · `refresh` settings · `route`, `admission` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -39,6 +39,7 @@ mod refresh;
 mod reload;
 mod route;
 mod session_loop;
+pub mod shelf;
 mod subscribers;
 pub mod thread;
 mod tick;
@@ -97,8 +98,14 @@ pub struct Shard {
     /// See [`execute::Env::lap_ns`].
     lap_ns: Cell<Option<u64>>,
     now_ms: u64,
-    /// Here, or lent.
+    /// Here, or lent, or on its shelf.
     keyspace: Option<Box<Keyspace>>,
+    /// The keyspace was left on its shelf.
+    is_resting: bool,
+    /// Keyspaces of shards at rest, for the client whose turn it is.
+    guests: Vec<Box<Keyspace>>,
+    /// The one shard whose keys its latest commands were about, with its keyspace in hand.
+    visited: Option<ShardId>,
     admission: Admission,
     lending: Lending,
     clients: HashMap<ClientId, Option<Box<Client>>, hashbrown::DefaultHashBuilder>,
@@ -157,6 +164,9 @@ impl Shard {
             lap_ns: Cell::new(None),
             now_ms,
             keyspace: Some(Box::new(keyspace)),
+            is_resting: false,
+            guests: Vec::new(),
+            visited: None,
             admission: Admission::default(),
             clients: HashMap::default(),
             runnable: VecDeque::new(),
@@ -208,6 +218,7 @@ impl Shard {
             let Some(client) = self.runnable.pop_front() else {
                 break;
             };
+            self.rise();
             self.run_client(client, &[]);
         }
         self.has_work()
@@ -297,13 +308,15 @@ impl Shard {
             Message::DescribeStreams(query) => self.admission.push(Work::Describe(query)),
             Message::MonitorLine(line) => self.deliver_monitor_line(&line),
             Message::Adopt(client) => self.adopt(client),
-            Message::Stop => self.stopping = true,
+            Message::Stop => self.stop(),
         }
     }
 
     /// A keyspace that was lent is back.
     fn keyspace_home(&mut self, keyspace: Box<Keyspace>) {
         debug_assert!(self.keyspace.is_none(), "a keyspace came home twice");
+        self.post.shelves().came_home(self.id);
+        self.is_resting = false;
         self.keyspace = Some(keyspace);
         self.apply_policy();
         self.apply_recording();
@@ -420,7 +433,7 @@ impl Shard {
 
     /// Whether the keyspace is home and no work waits for it.
     pub fn is_idle(&self) -> bool {
-        self.keyspace.is_some()
+        (self.keyspace.is_some() || self.is_resting)
             && self.admission.is_empty()
             && self.runnable.is_empty()
             && self.lending.is_idle()

@@ -12,15 +12,22 @@ use super::Shard;
 
 impl Shard {
     /// Clients with output to send (or to be closed once it is sent) since the last call. What their replies acknowledge
-    /// is in the counters that INFO shows; who has more unsent than is allowed is closed.
+    /// is in the counters that INFO shows; who has more unsent than is allowed is closed. Who will soon have more is sent
+    /// it all at once: what ends its waiting lists it again.
     pub fn take_dirty(&mut self) -> Vec<ClientId> {
-        let dirty = std::mem::take(&mut self.dirty);
+        let mut dirty = std::mem::take(&mut self.dirty);
         if !dirty.is_empty() {
-            self.publish_counters();
+            self.publish_own_counters();
         }
         let limit = &self.settings.output_limit_normal;
         if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
             dirty.iter().for_each(|id| self.check_output_limit(*id));
+        }
+        if self.shared.shard_count > 1 && !self.stopping {
+            dirty.retain(|id| {
+                let client = self.client_mut(*id);
+                !client.is_some_and(|client| client.has_more_output_soon())
+            });
         }
         dirty
     }
@@ -107,5 +114,15 @@ impl Shard {
             }
             _ => true,
         }
+    }
+
+    /// The process ends. Replies that were to wait for others leave now: the shard they come from may be gone first.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+        let waiting = self.clients.iter().filter_map(|(id, client)| {
+            let client = client.as_ref()?;
+            (!client.output.is_empty()).then_some(*id)
+        });
+        self.dirty.extend(waiting);
     }
 }

@@ -123,7 +123,8 @@ impl Shard {
             self.forget_at(elsewhere, &waiter);
         }
         let home = waiter.home;
-        let is_here = home == self.id;
+        // That it waits may still be in the mailbox, from a shard whose keyspace is in hand: its reply comes behind.
+        let is_here = home == self.id && self.guests.is_empty();
         // What a subscriber was sent before is in the mailbox: its reply comes behind.
         let listens = |client: &mut Client| client.session.listens();
         if is_here && !self.client_mut(waiter.client).is_some_and(listens) {

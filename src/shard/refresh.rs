@@ -13,6 +13,7 @@ use super::Shard;
 impl Shard {
     /// Reads the clock, and the settings when they have changed.
     pub(super) fn refresh(&mut self) {
+        self.rise();
         self.lap_ns.set(None);
         self.now_ms = self.now_ms.max(self.clock.now_ms());
         if self.shared.settings_version.load(Ordering::Acquire) != self.settings_version {

@@ -134,6 +134,7 @@ impl Shard {
     /// Puts the client back with its replies; it gets another turn when it could go on.
     fn end_turn(&mut self, mut client: Box<Client>, mut reply: Reply, flow: Flow) {
         let id = client.id();
+        self.put_guests_back(&mut client);
         client.output.take(&mut reply);
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {
             self.reply = reply;
@@ -171,6 +172,7 @@ impl Shard {
         if ended {
             self.leave_if_ended(id);
         }
+        self.rest();
     }
 
     /// Runs what is parsed already. `admitted`: the first command runs here though others wait for the keyspace.
@@ -281,6 +283,9 @@ impl Shard {
         let shards = self.narrow(row, args, shards, client);
         let shards = shards.union(std::mem::take(&mut client.needs));
         if !self.can_run_here(shards, admitted) {
+            if self.gather(client, shards, self.is_free(admitted)) {
+                return self.run_gathered(client, reply, row, args, shards, mark);
+            }
             client.needs = if shards.len() > 1 {
                 shards
             } else {
@@ -308,10 +313,12 @@ impl Shard {
 
     /// Whether a command that needs these keyspaces can run now, here.
     pub(super) fn can_run_here(&self, shards: ShardSet, admitted: bool) -> bool {
-        shards.is_empty()
-            || (shards == ShardSet::one(self.id)
-                && self.keyspace.is_some()
-                && (admitted || self.admission.is_empty()))
+        shards.is_empty() || (shards == ShardSet::one(self.id) && self.is_free(admitted))
+    }
+
+    /// Whether this shard's keyspace is at hand and nobody waits for it.
+    pub(super) fn is_free(&self, admitted: bool) -> bool {
+        self.keyspace.is_some() && (admitted || self.admission.is_empty())
     }
 
     /// Answers a command that may not run. EXEC's transaction ends with it, and what was watched for it.
@@ -393,6 +400,7 @@ impl Shard {
         mark: Mark,
     ) -> Flow {
         client.wanderlust.batches = 0;
+        self.visited = None;
         self.remember_watch(client, row, args);
         if row.command.flags.has(Flags::TELLS_COUNTS) {
             self.publish_counters();

@@ -27,6 +27,7 @@ use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
 use crate::net::transport::Transport;
 
 use super::mailbox::{Message, Post};
+use super::shelf::Shelves;
 use super::{Event, Shard};
 
 /// The mailboxes of all shards.
@@ -35,6 +36,7 @@ pub struct Mailboxes {
     senders: Vec<UnboundedSender<Message>>,
     /// Held only while one step puts messages into several mailboxes.
     order: Mutex<()>,
+    shelves: Shelves,
 }
 
 impl Mailboxes {
@@ -45,6 +47,7 @@ impl Mailboxes {
             Self {
                 senders,
                 order: Mutex::new(()),
+                shelves: Shelves::new(shard_count),
             },
             receivers,
         )
@@ -68,6 +71,10 @@ impl Post for Mailboxes {
                 self.send(to, message);
             }
         }
+    }
+
+    fn shelves(&self) -> &Shelves {
+        &self.shelves
     }
 }
 
@@ -146,11 +153,12 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         again |= driver.shard.borrow_mut().work();
         driver.wake_unread();
         let _ = Pin::new(&mut tasks).poll(context);
+        driver.keep_time(context, &mut timer, &mut armed_ms);
         again |= driver.shard.borrow().has_work();
+        // What remains of the turn is for sockets: the keyspace is free for others.
+        driver.shard.borrow_mut().rest();
         driver.flush_all();
         driver.leave(context);
-        driver.keep_time(context, &mut timer, &mut armed_ms);
-        // A deadline that passed just now left replies to send.
         again |= driver.shard.borrow().has_output() || driver.shard.borrow().has_work();
         if driver.shard.borrow().is_stopping() {
             let now_ms = driver.shard.borrow().now_ms();
@@ -163,6 +171,8 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         again |= !mailbox.is_empty();
         if again {
             context.waker().wake_by_ref();
+        } else {
+            driver.shard.borrow_mut().rest();
         }
         Poll::Pending
     })
