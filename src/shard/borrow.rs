@@ -49,11 +49,7 @@ impl Shard {
             {
                 return self.run_gathered(client, reply, row, args, shards, mark);
             }
-            client.needs = if shards.len() > 1 {
-                shards
-            } else {
-                ShardSet::EMPTY
-            };
+            client.put_off(shards);
             return Flow::Defer;
         }
         let mut after = Aftermath::default();
