@@ -49,11 +49,7 @@ impl Shard {
             {
                 return self.run_gathered(client, reply, row, args, shards, mark);
             }
-            client.needs = if shards.len() > 1 {
-                shards
-            } else {
-                ShardSet::EMPTY
-            };
+            client.put_off(shards);
             return Flow::Defer;
         }
         let mut after = Aftermath::default();
@@ -189,8 +185,8 @@ impl Shard {
             keyspace.now_ms = now_ms;
         }
         let (ran, after) = self.run_with(&mut in_hand, now_ms, client, reply, row, args);
-        let own = |keyspace: &Box<Keyspace>| keyspace.shard() == self.id;
-        if let Some(at) = in_hand.iter().position(own) {
+        let own = in_hand.iter().position(|one| one.shard() == self.id);
+        if let Some(at) = own {
             self.keyspace = Some(in_hand.remove(at));
         }
         self.guests = in_hand;

@@ -171,6 +171,15 @@ impl Client {
             .store(self.output.piece_count(), Ordering::Relaxed);
     }
 
+    /// Its next command needs these keyspaces, and not all are free.
+    pub(super) fn put_off(&mut self, shards: ShardSet) {
+        self.needs = if shards.len() > 1 {
+            shards
+        } else {
+            ShardSet::EMPTY
+        };
+    }
+
     /// Whether more replies come as soon as another shard has had its turn: they leave with those that are there already.
     /// Not so for who is told of things, whose order it might be that matters, nor when there is much to send.
     pub(super) fn has_more_output_soon(&self) -> bool {

@@ -103,6 +103,10 @@ pub struct Shard {
     /// The keyspace was left on its shelf.
     is_resting: bool,
     /// Keyspaces of shards at rest, for the client whose turn it is.
+    #[allow(
+        clippy::vec_box,
+        reason = "a keyspace changes hands by moving its box, not its contents"
+    )]
     guests: Vec<Box<Keyspace>>,
     /// The one shard whose keys its latest commands were about, with its keyspace in hand.
     visited: Option<ShardId>,

@@ -286,11 +286,7 @@ impl Shard {
             if self.gather(client, shards, self.is_free(admitted)) {
                 return self.run_gathered(client, reply, row, args, shards, mark);
             }
-            client.needs = if shards.len() > 1 {
-                shards
-            } else {
-                ShardSet::EMPTY
-            };
+            client.put_off(shards);
             return Flow::Defer;
         }
         self.run_here(client, reply, row, args, shards, mark)

@@ -183,8 +183,8 @@ impl Shard {
         if self.shared.shard_count == 1 || !self.admission.is_empty() || self.stopping {
             return;
         }
-        let walks = |keyspace: &Box<Keyspace>| keyspace.walk_count() > 0;
-        if self.keyspace.as_ref().is_some_and(walks) {
+        let walks = |keyspace: &Keyspace| keyspace.walk_count() > 0;
+        if self.keyspace.as_deref().is_some_and(walks) {
             return;
         }
         if let Some(keyspace) = self.keyspace.take() {
