@@ -34,11 +34,11 @@ fn a_connection_that_moves_is_not_caught_in_the_middle_of_a_command() {
         for near in names() {
             let mut client = server.connect();
             client.timeout = Duration::from_secs(5);
-            // Enough for it to move to where `far` is, with more than a turn of work behind it.
+            // Enough for it to move to where `far` is at the end of its next turn, with more work behind it.
             for _ in 0..7 {
                 client.run(&format!("GET {far}"));
             }
-            let mut lines = vec![format!("GET {far}")];
+            let mut lines = vec![format!("GET {far}"); 160];
             lines.extend((0..256).map(|_| format!("GET {near}")));
             lines.push(format!("GET {far}"));
             lines.push(format!("BLPOP queue:{far} 5"));

@@ -158,7 +158,7 @@ struct Tracked {
 /// The tracked keys of one keyspace.
 #[derive(Debug, Default)]
 pub struct TrackingTable {
-    keys: HashMap<Arc<[u8]>, Tracked>,
+    keys: HashMap<Arc<[u8]>, Tracked, hashbrown::DefaultHashBuilder>,
     slots: Vec<Arc<[u8]>>,
     /// Trackers of all keys, the gone included until met.
     item_count: usize,

@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use hashbrown::DefaultHashBuilder;
+
 use crate::ids::{ClientId, ShardId};
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
@@ -354,7 +356,7 @@ impl Pass {
 /// The wait queues of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WaitTable {
-    queues: HashMap<Box<[u8]>, WaitQueue>,
+    queues: HashMap<Box<[u8]>, WaitQueue, DefaultHashBuilder>,
     /// Queues with a waiter who writes to another key when served.
     moving: usize,
 }

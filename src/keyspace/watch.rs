@@ -51,7 +51,7 @@ impl Watcher {
 /// The watched keys of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WatchTable {
-    watchers: HashMap<Box<[u8]>, Vec<Watcher>>,
+    watchers: HashMap<Box<[u8]>, Vec<Watcher>, hashbrown::DefaultHashBuilder>,
     /// Watchers of all keys, the gone included until met.
     len: usize,
     /// How many there were after the last sweep.

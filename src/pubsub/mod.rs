@@ -2,4 +2,5 @@
 
 pub mod message;
 pub mod pattern;
+pub mod patterns;
 pub mod registry;

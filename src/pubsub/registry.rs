@@ -4,7 +4,8 @@
 //! shard keeps its own list of clients. A target set is copied out; under a guard nothing else happens.
 //! An entry is made before the subscription is confirmed, and taken before the unsubscription is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -12,6 +13,7 @@ use dashmap::DashMap;
 use crate::ids::{ShardId, ShardSet};
 
 use super::pattern;
+use super::patterns::Patterns;
 
 /// The three name spaces of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,19 +65,31 @@ pub struct Targets {
 #[derive(Debug, Default)]
 pub struct ChannelRegistry {
     channels: DashMap<Bytes, Counts>,
-    patterns: DashMap<Bytes, Counts>,
+    patterns: RwLock<Patterns<Counts>>,
+    /// How many patterns there are: mostly none, and then no publication need ask.
+    pattern_count: AtomicUsize,
     shard_channels: DashMap<Bytes, Counts>,
     /// The number of the last publication.
     sequence: AtomicU64,
 }
 
 impl ChannelRegistry {
-    fn names(&self, kind: ChannelKind) -> &DashMap<Bytes, Counts> {
+    /// The channels of a kind; `None` for patterns.
+    fn names(&self, kind: ChannelKind) -> Option<&DashMap<Bytes, Counts>> {
         match kind {
-            ChannelKind::Channel => &self.channels,
-            ChannelKind::Pattern => &self.patterns,
-            ChannelKind::Shard => &self.shard_channels,
+            ChannelKind::Channel => Some(&self.channels),
+            ChannelKind::Pattern => None,
+            ChannelKind::Shard => Some(&self.shard_channels),
         }
+    }
+
+    fn change_patterns(&self, change: impl FnOnce(&mut Patterns<Counts>)) {
+        let mut patterns = self
+            .patterns
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(&mut patterns);
+        self.pattern_count.store(patterns.len(), Ordering::Release);
     }
 
     /// The number of a new publication: greater than that of every earlier one.
@@ -90,19 +104,33 @@ impl ChannelRegistry {
 
     /// One more subscriber on a shard.
     pub fn subscribe(&self, kind: ChannelKind, name: &Bytes, shard: ShardId) {
-        self.names(kind).entry(name.clone()).or_default().add(shard);
+        match self.names(kind) {
+            Some(names) => names.entry(name.clone()).or_default().add(shard),
+            None => self.change_patterns(|patterns| patterns.get_or_default(name).add(shard)),
+        }
     }
 
     /// One subscriber less on a shard.
     pub fn unsubscribe(&self, kind: ChannelKind, name: &Bytes, shard: ShardId) {
-        let names = self.names(kind);
+        let Some(names) = self.names(kind) else {
+            self.change_patterns(|patterns| {
+                let Some(counts) = patterns.get_mut(name) else {
+                    return;
+                };
+                counts.remove(shard);
+                if counts.0.is_empty() {
+                    patterns.remove(name);
+                }
+            });
+            return;
+        };
         if let Some(mut counts) = names.get_mut(name) {
             counts.remove(shard);
         }
         names.remove_if(name, |_, counts| counts.0.is_empty());
     }
 
-    /// Where a message on a channel goes. O(1) and O(patterns).
+    /// Where a message on a channel goes. O(1), and what [`Patterns::matching`] takes.
     pub fn targets(&self, kind: ChannelKind, channel: &[u8]) -> Targets {
         let mut targets = Targets::default();
         let mut add = |counts: &Counts| {
@@ -111,26 +139,25 @@ impl ChannelRegistry {
                 targets.receivers += count;
             }
         };
-        if let Some(counts) = self.names(kind).get(channel) {
+        if let Some(counts) = self.names(kind).and_then(|names| names.get(channel)) {
             add(&counts);
         }
-        if kind == ChannelKind::Channel && !self.patterns.is_empty() {
-            for entry in &self.patterns {
-                if pattern::matches(entry.key(), channel, pattern::Case::Sensitive) {
-                    add(entry.value());
-                }
-            }
+        if kind == ChannelKind::Channel && self.pattern_count.load(Ordering::Acquire) > 0 {
+            let patterns = self.patterns.read().unwrap_or_else(PoisonError::into_inner);
+            patterns
+                .matching(channel)
+                .for_each(|(_, counts)| add(counts));
         }
         targets
     }
 
-    /// Names with subscribers that match `filter` (PUBSUB CHANNELS), in no order to rely on.
+    /// Channels with subscribers that match `filter` (PUBSUB CHANNELS), in no order to rely on; no patterns.
     pub fn active(&self, kind: ChannelKind, filter: Option<&[u8]>) -> Vec<Bytes> {
         let wanted = |name: &Bytes| {
             filter.is_none_or(|filter| pattern::matches(filter, name, pattern::Case::Sensitive))
         };
-        self.names(kind)
-            .iter()
+        let names = self.names(kind).into_iter().flatten();
+        names
             .filter(|entry| wanted(entry.key()))
             .map(|entry| entry.key().clone())
             .collect()
@@ -139,12 +166,15 @@ impl ChannelRegistry {
     /// Subscribers of one name (PUBSUB NUMSUB).
     pub fn subscribers(&self, kind: ChannelKind, name: &[u8]) -> usize {
         self.names(kind)
-            .get(name)
+            .and_then(|names| names.get(name))
             .map_or(0, |counts| counts.total())
     }
 
     /// Names with at least one subscriber.
     pub fn name_count(&self, kind: ChannelKind) -> usize {
-        self.names(kind).len()
+        match self.names(kind) {
+            Some(names) => names.len(),
+            None => self.pattern_count.load(Ordering::Acquire),
+        }
     }
 }

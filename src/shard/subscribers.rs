@@ -4,12 +4,12 @@
 //! stays until everything published before has been delivered, so it knows from which publication to which it receives.
 //! Every name is found by a map: a client may have a million of them, and they all end when it goes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
 use crate::ids::ClientId;
-use crate::pubsub::pattern;
+use crate::pubsub::patterns::Patterns;
 use crate::pubsub::registry::ChannelKind;
 
 use super::mailbox::Publication;
@@ -23,13 +23,15 @@ pub(super) struct Subscriber {
     pub(super) until: Option<u64>,
 }
 
+/// Who listens to a name, in the order in which they began to.
+type Channels = HashMap<Bytes, Vec<Subscriber>, hashbrown::DefaultHashBuilder>;
+
 /// The subscribers of one shard, and what it has published and not seen delivered.
 #[derive(Debug)]
 pub(super) struct Subscribers {
-    channels: HashMap<Bytes, Vec<Subscriber>>,
-    /// In their order: a client gets a message by each of its patterns, always in the same order.
-    patterns: BTreeMap<Bytes, Vec<Subscriber>>,
-    shard_channels: HashMap<Bytes, Vec<Subscriber>>,
+    channels: Channels,
+    patterns: Patterns<Vec<Subscriber>>,
+    shard_channels: Channels,
     pub(super) monitors: Vec<ClientId>,
     /// Undelivered bytes by target shard.
     pub(super) undelivered: Vec<usize>,
@@ -38,9 +40,9 @@ pub(super) struct Subscribers {
 impl Subscribers {
     pub(super) fn new(shard_count: usize) -> Self {
         Self {
-            channels: HashMap::new(),
-            patterns: BTreeMap::new(),
-            shard_channels: HashMap::new(),
+            channels: Channels::default(),
+            patterns: Patterns::default(),
+            shard_channels: Channels::default(),
             monitors: Vec::new(),
             undelivered: vec![0; shard_count],
         }
@@ -50,7 +52,7 @@ impl Subscribers {
         match kind {
             ChannelKind::Channel => self.channels.entry(name).or_default().push(client),
             ChannelKind::Shard => self.shard_channels.entry(name).or_default().push(client),
-            ChannelKind::Pattern => self.patterns.entry(name).or_default().push(client),
+            ChannelKind::Pattern => self.patterns.get_or_default(&name).push(client),
         }
     }
 
@@ -87,7 +89,7 @@ impl Subscribers {
             match kind {
                 ChannelKind::Channel => drop(self.channels.remove(name)),
                 ChannelKind::Shard => drop(self.shard_channels.remove(name)),
-                ChannelKind::Pattern => drop(self.patterns.remove(name)),
+                ChannelKind::Pattern => self.patterns.remove(name),
             }
         }
     }
@@ -113,13 +115,14 @@ impl Subscribers {
             .map(|subscriber| (subscriber.client, None))
             .collect();
         if *kind == ChannelKind::Channel {
-            for (pattern, subscribers) in &self.patterns {
-                if pattern::matches(pattern, channel, pattern::Case::Sensitive) {
-                    let by_pattern = subscribers.iter().filter(earlier);
-                    receivers.extend(
-                        by_pattern.map(|subscriber| (subscriber.client, Some(pattern.clone()))),
-                    );
-                }
+            // In their order: a client gets a message by each of its patterns, always in the same order.
+            let mut matching: Vec<_> = self.patterns.matching(channel).collect();
+            matching.sort_unstable_by_key(|(pattern, _)| *pattern);
+            for (pattern, subscribers) in matching {
+                let by_pattern = subscribers.iter().filter(earlier);
+                receivers.extend(
+                    by_pattern.map(|subscriber| (subscriber.client, Some(pattern.clone()))),
+                );
             }
         }
         receivers
