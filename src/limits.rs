@@ -51,6 +51,10 @@ pub const WRITE_BYTES_MAX: usize = 128 * 1024;
 pub const REPLY_BYTES_HANDED_OVER: usize = 64 * 1024;
 /// The buffer for replies that a shard keeps between turns, bytes: one that grew for a long reply is given back.
 pub const REPLY_BYTES_KEPT: usize = 1024 * 1024;
+/// Buffers of output that a shard keeps for the next clients with something to send, bytes in all …
+pub const SPARE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+/// … and of one: a client that is slow to read may hold one that is too large for it.
+pub const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
 /// Input kept for a client whose command is under way, bytes.
 pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
 /// Requests copied at once for another shard, bytes (a longer single request goes alone).

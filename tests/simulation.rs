@@ -27,6 +27,7 @@ use millrace::resp::arguments::Args;
 use millrace::server::shards::share;
 use millrace::shard::clock::Clock;
 use millrace::shard::mailbox::{Message, Post};
+use millrace::shard::output::Sent;
 use millrace::shard::shelf::Shelves;
 use millrace::shard::{Event, Shard};
 
@@ -477,12 +478,14 @@ impl World {
         let dirty = self.shards[shard].take_dirty();
         for id in dirty {
             loop {
-                let output = self.shards[shard].output(id);
-                let bytes = output.map_or(Vec::new(), |output| output.front().to_vec());
-                if bytes.is_empty() {
+                let mut bytes = Vec::new();
+                let sent = self.shards[shard].send(id, |output| {
+                    bytes.extend_from_slice(output.front());
+                    Some(Ok(bytes.len()))
+                });
+                if matches!(sent, Sent::Nothing) {
                     break;
                 }
-                self.shards[shard].sent(id, bytes.len());
                 if let Some(player) = self.players.iter_mut().find(|player| player.id == id) {
                     player.received.extend_from_slice(&bytes);
                 }

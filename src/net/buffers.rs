@@ -9,6 +9,8 @@
 //! A payload that many outputs wait to send is held once, however many they are. Several pieces leave with one write.
 //! Of a long reply only the next slices are bytes: the rest is encoded when they have left. Until then its length, which
 //! counts against the limits as if it were all there, is an estimate.
+//!
+//! Bytes that are all a client is owed, as nearly always, lie in one buffer, which goes from client to client ([`Spare`]).
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -16,7 +18,8 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use crate::limits::{
-    REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN, WRITE_BYTES_MAX,
+    REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN, SPARE_OUTPUT_BUFFER_BYTES_MAX,
+    SPARE_OUTPUT_BYTES_MAX, WRITE_BYTES_MAX,
 };
 use crate::resp::reply::Reply;
 use crate::resp::rest::{Piece, Rest};
@@ -100,10 +103,44 @@ impl From<Piece> for Segment {
     }
 }
 
+/// Buffers of those who have sent everything, for those who have something to send next.
+#[derive(Debug, Default)]
+pub struct Spare {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Spare {
+    fn take(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    fn put(&mut self, mut buffer: Vec<u8>) {
+        let bytes = buffer.capacity();
+        if bytes > 0
+            && bytes <= SPARE_OUTPUT_BUFFER_BYTES_MAX
+            && self.bytes + bytes <= SPARE_OUTPUT_BYTES_MAX
+        {
+            buffer.clear();
+            self.bytes += bytes;
+            self.buffers.push(buffer);
+        }
+    }
+}
+
+/// Longest piece to which more is appended, bytes.
+const OWN_BYTES_MAX: usize = 1 << 20;
+
 /// Bytes to be sent.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// What is sent first.
+    own: Vec<u8>,
+    /// What follows it.
     segments: VecDeque<Segment>,
+    /// Of the first piece.
     sent: usize,
     len: usize,
     /// Long pieces that were sent, to be freed by somebody who has the time.
@@ -118,7 +155,14 @@ impl Output {
 
     /// Whether everything is sent.
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.own.is_empty() && self.segments.is_empty()
+    }
+
+    /// Gives it a buffer, if it owns none, for what is appended next.
+    pub fn equip(&mut self, spare: &mut Spare) {
+        if self.own.capacity() == 0 && self.segments.is_empty() {
+            self.own = spare.take();
+        }
     }
 
     /// Takes a reply over, leaving nothing of it.
@@ -156,7 +200,7 @@ impl Output {
 
     /// Encodes what is to be sent next, when it is not yet. To be called before the bytes to send are asked for.
     pub fn prepare(&mut self) {
-        let (mut ready, mut at) = (0, 0);
+        let (mut ready, mut at) = (self.own.len(), 0);
         while let Some(segment) = self.segments.get_mut(at) {
             if ready >= self.sent + REPLY_SLICE_BYTES {
                 return;
@@ -186,11 +230,14 @@ impl Output {
             return;
         }
         self.len += bytes.len();
-        match self.segments.back_mut() {
-            Some(Segment::Own(own)) if own.len() + bytes.len() <= 1 << 20 => {
-                own.extend_from_slice(bytes)
-            }
-            _ => self.segments.push_back(Segment::Own(bytes.to_vec())),
+        let last = match self.segments.back_mut() {
+            None => Some(&mut self.own),
+            Some(Segment::Own(own)) => Some(own),
+            Some(Segment::Shared(_) | Segment::Rest(_)) => None,
+        };
+        match last.filter(|own| own.is_empty() || own.len() + bytes.len() <= OWN_BYTES_MAX) {
+            Some(own) => own.extend_from_slice(bytes),
+            None => self.segments.push_back(Segment::Own(bytes.to_vec())),
         }
     }
 
@@ -211,27 +258,32 @@ impl Output {
 
     /// In how many pieces the unsent bytes are held.
     pub fn piece_count(&self) -> usize {
-        self.segments.len()
+        self.segments.len() + usize::from(!self.own.is_empty())
     }
 
     /// The next bytes to send; empty when all is sent.
     pub fn front(&self) -> &[u8] {
-        self.segments
-            .front()
-            .and_then(|segment| segment.bytes()?.get(self.sent..))
+        let first = if self.own.is_empty() {
+            self.segments.front().and_then(Segment::bytes)
+        } else {
+            Some(self.own.as_slice())
+        };
+        first
+            .and_then(|bytes| bytes.get(self.sent..))
             .unwrap_or_default()
     }
 
     /// What one write may send next, when it is in one piece, as nearly always.
     pub fn only_piece(&self) -> Option<&[u8]> {
-        let piece = (self.segments.len() == 1).then(|| self.front())?;
+        let piece = (self.piece_count() == 1).then(|| self.front())?;
         (!piece.is_empty()).then(|| piece.get(..WRITE_BYTES_MAX).unwrap_or(piece))
     }
 
     /// Puts what one write may send next into `pieces`, which are empty; gives how many.
     pub fn next_pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX]) -> usize {
         let bytes = self.segments.iter().map_while(Segment::bytes);
-        let next = std::iter::once(self.front()).chain(bytes.skip(1));
+        let next =
+            std::iter::once(self.front()).chain(bytes.skip(usize::from(self.own.is_empty())));
         let (mut count, mut room) = (0, WRITE_BYTES_MAX);
         for (slot, piece) in pieces
             .iter_mut()
@@ -248,11 +300,18 @@ impl Output {
         count
     }
 
-    /// The first `count` unsent bytes were sent.
-    pub fn consume(&mut self, count: usize) {
+    /// The first `count` unsent bytes were sent. Who has sent everything owns no buffer: it goes to the spare ones.
+    pub fn consume(&mut self, count: usize, spare: &mut Spare) {
         debug_assert!(count <= self.len, "sent more than there was");
         self.len = self.len.saturating_sub(count);
         self.sent += count;
+        if !self.own.is_empty() {
+            if self.own.len() > self.sent {
+                return;
+            }
+            self.sent -= self.own.len();
+            spare.put(std::mem::take(&mut self.own));
+        }
         while let Some(front) = self
             .segments
             .front()
@@ -268,7 +327,6 @@ impl Output {
             self.sent -= front;
         }
         if self.segments.is_empty() {
-            // Who has sent everything owns no buffer.
             self.segments = VecDeque::new();
         }
     }
@@ -301,12 +359,12 @@ mod tests {
         output.append(b"one");
         output.append_shared(&big);
         output.append(b"two");
-        let mut sent = Vec::new();
+        let (mut sent, mut spare) = (Vec::new(), Spare::default());
         while !output.is_empty() {
             let piece = output.front();
             let count = piece.len().min(700);
             sent.extend_from_slice(&piece[..count]);
-            output.consume(count);
+            output.consume(count, &mut spare);
         }
         assert_eq!(sent, [b"one".as_slice(), &big, b"two"].concat());
         assert_eq!(output.len(), 0);
@@ -317,6 +375,7 @@ mod tests {
         let big = Bytes::from(vec![b'x'; 5000]);
         for step in [1, 3, 999, 5003, 5006, 20_000, usize::MAX] {
             let (mut output, mut sent) = (Output::default(), Vec::new());
+            let mut spare = Spare::default();
             for _ in 0..40 {
                 output.append(b"one");
                 output.append_shared(&big);
@@ -332,11 +391,46 @@ mod tests {
                 assert!(pieces.starts_with(output.front()) && pieces.len() <= WRITE_BYTES_MAX);
                 let taken = pieces.len().min(step);
                 sent.extend_from_slice(&pieces[..taken]);
-                output.consume(taken);
+                output.consume(taken, &mut spare);
             }
             assert_eq!(sent, [b"one".as_slice(), &big].concat().repeat(40));
             assert_eq!(output.piece_count(), 0);
         }
+    }
+
+    #[test]
+    fn buffers_go_from_who_has_sent_to_who_sends_next() {
+        let mut spare = Spare::default();
+        let mut output = Output::default();
+        output.append(&[b'x'; 100]);
+        let buffer = output.front().as_ptr();
+        output.consume(99, &mut spare);
+        assert_eq!((output.front(), spare.buffers.len()), (&b"x"[..], 0));
+        output.consume(1, &mut spare);
+        assert_eq!(output.own.capacity(), 0, "who is idle owns no buffer");
+        let mut next = Output::default();
+        next.equip(&mut spare);
+        next.append(b"y");
+        assert_eq!((next.front(), next.front().as_ptr()), (&b"y"[..], buffer));
+        assert_eq!(spare.bytes, 0);
+    }
+
+    #[test]
+    fn few_and_small_buffers_are_kept() {
+        let mut spare = Spare::default();
+        let count = 2 * SPARE_OUTPUT_BYTES_MAX / SPARE_OUTPUT_BUFFER_BYTES_MAX;
+        let send = |bytes: usize, spare: &mut Spare| {
+            let mut output = Output::default();
+            output.append(&vec![b'x'; bytes]);
+            output.consume(bytes, spare);
+        };
+        send(SPARE_OUTPUT_BUFFER_BYTES_MAX + 1, &mut spare);
+        assert!(spare.buffers.is_empty());
+        for _ in 0..count {
+            send(SPARE_OUTPUT_BUFFER_BYTES_MAX, &mut spare);
+        }
+        assert_eq!(spare.buffers.len(), count / 2);
+        assert!(spare.bytes <= SPARE_OUTPUT_BYTES_MAX);
     }
 
     #[test]
@@ -350,7 +444,7 @@ mod tests {
             output.append_shared(&small);
             output.append_shared(&big);
         }
-        let held = |output: &Output| output.segments[1].bytes().map(<[u8]>::as_ptr);
+        let held = |output: &Output| output.segments[0].bytes().map(<[u8]>::as_ptr);
         assert!(
             outputs
                 .iter()

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use crate::client::session::Session;
-use crate::config::Settings;
+use crate::config::{OutputLimit, Settings};
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::net::buffers::{Input, Output};
@@ -155,7 +155,8 @@ impl Client {
 
     /// Appends a message to its output.
     pub(super) fn send(&mut self, message: &Encoded) {
-        for part in message.parts() {
+        // Nearly always it is in one part.
+        for part in message.parts().iter().filter(|part| !part.is_empty()) {
             self.output.append_shared(part);
         }
     }
@@ -196,16 +197,36 @@ impl Client {
         self.output.len() > limits::OUTPUT_BYTES_TO_STOP_RUNNING
     }
 
-    /// Whether its unsent output is, or was a moment ago, over a limit of `client-output-buffer-limit`.
-    pub(super) fn has_much_to_send(&self, settings: &Settings) -> bool {
-        let limit = if self.session.subscriptions.any() {
+    fn output_limit<'s>(&self, settings: &'s Settings) -> &'s OutputLimit {
+        if self.session.subscriptions.any() {
             &settings.output_limit_pubsub
         } else {
             &settings.output_limit_normal
-        };
+        }
+    }
+
+    /// Whether its unsent output is over the limit at which it is closed at once.
+    pub(super) fn is_over_hard_limit(&self, settings: &Settings) -> bool {
+        let hard_bytes = self.output_limit(settings).hard_bytes;
+        hard_bytes > 0 && self.output.len() as u64 > hard_bytes
+    }
+
+    /// Whether its unsent output is, or was a moment ago, over a limit of `client-output-buffer-limit`.
+    pub(super) fn has_much_to_send(&self, settings: &Settings) -> bool {
+        let limit = self.output_limit(settings);
         let length = self.output.len() as u64;
         let exceeds = |bytes: u64| bytes > 0 && length > bytes;
         exceeds(limit.hard_bytes) || exceeds(limit.soft_bytes) || self.over_soft_limit_ms.is_some()
+    }
+
+    /// When its output is below the soft limit again its time above is over: the next one begins anew.
+    pub(super) fn forget_soft_limit(&mut self, settings: &Settings) {
+        if self.over_soft_limit_ms.is_some() {
+            let limit = self.output_limit(settings);
+            if self.output.len() as u64 <= limit.soft_bytes {
+                self.over_soft_limit_ms = None;
+            }
+        }
     }
 
     /// Whether it can move to another shard now: between commands, nothing unsent, nothing that ties it here.

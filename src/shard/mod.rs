@@ -33,7 +33,7 @@ mod lend;
 pub mod mailbox;
 mod measure;
 mod migrate;
-mod output;
+pub mod output;
 mod publish;
 mod refresh;
 mod reload;
@@ -61,6 +61,7 @@ use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Keyspace;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::limits;
+use crate::net::buffers::Spare;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -130,6 +131,8 @@ pub struct Shard {
     throttled: Vec<ClientId>,
     /// Replies of the client whose turn it is.
     reply: Reply,
+    /// Buffers for the output of clients.
+    spare: Spare,
     /// When the next expiry and housekeeping round is due, Unix ms.
     next_round_ms: u64,
     stopping: bool,
@@ -181,6 +184,7 @@ impl Shard {
             paused: Vec::new(),
             throttled: Vec::new(),
             reply: Reply::new(Protocol::Resp2),
+            spare: Spare::default(),
             next_round_ms: now_ms,
             stopping: false,
         };

@@ -1,7 +1,8 @@
 //! What clients are owed: who has output, what of it is sent next, and what follows when it was sent.
 //!
-//! A shard writes to no socket: whoever drives it asks for the next bytes and tells how many of them it sent.
+//! A shard writes to no socket: whoever drives it is given the next bytes and tells how many of them it sent.
 
+use std::io;
 use std::sync::atomic::Ordering;
 
 use crate::ids::ClientId;
@@ -9,6 +10,19 @@ use crate::keyspace::discard::{Discarded, Part};
 use crate::net::buffers::Output;
 
 use super::Shard;
+
+/// What came of sending.
+#[derive(Debug)]
+pub enum Sent {
+    /// There was nothing to send.
+    Nothing,
+    /// All there was; the client stays, and nothing is left to do about it.
+    All,
+    /// So many bytes; perhaps that was all, and the client is to be closed.
+    Some(usize),
+    /// Nothing.
+    Failed(io::Error),
+}
 
 impl Shard {
     /// Clients with output to send (or to be closed once it is sent) since the last call. What their replies acknowledge
@@ -45,13 +59,6 @@ impl Shard {
         std::mem::take(&mut self.closed)
     }
 
-    /// The unsent output of a client that is here, the next of it as bytes.
-    pub fn output(&mut self, id: ClientId) -> Option<&Output> {
-        let client = self.client_mut(id)?;
-        client.output.prepare();
-        Some(&client.output)
-    }
-
     /// Whether all that a client is owed was sent.
     pub fn is_sent(&self, id: ClientId) -> bool {
         match self.clients.get(&id) {
@@ -65,45 +72,48 @@ impl Shard {
         self.dirty.push(id);
     }
 
-    /// So many bytes of a client's output were sent; true when nothing is left to do about it: all is sent, and it stays.
-    pub fn sent(&mut self, id: ClientId, count: usize) -> bool {
-        let now_ms = self.now_ms;
-        let (pubsub, normal) = (
-            self.settings.output_limit_pubsub.soft_bytes,
-            self.settings.output_limit_normal.soft_bytes,
-        );
-        if let Some(client) = self.client_mut(id) {
-            let was_behind = client.is_behind_with_reading();
-            client.output.consume(count);
-            if client.over_soft_limit_ms.is_some() {
-                let subscribes = client.session.subscriptions.any();
-                let soft_bytes = if subscribes { pubsub } else { normal };
-                if client.output.len() as u64 <= soft_bytes {
-                    // Its time above the limit is over: the next one begins anew.
-                    client.over_soft_limit_ms = None;
-                }
-            }
-            let goes_on = was_behind && !client.is_behind_with_reading();
-            let spent = client.output.take_spent();
-            client.mirror_output();
-            let rests = client.output.is_empty() && !client.session.closing;
-            let handle = &client.session.handle;
-            handle.count_sent(count);
-            handle.active_ms.store(now_ms, Ordering::Relaxed);
-            let counters = &self.shared.observations.shards[self.id.index()];
-            counters.writes.add(1);
-            counters.net_out.add(count as u64);
-            if goes_on {
-                self.runnable.push_back(id);
-            }
-            if !spent.is_empty()
-                && let Some(disposal) = self.shared.disposal.get()
-            {
-                disposal.free(vec![Discarded::Part(Part::new(spent))]);
-            }
-            return rests;
+    /// Has the next of what a client is owed sent: `write` gets it as bytes and gives how many it sent, or `None` when there
+    /// was nothing.
+    pub fn send(
+        &mut self,
+        id: ClientId,
+        write: impl FnOnce(&Output) -> Option<io::Result<usize>>,
+    ) -> Sent {
+        // Looked up once: this is done for every reply.
+        let Some(Some(client)) = self.clients.get_mut(&id) else {
+            return Sent::Nothing;
+        };
+        if client.output.is_empty() {
+            return Sent::Nothing;
         }
-        false
+        client.output.prepare();
+        let count = match write(&client.output) {
+            None => return Sent::Nothing,
+            Some(Err(error)) => return Sent::Failed(error),
+            Some(Ok(count)) => count,
+        };
+        let was_behind = client.is_behind_with_reading();
+        client.output.consume(count, &mut self.spare);
+        client.forget_soft_limit(&self.settings);
+        let goes_on = was_behind && !client.is_behind_with_reading();
+        let spent = client.output.take_spent();
+        client.mirror_output();
+        let rests = client.output.is_empty() && !client.session.closing;
+        let handle = &client.session.handle;
+        handle.count_sent(count);
+        handle.active_ms.store(self.now_ms, Ordering::Relaxed);
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters.writes.add(1);
+        counters.net_out.add(count as u64);
+        if goes_on {
+            self.runnable.push_back(id);
+        }
+        if !spent.is_empty()
+            && let Some(disposal) = self.shared.disposal.get()
+        {
+            disposal.free(vec![Discarded::Part(Part::new(spent))]);
+        }
+        if rests { Sent::All } else { Sent::Some(count) }
     }
 
     /// Whether a client is to be closed now that its output is sent.

@@ -37,7 +37,7 @@ use super::tracking::Telling;
 struct Messages<'p> {
     publication: &'p Publication,
     /// Of which the two are; receivers come pattern by pattern.
-    pattern: Option<Bytes>,
+    pattern: Option<&'p Bytes>,
     by_protocol: [Option<Encoded>; 2],
 }
 
@@ -50,9 +50,9 @@ impl<'p> Messages<'p> {
         }
     }
 
-    fn get(&mut self, protocol: Protocol, pattern: &Option<Bytes>) -> &Encoded {
-        if self.pattern != *pattern {
-            self.pattern.clone_from(pattern);
+    fn get(&mut self, protocol: Protocol, pattern: Option<&'p Bytes>) -> &Encoded {
+        if self.pattern != pattern {
+            self.pattern = pattern;
             self.by_protocol = [None, None];
         }
         let [resp2, resp3] = &mut self.by_protocol;
@@ -217,29 +217,46 @@ impl Shard {
 
     /// Appends a publication to the output of its subscribers here.
     pub(super) fn deliver_publication(&mut self, from: ShardId, publication: &Arc<Publication>) {
-        let receivers = self.subscribers.receivers(publication);
-        let counters = &self.shared.observations.shards[self.id.index()];
-        counters.deliveries.add(receivers.len() as u64);
+        let Self {
+            subscribers,
+            clients,
+            dirty,
+            settings,
+            spare,
+            ..
+        } = self;
         let mut messages = Messages::of(publication);
-        for (id, pattern) in receivers {
+        let (mut count, mut long) = (0, Vec::new());
+        subscribers.for_each_receiver(publication, |id, pattern| {
+            count += 1;
             // Looked up once: there may be thousands.
-            let Some(Some(client)) = self.clients.get_mut(&id) else {
-                continue;
+            let Some(Some(client)) = clients.get_mut(&id) else {
+                return;
             };
-            let message = messages.get(client.session.protocol, &pattern);
+            let message = messages.get(client.session.protocol, pattern);
             if client.phase.holds_a_reply()
                 && (publication.cause == Some(id) || !client.behind_reply.is_empty())
             {
                 client.behind_reply.push(message.clone());
-                continue;
+                return;
+            }
+            if client.output.is_empty() {
+                // Who has unsent output is in the list already, or waits for room in its socket.
+                dirty.push(id);
+                client.output.equip(spare);
+            } else if client.is_over_hard_limit(settings) {
+                // Closed below: it may fit a thousand patterns more.
+                return;
             }
             client.send(message);
             client.mirror_output();
-            self.dirty.push(id);
-            if client.has_much_to_send(&self.settings) {
-                self.check_output_limit(id);
+            if client.has_much_to_send(settings) {
+                long.push(id);
             }
-        }
+        });
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters.deliveries.add(count);
+        long.into_iter().for_each(|id| self.check_output_limit(id));
         self.give_credit(from, publication.weight());
     }
 

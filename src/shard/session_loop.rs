@@ -135,7 +135,10 @@ impl Shard {
     fn end_turn(&mut self, mut client: Box<Client>, mut reply: Reply, flow: Flow) {
         let id = client.id();
         self.put_guests_back(&mut client);
-        client.output.take(&mut reply);
+        if !reply.is_empty() {
+            client.output.equip(&mut self.spare);
+            client.output.take(&mut reply);
+        }
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {
             self.reply = reply;
         }

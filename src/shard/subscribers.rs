@@ -94,8 +94,13 @@ impl Subscribers {
         }
     }
 
-    /// Who gets a publication: client, and the pattern by which, in Redis' order: channel first, then patterns.
-    pub(super) fn receivers(&self, publication: &Publication) -> Vec<(ClientId, Option<Bytes>)> {
+    /// Calls `receive` with who gets a publication: client, and the pattern by which, in Redis' order: channel first, then
+    /// patterns.
+    pub(super) fn for_each_receiver<'s>(
+        &'s self,
+        publication: &Publication,
+        mut receive: impl FnMut(ClientId, Option<&'s Bytes>),
+    ) {
         let Publication {
             kind,
             channel,
@@ -111,20 +116,15 @@ impl Subscribers {
             &self.channels
         };
         let by_name = names.get(channel).into_iter().flatten().filter(earlier);
-        let mut receivers: Vec<_> = by_name
-            .map(|subscriber| (subscriber.client, None))
-            .collect();
+        by_name.for_each(|subscriber| receive(subscriber.client, None));
         if *kind == ChannelKind::Channel {
             // In their order: a client gets a message by each of its patterns, always in the same order.
             let mut matching: Vec<_> = self.patterns.matching(channel).collect();
             matching.sort_unstable_by_key(|(pattern, _)| *pattern);
             for (pattern, subscribers) in matching {
                 let by_pattern = subscribers.iter().filter(earlier);
-                receivers.extend(
-                    by_pattern.map(|subscriber| (subscriber.client, Some(pattern.clone()))),
-                );
+                by_pattern.for_each(|subscriber| receive(subscriber.client, Some(pattern)));
             }
         }
-        receivers
     }
 }

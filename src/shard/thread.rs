@@ -27,6 +27,7 @@ use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
 use crate::net::transport::Transport;
 
 use super::mailbox::{Message, Post};
+use super::output::Sent;
 use super::shelf::Shelves;
 use super::{Event, Shard};
 
@@ -149,10 +150,12 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
     let mut stop_deadline_ms: Option<u64> = None;
     poll_fn(move |context| {
         let begun_ns = driver.shard.borrow().begin_round();
-        let mut again = driver.take_mail(context, &mut mailbox, &tasks);
+        let mut again = driver.take_mail(&mut mailbox, &tasks);
         again |= driver.shard.borrow_mut().work();
         driver.wake_unread();
         let _ = Pin::new(&mut tasks).poll(context);
+        // What was published just now leaves with the replies, in one write for each subscriber.
+        again |= driver.take_mail(&mut mailbox, &tasks);
         driver.keep_time(context, &mut timer, &mut armed_ms);
         again |= driver.shard.borrow().has_work();
         // What remains of the turn is for sockets: the keyspace is free for others.
@@ -168,7 +171,7 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
             }
         }
         driver.shard.borrow().end_round(begun_ns, mailbox.len());
-        again |= !mailbox.is_empty();
+        again |= !mailbox.is_empty() || driver.await_mail(context, &mut mailbox, &tasks);
         if again {
             context.waker().wake_by_ref();
         } else {
@@ -191,29 +194,48 @@ fn write(transport: &Transport, output: &Output) -> Option<io::Result<usize>> {
 }
 
 impl Driver {
-    /// Takes messages in, so many at once; true when there are more.
+    /// Takes messages in, so many at once; true when there are more. What comes later wakes nobody until
+    /// [`Driver::await_mail`]: a shard that sends to itself need not be woken, which costs two system calls.
     fn take_mail(
+        self: &Rc<Self>,
+        mailbox: &mut UnboundedReceiver<Message>,
+        tasks: &LocalSet,
+    ) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            match mailbox.poll_recv(&mut nobody) {
+                Poll::Ready(Some(message)) => self.take_message(message, tasks),
+                Poll::Ready(None) | Poll::Pending => return false,
+            }
+        }
+        true
+    }
+
+    /// Wants to be woken by the next message; true when one was there.
+    fn await_mail(
         self: &Rc<Self>,
         context: &mut Context<'_>,
         mailbox: &mut UnboundedReceiver<Message>,
         tasks: &LocalSet,
     ) -> bool {
-        for _ in 0..MESSAGES_PER_TURN_MAX {
-            match mailbox.poll_recv(context) {
-                Poll::Ready(Some(message)) => {
-                    let adopted = match &message {
-                        Message::Adopt(client) => Some(client.id()),
-                        _ => None,
-                    };
-                    self.shard.borrow_mut().handle(Event::Message(message));
-                    if let Some(id) = adopted {
-                        self.adopt(id, tasks);
-                    }
-                }
-                Poll::Ready(None) | Poll::Pending => return false,
+        match mailbox.poll_recv(context) {
+            Poll::Ready(Some(message)) => {
+                self.take_message(message, tasks);
+                true
             }
+            Poll::Ready(None) | Poll::Pending => false,
         }
-        true
+    }
+
+    fn take_message(self: &Rc<Self>, message: Message, tasks: &LocalSet) {
+        let adopted = match &message {
+            Message::Adopt(client) => Some(client.id()),
+            _ => None,
+        };
+        self.shard.borrow_mut().handle(Event::Message(message));
+        if let Some(id) = adopted {
+            self.adopt(id, tasks);
+        }
     }
 
     /// Registers the socket of a client that is new here and starts its task.
@@ -367,25 +389,22 @@ impl Driver {
                 self.shard.borrow_mut().send_on(id);
                 return;
             }
-            let sent = {
-                let mut shard = self.shard.borrow_mut();
-                let transport = connection.transport.borrow();
-                let output = shard.output(id).filter(|output| !output.is_empty());
-                match output.and_then(|output| write(&transport, output)) {
-                    None => break,
-                    Some(sent) => sent,
-                }
-            };
+            let transport = connection.transport.borrow();
+            let sent = self
+                .shard
+                .borrow_mut()
+                .send(id, |output| write(&transport, output));
             match sent {
-                // Nearly always that was all.
-                Ok(count) if self.shard.borrow_mut().sent(id, count) => return,
-                Ok(count) => sent_bytes += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Sent::Nothing => break,
+                // Nearly always.
+                Sent::All => return,
+                Sent::Some(count) => sent_bytes += count,
+                Sent::Failed(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.write_blocked.set(true);
                     connection.wake();
                     return;
                 }
-                Err(_) => {
+                Sent::Failed(_) => {
                     self.shard.borrow_mut().handle(Event::Lost(id));
                     return;
                 }
