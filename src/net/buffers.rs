@@ -16,7 +16,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use crate::limits::{
-    REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN, WRITE_BYTES_MAX,
+    REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN, SPARE_BYTES_MAX, WRITE_BYTES_MAX,
 };
 use crate::resp::reply::Reply;
 use crate::resp::rest::{Piece, Rest};
@@ -26,6 +26,33 @@ pub const PIECES_PER_WRITE_MAX: usize = 32;
 
 /// From this size on it takes long to free a piece, bytes.
 const SPENT_BYTES_MIN: usize = 1 << 20;
+
+/// Buffers that nobody needs at the moment, for who needs one next. A buffer allocated for each long pipeline and freed
+/// after it leaves room in which entries that stay are put, and where the next one no longer fits: a stream of
+/// 100-byte entries took 124 bytes for each of them instead of 114.
+#[derive(Debug, Default)]
+pub struct Spares {
+    buffers: Vec<Vec<u8>>,
+    capacity: usize,
+}
+
+impl Spares {
+    /// An empty buffer, with room if there is one.
+    fn take(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.capacity -= buffer.capacity();
+        buffer
+    }
+
+    /// Keeps a buffer, as long as there are not too many.
+    fn give(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if (1..=SPARE_BYTES_MAX - self.capacity).contains(&buffer.capacity()) {
+            self.capacity += buffer.capacity();
+            self.buffers.push(buffer);
+        }
+    }
+}
 
 /// Bytes read and not yet parsed.
 #[derive(Debug, Default)]
@@ -51,9 +78,12 @@ impl Input {
     }
 
     /// Appends bytes read.
-    pub fn append(&mut self, bytes: &[u8]) {
+    pub fn append(&mut self, bytes: &[u8], spares: &mut Spares) {
         if bytes.is_empty() {
             return;
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes = spares.take();
         }
         if self.at > 0 && self.at >= self.bytes.len() / 2 {
             self.bytes.drain(..self.at);
@@ -63,12 +93,12 @@ impl Input {
     }
 
     /// The first `count` unparsed bytes were parsed.
-    pub fn consume(&mut self, count: usize) {
+    pub fn consume(&mut self, count: usize, spares: &mut Spares) {
         self.at += count;
         debug_assert!(self.at <= self.bytes.len(), "consumed more than there was");
         if self.is_empty() {
             // An idle connection owns no buffer.
-            *self = Self::default();
+            spares.give(std::mem::take(self).bytes);
         }
     }
 }
@@ -280,18 +310,45 @@ mod tests {
 
     #[test]
     fn input_keeps_what_is_not_consumed() {
-        let mut input = Input::default();
-        input.append(b"abcdef");
-        input.consume(4);
-        input.append(b"gh");
+        let (mut input, mut spares) = (Input::default(), Spares::default());
+        input.append(b"abcdef", &mut spares);
+        input.consume(4, &mut spares);
+        input.append(b"gh", &mut spares);
         assert_eq!(input.unparsed(), b"efgh");
-        input.consume(4);
+        input.consume(4, &mut spares);
         assert!(input.is_empty());
         assert_eq!(
             input.bytes.capacity(),
             0,
             "an idle connection owns no buffer"
         );
+    }
+
+    #[test]
+    fn a_buffer_that_is_no_longer_needed_serves_the_next_and_few_are_kept() {
+        let mut spares = Spares::default();
+        let mut inputs: Vec<Input> = (0..100).map(|_| Input::default()).collect();
+        for input in &mut inputs {
+            input.append(&vec![b'x'; SPARE_BYTES_MAX / 8], &mut spares);
+        }
+        for input in &mut inputs {
+            input.consume(input.len(), &mut spares);
+        }
+        assert_eq!(
+            (spares.buffers.len(), spares.capacity),
+            (8, SPARE_BYTES_MAX)
+        );
+        let kept: Vec<*const u8> = spares
+            .buffers
+            .iter()
+            .map(|buffer| buffer.as_ptr())
+            .collect();
+        inputs[0].append(b"a", &mut spares);
+        assert_eq!(inputs[0].unparsed(), b"a");
+        assert!(kept.contains(&inputs[0].bytes.as_ptr()));
+        assert_eq!(spares.buffers.len(), 7);
+        spares.give(Vec::with_capacity(SPARE_BYTES_MAX));
+        assert_eq!(spares.buffers.len(), 7, "too large to keep");
     }
 
     #[test]

@@ -61,6 +61,7 @@ use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Keyspace;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::limits;
+use crate::net::buffers::Spares;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -116,6 +117,8 @@ pub struct Shard {
     subscribers: Subscribers,
     /// Clients that can go on without an event: their turn ended before their input did.
     runnable: VecDeque<ClientId>,
+    /// Input buffers for who needs one next.
+    spares: Spares,
     /// Clients with new output, or to be closed when it is sent.
     dirty: Vec<ClientId>,
     /// Clients whose sockets are to be dropped.
@@ -174,6 +177,7 @@ impl Shard {
             admission: Admission::default(),
             clients: HashMap::default(),
             runnable: VecDeque::new(),
+            spares: Spares::default(),
             dirty: Vec::new(),
             closed: Vec::new(),
             departing: Vec::new(),

@@ -74,7 +74,7 @@ impl Shard {
         }
         if client.is_behind_with_reading() {
             // What it has sent waits until it has read: [`Shard::sent`] gives it its turn.
-            client.input.append(fresh);
+            client.input.append(fresh, &mut self.spares);
             self.put(client);
             self.check_query_limit(id);
             return;
@@ -90,7 +90,7 @@ impl Shard {
         if flow == Flow::Next {
             flow = self.run_input(&mut client, &mut reply, &mut budget, fresh);
         } else {
-            client.input.append(fresh);
+            client.input.append(fresh, &mut self.spares);
         }
         self.end_turn(client, reply, flow);
     }
