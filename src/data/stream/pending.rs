@@ -287,17 +287,21 @@ impl PendingEntries {
         }
         match to {
             Place::With(consumer, since) => {
-                let slot = consumer.slot();
-                if self.by_consumer.len() <= slot {
-                    self.by_consumer.resize_with(slot + 1, Tree::default);
-                }
-                self.by_consumer[slot].insert(Owned::new(id, since));
+                self.own_tree(consumer).insert(Owned::new(id, since));
             }
             Place::InQueue(place) => {
                 self.released.insert(Released::new(place, id));
             }
             Place::Nowhere => {}
         }
+    }
+
+    fn own_tree(&mut self, consumer: ConsumerIndex) -> &mut Tree<Owned> {
+        let slot = consumer.slot();
+        if self.by_consumer.len() <= slot {
+            self.by_consumer.resize_with(slot + 1, Tree::default);
+        }
+        &mut self.by_consumer[slot]
     }
 
     /// Takes everything off the list that this consumer has; gives how many. O(m log n).
