@@ -57,6 +57,8 @@ pub const SPARE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 pub const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
 /// Input kept for a client whose command is under way, bytes.
 pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
+/// Input buffers that a shard keeps for the next client with more to say than one turn takes, bytes in all.
+pub const SPARE_INPUT_BYTES_MAX: usize = 1024 * 1024;
 /// Requests copied at once for another shard, bytes (a longer single request goes alone).
 pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// A pipeline with more runs than this over several shards is a mixed one …

@@ -89,7 +89,7 @@ impl<V> Patterns<V> {
 
     /// The patterns that match a channel, in no order to rely on. O(lengths of prefixes + patterns that share what the
     /// channel begins with).
-    pub fn matching<'a>(&'a self, channel: &'a [u8]) -> impl Iterator<Item = (&'a Bytes, &'a V)> {
+    pub fn matching<'s>(&'s self, channel: &[u8]) -> impl Iterator<Item = (&'s Bytes, &'s V)> {
         let lengths = self.lengths.range(..=channel.len());
         let prefixes =
             lengths.filter_map(|(length, _)| self.by_prefix.get(channel.get(..*length)?));

@@ -35,7 +35,7 @@ impl Shard {
         if matches!(client.phase, Phase::Ready) && client.pending.is_empty() {
             self.run_taken(client, bytes);
         } else {
-            client.input.append(bytes);
+            client.input.append(bytes, &mut self.spare_inputs);
             client
                 .session
                 .handle
@@ -123,13 +123,14 @@ impl Shard {
         if left.is_empty() {
             let used;
             (flow, used) = self.run_bytes(client, reply, budget, &mut parser, fresh);
-            client.input.append(fresh.get(used..).unwrap_or_default());
+            let left = fresh.get(used..).unwrap_or_default();
+            client.input.append(left, &mut self.spare_inputs);
         } else {
             let mut input = left;
-            input.append(fresh);
+            input.append(fresh, &mut self.spare_inputs);
             let used;
             (flow, used) = self.run_bytes(client, reply, budget, &mut parser, input.unparsed());
-            input.consume(used);
+            input.consume(used, &mut self.spare_inputs);
             client.input = input;
         }
         client.parser = parser;

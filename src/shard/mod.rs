@@ -61,7 +61,7 @@ use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Keyspace;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::limits;
-use crate::net::buffers::Spare;
+use crate::net::buffers::{SpareInputs, SpareOutputs};
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -117,6 +117,8 @@ pub struct Shard {
     subscribers: Subscribers,
     /// Clients that can go on without an event: their turn ended before their input did.
     runnable: VecDeque<ClientId>,
+    /// Input buffers for who needs one next.
+    spare_inputs: SpareInputs,
     /// Clients with new output, or to be closed when it is sent.
     dirty: Vec<ClientId>,
     /// Clients whose sockets are to be dropped.
@@ -132,7 +134,7 @@ pub struct Shard {
     /// Replies of the client whose turn it is.
     reply: Reply,
     /// Buffers for the output of clients.
-    spare: Spare,
+    spare_outputs: SpareOutputs,
     /// When the next expiry and housekeeping round is due, Unix ms.
     next_round_ms: u64,
     stopping: bool,
@@ -177,6 +179,7 @@ impl Shard {
             admission: Admission::default(),
             clients: HashMap::default(),
             runnable: VecDeque::new(),
+            spare_inputs: SpareInputs::default(),
             dirty: Vec::new(),
             closed: Vec::new(),
             departing: Vec::new(),
@@ -184,7 +187,7 @@ impl Shard {
             paused: Vec::new(),
             throttled: Vec::new(),
             reply: Reply::new(Protocol::Resp2),
-            spare: Spare::default(),
+            spare_outputs: SpareOutputs::default(),
             next_round_ms: now_ms,
             stopping: false,
         };

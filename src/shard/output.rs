@@ -93,7 +93,7 @@ impl Shard {
             Some(Ok(count)) => count,
         };
         let was_behind = client.is_behind_with_reading();
-        client.output.consume(count, &mut self.spare);
+        client.output.consume(count, &mut self.spare_outputs);
         client.forget_soft_limit(&self.settings);
         let goes_on = was_behind && !client.is_behind_with_reading();
         let spent = client.output.take_spent();

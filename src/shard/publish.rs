@@ -222,7 +222,7 @@ impl Shard {
             clients,
             dirty,
             settings,
-            spare,
+            spare_outputs,
             ..
         } = self;
         let mut messages = Messages::of(publication);
@@ -243,7 +243,7 @@ impl Shard {
             if client.output.is_empty() {
                 // Who has unsent output is in the list already, or waits for room in its socket.
                 dirty.push(id);
-                client.output.equip(spare);
+                client.output.equip(spare_outputs);
             } else if client.is_over_hard_limit(settings) {
                 // Closed below: it may fit a thousand patterns more.
                 return;

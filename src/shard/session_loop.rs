@@ -74,7 +74,7 @@ impl Shard {
         }
         if client.is_behind_with_reading() {
             // What it has sent waits until it has read: [`Shard::sent`] gives it its turn.
-            client.input.append(fresh);
+            client.input.append(fresh, &mut self.spare_inputs);
             self.put(client);
             self.check_query_limit(id);
             return;
@@ -90,7 +90,7 @@ impl Shard {
         if flow == Flow::Next {
             flow = self.run_input(&mut client, &mut reply, &mut budget, fresh);
         } else {
-            client.input.append(fresh);
+            client.input.append(fresh, &mut self.spare_inputs);
         }
         self.end_turn(client, reply, flow);
     }
@@ -136,7 +136,7 @@ impl Shard {
         let id = client.id();
         self.put_guests_back(&mut client);
         if !reply.is_empty() {
-            client.output.equip(&mut self.spare);
+            client.output.equip(&mut self.spare_outputs);
             client.output.take(&mut reply);
         }
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {

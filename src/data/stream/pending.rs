@@ -24,6 +24,8 @@ mod claim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
+
 use super::id::StreamId;
 use super::idleness::{ByIdleness, Idleness};
 use super::records::{GONE, Highest, NOBODY, Owned, PendingRecord, Place, Released, Since};
@@ -217,6 +219,28 @@ impl PendingEntries {
         before
     }
 
+    /// First delivery of these entries, which ascend. O(log n + m) for m of them when they are behind all that are pending, as
+    /// new ones are; else O(log n) each.
+    pub fn deliver_each(&mut self, ids: &[StreamId], consumer: ConsumerIndex, now_ms: u64) {
+        let delivery = Delivery {
+            consumer: Some(consumer),
+            delivered_ms: now_ms,
+            delivery_count: 1,
+        };
+        let (last, first) = (self.last_id(), ids.first());
+        if ids.len() < 2 || last.is_some_and(|last| first.is_some_and(|first| *first <= last)) {
+            ids.iter().for_each(|id| {
+                self.assign(*id, delivery);
+            });
+            return;
+        }
+        let records: SmallVec<[PendingRecord; 16]> =
+            ids.iter().map(|id| self.pack(*id, delivery)).collect();
+        self.records.insert_each(&records);
+        let owned: SmallVec<[Owned; 16]> = ids.iter().map(|id| Owned::new(*id, now_ms)).collect();
+        self.own_tree(consumer).insert_each(&owned);
+    }
+
     /// The entry was handed to its owner once more: new time, one delivery more. `None` when nobody has it. O(log n).
     pub fn redeliver(&mut self, id: StreamId, now_ms: u64) -> Option<Delivery> {
         let before = self.get(id)?.delivery;
@@ -287,17 +311,21 @@ impl PendingEntries {
         }
         match to {
             Place::With(consumer, since) => {
-                let slot = consumer.slot();
-                if self.by_consumer.len() <= slot {
-                    self.by_consumer.resize_with(slot + 1, Tree::default);
-                }
-                self.by_consumer[slot].insert(Owned::new(id, since));
+                self.own_tree(consumer).insert(Owned::new(id, since));
             }
             Place::InQueue(place) => {
                 self.released.insert(Released::new(place, id));
             }
             Place::Nowhere => {}
         }
+    }
+
+    fn own_tree(&mut self, consumer: ConsumerIndex) -> &mut Tree<Owned> {
+        let slot = consumer.slot();
+        if self.by_consumer.len() <= slot {
+            self.by_consumer.resize_with(slot + 1, Tree::default);
+        }
+        &mut self.by_consumer[slot]
     }
 
     /// Takes everything off the list that this consumer has; gives how many. O(m log n).

@@ -21,6 +21,7 @@
 
 mod change;
 mod cut;
+mod many;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Claiming many pending entries at once: what XAUTOCLAIM does.
 //!
-//! One walk over the tree of records finds and changes them; then the trees of the consumers follow, in one walk each where
-//! entries stay with their consumer or leave one together.
+//! One walk over the tree of records finds and changes them; then the trees of the consumers follow, each in one walk for
+//! what leaves it; that of the claimant in one for what it had and one for what comes.
 
 use super::super::id::StreamId;
 use super::super::records::{Owned, PendingRecord};
@@ -9,9 +9,6 @@ use super::super::tree::Sweep;
 use super::{
     COUNT_IS_LARGE, ConsumerIndex, Delivery, PendingEntries, PendingEntry, holds_idle, latest_ms,
 };
-
-/// Entries that leave a consumer together in one walk, at least; fewer are taken out one by one.
-const TOGETHER_MIN: usize = 8;
 
 /// Which entries to claim, for whom.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +34,7 @@ type Change = (PendingRecord, PendingRecord);
 
 impl PendingEntries {
     /// Claims entries in the order of their IDs; gives them as they are then. None of them may be marked as gone. O(log n)
-    /// for each run of them that lie together, and O(log n) each where they change hands.
+    /// for each run of them that lie together and had one owner.
     pub fn claim_idle(&mut self, claim: &IdleClaim) -> Vec<PendingEntry> {
         let mut changes: Vec<Change> = Vec::with_capacity(claim.most.min(self.len()).min(1024));
         self.records.change_where(Sweep {
@@ -65,39 +62,31 @@ impl PendingEntries {
 
     /// Keeps the other trees as that of records.
     fn follow_claim(&mut self, consumer: ConsumerIndex, now_ms: u64, changes: &[Change]) {
-        let had = |change: &&Change| change.0.consumer() == Some(consumer);
-        let stay: Vec<StreamId> = changes.iter().filter(had).map(|(r, _)| r.id).collect();
-        if let Some(own) = self.by_consumer.get_mut(consumer.slot()) {
-            own.change_each(&stay, |owned| *owned = Owned::new(owned.id(), now_ms));
+        let mut stay: Vec<StreamId> = Vec::new();
+        let mut come: Vec<Owned> = Vec::new();
+        let mut leave: Vec<(ConsumerIndex, StreamId)> = Vec::new();
+        for (before, after) in changes {
+            match before.consumer() {
+                Some(owner) if owner == consumer => {
+                    stay.push(after.id);
+                    continue;
+                }
+                Some(owner) => leave.push((owner, after.id)),
+                None => self.reindex(after.id, Some(before), None),
+            }
+            come.push(Owned::new(after.id, now_ms));
         }
-        if stay.len() == changes.len() {
-            return;
+        // Each owner's IDs go on ascending: the sort keeps their order, and mostly finds them in few runs.
+        leave.sort_by_key(|(owner, _)| *owner);
+        let mut ids: Vec<StreamId> = Vec::with_capacity(leave.len());
+        for run in leave.chunk_by(|(one, _), (next, _)| one == next) {
+            ids.clear();
+            ids.extend(run.iter().map(|(_, id)| id));
+            self.by_consumer[run[0].0.slot()].remove_each(&ids);
         }
-        let left_together = self.leave_together(changes);
-        for change in changes.iter().filter(|change| !had(change)) {
-            let (before, after) = change;
-            let before = (!left_together).then_some(before);
-            self.reindex(after.id, before, Some(after));
-        }
-    }
-
-    /// Takes what was claimed from its consumer in one walk, when all of it had one and nothing of his lies between.
-    fn leave_together(&mut self, changes: &[Change]) -> bool {
-        let [(first, _), .., (last, _)] = changes else {
-            return false;
-        };
-        let Some(owner) = first.consumer() else {
-            return false;
-        };
-        let own = &mut self.by_consumer[owner.slot()];
-        let until = last.id.successor();
-        let together = changes.len() >= TOGETHER_MIN
-            && changes.iter().all(|(r, _)| r.consumer() == Some(owner))
-            && until.is_some_and(|until| own.rank(until) - own.rank(first.id) == changes.len());
-        if together {
-            own.remove_range(first.id, last.id);
-        }
-        together
+        let own = self.own_tree(consumer);
+        own.change_each(&stay, |owned| *owned = Owned::new(owned.id(), now_ms));
+        own.insert_each(&come);
     }
 
     /// Counts the deliveries; for those that a record has no room for, in another way.
