@@ -51,6 +51,7 @@ impl Shard {
             self.narrow(row, &args, shards, client)
         };
         shards = shards.union(std::mem::take(&mut client.needs));
+        self.note_split(client, shards);
         if shards == ShardSet::one(self.id) {
             self.queue_here(client);
             return Flow::Stop;

@@ -93,6 +93,8 @@ pub(super) struct Wanderlust {
     pub(super) batches: u32,
     /// Turns in a row, nearly, with the keyspaces of all shards.
     pub(super) mixed: u32,
+    /// The turn goes on after a wait for keyspaces.
+    pub(super) is_split: bool,
     pub(super) moves: u32,
     pub(super) moved_ms: u64,
 }

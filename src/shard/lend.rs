@@ -174,7 +174,6 @@ impl Shard {
                 loan.shards,
                 &mut budget,
             );
-            self.mix(&mut client, loan.shards.len() == self.shared.shard_count);
             client.output.take(&mut reply);
             if !client.output.is_empty() || client.session.closing {
                 self.dirty.push(id);

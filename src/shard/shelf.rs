@@ -50,6 +50,8 @@ enum Place {
         alarm_ms: u64,
         /// Its owner is up and misses it.
         is_wanted: bool,
+        /// See above.
+        was_out: bool,
     },
 }
 
@@ -115,6 +117,7 @@ impl Shelves {
             // Its owner knows of no alarm.
             alarm_ms: u64::MAX,
             is_wanted: false,
+            was_out: true,
         };
     }
 
@@ -148,12 +151,16 @@ impl Shelves {
             return None;
         }
         let mut place = shelf.lock();
-        let Place::Here { alarm_ms, .. } = *place else {
+        let Place::Here {
+            alarm_ms, was_out, ..
+        } = *place
+        else {
             return None;
         };
         let out = Place::Out {
             alarm_ms,
             is_wanted: false,
+            was_out,
         };
         shelf.is_here.store(false, Ordering::Release);
         match std::mem::replace(&mut *place, out) {
@@ -162,13 +169,14 @@ impl Shelves {
         }
     }
 
-    /// The other shard puts it back; gives it again when its owner must have it now.
-    fn put_back(&self, keyspace: Box<Keyspace>) -> Option<Box<Keyspace>> {
+    /// A shard puts it back; gives it again when its owner must have it now.
+    fn put_back(&self, keyspace: Box<Keyspace>, by: ShardId) -> Option<Box<Keyspace>> {
         let shelf = &self.0[keyspace.shard().index()];
         let mut place = shelf.lock();
         let Place::Out {
             alarm_ms,
             is_wanted,
+            was_out,
         } = *place
         else {
             // Lent by an owner who has not gone to rest since.
@@ -180,10 +188,11 @@ impl Shelves {
             *place = Place::Home;
             return Some(keyspace);
         }
+        let was_out = was_out || by != keyspace.shard();
         *place = Place::Here {
             keyspace,
             alarm_ms,
-            was_out: true,
+            was_out,
         };
         shelf.is_here.store(true, Ordering::Release);
         None
@@ -237,7 +246,7 @@ impl Shard {
     /// Gives a keyspace back that was taken or lent.
     pub(super) fn put_back(&self, keyspace: Box<Keyspace>) {
         let owner = keyspace.shard();
-        if let Some(keyspace) = self.post.shelves().put_back(keyspace) {
+        if let Some(keyspace) = self.post.shelves().put_back(keyspace, self.id) {
             self.post.send(owner, Message::Return(keyspace));
         }
     }
@@ -268,9 +277,8 @@ impl Shard {
     /// The turn of the client for whom they were gathered is over.
     pub(super) fn put_guests_back(&mut self, client: &mut Client) {
         let used_own = std::mem::take(&mut self.used_own);
-        let has_all = used_own && self.guests.len() + 1 == self.shared.shard_count;
-        // A turn that ends because it could not have them all says nothing.
-        if has_all || client.is_ready() && (used_own || !self.guests.is_empty()) {
+        if client.is_ready() && (used_own || !self.guests.is_empty()) {
+            let has_all = used_own && self.guests.len() + 1 == self.shared.shard_count;
             self.mix(client, has_all);
         }
         if let Some(visited) = self.visited.take() {
@@ -305,7 +313,10 @@ mod tests {
         assert!(shelves.take(ShardId(0)).is_none(), "not at rest");
         let keyspace = shelves.take(OWNER).unwrap();
         assert!(shelves.take(OWNER).is_none(), "taken twice");
-        assert!(shelves.put_back(keyspace).is_none(), "nobody wants it");
+        assert!(
+            shelves.put_back(keyspace, ShardId(0)).is_none(),
+            "nobody wants it"
+        );
         assert!(shelves.take(OWNER).is_some());
     }
 
@@ -318,11 +329,19 @@ mod tests {
         shelves.leave(keyspace);
         let keyspace = shelves.take(OWNER).unwrap();
         assert!(shelves.fetch(OWNER).is_none(), "it is out");
-        let keyspace = shelves.put_back(keyspace).unwrap();
+        let keyspace = shelves.put_back(keyspace, ShardId(0)).unwrap();
         assert!(shelves.fetch(OWNER).is_none(), "it is in the mail");
         shelves.leave(keyspace);
         let keyspace = shelves.take(OWNER).unwrap();
-        assert!(shelves.put_back(keyspace).is_none(), "nobody wants it");
-        assert!(shelves.fetch(OWNER).is_some_and(|(_, was_out)| was_out));
+        assert!(
+            shelves.put_back(keyspace, ShardId(0)).is_none(),
+            "nobody wants it"
+        );
+        let (keyspace, was_out) = shelves.fetch(OWNER).unwrap();
+        assert!(was_out);
+        shelves.leave(keyspace);
+        let keyspace = shelves.take(OWNER).unwrap();
+        assert!(shelves.put_back(keyspace, OWNER).is_none());
+        assert!(shelves.fetch(OWNER).is_some_and(|(_, was_out)| !was_out));
     }
 }

@@ -26,7 +26,10 @@ fn connect_to_all(world: &mut World) {
 /// Sends commands in one piece; delivers no messages.
 fn send(world: &mut World, player: usize, commands: &[&str]) {
     let words = |line: &&str| -> Vec<Vec<u8>> { line.split(' ').map(Into::into).collect() };
-    let bytes: Vec<u8> = commands.iter().flat_map(|line| request(&words(line))).collect();
+    let bytes: Vec<u8> = commands
+        .iter()
+        .flat_map(|line| request(&words(line)))
+        .collect();
     world.players[player].in_flight.extend(bytes);
     let count = world.players[player].in_flight.len();
     world.feed(player, count);
