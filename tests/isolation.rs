@@ -283,6 +283,32 @@ fn connections_can_be_listed_and_killed_while_they_move_between_shards() {
     }
 }
 
+/// Commands on another shard's key and DEBUG SLEEP in one pipeline: that shard does not sleep.
+#[test]
+fn a_sleeping_shard_keeps_no_other_from_its_keys() {
+    let server = Server::millrace(2);
+    let mut others: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    let mut sleeper = server.connect();
+    // Keys of both shards, so one of them is not the sleeper's.
+    sleeper.send_raw(b"GET a\r\nGET b\r\nDEBUG SLEEP 1.5\r\n");
+    for client in &mut others {
+        client.send_line("PING");
+    }
+    let awake = others.iter_mut().filter_map(|client| {
+        let reply = client.poll(Duration::from_millis(100));
+        matches!(reply, Outcome::Reply(_)).then_some(client)
+    });
+    let mut awake: Vec<_> = awake.take(2).collect();
+    assert_eq!(awake.len(), 2, "the other shard is awake");
+    awake[0].send_line("GET a");
+    awake[1].send_line("GET b");
+    let replies = awake.iter_mut().map(|client| {
+        let reply = client.poll(Duration::from_millis(100));
+        usize::from(matches!(reply, Outcome::Reply(_)))
+    });
+    assert_eq!(replies.sum::<usize>(), 1, "of the shard that is awake");
+}
+
 /// Bytes of a message of the flood.
 const MESSAGE_BYTES: usize = 16 * 1024;
 

@@ -12,6 +12,8 @@
 //! A failing seed is printed. `MILLRACE_SEED=<n>` runs one seed, `MILLRACE_SEEDS=<n>` that many.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+#[path = "simulation/order.rs"]
+mod order;
 #[path = "simulation/streams.rs"]
 mod streams;
 
@@ -167,6 +169,15 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let shard_count = [1, 2, 3, 4, 8][random.below(5)];
+        let mut world = Self::empty(random, shard_count);
+        for number in 0..3 + world.random.below(5) {
+            world.connect(number == 0);
+        }
+        world
+    }
+
+    /// Nobody is connected yet.
+    fn empty(random: Random, shard_count: usize) -> Self {
         let words = [
             "--shards".to_owned(),
             shard_count.to_string(),
@@ -202,7 +213,7 @@ impl World {
                 )
             })
             .collect();
-        let mut world = Self {
+        Self {
             random,
             clock,
             mail,
@@ -213,15 +224,15 @@ impl World {
             unique: 0,
             migrations: 0,
             leaving: vec![Vec::new(); shard_count],
-        };
-        for number in 0..3 + world.random.below(5) {
-            world.connect(number == 0);
         }
-        world
     }
 
     fn connect(&mut self, subscriber: bool) {
         let shard = self.random.below(self.shards.len());
+        self.connect_to(shard, subscriber);
+    }
+
+    fn connect_to(&mut self, shard: usize, subscriber: bool) {
         let now_ms = self.clock.now_ms();
         let client = Shard::accept(
             &self.shared,

@@ -15,7 +15,7 @@ use crate::client::session::ReplyMode;
 use crate::client::transaction::WatchedKeys;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::CommandTable;
-use crate::ids::{ShardId, ShardSet};
+use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Space;
 use crate::limits;
 use crate::resp::arguments::{Args, Request};
@@ -51,9 +51,9 @@ impl Shard {
             self.narrow(row, &args, shards, client)
         };
         shards = shards.union(std::mem::take(&mut client.needs));
+        self.note_split(client, shards);
         if shards == ShardSet::one(self.id) {
-            client.phase = Phase::Queued;
-            self.admission.push(Work::LocalRun(client.id()));
+            self.queue_here(client);
             return Flow::Stop;
         }
         match shards.first() {
@@ -76,6 +76,25 @@ impl Shard {
         client.phase = Phase::Loan;
         self.ask_loan(client.id(), shards);
         Flow::Stop
+    }
+
+    /// The client's turn comes again behind those who wait for the keyspace: and, if it is told of things, behind what it
+    /// is told in the mailbox.
+    fn queue_here(&mut self, client: &mut Client) {
+        client.phase = Phase::Queued;
+        if self.must_hear_first(client) {
+            self.listeners_waiting += 1;
+            self.post.send(self.id, Message::Heard(client.id()));
+        } else {
+            self.admission.push(Work::LocalRun(client.id()));
+        }
+    }
+
+    /// All that was sent before the client's command has been delivered.
+    pub(super) fn heard(&mut self, id: ClientId) {
+        self.listeners_waiting = self.listeners_waiting.saturating_sub(1);
+        self.mail_is_behind = false;
+        self.admission.push(Work::LocalRun(id));
     }
 
     /// The shard of a command that can be in the middle of a batch: nothing about it depends on the connection.

@@ -43,7 +43,7 @@ impl Shard {
         let shards = self
             .transaction_shards(client)
             .union(std::mem::take(&mut client.needs));
-        if !self.can_run_here(shards, admitted) {
+        if !self.can_run_here(client, shards, admitted) {
             if self.gather(client, shards, self.is_free(admitted))
                 && let Ok(row) = admit(&client.session, &self.settings, args)
             {
@@ -129,6 +129,8 @@ impl Shard {
     ) -> Flow {
         let mut first = true;
         let now_ms = latest(keyspaces, self.now_ms.max(client.now_ms));
+        // What the client does next is not earlier, wherever its keys are.
+        self.now_ms = now_ms;
         while matches!(client.phase, Phase::Ready) && !client.session.closing {
             let Some(request) = client.pending.front().cloned() else {
                 return Flow::Next;
@@ -178,9 +180,12 @@ impl Shard {
         let mut in_hand = std::mem::take(&mut self.guests);
         if shards.contains(self.id) {
             in_hand.extend(self.keyspace.take());
+            self.used_own = true;
         }
         in_hand.sort_unstable_by_key(|keyspace| keyspace.shard());
         let now_ms = latest(&in_hand, self.now_ms.max(client.now_ms));
+        // What the client does next is not earlier, wherever its keys are.
+        self.now_ms = now_ms;
         for keyspace in &mut in_hand {
             keyspace.now_ms = now_ms;
         }

@@ -91,6 +91,10 @@ impl Phase {
 pub(super) struct Wanderlust {
     pub(super) to: Option<ShardId>,
     pub(super) batches: u32,
+    /// Turns in a row, nearly, with the keyspaces of all shards.
+    pub(super) mixed: u32,
+    /// The turn goes on after a wait for keyspaces.
+    pub(super) is_split: bool,
     pub(super) moves: u32,
     pub(super) moved_ms: u64,
 }
@@ -146,6 +150,11 @@ impl Client {
     /// CLIENT ID.
     pub fn id(&self) -> ClientId {
         self.session.id()
+    }
+
+    /// Whether nothing keeps it from running its next command.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
     }
 
     /// Takes the socket out, once.

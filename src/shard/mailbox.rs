@@ -182,6 +182,8 @@ pub enum Message {
     },
     /// A keyspace comes home.
     Return(Box<Keyspace>),
+    /// To oneself: what was in the mailbox before your client's command has been delivered.
+    Heard(ClientId),
     /// Part of what a client of yours looks for was found.
     Walked(Box<Walked>),
     /// A blocked client of yours got its reply.

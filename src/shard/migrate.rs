@@ -4,15 +4,68 @@
 //! that decays over seconds. Only between commands with everything sent and nothing that ties it to its shard. How busy
 //! the other shard is does not matter: its keyspace is needed for every command anyway, and two shards that work with one
 //! keyspace get less done than one.
+//!
+//! A client that works with the keyspaces of all shards, turn after turn, keeps all others from theirs wherever it is: such
+//! clients gather at the first shard, where they pass the keyspaces to each other without a word and in the same caches.
+//! Measured, two shards, 50 connections, pipelines of 16 SET to random keys: 1.07 instead of 1.44 µs of CPU for each.
 
-use crate::ids::{ClientId, ShardId};
+use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 
 use super::Shard;
 use super::client::{Client, Phase};
 use super::mailbox::Message;
 
+/// Where clients gather that need the keyspaces of all shards.
+const MIXED_HOME: ShardId = ShardId(0);
+
 impl Shard {
+    /// Notes whether a client's turn took the keyspaces of all shards; one whose turns do so time and again leaves for where
+    /// the others of its kind are.
+    pub(super) fn mix(&mut self, client: &mut Client, has_all: bool) {
+        let goes_on = !client.pending.is_empty();
+        let wanderlust = &mut client.wanderlust;
+        let was_split = wanderlust.is_split;
+        wanderlust.is_split &= goes_on;
+        if !has_all {
+            // Part of a turn says nothing.
+            if !was_split {
+                wanderlust.mixed /= 2;
+            }
+            return;
+        }
+        wanderlust.mixed = wanderlust.mixed.saturating_add(1);
+        if self.id != MIXED_HOME && wanderlust.mixed >= self.patience_of(client) {
+            client.wanderlust.to = Some(MIXED_HOME);
+            self.departing.push((client.id(), MIXED_HOME));
+        }
+    }
+
+    /// A client's turn is interrupted since it needs these keyspaces besides those it has used.
+    pub(super) fn note_split(&mut self, client: &mut Client, mut shards: ShardSet) {
+        if self.used_own {
+            shards.insert(self.id);
+        }
+        self.guests
+            .iter()
+            .for_each(|guest| shards.insert(guest.shard()));
+        if shards.len() == self.shared.shard_count {
+            self.mix(client, true);
+        }
+        client.wanderlust.is_split = true;
+    }
+
+    /// How often a client's turns must be about another place before it moves there.
+    fn patience_of(&self, client: &Client) -> u32 {
+        let wanderlust = &client.wanderlust;
+        let rested_ms = self.now_ms.saturating_sub(wanderlust.moved_ms);
+        let moves = wanderlust
+            .moves
+            .saturating_sub((rested_ms / limits::MIGRATION_DECAY_MS) as u32)
+            .min(16);
+        limits::MIGRATION_BATCHES_MIN << moves
+    }
+
     /// Notes where a client's batch goes.
     pub(super) fn wander(&mut self, client: &mut Client, target: ShardId) {
         let wanderlust = &mut client.wanderlust;
@@ -30,12 +83,7 @@ impl Shard {
         let Some(target) = wanderlust.to else {
             return;
         };
-        let rested_ms = self.now_ms.saturating_sub(wanderlust.moved_ms);
-        let moves = wanderlust
-            .moves
-            .saturating_sub((rested_ms / limits::MIGRATION_DECAY_MS) as u32)
-            .min(16);
-        if wanderlust.batches >= limits::MIGRATION_BATCHES_MIN << moves {
+        if wanderlust.batches >= self.patience_of(client) {
             // Its reply must be sent first: it leaves when the output is flushed.
             self.departing.push((client.id(), target));
         }
@@ -72,6 +120,7 @@ impl Shard {
         debug_assert!(matches!(client.phase, Phase::Leaving), "nothing runs");
         client.phase = Phase::Ready;
         client.wanderlust.batches = 0;
+        client.wanderlust.mixed = 0;
         client.wanderlust.to = None;
         client.wanderlust.moves += 1;
         client.wanderlust.moved_ms = self.now_ms;

@@ -103,6 +103,10 @@ pub struct Shard {
     keyspace: Option<Box<Keyspace>>,
     /// The keyspace was left on its shelf.
     is_resting: bool,
+    /// Others have worked with the keyspace since: what they sent may still be in the mailbox.
+    mail_is_behind: bool,
+    /// Clients that wait until it is not: the keyspace stays here.
+    listeners_waiting: usize,
     /// Keyspaces of shards at rest, for the client whose turn it is.
     #[allow(
         clippy::vec_box,
@@ -111,6 +115,8 @@ pub struct Shard {
     guests: Vec<Box<Keyspace>>,
     /// The one shard whose keys its latest commands were about, with its keyspace in hand.
     visited: Option<ShardId>,
+    /// It has worked with this shard's keyspace too.
+    used_own: bool,
     admission: Admission,
     lending: Lending,
     clients: HashMap<ClientId, Option<Box<Client>>, hashbrown::DefaultHashBuilder>,
@@ -174,8 +180,11 @@ impl Shard {
             now_ms,
             keyspace: Some(Box::new(keyspace)),
             is_resting: false,
+            mail_is_behind: false,
+            listeners_waiting: 0,
             guests: Vec::new(),
             visited: None,
+            used_own: false,
             admission: Admission::default(),
             clients: HashMap::default(),
             runnable: VecDeque::new(),
@@ -294,6 +303,7 @@ impl Shard {
             }
             Message::Grant { loan, keyspace } => self.granted(loan, keyspace),
             Message::Return(keyspace) => self.keyspace_home(keyspace),
+            Message::Heard(client) => self.heard(client),
             Message::Served {
                 waiter,
                 reply,

@@ -285,12 +285,16 @@ impl Shard {
         let shards = shards_of(row, args, self.shared.shard_count);
         let shards = self.narrow(row, args, shards, client);
         let shards = shards.union(std::mem::take(&mut client.needs));
-        if !self.can_run_here(shards, admitted) {
+        if !self.can_run_here(client, shards, admitted) {
             if self.gather(client, shards, self.is_free(admitted)) {
                 return self.run_gathered(client, reply, row, args, shards, mark);
             }
             client.put_off(shards);
             return Flow::Defer;
+        }
+        if row.command.flags.has(Flags::PROTECTED) {
+            // DEBUG SLEEP: other shards do not sleep with this one.
+            self.put_guests_back(client);
         }
         self.run_here(client, reply, row, args, shards, mark)
     }
@@ -311,8 +315,14 @@ impl Shard {
     }
 
     /// Whether a command that needs these keyspaces can run now, here.
-    pub(super) fn can_run_here(&self, shards: ShardSet, admitted: bool) -> bool {
-        shards.is_empty() || (shards == ShardSet::one(self.id) && self.is_free(admitted))
+    pub(super) fn can_run_here(&self, client: &Client, shards: ShardSet, admitted: bool) -> bool {
+        let is_own = || shards == ShardSet::one(self.id) && self.is_free(admitted);
+        shards.is_empty() || is_own() && !self.must_hear_first(client)
+    }
+
+    /// Whether others have worked with this shard's keyspace, and what they tell this client of it may be undelivered.
+    pub(super) fn must_hear_first(&self, client: &Client) -> bool {
+        self.mail_is_behind && client.session.listens()
     }
 
     /// Whether this shard's keyspace is at hand and nobody waits for it.
@@ -400,6 +410,7 @@ impl Shard {
     ) -> Flow {
         client.wanderlust.batches = 0;
         self.visited = None;
+        self.used_own |= !shards.is_empty();
         self.remember_watch(client, row, args);
         if row.command.flags.has(Flags::TELLS_COUNTS) {
             self.publish_counters();

@@ -1,0 +1,141 @@
+//! Orders that a client must see also when its own shard's keyspace was with another shard meanwhile.
+
+use super::*;
+
+const SHARDS: usize = 2;
+
+/// Keys at home on the first and on the second of two shards.
+const FIRST: &str = "b";
+const SECOND: &str = "a";
+
+/// A client of each of two shards, at rest.
+fn world() -> World {
+    let mut world = World::empty(Random(1), SHARDS);
+    connect_to_all(&mut world);
+    world
+}
+
+fn connect_to_all(world: &mut World) {
+    for shard in 0..SHARDS {
+        world.connect_to(shard, false);
+    }
+    world.settle();
+    world.shards.iter_mut().for_each(Shard::rest);
+}
+
+/// Sends commands in one piece; delivers no messages.
+fn send(world: &mut World, player: usize, commands: &[&str]) {
+    let words = |line: &&str| -> Vec<Vec<u8>> { line.split(' ').map(Into::into).collect() };
+    let bytes: Vec<u8> = commands
+        .iter()
+        .flat_map(|line| request(&words(line)))
+        .collect();
+    world.players[player].in_flight.extend(bytes);
+    let count = world.players[player].in_flight.len();
+    world.feed(player, count);
+}
+
+/// What a client has received since the last call, everything under way being done.
+fn received(world: &mut World, player: usize) -> String {
+    world.settle();
+    let bytes = std::mem::take(&mut world.players[player].received);
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_tracking_client_hears_of_a_change_before_it_sees_it() {
+    let mut world = world();
+    let get = format!("GET {SECOND}");
+    send(&mut world, 1, &["HELLO 3", "CLIENT TRACKING on", &get]);
+    received(&mut world, 1);
+    world.shards.iter_mut().for_each(Shard::rest);
+    // The other shard changes it: the word of that is in the mailbox, the change on the shelf.
+    send(&mut world, 0, &[&format!("SET {SECOND} new")]);
+    send(&mut world, 1, &[&get]);
+    let text = received(&mut world, 1);
+    let heard = text.find("invalidate").expect("it has read the key");
+    let seen = text.find("new").expect("it has asked for it");
+    assert!(heard < seen, "{text}");
+}
+
+#[test]
+fn a_subscriber_hears_what_came_with_a_change_before_it_sees_it() {
+    let mut world = world();
+    send(&mut world, 1, &["HELLO 3", "SUBSCRIBE ch"]);
+    received(&mut world, 1);
+    world.shards.iter_mut().for_each(Shard::rest);
+    let set = format!("SET {SECOND} new");
+    send(&mut world, 0, &["PUBLISH ch heard", &set]);
+    send(&mut world, 1, &[&format!("GET {SECOND}")]);
+    let text = received(&mut world, 1);
+    let heard = text.find("heard").expect("it is subscribed");
+    let seen = text.find("new").expect("it has asked for it");
+    assert!(heard < seen, "{text}");
+}
+
+/// The world's clock, ahead of it.
+struct ClockAhead(Arc<SimulatedClock>);
+
+impl Clock for ClockAhead {
+    fn now_ms(&self) -> u64 {
+        self.0.now_ms() + 50
+    }
+
+    fn nanoseconds(&self) -> u64 {
+        self.0.nanoseconds()
+    }
+
+    fn sleep(&self, ms: u64) {
+        self.0.sleep(ms);
+    }
+}
+
+#[test]
+fn stream_ids_do_not_go_back_from_one_shard_to_the_next() {
+    let mut world = World::empty(Random(1), SHARDS);
+    let post: Arc<dyn Post> = Arc::clone(&world.mail) as Arc<dyn Post>;
+    world.shards[1] = Shard::new(
+        ShardId(1),
+        Arc::clone(&world.shared),
+        post,
+        Arc::new(ClockAhead(Arc::clone(&world.clock))),
+        hashbrown::DefaultHashBuilder::default(),
+    );
+    connect_to_all(&mut world);
+    let add = |key: &str| format!("XADD {key} * f v");
+    let (first, second) = (add(FIRST), add(SECOND));
+    send(&mut world, 1, &[&second]);
+    received(&mut world, 1);
+    world.shards.iter_mut().for_each(Shard::rest);
+    send(&mut world, 0, &[&second, &first]);
+    let text = received(&mut world, 0);
+    let ids: Vec<u64> = text
+        .lines()
+        .filter_map(|line| line.split_once('-')?.0.parse().ok())
+        .collect();
+    assert!(ids.len() == 2 && ids[0] <= ids[1], "{text}");
+}
+
+#[test]
+fn who_needs_all_keyspaces_gathers_at_one_shard_and_leaves_it_for_its_keys() {
+    let mut world = world();
+    let (first, second) = (format!("SET {FIRST} v"), format!("SET {SECOND} v"));
+    for turns in 0.. {
+        assert!(turns < 100, "it stays away from its kind");
+        if world.players[1].shard == 0 {
+            break;
+        }
+        send(&mut world, 1, &[&first, &second, &first]);
+        assert_eq!(received(&mut world, 1), "+OK\r\n".repeat(3));
+        world.shards.iter_mut().for_each(Shard::rest);
+    }
+    for turns in 0.. {
+        assert!(turns < 100, "it stays away from its keys");
+        if world.players[1].shard == 1 {
+            break;
+        }
+        send(&mut world, 1, &[&second]);
+        assert_eq!(received(&mut world, 1), "+OK\r\n");
+        world.shards.iter_mut().for_each(Shard::rest);
+    }
+}
