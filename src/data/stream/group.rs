@@ -175,17 +175,11 @@ impl Group {
         self.last_delivered = id;
     }
 
-    /// First delivery of an entry by `>`: it is pending with this consumer from now on, whoever
-    /// had it (SETID may have moved the group back). O(log n).
-    pub fn deliver(&mut self, id: StreamId, consumer: ConsumerIndex, now_ms: u64) -> Delivery {
-        let delivery = Delivery {
-            consumer: Some(consumer),
-            delivered_ms: now_ms,
-            delivery_count: 1,
-        };
-        self.pending.assign(id, delivery);
+    /// First delivery of entries by `>`, in their order: they are pending with this consumer from now on, whoever
+    /// had them (SETID may have moved the group back). Cost as [`PendingEntries::deliver_each`].
+    pub fn deliver(&mut self, ids: &[StreamId], consumer: ConsumerIndex, now_ms: u64) {
+        self.pending.deliver_each(ids, consumer, now_ms);
         self.consumer_mut(consumer).active_ms = Some(now_ms);
-        delivery
     }
 
     /// The name of who has a pending entry; empty when it was released.

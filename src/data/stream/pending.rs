@@ -24,6 +24,8 @@ mod claim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
+
 use super::id::StreamId;
 use super::idleness::{ByIdleness, Idleness};
 use super::records::{GONE, Highest, NOBODY, Owned, PendingRecord, Place, Released, Since};
@@ -215,6 +217,28 @@ impl PendingEntries {
             self.set_large_count(id, delivery.delivery_count);
         }
         before
+    }
+
+    /// First delivery of these entries, which ascend. O(log n + m) for m of them when they are behind all that are pending, as
+    /// new ones are; else O(log n) each.
+    pub fn deliver_each(&mut self, ids: &[StreamId], consumer: ConsumerIndex, now_ms: u64) {
+        let delivery = Delivery {
+            consumer: Some(consumer),
+            delivered_ms: now_ms,
+            delivery_count: 1,
+        };
+        let (last, first) = (self.last_id(), ids.first());
+        if ids.len() < 2 || last.is_some_and(|last| first.is_some_and(|first| *first <= last)) {
+            ids.iter().for_each(|id| {
+                self.assign(*id, delivery);
+            });
+            return;
+        }
+        let records: SmallVec<[PendingRecord; 16]> =
+            ids.iter().map(|id| self.pack(*id, delivery)).collect();
+        self.records.insert_each(&records);
+        let owned: SmallVec<[Owned; 16]> = ids.iter().map(|id| Owned::new(*id, now_ms)).collect();
+        self.own_tree(consumer).insert_each(&owned);
     }
 
     /// The entry was handed to its owner once more: new time, one delivery more. `None` when nobody has it. O(log n).

@@ -303,7 +303,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                         .take(count)
                         .collect::<Vec<_>>()
                     {
-                        group.deliver(id(n), consumer, 0);
+                        group.deliver(&[id(n)], consumer, 0);
                         group.last_delivered = id(n);
                         pending.insert(n);
                         *last = n;
@@ -465,7 +465,7 @@ fn a_trim_takes_what_is_acknowledged_behind_what_is_not() {
     stream.create_group(b"g", Group::new(id(10), None));
     let (group, _) = stream.group_mut(b"g").unwrap();
     let consumer = group.create_consumer(b"c", 0).unwrap();
-    group.deliver(id(2), consumer, 0);
+    group.deliver(&[id(2)], consumer, 0);
     let all = |approximate| TrimOptions {
         to: TrimTo::MaxLength(0),
         approximate,

@@ -249,7 +249,7 @@ impl Reader<'_, '_> {
         let Some(start) = start else {
             return 0;
         };
-        let mut written = 0;
+        let mut ids: SmallVec<[StreamId; 16]> = SmallVec::new();
         for entry in self.log.range(start, StreamId::MAX).take(most) {
             let fits = self
                 .room
@@ -261,15 +261,16 @@ impl Reader<'_, '_> {
                 break;
             }
             self.group.advance(entry.id, self.log);
-            reading.moved = true;
-            if !self.request.no_ack {
-                self.group.deliver(entry.id, self.consumer, self.now_ms);
-                reading.assigned = true;
-                if self.recording {
-                    reading.delivered.push(entry.id);
-                }
+            ids.push(entry.id);
+        }
+        let written = ids.len();
+        reading.moved |= written > 0;
+        if written > 0 && !self.request.no_ack {
+            self.group.deliver(&ids, self.consumer, self.now_ms);
+            reading.assigned = true;
+            if self.recording {
+                reading.delivered = ids;
             }
-            written += 1;
         }
         written
     }

@@ -342,9 +342,10 @@ fn run(step: &Step, group: &mut Group, log: &mut Log, model: &mut Model) {
             at_ms,
         } => {
             let consumer_index = index(group, consumer);
-            for ms in from..from + length {
-                group.deliver(id(ms, 0), consumer_index, at_ms);
-                model.set(id(ms, 0), (Some(consumer), at_ms, 1));
+            let ids: Vec<StreamId> = (from..from + length).map(|ms| id(ms, 0)).collect();
+            group.deliver(&ids, consumer_index, at_ms);
+            for id in ids {
+                model.set(id, (Some(consumer), at_ms, 1));
             }
         }
         Step::Redeliver { ms, at_ms } => {
@@ -501,7 +502,7 @@ fn many(count: u64) -> Group {
     let consumers: Vec<_> = (0..4).map(|n| index(&mut group, n)).collect();
     for n in 0..count {
         let id = id(1_700_000_000_000 + n / 7, n % 7);
-        group.deliver(id, consumers[(n / 10 % 4) as usize], 5);
+        group.deliver(&[id], consumers[(n / 10 % 4) as usize], 5);
     }
     group
 }
@@ -539,12 +540,12 @@ fn entries_deleted_in_the_middle_cost_one_claim_and_none_after_it() {
     let mut group = Group::new(StreamId::MIN, None);
     let consumer = index(&mut group, 0);
     for ms in 1..SPAN {
-        group.deliver(id(ms, 0), consumer, 5);
+        group.deliver(&[id(ms, 0)], consumer, 5);
     }
     for ms in 2..SPAN {
         log.delete(id(ms, 0));
     }
-    group.deliver(id(1, 0), consumer, 900);
+    group.deliver(&[id(1, 0)], consumer, 900);
     let mut steps_of_claim = || {
         steps::take();
         group.for_each_claimable(&log, Some(100), |_, _| panic!("there is none"));
