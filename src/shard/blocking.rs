@@ -56,6 +56,8 @@ impl Shard {
         if same {
             self.end_block(&mut client);
             self.append_reply(&mut client, reply);
+            // Who always waits again has no other moment between two commands.
+            self.consider_departure(&client);
             self.runnable.push_back(client.id());
         }
         self.put(client);

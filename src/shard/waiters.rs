@@ -21,6 +21,9 @@ use crate::resp::reply::Reply;
 use super::execute::{Aftermath, Call, Env, Outgoing, Served, detached};
 use super::mailbox::{Blocked, SessionFacts};
 
+/// Room for the reply to a waiter from the start, bytes: most are an element of a queue, and need not grow piece by piece.
+const SERVED_REPLY_BYTES: usize = 256;
+
 /// The keyspaces that must be in hand besides those that are, so that every waiter who may be served can be: those of the
 /// destinations of whoever waits for a key the command may make ready, and of whoever waits for those, and so on.
 /// O(keys), and nothing is allocated, while no waiter of these keys writes elsewhere.
@@ -160,6 +163,7 @@ impl Env<'_> {
         };
         let mut session = detached(&facts);
         let mut reply = Reply::new(waiter.protocol);
+        reply.reserve(SERVED_REPLY_BYTES);
         let args = waiter.request.args();
         let Some(row) = CommandTable::get().find(args.at(0)) else {
             waiter.unclaim();
