@@ -51,14 +51,12 @@ pub const WRITE_BYTES_MAX: usize = 128 * 1024;
 pub const REPLY_BYTES_HANDED_OVER: usize = 64 * 1024;
 /// The buffer for replies that a shard keeps between turns, bytes: one that grew for a long reply is given back.
 pub const REPLY_BYTES_KEPT: usize = 1024 * 1024;
-/// Buffers of output that a shard keeps for the next clients with something to send, bytes in all …
-pub const SPARE_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
-/// … and of one: a client that is slow to read may hold one that is too large for it.
-pub const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
 /// Input kept for a client whose command is under way, bytes.
 pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
-/// Input buffers that a shard keeps for the next client with more to say than one turn takes, bytes in all.
-pub const SPARE_INPUT_BYTES_MAX: usize = 1024 * 1024;
+/// Buffers of input, and as many of output, that a shard keeps for the next clients that need one, bytes in all …
+pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
+/// … and of one of output: a client that is slow to read may hold one that is too large for it.
+pub const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
 /// Requests copied at once for another shard, bytes (a longer single request goes alone).
 pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// A pipeline with more runs than this over several shards is a mixed one …

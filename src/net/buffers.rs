@@ -10,7 +10,7 @@
 //! Of a long reply only the next slices are bytes: the rest is encoded when they have left. Until then its length, which
 //! counts against the limits as if it were all there, is an estimate.
 //!
-//! Bytes that are all a client is owed, as nearly always, lie in one buffer, which goes from client to client ([`SpareOutputs`]).
+//! Bytes that are all a client is owed, as nearly always, lie in one buffer, which goes from client to client ([`Spares`]).
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -18,8 +18,8 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use crate::limits::{
-    REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN, SPARE_INPUT_BYTES_MAX,
-    SPARE_OUTPUT_BUFFER_BYTES_MAX, SPARE_OUTPUT_BYTES_MAX, WRITE_BYTES_MAX,
+    REPLY_BYTES_HANDED_OVER, REPLY_SLICE_BYTES, SHARED_BYTES_MIN, SPARE_BYTES_MAX,
+    SPARE_OUTPUT_BUFFER_BYTES_MAX, WRITE_BYTES_MAX,
 };
 use crate::resp::reply::Reply;
 use crate::resp::rest::{Piece, Rest};
@@ -33,25 +33,47 @@ const SPENT_BYTES_MIN: usize = 1 << 20;
 /// Buffers that nobody needs at the moment, for who needs one next. A buffer allocated for each long pipeline and freed
 /// after it leaves room in which entries that stay are put, and where the next one no longer fits: a stream of
 /// 100-byte entries took 124 bytes for each of them instead of 114.
-#[derive(Debug, Default)]
-pub struct SpareInputs {
+#[derive(Debug)]
+pub struct Spares {
     buffers: Vec<Vec<u8>>,
-    capacity: usize,
+    /// Of all of them.
+    bytes: usize,
+    /// Of one that is kept.
+    buffer_bytes_max: usize,
 }
 
-impl SpareInputs {
+impl Spares {
+    /// Those of inputs, of any size.
+    pub fn of_inputs() -> Self {
+        Self::new(SPARE_BYTES_MAX)
+    }
+
+    /// Those of outputs: small ones.
+    pub fn of_outputs() -> Self {
+        Self::new(SPARE_OUTPUT_BUFFER_BYTES_MAX)
+    }
+
+    fn new(buffer_bytes_max: usize) -> Self {
+        Self {
+            buffers: Vec::new(),
+            bytes: 0,
+            buffer_bytes_max,
+        }
+    }
+
     /// An empty buffer, with room if there is one.
     fn take(&mut self) -> Vec<u8> {
         let buffer = self.buffers.pop().unwrap_or_default();
-        self.capacity -= buffer.capacity();
+        self.bytes -= buffer.capacity();
         buffer
     }
 
-    /// Keeps a buffer, as long as there are not too many.
+    /// Keeps a buffer, as long as it is not too large and there are not too many.
     fn give(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        if (1..=SPARE_INPUT_BYTES_MAX - self.capacity).contains(&buffer.capacity()) {
-            self.capacity += buffer.capacity();
+        let room = self.buffer_bytes_max.min(SPARE_BYTES_MAX - self.bytes);
+        if (1..=room).contains(&buffer.capacity()) {
+            buffer.clear();
+            self.bytes += buffer.capacity();
             self.buffers.push(buffer);
         }
     }
@@ -81,7 +103,7 @@ impl Input {
     }
 
     /// Appends bytes read.
-    pub fn append(&mut self, bytes: &[u8], spares: &mut SpareInputs) {
+    pub fn append(&mut self, bytes: &[u8], spares: &mut Spares) {
         if bytes.is_empty() {
             return;
         }
@@ -96,7 +118,7 @@ impl Input {
     }
 
     /// The first `count` unparsed bytes were parsed.
-    pub fn consume(&mut self, count: usize, spares: &mut SpareInputs) {
+    pub fn consume(&mut self, count: usize, spares: &mut Spares) {
         self.at += count;
         debug_assert!(self.at <= self.bytes.len(), "consumed more than there was");
         if self.is_empty() {
@@ -133,33 +155,6 @@ impl From<Piece> for Segment {
     }
 }
 
-/// Buffers of those who have sent everything, for those who have something to send next.
-#[derive(Debug, Default)]
-pub struct SpareOutputs {
-    buffers: Vec<Vec<u8>>,
-    bytes: usize,
-}
-
-impl SpareOutputs {
-    fn take(&mut self) -> Vec<u8> {
-        let buffer = self.buffers.pop().unwrap_or_default();
-        self.bytes -= buffer.capacity();
-        buffer
-    }
-
-    fn put(&mut self, mut buffer: Vec<u8>) {
-        let bytes = buffer.capacity();
-        if bytes > 0
-            && bytes <= SPARE_OUTPUT_BUFFER_BYTES_MAX
-            && self.bytes + bytes <= SPARE_OUTPUT_BYTES_MAX
-        {
-            buffer.clear();
-            self.bytes += bytes;
-            self.buffers.push(buffer);
-        }
-    }
-}
-
 /// Longest piece to which more is appended, bytes.
 const OWN_BYTES_MAX: usize = 1 << 20;
 
@@ -189,9 +184,9 @@ impl Output {
     }
 
     /// Gives it a buffer, if it owns none, for what is appended next.
-    pub fn equip(&mut self, spare: &mut SpareOutputs) {
+    pub fn equip(&mut self, spares: &mut Spares) {
         if self.own.capacity() == 0 && self.segments.is_empty() {
-            self.own = spare.take();
+            self.own = spares.take();
         }
     }
 
@@ -331,7 +326,7 @@ impl Output {
     }
 
     /// The first `count` unsent bytes were sent. Who has sent everything owns no buffer: it goes to the spare ones.
-    pub fn consume(&mut self, count: usize, spare: &mut SpareOutputs) {
+    pub fn consume(&mut self, count: usize, spares: &mut Spares) {
         debug_assert!(count <= self.len, "sent more than there was");
         self.len = self.len.saturating_sub(count);
         self.sent += count;
@@ -340,7 +335,7 @@ impl Output {
                 return;
             }
             self.sent -= self.own.len();
-            spare.put(std::mem::take(&mut self.own));
+            spares.give(std::mem::take(&mut self.own));
         }
         while let Some(front) = self
             .segments
@@ -368,7 +363,7 @@ mod tests {
 
     #[test]
     fn input_keeps_what_is_not_consumed() {
-        let (mut input, mut spares) = (Input::default(), SpareInputs::default());
+        let (mut input, mut spares) = (Input::default(), Spares::of_inputs());
         input.append(b"abcdef", &mut spares);
         input.consume(4, &mut spares);
         input.append(b"gh", &mut spares);
@@ -384,18 +379,15 @@ mod tests {
 
     #[test]
     fn a_buffer_that_is_no_longer_needed_serves_the_next_and_few_are_kept() {
-        let mut spares = SpareInputs::default();
+        let mut spares = Spares::of_inputs();
         let mut inputs: Vec<Input> = (0..100).map(|_| Input::default()).collect();
         for input in &mut inputs {
-            input.append(&vec![b'x'; SPARE_INPUT_BYTES_MAX / 8], &mut spares);
+            input.append(&vec![b'x'; SPARE_BYTES_MAX / 8], &mut spares);
         }
         for input in &mut inputs {
             input.consume(input.len(), &mut spares);
         }
-        assert_eq!(
-            (spares.buffers.len(), spares.capacity),
-            (8, SPARE_INPUT_BYTES_MAX)
-        );
+        assert_eq!((spares.buffers.len(), spares.bytes), (8, SPARE_BYTES_MAX));
         let kept: Vec<*const u8> = spares
             .buffers
             .iter()
@@ -405,7 +397,7 @@ mod tests {
         assert_eq!(inputs[0].unparsed(), b"a");
         assert!(kept.contains(&inputs[0].bytes.as_ptr()));
         assert_eq!(spares.buffers.len(), 7);
-        spares.give(Vec::with_capacity(SPARE_INPUT_BYTES_MAX));
+        spares.give(Vec::with_capacity(SPARE_BYTES_MAX));
         assert_eq!(spares.buffers.len(), 7, "too large to keep");
     }
 
@@ -416,12 +408,12 @@ mod tests {
         output.append(b"one");
         output.append_shared(&big);
         output.append(b"two");
-        let (mut sent, mut spare) = (Vec::new(), SpareOutputs::default());
+        let (mut sent, mut spares) = (Vec::new(), Spares::of_outputs());
         while !output.is_empty() {
             let piece = output.front();
             let count = piece.len().min(700);
             sent.extend_from_slice(&piece[..count]);
-            output.consume(count, &mut spare);
+            output.consume(count, &mut spares);
         }
         assert_eq!(sent, [b"one".as_slice(), &big, b"two"].concat());
         assert_eq!(output.len(), 0);
@@ -432,7 +424,7 @@ mod tests {
         let big = Bytes::from(vec![b'x'; 5000]);
         for step in [1, 3, 999, 5003, 5006, 20_000, usize::MAX] {
             let (mut output, mut sent) = (Output::default(), Vec::new());
-            let mut spare = SpareOutputs::default();
+            let mut spares = Spares::of_outputs();
             for _ in 0..40 {
                 output.append(b"one");
                 output.append_shared(&big);
@@ -448,7 +440,7 @@ mod tests {
                 assert!(pieces.starts_with(output.front()) && pieces.len() <= WRITE_BYTES_MAX);
                 let taken = pieces.len().min(step);
                 sent.extend_from_slice(&pieces[..taken]);
-                output.consume(taken, &mut spare);
+                output.consume(taken, &mut spares);
             }
             assert_eq!(sent, [b"one".as_slice(), &big].concat().repeat(40));
             assert_eq!(output.piece_count(), 0);
@@ -457,37 +449,37 @@ mod tests {
 
     #[test]
     fn buffers_go_from_who_has_sent_to_who_sends_next() {
-        let mut spare = SpareOutputs::default();
+        let mut spares = Spares::of_outputs();
         let mut output = Output::default();
         output.append(&[b'x'; 100]);
         let buffer = output.front().as_ptr();
-        output.consume(99, &mut spare);
-        assert_eq!((output.front(), spare.buffers.len()), (&b"x"[..], 0));
-        output.consume(1, &mut spare);
+        output.consume(99, &mut spares);
+        assert_eq!((output.front(), spares.buffers.len()), (&b"x"[..], 0));
+        output.consume(1, &mut spares);
         assert_eq!(output.own.capacity(), 0, "who is idle owns no buffer");
         let mut next = Output::default();
-        next.equip(&mut spare);
+        next.equip(&mut spares);
         next.append(b"y");
         assert_eq!((next.front(), next.front().as_ptr()), (&b"y"[..], buffer));
-        assert_eq!(spare.bytes, 0);
+        assert_eq!(spares.bytes, 0);
     }
 
     #[test]
     fn few_and_small_buffers_are_kept() {
-        let mut spare = SpareOutputs::default();
-        let count = 2 * SPARE_OUTPUT_BYTES_MAX / SPARE_OUTPUT_BUFFER_BYTES_MAX;
-        let send = |bytes: usize, spare: &mut SpareOutputs| {
+        let mut spares = Spares::of_outputs();
+        let count = 2 * SPARE_BYTES_MAX / SPARE_OUTPUT_BUFFER_BYTES_MAX;
+        let send = |bytes: usize, spares: &mut Spares| {
             let mut output = Output::default();
             output.append(&vec![b'x'; bytes]);
-            output.consume(bytes, spare);
+            output.consume(bytes, spares);
         };
-        send(SPARE_OUTPUT_BUFFER_BYTES_MAX + 1, &mut spare);
-        assert!(spare.buffers.is_empty());
+        send(SPARE_OUTPUT_BUFFER_BYTES_MAX + 1, &mut spares);
+        assert!(spares.buffers.is_empty());
         for _ in 0..count {
-            send(SPARE_OUTPUT_BUFFER_BYTES_MAX, &mut spare);
+            send(SPARE_OUTPUT_BUFFER_BYTES_MAX, &mut spares);
         }
-        assert_eq!(spare.buffers.len(), count / 2);
-        assert!(spare.bytes <= SPARE_OUTPUT_BYTES_MAX);
+        assert_eq!(spares.buffers.len(), count / 2);
+        assert!(spares.bytes <= SPARE_BYTES_MAX);
     }
 
     #[test]

@@ -61,7 +61,7 @@ use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Keyspace;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::limits;
-use crate::net::buffers::{SpareInputs, SpareOutputs};
+use crate::net::buffers::Spares;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -124,7 +124,7 @@ pub struct Shard {
     /// Clients that can go on without an event: their turn ended before their input did.
     runnable: VecDeque<ClientId>,
     /// Input buffers for who needs one next.
-    spare_inputs: SpareInputs,
+    spare_inputs: Spares,
     /// Clients with new output, or to be closed when it is sent.
     dirty: Vec<ClientId>,
     /// Clients whose sockets are to be dropped.
@@ -140,7 +140,7 @@ pub struct Shard {
     /// Replies of the client whose turn it is.
     reply: Reply,
     /// Buffers for the output of clients.
-    spare_outputs: SpareOutputs,
+    spare_outputs: Spares,
     /// When the next expiry and housekeeping round is due, Unix ms.
     next_round_ms: u64,
     stopping: bool,
@@ -188,7 +188,7 @@ impl Shard {
             admission: Admission::default(),
             clients: HashMap::default(),
             runnable: VecDeque::new(),
-            spare_inputs: SpareInputs::default(),
+            spare_inputs: Spares::of_inputs(),
             dirty: Vec::new(),
             closed: Vec::new(),
             departing: Vec::new(),
@@ -196,7 +196,7 @@ impl Shard {
             paused: Vec::new(),
             throttled: Vec::new(),
             reply: Reply::new(Protocol::Resp2),
-            spare_outputs: SpareOutputs::default(),
+            spare_outputs: Spares::of_outputs(),
             next_round_ms: now_ms,
             stopping: false,
         };
