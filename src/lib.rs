@@ -16,7 +16,7 @@
 //! # The life of XADD
 //!
 //! 1. `shard/thread.rs` reads bytes; `shard/session_loop.rs` gives the client a turn; `resp/request.rs` finds the arguments.
-//! 2. `admit` in `shard/execute.rs` checks what needs no keyspace (unknown, arity, AUTH, subscribed mode); MULTI queues.
+//! 2. `shard/admit.rs` checks what needs no keyspace (unknown, arity, AUTH, subscribed mode); MULTI queues.
 //! 3. `shard/route.rs` finds the home of the key. Own shard: it runs at once. Another: it runs here too if that shard does
 //!    not need its keyspace this moment (`shard/shelf.rs`); else it travels with the commands behind it as a batch
 //!    (`shard/batch.rs`), through that shard's queue (`shard/admission.rs`), and the replies come back.

@@ -229,6 +229,22 @@ fn who_is_owed_more_than_the_hard_limit_is_closed_and_counted() {
 }
 
 #[test]
+fn what_a_subscriber_asked_for_counts_against_its_limit_as_what_is_published() {
+    for shards in shard_counts() {
+        let server = server(shards, "1mb 0 0");
+        let mut control = server.connect();
+        let value = vec![b'v'; 8 << 20];
+        control.call(&[b"SET", b"key".as_slice(), &value]);
+        let mut subscriber = server.connect();
+        subscriber.run("HELLO 3");
+        subscriber.run("SUBSCRIBE channel");
+        subscriber.send_line("GET key");
+        wait_for_closed(&mut control, 1);
+        assert_eq!(publish(&mut control, b"nobody is left"), 0);
+    }
+}
+
+#[test]
 fn who_is_owed_more_than_the_soft_limit_for_some_seconds_is_closed() {
     for shards in shard_counts() {
         let server = server(shards, "0 300kb 1");

@@ -58,7 +58,8 @@ impl<V> Patterns<V> {
     where
         V: Default,
     {
-        let prefix = pattern.slice(..literal(pattern).len());
+        // Of its own: a slice would keep the pattern's bytes when that is gone.
+        let prefix = Bytes::copy_from_slice(literal(pattern));
         if !self.by_prefix.contains_key(&prefix) {
             *self.lengths.entry(prefix.len()).or_default() += 1;
         }

@@ -63,6 +63,8 @@ impl Shard {
         if !after.is_empty() {
             told |= self.dispatch(after, Some(client));
         }
+        // That was not the time of the next command.
+        self.lap_ns.set(None);
         match ran {
             Ran::Done => {}
             Ran::Waits(blocked) => {
@@ -81,6 +83,7 @@ impl Shard {
         let mut flow = Flow::Next;
         for action in actions {
             flow = self.carry_out(client, reply, action, mark);
+            self.lap_ns.set(None);
         }
         if told && !client.session.closing {
             self.hold_until_told(client, reply, mark);

@@ -487,7 +487,7 @@ impl Shard {
 
     /// Copies what INFO shows to the counters that everybody reads.
     fn publish_counters(&mut self) {
-        if let Some(keyspace) = &mut self.keyspace {
+        for keyspace in self.keyspace.iter_mut().chain(&mut self.guests) {
             publish_counters_of(&self.shared, keyspace);
         }
     }

@@ -3,6 +3,7 @@
 //! A shard writes to no socket: whoever drives it is given the next bytes and tells how many of them it sent.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::ids::ClientId;
@@ -38,10 +39,18 @@ impl Shard {
             dirty.iter().for_each(|id| self.check_output_limit(*id));
         }
         if self.shared.shard_count > 1 && !self.stopping {
+            let (settings, mut long) = (Arc::clone(&self.settings), Vec::new());
             dirty.retain(|id| {
-                let client = self.client_mut(*id);
-                !client.is_some_and(|client| client.has_more_output_soon())
+                let Some(client) = self.client_mut(*id) else {
+                    return true;
+                };
+                // By replies that came from other shards.
+                if client.has_much_to_send(&settings) {
+                    long.push(*id);
+                }
+                !client.has_more_output_soon()
             });
+            long.into_iter().for_each(|id| self.check_output_limit(id));
         }
         dirty
     }

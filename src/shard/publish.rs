@@ -245,7 +245,8 @@ impl Shard {
                 dirty.push(id);
                 client.output.equip(spare_outputs);
             } else if client.is_over_hard_limit(settings) {
-                // Closed below: it may fit a thousand patterns more.
+                // Closed below, and not filled any more: a thousand patterns may match.
+                long.push(id);
                 return;
             }
             client.send(message);

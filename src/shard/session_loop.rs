@@ -73,7 +73,7 @@ impl Shard {
             return;
         }
         if client.is_behind_with_reading() {
-            // What it has sent waits until it has read: [`Shard::sent`] gives it its turn.
+            // What it has sent waits until it has read: [`Shard::send`] gives it its turn.
             client.input.append(fresh, &mut self.spare_inputs);
             self.put(client);
             self.check_query_limit(id);
@@ -168,7 +168,11 @@ impl Shard {
         }
         let exceeds = client.input.len() as u64 > self.settings.client_query_buffer_bytes_max;
         let ended = client.ended;
+        let has_much = client.has_much_to_send(&self.settings);
         self.put(client);
+        if has_much {
+            self.check_output_limit(id);
+        }
         if exceeds {
             self.check_query_limit(id);
         }

@@ -216,6 +216,8 @@ fn turn(
         time: schedule.turn,
         units: workload.units_max - warm.issued,
     })?;
+    // What the server put off belongs to it too.
+    rest(server);
     let used = CpuTime::of(server.process()).since(&before);
     if outcome.units == 0 {
         return Err(Fault::Unexpected("nothing was done".to_owned()));

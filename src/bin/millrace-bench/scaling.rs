@@ -198,6 +198,7 @@ fn all_run(
                 .map_err(|_| anyhow::anyhow!("a generator died"))?;
             outcomes.push(outcome?);
         }
+        rest(server);
         Ok((outcomes, CpuTime::of(server.process()).since(&before)))
     })
 }

@@ -30,7 +30,10 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
             let about = format!(
                 "100 bytes, {subscribers} subscribers, {publishers} publishers; to the reply"
             );
-            (format!("PUBLISH to {subscribers} from {publishers}"), about)
+            (
+                format!("PUBLISH to {subscribers} from {publishers} (to its reply)"),
+                about,
+            )
         };
         let plan = fan_out(listening, subscribers as u64, publishers);
         let row = Workload::with_plan(&name, plan, &about);
