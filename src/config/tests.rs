@@ -18,6 +18,12 @@ fn set(configuration: &Configuration, name: &str, value: &str) -> Result<Configu
 }
 
 #[test]
+fn small_machines_have_one_shard_and_larger_ones_one_per_core() {
+    let counts = [1, 2, 3, 4, 16, 1000].map(default_shard_count);
+    assert_eq!(counts, [1, 1, 1, 4, 16, crate::limits::SHARD_COUNT_MAX]);
+}
+
+#[test]
 fn names_and_aliases_are_unique() {
     let mut names: Vec<&str> = PARAMETERS
         .iter()
