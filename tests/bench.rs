@@ -131,3 +131,12 @@ fn stall_measures_the_light_client_while_the_other_reads() {
     assert_eq!(figures.len(), 4, "{told}");
     assert!(figures[0] > 0.0 && figures[0] <= figures[3], "{told}");
 }
+
+#[test]
+fn each_mode_names_its_rows_without_starting_anything() {
+    let out = tempfile::tempdir().unwrap();
+    let told = run(out.path(), &["stall", "--list", "--servers", "nobody"]);
+    assert!(told.lines().any(|line| line == "LRANGE of all"), "{told}");
+    let told = run(out.path(), &["growth", "--list", "--workload", "groups"]);
+    assert_eq!(told, "XREADGROUP by groups\n");
+}

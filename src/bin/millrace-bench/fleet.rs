@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,11 +18,14 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What runs now and must not outlive this process: processes and their directories.
 static RUNNING: Mutex<Vec<(u32, PathBuf)>> = Mutex::new(Vec::new());
+/// Everything was killed: nothing starts any more. Changed and read under the lock of what runs.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
 static NEXT_DIRECTORY: AtomicU64 = AtomicU64::new(0);
 
 /// Kills every server and removes its directory. Safe to call at any time, also from the panic hook.
 pub(crate) fn kill_all() {
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    IS_OVER.store(true, Ordering::Relaxed);
     for (process, directory) in running.drain(..) {
         kill(process);
         let _gone = fs::remove_dir_all(directory);
@@ -209,6 +212,11 @@ impl Server {
             let words = spec.words(port, &directory, millrace)?;
             let (program, options) = words.split_first().context("an empty command")?;
             let log = File::create(directory.join("log"))?;
+            let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+            if IS_OVER.load(Ordering::Relaxed) {
+                let _gone = fs::remove_dir_all(&directory);
+                bail!("interrupted");
+            }
             let child = Command::new(program)
                 .args(options)
                 .current_dir(&directory)
@@ -216,8 +224,10 @@ impl Server {
                 .stdout(log.try_clone()?)
                 .stderr(log)
                 .spawn()
-                .with_context(|| format!("cannot run {program}"))?;
-            let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+                .with_context(|| format!("{}: cannot run {program}", spec.name))
+                .inspect_err(|_| {
+                    let _gone = fs::remove_dir_all(&directory);
+                })?;
             running.push((child.id(), directory.clone()));
             drop(running);
             let mut server = Self {

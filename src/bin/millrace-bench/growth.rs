@@ -18,6 +18,14 @@ pub(crate) struct Family {
     pub(crate) points: Vec<(u64, Workload)>,
 }
 
+/// What grows, family by family.
+pub(crate) fn names(scale: Scale) -> Vec<&'static str> {
+    growing::all(scale)
+        .iter()
+        .map(|family| family.name)
+        .collect()
+}
+
 /// Measures all families that are selected; tables, a CSV and a picture for each.
 ///
 /// # Errors

@@ -120,6 +120,19 @@ fn list(workloads: &[Workload], kinds: &[memory::Kind]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Names the rows of a mode that are selected, if that is what was asked for. An error when there are none.
+fn name(options: &Options, names: &[&str]) -> anyhow::Result<bool> {
+    let selected = || names.iter().filter(|name| options.selects(name));
+    anyhow::ensure!(
+        selected().next().is_some(),
+        "no row has that in its name; --list names them"
+    );
+    if options.list {
+        selected().try_for_each(|name| print(&format!("{name}\n")))?;
+    }
+    Ok(options.list)
+}
+
 fn compare(options: &Options) -> anyhow::Result<()> {
     let (scale, schedule) = (options.scale(), options.schedule());
     let mut workloads = catalogue::all(scale);
@@ -178,6 +191,9 @@ fn compare(options: &Options) -> anyhow::Result<()> {
 }
 
 fn stalls(options: &Options) -> anyhow::Result<()> {
+    if name(options, &stall::names(options.scale()))? {
+        return Ok(());
+    }
     let mut servers = start(options)?;
     servers.retain(|server| !server.spec.is_null());
     print(&report::opening(&servers))?;
@@ -194,6 +210,9 @@ fn stalls(options: &Options) -> anyhow::Result<()> {
 }
 
 fn grow(options: &Options) -> anyhow::Result<()> {
+    if name(options, &growth::names(options.scale()))? {
+        return Ok(());
+    }
     std::fs::create_dir_all(&options.out)?;
     let mut servers = start(options)?;
     print(&report::opening(&servers))?;

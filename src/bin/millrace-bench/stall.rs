@@ -76,6 +76,11 @@ struct Found {
     times: u64,
 }
 
+/// What the other client does, row by row.
+pub(crate) fn names(scale: Scale) -> Vec<&'static str> {
+    burdens(scale).iter().map(|burden| burden.name).collect()
+}
+
 /// Measures every burden on every server; a table.
 ///
 /// # Errors
