@@ -16,19 +16,6 @@ use support::{Client, Frame, Server, shard_counts};
 
 const ELEMENTS: usize = 100_000;
 
-fn server(shards: usize, normal_limit: &str) -> Server {
-    let limit = format!("normal {normal_limit}");
-    Server::millrace_with(
-        shards,
-        &[
-            "--unixsocket",
-            "socket",
-            "--client-output-buffer-limit",
-            &limit,
-        ],
-    )
-}
-
 fn element(number: usize, bytes: usize) -> Vec<u8> {
     format!("{number:0bytes$}").into_bytes()
 }
@@ -147,7 +134,7 @@ fn until_owed(control: &mut Client, holds: impl Fn(&[usize]) -> bool) {
 #[test]
 fn a_slow_reader_gets_what_was_there_when_it_asked() {
     for shards in shard_counts() {
-        let server = server(shards, "0 0 0");
+        let server = Server::millrace_with_output_limit(shards, "normal 0 0 0");
         let mut control = server.connect();
         let list = fill_list(&mut control, "list", 50);
         let stream = fill_stream(&mut control, "stream", 50);
@@ -197,7 +184,7 @@ fn a_slow_reader_gets_what_was_there_when_it_asked() {
 #[test]
 fn who_does_not_read_a_hundred_megabytes_costs_little_and_can_be_killed() {
     for shards in shard_counts() {
-        let server = server(shards, "0 0 0");
+        let server = Server::millrace_with_output_limit(shards, "normal 0 0 0");
         let mut control = server.connect();
         let reply = fill_list(&mut control, "list", 1000);
         let before = server.resident_bytes();
@@ -239,7 +226,7 @@ fn who_does_not_read_a_hundred_megabytes_costs_little_and_can_be_killed() {
 #[test]
 fn the_whole_reply_counts_against_the_limit_of_the_output() {
     for shards in shard_counts() {
-        let server = server(shards, "4mb 0 0");
+        let server = Server::millrace_with_output_limit(shards, "normal 4mb 0 0");
         let mut control = server.connect();
         fill_list(&mut control, "list", 100);
         let mut slow = Slow::new(&server);
@@ -257,7 +244,7 @@ fn the_whole_reply_counts_against_the_limit_of_the_output() {
 #[test]
 fn long_replies_follow_each_other_in_their_order() {
     for shards in shard_counts() {
-        let server = server(shards, "0 0 0");
+        let server = Server::millrace_with_output_limit(shards, "normal 0 0 0");
         let mut control = server.connect();
         let list = fill_list(&mut control, "list", 20);
         let stream = fill_stream(&mut control, "stream", 20);
@@ -323,7 +310,7 @@ fn numbers(reply: &Frame) -> Vec<usize> {
 fn keys_over_very_many_gives_those_of_one_moment() {
     const KEYS: usize = 30_000;
     for shards in shard_counts() {
-        let server = server(shards, "0 0 0");
+        let server = Server::millrace_with_output_limit(shards, "normal 0 0 0");
         let mut control = server.connect();
         fill_keys(&mut control, KEYS);
         let all: Vec<usize> = (0..KEYS).collect();
@@ -378,7 +365,7 @@ fn keys_over_very_many_gives_those_of_one_moment() {
 fn a_flush_does_not_take_from_keys_what_was_there_and_who_leaves_is_not_missed() {
     const KEYS: usize = 30_000;
     for shards in shard_counts() {
-        let server = server(shards, "0 0 0");
+        let server = Server::millrace_with_output_limit(shards, "normal 0 0 0");
         let mut control = server.connect();
         for round in 0..5 {
             fill_keys(&mut control, KEYS);

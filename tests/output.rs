@@ -102,19 +102,6 @@ impl Subscriber {
     }
 }
 
-fn server(shards: usize, pubsub_limit: &str) -> Server {
-    let limit = format!("pubsub {pubsub_limit}");
-    Server::millrace_with(
-        shards,
-        &[
-            "--unixsocket",
-            "socket",
-            "--client-output-buffer-limit",
-            &limit,
-        ],
-    )
-}
-
 fn payload(letter: u8) -> Vec<u8> {
     vec![letter; MESSAGE_BYTES]
 }
@@ -156,7 +143,7 @@ fn wait_for_closed(control: &mut Client, count: usize) {
 fn a_message_waits_once_for_a_thousand_subscribers_who_do_not_read() {
     const SUBSCRIBERS: usize = 1000;
     for shards in shard_counts() {
-        let server = server(shards, "0 0 0");
+        let server = Server::millrace_with_output_limit(shards, "pubsub 0 0 0");
         let mut control = server.connect();
         let kinds = [By::Name, By::NameResp3, By::Pattern, By::PatternResp3];
         let mut subscribers: Vec<Subscriber> = (0..SUBSCRIBERS)
@@ -196,7 +183,7 @@ fn a_message_waits_once_for_a_thousand_subscribers_who_do_not_read() {
 #[test]
 fn who_is_owed_more_than_the_hard_limit_is_closed_and_counted() {
     for shards in shard_counts() {
-        let server = server(shards, "1mb 0 0");
+        let server = Server::millrace_with_output_limit(shards, "pubsub 1mb 0 0");
         let mut control = server.connect();
         let mut slow: Vec<Subscriber> = (0..10)
             .map(|at| {
@@ -231,7 +218,7 @@ fn who_is_owed_more_than_the_hard_limit_is_closed_and_counted() {
 #[test]
 fn what_a_subscriber_asked_for_counts_against_its_limit_as_what_is_published() {
     for shards in shard_counts() {
-        let server = server(shards, "1mb 0 0");
+        let server = Server::millrace_with_output_limit(shards, "pubsub 1mb 0 0");
         let mut control = server.connect();
         let value = vec![b'v'; 8 << 20];
         control.call(&[b"SET", b"key".as_slice(), &value]);
@@ -247,7 +234,7 @@ fn what_a_subscriber_asked_for_counts_against_its_limit_as_what_is_published() {
 #[test]
 fn who_is_owed_more_than_the_soft_limit_for_some_seconds_is_closed() {
     for shards in shard_counts() {
-        let server = server(shards, "0 300kb 1");
+        let server = Server::millrace_with_output_limit(shards, "pubsub 0 300kb 1");
         let mut control = server.connect();
         let mut slow = Subscriber::new(&server, By::Name);
         let mut late = Subscriber::new(&server, By::NameResp3);

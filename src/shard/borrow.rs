@@ -264,6 +264,7 @@ impl Shard {
         if let Some(at) = after.actions.iter().position(is_reload) {
             after.actions.swap_remove(at);
             self.reload(keyspaces);
+            self.lap_ns.set(None);
         }
         (ran, after)
     }

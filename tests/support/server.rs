@@ -74,6 +74,12 @@ impl Server {
         Self::millrace_with(shards, &[])
     }
 
+    /// Millrace with a unix socket, named `socket` in its directory, and an output limit as in `"pubsub 1mb 0 0"`.
+    pub(crate) fn millrace_with_output_limit(shards: usize, limit: &str) -> Self {
+        let options = ["--unixsocket", "socket", "--client-output-buffer-limit"];
+        Self::millrace_with(shards, &[&options[..], &[limit]].concat())
+    }
+
     /// Millrace with further options, as in `["--maxclients", "20"]`.
     pub(crate) fn millrace_with(shards: usize, options: &[&str]) -> Self {
         if let Some(path) = std::env::var_os("MILLRACE_UNDER_TEST") {

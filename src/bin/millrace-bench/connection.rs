@@ -134,11 +134,24 @@ impl Connection {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    /// The error in the replies so far.
-    #[cold]
-    pub(crate) fn refusal(&mut self) -> Fault {
-        Fault::Refused(self.skipper.take_error().unwrap_or_default())
+/// The next whole reply in `bytes` from `at` on; an error among them ends the turn.
+///
+/// # Errors
+/// It is an error, or no reply.
+#[inline]
+pub(crate) fn next_reply(
+    skipper: &mut Skipper,
+    bytes: &[u8],
+    at: &mut usize,
+) -> Result<Option<Summary>, Fault> {
+    match skipper.next(bytes, at) {
+        Ok(Some(summary)) if summary.is_error => {
+            Err(Fault::Refused(skipper.take_error().unwrap_or_default()))
+        }
+        Ok(found) => Ok(found),
+        Err(_) => Err(Fault::Lost("not the protocol".to_owned())),
     }
 }
 

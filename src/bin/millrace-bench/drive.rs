@@ -22,7 +22,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use crate::connection::{Connection, Role, Sending, Worker, bulks, check, time_of};
+use crate::connection::{Connection, Role, Sending, Worker, bulks, check, next_reply, time_of};
 use crate::plan::{Measure, Part, Plan};
 use crate::template::{Random, Template};
 use crate::usage;
@@ -325,14 +325,7 @@ impl Flow {
             return Ok(());
         };
         let (mut at, mut finished) = (0, 0);
-        while let Some(summary) = connection
-            .skipper
-            .next(bytes, &mut at)
-            .map_err(|_| Fault::Lost("not the protocol".to_owned()))?
-        {
-            if summary.is_error {
-                return Err(connection.refusal());
-            }
+        while let Some(summary) = next_reply(&mut connection.skipper, bytes, &mut at)? {
             check(&summary, expects[connection.unit_position])?;
             connection.unit_position += 1;
             if connection.unit_position == expects.len() {
@@ -360,14 +353,7 @@ impl Flow {
 
     fn take_pushes(&mut self, connection: &mut Connection, bytes: &[u8]) -> Result<(), Fault> {
         let mut at = 0;
-        while let Some(summary) = connection
-            .skipper
-            .next(bytes, &mut at)
-            .map_err(|_| Fault::Lost("not the protocol".to_owned()))?
-        {
-            if summary.is_error {
-                return Err(connection.refusal());
-            }
+        while let Some(_push) = next_reply(&mut connection.skipper, bytes, &mut at)? {
             self.deliver(1)?;
         }
         if self.owed == 0 && self.measure == Measure::FanOut {
@@ -397,14 +383,8 @@ impl Flow {
         connection.partial.extend_from_slice(bytes);
         let (mut at, mut begin) = (0, 0);
         let contents = std::mem::take(&mut connection.partial);
-        while let Some(summary) = connection
-            .skipper
-            .next(&contents[known..], &mut at)
-            .map_err(|_| Fault::Lost("not the protocol".to_owned()))?
+        while let Some(summary) = next_reply(&mut connection.skipper, &contents[known..], &mut at)?
         {
-            if summary.is_error {
-                return Err(connection.refusal());
-            }
             let reply = &contents[begin..known + at];
             begin = known + at;
             match &connection.role {

@@ -31,36 +31,22 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
         )
         .connections(1000),
     );
-    for depth in [1, 16] {
-        let name = format!("SET{}", pipeline(depth));
-        let about = "100 bytes, random keys of 100,000";
-        let workload = Workload::looped(
-            scale,
-            &name,
+    let commands = [
+        (
+            "SET",
             "SET key:{random:100000} {value:100}",
             Expect::Kind(b'+'),
-            about,
-        );
-        all.push(
-            workload
-                .once("SET key:{counter} {value:100}", KEYS)
-                .depth(depth)
-                .quick(),
-        );
-        let name = format!("GET{}", pipeline(depth));
-        let workload = Workload::looped(
-            scale,
-            &name,
-            "GET key:{random:100000}",
-            Expect::Bulk(100),
-            about,
-        );
-        all.push(
-            workload
-                .once("SET key:{counter} {value:100}", KEYS)
-                .depth(depth)
-                .quick(),
-        );
+        ),
+        ("GET", "GET key:{random:100000}", Expect::Bulk(100)),
+    ];
+    for depth in [1, 16] {
+        for (name, command, expect) in commands {
+            let name = format!("{name}{}", pipeline(depth));
+            let about = "100 bytes, random keys of 100,000";
+            let workload = Workload::looped(scale, &name, command, expect, about);
+            let workload = workload.once("SET key:{counter} {value:100}", KEYS);
+            all.push(workload.depth(depth).quick());
+        }
     }
     for (bytes, label) in [(16, "16 B"), (4096, "4 KB")] {
         let command = format!("SET key:{{random:100000}} {{value:{bytes}}}");
