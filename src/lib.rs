@@ -5,7 +5,7 @@
 //! ```text
 //!  server/   boot, sockets accepted ──► shard 0 … shard N-1, a thread each (shard/thread.rs)
 //!                                         │ clients (shard/client.rs, client/, net/)
-//!                                         │ keyspace, owned, no lock (keyspace/)
+//!                                         │ keyspace, owned; between turns on its shelf (keyspace/, shard/shelf.rs)
 //!                                         └ mailbox (shard/mailbox.rs)
 //!  command/  one row and one handler per command: synchronous, no socket, no clock
 //!  data/     list, stream, listpack: pure structures
