@@ -14,6 +14,8 @@
 
 #[path = "simulation/order.rs"]
 mod order;
+#[path = "simulation/stop.rs"]
+mod stop;
 #[path = "simulation/streams.rs"]
 mod streams;
 
@@ -532,18 +534,26 @@ impl World {
                 self.flush(shard);
                 moved |= !self.leaving[shard].is_empty();
             }
-            let mail = self
+            let has_mail = self
                 .mail
                 .0
                 .lock()
                 .unwrap()
                 .iter()
                 .any(|box_| !box_.is_empty());
-            if !moved && !mail {
+            if !moved && !has_mail && !self.is_anybody_to_be_read() {
                 return;
             }
         }
         panic!("the world does not come to rest");
+    }
+
+    fn is_anybody_to_be_read(&self) -> bool {
+        self.players.iter().any(|player| {
+            player.alive
+                && !player.in_flight.is_empty()
+                && self.shards[player.shard].wants_input(player.id)
+        })
     }
 }
 

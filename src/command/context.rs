@@ -65,6 +65,8 @@ pub struct Shared {
     pub disposal: OnceLock<Box<dyn Disposal>>,
     /// Set when the process is to end.
     pub stopping: AtomicBool,
+    /// Shards that have nothing left to do at the end of the process.
+    pub drained_shards: AtomicUsize,
 }
 
 /// Frees what takes long to free, so that no shard has to.

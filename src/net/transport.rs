@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 
@@ -54,6 +55,17 @@ impl Transport {
             Self::Tcp(stream) => stream.into_std().map(ParkedTransport::Tcp),
             Self::Unix(stream) => stream.into_std().map(ParkedTransport::Unix),
         }
+    }
+
+    /// Whether the peer has ended its side, or the connection is broken, however much is left to read.
+    pub fn peer_has_ended(&self) -> bool {
+        let fd = match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        };
+        let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::RDHUP)];
+        let now = Timespec::default();
+        poll(&mut asked, Some(&now)).is_ok_and(|ended| ended > 0)
     }
 
     /// Ready when there may be room to write.

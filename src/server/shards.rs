@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::thread::JoinHandle;
 
 use hashbrown::DefaultHashBuilder;
 
@@ -59,6 +59,7 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         witness: OnceLock::new(),
         disposal: OnceLock::new(),
         stopping: AtomicBool::new(false),
+        drained_shards: AtomicUsize::new(0),
     }
 }
 
@@ -105,21 +106,24 @@ pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError
     let mailboxes: Arc<Mailboxes> = Arc::new(mailboxes);
     let hasher = DefaultHashBuilder::default();
     end_with_a_panic();
-    let mut threads = Vec::new();
+    let (ended, all_ended) = mpsc::channel();
     for (number, receiver) in receivers.into_iter().enumerate() {
         let id = ShardId(number as u16);
         let (shared, post, hasher) = (Arc::clone(&shared), Arc::clone(&mailboxes), hasher.clone());
+        let ended = ended.clone();
         let run = move || {
             let shard = Shard::new(id, shared, post, Arc::new(SystemClock::start()), hasher);
-            if let Err(error) = thread::run(shard, receiver) {
-                tracing::error!("shard {number} cannot start: {error}");
-                std::process::abort();
-            }
+            let Err(error) = thread::run(shard, receiver, || {
+                // Nobody waits for it where the start failed.
+                let _ = ended.send(());
+            });
+            tracing::error!("shard {number} cannot start: {error}");
+            std::process::abort();
         };
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name(format!("shard-{number}"))
-            .spawn(run);
-        threads.push(thread.map_err(|error| StartError::Runtime(reason_of(error)))?);
+            .spawn(run)
+            .map_err(|error| StartError::Runtime(reason_of(error)))?;
     }
     let stopping = Arc::clone(&mailboxes);
     let shards = shared.shard_count;
@@ -127,18 +131,16 @@ pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError
     Ok(Engine {
         metrics: Rc::new(metrics),
         take: Rc::new(taker(shared, mailboxes)),
-        stop: Box::new(move |end| stop(end, &stopping, shards, threads)),
+        stop: Box::new(move |end| stop(end, &stopping, shards, &all_ended)),
     })
 }
 
-fn stop(_end: End, mailboxes: &Mailboxes, shard_count: usize, threads: Vec<JoinHandle<()>>) {
+/// Returns when all shards have ended; their threads, with all the data, go with the process.
+fn stop(_end: End, mailboxes: &Mailboxes, shard_count: usize, all_ended: &Receiver<()>) {
     for number in 0..shard_count {
         mailboxes.send(ShardId(number as u16), Message::Stop);
     }
-    for thread in threads {
-        // A shard that panicked has said so.
-        let _ = thread.join();
-    }
+    let _ = all_ended.iter().take(shard_count).count();
 }
 
 /// Sends accepted sockets to the shards, in turn.

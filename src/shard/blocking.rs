@@ -58,7 +58,7 @@ impl Shard {
             self.append_reply(&mut client, reply);
             // Who always waits again has no other moment between two commands.
             self.consider_departure(&client);
-            self.runnable.push_back(client.id());
+            self.turns.queue(&mut client);
         }
         self.put(client);
     }
@@ -78,7 +78,7 @@ impl Shard {
                 self.env().counters(row).calls.add(1);
             }
             self.forget_everywhere(&blocked.waiter);
-            self.runnable.push_back(id);
+            self.turns.queue(&mut client);
         }
         self.put(client);
     }
@@ -121,7 +121,7 @@ impl Shard {
                 let row = handle.command.load(Ordering::Relaxed);
                 let row = CommandTable::get().row(row);
                 self.append_end_of_wait(&mut client, Some(row), how, &reply);
-                self.runnable.push_back(id);
+                self.turns.queue(&mut client);
             }
             other => client.phase = other,
         }
@@ -364,14 +364,14 @@ impl Shard {
     pub(super) fn release_paused(&mut self) {
         let now_ms = self.now_ms;
         for id in std::mem::take(&mut self.paused) {
-            if let Some(client) = self.client_mut(id)
+            if let Some(Some(client)) = self.clients.get_mut(&id)
                 && matches!(client.phase, Phase::Paused)
             {
                 client.phase = Phase::Ready;
                 let handle = &client.session.handle;
                 handle.set_flag(ClientFlag::PAUSED, false);
                 handle.active_ms.store(now_ms, Ordering::Relaxed);
-                self.runnable.push_back(id);
+                self.turns.queue(client);
             }
         }
     }

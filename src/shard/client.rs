@@ -122,6 +122,8 @@ pub struct Client {
     pub(super) now_ms: u64,
     /// The end of its input was read.
     pub(super) ended: bool,
+    /// It is among those whose turn comes next ([`super::turns`]).
+    pub(super) has_turn_coming: bool,
     /// The socket, while it is on its way to a shard.
     pub(super) transport: Option<ParkedTransport>,
 }
@@ -143,6 +145,7 @@ impl Client {
             over_soft_limit_ms: None,
             now_ms: 0,
             ended: false,
+            has_turn_coming: false,
             transport,
         }
     }

@@ -63,6 +63,11 @@ impl Lending {
     pub(super) fn is_idle(&self) -> bool {
         self.current.is_none() && self.waiting.is_empty()
     }
+
+    /// Whether keyspaces are on their way here.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.current.is_some()
+    }
 }
 
 impl Shard {
@@ -74,7 +79,7 @@ impl Shard {
     }
 
     fn start_loan(&mut self) {
-        if self.lending.current.is_some() || self.lending.waiting.is_empty() {
+        if self.lending.current.is_some() || self.lending.waiting.is_empty() || self.is_stopping() {
             return;
         }
         let mut jobs = Vec::new();
@@ -155,6 +160,9 @@ impl Shard {
         let mut again = Vec::new();
         // One turn for all of them: the others wait for their keyspaces.
         let mut budget = self.budget();
+        if self.is_stopping() {
+            loan.jobs.clear();
+        }
         for id in std::mem::take(&mut loan.jobs) {
             let Some(mut client) = self.take(id) else {
                 continue;
@@ -188,7 +196,9 @@ impl Shard {
         self.let_waiting_try();
         self.start_loan();
         for id in again {
-            self.runnable.push_back(id);
+            if let Some(Some(client)) = self.clients.get_mut(&id) {
+                self.turns.queue(client);
+            }
         }
     }
 
@@ -197,7 +207,7 @@ impl Shard {
     fn let_waiting_try(&mut self) {
         let mut waiting = std::mem::take(&mut self.lending.waiting);
         waiting.retain(|(id, wanted)| {
-            let Some(client) = self.client_mut(*id) else {
+            let Some(Some(client)) = self.clients.get_mut(id) else {
                 return false;
             };
             let tries = !std::mem::replace(&mut client.has_tried_again, true);
@@ -205,7 +215,7 @@ impl Shard {
                 client.phase = Phase::Ready;
                 // What others wait for is not found out anew, or it would be for ever.
                 client.needs = *wanted;
-                self.runnable.push_back(*id);
+                self.turns.queue(client);
             }
             !tries
         });

@@ -239,6 +239,8 @@ pub enum Message {
     Adopt(Box<Client>),
     /// The process ends.
     Stop,
+    /// No shard has anything left to do: each may leave its loop.
+    Drained,
 }
 
 /// Where messages go. The real one wakes threads, that of the simulation keeps them in lists.

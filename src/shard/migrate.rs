@@ -131,10 +131,10 @@ impl Shard {
         client.wanderlust.moved_ms = self.now_ms;
         client.now_ms = client.now_ms.max(self.now_ms);
         client.transport = transport;
+        self.turns.forget(&mut client);
         self.shared.observations.shards[self.id.index()]
             .migrations
             .add(1);
-        self.runnable.retain(|other| *other != id);
         self.post.send(target, Message::Adopt(client));
         true
     }

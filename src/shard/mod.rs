@@ -13,7 +13,8 @@
 //! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
 //! `waiters` who is served by it · `lend` loans · `shelf` keyspaces between turns · `blocking` waits and their ends ·
 //! `publish` publications and credits · `output` what is sent · `walk` KEYS over very many · `subscribers` who gets them ·
-//! `tracking` client-side caches · `migrate` who moves where · `tick` time · `refresh` settings · `route`, `admission` pure.
+//! `tracking` client-side caches · `migrate` who moves where · `tick` time · `refresh` settings · `stop` the end ·
+//! `route`, `admission`, `turns` pure.
 //!
 //! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
 //! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
@@ -40,16 +41,18 @@ mod reload;
 mod route;
 mod session_loop;
 pub mod shelf;
+mod stop;
 mod subscribers;
 pub mod thread;
 mod tick;
 mod tracking;
 mod transaction;
+mod turns;
 mod waiters;
 mod walk;
 
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -71,7 +74,9 @@ use client::Phase;
 use clock::Clock;
 use lend::Lending;
 use mailbox::{Message, Post};
+use stop::Stop;
 use subscribers::Subscribers;
+use turns::Turns;
 
 /// Everything that can wake a shard.
 #[derive(Debug)]
@@ -122,7 +127,7 @@ pub struct Shard {
     clients: HashMap<ClientId, Option<Box<Client>>, hashbrown::DefaultHashBuilder>,
     subscribers: Subscribers,
     /// Clients that can go on without an event: their turn ended before their input did.
-    runnable: VecDeque<ClientId>,
+    turns: Turns,
     /// Input buffers for who needs one next.
     spare_inputs: Spares,
     /// Clients with new output, or to be closed when it is sent.
@@ -143,7 +148,8 @@ pub struct Shard {
     spare_outputs: Spares,
     /// When the next expiry and housekeeping round is due, Unix ms.
     next_round_ms: u64,
-    stopping: bool,
+    /// The process is ending.
+    stop: Option<Stop>,
 }
 
 impl Shard {
@@ -187,7 +193,7 @@ impl Shard {
             used_own: false,
             admission: Admission::default(),
             clients: HashMap::default(),
-            runnable: VecDeque::new(),
+            turns: Turns::default(),
             spare_inputs: Spares::of_inputs(),
             dirty: Vec::new(),
             closed: Vec::new(),
@@ -198,7 +204,7 @@ impl Shard {
             reply: Reply::new(Protocol::Resp2),
             spare_outputs: Spares::of_outputs(),
             next_round_ms: now_ms,
-            stopping: false,
+            stop: None,
         };
         shard.apply_policy();
         shard
@@ -234,12 +240,20 @@ impl Shard {
                 break;
             }
         }
-        for _ in 0..self.runnable.len() {
-            let Some(client) = self.runnable.pop_front() else {
+        let turn_count = if self.is_stopping() {
+            0
+        } else {
+            self.turns.len()
+        };
+        for _ in 0..turn_count {
+            let Some(id) = self.turns.next() else {
                 break;
             };
             self.rise();
-            self.run_client(client, &[]);
+            if let Some(mut client) = self.take(id) {
+                client.has_turn_coming = false;
+                self.run_taken(client, &[]);
+            }
         }
         self.has_work()
     }
@@ -248,7 +262,8 @@ impl Shard {
     pub fn has_work(&self) -> bool {
         let is_useful =
             |keyspace: &Keyspace| !self.admission.is_empty() || keyspace.walk_count() > 0;
-        self.keyspace.as_deref().is_some_and(is_useful) || !self.runnable.is_empty()
+        let has_turns = !self.turns.is_empty() && !self.is_stopping();
+        self.keyspace.as_deref().is_some_and(is_useful) || has_turns
     }
 
     /// Whether clients have output that nobody was told of yet.
@@ -330,6 +345,7 @@ impl Shard {
             Message::MonitorLine(line) => self.deliver_monitor_line(&line),
             Message::Adopt(client) => self.adopt(client),
             Message::Stop => self.stop(),
+            Message::Drained => self.all_have_drained(),
         }
     }
 
@@ -363,14 +379,14 @@ impl Shard {
     }
 
     /// Takes a connection over: a new one, or one that moved here.
-    fn adopt(&mut self, client: Box<Client>) {
+    fn adopt(&mut self, mut client: Box<Client>) {
         let id = client.id();
         client.session.handle.moved_to(self.id);
         self.now_ms = self.now_ms.max(client.now_ms);
+        self.turns.queue(&mut client);
         self.clients.insert(id, Some(client));
         // What was said to its handle while it moved is looked at now.
         self.poked(id);
-        self.runnable.push_back(id);
     }
 
     /// The socket of a client that was just adopted, for whoever drives the shard.
@@ -396,27 +412,24 @@ impl Shard {
         self.clients.get_mut(&id)?.as_deref_mut()
     }
 
-    /// Whether a client should be read from now.
+    /// Whether a client should be read from now. One that has whole requests left is not, so what it has sent and nobody
+    /// has looked at is bounded: the rest waits in its socket. Only a request that is incomplete may be longer.
     pub fn wants_input(&self, id: ClientId) -> bool {
         let Some(Some(client)) = self.clients.get(&id) else {
             return false;
         };
-        if client.session.closing || client.ended {
+        if client.session.closing || client.ended || client.has_turn_coming || self.is_stopping() {
             return false;
         }
-        let query_bytes_max = self.settings.client_query_buffer_bytes_max;
         if client.is_behind_with_reading() {
-            // It may be sending a whole pipeline before it reads the first reply: that is kept until it does.
             return client.session.authenticated
-                && (client.input.len() as u64) < query_bytes_max / 2;
+                && client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX;
         }
         match client.phase {
-            Phase::Ready => {
-                client.pending.is_empty() || client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX
-            }
+            Phase::Ready => true,
             // To see the end of file; what comes is kept.
             Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused => {
-                (client.input.len() as u64) < query_bytes_max
+                client.input.len() < limits::INPUT_BYTES_WHILE_WAITING_MAX
             }
             Phase::Leaving => false,
             Phase::Queued
@@ -428,18 +441,21 @@ impl Shard {
         }
     }
 
+    /// Whether a client waits and is not read meanwhile, so that the end of its input is not seen by reading.
+    pub fn waits_unread(&self, id: ClientId) -> bool {
+        let Some(Some(client)) = self.clients.get(&id) else {
+            return false;
+        };
+        let waits = matches!(
+            client.phase,
+            Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused
+        );
+        waits && !client.ended && !self.wants_input(id)
+    }
+
     /// The time of its turn, Unix ms.
     pub fn now_ms(&self) -> u64 {
         self.now_ms
-    }
-
-    /// The process is to end: whoever runs it is told; without one (a simulation) the shard itself stops.
-    fn shut_down(&mut self) {
-        self.shared.stopping.store(true, Ordering::Release);
-        match self.shared.process.get() {
-            Some(process) => process.stop(),
-            None => self.stopping = true,
-        }
     }
 
     /// How many clients it has.
@@ -447,16 +463,11 @@ impl Shard {
         self.clients.len()
     }
 
-    /// Whether the process is ending.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
     /// Whether the keyspace is home and no work waits for it.
     pub fn is_idle(&self) -> bool {
         (self.keyspace.is_some() || self.is_resting)
             && self.admission.is_empty()
-            && self.runnable.is_empty()
+            && self.turns.is_empty()
             && self.lending.is_idle()
     }
 

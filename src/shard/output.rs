@@ -38,7 +38,7 @@ impl Shard {
         if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
             dirty.iter().for_each(|id| self.check_output_limit(*id));
         }
-        if self.shared.shard_count > 1 && !self.stopping {
+        if self.shared.shard_count > 1 && !self.is_stopping() {
             let (settings, mut long) = (Arc::clone(&self.settings), Vec::new());
             dirty.retain(|id| {
                 let Some(client) = self.client_mut(*id) else {
@@ -115,7 +115,7 @@ impl Shard {
         counters.writes.add(1);
         counters.net_out.add(count as u64);
         if goes_on {
-            self.runnable.push_back(id);
+            self.turns.queue(client);
         }
         if !spent.is_empty()
             && let Some(disposal) = self.shared.disposal.get()
@@ -133,15 +133,5 @@ impl Shard {
             }
             _ => true,
         }
-    }
-
-    /// The process ends. Replies that were to wait for others leave now: the shard they come from may be gone first.
-    pub(super) fn stop(&mut self) {
-        self.stopping = true;
-        let waiting = self.clients.iter().filter_map(|(id, client)| {
-            let client = client.as_ref()?;
-            (!client.output.is_empty()).then_some(*id)
-        });
-        self.dirty.extend(waiting);
     }
 }

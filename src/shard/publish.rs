@@ -150,7 +150,7 @@ impl Shard {
             self.throttled.push(client.id());
         } else {
             client.phase = Phase::Ready;
-            self.runnable.push_back(client.id());
+            self.turns.queue(client);
         }
     }
 
@@ -206,11 +206,11 @@ impl Shard {
             return;
         }
         for id in std::mem::take(&mut self.throttled) {
-            if let Some(client) = self.client_mut(id)
+            if let Some(Some(client)) = self.clients.get_mut(&id)
                 && matches!(client.phase, Phase::Throttled)
             {
                 client.phase = Phase::Ready;
-                self.runnable.push_back(id);
+                self.turns.queue(client);
             }
         }
     }

@@ -72,6 +72,10 @@ impl Shard {
             self.disconnect(id);
             return;
         }
+        if self.is_stopping() {
+            self.put(client);
+            return;
+        }
         if client.is_behind_with_reading() {
             // What it has sent waits until it has read: [`Shard::send`] gives it its turn.
             client.input.append(fresh, &mut self.spare_inputs);
@@ -114,7 +118,7 @@ impl Shard {
         let Some(mut client) = self.take(id) else {
             return;
         };
-        if !matches!(client.phase, Phase::Queued) {
+        if !matches!(client.phase, Phase::Queued) || self.is_stopping() {
             self.put(client);
             return;
         }
@@ -154,7 +158,7 @@ impl Shard {
             && !client.session.closing
             && (!client.pending.is_empty() || !client.input.is_empty() && flow == Flow::Defer);
         if more {
-            self.runnable.push_back(id);
+            self.turns.queue(&mut client);
         } else if client.ended && matches!(client.phase, Phase::Ready) {
             // Nothing is left to run: it goes when its replies are sent.
             client.session.closing = true;

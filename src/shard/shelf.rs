@@ -203,7 +203,7 @@ impl Shard {
     /// Nothing is to be done with the keyspace until the next event or turn: others may work with it meanwhile.
     pub fn rest(&mut self) {
         let has_use = !self.admission.is_empty() || self.listeners_waiting > 0;
-        if self.shared.shard_count == 1 || has_use || self.stopping {
+        if self.shared.shard_count == 1 || has_use || self.is_stopping() {
             return;
         }
         let walks = |keyspace: &Keyspace| keyspace.walk_count() > 0;

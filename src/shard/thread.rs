@@ -2,13 +2,17 @@
 //!
 //! ```text
 //! root future, on a current-thread runtime:
-//!   mailbox (bounded) → work → sockets (LocalSet: one task per connection, which reads) → flush → timers → mailbox again → park
+//!   mailbox (bounded) → work → sockets (LocalSet: one task per connection, which reads) → timers → flush → mailbox → kernel
 //! ```
 //! A connection's task only waits for its socket and feeds what it reads to the shard; replies are written when all tasks
 //! had their turn, one write for many commands. A connection that leaves gives its socket back through the same place.
+//!
+//! A client that sends without end costs the others one turn in each round: a connection is read once a round, not at all
+//! while it has whole requests left, and the kernel is asked who else has something after every round.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -111,23 +115,30 @@ impl Connection {
 const READ_BYTES: usize = 64 * 1024;
 /// Messages taken from the mailbox before sockets get their turn.
 const MESSAGES_PER_TURN_MAX: usize = 256;
-/// How long replies under way may take at the end of the process, ms.
-const LAST_REPLIES_MS: u64 = 2000;
+/// How often connections that are not read are asked whether their peers are gone, ms.
+const ENDS_SOUGHT_MS: u64 = 100;
 
 struct Driver {
     shard: RefCell<Shard>,
     connections: RefCell<HashMap<ClientId, Rc<Connection>, hashbrown::DefaultHashBuilder>>,
     /// Connections that are not read until their shard wants it.
     unread: RefCell<Vec<ClientId>>,
+    /// When those of them that wait were last asked whether their peers are gone, Unix ms.
+    ends_sought_ms: Cell<u64>,
     leaving: RefCell<Vec<(ClientId, ShardId, Rc<Connection>)>>,
     scratch: RefCell<Box<[u8]>>,
 }
 
-/// Runs a shard until the process ends. Its own thread calls it.
+/// Runs a shard until the process ends. Its own thread calls it; it returns only if it fails. When the shard has ended it
+/// calls `ended` and sleeps: to free the data would take long, and the end of the process does it at once.
 ///
 /// # Errors
 /// When the runtime cannot be made.
-pub fn run(shard: Shard, mailbox: UnboundedReceiver<Message>) -> io::Result<()> {
+pub fn run(
+    shard: Shard,
+    mailbox: UnboundedReceiver<Message>,
+    ended: impl FnOnce(),
+) -> io::Result<Infallible> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -135,11 +146,15 @@ pub fn run(shard: Shard, mailbox: UnboundedReceiver<Message>) -> io::Result<()> 
         shard: RefCell::new(shard),
         connections: RefCell::new(HashMap::default()),
         unread: RefCell::new(Vec::new()),
+        ends_sought_ms: Cell::new(0),
         leaving: RefCell::new(Vec::new()),
         scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
     });
-    runtime.block_on(root(driver, mailbox));
-    Ok(())
+    runtime.block_on(root(Rc::clone(&driver), mailbox));
+    ended();
+    loop {
+        std::thread::park();
+    }
 }
 
 /// The loop.
@@ -147,12 +162,10 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
     let mut tasks = LocalSet::new();
     let mut timer = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
     let mut armed_ms = 0;
-    let mut stop_deadline_ms: Option<u64> = None;
     poll_fn(move |context| {
         let begun_ns = driver.shard.borrow().begin_round();
         let mut again = driver.take_mail(&mut mailbox, &tasks);
         again |= driver.shard.borrow_mut().work();
-        driver.wake_unread();
         let _ = Pin::new(&mut tasks).poll(context);
         // What was published just now leaves with the replies, in one write for each subscriber.
         again |= driver.take_mail(&mut mailbox, &tasks);
@@ -162,13 +175,11 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         driver.shard.borrow_mut().rest();
         driver.flush_all();
         driver.leave(context);
+        driver.seek_ends();
         again |= driver.shard.borrow().has_output() || driver.shard.borrow().has_work();
-        if driver.shard.borrow().is_stopping() {
-            let now_ms = driver.shard.borrow().now_ms();
-            let deadline_ms = *stop_deadline_ms.get_or_insert(now_ms + LAST_REPLIES_MS);
-            if driver.is_drained() || now_ms >= deadline_ms {
-                return Poll::Ready(());
-            }
+        driver.wake_unread();
+        if driver.shard.borrow_mut().drain() {
+            return Poll::Ready(());
         }
         driver.shard.borrow().end_round(begun_ns, mailbox.len());
         again |= !mailbox.is_empty() || driver.await_mail(context, &mut mailbox, &tasks);
@@ -302,15 +313,14 @@ impl Driver {
         self.read(id, connection, context)
     }
 
+    /// Reads once; then it waits for the socket, or for the next round when there is more.
     fn read(&self, id: ClientId, connection: &Connection, context: &mut Context<'_>) -> Poll<()> {
         loop {
             if connection.ended.get() {
                 return Poll::Pending;
             }
             if !self.shard.borrow().wants_input(id) {
-                if !connection.unread.replace(true) {
-                    self.unread.borrow_mut().push(id);
-                }
+                self.read_later(id, connection);
                 return Poll::Pending;
             }
             let mut scratch = self.scratch.borrow_mut();
@@ -336,15 +346,42 @@ impl Driver {
                         .handle(Event::Input(id, buffer.filled()));
                     if full {
                         // The others get their turn before this one reads on.
-                        context.waker().wake_by_ref();
+                        self.read_later(id, connection);
                         return Poll::Pending;
                     }
+                    // The socket is empty: to read again only has the runtime wait for more, without a system call.
                 }
             }
         }
     }
 
-    /// Wakes the connections that may be read again.
+    fn read_later(&self, id: ClientId, connection: &Connection) {
+        if !connection.unread.replace(true) {
+            self.unread.borrow_mut().push(id);
+        }
+    }
+
+    /// Looks whether the peers of clients that wait are gone, where so much input is kept that it is not read on to its end.
+    fn seek_ends(&self) {
+        let now_ms = self.shard.borrow().now_ms();
+        if self.unread.borrow().is_empty() || now_ms < self.ends_sought_ms.get() + ENDS_SOUGHT_MS {
+            return;
+        }
+        self.ends_sought_ms.set(now_ms);
+        let unread = self.unread.borrow().clone();
+        for id in unread {
+            let connection = self.connections.borrow().get(&id).cloned();
+            if let Some(connection) = connection
+                && self.shard.borrow().waits_unread(id)
+                && connection.transport.borrow().peer_has_ended()
+            {
+                connection.ended.set(true);
+                self.shard.borrow_mut().handle(Event::End(id));
+            }
+        }
+    }
+
+    /// Wakes the connections that may be read again, for the next round.
     fn wake_unread(&self) {
         let unread = std::mem::take(&mut *self.unread.borrow_mut());
         for id in unread {
@@ -465,16 +502,5 @@ impl Driver {
             }
             *armed_ms = 0;
         }
-    }
-
-    /// Whether nothing is left to send at the end of the process.
-    fn is_drained(&self) -> bool {
-        let shard = self.shard.borrow();
-        let sent = self
-            .connections
-            .borrow()
-            .keys()
-            .all(|id| shard.is_sent(*id));
-        sent && shard.is_idle()
     }
 }

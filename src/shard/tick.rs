@@ -15,7 +15,8 @@ impl Shard {
     pub fn next_wake_ms(&self) -> u64 {
         let deadline = self.deadlines.first().map_or(u64::MAX, |(at, _)| *at);
         let alarm = self.next_alarm_ms().unwrap_or(u64::MAX);
-        deadline.min(alarm).min(self.next_round_ms)
+        let stop = self.stop_deadline_ms().unwrap_or(u64::MAX);
+        deadline.min(alarm).min(self.next_round_ms).min(stop)
     }
 
     /// When blocked clients are to look at keys again, Unix ms; not before the end of CLIENT PAUSE, since they write.
@@ -26,6 +27,9 @@ impl Shard {
 
     /// Does what is due.
     pub(super) fn tick(&mut self) {
+        if self.is_stopping() {
+            return;
+        }
         while let Some((at, id)) = self.deadlines.first().copied() {
             if at > self.now_ms {
                 break;

@@ -50,7 +50,7 @@ impl Shard {
                 client.phase = Phase::Ready;
                 client.output.take(&mut reply);
                 self.release_behind_reply(&mut client);
-                self.runnable.push_back(id);
+                self.turns.queue(&mut client);
             }
         }
         self.put(client);

@@ -1,0 +1,122 @@
+//! The end of the process, as each shard goes through it.
+//!
+//! ```text
+//! Stop ─► nothing is read, no turn begins ─► batches, loans, barriers under way end ─► replies are sent ─► drained
+//!                                                                                       (for a moment)       │
+//!                                         leaves its loop ◄── Drained, to everybody ◄── the last of all shards
+//! ```
+//! Invariant: no shard leaves its loop before all have drained. Until then each answers what the others have asked it, so
+//! no batch is lost and no loan ends with keyspaces in hand. Drained comes by mail: what was sent before is delivered before.
+//!
+//! What it does not do: wait for a client that does not read, or for one that waits (BLPOP, KEYS over very many).
+
+use std::sync::atomic::Ordering;
+
+use crate::ids::ShardId;
+use crate::limits;
+
+use super::Shard;
+use super::client::Phase;
+use super::mailbox::Message;
+
+/// How far a shard is on its way to the end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    /// When replies that are still unsent are given up, Unix ms.
+    deadline_ms: u64,
+    /// It has told the others that it has nothing left to do …
+    has_drained: bool,
+    /// … and so have they.
+    have_all_drained: bool,
+}
+
+impl Shard {
+    /// The process is to end: whoever runs it is told; without one (a simulation) the shards tell each other.
+    pub(super) fn shut_down(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        match self.shared.process.get() {
+            Some(process) => process.stop(),
+            None => self.tell_all(|| Message::Stop),
+        }
+    }
+
+    fn tell_all(&self, message: impl Fn() -> Message) {
+        for number in 0..self.shared.shard_count {
+            self.post.send(ShardId(number as u16), message());
+        }
+    }
+
+    /// The process ends. Replies that were to wait for others leave now.
+    pub(super) fn stop(&mut self) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.rise();
+        self.stop = Some(Stop {
+            deadline_ms: self.now_ms + limits::LAST_REPLIES_MS,
+            has_drained: false,
+            have_all_drained: false,
+        });
+        self.departing.clear();
+        let waiting = self.clients.iter().filter_map(|(id, client)| {
+            let client = client.as_ref()?;
+            (!client.output.is_empty()).then_some(*id)
+        });
+        self.dirty.extend(waiting);
+    }
+
+    /// Whether the process is ending.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// No shard has anything left to do.
+    pub(super) fn all_have_drained(&mut self) {
+        if let Some(stop) = &mut self.stop {
+            stop.have_all_drained = true;
+        }
+    }
+
+    /// When the shard is to look again whether it may leave, Unix ms.
+    pub(super) fn stop_deadline_ms(&self) -> Option<u64> {
+        self.stop.map(|stop| stop.deadline_ms)
+    }
+
+    /// Tells the others once this shard has nothing left to do. True when it may leave its loop, since all have.
+    pub fn drain(&mut self) -> bool {
+        let Some(stop) = self.stop else {
+            return false;
+        };
+        let gives_up = self.now_ms >= stop.deadline_ms;
+        if self.has_work_under_way() || !gives_up && self.has_unsent_output() {
+            return false;
+        }
+        if !stop.has_drained {
+            self.stop = Some(Stop {
+                has_drained: true,
+                ..stop
+            });
+            let drained = self.shared.drained_shards.fetch_add(1, Ordering::AcqRel) + 1;
+            if drained == self.shared.shard_count {
+                self.tell_all(|| Message::Drained);
+            }
+        }
+        stop.have_all_drained
+    }
+
+    /// Whether another shard waits for this one, or this one for another, or its keyspace is not home.
+    fn has_work_under_way(&self) -> bool {
+        let is_asking =
+            |phase: &Phase| matches!(phase, Phase::Batch { .. } | Phase::Barrier { .. });
+        let mut clients = self.clients.values().flatten();
+        self.keyspace.is_none()
+            || !self.admission.is_empty()
+            || self.lending.is_under_way()
+            || clients.any(|client| is_asking(&client.phase))
+    }
+
+    fn has_unsent_output(&self) -> bool {
+        let mut clients = self.clients.values().flatten();
+        clients.any(|client| !client.output.is_empty())
+    }
+}

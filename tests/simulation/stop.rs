@@ -1,0 +1,85 @@
+//! The end of the process, at any moment: each shard is told when its mail brings it, and goes on answering the others.
+
+use super::*;
+
+impl World {
+    /// Tells all shards to stop while everything goes on, and works until all have left their loops.
+    fn stop(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.mail.send(ShardId(shard as u16), Message::Stop);
+        }
+        for _ in 0..self.random.below(200) {
+            if self.shards.iter_mut().any(Shard::drain) {
+                break;
+            }
+            self.step();
+        }
+        let mut running: Vec<usize> = (0..self.shards.len()).collect();
+        for _ in 0..100_000 {
+            if running.is_empty() {
+                return;
+            }
+            let at = self.random.below(running.len());
+            let shard = running[at];
+            for _ in 0..self.random.below(4) {
+                self.deliver(shard);
+            }
+            self.shards[shard].work();
+            self.flush(shard);
+            if self.shards[shard].drain() {
+                running.swap_remove(at);
+            }
+        }
+        panic!("shards {running:?} do not leave their loops");
+    }
+}
+
+/// Whether a message carries a keyspace, or asks for one. (An answer to a client that is gone may be left.)
+fn is_about_a_keyspace(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Lend { .. } | Message::Grant { .. } | Message::Return(_)
+    )
+}
+
+fn stop_somewhere(seed: u64) -> u64 {
+    let mut world = World::new(seed);
+    for _ in 0..world.random.below(1000) {
+        world.step();
+    }
+    let before = world.notes.lock().unwrap().len();
+    world.stop();
+    let seen = world.notes.lock().unwrap().clone();
+    let (_, replies) = check_against_model(&seen);
+    for player in &world.players {
+        check_program_order(player, &seen);
+        if !player.subscriber {
+            let own = replies.get(&player.id.0).cloned().unwrap_or_default();
+            check_received(player, &own);
+        }
+    }
+    for (shard, mail) in world.mail.0.lock().unwrap().iter().enumerate() {
+        let is_lost = mail.iter().any(is_about_a_keyspace);
+        assert!(!is_lost, "a keyspace is in the mail of shard {shard}");
+    }
+    (seen.len() - before) as u64
+}
+
+#[test]
+fn a_stop_answers_what_ran_and_leaves_nothing_lent_whenever_it_comes() {
+    let seeds = std::env::var("MILLRACE_SEEDS").map_or(3000, |seeds| seeds.parse().unwrap());
+    let mut after_the_stop = 0;
+    for seed in 0..seeds {
+        match std::panic::catch_unwind(|| stop_somewhere(seed)) {
+            Ok(executions) => after_the_stop += executions,
+            Err(panic) => {
+                eprintln!("seed {seed} failed");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+    assert!(
+        after_the_stop > seeds,
+        "hardly ever was something under way: {after_the_stop}"
+    );
+}
