@@ -58,7 +58,7 @@ pub const REPLY_BYTES_KEPT: usize = 1024 * 1024;
 pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
 /// Input kept for a client that waits (BLPOP, WAIT, CLIENT PAUSE), bytes: mostly enough to read on to the end of its input,
 /// which ends the wait. Behind more the end is looked for without reading.
-pub const INPUT_BYTES_WHILE_WAITING_MAX: usize = 256 * 1024;
+pub const INPUT_BYTES_WHILE_WAITING_MAX: usize = 1024 * 1024;
 /// Buffers of input, and as many of output, that a shard keeps for the next clients that need one, bytes in all …
 pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
 /// … and of one of output: a client that is slow to read may hold one that is too large for it.

@@ -280,3 +280,106 @@ fn a_process_that_panics_says_in_which_command() {
         "{log}"
     );
 }
+
+/// A field of the line that CLIENT LIST has of a connection.
+fn listed(control: &mut Client, id: i64, field: &str) -> u64 {
+    let list = control.run(&format!("CLIENT LIST ID {id}")).text();
+    let mut words = list.split_whitespace();
+    let value = words.find_map(|word| word.strip_prefix(field)?.strip_prefix('='));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What a client that waits may have sent and have kept, and one read more, bytes.
+const KEPT_BYTES: usize = 1024 * 1024;
+const READ_BYTES: usize = 64 * 1024;
+
+#[test]
+fn what_a_client_sends_while_it_waits_is_kept_up_to_a_limit_and_runs_when_it_goes_on() {
+    const SET_COUNT: usize = 300;
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        let mut client = server.connect();
+        let id = client.id();
+        client.send_line("BLPOP queue 0");
+        let value = "v".repeat(30_000);
+        let sets = encoded((0..SET_COUNT).map(|n| format!("SET key{n} {value}")));
+        let mut writing = client.stream().try_clone().unwrap();
+        std::thread::scope(|scope| {
+            // More than sockets hold: this ends when the client goes on.
+            scope.spawn(move || writing.write_all(&sets).unwrap());
+            until("as much is kept as may be", || {
+                listed(&mut control, id, "qbuf") >= KEPT_BYTES as u64
+            });
+            for _ in 0..100 {
+                let kept = listed(&mut control, id, "qbuf") as usize;
+                assert!(kept <= KEPT_BYTES + READ_BYTES, "kept: {kept}");
+            }
+            assert_eq!(control.run("EXISTS key0").integer(), 0);
+            control.run("RPUSH queue job");
+            assert_eq!(client.reply().items()[1].text(), "job");
+            for _ in 0..SET_COUNT {
+                assert_eq!(client.reply().text(), "OK");
+            }
+        });
+        let last = format!("STRLEN key{}", SET_COUNT - 1);
+        assert_eq!(control.run(&last).integer(), value.len() as i64);
+    });
+}
+
+#[test]
+fn a_client_that_is_gone_waits_no_longer_however_much_it_sent() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        // All of it is read; it ends behind what is read, in the socket.
+        for behind in [1000, KEPT_BYTES + READ_BYTES / 2] {
+            let mut client = TcpStream::connect(server.address()).unwrap();
+            client.write_all(&encoded(["BLPOP queue 0"])).unwrap();
+            client.write_all(&vec![b'x'; behind]).unwrap();
+            until("it waits", || {
+                let info = control.run("INFO clients").text();
+                info_field(&info, "blocked_clients").unwrap() == "1"
+            });
+            drop(client);
+            until("it is gone", || {
+                let info = control.run("INFO clients").text();
+                info_field(&info, "blocked_clients").unwrap() == "0"
+            });
+            control.run("RPUSH queue job");
+            assert_eq!(control.run("LPOP queue").text(), "job");
+        }
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_is_stopped_and_gets_every_reply_when_it_does() {
+    const STOPPED_BYTES: u64 = 64 * 1024 * 1024;
+    const COUNT: usize = 5_000;
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        let value = "v".repeat(20_000);
+        control.run(&format!("SET key {value}"));
+        let mut client = server.connect();
+        client.timeout = Duration::from_secs(60);
+        let id = client.id();
+        client.send_raw(&encoded((0..COUNT).map(|_| "GET key")));
+        until("it is stopped", || {
+            listed(&mut control, id, "omem") > STOPPED_BYTES
+        });
+        for _ in 0..100 {
+            // A turn more may have run.
+            let unread = listed(&mut control, id, "omem");
+            assert!(unread < STOPPED_BYTES + 4 * 1024 * 1024, "unread: {unread}");
+        }
+        for _ in 0..COUNT {
+            assert_eq!(client.reply().text().len(), value.len());
+        }
+    });
+}
