@@ -90,8 +90,9 @@ pub const ALARMS_PER_ROUND_MAX: usize = 100;
 pub const MIGRATION_BATCHES_MIN: u32 = 8;
 /// Time in which a connection's reluctance to move again halves, ms.
 pub const MIGRATION_DECAY_MS: u64 = 1000;
-/// Connections that ask for metrics at a time; they are within [`RESERVED_FILE_COUNT`].
-pub const METRICS_CONNECTIONS_MAX: usize = 16;
+/// Connections to the port of the metrics at a time. When one more comes the oldest that has not sent its request is closed:
+/// so many that whoever sends at once has sent before it is the oldest.
+pub const METRICS_CONNECTIONS_MAX: usize = 256;
 /// Longest head of a request for metrics, bytes.
 pub const METRICS_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Time to send a request for metrics in, ms.

@@ -430,6 +430,45 @@ fn slow_and_wild_clients_keep_nobody_else_from_scraping() {
     measured.server.expect_alive();
 }
 
+/// Whether the other end has closed a socket on which it has nothing to say.
+fn is_closed(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let mut reader = stream;
+    let read = reader.read(&mut [0; 1024]);
+    !matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// Scrapes while `count` sockets hold half a request; tells which of them were closed when the answer was there. An attempt
+/// that took so long that their time may have run out by itself shows nothing, and is made again.
+fn closed_by_a_scrape_beside(measured: &Measured, count: usize) -> Vec<bool> {
+    for _ in 0..20 {
+        let start = Instant::now();
+        let halves: Vec<TcpStream> = (0..count)
+            .map(|_| {
+                let mut stream = measured.connect();
+                stream.write_all(b"GET /metrics HTTP/1.1\r\nHost").unwrap();
+                stream
+            })
+            .collect();
+        assert_eq!(measured.scrape().sum("millrace_shards"), 2.0);
+        let closed = halves.iter().map(is_closed).collect();
+        if start.elapsed() < Duration::from_millis(millrace::limits::METRICS_REQUEST_MS) {
+            return closed;
+        }
+    }
+    panic!("a scrape beside {count} half requests waits for their time to run out");
+}
+
+#[test]
+fn half_requests_delay_no_scrape_and_the_oldest_of_too_many_are_closed() {
+    let measured = measured(2, &[]);
+    let closed = closed_by_a_scrape_beside(&measured, 100);
+    assert!(!closed.contains(&true), "there is room for all: {closed:?}");
+    let closed = closed_by_a_scrape_beside(&measured, 500);
+    assert!(closed[..100].iter().all(|closed| *closed), "{closed:?}");
+    assert!(!closed[400..].contains(&true), "{closed:?}");
+}
+
 #[test]
 fn a_shard_that_is_held_up_does_not_hold_a_scrape_up_for_ever() {
     let measured = measured(4, &[]);

@@ -18,7 +18,7 @@ pub async fn apply(
     acceptors: &mut Acceptors,
 ) -> Result<(), SetError> {
     if after.maxclients > before.maxclients {
-        let served = process::allow_open_files(after.maxclients).unwrap_or(before.maxclients);
+        let served = process::allow_open_files(after).unwrap_or(before.maxclients);
         if served < after.maxclients {
             let reason = format!(
                 "The operating system is not able to handle the specified number of clients, try with {served}"

@@ -8,7 +8,10 @@
 //! On the acceptor's thread: a scrape costs a shard what its listed streams cost, nothing else. Gathered is one at a time.
 //!
 //! Strangers may connect: so many at once, a head of a limited size within a limited time, the whole exchange within another,
-//! one request each. Whom protected mode turns away from the server it turns away here.
+//! one request each. When one more comes than there are places, the oldest without a whole request is closed: sockets that send
+//! nothing keep nobody out ([`places`]). Whom protected mode turns away from the server it turns away here.
+
+mod places;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,7 +29,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, warn};
 
 use crate::client::registry::ClientFlag;
@@ -41,7 +44,8 @@ use crate::shard::describe::StreamQuery;
 use crate::shard::mailbox::{Message, Post};
 
 use super::error::reason_of;
-use super::listen;
+use super::{listen, process};
+use places::{Place, Places, Stage};
 
 /// The version of the text.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -140,16 +144,16 @@ fn clients_by_shard(shared: &Shared) -> Vec<ShardClients> {
 
 /// Answers on listening sockets for as long as the process lives. Call in a `LocalSet`.
 pub async fn serve(listeners: Vec<std::net::TcpListener>, source: Rc<Source>) {
-    let places = Arc::new(Semaphore::new(limits::METRICS_CONNECTIONS_MAX));
+    let places = Rc::new(Places::default());
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {
-        let (source, places) = (Rc::clone(&source), Arc::clone(&places));
+        let (source, places) = (Rc::clone(&source), Rc::clone(&places));
         accepting.spawn_local(accept(listener, source, places));
     }
     while accepting.join_next().await.is_some() {}
 }
 
-async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Arc<Semaphore>) {
+async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Rc<Places>) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -157,15 +161,14 @@ async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Arc
             return;
         }
     };
-    // Who comes when all places are taken waits until one has run out of time.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
+                places.make_room(process::metrics_connections_max(
+                    source.settings().maxclients,
+                ));
                 let source = Rc::clone(&source);
-                tokio::task::spawn_local(async move {
-                    converse(socket, peer, source).await;
-                    drop(place);
-                });
+                places.start(|place| converse(socket, peer, source, place));
             }
             Err(error) => {
                 debug!("Accepting a connection for metrics: {}", reason_of(error));
@@ -176,10 +179,15 @@ async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Arc
 }
 
 /// One connection, one request.
-async fn converse(socket: TcpStream, peer: SocketAddr, source: Rc<Source>) {
-    let service = service_fn(move |request| {
-        let source = Rc::clone(&source);
-        async move { Ok::<_, Infallible>(answer(&request, peer, &source).await) }
+async fn converse(socket: TcpStream, peer: SocketAddr, source: Rc<Source>, place: Place) {
+    let service = service_fn(|request| {
+        let (source, place) = (Rc::clone(&source), &place);
+        async move {
+            place.is_at(Stage::Gathers);
+            let response = answer(&request, peer, &source).await;
+            place.is_at(Stage::Sends);
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use super::error::{StartError, reason_of};
 use crate::config::{Settings, Supervision};
-use crate::limits::RESERVED_FILE_COUNT;
+use crate::limits::{METRICS_CONNECTIONS_MAX, RESERVED_FILE_COUNT};
 
 const DETACHED: &str = "MILLRACE_DETACHED";
 /// Where a detached process notes its number if nothing else is said.
@@ -110,37 +110,30 @@ pub fn enter_directory(path: &Path) -> Result<(), StartError> {
         .map_err(|error| StartError::Directory(path.to_path_buf(), reason_of(error)))
 }
 
-/// Allows as many open files as `maxclients` need, within what the system grants.
-/// Returns how many clients can be served: fewer than asked for is logged.
+/// Allows as many open files as `maxclients` need, and connections for metrics if there is a port for them, within what
+/// the system grants. Returns how many clients can be served: fewer than asked for is logged.
 ///
 /// # Errors
 /// Not one client could be served.
-pub fn allow_open_files(maxclients: usize) -> Result<usize, StartError> {
+pub fn allow_open_files(settings: &Settings) -> Result<usize, StartError> {
+    let maxclients = settings.maxclients;
     let needed = maxclients as u64 + RESERVED_FILE_COUNT;
+    let wanted = if settings.metrics_port == 0 {
+        needed
+    } else {
+        needed + METRICS_CONNECTIONS_MAX as u64
+    };
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    let Some(now) = limit.current.filter(|now| *now < needed) else {
+    let Some(now) = limit.current.filter(|now| *now < wanted) else {
         return Ok(maxclients);
     };
-    // Privileged processes may go beyond the hard limit; others up to it.
-    let beyond = Rlimit {
-        current: Some(needed),
-        maximum: limit.maximum.map(|hard| hard.max(needed)),
-    };
-    let up_to = Rlimit {
-        current: Some(limit.maximum.map_or(needed, |hard| hard.min(needed))),
-        maximum: limit.maximum,
-    };
-    let raised = [beyond, up_to]
-        .into_iter()
-        .find(|wanted| rustix::process::setrlimit(Resource::Nofile, *wanted).is_ok());
-    let allowed = raised
-        .and_then(|limit| limit.current)
-        .unwrap_or(now)
-        .max(now);
+    let allowed = raise_open_files(limit, now, wanted);
     if allowed >= needed {
-        info!(
-            "Increased maximum number of open files to {needed} (it was originally set to {now})."
-        );
+        if allowed > now {
+            info!(
+                "Increased maximum number of open files to {allowed} (it was originally set to {now})."
+            );
+        }
         return Ok(maxclients);
     }
     if allowed <= RESERVED_FILE_COUNT {
@@ -152,6 +145,38 @@ pub fn allow_open_files(maxclients: usize) -> Result<usize, StartError> {
          allowed: maxclients has been reduced to {served}. Raise 'ulimit -n' to serve more."
     );
     Ok(served)
+}
+
+/// How many connections for metrics there may be: those there are open files for. A few are within the reserve.
+pub fn metrics_connections_max(maxclients: usize) -> usize {
+    let within_reserve = RESERVED_FILE_COUNT / 2;
+    let allowed = rustix::process::getrlimit(Resource::Nofile).current;
+    let spare = allowed.map_or(u64::MAX, |allowed| {
+        allowed.saturating_sub(maxclients as u64 + within_reserve)
+    });
+    usize::try_from(spare.max(within_reserve))
+        .unwrap_or(usize::MAX)
+        .min(METRICS_CONNECTIONS_MAX)
+}
+
+/// Raises the limit of open files from `now` to `wanted`, or as near as the system lets it; gives what it is then.
+fn raise_open_files(limit: Rlimit, now: u64, wanted: u64) -> u64 {
+    // Privileged processes may go beyond the hard limit; others up to it.
+    let beyond = Rlimit {
+        current: Some(wanted),
+        maximum: limit.maximum.map(|hard| hard.max(wanted)),
+    };
+    let up_to = Rlimit {
+        current: Some(limit.maximum.map_or(wanted, |hard| hard.min(wanted))),
+        maximum: limit.maximum,
+    };
+    let raised = [beyond, up_to]
+        .into_iter()
+        .find(|wanted| rustix::process::setrlimit(Resource::Nofile, *wanted).is_ok());
+    raised
+        .and_then(|limit| limit.current)
+        .unwrap_or(now)
+        .max(now)
 }
 
 /// The file with the process' number; removed when dropped.

@@ -61,7 +61,7 @@ pub fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start, Start
     process::enter_directory(&settings.dir)?;
     logging::start(settings.logfile.as_deref(), settings.loglevel, clock)?;
     tell_start(&configuration, &settings);
-    let served = process::allow_open_files(settings.maxclients)?;
+    let served = process::allow_open_files(&settings)?;
     if served < settings.maxclients {
         configuration = configuration.with_maxclients(served);
         settings = configuration.settings();
