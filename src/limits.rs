@@ -12,6 +12,13 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const UNAUTHENTICATED_ARGUMENT_COUNT_MAX: usize = 10;
 /// Longest bulk of a request before AUTH, bytes.
 pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
+/// Replies to one unbroken pipeline before AUTH, bytes: who sends more without a password is closed (Redis: what is beyond the
+/// buffer of 16 KB that every client has).
+pub const UNAUTHENTICATED_REPLY_BYTES_MAX: usize = 16 * 1024;
+/// Addresses whose failed logins the log tells of one by one; the others share a line.
+pub const FAILED_LOGIN_ADDRESSES_MAX: usize = 1000;
+/// Time between two lines about failed logins from one address, ms.
+pub const FAILED_LOGIN_LINE_MS: u64 = 60_000;
 /// Unparsed input a client may have (`client-query-buffer-limit`), bytes.
 pub const QUERY_BUFFER_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Commands of one connection in a row before the others get a turn.

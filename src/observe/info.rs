@@ -496,8 +496,8 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         "client_output_buffer_limit_disconnections",
         seen.sum(|shard| &shard.output_limit_disconnections),
     );
+    text.field("acl_access_denied_auth", seen.failed_logins.count());
     text.fields(&[
-        ("acl_access_denied_auth", "0"),
         ("acl_access_denied_cmd", "0"),
         ("acl_access_denied_key", "0"),
         ("acl_access_denied_channel", "0"),

@@ -7,6 +7,7 @@ pub mod effects;
 pub mod errors;
 pub mod info;
 pub mod latency;
+pub mod logins;
 pub mod metrics;
 pub mod monitor;
 pub mod process;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use counters::ShardCounters;
 use errors::ErrorCounters;
 use latency::LatencyEvents;
+use logins::FailedLogins;
 use sample::Sampler;
 use slowlog::SlowLog;
 
@@ -40,6 +42,8 @@ pub struct Observations {
     pub latency: LatencyEvents,
     /// Error replies by code.
     pub errors: ErrorCounters,
+    /// Wrong passwords.
+    pub failed_logins: FailedLogins,
     /// Rates.
     pub sampler: Sampler,
 }
@@ -55,6 +59,7 @@ impl Observations {
             slowlog: SlowLog::default(),
             latency: LatencyEvents::default(),
             errors: ErrorCounters::default(),
+            failed_logins: FailedLogins::default(),
             sampler: Sampler::default(),
             shards: (0..shard_count)
                 .map(|_| ShardCounters::new(row_count))
@@ -67,7 +72,8 @@ impl Observations {
         self.shards.iter().map(|shard| of(shard).get()).sum()
     }
 
-    /// CONFIG RESETSTAT: back to zero what counts events; what describes the present (keys, blocked clients) stays.
+    /// CONFIG RESETSTAT: back to zero what counts events; what describes the present (keys, blocked clients) stays,
+    /// and so do failed logins, as in Redis.
     pub fn reset(&self) {
         for shard in &self.shards {
             shard.reset();

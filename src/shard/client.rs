@@ -116,6 +116,8 @@ pub struct Client {
     /// It has waited for a loan, and the keyspaces were not free when the one before it was over.
     pub(super) has_tried_again: bool,
     pub(super) wanderlust: Wanderlust,
+    /// Replies before AUTH to what was sent in one piece, bytes.
+    pub(super) unauthenticated_reply_bytes: usize,
     /// Since when the output is over the soft limit, Unix ms.
     pub(super) over_soft_limit_ms: Option<u64>,
     /// The time the client saw last, Unix ms: what it sees next is not earlier.
@@ -142,6 +144,7 @@ impl Client {
             needs: ShardSet::EMPTY,
             has_tried_again: false,
             wanderlust: Wanderlust::default(),
+            unauthenticated_reply_bytes: 0,
             over_soft_limit_ms: None,
             now_ms: 0,
             ended: false,
@@ -223,12 +226,21 @@ impl Client {
         hard_bytes > 0 && self.output.len() as u64 > hard_bytes
     }
 
-    /// Whether its unsent output is, or was a moment ago, over a limit of `client-output-buffer-limit`.
+    /// Whether a stranger has sent a longer pipeline than those who have not logged in may, or does not read.
+    pub(super) fn is_over_unauthenticated_limit(&self) -> bool {
+        let bytes = self.unauthenticated_reply_bytes.max(self.output.len());
+        !self.session.authenticated && bytes > limits::UNAUTHENTICATED_REPLY_BYTES_MAX
+    }
+
+    /// Whether its unsent output is, or was a moment ago, over a limit.
     pub(super) fn has_much_to_send(&self, settings: &Settings) -> bool {
         let limit = self.output_limit(settings);
         let length = self.output.len() as u64;
         let exceeds = |bytes: u64| bytes > 0 && length > bytes;
-        exceeds(limit.hard_bytes) || exceeds(limit.soft_bytes) || self.over_soft_limit_ms.is_some()
+        exceeds(limit.hard_bytes)
+            || exceeds(limit.soft_bytes)
+            || self.over_soft_limit_ms.is_some()
+            || self.is_over_unauthenticated_limit()
     }
 
     /// When its output is below the soft limit again its time above is over: the next one begins anew.

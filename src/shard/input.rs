@@ -32,6 +32,9 @@ impl Shard {
             return;
         };
         client.session.handle.count_read(bytes.len());
+        if client.input.is_empty() {
+            client.unauthenticated_reply_bytes = 0;
+        }
         if matches!(client.phase, Phase::Ready) && client.pending.is_empty() {
             self.run_taken(client, bytes);
         } else {

@@ -310,6 +310,7 @@ impl Shard {
         } else {
             client.over_soft_limit_ms = None;
         }
+        close |= client.is_over_unauthenticated_limit();
         if close {
             tracing::warn!(
                 "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",

@@ -141,6 +141,9 @@ impl Shard {
         self.put_guests_back(&mut client);
         if !reply.is_empty() {
             client.output.equip(&mut self.spare_outputs);
+            if !client.session.authenticated {
+                client.unauthenticated_reply_bytes += reply.len();
+            }
             client.output.take(&mut reply);
         }
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {

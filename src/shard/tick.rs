@@ -58,6 +58,9 @@ impl Shard {
         if self.id.index() == 0 {
             let observations = &self.shared.observations;
             observations.sampler.take(self.now_ms, &observations.shards);
+            for (address, count) in observations.failed_logins.take_due(self.now_ms) {
+                tracing::warn!("Failed logins from {address}: {count} (told of once a minute)");
+            }
         }
         if self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms {
             self.release_paused();

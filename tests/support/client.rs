@@ -45,6 +45,37 @@ pub(crate) fn encode<A: AsRef<[u8]>>(arguments: &[A], out: &mut Vec<u8>) {
     }
 }
 
+/// All that a server answers to bytes: sends them, ends its own side, and reads until the server has ended the other. Nothing
+/// that the server does not answer has to be waited for.
+pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect_timeout(&address, REPLY_TIMEOUT).unwrap();
+    stream.set_read_timeout(Some(REPLY_TIMEOUT)).unwrap();
+    let reader = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        // It may close before it has read everything, and its answer may be longer than the sockets hold.
+        scope.spawn(|| {
+            let _ = stream.write_all(bytes);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        });
+        read_to_close(reader)
+    })
+}
+
+/// Reads until the other side has closed; that it had not read everything does no harm.
+///
+/// # Panics
+/// When it does not close in time.
+pub(crate) fn read_to_close(mut stream: TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            panic!("the connection stays open after {}", printable(&answer))
+        }
+        // A reset: what came before it has been read.
+        _ => answer,
+    }
+}
+
 impl Client {
     /// Connects.
     ///

@@ -39,6 +39,17 @@ fn is_right(settings: &Settings, user: &[u8], password: &[u8]) -> bool {
             .is_none_or(|right| same_secret(password, right))
 }
 
+/// Makes the client the user, or counts the attempt.
+fn log_in(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
+    if !is_right(ctx.settings, user, password) {
+        let failed = &ctx.shared.observations.failed_logins;
+        failed.note(&ctx.session.handle.address);
+        return Err(error::WRONG_PASSWORD);
+    }
+    ctx.session.authenticated = true;
+    Ok(())
+}
+
 pub(super) fn auth(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (user, password) = match args.len() {
         2 if ctx.settings.requirepass.is_none() => return Err(error::AUTH_WITHOUT_PASSWORD),
@@ -46,10 +57,7 @@ pub(super) fn auth(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         3 => (args.at(1), args.at(2)),
         _ => return Err(error::SYNTAX),
     };
-    if !is_right(ctx.settings, user, password) {
-        return Err(error::WRONG_PASSWORD);
-    }
-    ctx.session.authenticated = true;
+    log_in(ctx, user, password)?;
     ctx.reply.ok();
     Ok(Outcome::Done)
 }
@@ -93,10 +101,7 @@ fn greeting<'a>(args: &Args<'a>) -> Result<Greeting<'a>, CommandError> {
 pub(super) fn hello(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let greeting = greeting(args)?;
     if let Some((user, password)) = greeting.login {
-        if !is_right(ctx.settings, user, password) {
-            return Err(error::WRONG_PASSWORD);
-        }
-        ctx.session.authenticated = true;
+        log_in(ctx, user, password)?;
     }
     if !ctx.session.authenticated {
         return Err(error::HELLO_NO_AUTH);
