@@ -17,7 +17,6 @@ mod writer;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use state::{Canonical, canonical, first_difference};
 use support::random::number_from_environment;
@@ -114,7 +113,7 @@ fn effects_replayed_on_an_empty_server_give_the_same_state() {
                 .for_each(|client| client.join().unwrap());
         });
         // What expires soon has expired; what does not lives for hours.
-        std::thread::sleep(Duration::from_millis(100));
+        state::until_expired(&mut control, DATABASES);
         let original = canonical(&mut control, DATABASES);
         let effects = take_effects(&mut control);
         assert!(original.len() > 10, "keys must be left: {}", original.len());
@@ -293,8 +292,8 @@ fn the_comparison_notices_when_the_effect_of_any_one_write_command_is_missing() 
 fn rebuilding_every_key_from_its_effects_changes_nothing() {
     for_each_shard_count(|server| {
         writer::write(server.connect(), 3, 2_000);
-        std::thread::sleep(Duration::from_millis(100));
         let mut control = server.connect();
+        state::until_expired(&mut control, DATABASES);
         for command in ["DEBUG RELOAD", "DEBUG LOADAOF"] {
             let before = state::rewritten(canonical(&mut control, DATABASES));
             assert!(before.len() > 10);

@@ -1,6 +1,9 @@
 //! Clients that mean harm, or do not know what they do: no panic, no hang, memory bounded, and the next connection works.
+//! Requests with very many names are in hostile/proportion.rs.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "hostile/proportion.rs"]
+mod proportion;
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
@@ -8,8 +11,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
+use support::client::exchange;
 use support::frame::{printable, printable_command};
-use support::server::info_field;
 use support::{Client, Outcome, Random, Server, for_each_shard_count};
 
 const MB: u64 = 1024 * 1024;
@@ -26,30 +29,6 @@ fn raise_file_limit(wanted: u64) {
         "{wanted} open files are needed: raise the hard limit (ulimit -Hn), it is {:?}",
         limit.maximum
     );
-}
-
-/// What the server does with bytes: everything it answers until it closes or is silent for a moment.
-fn answer_to(server: &Server, bytes: &[u8]) -> (Vec<u8>, bool) {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_millis(150)))
-        .unwrap();
-    stream
-        .set_write_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
-    // The server may close before it has read everything.
-    let _ = stream.write_all(bytes);
-    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
-    loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => return (answer, true),
-            Ok(count) => answer.extend_from_slice(&chunk[..count]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                return (answer, false);
-            }
-            Err(_) => return (answer, true),
-        }
-    }
 }
 
 fn expect_next_connection(server: &mut Server, after: &str) {
@@ -127,30 +106,22 @@ fn malformed_requests_are_answered_as_the_oracle_answers_them() {
                 .collect(),
         );
     }
+    // With something behind each: what becomes of that shows whether the connection was closed, and where the parser stood.
+    let tail = b"\r\n*1\r\n$4\r\nPING\r\n";
+    let followed = requests.iter().map(|request| [request, &tail[..]].concat());
+    let requests: Vec<Vec<u8>> = followed.chain(requests.iter().cloned()).collect();
     let oracle = Server::oracle();
     for shards in support::shard_counts() {
         let mut server = Server::millrace(shards);
         let before = server.resident_bytes();
-        // Silence has to be waited for: several at once.
-        std::thread::scope(|scope| {
-            for some in requests.chunks(requests.len().div_ceil(16)) {
-                let (server, oracle) = (&server, &oracle);
-                scope.spawn(move || {
-                    for request in some {
-                        let ours = answer_to(server, request);
-                        let theirs = answer_to(oracle, request);
-                        let shown = printable(&request[..request.len().min(60)]);
-                        assert_eq!(
-                            (printable(&ours.0), ours.1),
-                            (printable(&theirs.0), theirs.1),
-                            "{shown}"
-                        );
-                        let pong = server.connect().run("PING").to_string();
-                        assert_eq!(pong, "+PONG", "after {shown}");
-                    }
-                });
-            }
-        });
+        for request in &requests {
+            let ours = exchange(server.address(), request);
+            let theirs = exchange(oracle.address(), request);
+            let shown = printable(&request[..request.len().min(60)]);
+            assert_eq!(printable(&ours), printable(&theirs), "{shown}");
+            let pong = server.connect().run("PING").to_string();
+            assert_eq!(pong, "+PONG", "after {shown}");
+        }
         server.expect_alive();
         let grown = server.resident_bytes().saturating_sub(before) / MB;
         assert!(grown < 16, "memory grew by {grown} MB");
@@ -195,6 +166,23 @@ const NOT_CALLED_BLINDLY: &[&str] = &[
     "wait",
     "waitaof",
 ];
+
+/// The reply to what a client has sent, or that the server says it waits.
+fn reply_or_wait(client: &mut Client, control: &mut Client) -> Outcome {
+    let deadline = Instant::now() + client.timeout;
+    let address = format!(" addr={} ", client.local_address());
+    loop {
+        let list = control.run("CLIENT LIST").text();
+        let line = list.lines().find(|line| line.contains(&address));
+        let mut fields = line.into_iter().flat_map(|line| line.split(' '));
+        let flags = fields.find_map(|field| field.strip_prefix("flags="));
+        let waits = flags.is_some_and(|flags| flags.contains('b'));
+        match client.poll(Duration::ZERO) {
+            Outcome::Quiet if !waits => assert!(Instant::now() < deadline, "no reply"),
+            outcome => return outcome,
+        }
+    }
+}
 
 #[test]
 fn arguments_at_the_borders_of_every_type_neither_panic_nor_hang() {
@@ -273,7 +261,7 @@ fn arguments_at_the_borders_of_every_type_neither_panic_nor_hang() {
     ];
     for_each_shard_count(|server| {
         let mut random = Random::new(5);
-        let mut client = server.connect();
+        let (mut client, mut control) = (server.connect(), server.connect());
         let names: Vec<String> = client
             .run("COMMAND LIST")
             .items()
@@ -300,19 +288,16 @@ fn arguments_at_the_borders_of_every_type_neither_panic_nor_hang() {
             let mut words: Vec<&[u8]> = vec![name.as_bytes()];
             words.extend((0..random.below(8)).map(|_| random.pick(WORDS)));
             client.send(&words);
-            // One that waits is left alone: the next commands go to a new connection.
-            match client.poll(Duration::from_millis(
-                if name.starts_with('b') || name.starts_with("xread") {
-                    3
-                } else {
-                    5_000
-                },
-            )) {
-                Outcome::Reply(_) => answered += 1,
-                Outcome::Quiet if name.starts_with('b') || name.starts_with("xread") => {
-                    client = server.connect()
+            let may_wait = name.starts_with('b') || name.starts_with("xread");
+            match may_wait.then(|| reply_or_wait(&mut client, &mut control)) {
+                // One that waits is left alone: the next commands go to a new connection.
+                Some(Outcome::Quiet) => client = server.connect(),
+                Some(Outcome::Reply(_)) => answered += 1,
+                Some(Outcome::Closed) => panic!("{} closes", printable_command(&words)),
+                None => {
+                    client.raw_reply();
+                    answered += 1;
                 }
-                other => panic!("{}: {other:?}", printable_command(&words)),
             }
         }
         assert!(answered > 10_000, "{answered} answered");
@@ -359,21 +344,29 @@ fn ten_thousand_idle_connections_fit_in_a_hundred_megabytes() {
     expect_next_connection(&mut server, "ten thousand have left");
 }
 
-/// Writes until the server takes nothing for a while; the bytes it took.
-fn flood(stream: &mut TcpStream, request: &[u8], bytes_max: usize) -> usize {
-    stream
-        .set_write_timeout(Some(Duration::from_millis(700)))
-        .unwrap();
-    let mut taken = 0;
-    while taken < bytes_max {
-        match stream.write(request) {
-            Ok(count) => taken += count,
+/// Rounds through all shards in which a server that wants to read a full socket would have read it.
+const ROUNDS: u64 = 30;
+
+/// Fills a socket until the server has read nothing of it for some rounds, in which it served others; the bytes it took.
+fn flood(stream: &TcpStream, control: &mut Client, request: &[u8], bytes_max: u64) -> u64 {
+    stream.set_nonblocking(true).unwrap();
+    let address = stream.local_addr().unwrap();
+    let (mut taken, mut received, mut rounds, mut at) = (0, None, 0, 0);
+    while rounds < ROUNDS && taken < bytes_max {
+        match (&*stream).write(&request[at..]) {
+            Ok(count) => {
+                taken += count as u64;
+                at = (at + count) % request.len();
+                rounds = 0;
+            }
             Err(error) => {
-                assert!(
-                    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
-                    "{error}"
-                );
-                return taken;
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                // It is answered when every shard has had its turn.
+                control.run("CONFIG SET hz 10");
+                // Perhaps it is not accepted yet.
+                let now = control.traffic_of(address).map(|traffic| traffic.received);
+                rounds = if now == received { rounds + 1 } else { 0 };
+                received = now;
             }
         }
     }
@@ -388,25 +381,19 @@ fn a_client_that_reads_no_replies_is_not_read_without_end() {
         control.run("CONFIG SET client-query-buffer-limit 16mb");
         control.call(&["SET", "big", &"x".repeat(100_000)]);
         let before = server.resident_bytes();
-        let mut clients: Vec<TcpStream> = (0..4)
+        let clients: Vec<TcpStream> = (0..4)
             .map(|_| TcpStream::connect(server.address()).unwrap())
             .collect();
         let mut request = Vec::new();
         (0..100).for_each(|_| support::client::encode(&["GET", "big"], &mut request));
         std::thread::scope(|scope| {
-            for stream in &mut clients {
-                scope.spawn(|| {
-                    let taken = flood(stream, &request, 200 << 20);
+            for stream in &clients {
+                let request = &request;
+                scope.spawn(move || {
+                    let mut control = server.connect();
+                    let taken = flood(stream, &mut control, request, 200 << 20);
                     assert!(taken < 200 << 20, "the server never stopped reading");
                 });
-            }
-            let until = Instant::now() + Duration::from_millis(600);
-            while Instant::now() < until {
-                assert_eq!(
-                    control.run("PING").to_string(),
-                    "+PONG",
-                    "others are served meanwhile"
-                );
             }
         });
         let grown = server.resident_bytes().saturating_sub(before) / MB;
@@ -425,14 +412,15 @@ fn what_is_only_announced_takes_no_memory() {
         b"*1048576\r\n$3\r\nDEL\r\n",
         b"*1048576\r\n",
     ];
+    let mut control = server.connect();
     let mut clients = Vec::new();
     for at in 0..300 {
         let mut stream = TcpStream::connect(server.address()).unwrap();
-        stream.write_all(announced[at % announced.len()]).unwrap();
+        let announcement = announced[at % announced.len()];
+        stream.write_all(announcement).unwrap();
+        control.until_received(stream.local_addr().unwrap(), announcement.len() as u64);
         clients.push(stream);
     }
-    let mut control = server.connect();
-    std::thread::sleep(Duration::from_millis(200));
     assert_eq!(control.run("PING").to_string(), "+PONG");
     let grown = server.resident_bytes().saturating_sub(before) / MB;
     assert!(grown < 16, "300 announcements take {grown} MB");
@@ -446,9 +434,9 @@ fn what_is_only_announced_takes_no_memory() {
 fn before_a_password_is_given_a_client_can_send_little() {
     let server = Server::millrace_with(2, &["--requirepass", "secret"]);
     for request in [&b"*11\r\n"[..], b"*2\r\n$3\r\nGET\r\n$16385\r\n"] {
-        let (answer, closed) = answer_to(&server, request);
+        let answer = exchange(server.address(), request);
         assert!(
-            closed && answer.starts_with(b"-ERR Protocol error: unauthenticated"),
+            answer.starts_with(b"-ERR Protocol error: unauthenticated"),
             "{}",
             printable(&answer)
         );
@@ -460,177 +448,4 @@ fn before_a_password_is_given_a_client_can_send_little() {
     );
     assert_eq!(client.run("AUTH secret").to_string(), "+OK");
     assert_eq!(client.run("GET k").to_string(), "nil");
-}
-
-/// How many names a request has here: enough that work for each pair of them takes seconds.
-const NAMES: usize = 60_000;
-
-/// A command with so many names that begin with `prefix`, and what is to stand before and behind each list.
-fn with_names(before: &[&str], prefix: &str, after: &[&str]) -> Vec<String> {
-    let names = (0..NAMES).map(|name| format!("{prefix}{name}"));
-    let words = before.iter().map(|word| (*word).to_owned());
-    let after = after.iter().map(|word| (*word).to_owned());
-    words.chain(names).chain(after).collect()
-}
-
-/// Waits until INFO shows a value.
-fn until(server: &Server, section: &str, field: &str, value: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let mut control = server.connect();
-    loop {
-        let info = control.run(&format!("INFO {section}")).text();
-        let seen = info_field(&info, field).unwrap();
-        if seen == value {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{field} stays at {seen}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Lets a client block and waits until the server knows.
-fn block(server: &Server, request: &[String]) -> Client {
-    let mut client = server.connect();
-    client.send(request);
-    until(server, "clients", "blocked_clients", "1");
-    client
-}
-
-/// How long a request of `NAMES` names may take that needs time in proportion to them.
-struct Pace(Duration);
-
-impl Pace {
-    /// Some times as long as a plain MSET of so many keys, to a server that does nothing else.
-    fn of(server: &Server) -> Self {
-        let pairs: Vec<String> = with_names(&["MSET"], "plain:", &[])
-            .into_iter()
-            .flat_map(|word| match word.as_str() {
-                "MSET" => vec![word],
-                _ => vec![word, "1".to_owned()],
-            })
-            .collect();
-        let started = Instant::now();
-        assert_eq!(server.connect().call(&pairs).to_string(), "+OK");
-        Self(started.elapsed() * 20 + Duration::from_millis(500))
-    }
-
-    /// Runs something, after which another client must have been served in time.
-    fn check<R>(&self, server: &Server, what: &str, run: impl FnOnce() -> R) -> R {
-        let mut client = server.connect();
-        let started = Instant::now();
-        let done = run();
-        client.run("PING");
-        let (elapsed, limit) = (started.elapsed(), self.0);
-        let name = &server.name;
-        assert!(
-            elapsed < limit,
-            "{what}: {elapsed:?} of {limit:?} at {name}"
-        );
-        done
-    }
-}
-
-#[test]
-fn subscriptions_to_very_many_patterns_begin_and_end_in_proportion_to_them() {
-    for_each_shard_count(|server| {
-        let pace = Pace::of(server);
-        let mut client = server.connect();
-        for verb in ["PSUBSCRIBE", "PUNSUBSCRIBE", "PSUBSCRIBE"] {
-            let request = with_names(&[verb], "name*", &[]);
-            pace.check(server, verb, || {
-                client.send(&request);
-                for _ in 0..NAMES {
-                    client.raw_reply();
-                }
-            });
-        }
-        pace.check(server, "the end of the connection", || drop(client));
-    });
-}
-
-#[test]
-fn very_many_keys_written_while_somebody_waits_for_another_take_time_in_proportion_to_them() {
-    for_each_shard_count(|server| {
-        let pace = Pace::of(server);
-        for waiting in ["BLPOP other 0", "BLMOVE other elsewhere LEFT LEFT 0"] {
-            let words: Vec<String> = waiting.split(' ').map(str::to_owned).collect();
-            let waiter = block(server, &words);
-            let request = with_names(&["UNLINK"], "name:", &[]);
-            pace.check(server, waiting, || server.connect().call(&request));
-            drop(waiter);
-            until(server, "clients", "blocked_clients", "0");
-        }
-    });
-}
-
-#[test]
-fn a_wait_for_very_many_keys_begins_in_proportion_to_them_and_is_served_by_the_last() {
-    for_each_shard_count(|server| {
-        let pace = Pace::of(server);
-        let request = with_names(&["BLPOP"], "name:", &["0"]);
-        let mut waiter = pace.check(server, "BLPOP", || block(server, &request));
-        let last = format!("name:{}", NAMES - 1);
-        let reply = server.connect().call(&["RPUSH", &last, "element"]);
-        assert_eq!(reply.to_string(), ":1");
-        assert_eq!(waiter.reply().items()[0].text(), last);
-    });
-}
-
-#[test]
-fn very_many_commands_are_queued_in_proportion_to_them() {
-    for_each_shard_count(|server| {
-        let pace = Pace::of(server);
-        let mut client = server.connect();
-        client.run("MULTI");
-        let commands = vec!["INCR counter"; NAMES];
-        pace.check(server, "MULTI", || client.pipeline(&commands));
-        let replies = client.run("EXEC");
-        assert_eq!(replies.items().len(), NAMES);
-    });
-}
-
-#[test]
-fn very_many_keys_that_end_in_the_same_millisecond_are_all_removed() {
-    for_each_shard_count(|server| {
-        let mut client = server.connect();
-        let at = client.run("TIME").items()[0].text().parse::<u64>().unwrap() + 2;
-        let commands: Vec<String> = (0..10_000)
-            .map(|key| format!("SET name:{key} 1 EXAT {at}"))
-            .collect();
-        client.pipeline(&commands);
-        until(server, "stats", "expired_keys", "10000");
-        assert_eq!(client.run("DBSIZE").to_string(), ":0");
-    });
-}
-
-#[test]
-fn a_key_watched_very_often_is_watched_once_and_who_watches_no_more_leaves_nothing_behind() {
-    for_each_shard_count(|server| {
-        let pace = Pace::of(server);
-        let mut client = server.connect();
-        let request: Vec<&str> = std::iter::once("WATCH")
-            .chain(std::iter::repeat_n("name", NAMES))
-            .collect();
-        pace.check(server, "WATCH", || client.call(&request));
-        client.run("SELECT 1");
-        client.run("WATCH name other name");
-        until(server, "clients", "total_watched_keys", "3");
-        until(server, "clients", "watching_clients", "1");
-        client.run("UNWATCH");
-        until(server, "clients", "watching_clients", "0");
-        let mut rounds = |from: usize| {
-            for round in from..from + 50 {
-                let watches: Vec<String> = (0..1000)
-                    .flat_map(|key| [format!("WATCH name:{round}:{key}"), "UNWATCH".to_owned()])
-                    .collect();
-                client.pipeline(&watches);
-            }
-        };
-        rounds(0);
-        let before = server.resident_bytes();
-        rounds(50);
-        rounds(100);
-        let grown = server.resident_bytes().saturating_sub(before);
-        assert!(grown < 4 * MB, "{grown} bytes more");
-    });
 }

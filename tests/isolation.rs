@@ -296,40 +296,80 @@ fn info_behind_writes_in_a_pipeline_counts_them_whatever_shard_they_went_to() {
     }
 }
 
+/// The longest time without an answer to a client that asks the same again and again.
+fn longest_silence(mut client: Client, line: &str, stop: &AtomicBool) -> Duration {
+    let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+    while !stop.load(Ordering::Acquire) {
+        client.run(line);
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+    }
+    longest
+}
+
 /// Commands on another shard's key and DEBUG SLEEP in one pipeline: that shard does not sleep.
 #[test]
 fn a_sleeping_shard_keeps_no_other_from_its_keys() {
+    const SLEEP: Duration = Duration::from_secs(4);
     let server = Server::millrace(2);
-    let mut others: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+    let stop = AtomicBool::new(false);
+    // Two of each on either shard.
+    let lines = ["PING", "GET a", "GET b"].map(|line| [line; 4]).concat();
+    let clients: Vec<Client> = lines.iter().map(|_| server.connect()).collect();
     let mut sleeper = server.connect();
-    // Keys of both shards, so one of them is not the sleeper's.
-    sleeper.send_raw(b"GET a\r\nGET b\r\nDEBUG SLEEP 4\r\n");
-    let answers = |client: &mut Client| {
-        let reply = client.poll(Duration::from_millis(400));
-        matches!(reply, Outcome::Reply(_))
-    };
-    // Until it has begun to sleep everybody is answered.
-    let mut awake = loop {
-        for client in &mut others {
-            client.send_line("PING");
-        }
-        let answered: Vec<bool> = others.iter_mut().map(answers).collect();
-        if answered.contains(&false) {
-            let with_answers = others.iter_mut().zip(answered);
-            break with_answers
-                .filter_map(|(client, is_awake)| is_awake.then_some(client))
-                .collect::<Vec<_>>();
-        }
-    };
-    assert_eq!(awake.len(), 2, "the other shard is awake");
-    awake[0].send_line("GET a");
-    awake[1].send_line("GET b");
-    let replies = awake.iter_mut().map(|client| usize::from(answers(client)));
-    assert_eq!(replies.sum::<usize>(), 1, "of the shard that is awake");
+    let asleep = std::thread::scope(|scope| {
+        let asked: Vec<_> = std::iter::zip(clients, &lines)
+            .map(|(client, line)| scope.spawn(|| longest_silence(client, line, &stop)))
+            .collect();
+        // Keys of both shards, so one of them is not the sleeper's.
+        let sleep = format!("GET a\r\nGET b\r\nDEBUG SLEEP {}\r\n", SLEEP.as_secs());
+        sleeper.send_raw(sleep.as_bytes());
+        let ended = AtEnd(|| stop.store(true, Ordering::Release));
+        (0..3).for_each(|_| drop(sleeper.raw_reply()));
+        drop(ended);
+        let longest = asked.into_iter().map(|asked| asked.join().unwrap());
+        let kept = |longest: Duration| longest >= SLEEP;
+        longest.map(kept).collect::<Vec<bool>>()
+    });
+    let count = |kept: &[bool]| kept.iter().filter(|kept| **kept).count();
+    assert_eq!(
+        count(&asleep[..4]),
+        2,
+        "the other shard is awake: {asleep:?}"
+    );
+    // Its clients get its key; that of the sleeping shard nobody.
+    let [a, b] = [count(&asleep[4..8]), count(&asleep[8..])];
+    assert!([a, b] == [2, 4] || [a, b] == [4, 2], "{asleep:?}");
 }
 
 /// Bytes of a message of the flood.
 const MESSAGE_BYTES: usize = 16 * 1024;
+
+/// A client of a shard that is awake while another sleeps: it is answered again and again while one of another shard is not.
+fn awake_client(server: &Server) -> Client {
+    const ROUNDS: usize = 100;
+    let mut clients: Vec<(Client, usize)> = (0..8).map(|_| (server.connect(), 0)).collect();
+    clients
+        .iter_mut()
+        .for_each(|(client, _)| client.send_line("PING"));
+    loop {
+        for (client, answers) in &mut clients {
+            if let Outcome::Reply(_) = client.poll(Duration::ZERO) {
+                *answers += 1;
+                client.send_line("PING");
+            }
+        }
+        let least = clients.iter().map(|(_, answers)| *answers).min().unwrap();
+        let ahead = clients
+            .iter()
+            .position(|(_, answers)| *answers > least + ROUNDS);
+        if let Some(at) = ahead {
+            let (mut client, _) = clients.swap_remove(at);
+            client.raw_reply();
+            return client;
+        }
+    }
+}
 
 #[test]
 fn a_publisher_at_full_speed_against_a_sleeping_shard_is_slowed_down_and_loses_nothing() {
@@ -345,14 +385,7 @@ fn a_publisher_at_full_speed_against_a_sleeping_shard_is_slowed_down_and_loses_n
     let mut sleeper = server.connect();
     let before = server.resident_bytes();
     sleeper.send_line("DEBUG SLEEP 2");
-    // One of these is on a shard that is awake.
-    let mut publisher = (0..8)
-        .map(|_| server.connect())
-        .find_map(|mut client| {
-            client.send_line("PING");
-            matches!(client.poll(Duration::from_millis(200)), Outcome::Reply(_)).then_some(client)
-        })
-        .expect("three of four shards are awake");
+    let mut publisher = awake_client(&server);
     let asleep_until = Instant::now() + Duration::from_millis(1_400);
     let mut message = vec![b'.'; MESSAGE_BYTES];
     let sent = AtomicU64::new(0);

@@ -14,8 +14,6 @@ use super::innocent::{Innocent, Latencies};
 use super::support::{Server, shard_counts};
 
 const MB: u64 = 1024 * 1024;
-/// The unit of processor time in /proc (USER_HZ).
-const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a server may take to give memory back.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -156,17 +154,6 @@ fn memory_mb(server: &Server, field: &str) -> u64 {
     kilobytes.unwrap_or(0) * 1024 / MB
 }
 
-/// Processor time of a server so far, seconds.
-fn cpu_seconds(server: &Server) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.process_id()));
-    let stat = stat.unwrap_or_default();
-    // The name in brackets may hold anything; user and system time are the 12th and 13th field behind it.
-    let behind = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let ticks = behind.split(' ').skip(11).take(2);
-    let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-    ticks / TICKS_PER_SECOND
-}
-
 /// What a panic says.
 pub(crate) fn told(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -177,7 +164,7 @@ pub(crate) fn told(panic: &(dyn std::any::Any + Send)) -> String {
 /// Runs a case against a server. `limits`: what its memory may be at the peak, and what it is to come down to.
 fn measure(case: &Case, plan: &Plan, mut server: Server, limits: Option<(u64, u64)>) -> Figures {
     let start_mb = memory_mb(&server, "VmRSS");
-    let (cpu_before, start) = (cpu_seconds(&server), Instant::now());
+    let (cpu_before, start) = (server.cpu_time(), Instant::now());
     let innocent = case.beside.then(|| Innocent::start(server.address()));
     let attack = Attack {
         server: &server,
@@ -218,7 +205,7 @@ fn measure(case: &Case, plan: &Plan, mut server: Server, limits: Option<(u64, u6
     Figures {
         server: server.name.clone(),
         seconds,
-        cpu_seconds: cpu_seconds(&server) - cpu_before,
+        cpu_seconds: (server.cpu_time() - cpu_before).as_secs_f64(),
         start_mb,
         peak_mb,
         after_mb,

@@ -1,6 +1,7 @@
 //! All that a server holds, in a form that can be compared: no clock readings, nothing that depends on a table's order.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::support::{Client, Frame};
 
@@ -37,6 +38,26 @@ pub(crate) fn canonical(client: &mut Client, databases: usize) -> Canonical {
     }
     client.run("SELECT 0");
     state
+}
+
+/// Waits until no key is left that expires within the hour.
+pub(crate) fn until_expired(client: &mut Client, databases: usize) {
+    for db in 0..databases {
+        client.call(&["SELECT", &db.to_string()]);
+        let ends_soon = |client: &mut Client| {
+            let keys = client.run("KEYS *");
+            let left_ms = |key: &Frame| client.call(&[b"PTTL", key.bytes()]).integer();
+            keys.items()
+                .iter()
+                .map(left_ms)
+                .any(|ms| (0..3_600_000).contains(&ms))
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while ends_soon(client) {
+            assert!(Instant::now() < deadline, "keys do not expire");
+        }
+    }
+    client.run("SELECT 0");
 }
 
 /// Leaves out when consumers were last seen, how often messages came again (neither goes to the log), and what is measured with the clock.

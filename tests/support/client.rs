@@ -23,12 +23,25 @@ pub(crate) enum Outcome {
     Quiet,
 }
 
+/// What a server has moved over a connection, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// It has read.
+    pub(crate) received: u64,
+    /// It has written.
+    pub(crate) sent: u64,
+    /// Of what it is to write.
+    pub(crate) unsent: u64,
+}
+
 /// One connection.
 pub(crate) struct Client {
     stream: TcpStream,
     input: Vec<u8>,
     /// Bytes of `input` already handed out.
     taken: usize,
+    /// Bytes received in all.
+    received: u64,
     /// How long `raw_reply` waits.
     pub(crate) timeout: Duration,
     closed: bool,
@@ -88,6 +101,7 @@ impl Client {
             stream,
             input: Vec::new(),
             taken: 0,
+            received: 0,
             timeout: REPLY_TIMEOUT,
             closed: false,
         })
@@ -166,7 +180,10 @@ impl Client {
             };
             match read {
                 Ok(0) => return self.at_end(),
-                Ok(count) => self.input.extend_from_slice(&chunk[..count]),
+                Ok(count) => {
+                    self.received += count as u64;
+                    self.input.extend_from_slice(&chunk[..count]);
+                }
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
@@ -260,14 +277,69 @@ impl Client {
         );
     }
 
-    /// Asserts that nothing has arrived by the time another command on `control` is answered, and a moment later.
+    /// Asserts that of what others have done, as far as they were answered, nothing more was sent to this client.
+    ///
+    /// `control` makes every shard look at what it was told before, then the server is asked how much it has sent here: all of
+    /// it has been received, and no whole reply is among it.
     pub(crate) fn expect_quiet(&mut self, control: &mut Self) {
-        control.run("PING");
-        assert_eq!(
-            self.poll(Duration::from_millis(20)),
-            Outcome::Quiet,
-            "nothing may arrive"
-        );
+        // It is answered when every shard has seen it, behind all that was on its way. Nothing changes: it is the default.
+        control.run("CONFIG SET hz 10");
+        let sent = control.traffic_of(self.local_address()).map(|traffic| {
+            assert_eq!(traffic.unsent, 0, "nothing may be on its way");
+            traffic.sent
+        });
+        if sent.is_none() {
+            // Not told by this server; it has one thread, and has written what was there before it read again.
+            control.run("PING");
+        }
+        while self.received < sent.unwrap_or(0) {
+            let all = self.input.len() as u64 + sent.unwrap_or(0) - self.received;
+            self.receive(all as usize);
+        }
+        let next = self.poll(Duration::ZERO);
+        assert_eq!(next, Outcome::Quiet, "nothing may arrive");
+    }
+
+    /// Reads until so many bytes are there.
+    fn receive(&mut self, wanted: usize) {
+        let mut chunk = vec![0; wanted - self.input.len()];
+        self.stream.set_read_timeout(Some(self.timeout)).unwrap();
+        self.stream.read_exact(&mut chunk).unwrap();
+        self.received += chunk.len() as u64;
+        self.input.extend_from_slice(&chunk);
+    }
+
+    /// What the server tells of the connection that comes from an address; `None` where it does not tell.
+    pub(crate) fn traffic_of(&mut self, address: SocketAddr) -> Option<Traffic> {
+        let list = self.run("CLIENT LIST").text();
+        let start = format!(" addr={address} ");
+        let line = list.lines().find(|line| line.contains(&start))?;
+        let number = |name: &str| {
+            let field = line.split(' ').find_map(|field| field.strip_prefix(name));
+            field?.parse().ok()
+        };
+        Some(Traffic {
+            received: number("tot-net-in=")?,
+            sent: number("tot-net-out=")?,
+            unsent: number("obl=")? + number("omem=")?,
+        })
+    }
+
+    /// Waits until the server has received so many bytes of the connection that comes from an address.
+    ///
+    /// # Panics
+    /// When it has not in time.
+    pub(crate) fn until_received(&mut self, address: SocketAddr, bytes: u64) {
+        let deadline = Instant::now() + REPLY_TIMEOUT;
+        loop {
+            // Perhaps it has not accepted it yet.
+            let traffic = self.traffic_of(address);
+            let received = traffic.map_or(0, |traffic| traffic.received);
+            if received >= bytes {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{received} of {bytes} bytes");
+        }
     }
 
     /// The address of this end.
