@@ -447,11 +447,17 @@ impl Shard {
         );
     }
 
-    /// Appends a line to the output of the clients in MONITOR here.
+    /// Appends a line to the output of the clients in MONITOR here. One that is not told yet that it monitors gets its reply
+    /// first, as in Redis: other shards may be faster with a line than with what that reply waits for.
     pub(super) fn deliver_monitor_line(&mut self, line: &Bytes) {
         let line = Encoded::from(line.clone());
         for id in self.subscribers.monitors.clone() {
-            self.push_to(id, &line);
+            match self.client_mut(id) {
+                Some(client) if matches!(client.phase, Phase::Barrier { .. }) => {
+                    client.behind_reply.push(line.clone());
+                }
+                _ => self.push_to(id, &line),
+            }
         }
     }
 }

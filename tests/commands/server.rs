@@ -1,5 +1,7 @@
 //! The server's commands through a socket: what it tells of itself, and what it refuses.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::connection::{check, raw};
 use crate::support::{Server, for_each_shard_count};
 
@@ -232,6 +234,29 @@ fn a_monitor_sees_every_command_until_it_is_reset() {
         check(&mut monitor, &[("RESET", "+RESET")]);
         client.run("PING");
         monitor.expect_quiet(&mut client);
+    });
+}
+
+#[test]
+fn the_reply_to_monitor_comes_before_the_first_line() {
+    for_each_shard_count(|server| {
+        let stop = AtomicBool::new(false);
+        let beginnings: Vec<String> = std::thread::scope(|scope| {
+            for at in 0..4 {
+                let (mut client, stop) = (server.connect(), &stop);
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Acquire) {
+                        client.run(&format!("SET key{at} value"));
+                    }
+                });
+            }
+            let first = |_| server.connect().run("MONITOR").to_string();
+            let beginnings = (0..100).map(first).collect();
+            stop.store(true, Ordering::Release);
+            beginnings
+        });
+        let wrong = beginnings.iter().find(|beginning| *beginning != "+OK");
+        assert_eq!(wrong, None);
     });
 }
 
