@@ -10,8 +10,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::innocent::{Innocent, Latencies};
-use super::support::{Server, shard_counts};
+use super::innocent::{Asks, Innocent, Latencies};
+use super::support::{Client, Server, shard_counts};
 
 const MB: u64 = 1024 * 1024;
 /// How long a server may take to give memory back.
@@ -65,19 +65,39 @@ impl Attack<'_> {
         Duration::from_secs_f64(self.plan.seconds)
     }
 
+    /// A connection.
+    pub(crate) fn connect(&self) -> Client {
+        self.server.connect()
+    }
+
+    /// So many connections.
+    pub(crate) fn connections(&self, count: usize) -> Vec<Client> {
+        (0..count).map(|_| self.connect()).collect()
+    }
+
     /// Resident memory, MB.
     pub(crate) fn resident_mb(&self) -> u64 {
         memory_mb(self.server, "VmRSS")
     }
 }
 
-/// How much more memory than redis-server a server may take, MB.
+/// How much more memory than redis-server a server may take, MB: at the peak, and when the attackers have left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
-    /// At the peak.
-    pub(crate) peak: u64,
-    /// When the attackers have left.
-    pub(crate) after: u64,
+    /// In the short form.
+    pub(crate) short: (u64, u64),
+    /// In the full form.
+    pub(crate) full: (u64, u64),
+}
+
+impl Room {
+    /// The same in both forms.
+    pub(crate) fn of(peak: u64, after: u64) -> Self {
+        Self {
+            short: (peak, after),
+            full: (peak, after),
+        }
+    }
 }
 
 /// One thing that is tried.
@@ -86,8 +106,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// Options of both servers.
     pub(crate) options: Vec<&'static str>,
-    /// Whether the innocent client runs beside it.
-    pub(crate) beside: bool,
+    /// The innocent client beside it, if there is one.
+    pub(crate) beside: Option<Asks>,
     /// Whether redis-server has what is tried; else `room` is the limit itself.
     pub(crate) oracle: bool,
     /// See there.
@@ -106,7 +126,7 @@ impl Case {
         Self {
             name: name.into(),
             options: Vec::new(),
-            beside: true,
+            beside: Some(Asks::ForItsKeys),
             oracle: true,
             room,
             run: Box::new(run),
@@ -121,7 +141,13 @@ impl Case {
 
     /// Without the innocent client.
     pub(crate) fn alone(mut self) -> Self {
-        self.beside = false;
+        self.beside = None;
+        self
+    }
+
+    /// It removes all keys, those of the innocent client too.
+    pub(crate) fn forgetful(mut self) -> Self {
+        self.beside = Some(Asks::ForNothing);
         self
     }
 
@@ -165,7 +191,8 @@ pub(crate) fn told(panic: &(dyn std::any::Any + Send)) -> String {
 fn measure(case: &Case, plan: &Plan, mut server: Server, limits: Option<(u64, u64)>) -> Figures {
     let start_mb = memory_mb(&server, "VmRSS");
     let (cpu_before, start) = (server.cpu_time(), Instant::now());
-    let innocent = case.beside.then(|| Innocent::start(server.address()));
+    let start_beside = |asks| Innocent::start(server.address(), asks);
+    let innocent = case.beside.map(start_beside);
     let attack = Attack {
         server: &server,
         plan,
@@ -283,10 +310,12 @@ pub(crate) fn run(cases: Vec<Case>) {
             println!("{}", theirs.row(&case.name));
         }
         let base = theirs.clone().unwrap_or_default();
-        let limits = (
-            base.peak_mb + case.room.peak,
-            base.after_mb + case.room.after,
-        );
+        let room = if plan.full {
+            case.room.full
+        } else {
+            case.room.short
+        };
+        let limits = (base.peak_mb + room.0, base.after_mb + room.1);
         for shards in shard_counts() {
             let server = Server::millrace_with(shards, &case.options);
             let mut ours = measure(case, &plan, server, Some(limits));

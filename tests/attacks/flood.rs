@@ -33,6 +33,8 @@ pub(crate) enum Shape {
     Append,
     /// LPUSH and RPOP on a list of its own.
     Push,
+    /// LRANGE of a list of its own.
+    Range,
     /// INCR, and no answer is read.
     Unread,
     /// BLPOP of what never comes, and INCR behind it.
@@ -40,7 +42,7 @@ pub(crate) enum Shape {
 }
 
 /// All of them.
-pub(crate) const SHAPES: [Shape; 9] = [
+pub(crate) const SHAPES: [Shape; 10] = [
     Shape::OneKey,
     Shape::OwnKey,
     Shape::ManyKeys,
@@ -48,6 +50,7 @@ pub(crate) const SHAPES: [Shape; 9] = [
     Shape::Subscribe,
     Shape::Append,
     Shape::Push,
+    Shape::Range,
     Shape::Unread,
     Shape::Blocked,
 ];
@@ -68,14 +71,20 @@ impl Shape {
             Self::Subscribe => "SUBSCRIBE",
             Self::Append => "XADD",
             Self::Push => "LPUSH RPOP",
+            Self::Range => "LRANGE",
             Self::Unread => "replies unread",
             Self::Blocked => "behind BLPOP",
         }
     }
 
     /// What a connection sends first, once.
-    fn opening(self) -> Vec<u8> {
+    fn opening(self, connection: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
+        if self == Self::Range {
+            let own = format!("flood:own:{connection}");
+            let line = format!("RPUSH {own} {}", ["element"; 100].join(" "));
+            encode(&line.split(' ').collect::<Vec<_>>(), &mut bytes);
+        }
         if self == Self::Blocked {
             encode(&["BLPOP", "flood:never", "0"], &mut bytes);
         }
@@ -111,6 +120,7 @@ impl Shape {
                     send(&format!("UNSUBSCRIBE flood:{}", number % 50));
                 }
                 Self::Append => send(&format!("XADD {own} MAXLEN ~ 100 * field value")),
+                Self::Range => send(&format!("LRANGE {own} 0 -1")),
                 Self::Push => {
                     send(&format!("LPUSH {own} value"));
                     send(&format!("RPOP {own}"));
@@ -149,7 +159,7 @@ impl Line {
         stream.set_nonblocking(true).unwrap();
         Self {
             stream,
-            opening: shape.opening(),
+            opening: shape.opening(connection),
             piece: shape.piece(connection),
             at: 0,
             reads: shape != Shape::Unread,
@@ -235,11 +245,7 @@ impl Flood {
 /// One flood as a case: the peak at most 100 MB above redis-server's, and nobody is closed who is not closed there.
 fn case(shape: Shape, connections: usize) -> Case {
     let name = format!("flood: {}, {connections} connections", shape.name());
-    let room = Room {
-        peak: 100,
-        after: 60,
-    };
-    let case = Case::new(name, room, move |attack| {
+    let case = Case::new(name, Room::of(100, 60), move |attack| {
         let flood = Flood::start(attack.server.address(), shape, connections);
         std::thread::sleep(attack.duration());
         let traffic = flood.finish();

@@ -37,6 +37,15 @@ impl Latencies {
     }
 }
 
+/// What it sends beside SET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// GET of what it has set.
+    ForItsKeys,
+    /// ECHO, since others remove its keys.
+    ForNothing,
+}
+
 /// A running one.
 pub(crate) struct Innocent {
     stop: Arc<AtomicBool>,
@@ -44,13 +53,16 @@ pub(crate) struct Innocent {
 }
 
 /// A request and the answer it must get.
-fn exchanges() -> Vec<(Vec<u8>, Vec<u8>)> {
+fn exchanges(asks: Asks) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut exchanges = Vec::new();
     for number in 0..NAMES {
         let (name, value) = (format!("innocent:{number}"), format!("value:{number}"));
         let (mut set, mut get) = (Vec::new(), Vec::new());
         encode(&["SET", &name, &value], &mut set);
-        encode(&["GET", &name], &mut get);
+        match asks {
+            Asks::ForItsKeys => encode(&["GET", &name], &mut get),
+            Asks::ForNothing => encode(&["ECHO", &value], &mut get),
+        }
         let found = format!("${}\r\n{value}\r\n", value.len());
         exchanges.push((set, b"+OK\r\n".to_vec()));
         exchanges.push((get, found.into_bytes()));
@@ -60,10 +72,10 @@ fn exchanges() -> Vec<(Vec<u8>, Vec<u8>)> {
 
 impl Innocent {
     /// Begins to ask.
-    pub(crate) fn start(address: SocketAddr) -> Self {
+    pub(crate) fn start(address: SocketAddr, asks: Asks) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || ask(address, &stopped));
+        let thread = std::thread::spawn(move || ask(address, asks, &stopped));
         Self { stop, thread }
     }
 
@@ -77,13 +89,13 @@ impl Innocent {
     }
 }
 
-fn ask(address: SocketAddr, stop: &AtomicBool) -> Latencies {
+fn ask(address: SocketAddr, asks: Asks, stop: &AtomicBool) -> Latencies {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut latencies = Vec::with_capacity(1 << 16);
     let mut answer = Vec::new();
-    for (request, expected) in exchanges().iter().cycle() {
+    for (request, expected) in exchanges(asks).iter().cycle() {
         if stop.load(Ordering::Relaxed) {
             break;
         }

@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::frame::{Frame, end_of, printable, printable_command};
+use super::frame::{EndFinder, Frame, printable, printable_command};
 
 /// How long a reply may take before the test fails.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,6 +40,8 @@ pub(crate) struct Client {
     input: Vec<u8>,
     /// Bytes of `input` already handed out.
     taken: usize,
+    /// How much of the next reply is there.
+    finder: EndFinder,
     /// Bytes received in all.
     received: u64,
     /// How long `raw_reply` waits.
@@ -101,6 +103,7 @@ impl Client {
             stream,
             input: Vec::new(),
             taken: 0,
+            finder: EndFinder::new(0),
             received: 0,
             timeout: REPLY_TIMEOUT,
             closed: false,
@@ -137,7 +140,7 @@ impl Client {
     }
 
     fn take_whole(&mut self) -> Option<Vec<u8>> {
-        let end = end_of(&self.input, self.taken)?;
+        let end = self.finder.end(&self.input)?;
         let reply = self.input[self.taken..end].to_vec();
         self.taken = end;
         if self.taken == self.input.len() {
@@ -147,6 +150,7 @@ impl Client {
             self.input.drain(..self.taken);
             self.taken = 0;
         }
+        self.finder = EndFinder::new(self.taken);
         Some(reply)
     }
 
@@ -154,19 +158,9 @@ impl Client {
     pub(crate) fn poll(&mut self, patience: Duration) -> Outcome {
         let deadline = Instant::now() + patience;
         let mut chunk = vec![0; 64 * 1024];
-        // A long reply is not searched again for each chunk: only when as much again has arrived.
-        let mut search_at = 0;
         loop {
-            if self.input.len() >= search_at {
-                if let Some(reply) = self.take_whole() {
-                    return Outcome::Reply(reply);
-                }
-                let pending = self.input.len() - self.taken;
-                search_at = if pending > 1 << 20 {
-                    self.input.len() + pending / 8
-                } else {
-                    0
-                };
+            if let Some(reply) = self.take_whole() {
+                return Outcome::Reply(reply);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let read = if left.is_zero() {
@@ -188,9 +182,8 @@ impl Client {
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
                     if left.is_zero() || deadline <= Instant::now() {
-                        return self.take_whole().map_or(Outcome::Quiet, Outcome::Reply);
+                        return Outcome::Quiet;
                     }
-                    search_at = 0;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.at_end(),

@@ -1,6 +1,6 @@
 //! RESP2 and RESP3 replies as a tree, for assertions and normalisers.
 //!
-//! `end_of` finds where a whole reply ends (so a client can hand out raw bytes), `Frame::parse` reads it,
+//! `EndFinder` finds where a whole reply ends (so a client can hand out raw bytes), `Frame::parse` reads it,
 //! `Frame::encode` writes it back, byte for byte the same for what a server sends. Nesting is recursive: the servers are trusted
 //! here, the tests are not a target.
 
@@ -59,35 +59,61 @@ fn number(text: &[u8]) -> i64 {
     try_number(text).unwrap_or_else(|| panic!("not a RESP number: {}", printable(text)))
 }
 
-/// Where the reply that starts at `from` ends; `None` while it is not whole.
-///
-/// # Panics
-/// When the bytes are no RESP.
-pub(crate) fn end_of(bytes: &[u8], from: usize) -> Option<usize> {
+/// Finds the end of a reply that arrives piece by piece, without looking at anything twice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndFinder {
+    /// What begins here has not been looked at.
+    at: usize,
+    /// Replies from there on that belong to it.
+    missing: i64,
+}
+
+impl EndFinder {
+    /// For a reply that starts there.
+    pub(crate) fn new(from: usize) -> Self {
+        Self {
+            at: from,
+            missing: 1,
+        }
+    }
+
+    /// Where it ends; `None` while it is not whole. Each time the bytes are those of before, and perhaps more.
+    ///
+    /// # Panics
+    /// When the bytes are no RESP.
+    pub(crate) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        while self.missing > 0 {
+            let (parts, end) = head_of(bytes, self.at)?;
+            self.at = end;
+            self.missing += parts - 1;
+        }
+        Some(self.at)
+    }
+}
+
+/// How many replies make up the one that starts at `from`, and where those begin, or it ends; `None` while that is not there.
+fn head_of(bytes: &[u8], from: usize) -> Option<(i64, usize)> {
     let kind = *bytes.get(from)?;
-    let (head, mut at) = line(bytes, from + 1)?;
-    let count = match kind {
-        b'+' | b'-' | b':' | b'_' | b',' | b'(' | b'#' => return Some(at),
+    let (head, at) = line(bytes, from + 1)?;
+    let parts = match kind {
+        b'+' | b'-' | b':' | b'_' | b',' | b'(' | b'#' => 0,
         b'$' | b'=' | b'!' => {
             let length = number(head);
             if length < 0 {
-                return Some(at);
+                return Some((0, at));
             }
             let end = at + usize::try_from(length).unwrap() + 2;
             if bytes.len() < end {
                 return None;
             }
             assert_eq!(&bytes[end - 2..end], b"\r\n", "a bulk must end in CRLF");
-            return Some(end);
+            return Some((0, end));
         }
         b'*' | b'~' | b'>' => number(head).max(0),
         b'%' | b'|' => 2 * number(head),
         _ => panic!("no RESP type byte at {from} of {}", printable(bytes)),
     };
-    for _ in 0..count {
-        at = end_of(bytes, at)?;
-    }
-    Some(at)
+    Some((parts, at))
 }
 
 impl Frame {
