@@ -388,3 +388,41 @@ fn a_detached_server_leaves_a_pidfile_and_a_log_and_ends_on_sigterm() {
         log()
     );
 }
+
+#[test]
+fn an_empty_file_makes_room_for_the_unix_socket_and_no_other_file_does() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let text = path.to_str().unwrap();
+    let words = ["--port", "0", "--unixsocket", text];
+    for program in ["redis-server", env!("CARGO_BIN_EXE_millrace")] {
+        // What the killed server before left is a socket, which an empty file replaces here.
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, "").unwrap();
+        let mut command = Command::new(program);
+        let server = Server::start(command.args(words).current_dir(directory.path()));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Err(error) = std::os::unix::net::UnixStream::connect(&path) {
+            assert!(Instant::now() < deadline, "{program}: {error}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(server);
+    }
+    std::fs::remove_file(&path).unwrap();
+    let expected = format!("cannot listen on unix socket {text}: it exists and is no socket");
+    let expect_refusal = |what: &str| {
+        let (code, _, error) = outcome(&words, directory.path());
+        assert_eq!(code, Some(1), "{what}: {error}");
+        assert!(error.contains(&expected), "{what}: {error}");
+    };
+    std::fs::write(&path, "precious").unwrap();
+    expect_refusal("a file with something in it");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    expect_refusal("a directory");
+    assert!(path.is_dir());
+    std::fs::remove_dir(&path).unwrap();
+    std::os::unix::fs::symlink("nowhere", &path).unwrap();
+    expect_refusal("a symbolic link");
+}
