@@ -1,4 +1,4 @@
-//! The command line of the subcommands.
+//! The command line: the subcommands, and the help for everything.
 //!
 //! `millrace` has two command lines. Without a subcommand it takes exactly what `redis-server`
 //! takes, and nothing here looks at it. An *exact* first word out of [`SUBCOMMANDS`] selects a
@@ -9,22 +9,35 @@
 //! millrace redis.conf --port 1  the server                   ├ passed on word by word
 //! millrace server --port 1      the server, said aloud       ┘
 //! millrace reclaim|demo|ping …  a client of a server         parsed here
-//! millrace help [subcommand]    this text                    printed here
+//! millrace help [word]          subcommands and options      cli/help.rs
+//! millrace completions|man …    for a shell, for man         cli/pages.rs
+//! millrace recliam              neither word nor file        cli/help.rs: what was meant
 //! ```
 //!
 //! Invariants: parsing has no side effect and reads no environment, so a test owns its input;
 //! what is parsed here is a request that makes sense (a combination that does not is a usage
-//! error, exit code 2, before anything is connected to).
+//! error, exit code 2, before anything is connected to). Options of the server come from the
+//! table in `config`; none is listed here.
 //!
-//! Deliberately not here: the server's options (they are directives of `redis.conf`, see
-//! `config`), and anything that runs.
+//! Deliberately not here: reading the server's options (`config`), and anything that runs.
+
+pub mod help;
+pub mod pages;
 
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
 /// The first words that are subcommands; any other first word belongs to the server.
-pub const SUBCOMMANDS: [&str; 5] = ["server", "reclaim", "demo", "ping", "help"];
+pub const SUBCOMMANDS: [&str; 7] = [
+    "server",
+    "reclaim",
+    "demo",
+    "ping",
+    "completions",
+    "man",
+    "help",
+];
 
 /// The address used when neither `--url` nor `MILLRACE_URL` names one.
 pub const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
@@ -35,22 +48,16 @@ pub fn is_subcommand(word: &str) -> bool {
     SUBCOMMANDS.contains(&word)
 }
 
-/// The whole help text, as `millrace help` prints it.
-#[must_use]
-pub fn help_text() -> String {
-    Cli::command().render_help().to_string()
-}
-
 /// A message broker that every Redis client already speaks.
 ///
-/// Without a subcommand millrace is the server and takes what redis-server takes:
-/// millrace [redis.conf|-] [--option value ...]
+/// Without a subcommand millrace is the server and takes what redis-server takes.
 #[derive(Debug, Parser)]
 #[command(
     name = "millrace",
     bin_name = "millrace",
     version,
-    propagate_version = true
+    propagate_version = true,
+    disable_help_subcommand = true
 )]
 #[command(
     override_usage = "millrace [redis.conf|-] [--option value ...]\n       millrace <COMMAND>"
@@ -65,15 +72,52 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server: [redis.conf|-] [--option value ...], as redis-server takes them.
+    /// Run the server, as without a subcommand: [redis.conf|-] [--option value ...].
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Server(ServerArguments),
-    /// Hand entries that no living consumer works on to the living; one pass, made for cron.
+    /// Give pending entries of consumers that have died to other consumers of the group; for cron.
     Reclaim(ReclaimArguments),
     /// Show a queue that survives the death of a worker: producer, workers, collector, reclaimer.
     Demo(DemoArguments),
     /// Ask a server whether it serves; for container health checks.
     Ping(PingArguments),
+    /// Print completions for a shell.
+    Completions(CompletionsArguments),
+    /// Print the manual page, or that of a subcommand, for man.
+    Man(ManArguments),
+    /// Explain a subcommand or an option of the server, or list them.
+    Help(HelpArguments),
+}
+
+/// `millrace completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+For this session of bash:   source <(millrace completions bash)
+For all sessions of bash:   millrace completions bash > /etc/bash_completion.d/millrace
+zsh:                        millrace completions zsh > /usr/local/share/zsh/site-functions/_millrace
+fish:                       millrace completions fish > ~/.config/fish/completions/millrace.fish")]
+pub struct CompletionsArguments {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `millrace man`.
+#[derive(Debug, Args)]
+#[command(after_help = "To read it at once: millrace man | man -l -")]
+pub struct ManArguments {
+    /// A subcommand with options of its own; without it the page covers the server.
+    #[arg(value_name = "SUBCOMMAND", value_parser = ["reclaim", "demo", "ping", "completions"])]
+    pub subcommand: Option<String>,
+}
+
+/// `millrace help`.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
+pub struct HelpArguments {
+    /// A subcommand, or an option of the server with or without its dashes.
+    #[arg(value_name = "WORD", allow_hyphen_values = true)]
+    pub word: Option<String>,
 }
 
 /// What follows `millrace server`; not looked at here.
@@ -115,23 +159,23 @@ pub struct PingArguments {
 }
 
 const RECLAIM_AFTER_HELP: &str = "\
-A consumer is living while it has been idle for less than --min-idle. Entries are handed on with
+A consumer counts as alive while it has been idle for less than --min-idle. Entries are given with
 XCLAIM ... JUSTID, which does not count as a delivery: the count rises only when a worker reads
 the entry. So a worker must read its own pending entries, at its start and regularly:
 
     XREADGROUP GROUP <group> <me> COUNT 10 STREAMS <stream> 0     then
     XREADGROUP GROUP <group> <me> COUNT 10 BLOCK 2000 STREAMS <stream> >
 
-Up to Redis 7.0 only reading pending entries shows a worker living that finds nothing new. An entry
-must be worked on for less than --min-idle, or two workers may have it.
+Up to Redis 7.0 a worker that finds nothing new counts as alive only by reading its pending entries.
+An entry must be worked on for less than --min-idle, or two workers may have it.
 
-Every five minutes, from cron:
+Every five minutes, as one line of a crontab:
 
-    */5 * * * *  millrace reclaim --url redis://127.0.0.1:6379 --stream jobs --group workers \\
-                 --min-idle 5m --max-deliveries 5 --dead-letter jobs:dead --drop-idle-consumers 1h
+*/5 * * * * /usr/local/bin/millrace reclaim --quiet --stream jobs --group workers --min-idle 5m
 
-Exit code: 0 done (also when nobody is alive and the entries stay), 1 could not connect or a
-command failed, 2 usage. Works with Redis 6.2 and newer, Valkey and Millrace.";
+Exit code: 0 done (also when no consumer is alive and the entries stay, or a stream does not exist
+yet), 1 could not connect or a command failed, 2 usage. Works with Redis 6.2 and newer, Valkey and
+Millrace.";
 
 /// `millrace reclaim`.
 #[derive(Debug, Clone, Args)]
@@ -147,14 +191,17 @@ pub struct ReclaimArguments {
     /// The consumer group, the same in every stream.
     #[arg(long, value_name = "GROUP")]
     pub group: String,
-    /// Hand on entries that were delivered at least this long ago, e.g. 30s, 5m, 1h30m.
+    /// Take entries that were delivered at least this long ago, e.g. 30s, 5m, 1h30m.
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
     pub min_idle: Duration,
-    /// Hand everything to this consumer (if it is living) instead of the least loaded one.
+    /// Give everything to this consumer, alive or not, instead of the least loaded one that is alive.
     #[arg(long, value_name = "CONSUMER")]
     pub to: Option<String>,
-    /// How often an entry may be delivered: one delivered this often is not handed on again but
-    /// dead-lettered or deleted.
+    /// The consumer of --to need not exist yet.
+    #[arg(long, requires = "to")]
+    pub create: bool,
+    /// How often an entry may be delivered: one delivered this often goes to --dead-letter or is
+    /// deleted instead.
     #[arg(long, value_name = "N", requires = "too_often",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub max_deliveries: Option<u64>,
@@ -181,13 +228,16 @@ pub struct ReclaimArguments {
     /// Print one JSON object per pass instead of a table.
     #[arg(long)]
     pub json: bool,
+    /// Print nothing about a pass that changed nothing; what fails is always said.
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 const DEMO_AFTER_HELP: &str = "\
 A producer puts random numbers into the stream sourceQ; worker processes of a group square them
 into resultQ and acknowledge, both in one MULTI; a collector keeps the sum. One worker is killed
-(SIGKILL) while it holds at least ten entries, and the code of `millrace reclaim` hands them to
-the living. The workers read their own pending entries (0) at their start and regularly.
+(SIGKILL) while it holds at least ten entries, and the code of `millrace reclaim` gives them to
+the other workers. The workers read their own pending entries (0) at their start and regularly.
 
 Exit code: 0 the sums are equal and entries were reclaimed; 1 not so, or something failed; 2 usage.";
 
@@ -263,23 +313,79 @@ impl ReclaimArguments {
     }
 }
 
-impl Cli {
-    /// Parses the command line of this process; a senseless one ends it with
-    /// exit code 2 (clap's) and a word on what is wrong.
-    #[must_use]
-    pub fn parse_or_exit() -> Cli {
-        let cli = Cli::parse();
-        let checked = match &cli.command {
-            Command::Reclaim(arguments) => arguments.validate(),
-            Command::Demo(arguments) => arguments.validate(),
-            Command::Server(_) | Command::Ping(_) => Ok(()),
-        };
-        if let Err(sentence) = checked {
-            Cli::command()
-                .error(clap::error::ErrorKind::ValueValidation, sentence)
-                .exit();
+impl Command {
+    /// Its name, and what clap's grammar cannot say.
+    fn checked(&self) -> (&'static str, Result<(), String>) {
+        match self {
+            Command::Reclaim(arguments) => ("reclaim", arguments.validate()),
+            Command::Demo(arguments) => ("demo", arguments.validate()),
+            Command::Server(_) => ("server", Ok(())),
+            Command::Ping(_) => ("ping", Ok(())),
+            Command::Completions(_) => ("completions", Ok(())),
+            Command::Man(_) => ("man", Ok(())),
+            Command::Help(_) => ("help", Ok(())),
         }
-        cli
+    }
+}
+
+/// A command line that leads to no subcommand: what to print, where, and the exit code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The text, with its line ends.
+    pub text: String,
+    /// Whether it is a complaint, for standard error.
+    pub is_complaint: bool,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl Ending {
+    /// A complaint about a command line: one sentence, exit code 2.
+    #[must_use]
+    pub fn usage(sentence: &str) -> Ending {
+        Ending {
+            text: format!("millrace: {sentence}\n"),
+            is_complaint: true,
+            code: 2,
+        }
+    }
+
+    fn of(error: &clap::Error) -> Ending {
+        let text = error.render().to_string();
+        let is_complaint = error.use_stderr();
+        Ending {
+            // Every complaint of the program begins with its name.
+            text: match text.strip_prefix("error: ") {
+                Some(rest) if is_complaint => format!("millrace: {rest}"),
+                _ => text,
+            },
+            is_complaint,
+            code: u8::try_from(error.exit_code()).unwrap_or(2),
+        }
+    }
+}
+
+impl Cli {
+    /// Parses a command line, the program's name first.
+    ///
+    /// # Errors
+    /// It makes no sense, or asks for a help text: what to print.
+    pub fn parsed(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Cli, Ending> {
+        let cli = Cli::try_parse_from(words).map_err(|error| Ending::of(&error))?;
+        let (name, checked) = cli.command.checked();
+        match checked {
+            Ok(()) => Ok(cli),
+            Err(sentence) => {
+                let mut root = Cli::command();
+                root.build();
+                let kind = clap::error::ErrorKind::ValueValidation;
+                let error = match root.find_subcommand_mut(name) {
+                    Some(command) => command.error(kind, sentence),
+                    None => root.error(kind, sentence),
+                };
+                Err(Ending::of(&error))
+            }
+        }
     }
 }
 
@@ -449,6 +555,13 @@ mod tests {
         for word in ["", "-", "redis.conf", "Server", "pings", "--help", "./demo"] {
             assert!(!is_subcommand(word), "{word}");
         }
-        assert!(help_text().contains("reclaim"));
+        let mut defined: Vec<String> = Cli::command()
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .collect();
+        defined.sort();
+        let mut known = SUBCOMMANDS.to_vec();
+        known.sort_unstable();
+        assert_eq!(defined, known);
     }
 }

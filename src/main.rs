@@ -2,7 +2,8 @@
 //!
 //! An exact first word out of `millrace::cli::SUBCOMMANDS` is a subcommand; everything else, also
 //! nothing, belongs to the server, so that the words after `redis-server` in somebody's compose
-//! file work after `millrace`.
+//! file work after `millrace`. One exception: a first word that is no file and looks like a mistyped
+//! subcommand.
 //!
 //! Exit codes: what the subcommand says; 2 for a command line that makes no sense.
 
@@ -11,7 +12,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
-use millrace::cli::{self, Cli, Command};
+use millrace::cli::{self, Cli, Command, Ending, help, pages};
 use millrace::tools;
 
 fn main() -> ExitCode {
@@ -20,16 +21,30 @@ fn main() -> ExitCode {
     let first_word = first.as_deref().and_then(|word| word.to_str());
     match first_word {
         // The server's words are not shown to clap at all, which would eat a `--`.
-        Some("server") => server(words.collect()),
-        Some(word) if cli::is_subcommand(word) => subcommand(Cli::parse_or_exit().command),
-        // As with redis-server, these two count only alone.
-        Some("-h" | "--help") if words.len() == 0 => print(&cli::help_text()),
-        Some("-v" | "--version") if words.len() == 0 => {
-            print(concat!("millrace ", env!("CARGO_PKG_VERSION"), "\n"))
+        Some("server") => {
+            let words: Vec<OsString> = words.collect();
+            match words.as_slice() {
+                [only] if *only == "--help" || *only == "-h" => print(help::server().as_bytes()),
+                [only] if *only == "--version" || *only == "-v" => print(VERSION.as_bytes()),
+                _ => server(words),
+            }
         }
-        Some(_) | None => server(first.into_iter().chain(words).collect()),
+        Some(word) if cli::is_subcommand(word) => match Cli::parsed(std::env::args_os()) {
+            Ok(parsed) => subcommand(parsed.command),
+            Err(ending) => end(&ending),
+        },
+        // As with redis-server, these two count only alone.
+        Some("-h" | "--help") if words.len() == 0 => print(help::overview().as_bytes()),
+        Some("-v" | "--version") if words.len() == 0 => print(VERSION.as_bytes()),
+        Some(word) => match help::mistyped(word) {
+            Some(ending) => end(&ending),
+            None => server(first.into_iter().chain(words).collect()),
+        },
+        None => server(first.into_iter().chain(words).collect()),
     }
 }
+
+const VERSION: &str = concat!("millrace ", env!("CARGO_PKG_VERSION"), "\n");
 
 fn subcommand(command: Command) -> ExitCode {
     match command {
@@ -37,6 +52,16 @@ fn subcommand(command: Command) -> ExitCode {
         Command::Reclaim(arguments) => tools::reclaim::run(&arguments),
         Command::Demo(arguments) => tools::demo::run(&arguments),
         Command::Ping(arguments) => tools::ping::run(&arguments),
+        Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
+        Command::Man(arguments) => match pages::manual(arguments.subcommand.as_deref()) {
+            Ok(page) => print(&page),
+            Err(error) => end(&Ending::usage(&format!("cannot make the page: {error}"))),
+        },
+        Command::Help(arguments) => match arguments.word.as_deref().map(help::about) {
+            None => print(help::overview().as_bytes()),
+            Some(Ok(text)) => print(text.as_bytes()),
+            Some(Err(ending)) => end(&ending),
+        },
     }
 }
 
@@ -46,9 +71,22 @@ fn server(arguments: Vec<OsString>) -> ExitCode {
     millrace::server::run(&words)
 }
 
-fn print(text: &str) -> ExitCode {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
+fn end(ending: &Ending) -> ExitCode {
+    if ending.is_complaint {
+        // Nobody to tell if standard error is closed; the exit code remains.
+        let _ = std::io::stderr().lock().write_all(ending.text.as_bytes());
+        ExitCode::from(ending.code)
+    } else {
+        print(ending.text.as_bytes())
+    }
+}
+
+/// Prints a text. A reader that has seen enough (`| head -1`) is no failure.
+fn print(text: &[u8]) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_closed) => ExitCode::FAILURE,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_full_or_closed) => ExitCode::FAILURE,
     }
 }

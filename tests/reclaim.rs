@@ -194,26 +194,96 @@ fn a_pass_goes_through_all_pages() {
 }
 
 #[test]
-fn a_consumer_named_by_to_gets_everything_while_it_lives() {
+fn a_consumer_named_by_to_gets_everything_alive_or_not() {
     with_each_server(|server| {
         let mut connection = server.connect();
         given(&mut connection, 4);
-        alive(&mut connection, "gone");
-        until_idle(&mut connection, &["dead", "gone"]);
+        alive(&mut connection, "idle");
+        until_idle(&mut connection, &["dead", "idle"]);
         alive(&mut connection, "w1");
-        alive(&mut connection, "w2");
-        assert_eq!(pass(server, "--to gone")["stayed"], 4, "it is not living");
-        assert_eq!(
-            pass(server, "--to nobody")["stayed"],
-            4,
-            "it does not exist"
+        let dry = pass(server, "--to idle --dry-run");
+        assert_eq!((&dry["handed_on"], &dry["stayed"]), (&4.into(), &0.into()));
+        assert_eq!(pass(server, "--to idle")["handed_on"], 4);
+        let expected = HashMap::from([("idle".to_owned(), 4)]);
+        assert_eq!(owners(&mut connection), expected);
+        // What it has already stays, and nobody is declared dead.
+        until_idle(&mut connection, &["idle"]);
+        alive(&mut connection, "w1");
+        let ended = run(pass_command(&server.url(), "--to idle"));
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(
+            ended
+                .stdout
+                .ends_with("s: 4 entries stay with idle, who has them already\n"),
+            "{ended:?}"
         );
-        assert!(!consumers(&mut connection).contains_key("nobody"));
-        alive(&mut connection, "w2");
-        assert_eq!(pass(server, "--to w2")["handed_on"], 4);
+        assert_eq!(owners(&mut connection), expected);
+    });
+}
+
+#[test]
+fn a_consumer_named_by_to_must_exist_unless_it_may_be_made() {
+    with_each_server(|server| {
+        let mut connection = server.connect();
+        given(&mut connection, 2);
+        until_idle(&mut connection, &["dead"]);
+        for more in ["--to new", "--to new --dry-run", "--to new --quiet"] {
+            let ended = run(pass_command(&server.url(), more));
+            assert_eq!(ended.code, 1, "{ended:?}");
+            let sentence = "millrace: cannot give entries to consumer 'new': group 'g' of stream 's' has no such \
+                            consumer; give --create to make it\n";
+            assert_eq!(ended.stderr, sentence);
+            assert_eq!(
+                owners(&mut connection),
+                HashMap::from([("dead".to_owned(), 2)])
+            );
+            assert!(!consumers(&mut connection).contains_key("new"));
+        }
+        assert_eq!(pass(server, "--to new --create --dry-run")["handed_on"], 2);
+        assert!(!consumers(&mut connection).contains_key("new"));
+        assert_eq!(pass(server, "--to new --create")["handed_on"], 2);
         assert_eq!(
             owners(&mut connection),
-            HashMap::from([("w2".to_owned(), 4)])
+            HashMap::from([("new".to_owned(), 2)])
+        );
+    });
+}
+
+#[test]
+fn quiet_says_only_what_was_done_or_failed() {
+    with_each_server(|server| {
+        let mut connection = server.connect();
+        let quiet = |more: &str| {
+            let ended = run(pass_command(&server.url(), &format!("--quiet {more}")));
+            (ended.code, ended.stdout, ended.stderr)
+        };
+        let silence = (0, String::new(), String::new());
+        // No stream yet: no failure, also without --quiet, where it is said.
+        assert_eq!(quiet(""), silence);
+        assert_eq!(quiet("--json"), silence);
+        let loud = run(pass_command(&server.url(), ""));
+        assert_eq!((loud.code, loud.stderr.as_str()), (0, ""));
+        assert!(
+            loud.stdout.ends_with("s: does not exist (yet)\n"),
+            "{loud:?}"
+        );
+        assert_eq!(pass(server, "")["exists"], false);
+        // Entries that stay are nothing done.
+        given(&mut connection, 2);
+        until_idle(&mut connection, &["dead"]);
+        assert_eq!(quiet(""), silence);
+        alive(&mut connection, "w1");
+        let (code, stdout, _) = quiet("");
+        assert_eq!(code, 0);
+        assert!(stdout.contains("s: dead -> w1: 2\n"), "{stdout}");
+        // A failure is said: there is no such group.
+        let mut command = millrace(&["reclaim", "--url", &server.url(), "--stream", "s"]);
+        command.args(["--group", "none", "--min-idle", "1s", "--quiet"]);
+        let ended = run(command);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert_eq!(
+            ended.stderr,
+            "millrace: cannot list the consumers of group 'none' of stream 's': the group does not exist\n"
         );
     });
 }
@@ -228,7 +298,9 @@ fn with_nobody_alive_entries_stay_and_the_exit_code_is_0() {
         let ended = run(pass_command(&server.url(), ""));
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(
-            ended.stdout.contains("s: nobody is alive, 3 entries stay"),
+            ended
+                .stdout
+                .contains("s: no consumer is alive, 3 entries stay"),
             "{ended:?}"
         );
         assert!(ended.stdout.starts_with("STREAM"), "{ended:?}");
@@ -492,7 +564,9 @@ fn a_dead_letter_key_of_another_type_changes_nothing() {
         ));
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(
-            ended.stderr.contains("the dead-letter key 'd' is a string"),
+            ended
+                .stderr
+                .contains("cannot use 'd' as dead-letter stream: it is a string"),
             "{ended:?}"
         );
         assert_eq!(pending(&mut connection), before);
@@ -774,7 +848,7 @@ fn a_consumer_that_gets_entries_while_it_is_dropped_is_named_and_loses_nothing()
             "--drop-idle-consumers 1s --json",
         ));
         assert_eq!(ended.code, 1, "{ended:?}");
-        assert!(ended.stderr.contains("consumer empty"), "{ended:?}");
+        assert!(ended.stderr.contains("consumer 'empty'"), "{ended:?}");
         assert!(ended.stderr.contains(&ids[0]), "{ended:?}");
         assert_eq!(
             pending(&mut connection)[&ids[0]],
@@ -790,18 +864,21 @@ fn exit_code_1_when_a_command_fails_and_other_streams_are_still_done() {
     with_each_server(|server| {
         let mut connection = server.connect();
         given(&mut connection, 1);
+        call(&mut connection, "SET text x");
         until_idle(&mut connection, &["dead"]);
         alive(&mut connection, "w1");
         let url = server.url();
         let line = [
-            "reclaim", "--url", &url, "--stream", "missing", "s", "--group", "g",
+            "reclaim", "--url", &url, "--stream", "text", "s", "--group", "g",
         ];
         let mut command = millrace(&line);
         command.args(["--min-idle", "1s", "--json"]);
         let ended = run(command);
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(
-            ended.stderr.contains("missing: XINFO CONSUMERS failed"),
+            ended
+                .stderr
+                .contains("cannot list the consumers of group 'g' of stream 'text': the server answered 'WRONGTYPE"),
             "{ended:?}"
         );
         let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -899,7 +976,7 @@ fn the_password_may_come_from_the_environment_and_is_never_shown() {
         assert_eq!(run(command).code, 0);
         let ended = run(pass_command(&server.url(), ""));
         assert_eq!(ended.code, 1);
-        assert!(ended.stderr.contains("NOAUTH"), "{ended:?}");
+        assert!(ended.stderr.contains("cannot log in to"), "{ended:?}");
         let wrong = format!("redis://:secret@127.0.0.1:{}", server.port);
         let ended = run(pass_command(&wrong, ""));
         assert_eq!(ended.code, 1);

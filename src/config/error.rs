@@ -37,6 +37,8 @@ pub struct ConfigError {
     pub text: String,
     /// What is wrong and, where it is not plain, what to do.
     pub reason: String,
+    /// The log file that the lines before it name, if they do.
+    pub logfile: Option<PathBuf>,
 }
 
 impl fmt::Display for ConfigError {

@@ -13,7 +13,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Source};
-use super::parameters::{self, Effect, PARAMETERS};
+use super::nearest::nearest;
+use super::parameters::{self, PARAMETERS};
+use super::row::Effect;
 use super::syntax;
 use super::value::{Arrival, bytes_of, path_of, printable, reason_of};
 use super::{Configuration, value::Value};
@@ -33,6 +35,7 @@ impl Line<'_> {
             line: self.number,
             text: printable(self.text),
             reason: reason.into(),
+            logfile: None,
         }
     }
 }
@@ -74,21 +77,13 @@ pub(crate) fn load<A: AsRef<[u8]>>(
         configuration: Configuration::default(),
         origins: Origins(vec![None; PARAMETERS.len()]),
     };
-    if let Some(file) = line.file {
-        let path = path_of(&file);
-        reading.configuration.file =
-            Some(std::path::absolute(&path).unwrap_or_else(|_| path.clone()));
-        reading.file(&path, 0)?;
+    match reading.all(line, stdin) {
+        Ok(()) => Ok(reading.configuration),
+        Err(error) => Err(ConfigError {
+            logfile: reading.configuration.logfile(),
+            ..error
+        }),
     }
-    if line.reads_stdin {
-        let mut text = Vec::new();
-        stdin
-            .read_to_end(&mut text)
-            .map_err(|error| unreadable(Source::Stdin, &reason_of(&error)))?;
-        reading.text(&text, &Source::Stdin, 0)?;
-    }
-    reading.text(&line.options, &Source::CommandLine, 0)?;
-    reading.finish()
 }
 
 fn unreadable(source: Source, reason: &str) -> ConfigError {
@@ -98,6 +93,7 @@ fn unreadable(source: Source, reason: &str) -> ConfigError {
         line: 0,
         text: String::new(),
         reason,
+        logfile: None,
     }
 }
 
@@ -107,6 +103,25 @@ struct Reading {
 }
 
 impl Reading {
+    /// Everything that a command line names, in its order.
+    fn all(&mut self, line: syntax::CommandLine, stdin: &mut dyn Read) -> Result<(), ConfigError> {
+        if let Some(file) = line.file {
+            let path = path_of(&file);
+            self.configuration.file =
+                Some(std::path::absolute(&path).unwrap_or_else(|_| path.clone()));
+            self.file(&path, 0)?;
+        }
+        if line.reads_stdin {
+            let mut text = Vec::new();
+            stdin
+                .read_to_end(&mut text)
+                .map_err(|error| unreadable(Source::Stdin, &reason_of(&error)))?;
+            self.text(&text, &Source::Stdin, 0)?;
+        }
+        self.text(&line.options, &Source::CommandLine, 0)?;
+        self.refuse_unsafe()
+    }
+
     fn file(&mut self, path: &Path, depth: usize) -> Result<(), ConfigError> {
         let source = Source::File(path.to_path_buf());
         // Relative to `dir` as it stands now, as in Redis, which has changed there already.
@@ -160,7 +175,12 @@ impl Reading {
                 line.error("a setting of a module, and modules cannot be loaded: remove it")
             );
         }
-        Err(line.error("Bad directive or wrong number of arguments"))
+        let reason = "Bad directive or wrong number of arguments";
+        let names = PARAMETERS.iter().map(|row| row.name);
+        Err(match nearest(&printable(&name), names) {
+            Some(meant) => line.error(format!("{reason}: did you mean '{meant}'?")),
+            None => line.error(reason),
+        })
     }
 
     fn parameter(
@@ -216,7 +236,7 @@ impl Reading {
     }
 
     /// Refuses what must not be ignored.
-    fn finish(self) -> Result<Configuration, ConfigError> {
+    fn refuse_unsafe(&self) -> Result<(), ConfigError> {
         for (at, row) in PARAMETERS.iter().enumerate() {
             let Effect::Unsafe { harmless, advice } = row.effect else {
                 continue;
@@ -237,7 +257,7 @@ impl Reading {
                 });
             }
         }
-        Ok(self.configuration)
+        Ok(())
     }
 }
 
@@ -291,6 +311,14 @@ impl Configuration {
         match parameters::position(b"dir").map(|at| &self.values[at]) {
             Some(Value::Text(path)) => path_of(path),
             _ => PathBuf::from("/"),
+        }
+    }
+
+    /// The log file as configured so far.
+    fn logfile(&self) -> Option<PathBuf> {
+        match parameters::position(b"logfile").map(|at| &self.values[at]) {
+            Some(Value::Text(path)) if !path.is_empty() => Some(self.dir().join(path_of(path))),
+            _ => None,
         }
     }
 }

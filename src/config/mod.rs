@@ -1,11 +1,12 @@
 //! Configuration: redis.conf, the command line, CONFIG GET and CONFIG SET.
 //!
 //! ```text
-//! syntax.rs      words, quotes, globs          parameters.rs  one row per parameter
+//! syntax.rs      words, quotes, globs          parameters.rs  one row per parameter (its type: row.rs)
 //! value.rs       kinds, values, CONFIG GET      read.rs        words → value
 //! load.rs        files, stdin, options → Configuration
 //! settings.rs    the acting values, typed      error.rs       what a person or client reads
 //! rewrite.rs     CONFIG REWRITE, as text       control.rs     what a change asks of the process
+//! describe.rs    the table, for `millrace help` nearest.rs     the name that was probably meant
 //! ```
 //!
 //! A `Configuration` is a value: `load` makes the first one, `with` a changed copy, so CONFIG SET is all or
@@ -15,11 +16,14 @@
 //! Deliberately not here: acting on a setting (sockets, logs, limits of the system: server/), the clock, tokio.
 
 mod control;
+mod describe;
 mod error;
 mod load;
+mod nearest;
 mod parameters;
 mod read;
 mod rewrite;
+mod row;
 mod settings;
 mod syntax;
 mod value;
@@ -28,11 +32,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use control::ProcessControl;
+pub use describe::{Description, Role, described};
 pub use error::{ConfigError, SetError, Source};
+pub use nearest::nearest;
 pub use settings::{LazyFree, LogLevel, Permission, Settings, Supervision};
 pub use value::{OutputLimit, SavePoint};
 
-use parameters::{Change, Effect, PARAMETERS};
+use parameters::PARAMETERS;
+use row::{Change, Effect};
 use value::{Arrival, Value};
 
 /// A value for each parameter.
@@ -80,7 +87,7 @@ fn default_shard_count(cores: usize) -> usize {
     }
 }
 
-fn default_of(row: &parameters::Parameter) -> Value {
+fn default_of(row: &row::Parameter) -> Value {
     match row.name {
         "shards" => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -7,110 +7,15 @@
 //! Invariants (tested): names and aliases are unique, each default can be read by its kind.
 //! What a value means is not here: settings.rs gives the acting ones their types.
 
+use super::row::{Group, Parameter, row};
 use super::value::{Kind, TextRule, Value};
 
-use Change::{Fixed, Live, Protected};
+use super::row::Change::{Fixed, Live, Protected};
+use Group::{Clients, Logs, Network, Process, Security, Values};
 use Kind::{
     Choice, Clamped, Flags, Integer, Memory, MemoryOrPercent, Octal, Percentiles, Text, Unsigned,
     YesNo,
 };
-
-/// Whether CONFIG SET may change a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Live,
-    Fixed,
-    /// Only if `enable-protected-configs` allows.
-    Protected,
-}
-
-/// What a parameter does in this server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Effect {
-    Acts,
-    Ignored,
-    /// A value for which `harmless` is false stops the start, and CONFIG SET of it fails.
-    Unsafe {
-        harmless: fn(&Value) -> bool,
-        advice: &'static str,
-    },
-    /// A value for which `harmless` is false starts with a warning; CONFIG SET of it fails if `refused_live`.
-    Warned {
-        harmless: fn(&Value) -> bool,
-        warning: &'static str,
-        refused_live: bool,
-    },
-}
-
-/// A row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Parameter {
-    pub(crate) name: &'static str,
-    pub(crate) alias: Option<&'static str>,
-    pub(crate) kind: Kind,
-    /// As a line of redis.conf would say it.
-    pub(crate) default: &'static str,
-    pub(crate) change: Change,
-    pub(crate) effect: Effect,
-    /// Answered only when asked for by its full name.
-    pub(crate) hidden: bool,
-    /// A secret: never logged.
-    pub(crate) sensitive: bool,
-}
-
-impl Parameter {
-    const fn acts(mut self) -> Self {
-        self.effect = Effect::Acts;
-        self
-    }
-
-    const fn alias(mut self, alias: &'static str) -> Self {
-        self.alias = Some(alias);
-        self
-    }
-
-    const fn hidden(mut self) -> Self {
-        self.hidden = true;
-        self
-    }
-
-    const fn secret(mut self) -> Self {
-        self.sensitive = true;
-        self
-    }
-
-    const fn unsafe_unless(mut self, harmless: fn(&Value) -> bool, advice: &'static str) -> Self {
-        self.effect = Effect::Unsafe { harmless, advice };
-        self
-    }
-
-    const fn warns_unless(
-        mut self,
-        harmless: fn(&Value) -> bool,
-        warning: &'static str,
-        refused_live: bool,
-    ) -> Self {
-        self.effect = Effect::Warned {
-            harmless,
-            warning,
-            refused_live,
-        };
-        self
-    }
-}
-
-const fn row(name: &'static str, kind: Kind, default: &'static str, change: Change) -> Parameter {
-    Parameter {
-        name,
-        alias: None,
-        kind,
-        default,
-        change,
-        effect: Effect::Ignored,
-        hidden: false,
-        sensitive: false,
-    }
-}
 
 /// The rows whose name or alias is `name`, in either case.
 pub(crate) fn position(name: &[u8]) -> Option<usize> {
@@ -206,50 +111,95 @@ const SAVE_WARNING: &str =
 /// All parameters.
 pub(crate) static PARAMETERS: &[Parameter] = &[
     // Listening and connections.
-    row("port", PORT, "6379", Live).acts(),
-    row("bind", Kind::Bind, "* -::*", Live).acts(),
+    row("port", PORT, "6379", Live).acts(Network, "TCP port to listen on; 0: no TCP."),
+    row("bind", Kind::Bind, "* -::*", Live).acts(
+        Network,
+        "Addresses to listen on: * all of IPv4, ::* all of IPv6, -ADDRESS if it exists.",
+    ),
     row("bind-source-addr", ANY, "", Live),
-    row("unixsocket", ANY, "", Fixed).acts(),
-    row("unixsocketperm", Octal(0o777), "0", Fixed).acts(),
-    row("tcp-backlog", NATURAL, "511", Fixed).acts(),
-    row("tcp-keepalive", NATURAL, "300", Live).acts(),
-    row("timeout", NATURAL, "0", Live).acts(),
-    row("maxclients", Unsigned(1, u32::MAX as u64), "10000", Live).acts(),
-    row("protected-mode", YesNo, "yes", Live).acts(),
-    row("requirepass", ANY, "", Live).secret().acts(),
+    row("unixsocket", ANY, "", Fixed).acts(Network, "Path of a unix socket to listen on as well."),
+    row("unixsocketperm", Octal(0o777), "0", Fixed).acts(
+        Network,
+        "Mode of the unix socket, octal; 0: what the umask leaves.",
+    ),
+    row("tcp-backlog", NATURAL, "511", Fixed).acts(
+        Network,
+        "Connections that may wait to be accepted; the kernel has a limit of its own.",
+    ),
+    row("tcp-keepalive", NATURAL, "300", Live).acts(
+        Network,
+        "Seconds of silence after which the kernel probes a connection; 0: never.",
+    ),
+    row("timeout", NATURAL, "0", Live).acts(
+        Clients,
+        "Seconds after which an idle client is closed; 0: never.",
+    ),
+    row("maxclients", Unsigned(1, u32::MAX as u64), "10000", Live).acts(
+        Clients,
+        "Clients at a time; the limit on open files is raised to fit where allowed.",
+    ),
+    row("protected-mode", YesNo, "yes", Live).acts(
+        Security,
+        "Without a password only clients on this machine are let in.",
+    ),
+    row("requirepass", ANY, "", Live)
+        .secret()
+        .acts(Security, "Password that clients must give with AUTH."),
     row(
         "proto-max-bulk-len",
         Memory(MEBIBYTE, LONG_MAX),
         "512mb",
         Live,
     )
-    .acts(),
+    .acts(Clients, "Longest single argument of a request."),
     row(
         "client-query-buffer-limit",
         Memory(MEBIBYTE, LONG_MAX),
         "1gb",
         Live,
     )
-    .acts(),
+    .acts(
+        Clients,
+        "Bytes of unprocessed input that a client may have.",
+    ),
     row(
         "client-output-buffer-limit",
         Kind::OutputLimits,
         "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60",
         Live,
     )
-    .acts(),
+    .acts(
+        Clients,
+        "How far a client may fall behind in reading before it is closed, by class.",
+    ),
     row("socket-mark-id", Unsigned(0, u32::MAX as u64), "0", Fixed),
-    row("tracking-table-max-keys", LONG, "1000000", Live),
+    row("tracking-table-max-keys", LONG, "1000000", Live).acts(
+        Clients,
+        "Keys remembered for client-side caching; 0: no limit.",
+    ),
     // The process.
-    row("shards", Integer(1, 64), "1", Fixed).acts(),
-    row("databases", Integer(1, INT_MAX), "16", Fixed).acts(),
-    row("dir", Kind::Directory, ".", Protected).acts(),
-    row("daemonize", YesNo, "no", Fixed).acts(),
-    row("supervised", SUPERVISORS, "no", Fixed).acts(),
-    row("pidfile", ANY, "", Fixed).acts(),
-    row("loglevel", LOG_LEVELS, "notice", Live).acts(),
-    row("logfile", ANY, "", Fixed).acts(),
-    row("hz", Clamped(1, 500), "10", Live).acts(),
+    row("shards", Integer(1, 64), "1", Fixed).acts(
+        Process,
+        "Threads that share the keys; a parameter that only Millrace has.",
+    ),
+    row("databases", Integer(1, INT_MAX), "16", Fixed).acts(Process, "Databases for SELECT."),
+    row("dir", Kind::Directory, ".", Protected)
+        .acts(Process, "Directory to work in; relative paths start there."),
+    row("daemonize", YesNo, "no", Fixed).acts(
+        Process,
+        "Runs in the background and returns when it serves.",
+    ),
+    row("supervised", SUPERVISORS, "no", Fixed).acts(
+        Process,
+        "Who is told that the server is ready or ends; auto looks at the environment.",
+    ),
+    row("pidfile", ANY, "", Fixed).acts(Process, "File for the number of the process."),
+    row("loglevel", LOG_LEVELS, "notice", Live).acts(Logs, "How much is logged."),
+    row("logfile", ANY, "", Fixed).acts(
+        Logs,
+        "File for the log; without one it goes to standard output.",
+    ),
+    row("hz", Clamped(1, 500), "10", Live).acts(Process, "Rounds of housekeeping for each second."),
     row("dynamic-hz", YesNo, "yes", Live),
     row("syslog-enabled", YesNo, "no", Fixed),
     row("syslog-ident", ANY, "redis", Fixed),
@@ -282,8 +232,11 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("shutdown-on-sigterm", SHUTDOWN, "default", Live),
     row("watchdog-period", NATURAL, "0", Live).hidden(),
     row("enable-debug-assert", YesNo, "no", Fixed).hidden(),
-    row("enable-protected-configs", PERMISSION, "no", Fixed).acts(),
-    row("enable-debug-command", PERMISSION, "no", Fixed).acts(),
+    row("enable-protected-configs", PERMISSION, "no", Fixed).acts(
+        Security,
+        "Who may change dir and dbfilename with CONFIG SET.",
+    ),
+    row("enable-debug-command", PERMISSION, "no", Fixed).acts(Security, "Who may use DEBUG."),
     row("enable-module-command", PERMISSION, "no", Fixed),
     // Observation.
     row(
@@ -292,21 +245,42 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         "10000",
         Live,
     )
-    .acts(),
-    row("slowlog-max-len", LONG, "128", Live).acts(),
-    row("latency-monitor-threshold", Integer(0, i64::MAX), "0", Live).acts(),
-    row("latency-tracking", YesNo, "yes", Live).acts(),
+    .acts(
+        Logs,
+        "Microseconds from which a command is kept for SLOWLOG; -1: none is.",
+    ),
+    row("slowlog-max-len", LONG, "128", Live).acts(Logs, "Commands that SLOWLOG keeps."),
+    row("latency-monitor-threshold", Integer(0, i64::MAX), "0", Live).acts(
+        Logs,
+        "Milliseconds from which LATENCY keeps an event; 0: none is kept.",
+    ),
+    row("latency-tracking", YesNo, "yes", Live).acts(
+        Logs,
+        "Counts how long each command takes, for INFO latencystats.",
+    ),
     row(
         "latency-tracking-info-percentiles",
         Percentiles,
         "50 99 99.9",
         Live,
     )
-    .acts(),
-    row("notify-keyspace-events", Kind::Events, "\"\"", Live).acts(),
-    row("metrics-port", PORT, "0", Fixed).acts(),
-    row("metrics-streams-max", Integer(0, 10_000), "100", Live).acts(),
-    row("metrics-streams-pattern", ANY, "*", Live).acts(),
+    .acts(Logs, "Percentiles that INFO latencystats shows."),
+    row("notify-keyspace-events", Kind::Events, "\"\"", Live).acts(
+        Logs,
+        "Which changes of keys are published, as letters: KEA is nearly all.",
+    ),
+    row("metrics-port", PORT, "0", Fixed).acts(
+        Logs,
+        "Port of the metrics for Prometheus; 0: none. Only Millrace has it.",
+    ),
+    row("metrics-streams-max", Integer(0, 10_000), "100", Live).acts(
+        Logs,
+        "Streams with metrics of their own. Only Millrace has it.",
+    ),
+    row("metrics-streams-pattern", ANY, "*", Live).acts(
+        Logs,
+        "Which streams have metrics of their own. Only Millrace has it.",
+    ),
     // Values.
     row(
         "list-max-listpack-size",
@@ -315,17 +289,44 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Live,
     )
     .alias("list-max-ziplist-size")
-    .acts(),
-    row("list-compress-depth", NATURAL, "0", Live).acts(),
-    row("stream-idmp-duration", Integer(1, 86_400), "100", Live).acts(),
-    row("stream-idmp-maxsize", Integer(1, 10_000), "100", Live).acts(),
-    row("stream-node-max-bytes", BYTES, "4096", Live).acts(),
-    row("stream-node-max-entries", Integer(0, i64::MAX), "100", Live).acts(),
-    row("lazyfree-lazy-eviction", YesNo, "no", Live).acts(),
-    row("lazyfree-lazy-expire", YesNo, "no", Live).acts(),
-    row("lazyfree-lazy-server-del", YesNo, "no", Live).acts(),
-    row("lazyfree-lazy-user-del", YesNo, "no", Live).acts(),
-    row("lazyfree-lazy-user-flush", YesNo, "no", Live).acts(),
+    .acts(
+        Values,
+        "Elements of a list that are stored together; -1 to -5: 4 to 64 kilobytes.",
+    ),
+    row("list-compress-depth", NATURAL, "0", Live)
+        .acts(Values, "Accepted and shown; lists are not compressed."),
+    row("stream-idmp-duration", Integer(1, 86_400), "100", Live).acts(
+        Values,
+        "Seconds for which a new stream knows the messages of its producers.",
+    ),
+    row("stream-idmp-maxsize", Integer(1, 10_000), "100", Live)
+        .acts(Values, "Messages of each producer that a new stream knows."),
+    row("stream-node-max-bytes", BYTES, "4096", Live).acts(
+        Values,
+        "Bytes of a stream that are stored together; 0: no limit.",
+    ),
+    row("stream-node-max-entries", Integer(0, i64::MAX), "100", Live).acts(
+        Values,
+        "Entries of a stream that are stored together; 0: no limit.",
+    ),
+    row("lazyfree-lazy-eviction", YesNo, "no", Live)
+        .acts(Values, "Accepted and shown; nothing is evicted yet."),
+    row("lazyfree-lazy-expire", YesNo, "no", Live).acts(
+        Values,
+        "Accepted and shown; big values are freed on another thread in any case.",
+    ),
+    row("lazyfree-lazy-server-del", YesNo, "no", Live).acts(
+        Values,
+        "Accepted and shown; big values are freed on another thread in any case.",
+    ),
+    row("lazyfree-lazy-user-del", YesNo, "no", Live).acts(
+        Values,
+        "DEL frees memory on another thread, as UNLINK does.",
+    ),
+    row("lazyfree-lazy-user-flush", YesNo, "no", Live).acts(
+        Values,
+        "FLUSHALL and FLUSHDB without a mode free memory on another thread.",
+    ),
     row("hash-max-listpack-entries", LONG, "512", Live).alias("hash-max-ziplist-entries"),
     row("hash-max-listpack-value", BYTES, "64", Live).alias("hash-max-ziplist-value"),
     row("set-max-intset-entries", LONG, "512", Live),

@@ -14,9 +14,10 @@ use std::rc::Rc;
 use super::accept::Take;
 use super::control::{self, Control, End};
 use super::error::{StartError, reason_of};
-use super::logging::Clock;
+use super::logging::{self, Clock};
 use super::metrics::{self, Source};
 use super::startup::{Prepared, Start, prepare};
+use crate::config::{ConfigError, LogLevel};
 
 /// The shards, as the boot sees them.
 pub struct Engine {
@@ -38,10 +39,27 @@ pub fn run<A: AsRef<[u8]>>(
     match boot(words, clock, start) {
         Ok(code) => code,
         Err(error) => {
+            tell_log(&error, clock);
             // Nobody to tell if standard error is closed; the exit code remains.
             let _ = writeln!(std::io::stderr().lock(), "millrace: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Puts the reason into the log file too, if there is one: that is where one looks for a server that somebody else
+/// starts. An error in the configuration comes before the log is open, but mostly behind the line that names it.
+fn tell_log(error: &StartError, clock: Clock) {
+    if let StartError::Configuration(ConfigError {
+        logfile: Some(path),
+        ..
+    }) = error
+    {
+        // A log that cannot be opened is not the reason to tell now.
+        let _ = logging::start(Some(path), LogLevel::Notice, clock);
+    }
+    if logging::has_file() {
+        tracing::error!("Exiting: {error}");
     }
 }
 

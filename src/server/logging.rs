@@ -16,7 +16,7 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -30,6 +30,7 @@ use crate::config::LogLevel;
 pub type Clock = fn() -> u64;
 
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Notice as u8);
+static HAS_FILE: AtomicBool = AtomicBool::new(false);
 
 /// Starts logging to `file`, or standard output. A second call in one process changes the level only.
 ///
@@ -39,6 +40,7 @@ pub fn start(file: Option<&Path>, level: LogLevel, clock: Clock) -> Result<(), S
     if let Some(path) = file {
         open(path).map_err(|error| StartError::LogFile(path.to_path_buf(), reason_of(error)))?;
     }
+    HAS_FILE.store(file.is_some(), Ordering::Relaxed);
     let log = Log {
         file: file.map(Path::to_path_buf),
         clock,
@@ -48,6 +50,12 @@ pub fn start(file: Option<&Path>, level: LogLevel, clock: Clock) -> Result<(), S
     let _ = tracing::subscriber::set_global_default(log);
     set_level(level);
     Ok(())
+}
+
+/// Whether the log goes to a file.
+#[must_use]
+pub fn has_file() -> bool {
+    HAS_FILE.load(Ordering::Relaxed)
 }
 
 /// Changes what is logged from now on.

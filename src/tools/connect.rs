@@ -10,9 +10,9 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use redis::IntoConnectionInfo;
 
+use super::reason;
 use crate::cli;
 
 /// How long reaching the server may take.
@@ -47,7 +47,30 @@ pub fn client(url: Option<&str>) -> anyhow::Result<redis::Client> {
 /// # Errors
 /// The server cannot be reached, or refuses the password or the database.
 pub fn connect(client: &redis::Client) -> anyhow::Result<redis::Connection> {
-    connect_within(client, CONNECT_TIMEOUT, REPLY_TIMEOUT)
+    let mut connection = connect_within(client, CONNECT_TIMEOUT, REPLY_TIMEOUT)?;
+    // A server that wants a password says so to the first command only.
+    match redis::cmd("PING").exec(&mut connection) {
+        Err(error) if reason::is_login_refused(&error) || !is_answer(&error) => {
+            Err(failed(client, error))
+        }
+        Ok(()) | Err(_) => Ok(connection),
+    }
+}
+
+/// Whether the server answered at all.
+fn is_answer(error: &redis::RedisError) -> bool {
+    reason::code_of(error).is_some()
+}
+
+/// The error of a connection that cannot be used: not reached, or not let in.
+pub fn failed(client: &redis::Client, error: redis::RedisError) -> anyhow::Error {
+    let what = if reason::is_login_refused(&error) {
+        "cannot log in to"
+    } else {
+        "cannot connect to"
+    };
+    let text = format!("{what} {}", address(client));
+    anyhow::Error::new(error).context(text)
 }
 
 /// Connects to the server with limits of the caller's.
@@ -61,7 +84,7 @@ pub fn connect_within(
 ) -> anyhow::Result<redis::Connection> {
     let connection = client
         .get_connection_with_timeout(connect_timeout)
-        .with_context(|| format!("cannot connect to {}", address(client)))?;
+        .map_err(|error| failed(client, error))?;
     connection.set_read_timeout(Some(reply_timeout))?;
     connection.set_write_timeout(Some(reply_timeout))?;
     Ok(connection)
@@ -73,9 +96,10 @@ pub fn address(client: &redis::Client) -> String {
     client.get_connection_info().addr().to_string()
 }
 
-/// Adds the address to an error about it, but not what stands before the host.
+/// Says which address cannot be used, but not what stands before the host.
 fn without_password<T>(url: &str, result: redis::RedisResult<T>) -> anyhow::Result<T> {
-    result.with_context(|| {
+    // What the client says of it ("did not parse") adds nothing.
+    result.map_err(|_| {
         let shown = match (url.find("://"), url.rfind('@')) {
             (Some(scheme_end), Some(at)) if at > scheme_end => {
                 format!(
@@ -86,7 +110,9 @@ fn without_password<T>(url: &str, result: redis::RedisResult<T>) -> anyhow::Resu
             }
             _ => url.to_owned(),
         };
-        format!("'{shown}' is not an address of a server (redis://host:port)")
+        anyhow::anyhow!(
+            "cannot use '{shown}' as the address of a server: it has the form redis://host:port"
+        )
     })
 }
 

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! ping      one question, one exit code: container health checks
-//! reclaim   hands pending entries of dead consumers to the living: cron
+//! reclaim   gives pending entries of dead consumers to others: cron
 //! demo      producer, worker processes, collector and the reclaimer on one queue
 //! ```
 //!
 //! Invariants: a tool speaks to a server over a socket only, with the blocking `redis` client, and
 //! so works against any server that speaks the protocol; it knows nothing of the engine. It prints
-//! through a writer and reports with an exit code.
+//! through a writer and reports with an exit code. What goes wrong is one sentence on standard error, in one form:
+//! `millrace: cannot <do what> <to what>: <why>; <what to do>`.
 //!
 //! Deliberately not here: parsing of the command line (`cli`).
 
@@ -17,22 +18,40 @@ use std::io::Write;
 pub mod connect;
 pub mod demo;
 pub mod ping;
+mod reason;
 pub mod reclaim;
 
-/// An error with its causes in one line.
-///
-/// `{:#}` says some causes twice: an error of the client contains the text of its own cause.
+/// An error with its causes as one sentence: what could not be done, to what, and why.
 fn described(error: &anyhow::Error) -> String {
     let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
+    for cause in error.chain() {
+        let server_error = cause.downcast_ref::<redis::RedisError>();
+        let text = match (server_error, cause.downcast_ref::<std::io::Error>()) {
+            (Some(error), _) => reason::of(error),
+            (None, Some(error)) => reason::of_system(error),
+            (None, None) => cause.to_string(),
+        };
+        if !line.is_empty() {
             line.push_str(": ");
-            line.push_str(&cause);
+        }
+        line.push_str(&text);
+        if server_error.is_some() {
+            // Its own causes are in the reason.
+            break;
         }
     }
     line
+}
+
+/// Whether the error is that nobody reads what is printed any more (`| head -1`), which ends a tool without a word.
+fn nobody_reads(error: &anyhow::Error) -> bool {
+    let from_server = |cause: &(dyn std::error::Error + 'static)| cause.is::<redis::RedisError>();
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    !error.chain().any(from_server) && error.chain().any(closed)
 }
 
 /// Writes one line for a person to standard error; a closed standard error is no reason to stop.

@@ -12,7 +12,8 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
         "bin",
         &["cli", "config", "server", "tools", "limits", "ids", "resp"],
     ),
-    ("cli", &["limits", "ids"]),
+    // The help, the completions and the manual are made from the parameter table.
+    ("cli", &["config", "limits", "ids"]),
     (
         "server",
         &[

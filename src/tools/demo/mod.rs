@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use redis::{Connection, Value};
 
-use super::{complain, connect, described};
+use super::{complain, connect, described, nobody_reads};
 use crate::cli::DemoArguments;
 
 mod ledger;
@@ -72,7 +72,9 @@ pub fn run(arguments: &DemoArguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            complain(&format!("demo: {}", described(&error)));
+            if !nobody_reads(&error) {
+                complain(&described(&error));
+            }
             ExitCode::FAILURE
         }
     }
@@ -158,7 +160,10 @@ fn wait_for_workers(
         }
         workers.check()?;
         if started.elapsed() > PATIENCE {
-            bail!("the workers do not come");
+            bail!(
+                "cannot start the workers: they did not read from their group in {} s",
+                PATIENCE.as_secs()
+            );
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -246,7 +251,7 @@ fn make_keys(connection: &mut Connection, workers: &[String], force: bool) -> an
     let existing: u64 = redis::cmd("EXISTS").arg(&keys).query(connection)?;
     if existing > 0 && !force && !are_of_a_demo(connection) {
         bail!(
-            "the keys {} exist already and were not made by a demo; give --force to delete them",
+            "cannot use the keys {}: they exist already and were not made by a demo; give --force to delete them",
             keys.join(", ")
         );
     }
@@ -309,7 +314,9 @@ fn conclude(shared: &Shared, held: Option<usize>) -> anyhow::Result<bool> {
     let mut success = true;
     let mut require = |is_so: bool, otherwise: &str| {
         if !is_so {
-            complain(&format!("demo: {otherwise}"));
+            complain(&format!(
+                "the demo did not show what it should: {otherwise}"
+            ));
             success = false;
         }
     };

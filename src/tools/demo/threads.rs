@@ -195,6 +195,8 @@ pub(super) fn reclaim(shared: &Shared) -> anyhow::Result<()> {
         group: WORKERS.to_owned(),
         min_idle: MIN_IDLE,
         to: None,
+        create: false,
+        quiet: false,
         max_deliveries: None,
         dead_letter: None,
         delete: false,
@@ -210,7 +212,7 @@ pub(super) fn reclaim(shared: &Shared) -> anyhow::Result<()> {
             .reclaimed
             .fetch_add(report.handed_on(), Ordering::Relaxed);
         if let Some(error) = report.errors().next() {
-            bail!(error);
+            bail!(error.to_owned());
         }
         std::thread::sleep(PASS_INTERVAL);
     }

@@ -48,7 +48,7 @@ struct Worker<'a> {
 pub(super) fn run(arguments: &DemoArguments, name: &str) -> anyhow::Result<()> {
     leave_with_parent();
     let client = connect::client(arguments.url.as_deref())?;
-    let connection = connect::connect(&client).with_context(|| name.to_owned())?;
+    let connection = connect::connect(&client).with_context(|| format!("{name} failed"))?;
     let mut worker = Worker {
         name,
         connection,
@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &DemoArguments, name: &str) -> anyhow::Result<()> {
     };
     worker
         .work(arguments.fall_ill_after)
-        .with_context(|| name.to_owned())
+        .with_context(|| format!("{name} failed"))
 }
 
 impl Worker<'_> {

@@ -60,6 +60,14 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
+    /// The beginning of a sentence about what failed.
+    fn cannot(&self, what: &str) -> String {
+        format!(
+            "cannot {what} of group '{}' of stream '{}'",
+            self.name, self.stream
+        )
+    }
+
     /// All consumers.
     pub(super) fn consumers(&self, connection: &mut Connection) -> anyhow::Result<Vec<Consumer>> {
         let reply: Value = redis::cmd("XINFO")
@@ -67,7 +75,7 @@ impl Group<'_> {
             .arg(self.stream)
             .arg(self.name)
             .query(connection)
-            .context("XINFO CONSUMERS failed")?;
+            .with_context(|| self.cannot("list the consumers"))?;
         items(&reply)?.iter().map(consumer).collect()
     }
 
@@ -89,7 +97,7 @@ impl Group<'_> {
             .arg("+")
             .arg(count)
             .query(connection)
-            .context("XPENDING failed")?;
+            .with_context(|| self.cannot("list the pending entries"))?;
         items(&reply)?.iter().map(pending).collect()
     }
 
@@ -106,7 +114,9 @@ impl Group<'_> {
         for id in ids {
             pipeline.cmd("XRANGE").arg(self.stream).arg(id).arg(id);
         }
-        let replies: Vec<Value> = pipeline.query(connection).context("XRANGE failed")?;
+        let replies: Vec<Value> = pipeline
+            .query(connection)
+            .with_context(|| self.cannot("read pending entries"))?;
         replies
             .iter()
             .map(|reply| match items(reply)?.first() {
@@ -145,7 +155,7 @@ impl Group<'_> {
             .arg(ids)
             .arg("JUSTID")
             .query(connection)
-            .context("XCLAIM failed")?;
+            .with_context(|| self.cannot("claim entries"))?;
         // Redis 6.2 puts nil in the place of an entry that is gone.
         let claimed = items(&reply)?.iter().filter(|id| !matches!(id, Value::Nil));
         claimed.map(text).collect()
@@ -162,14 +172,18 @@ impl Group<'_> {
         }
         let mut command = redis::cmd("XACK");
         command.arg(self.stream).arg(self.name).arg(ids);
-        command.query(connection).context("XACK failed")
+        command
+            .query(connection)
+            .with_context(|| self.cannot("acknowledge entries"))
     }
 
     /// Deletes an entry from the stream.
     pub(super) fn delete(&self, connection: &mut Connection, id: &str) -> anyhow::Result<()> {
         let mut command = redis::cmd("XDEL");
         command.arg(self.stream).arg(id);
-        command.query::<Value>(connection).context("XDEL failed")?;
+        command
+            .query::<Value>(connection)
+            .with_context(|| self.cannot("delete an entry"))?;
         Ok(())
     }
 
@@ -178,7 +192,7 @@ impl Group<'_> {
         let key_type: String = redis::cmd("TYPE")
             .arg(key)
             .query(connection)
-            .context("TYPE failed")?;
+            .with_context(|| format!("cannot look at the dead-letter stream '{key}'"))?;
         require_stream_type(key, &key_type)
     }
 
@@ -200,7 +214,7 @@ impl Group<'_> {
             .cmd("TYPE")
             .arg(destination)
             .query(connection)
-            .context("WATCH and TYPE failed")?;
+            .with_context(|| format!("cannot look at the dead-letter stream '{destination}'"))?;
         if let Err(error) = require_stream_type(destination, &key_type) {
             redis::cmd("UNWATCH").exec(connection)?;
             return Err(error);
@@ -217,7 +231,7 @@ impl Group<'_> {
             .arg(self.name)
             .arg(&entry.id)
             .query(connection)
-            .with_context(|| format!("moving {} to '{destination}' failed", entry.id))?;
+            .with_context(|| format!("cannot move entry {} to '{destination}'", entry.id))?;
         let Some(replies) = replies else {
             return Ok(Moved::Disturbed);
         };
@@ -229,15 +243,19 @@ impl Group<'_> {
             Ok(id) => {
                 let mut command = redis::cmd("XDEL");
                 command.arg(destination).arg(text(&id)?);
-                command.exec(connection).context("XDEL failed")?;
-                acknowledged.context("XACK failed")?;
+                command
+                    .exec(connection)
+                    .with_context(|| format!("cannot withdraw an entry from '{destination}'"))?;
+                acknowledged.with_context(|| self.cannot("acknowledge entries"))?;
                 Ok(Moved::AcknowledgedMeanwhile)
             }
             Err(error) => {
                 if was_pending {
                     self.put_back(connection, std::slice::from_ref(entry))?;
                 }
-                Err(error).with_context(|| format!("XADD to '{destination}' failed"))
+                Err(error).with_context(|| {
+                    format!("cannot add to the dead-letter stream '{destination}'")
+                })
             }
         }
     }
@@ -269,7 +287,7 @@ impl Group<'_> {
         }
         pipeline
             .query::<Vec<Value>>(connection)
-            .context("XCLAIM ... FORCE failed")?;
+            .with_context(|| self.cannot("make entries pending again"))?;
         Ok(())
     }
 
@@ -298,7 +316,7 @@ impl Group<'_> {
             .arg(self.name)
             .arg(consumer)
             .query(connection)
-            .context("XGROUP DELCONSUMER failed")?;
+            .with_context(|| self.cannot("remove a consumer"))?;
         let entries: Vec<Pending> = items(&listed)?
             .iter()
             .map(pending)
@@ -313,7 +331,7 @@ impl Group<'_> {
 fn require_stream_type(key: &str, key_type: &str) -> anyhow::Result<()> {
     match key_type {
         "stream" | "none" => Ok(()),
-        other => bail!("the dead-letter key '{key}' is a {other}, not a stream"),
+        other => bail!("cannot use '{key}' as dead-letter stream: it is a {other}"),
     }
 }
 

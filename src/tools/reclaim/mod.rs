@@ -1,15 +1,15 @@
-//! `millrace reclaim`: hands pending entries of dead consumers to the living, from cron.
+//! `millrace reclaim`: gives pending entries of dead consumers to other consumers, from cron.
 //!
 //! ```text
 //! mod        connect, one pass or one after the other, print, exit code
 //! pass       the order of steps over streams and pages
-//! plan       who is living, who gets what                       (pure)
+//! plan       who is alive, who gets what                       (pure)
 //! too_often  dead letter and delete, with what makes them safe
 //! group      the commands, a method each
 //! report     table and JSON
 //! ```
 //!
-//! Invariants: exit code 0 when the pass was made (also when nobody is alive and entries stay), 1
+//! Invariants: exit code 0 when the pass was made (also when no consumer is alive and entries stay), 1
 //! when the server could not be reached or a command failed, 2 (clap) for a senseless command
 //! line. Being killed at any point loses nothing: each change is one atomic request.
 //!
@@ -23,7 +23,7 @@ use std::time::Instant;
 use anyhow::Context;
 use redis::Connection;
 
-use super::{complain, connect, described};
+use super::{complain, connect, described, nobody_reads};
 use crate::cli::ReclaimArguments;
 
 mod group;
@@ -54,7 +54,11 @@ pub fn run(arguments: &ReclaimArguments) -> ExitCode {
     }
 }
 
+/// Says what went wrong; true if it was only that nobody reads the reports any more.
 fn complained(error: anyhow::Error) -> bool {
+    if nobody_reads(&error) {
+        return true;
+    }
     complain(&described(&error));
     false
 }
@@ -70,6 +74,13 @@ fn pass_and_print(
     arguments: &ReclaimArguments,
 ) -> anyhow::Result<bool> {
     let report = reclaimer.pass(connection);
+    for error in report.errors() {
+        complain(error);
+    }
+    let all_done = report.errors().next().is_none();
+    if arguments.quiet && all_done && !report.changed_something() {
+        return Ok(true);
+    }
     let mut out = std::io::stdout().lock();
     if arguments.json {
         report.write_json(&mut out)
@@ -78,11 +89,6 @@ fn pass_and_print(
     }
     .and_then(|()| out.flush())
     .context("cannot print the report")?;
-    let mut all_done = true;
-    for error in report.errors() {
-        complain(&error);
-        all_done = false;
-    }
     Ok(all_done)
 }
 

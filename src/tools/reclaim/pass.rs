@@ -1,7 +1,7 @@
 //! One pass over the streams: every pending entry idle for long enough is looked at once.
 //!
 //! ```text
-//! XINFO CONSUMERS ─► who is living
+//! XINFO CONSUMERS ─► who is alive
 //! XPENDING IDLE, page by page in ID order
 //!    └─ per page: gone → XACK · too often → too_often · else XCLAIM … JUSTID, one per receiver
 //! XINFO CONSUMERS again ─► idle consumers with nothing pending → XGROUP DELCONSUMER
@@ -11,7 +11,7 @@
 //! become idle while it runs; an entry changes hands only by XCLAIM with min-idle, so one that was
 //! acknowledged or taken since the page was read is left alone; a dry run sends nothing that writes.
 //!
-//! Who is living is asked once per pass: our own claims make their receivers look alive.
+//! Who is alive is asked once per pass: our own claims make their receivers look alive.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -101,10 +101,17 @@ impl Reclaimer {
             Ok(consumers) => consumers,
             Err(error) => {
                 let works = connection_works(&error);
+                // A producer that has not come yet is no failure; a group that does not exist is one.
+                let is_missing = is_no_such_key(&error);
                 let report = StreamReport {
                     stream: stream.to_owned(),
                     group: group_name.clone(),
-                    errors: vec![described(&error)],
+                    is_missing,
+                    errors: if is_missing {
+                        Vec::new()
+                    } else {
+                        vec![described(&error)]
+                    },
                     ..StreamReport::default()
                 };
                 return (report, works);
@@ -121,6 +128,7 @@ impl Reclaimer {
             stream: stream.to_owned(),
             group: group_name.clone(),
             living_count: living.count(),
+            receiver: self.arguments.to.clone(),
             ..StreamReport::default()
         };
         let mut pass = StreamPass {
@@ -131,7 +139,7 @@ impl Reclaimer {
             lost: HashMap::new(),
             used_own_consumer: false,
         };
-        let works = match pass.run(connection) {
+        let works = match pass.checked_run(connection, &consumers) {
             Ok(()) => true,
             Err(error) => {
                 pass.report.errors.push(described(&error));
@@ -164,6 +172,29 @@ impl Reclaimer {
 }
 
 impl StreamPass<'_> {
+    /// The pass, if the consumer that is to get everything exists or may be made (by XCLAIM, when it gets something).
+    fn checked_run(
+        &mut self,
+        connection: &mut Connection,
+        consumers: &[Consumer],
+    ) -> anyhow::Result<()> {
+        let arguments = &self.reclaimer.arguments;
+        let is_there = |name: &String| {
+            consumers
+                .iter()
+                .any(|consumer| consumer.name == name.as_bytes())
+        };
+        match &arguments.to {
+            Some(name) if !arguments.create && !is_there(name) => anyhow::bail!(
+                "cannot give entries to consumer '{name}': group '{}' of stream '{}' has no such consumer; \
+                 give --create to make it",
+                self.group.name,
+                self.group.stream
+            ),
+            Some(_) | None => self.run(connection),
+        }
+    }
+
     fn run(&mut self, connection: &mut Connection) -> anyhow::Result<()> {
         let arguments = &self.reclaimer.arguments;
         if let Some(Verdict::DeadLetter(destination)) = &self.reclaimer.verdict {
@@ -341,8 +372,11 @@ impl StreamPass<'_> {
                     self.group.remove_consumer(connection, &consumer.name)?;
                 if thrown_away > 0 {
                     self.report.errors.push(format!(
-                        "consumer {} was given {thrown_away} entries while it was dropped; put back: {}",
+                        "cannot drop consumer '{}' of group '{}' of stream '{}': it was given {thrown_away} entries \
+                         meanwhile, and they were put back: {}",
                         shown(&consumer.name),
+                        self.group.name,
+                        self.group.stream,
                         entries.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>().join(" "),
                     ));
                     continue;
@@ -352,6 +386,14 @@ impl StreamPass<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the server says that the stream does not exist.
+fn is_no_such_key(error: &anyhow::Error) -> bool {
+    let answer = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<redis::RedisError>());
+    answer.is_some_and(|answer| answer.detail() == Some("no such key"))
 }
 
 /// Whether the connection can be used after `error`: a refusal by the server leaves it intact, a

@@ -3,7 +3,8 @@
 //! ```text
 //! entry of a page ─► gone from the stream?      ─► acknowledge
 //!                 ─► delivered too often?       ─► dead letter / delete
-//!                 ─► someone living, not owner? ─► hand to the least loaded, or to --to
+//!                 ─► --to, not its owner?       ─► to that consumer, alive or not
+//!                 ─► someone living, not owner? ─► to the least loaded
 //!                 ─► else                       ─► stays
 //! ```
 //!
@@ -31,7 +32,7 @@ pub(super) struct Living {
 }
 
 impl Living {
-    /// The consumers idle for less than `min_idle_ms`; only `to` when given.
+    /// The consumers idle for less than `min_idle_ms`; with `to` that one gets everything, whoever is alive.
     ///
     /// Consumers whose name starts with `reserved` belong to reclaimers and do no work.
     pub(super) fn among(
@@ -52,18 +53,16 @@ impl Living {
         }
     }
 
-    /// Number of consumers that may get an entry.
+    /// Number of consumers that are alive.
     pub(super) fn count(&self) -> usize {
-        match &self.only {
-            Some(only) => usize::from(self.load.contains_key(only)),
-            None => self.load.len(),
-        }
+        self.load.len()
     }
 
     /// Chooses who gets an entry of `owner` and counts it as theirs; `None`: nobody can. O(n).
     pub(super) fn choose(&mut self, owner: &[u8]) -> Option<Vec<u8>> {
         let chosen = match &self.only {
-            Some(only) => (only != owner && self.load.contains_key(only)).then(|| only.clone()),
+            // Whoever names a consumer knows better than an idle time.
+            Some(only) => (only != owner).then(|| only.clone()),
             // By name among equals: a dry run then says what the pass does.
             None => self
                 .load
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_consumer_gets_everything_if_it_lives() {
+    fn a_named_consumer_gets_everything_alive_or_not() {
         let consumers = [
             consumer("a", 0, 1),
             consumer("b", 9, 1),
@@ -204,11 +203,11 @@ mod tests {
         let mut living = Living::among(&consumers, 10, Some("b"), b"reserved");
         assert_eq!(
             (living.count(), chosen(&mut living, "x").as_deref()),
-            (1, Some("b"))
+            (2, Some("b"))
         );
         assert_eq!(chosen(&mut living, "b"), None);
-        let mut none = Living::among(&consumers, 10, Some("dead"), b"reserved");
-        assert_eq!((none.count(), chosen(&mut none, "x")), (0, None));
+        let mut idle = Living::among(&consumers, 10, Some("dead"), b"reserved");
+        assert_eq!(chosen(&mut idle, "x").as_deref(), Some("dead"));
     }
 
     #[test]

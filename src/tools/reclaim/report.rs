@@ -25,8 +25,12 @@ pub(super) struct TooOften {
 pub struct StreamReport {
     pub(super) stream: String,
     pub(super) group: String,
-    /// Consumers that could get entries.
+    /// Whether there is no such stream (yet).
+    pub(super) is_missing: bool,
+    /// Consumers that are alive.
     pub(super) living_count: usize,
+    /// The consumer that gets everything, if one was named.
+    pub(super) receiver: Option<String>,
     /// Pending entries that were idle for long enough.
     pub(super) looked_at: u64,
     /// (from, to) → entries.
@@ -37,7 +41,7 @@ pub struct StreamReport {
     pub(super) gone: u64,
     /// Acknowledged or taken by others while we looked.
     pub(super) taken_meanwhile: u64,
-    /// Left where they are: no other living consumer.
+    /// Left where they are: nobody but their owner could get them.
     pub(super) stayed: u64,
     pub(super) dropped_consumers: Vec<Vec<u8>>,
     pub(super) errors: Vec<String>,
@@ -72,6 +76,7 @@ impl StreamReport {
         json!({
             "stream": self.stream,
             "group": self.group,
+            "exists": !self.is_missing,
             "living_consumers": self.living_count,
             "looked_at": self.looked_at,
             "handed_on": self.handed_on(),
@@ -105,6 +110,27 @@ impl StreamReport {
             .collect()
     }
 
+    /// Whether the pass changed something, or would have in a dry run.
+    fn changed_something(&self) -> bool {
+        self.gone > 0
+            || !self.hand_overs.is_empty()
+            || !self.dead_letters.is_empty()
+            || !self.deleted.is_empty()
+            || !self.dropped_consumers.is_empty()
+    }
+
+    fn why_entries_stay(&self) -> String {
+        let entries = match self.stayed {
+            1 => "1 entry stays".to_owned(),
+            stayed => format!("{stayed} entries stay"),
+        };
+        match (&self.receiver, self.living_count) {
+            (Some(receiver), _) => format!("{entries} with {receiver}, who has them already"),
+            (None, 0) => format!("no consumer is alive, {entries}"),
+            (None, _) => format!("{entries}: only their owner is alive"),
+        }
+    }
+
     fn write_details(&self, out: &mut dyn Write) -> io::Result<()> {
         let stream = &self.stream;
         for ((from, to), entries) in &self.hand_overs {
@@ -120,18 +146,11 @@ impl StreamReport {
         for consumer in &self.dropped_consumers {
             writeln!(out, "{stream}: consumer {} dropped", shown(consumer))?;
         }
-        if self.stayed > 0 && self.living_count == 0 {
-            writeln!(
-                out,
-                "{stream}: nobody is alive, {} entries stay",
-                self.stayed
-            )?;
-        } else if self.stayed > 0 {
-            let stayed = self.stayed;
-            writeln!(
-                out,
-                "{stream}: {stayed} entries stay, nobody but their owner is alive"
-            )?;
+        if self.is_missing {
+            writeln!(out, "{stream}: does not exist (yet)")?;
+        }
+        if self.stayed > 0 {
+            writeln!(out, "{stream}: {}", self.why_entries_stay())?;
         }
         Ok(())
     }
@@ -173,20 +192,23 @@ const COLUMNS: [&str; 10] = [
 ];
 
 impl PassReport {
-    /// Entries handed to living consumers.
+    /// Entries given to other consumers.
     #[must_use]
     pub fn handed_on(&self) -> u64 {
         self.streams.iter().map(StreamReport::handed_on).sum()
     }
 
-    /// What went wrong, with the stream it concerns.
-    pub fn errors(&self) -> impl Iterator<Item = String> {
-        self.streams.iter().flat_map(|report| {
-            report
-                .errors
-                .iter()
-                .map(|error| format!("{}: {error}", report.stream))
-        })
+    /// What went wrong, a sentence each.
+    pub fn errors(&self) -> impl Iterator<Item = &str> {
+        self.streams
+            .iter()
+            .flat_map(|report| report.errors.iter().map(String::as_str))
+    }
+
+    /// Whether the pass changed something, or would have in a dry run.
+    #[must_use]
+    pub fn changed_something(&self) -> bool {
+        self.streams.iter().any(StreamReport::changed_something)
     }
 
     /// Writes one JSON object on one line.
@@ -282,7 +304,7 @@ mod tests {
         assert_eq!(lines[0].len(), lines[1].len());
         assert_eq!(lines[2], "jobs: dead -> w1: 11");
         assert_eq!(lines[3], "jobs: consumer old dropped");
-        assert_eq!(lines[4], "jobs: nobody is alive, 1 entries stay");
+        assert_eq!(lines[4], "jobs: no consumer is alive, 1 entry stays");
         assert_eq!(lines[5], "dry run: nothing was changed");
     }
 

@@ -1,0 +1,75 @@
+//! Why a server or the system did not do what a tool asked for, in plain words.
+//!
+//! Deliberately not here: what was asked for. The caller says that before the reason.
+
+use redis::{ErrorKind, RedisError};
+
+/// What to say to somebody who is not let in without a password.
+const WANTS_PASSWORD: &str = "the server wants a password; set MILLRACE_PASSWORD";
+
+/// A wrong one; also one where the server has none.
+const REFUSED: &str = "the server did not accept the user or the password";
+
+/// The code of the server's error, also of the first one in a pipeline: `NOAUTH`, `WRONGTYPE`.
+pub(super) fn code_of(error: &RedisError) -> Option<String> {
+    match error.code() {
+        Some(code) => Some(code.to_owned()),
+        None => first_server_error(error).map(|(code, _)| code),
+    }
+}
+
+/// Whether the server did not let us in: no password, or a wrong one.
+pub(super) fn is_login_refused(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(code_of(error).as_deref(), Some("NOAUTH" | "WRONGPASS"))
+}
+
+fn first_server_error(error: &RedisError) -> Option<(String, String)> {
+    let errors = error.clone().into_server_errors()?;
+    let (_, first) = errors.first()?;
+    let detail = first.details().unwrap_or_default();
+    Some((first.code().to_owned(), detail.to_owned()))
+}
+
+/// The reason in words.
+pub(super) fn of(error: &RedisError) -> String {
+    if let Some((code, detail)) = first_server_error(error) {
+        return of_answer(&code, &detail);
+    }
+    match error.kind() {
+        // The client does not keep what the server answered.
+        ErrorKind::AuthenticationFailed => REFUSED.to_owned(),
+        ErrorKind::Server(_) | ErrorKind::Extension => of_answer(
+            error.code().unwrap_or("ERR"),
+            error.detail().unwrap_or_default(),
+        ),
+        ErrorKind::Parse => "the answer is not that of a Redis server".to_owned(),
+        ErrorKind::UnexpectedReturnType => format!("the server answered something else: {error}"),
+        _ if error.is_timeout() => "the server did not answer in time".to_owned(),
+        _ if error.is_connection_dropped() && !error.is_connection_refusal() => {
+            "the server closed the connection".to_owned()
+        }
+        _ => without_number(&error.to_string()),
+    }
+}
+
+/// The reason of the system, without the number that std appends.
+pub(super) fn of_system(error: &std::io::Error) -> String {
+    without_number(&error.to_string())
+}
+
+fn without_number(text: &str) -> String {
+    text.split(" (os error").next().unwrap_or(text).to_owned()
+}
+
+fn of_answer(code: &str, detail: &str) -> String {
+    match code {
+        "NOAUTH" => WANTS_PASSWORD.to_owned(),
+        "WRONGPASS" => REFUSED.to_owned(),
+        "DENIED" => "the server is in protected mode and lets in only its own machine".to_owned(),
+        "LOADING" => "the server is still loading its data".to_owned(),
+        "BUSY" => "the server is busy with a script".to_owned(),
+        "NOGROUP" => "the group does not exist".to_owned(),
+        _ => format!("the server answered '{code} {detail}'"),
+    }
+}
