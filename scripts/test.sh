@@ -15,6 +15,7 @@ install_system_packages() {
   command -v cc >/dev/null || wanted+=(gcc libc6-dev)
   command -v redis-server >/dev/null || wanted+=(redis-server)
   { command -v redis-cli && command -v redis-benchmark; } >/dev/null || wanted+=(redis-tools)
+  command -v curl >/dev/null || wanted+=(curl)
   command -v python3 >/dev/null || wanted+=(python3)
   python3 -c 'import venv, ensurepip' 2>/dev/null || wanted+=(python3-venv)
   command -v node >/dev/null || wanted+=(nodejs)

@@ -7,7 +7,7 @@
 //! ```text
 //! millrace                      the server, all defaults     ┐
 //! millrace redis.conf --port 1  the server                   ├ passed on word by word
-//! millrace server --port 1      the server, said aloud       ┘
+//! millrace server --port 1      the same                     ┘
 //! millrace reclaim|demo|ping …  a client of a server         parsed here
 //! millrace help [word]          subcommands and options      cli/help.rs
 //! millrace completions|man …    for a shell, for man         cli/pages.rs

@@ -257,11 +257,35 @@ fn container(words: &[&str]) -> Vec<String> {
     all.split_off(1)
 }
 
+/// The words after the image's name in the README's compose file.
+fn composed(password: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let line = page
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("command: "));
+    let words: Vec<String> = serde_json::from_str(line.unwrap()).unwrap();
+    let variable = "${MILLRACE_PASSWORD:?";
+    assert!(
+        words.iter().any(|word| word.starts_with(variable)),
+        "{words:?}"
+    );
+    words
+        .into_iter()
+        .map(|word| match word.starts_with(variable) {
+            true => password.to_owned(),
+            false => word,
+        })
+        .collect()
+}
+
 #[test]
 fn the_container_takes_options_after_the_name_of_the_image() {
+    let composed = composed("secret");
+    let composed: Vec<&str> = composed.iter().map(String::as_str).collect();
     for (words, password) in [
         (&[][..], None),
         (&["--requirepass", "secret"], Some("secret")),
+        (&composed, Some("secret")),
     ] {
         let port = free_port();
         let words = container(words);

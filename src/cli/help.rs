@@ -163,6 +163,12 @@ pub fn mistyped(word: &str) -> Option<Ending> {
     if could_be_a_file || std::path::Path::new(word).exists() {
         return None;
     }
+    if ["redis-server", "valkey-server", "millrace"].contains(&word) {
+        // As in the command of somebody's compose file: the image's entry point is the program already.
+        return Some(Ending::usage(&format!(
+            "'{word}' is neither a subcommand nor a configuration file; leave it out, its options follow 'millrace'"
+        )));
+    }
     let meant = config::nearest(word, SUBCOMMANDS.into_iter())?;
     Some(Ending::usage(&format!(
         "'{word}' is neither a subcommand nor a configuration file; did you mean 'millrace {meant}'?"
@@ -214,6 +220,12 @@ mod tests {
                 .contains("'millrace reclaim'")
         );
         assert!(mistyped("PING").is_some());
+        assert!(
+            mistyped("redis-server")
+                .unwrap()
+                .text
+                .contains("leave it out")
+        );
         for word in ["./ping", "--pin", "-", "ping.conf", "redis", "src"] {
             assert_eq!(mistyped(word), None, "{word}");
         }

@@ -72,7 +72,7 @@ fn description(row: &Parameter) -> Description {
         alias: row.alias,
         role,
         about,
-        value: value_form(row.kind),
+        value: value_form(row),
         choices: choices(row.kind),
         default: default_text(row),
         range: range(row.kind),
@@ -103,8 +103,10 @@ fn default_text(row: &Parameter) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn value_form(kind: Kind) -> String {
+fn value_form(row: &Parameter) -> String {
+    let kind = row.kind;
     let form = match kind {
+        Kind::Text(_) if matches!(row.name, "unixsocket" | "logfile" | "pidfile") => "PATH",
         Kind::Integer(..) | Kind::Unsigned(..) | Kind::Clamped(..) => "NUMBER",
         Kind::Memory(..) => "BYTES",
         Kind::MemoryOrPercent => "BYTES|PERCENT",
