@@ -4,8 +4,8 @@
 
 /// Longest bulk string in a request, bytes (`proto-max-bulk-len`).
 pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// Most arguments of one request (Redis: 1024 * 1024).
-pub const ARGUMENT_COUNT_MAX: usize = 1024 * 1024;
+/// Most arguments of one request. A declared count reserves nothing, so what bounds memory is `client-query-buffer-limit`.
+pub const ARGUMENT_COUNT_MAX: usize = i32::MAX as usize;
 /// Longest inline request line, bytes, and longest length line of a multibulk header.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Most arguments of a request before AUTH.

@@ -1,5 +1,6 @@
 //! Typed arguments: what the text of an argument means, and the error when it means nothing.
 
+use crate::data::extended::Extended;
 use crate::keyspace::value::parse_canonical_integer;
 use crate::resp::arguments::Args;
 
@@ -28,49 +29,17 @@ pub fn non_negative(bytes: &[u8]) -> Result<u64, CommandError> {
         .ok_or(error::NOT_POSITIVE)
 }
 
-/// A double as Redis reads one (`strtod`, the whole text, no leading blank, no NaN).
-pub fn double(bytes: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    if text.is_empty() || text.starts_with(|c: char| c.is_ascii_whitespace()) {
-        return None;
-    }
-    let (sign, magnitude) = match text.as_bytes()[0] {
-        b'-' => (-1.0, &text[1..]),
-        b'+' => (1.0, &text[1..]),
-        _ => (1.0, text),
-    };
-    if magnitude.len() > 2 && magnitude[..2].eq_ignore_ascii_case("0x") {
-        return hexadecimal(&magnitude[2..]).map(|value| sign * value);
-    }
-    if magnitude.eq_ignore_ascii_case("inf") || magnitude.eq_ignore_ascii_case("infinity") {
-        return Some(sign * f64::INFINITY);
-    }
-    if !magnitude.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return None;
-    }
-    let value: f64 = magnitude.parse().ok()?;
-    // Too large for a double is still a number: whoever bounds it says so.
-    Some(sign * value)
-}
-
-/// Hexadecimal integers as `strtod` takes them.
-fn hexadecimal(digits: &str) -> Option<f64> {
-    digits.chars().try_fold(0.0, |sum, digit| {
-        Some(sum * 16.0 + f64::from(digit.to_digit(16)?))
-    })
-}
-
 /// A blocking timeout in seconds with decimals, as a deadline in Unix ms; `None`: for ever.
 ///
 /// # Errors
 /// Redis' three texts: no number, negative, out of range.
 pub fn timeout_seconds(bytes: &[u8], now_ms: u64) -> Result<Option<u64>, CommandError> {
-    let seconds = double(bytes).ok_or(error::TIMEOUT_NOT_FLOAT)?;
-    let ms = (seconds * 1000.0).ceil();
-    if ms > i64::MAX as f64 {
-        return Err(error::TIMEOUT_RANGE);
+    let seconds = Extended::parse(bytes).ok_or(error::TIMEOUT_NOT_FLOAT)?;
+    let ms = seconds.product_ceiling(1000);
+    if ms < 0 {
+        return Err(error::TIMEOUT_NEGATIVE);
     }
-    deadline(ms as i64, now_ms)
+    deadline(i64::try_from(ms).map_err(|_| error::TIMEOUT_RANGE)?, now_ms)
 }
 
 /// A blocking timeout in ms, as a deadline in Unix ms; `None`: for ever.

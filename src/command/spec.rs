@@ -408,6 +408,8 @@ pub struct Command {
     pub summary: &'static str,
     /// Since when it is deprecated, and what to use instead.
     pub deprecated: Option<(&'static str, &'static str)>,
+    /// A word of our own that may stand at the end, though the arity leaves no room for it. COMMAND does not tell of it.
+    pub own_word: Option<&'static str>,
     /// Its subcommands, for a container.
     pub subcommands: &'static [Command],
     /// What runs it. Of a container: never called, unless the container takes no subcommand.
@@ -432,6 +434,7 @@ impl Command {
             complexity: "O(1)",
             summary: "",
             deprecated: None,
+            own_word: None,
             subcommands: &[],
             handler,
         }
@@ -516,6 +519,13 @@ impl Command {
         self
     }
 
+    /// See [`Command::own_word`].
+    #[must_use]
+    pub const fn own_word(mut self, word: &'static str) -> Self {
+        self.own_word = Some(word);
+        self
+    }
+
     /// See [`Command::subcommands`].
     #[must_use]
     pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
@@ -554,6 +564,14 @@ impl Command {
         } else {
             count >= -self.arity
         }
+    }
+
+    /// Whether the last argument is the command's own word, and what is before it has the right number.
+    pub fn accepts_own_word(&self, args: &Args<'_>) -> bool {
+        let Some((word, before)) = self.own_word.zip(args.len().checked_sub(1)) else {
+            return false;
+        };
+        args.at(before).eq_ignore_ascii_case(word.as_bytes()) && self.accepts(before)
     }
 
     /// Calls `take` with the index of each key (not of channels); false when a spec does not fit the arguments.

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use crate::data::extended::parse_double;
+
 use super::value::{
     Arrival, EVENT_CHANNELS, EVENT_CLASSES, EVENTS_ALL, Kind, OutputLimit, SavePoint, TextRule,
     Value, bytes_of, path_of, reason_of,
@@ -403,11 +405,8 @@ fn read_percentiles(words: &[Vec<u8>]) -> Result<Value, String> {
     };
     let mut percentiles = Vec::with_capacity(words.len());
     for word in words {
-        let number: f64 = std::str::from_utf8(word)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .filter(|number: &f64| !number.is_nan())
-            .ok_or("Invalid latency-tracking-info-percentiles parameters")?;
+        let number =
+            parse_double(word).ok_or("Invalid latency-tracking-info-percentiles parameters")?;
         if !(0.0..=100.0).contains(&number) {
             return Err(
                 "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"

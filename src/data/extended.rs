@@ -9,6 +9,10 @@
 //! Source: IEEE 754 double extended; `strtold` and `printf` of the C standard. Only what is needed: reading a text,
 //! adding, writing a text.
 
+mod convert;
+
+pub use convert::{double_at_start, parse_double};
+
 /// Bits of a mantissa.
 const MANTISSA_BITS: i32 = 64;
 /// Exponent of the smallest value above zero.

@@ -32,7 +32,7 @@ pub(super) fn admit(
             subcommand.ok_or_else(|| error::unknown_subcommand(name, args.at(1)))?
         };
     }
-    if !row.command.accepts(args.len()) {
+    if !row.command.accepts(args.len()) && !row.command.accepts_own_word(args) {
         return Err(error::wrong_arity(&row.full_name));
     }
     if row.command.flags.has(Flags::PROTECTED)

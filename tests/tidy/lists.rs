@@ -70,7 +70,8 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ("client", &["keyspace", "resp", "acl", "limits", "ids"]),
     // An output takes a whole reply over, with the parts of it that are encoded as they leave.
     ("net", &["resp", "limits", "ids"]),
-    ("config", &["limits", "ids"]),
+    // Numbers with a point are read in one place, for arguments and settings.
+    ("config", &["data", "limits", "ids"]),
     ("observe", &["limits", "ids", "resp"]),
     ("acl", &["limits", "ids"]),
     ("pubsub", &["limits", "ids", "resp"]),

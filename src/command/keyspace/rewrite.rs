@@ -14,8 +14,8 @@
 //! XTRIM leaves the highest deleted ID alone, and an ID above it was never deleted, so it must lie in front.
 //!
 //! Lost are only the times at which consumers were seen, where blocks begin, since when messages of producers are known (it
-//! begins anew), and how often they came again. The window of a stream that never knew any is written only when it is
-//! not the one by default: such a stream stays readable for servers that have no XCFGSET.
+//! begins anew), and how often they came again. The window of a stream that never knew any is written only when
+//! XCFGSET chose it or it is not the one by default: other streams stay readable for servers that have no XCFGSET.
 
 use std::collections::BTreeSet;
 
@@ -135,7 +135,7 @@ fn rewrite_producers(
 ) {
     let (tables, log) = (stream.idempotency(), stream.log());
     let window = tables.window();
-    if tables.added() == 0 && window == Window::default() {
+    if !tables.is_used() && window == Window::default() {
         return;
     }
     take(&command(|effect| {

@@ -196,6 +196,8 @@ fn xcfgset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
             duration_s: duration_s.unwrap_or(before.duration_s),
             size_max: size_max.unwrap_or(before.size_max),
         });
+        // Also the same window is noted: XINFO tells of it from now on.
+        changed |= tables.note_configured();
     }
     if changed {
         handle.effect(|effect| {

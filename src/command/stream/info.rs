@@ -1,4 +1,13 @@
 //! What a stream tells about itself: XINFO.
+//!
+//! Clients read these maps strictly and refuse a field they do not know. So the replies have the fields of Redis 7.2, and more
+//! only on request or where something newer was used:
+//!
+//! ```text
+//! idmp-*, pids-*, iids-*    of a stream that has used IDMP or XCFGSET
+//! nacked-count              of a group while it has released entries
+//! our own                   with the word EXTENDED at the end, which also brings those above in any case
+//! ```
 
 use crate::command::args::{is, required_integer};
 use crate::command::context::{Context, Outcome};
@@ -38,6 +47,7 @@ static SUBCOMMANDS: &[Command] = &[
         .arity(3)
         .flags(&[Flags::READONLY])
         .keys(&[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 2)])
+        .own_word(EXTENDED)
         .categories(&["stream"])
         .docs(
             "5.0.0",
@@ -63,6 +73,8 @@ static SUBCOMMANDS: &[Command] = &[
         ),
 ];
 
+/// The word that asks for fields of our own, at the end.
+const EXTENDED: &str = "EXTENDED";
 /// Entries of each list in XINFO STREAM FULL by default.
 const FULL_COUNT: usize = 10;
 
@@ -131,19 +143,21 @@ fn consumers(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandE
     Ok(Outcome::Done)
 }
 
-/// XINFO GROUPS key
+/// XINFO GROUPS key [EXTENDED]
 fn groups(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let now_ms = ctx.now_ms();
+    let (now_ms, extended) = (ctx.now_ms(), args.len() > 3);
     let stream = existing(&mut ctx.space, args.at(2))?;
     ctx.reply.array(stream.group_count());
     for (name, group) in stream.groups() {
-        ctx.reply.map(6 + PROGRESS_FIELDS);
+        ctx.reply.map(6 + if extended { PROGRESS_FIELDS } else { 0 });
         field(ctx.reply, "name");
         ctx.reply.bulk(name);
         number(ctx.reply, "consumers", group.consumer_count() as u64);
         number(ctx.reply, "pending", group.pending().len() as u64);
         reply_position(ctx.reply, group, stream.log());
-        reply_progress(ctx.reply, group, stream.log(), now_ms);
+        if extended {
+            reply_progress(ctx.reply, group, stream.log(), now_ms);
+        }
     }
     Ok(Outcome::Done)
 }
@@ -173,12 +187,22 @@ fn reply_position(reply: &mut Reply, group: &Group, log: &Log) {
     optional(reply, "lag", group.lag(log));
 }
 
-/// XINFO STREAM key [FULL [COUNT count]]
+/// How XINFO STREAM FULL answers.
+#[derive(Clone, Copy)]
+struct Full {
+    /// Entries of each list, at most; 0: all.
+    count: usize,
+    extended: bool,
+    now_ms: u64,
+}
+
+/// XINFO STREAM key [FULL [COUNT count]] [EXTENDED]
 fn stream(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, now_ms) = (args.at(2), ctx.now_ms());
     let stream = existing(&mut ctx.space, key)?;
     let wrong = || error::wrong_subcommand("xinfo", args.at(1));
-    let full = match args.len() {
+    let extended = args.len() > 3 && is(args.at(args.len() - 1), EXTENDED);
+    let full = match args.len() - usize::from(extended) {
         3 => None,
         4 if is(args.at(3), "FULL") => Some(FULL_COUNT),
         6 if is(args.at(3), "FULL") && is(args.at(4), "COUNT") => {
@@ -186,8 +210,9 @@ fn stream(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
         }
         _ => return Err(wrong()),
     };
+    let tables = Some(stream.idempotency()).filter(|tables| extended || tables.is_used());
     let (reply, log) = (&mut *ctx.reply, stream.log());
-    reply.map(if full.is_some() { 15 } else { 16 });
+    reply.map(if full.is_some() { 9 } else { 10 } + tables.map_or(0, |_| IDEMPOTENCY_FIELDS));
     number(reply, "length", log.len());
     number(reply, "radix-tree-keys", log.block_count() as u64);
     number(reply, "radix-tree-nodes", log.radix_node_count() as u64);
@@ -195,15 +220,16 @@ fn stream(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     id(reply, "max-deleted-entry-id", log.max_deleted_id());
     number(reply, "entries-added", log.entries_added());
     id(reply, "recorded-first-entry-id", log.first_id());
-    reply_idempotency(reply, stream.idempotency(), now_ms);
+    if let Some(tables) = tables {
+        reply_idempotency(reply, tables, now_ms);
+    }
     if let Some(count) = full {
-        field(reply, "entries");
-        reply_entries(reply, log.range(StreamId::MIN, StreamId::MAX), count);
-        field(reply, "groups");
-        reply.array(stream.group_count());
-        for (name, group) in stream.groups() {
-            reply_full_group(reply, name, group, log, count, now_ms);
-        }
+        let full = Full {
+            count,
+            extended,
+            now_ms,
+        };
+        reply_full(reply, stream, full);
         return Ok(Outcome::Done);
     }
     number(reply, "groups", stream.group_count() as u64);
@@ -217,6 +243,9 @@ fn stream(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     Ok(Outcome::Done)
 }
 
+/// What [`reply_idempotency`] adds to a stream.
+const IDEMPOTENCY_FIELDS: usize = 6;
+
 fn reply_idempotency(reply: &mut Reply, tables: &Idempotency, now_ms: u64) {
     let (window, tracked) = (tables.window(), tables.tracked(now_ms));
     number(reply, "idmp-duration", window.duration_s.into());
@@ -227,23 +256,34 @@ fn reply_idempotency(reply: &mut Reply, tables: &Idempotency, now_ms: u64) {
     number(reply, "iids-duplicates", tables.duplicates());
 }
 
-/// At most `count` entries of each pending list; 0: all.
-fn reply_full_group(
-    reply: &mut Reply,
-    name: &[u8],
-    group: &Group,
-    log: &Log,
-    count: usize,
-    now_ms: u64,
-) {
+fn reply_full(reply: &mut Reply, stream: &Stream, full: Full) {
+    field(reply, "entries");
+    let entries = stream.log().range(StreamId::MIN, StreamId::MAX);
+    reply_entries(reply, entries, full.count);
+    field(reply, "groups");
+    reply.array(stream.group_count());
+    for (name, group) in stream.groups() {
+        reply_full_group(reply, name, group, stream.log(), full);
+    }
+}
+
+fn reply_full_group(reply: &mut Reply, name: &[u8], group: &Group, log: &Log, full: Full) {
     let pending = group.pending();
-    let most = if count == 0 { usize::MAX } else { count };
-    reply.map(8 + PROGRESS_FIELDS);
+    let most = if full.count == 0 {
+        usize::MAX
+    } else {
+        full.count
+    };
+    let released = Some(pending.released_count()).filter(|count| full.extended || *count > 0);
+    let more = if full.extended { PROGRESS_FIELDS } else { 0 };
+    reply.map(7 + more + usize::from(released.is_some()));
     field(reply, "name");
     reply.bulk(name);
     reply_position(reply, group, log);
     number(reply, "pel-count", pending.len() as u64);
-    number(reply, "nacked-count", pending.released_count() as u64);
+    if let Some(count) = released {
+        number(reply, "nacked-count", count as u64);
+    }
     field(reply, "pending");
     reply.array(pending.len().min(most));
     for entry in pending.iter_from(StreamId::MIN).take(most) {
@@ -254,7 +294,9 @@ fn reply_full_group(
         reply.integer(entry.delivery.delivery_count.cast_signed());
     }
     reply_full_consumers(reply, group, most);
-    reply_progress(reply, group, log, now_ms);
+    if full.extended {
+        reply_progress(reply, group, log, full.now_ms);
+    }
 }
 
 fn reply_full_consumers(reply: &mut Reply, group: &Group, most: usize) {

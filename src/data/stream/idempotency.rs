@@ -61,6 +61,8 @@ pub struct Tracked {
 #[derive(Clone, Default)]
 pub struct Idempotency {
     window: Window,
+    /// Somebody chose the window for this stream.
+    is_configured: bool,
     added: u64,
     duplicates: u64,
     tables: Option<Arc<Tables>>,
@@ -154,6 +156,17 @@ impl Idempotency {
         self.window = window;
         self.tables = None;
         true
+    }
+
+    /// Notes that somebody chose the window for this stream. Whether that is new.
+    pub fn note_configured(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_configured, true)
+    }
+
+    /// Whether somebody chose the window, or a message was ever recorded.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.is_configured || self.added > 0
     }
 
     /// How many messages were ever recorded.

@@ -21,6 +21,7 @@ use crate::command::args;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{KeyFlags, KeySpec, Scope};
 use crate::command::{Command, Context, Flags, Outcome, ShardAction};
+use crate::data::extended::double_at_start;
 use crate::keyspace::value::{StringValue, Value};
 use crate::resp::arguments::Args;
 
@@ -232,7 +233,7 @@ fn pause_cron(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
 }
 
 fn sleep(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let seconds = args::double(args.at(2)).unwrap_or(0.0).max(0.0);
+    let seconds = double_at_start(args.at(2)).max(0.0);
     ctx.reply.ok();
     Ok(Outcome::Ask(ShardAction::Sleep((seconds * 1000.0) as u64)))
 }
