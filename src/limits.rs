@@ -19,8 +19,6 @@ pub const UNAUTHENTICATED_REPLY_BYTES_MAX: usize = 16 * 1024;
 pub const FAILED_LOGIN_ADDRESSES_MAX: usize = 1000;
 /// Time between two lines about failed logins from one address, ms.
 pub const FAILED_LOGIN_LINE_MS: u64 = 60_000;
-/// Unparsed input a client may have (`client-query-buffer-limit`), bytes.
-pub const QUERY_BUFFER_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Commands of one connection in a row before the others get a turn.
 pub const TURN_COMMANDS_MAX: usize = 128;
 /// Time of one connection's turn, µs.

@@ -146,6 +146,8 @@ pub struct WaitFor {
     pub deadline_ms: Option<u64>,
     /// The command to run again, with what had to be resolved when it came (`$`).
     pub request: Request,
+    /// The command as it was sent, when that is another.
+    pub as_sent: Option<Box<Request>>,
     /// Keys that it writes to besides those it waits on (the destination of BLMOVE).
     pub destinations: Vec<Box<[u8]>>,
     /// Keys it is to look at again, and when, Unix ms, though nothing happens to them.

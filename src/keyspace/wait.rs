@@ -99,6 +99,8 @@ pub struct Waiter {
     pub keys: Vec<Box<[u8]>>,
     /// The command to run again (IDs like `$` already resolved).
     pub request: Request,
+    /// The command as it was sent, when that is another.
+    pub as_sent: Option<Box<Request>>,
     /// Keys it writes to besides those it waits on (the destination of BLMOVE).
     pub destinations: Vec<Box<[u8]>>,
     /// CLIENT NO-TOUCH of the client.
@@ -127,6 +129,8 @@ pub struct WaiterFacts {
     /// See [`Waiter`].
     pub request: Request,
     /// See [`Waiter`].
+    pub as_sent: Option<Box<Request>>,
+    /// See [`Waiter`].
     pub destinations: Vec<Box<[u8]>>,
     /// See [`Waiter`].
     pub no_touch: bool,
@@ -146,6 +150,7 @@ impl Waiter {
             protocol,
             keys,
             request,
+            as_sent,
             destinations,
             no_touch,
             caching,
@@ -163,6 +168,7 @@ impl Waiter {
             protocol,
             keys,
             request,
+            as_sent,
             destinations,
             no_touch,
             caching,
@@ -530,6 +536,7 @@ pub(super) mod tests {
             protocol: Protocol::Resp2,
             keys: vec![b"k".as_slice().into()],
             request: Request::from_arguments([b"XREADGROUP".as_slice()]),
+            as_sent: None,
             destinations: Vec::new(),
             no_touch: false,
             caching: false,

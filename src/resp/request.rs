@@ -32,6 +32,9 @@ pub struct RequestLimits {
     pub bulk_bytes_max: usize,
     /// Most arguments.
     pub argument_count_max: usize,
+    /// Bytes that may wait to be understood (`client-query-buffer-limit`): a longer bulk is never whole, and whoever keeps
+    /// the bytes ends the connection when there are more.
+    pub unparsed_bytes_max: usize,
     /// Longest inline request without its end, and longest line that announces a length, bytes.
     pub line_bytes_max: usize,
     /// Tighter limits for a connection that has not authenticated but must.
@@ -188,7 +191,8 @@ impl RequestParser {
                 },
             };
             // Two bytes more: the line end, which Redis does not look at.
-            if buffer.len().saturating_sub(self.position) < length + 2 {
+            let is_whole = buffer.len().saturating_sub(self.position) >= length + 2;
+            if !is_whole || length + 2 > limits.unparsed_bytes_max {
                 self.bulk = Some(length);
                 return Ok(None);
             }
@@ -219,6 +223,12 @@ impl RequestParser {
     #[inline]
     pub fn arguments<'b>(&'b self, buffer: &'b [u8]) -> Args<'b> {
         Args::new(self.source(buffer), &self.ranges)
+    }
+
+    /// Bytes at the start of the buffer that are understood: of the request in progress, not of a whole one.
+    #[must_use]
+    pub fn understood_bytes(&self) -> usize {
+        if self.whole { 0 } else { self.position }
     }
 
     /// Whether the last request was an inline one.

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::client::session::ReplyMode;
-use crate::client::transaction::WatchedKeys;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::CommandTable;
 use crate::ids::{ClientId, ShardId, ShardSet};
@@ -27,7 +26,9 @@ use super::admit::admit;
 use super::client::{Client, Phase};
 use super::execute::{Aftermath, Call, Env, Ran, detached};
 use super::finish::finish_reply;
-use super::mailbox::{Batch, BatchCommand, BatchDone, BatchStop, Message, SessionFacts};
+use super::mailbox::{
+    Batch, BatchCommand, BatchDone, BatchStop, BatchTransaction, Message, SessionFacts,
+};
 use super::route::shards_of;
 use super::session_loop::{Flow, is_exec, is_http};
 use super::transaction::{QueuedCall, TransactionCall};
@@ -59,7 +60,7 @@ impl Shard {
         match shards.first() {
             Some(target) if shards.len() == 1 => {
                 if in_transaction {
-                    if self.send_transaction(client, target) {
+                    if self.send_transaction(client, row.id, target) {
                         return Flow::Stop;
                     }
                 } else if row.command.scope == Scope::Keys {
@@ -177,7 +178,12 @@ impl Shard {
     }
 
     /// Sends a whole EXEC to the one shard it concerns; false when a command of it needs the client at hand.
-    pub(super) fn send_transaction(&mut self, client: &mut Client, target: ShardId) -> bool {
+    pub(super) fn send_transaction(
+        &mut self,
+        client: &mut Client,
+        exec: u16,
+        target: ShardId,
+    ) -> bool {
         let table = CommandTable::get();
         let session = &client.session;
         let travels = |command: u16| {
@@ -201,8 +207,11 @@ impl Shard {
                 request: queued.request.clone(),
             })
             .collect();
-        let watched = session.transaction.watched.clone();
-        self.post_batch(client, target, commands, Some(watched));
+        let transaction = BatchTransaction {
+            row: exec,
+            watched: session.transaction.watched.clone(),
+        };
+        self.post_batch(client, target, commands, Some(transaction));
         client.phase = Phase::Batch { transaction: true };
         true
     }
@@ -212,7 +221,7 @@ impl Shard {
         client: &mut Client,
         target: ShardId,
         commands: Vec<BatchCommand>,
-        transaction: Option<WatchedKeys>,
+        transaction: Option<BatchTransaction>,
     ) {
         let session = &client.session;
         let facts = SessionFacts {
@@ -240,12 +249,11 @@ impl Shard {
         let client = batch.facts.handle.id;
         let mut ran = self.with_own(ShardSet::one(self.id), |shard, env, space| {
             match &batch.transaction {
-                Some(watched) => shard.run_transaction_of(env, space, &batch, watched),
+                Some(transaction) => shard.run_transaction_of(env, space, &batch, transaction),
                 None => shard.run_commands_of(env, space, &batch),
             }
         });
         let counters = &self.shared.observations.shards[self.id.index()];
-        counters.processed.add(ran.executed as u64);
         counters.batches.add(1);
         debug_assert!(
             ran.after.actions.is_empty(),
@@ -396,7 +404,7 @@ impl Shard {
         env: &Env<'_>,
         space: &mut Space<'_>,
         batch: &Batch,
-        watched: &WatchedKeys,
+        transaction: &BatchTransaction,
     ) -> RanBatch {
         let mut ran = RanBatch::of(batch, self.slices_replies());
         let mut session = detached(&batch.facts);
@@ -411,8 +419,9 @@ impl Shard {
             return ran;
         }
         let call = TransactionCall {
+            row: table.row(transaction.row),
             commands: &commands,
-            watched,
+            watched: &transaction.watched,
             flag: batch.facts.watch_flag.as_deref(),
         };
         match env.run_transaction(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
@@ -439,6 +448,7 @@ impl Shard {
                 args: &command.request.args(),
                 may_block: true,
                 resumed: false,
+                as_sent: None,
             };
             match env.run(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
                 Ran::Done => ran.executed += 1,

@@ -15,6 +15,7 @@ use crate::resp::reply::{Mark, Reply};
 use super::Shard;
 use super::admission::Work;
 use super::client::{Client, Phase};
+use super::execute::Call;
 use super::mailbox::{BatchStop, Blocked, Message};
 use super::session_loop::is_exec;
 
@@ -71,11 +72,19 @@ impl Shard {
         if let Some(blocked) = self.end_block(&mut client) {
             let args = blocked.waiter.request.args();
             let row = CommandTable::get().find(args.at(0));
-            self.append_end_of_wait(&mut client, row, how, &blocked.null);
+            self.append_end_of_wait(&mut client, how, &blocked.null);
             self.witness_cancelled(&blocked.waiter);
             if let Some(row) = row {
-                // A blocked command counts as called when it is over, once.
-                self.env().counters(row).calls.add(1);
+                // A blocked command counts as called when it is over, once. Its waiting is not its time.
+                let call = Call {
+                    row,
+                    args: &args,
+                    may_block: true,
+                    resumed: true,
+                    as_sent: blocked.waiter.as_sent.as_deref(),
+                };
+                let error = (how == Unblock::Error).then_some(error::UNBLOCKED);
+                self.env().record(&client.session, &call, 0, error.as_ref());
             }
             self.forget_everywhere(&blocked.waiter);
             self.turns.queue(&mut client);
@@ -87,7 +96,6 @@ impl Shard {
     fn append_end_of_wait(
         &mut self,
         client: &mut Client,
-        row: Option<&Row>,
         how: Unblock,
         timed_out: &[u8],
     ) {
@@ -95,10 +103,6 @@ impl Shard {
             Unblock::Timeout => self.append_reply(client, timed_out),
             Unblock::Error => {
                 let text = error::UNBLOCKED;
-                self.shared.observations.errors.add(text.bytes());
-                if let Some(row) = row {
-                    self.env().counters(row).failed.add(1);
-                }
                 let mut reply = Reply::new(client.session.protocol);
                 reply.error(text.bytes());
                 self.append_reply(client, reply.bytes());
@@ -120,7 +124,10 @@ impl Shard {
                 handle.set_wait(None);
                 let row = handle.command.load(Ordering::Relaxed);
                 let row = CommandTable::get().row(row);
-                self.append_end_of_wait(&mut client, Some(row), how, &reply);
+                if how == Unblock::Error {
+                    self.env().record_late_failure(row, &error::UNBLOCKED);
+                }
+                self.append_end_of_wait(&mut client, how, &reply);
                 self.turns.queue(&mut client);
             }
             other => client.phase = other,

@@ -23,6 +23,7 @@ impl Shard {
         &mut self,
         client: &mut Client,
         reply: &mut Reply,
+        row: &'static Row,
         args: &Args<'_>,
         admitted: bool,
         mark: Mark,
@@ -32,10 +33,7 @@ impl Shard {
             client.session.transaction.clear();
             client.session.mirror();
             self.feed_monitors_exec(&client.session, &[], &[], args);
-            self.shared
-                .observations
-                .errors
-                .add(error::EXEC_ABORTED.bytes());
+            self.record_failure(client, row, args, &error::EXEC_ABORTED);
             reply.error(error::EXEC_ABORTED.bytes());
             finish_reply(client, reply, mark);
             return Flow::Next;
@@ -44,9 +42,7 @@ impl Shard {
             .transaction_shards(client)
             .union(std::mem::take(&mut client.needs));
         if !self.can_run_here(client, shards, admitted) {
-            if self.gather(client, shards, self.is_free(admitted))
-                && let Ok(row) = admit(&client.session, &self.settings, args)
-            {
+            if self.gather(client, shards, self.is_free(admitted)) {
                 return self.run_gathered(client, reply, row, args, shards, mark);
             }
             client.put_off(shards);
@@ -54,7 +50,7 @@ impl Shard {
         }
         let mut after = Aftermath::default();
         let ran = self.with_own(shards, |shard, env, space| {
-            shard.exec_in(env, space, client, reply, args, &mut after)
+            shard.exec_in(env, space, client, reply, row, args, &mut after)
         });
         if !matches!(ran, Ran::Needs(_)) {
             client.session.caching.exception = false;
@@ -88,6 +84,7 @@ impl Shard {
         space: &mut Space<'_>,
         client: &mut Client,
         reply: &mut Reply,
+        row: &'static Row,
         args: &Args<'_>,
         after: &mut Aftermath,
     ) -> Ran {
@@ -102,6 +99,7 @@ impl Shard {
             })
             .collect();
         let call = TransactionCall {
+            row,
             commands: &commands,
             watched: &transaction.watched,
             flag: transaction.flag.as_deref(),
@@ -245,7 +243,7 @@ impl Shard {
             many => Space::many(many, shard_count),
         };
         let ran = if is_exec(client, row) {
-            self.exec_in(&env, &mut space, client, reply, args, &mut after)
+            self.exec_in(&env, &mut space, client, reply, row, args, &mut after)
         } else {
             self.remember_watch(client, row, args);
             let call = Call {
@@ -253,6 +251,7 @@ impl Shard {
                 args,
                 may_block: true,
                 resumed: false,
+                as_sent: None,
             };
             let ran = env.run(&mut space, &mut client.session, reply, &call, &mut after);
             if !matches!(ran, Ran::Needs(_)) {

@@ -207,6 +207,12 @@ impl Client {
             && !self.session.listens()
     }
 
+    /// Input that is not understood yet: what `client-query-buffer-limit` bounds. The arguments of a request that is not whole
+    /// are not counted, as in Redis.
+    pub(super) fn unparsed_bytes(&self) -> usize {
+        self.input.len().saturating_sub(self.parser.understood_bytes())
+    }
+
     /// Whether it has left so many replies unread that it gets no more until it reads.
     pub(super) fn is_behind_with_reading(&self) -> bool {
         self.output.len() > limits::OUTPUT_BYTES_TO_STOP_RUNNING

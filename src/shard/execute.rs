@@ -26,7 +26,7 @@ use crate::keyspace::wait::Waiter;
 use crate::keyspace::{Keyspace, Space};
 use crate::observe::effects::Effect;
 use crate::pubsub::registry::ChannelKind;
-use crate::resp::arguments::Args;
+use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
 use super::clock::Clock;
@@ -128,6 +128,8 @@ pub(super) struct Call<'c> {
     pub(super) args: &'c Args<'c>,
     pub(super) may_block: bool,
     pub(super) resumed: bool,
+    /// What the client sent, where the arguments are what became of it while it waited.
+    pub(super) as_sent: Option<&'c Request>,
 }
 
 /// How a run ended, the reply being written.
@@ -166,7 +168,7 @@ impl Env<'_> {
         }
     }
 
-    /// Runs the handler; on an error the reply is the error. Counts it.
+    /// Runs the handler; on an error the reply is the error. Records it, unless it waits.
     pub(super) fn call(
         &self,
         space: &mut Space<'_>,
@@ -201,19 +203,17 @@ impl Env<'_> {
         {
             self.remember(space, tracker, call, session.caching.exception);
         }
-        if let Ok(Outcome::Wait(wait)) = result {
-            return Outcome::Wait(wait);
+        if matches!(result, Ok(Outcome::Wait(_))) && call.may_block {
+            return result.unwrap_or(Outcome::Done);
         }
         if let Ok(Outcome::Ask(ShardAction::Sleep(ms))) = &result {
             // The shard sleeps for the command: it is part of its time.
             elapsed = elapsed.saturating_add(ms.saturating_mul(1_000_000));
         }
-        self.measure(session, call, elapsed);
+        self.record(session, call, elapsed, result.as_ref().err());
         match result {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.counters(call.row).failed.add(1);
-                self.shared.observations.errors.add(error.bytes());
                 reply.truncate(mark);
                 reply.error(error.bytes());
                 Outcome::Done

@@ -7,20 +7,39 @@ use std::sync::atomic::Ordering;
 use crate::client::registry::Wait;
 use crate::client::session::ReplyMode;
 use crate::command::context::ShardAction;
+use crate::command::error::CommandError;
 use crate::command::table::Row;
 use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
 
 use super::Shard;
 use super::client::{Client, Phase};
-use super::execute::{Aftermath, Ran};
+use super::execute::{Aftermath, Call, Ran};
 use super::session_loop::{Flow, is_watch};
 
 impl Shard {
+    /// A command answered without a run of its handler: its error is in its records as if it had run.
+    pub(super) fn record_failure(
+        &self,
+        client: &Client,
+        row: &'static Row,
+        args: &Args<'_>,
+        error: &CommandError,
+    ) {
+        let env = self.env();
+        let call = Call {
+            row,
+            args,
+            may_block: false,
+            resumed: false,
+            as_sent: None,
+        };
+        let elapsed_ns = env.lap();
+        env.record(&client.session, &call, elapsed_ns, Some(error));
+        self.count(client);
+    }
+
     pub(super) fn count(&self, client: &Client) {
-        self.shared.observations.shards[self.id.index()]
-            .processed
-            .add(1);
         client.session.handle.commands.store(
             client.session.handle.commands.load(Ordering::Relaxed) + 1,
             Ordering::Relaxed,

@@ -54,7 +54,7 @@ impl Shard {
         let Some(client) = self.client_mut(id) else {
             return;
         };
-        if client.input.len() as u64 > limit {
+        if client.unparsed_bytes() as u64 > limit {
             tracing::warn!(
                 "Closing client that reached max query buffer length: id={}",
                 id.0
@@ -104,6 +104,8 @@ impl Shard {
             bulk_bytes_max: usize::try_from(self.settings.proto_max_bulk_bytes)
                 .unwrap_or(limits::BULK_BYTES_MAX),
             argument_count_max: limits::ARGUMENT_COUNT_MAX,
+            unparsed_bytes_max: usize::try_from(self.settings.client_query_buffer_bytes_max)
+                .unwrap_or(usize::MAX),
             line_bytes_max: limits::INLINE_BYTES_MAX,
             unauthenticated: (!session.authenticated).then_some(UnauthenticatedLimits {
                 argument_count_max: limits::UNAUTHENTICATED_ARGUMENT_COUNT_MAX,

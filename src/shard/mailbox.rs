@@ -54,6 +54,15 @@ pub struct SessionFacts {
     pub watch_flag: Option<Arc<WatchFlag>>,
 }
 
+/// What a batch has of an EXEC besides its commands.
+#[derive(Debug)]
+pub struct BatchTransaction {
+    /// The row of EXEC.
+    pub row: u16,
+    /// The keys that the client watches.
+    pub watched: WatchedKeys,
+}
+
 /// A run of commands whose keys all live on one other shard.
 #[derive(Debug)]
 pub struct Batch {
@@ -63,8 +72,8 @@ pub struct Batch {
     pub facts: SessionFacts,
     /// The commands in order.
     pub commands: Vec<BatchCommand>,
-    /// Whether they are a whole EXEC: one reply, all or nothing; with the watched keys.
-    pub transaction: Option<WatchedKeys>,
+    /// Whether they are a whole EXEC: one reply, all or nothing.
+    pub transaction: Option<BatchTransaction>,
     /// The sender's time, Unix ms.
     pub now_ms: u64,
 }

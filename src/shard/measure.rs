@@ -1,8 +1,12 @@
-//! What a run leaves in the records: counters, histogram, slow log, latency events.
+//! What an answer leaves in the records: counters, errors, histogram, slow log, latency events.
+//!
+//! Every answer comes through here once: [`Env::record`] for what ran, in whatever way it ran (EXEC itself, the commands in
+//! it, what waited and was served or was not), [`Env::record_refusal`] for what did not.
 //!
 //! The counters are of this shard and cost a store each; the lock of a log is taken only for a command that was slow.
 
 use crate::client::session::Session;
+use crate::command::error::CommandError;
 use crate::command::redact::redacted;
 use crate::command::spec::Flags;
 use crate::command::table::Row;
@@ -21,12 +25,51 @@ impl Env<'_> {
         &self.shared.observations.shards[self.shard.index()].commands[usize::from(row.counted_as)]
     }
 
-    /// Counts a run; one that took long goes to the slow log and the latency events.
-    pub(super) fn measure(&self, session: &Session, call: &Call<'_>, elapsed_ns: u64) {
+    /// The time since the command before ended, or since the turn began. The next one begins now.
+    pub(super) fn lap(&self) -> u64 {
+        let ended = self.clock.nanoseconds();
+        let started = self.lap_ns.replace(Some(ended)).unwrap_or(ended);
+        ended.saturating_sub(started)
+    }
+
+    /// Notes an error reply.
+    fn record_error(&self, error: &CommandError) {
+        self.shared.observations.errors.add(error.bytes());
+    }
+
+    /// Notes that a command was refused before it ran. `row`: none when there is no such command or subcommand.
+    pub(super) fn record_refusal(&self, row: Option<&Row>, error: &CommandError) {
+        self.record_error(error);
+        if let Some(row) = row {
+            self.counters(row).rejected.add(1);
+        }
+    }
+
+    /// Notes that a command whose run is in the records is answered with an error after all.
+    pub(super) fn record_late_failure(&self, row: &Row, error: &CommandError) {
+        self.record_error(error);
+        self.counters(row).failed.add(1);
+    }
+
+    /// Notes that a command ran and was answered, with this error or without one; one that took long goes to the slow log and
+    /// the latency events.
+    pub(super) fn record(
+        &self,
+        session: &Session,
+        call: &Call<'_>,
+        elapsed_ns: u64,
+        error: Option<&CommandError>,
+    ) {
+        let counters = self.counters(call.row);
+        if let Some(error) = error {
+            self.record_error(error);
+            counters.failed.add(1);
+        }
         if session.id() == NOBODY {
             return;
         }
-        let counters = self.counters(call.row);
+        let of_shard = &self.shared.observations.shards[self.shard.index()];
+        of_shard.processed.add(1);
         counters.calls.add(1);
         counters.nanoseconds.add(elapsed_ns);
         if self.settings.latency_tracking {
@@ -54,13 +97,15 @@ impl Env<'_> {
     }
 
     fn log_slow(&self, session: &Session, call: &Call<'_>, duration_us: u64) {
-        let redacted = redacted(&call.row.full_name, call.args);
+        let as_sent = call.as_sent.map(Request::args);
+        let args = as_sent.as_ref().unwrap_or(call.args);
+        let redacted = redacted(&call.row.full_name, args);
         let shown = redacted.as_ref().map(Request::args);
         let entry = SlowEntry {
             id: 0,
             at_s: self.now_ms / 1000,
             duration_us,
-            arguments: slowlog::cut(shown.as_ref().unwrap_or(call.args).iter()),
+            arguments: slowlog::cut(shown.as_ref().unwrap_or(args).iter()),
             address: session.handle.address.clone(),
             name: session.handle.names().name,
         };

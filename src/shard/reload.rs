@@ -18,6 +18,7 @@ use super::measure::NOBODY;
 const REPLAY_LIMITS: RequestLimits = RequestLimits {
     bulk_bytes_max: usize::MAX,
     argument_count_max: usize::MAX,
+    unparsed_bytes_max: usize::MAX,
     line_bytes_max: usize::MAX,
     unauthenticated: None,
 };
@@ -74,6 +75,7 @@ impl Shard {
             args: &args,
             may_block: false,
             resumed: false,
+            as_sent: None,
         };
         let _ = self.env().run(
             &mut space,

@@ -173,7 +173,7 @@ impl Shard {
         if !client.output.is_empty() || client.session.closing {
             self.dirty.push(id);
         }
-        let exceeds = client.input.len() as u64 > self.settings.client_query_buffer_bytes_max;
+        let exceeds = client.unparsed_bytes() as u64 > self.settings.client_query_buffer_bytes_max;
         let ended = client.ended;
         let has_much = client.has_much_to_send(&self.settings);
         self.put(client);
@@ -291,7 +291,7 @@ impl Shard {
             return Flow::Defer;
         }
         if is_exec(client, row) {
-            return self.step_exec(client, reply, args, admitted, mark);
+            return self.step_exec(client, reply, row, args, admitted, mark);
         }
         let shards = shards_of(row, args, self.shared.shard_count);
         let shards = self.narrow(row, args, shards, client);
@@ -358,14 +358,19 @@ impl Shard {
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
         }
-        self.shared.observations.errors.add(error.bytes());
         let table = CommandTable::get();
-        if let Some(container) = table.find(args.at(0)) {
+        let container = table.find(args.at(0));
+        let row = container.and_then(|container| {
             let named = args.get(1).filter(|_| container.is_container());
-            let row = named
-                .and_then(|name| table.find_subcommand(container, name))
-                .unwrap_or(container);
-            self.env().counters(row).rejected.add(1);
+            let part = named.map(|name| table.find_subcommand(container, name));
+            match part {
+                // Redis: an unknown subcommand is an unknown command; its container is not charged with it.
+                Some(None) if !container.is_one_command() => None,
+                part => part.flatten().or(Some(container)),
+            }
+        });
+        self.env().record_refusal(row, &error);
+        if let Some(row) = row.or(container) {
             self.end_caching(client, row);
         } else if !client.session.transaction.active {
             client.session.caching.exception = false;
@@ -387,6 +392,7 @@ impl Shard {
             return true;
         }
         if is_watch(row) {
+            self.record_failure(client, row, args, &error::WATCH_IN_MULTI);
             reply.error(error::WATCH_IN_MULTI.bytes());
             return true;
         }
@@ -432,6 +438,7 @@ impl Shard {
             args,
             may_block: true,
             resumed: false,
+            as_sent: None,
         };
         let session = &mut client.session;
         let ran = self.with_own(shards, |_, env, space| {

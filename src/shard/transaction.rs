@@ -20,6 +20,8 @@ pub(super) struct QueuedCall<'q> {
 
 /// A whole EXEC.
 pub(super) struct TransactionCall<'t> {
+    /// The row of EXEC.
+    pub(super) row: &'static Row,
     pub(super) commands: &'t [QueuedCall<'t>],
     pub(super) watched: &'t WatchedKeys,
     pub(super) flag: Option<&'t WatchFlag>,
@@ -40,12 +42,15 @@ impl Env<'_> {
                 return Ran::Needs(needed);
             }
         }
+        let started = self.lap_ns.get();
+        let started = started.unwrap_or_else(|| self.clock.nanoseconds());
         let watched_has_ended = self.look_at_watched(space, transaction);
         self.collect(space, after);
         self.log(after, "expire");
         if watched_has_ended || transaction.flag.is_some_and(WatchFlag::is_set) {
             reply.null_array();
             self.witness(session.id(), Execution::ExecRefused, &NO_ARGS, &[]);
+            self.record_exec(session, transaction, started);
             self.serve(space, after);
             return Ran::Done;
         }
@@ -59,6 +64,7 @@ impl Env<'_> {
                 args: &command.args,
                 may_block: false,
                 resumed: false,
+                as_sent: None,
             };
             let before = after.effects.len();
             let mark = reply.mark();
@@ -86,10 +92,27 @@ impl Env<'_> {
             reply.truncate(mark);
         }
         self.log(after, &causes);
+        self.record_exec(session, transaction, started);
         self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
         self.serve(space, after);
         Ran::Done
     }
+
+    /// Notes EXEC itself, with the time of all in it.
+    fn record_exec(&self, session: &Session, transaction: &TransactionCall<'_>, started_ns: u64) {
+        let ended_ns = self.clock.nanoseconds();
+        self.lap_ns.set(Some(ended_ns));
+        let call = Call {
+            row: transaction.row,
+            args: &NO_ARGS,
+            may_block: false,
+            resumed: false,
+            as_sent: None,
+        };
+        let elapsed_ns = ended_ns.saturating_sub(started_ns);
+        self.record(session, &call, elapsed_ns, None);
+    }
+
     /// Removes watched keys that have expired, which sets the flag; true when there is one that a pause keeps.
     fn look_at_watched(&self, space: &mut Space<'_>, transaction: &TransactionCall<'_>) -> bool {
         let now_ms = self.now_ms;

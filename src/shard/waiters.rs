@@ -71,6 +71,7 @@ impl Env<'_> {
             keys,
             deadline_ms,
             request,
+            as_sent,
             destinations,
             alarms,
         } = wait;
@@ -83,6 +84,7 @@ impl Env<'_> {
             protocol: session.protocol,
             keys: distinct(keys),
             request,
+            as_sent,
             destinations,
             no_touch: session.no_touch,
             caching: session.caching.exception,
@@ -174,6 +176,7 @@ impl Env<'_> {
             args: &args,
             may_block: true,
             resumed: true,
+            as_sent: waiter.as_sent.as_deref(),
         };
         let outcome = self.call(space, &mut session, &mut reply, &call);
         let counters = &self.shared.observations.shards[self.shard.index()];

@@ -41,6 +41,7 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let limits = RequestLimits {
         bulk_bytes_max: REQUEST_BYTES_MAX,
         argument_count_max: 1024 * 1024,
+        unparsed_bytes_max: usize::MAX,
         line_bytes_max: 64 * 1024,
         unauthenticated: None,
     };

@@ -78,6 +78,7 @@ impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<K> {
             keys: self.keys.clone().map(Into::into).collect(),
             deadline_ms,
             request: args.to_request(),
+            as_sent: None,
             destinations: Vec::new(),
             alarms: Vec::new(),
         })))

@@ -253,6 +253,7 @@ pub(super) fn blmovem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         keys: vec![args.at(1).into()],
         deadline_ms,
         request: args.to_request(),
-        destinations: vec![args.at(2).into()],
+        as_sent: None,
+            destinations: vec![args.at(2).into()],
     })))
 }

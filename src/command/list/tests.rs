@@ -34,6 +34,7 @@ fn effects(bench: &mut Bench) -> Vec<Vec<Vec<u8>>> {
     let limits = RequestLimits {
         bulk_bytes_max: 1 << 29,
         argument_count_max: 1 << 20,
+        unparsed_bytes_max: usize::MAX,
         line_bytes_max: 1 << 16,
         unauthenticated: None,
     };

@@ -120,6 +120,7 @@ impl Move {
             keys: vec![args.at(1).into()],
             deadline_ms,
             request: args.to_request(),
+            as_sent: None,
             destinations: vec![args.at(2).into()],
             alarms: Vec::new(),
         })))

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 const LIMITS: RequestLimits = RequestLimits {
     bulk_bytes_max: 512 * 1024 * 1024,
     argument_count_max: 1024 * 1024,
+    unparsed_bytes_max: usize::MAX,
     line_bytes_max: 64 * 1024,
     unauthenticated: None,
 };

@@ -12,6 +12,7 @@ use crate::resp::request::{RequestLimits, RequestParser};
 const LIMITS: RequestLimits = RequestLimits {
     bulk_bytes_max: usize::MAX,
     argument_count_max: usize::MAX,
+    unparsed_bytes_max: usize::MAX,
     line_bytes_max: usize::MAX,
     unauthenticated: None,
 };

@@ -183,6 +183,7 @@ impl<'a> ReadRequest<'a> {
                 },
             )
             .collect();
+        let is_as_sent = args.iter().eq(resolved.iter().map(Vec::as_slice));
         let (kind, class) = match self.group {
             Some((name, _)) => {
                 let class = WaitClass::Group {
@@ -202,6 +203,7 @@ impl<'a> ReadRequest<'a> {
                 .collect(),
             deadline_ms,
             request: Request::from_arguments(resolved.iter().map(Vec::as_slice)),
+            as_sent: (!is_as_sent).then(|| Box::new(args.to_request())),
             destinations: Vec::new(),
             alarms,
         }))
