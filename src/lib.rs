@@ -62,6 +62,8 @@ pub mod keyspace;
 pub mod limits;
 pub mod net;
 pub mod observe;
+#[cfg(test)]
+mod property;
 pub mod pubsub;
 pub mod resp;
 pub mod server;

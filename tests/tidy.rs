@@ -129,6 +129,18 @@ fn nothing_is_left_unfinished() {
 }
 
 #[test]
+fn property_tests_keep_their_seeds_in_one_place() {
+    let texts = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| files(folder, &[".rs"]));
+    expect_none(
+        &texts
+            .flat_map(|(path, text)| rules::property_tests(&path, &text))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
 fn every_file_is_named_by_a_mod() {
     let all: Vec<Source> = files("src", &[".rs"])
         .iter()
@@ -394,6 +406,18 @@ mod samples {
             2
         );
         assert_eq!(rules::unfinished("a.rs", "// finished\n").len(), 0);
+    }
+
+    #[test]
+    fn a_property_test_without_its_configuration_is_caught() {
+        let begin = concat!("prop", "test! {\n");
+        let count = |rest: &str| rules::property_tests("a.rs", &format!("{begin}{rest}")).len();
+        assert_eq!(count("    #[test]\n    fn a() {}\n}\n"), 1);
+        assert_eq!(
+            count("    #![config(ProptestConfig::with_cases(9))]\n}\n"),
+            1
+        );
+        assert_eq!(count("    #![config(crate::property::cases(9))]\n}\n"), 0);
     }
 
     #[test]

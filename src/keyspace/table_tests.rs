@@ -50,6 +50,7 @@ fn check(table: &KeyTable) {
 }
 
 proptest! {
+    #![proptest_config(crate::property::cases(256))]
     #[test]
     fn behaves_as_a_map(operations in prop::collection::vec((0u8..3, 0u16..3000, any::<i32>()), 0..6000)) {
         let mut table = KeyTable::new(DefaultHashBuilder::default());

@@ -205,6 +205,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::property::cases(256))]
         #[test]
         fn a_walk_finds_what_was_there_when_it_began(
             before in proptest::collection::vec(0..2000u32, 0..2500),

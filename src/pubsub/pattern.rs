@@ -191,6 +191,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::property::cases(256))]
         #[test]
         fn matches_what_the_naive_twin_matches(pattern in "[ab*?\\[\\]^\\\\A-]{0,12}", text in "[abA\\]-]{0,10}", ignored in any::<bool>()) {
             let case = if ignored { Case::Insensitive } else { Case::Sensitive };

@@ -114,6 +114,7 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(crate::property::cases(256))]
         #[test]
         fn what_matches_is_found_whatever_came_and_went(
             steps in prop::collection::vec((any::<bool>(), "[ab]{0,3}[ab*?\\[\\\\]{0,2}[]ab*]{0,2}"), 0..60),

@@ -250,6 +250,21 @@ pub(crate) fn unfinished(path: &str, text: &str) -> Vec<String> {
     offences
 }
 
+/// Property tests that are not configured by `property::cases`, which keeps their seeds off the top level.
+pub(crate) fn property_tests(path: &str, text: &str) -> Vec<String> {
+    // Put together here so that this file does not accuse itself.
+    let (start, configured) = (concat!("prop", "test! {"), "property::cases(");
+    let lines: Vec<&str> = text.lines().collect();
+    let stray = |&(number, line): &(usize, &&str)| {
+        let next = lines.get(number + 1).copied().unwrap_or_default();
+        line.trim_start().starts_with(start) && !next.contains(configured)
+    };
+    let stray = lines.iter().enumerate().filter(stray);
+    stray
+        .map(|(number, _)| format!("{path}:{}: begins without {configured}N)", number + 1))
+        .collect()
+}
+
 /// Follows `mod` from the roots; returns files that no `mod` names, and test files reached only under `#[cfg(test)]`.
 pub(crate) fn reach(sources: &[Source]) -> (Vec<String>, BTreeSet<String>) {
     let by_path: BTreeMap<&str, &Source> = sources

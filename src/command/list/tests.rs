@@ -515,7 +515,7 @@ fn command() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::property::cases(200))]
     #[test]
     fn effects_replayed_give_the_same_lists(commands in proptest::collection::vec(command(), 0..60), chunk_limit in proptest::sample::select(&[-2, -1, 3, 5][..])) {
         let (mut first, mut second) = (bench(chunk_limit), bench(chunk_limit));

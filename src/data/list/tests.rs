@@ -160,7 +160,7 @@ fn apply(list: &mut List, model: &mut Model, operation: Operation, limits: &List
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::property::cases(400))]
     #[test]
     fn a_list_behaves_as_a_deque(operations in proptest::collection::vec(operation(), 0..60), limits in limits()) {
         let (mut list, mut model) = (List::new(), Model::new());

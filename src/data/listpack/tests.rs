@@ -93,6 +93,7 @@ fn apply(pack: &mut Listpack, model: &mut Vec<Vec<u8>>, operation: Operation) {
 }
 
 proptest! {
+    #![proptest_config(crate::property::cases(256))]
     #[test]
     fn a_pack_behaves_as_a_vector(operations in proptest::collection::vec(operation(), 0..60)) {
         let (mut pack, mut model) = (Listpack::new(), Vec::new());

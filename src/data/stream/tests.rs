@@ -239,7 +239,7 @@ fn compare_ranges(log: &Log, model: &ModelLog) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(crate::property::cases(100))]
 
     #[test]
     fn a_log_does_what_lists_of_entries_do(steps in proptest::collection::vec(log_step(), 1..70)) {

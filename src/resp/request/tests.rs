@@ -95,6 +95,7 @@ fn almost_protocol() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(crate::property::cases(256))]
     #[test]
     fn requests_are_what_redis_protocol_decodes(requests in proptest::collection::vec(request(), 1..4)) {
         use redis_protocol::resp2::types::OwnedFrame;

@@ -74,7 +74,7 @@ fn compare(tables: &Idempotency, model: &Model, now_ms: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(crate::property::cases(200))]
 
     #[test]
     fn messages_are_known_as_long_as_a_list_says(steps in proptest::collection::vec(step(), 1..120)) {

@@ -474,7 +474,7 @@ fn trim(log: &mut Log, to: TrimTo) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(crate::property::cases(24))]
 
     #[test]
     fn pending_entries_do_what_a_map_does(

@@ -292,7 +292,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+        #![proptest_config(crate::property::cases(24))]
 
         #[test]
         fn many_at_once_are_as_one_by_one(steps in prop::collection::vec(step(), 1..20)) {
