@@ -337,9 +337,10 @@ fn a_sleeping_shard_keeps_no_other_from_its_keys() {
         2,
         "the other shard is awake: {asleep:?}"
     );
-    // Its clients get its key; that of the sleeping shard nobody.
-    let [a, b] = [count(&asleep[4..8]), count(&asleep[8..])];
-    assert!([a, b] == [2, 4] || [a, b] == [4, 2], "{asleep:?}");
+    // Of its key are kept those clients only that live with the sleeper, at most: who asks for it long enough moves to it.
+    let mut kept = [count(&asleep[4..8]), count(&asleep[8..])];
+    kept.sort_unstable();
+    assert!(kept[0] <= 2 && kept[1] == 4, "{asleep:?}");
 }
 
 /// Bytes of a message of the flood.
