@@ -93,12 +93,7 @@ impl Shard {
     }
 
     /// The reply to a command that waited in vain; `timed_out`: when its time is over, or was made to be.
-    fn append_end_of_wait(
-        &mut self,
-        client: &mut Client,
-        how: Unblock,
-        timed_out: &[u8],
-    ) {
+    fn append_end_of_wait(&mut self, client: &mut Client, how: Unblock, timed_out: &[u8]) {
         match how {
             Unblock::Timeout => self.append_reply(client, timed_out),
             Unblock::Error => {

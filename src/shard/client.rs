@@ -210,7 +210,9 @@ impl Client {
     /// Input that is not understood yet: what `client-query-buffer-limit` bounds. The arguments of a request that is not whole
     /// are not counted, as in Redis.
     pub(super) fn unparsed_bytes(&self) -> usize {
-        self.input.len().saturating_sub(self.parser.understood_bytes())
+        self.input
+            .len()
+            .saturating_sub(self.parser.understood_bytes())
     }
 
     /// Whether it has left so many replies unread that it gets no more until it reads.

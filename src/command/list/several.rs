@@ -254,6 +254,6 @@ pub(super) fn blmovem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         deadline_ms,
         request: args.to_request(),
         as_sent: None,
-            destinations: vec![args.at(2).into()],
+        destinations: vec![args.at(2).into()],
     })))
 }

@@ -149,7 +149,8 @@ fn groups(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     let stream = existing(&mut ctx.space, args.at(2))?;
     ctx.reply.array(stream.group_count());
     for (name, group) in stream.groups() {
-        ctx.reply.map(6 + if extended { PROGRESS_FIELDS } else { 0 });
+        ctx.reply
+            .map(6 + if extended { PROGRESS_FIELDS } else { 0 });
         field(ctx.reply, "name");
         ctx.reply.bulk(name);
         number(ctx.reply, "consumers", group.consumer_count() as u64);

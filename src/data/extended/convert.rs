@@ -130,7 +130,12 @@ mod tests {
         ] {
             assert_eq!(parse_double(text.as_bytes()), value, "{text}");
         }
-        for (text, value) in [("0.05abc", 0.05), ("  0x1p-4", 0.0625), ("1e", 1.0), ("abc", 0.0)] {
+        for (text, value) in [
+            ("0.05abc", 0.05),
+            ("  0x1p-4", 0.0625),
+            ("1e", 1.0),
+            ("abc", 0.0),
+        ] {
             assert_eq!(double_at_start(text.as_bytes()), value, "{text}");
         }
     }
