@@ -21,6 +21,9 @@ pub const FAILED_LOGIN_ADDRESSES_MAX: usize = 1000;
 pub const FAILED_LOGIN_LINE_MS: u64 = 60_000;
 /// Commands of one connection in a row before the others get a turn.
 pub const TURN_COMMANDS_MAX: usize = 128;
+/// Turns of clients with requests left, before sockets are looked at again: who has sent a single request does not wait for
+/// all who have sent thousands.
+pub const TURNS_PER_ROUND_MAX: usize = 16;
 /// Time of one connection's turn, µs.
 pub const TURN_US_MAX: u64 = 200;
 /// Reply bytes of one connection's turn.
@@ -38,7 +41,7 @@ pub const WALKS_MAX: usize = 16;
 /// How deep `include` may nest: a file that includes itself must end with an error.
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 /// Work taken from the admission queue before sockets are looked at again.
-pub const ADMISSIONS_PER_TURN_MAX: usize = 64;
+pub const ADMISSIONS_PER_TURN_MAX: usize = 16;
 /// Unsent output at which a client's commands wait, bytes: it does not read its replies. Many clients send a whole pipeline
 /// before they read the first reply; the sockets keep some 6 MB of requests and as much of replies besides. (Redis goes on
 /// without end, unless `client-output-buffer-limit normal` says when to close the connection.)

@@ -210,6 +210,11 @@ impl Shard {
         shard
     }
 
+    /// Of how many shards it is one.
+    pub fn shard_count(&self) -> usize {
+        self.shared.shard_count
+    }
+
     /// Which shard it is.
     pub fn id(&self) -> ShardId {
         self.id
@@ -243,7 +248,7 @@ impl Shard {
         let turn_count = if self.is_stopping() {
             0
         } else {
-            self.turns.len()
+            self.turns.len().min(limits::TURNS_PER_ROUND_MAX)
         };
         for _ in 0..turn_count {
             let Some(id) = self.turns.next() else {

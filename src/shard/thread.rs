@@ -162,6 +162,9 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
     let mut tasks = LocalSet::new();
     let mut timer = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
     let mut armed_ms = 0;
+    // Where threads have to share a core each would keep it for some ms: a client that waits for another shard waits for them.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let yields = driver.shard.borrow().shard_count() > cores;
     poll_fn(move |context| {
         let begun_ns = driver.shard.borrow().begin_round();
         let mut again = driver.take_mail(&mut mailbox, &tasks);
@@ -184,6 +187,9 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         driver.shard.borrow().end_round(begun_ns, mailbox.len());
         again |= !mailbox.is_empty() || driver.await_mail(context, &mut mailbox, &tasks);
         if again {
+            if yields {
+                std::thread::yield_now();
+            }
             context.waker().wake_by_ref();
         } else {
             driver.shard.borrow_mut().rest();

@@ -19,21 +19,42 @@ const PERIOD: Duration = Duration::from_millis(1);
 /// How long an answer may take at all.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Latencies, sorted, µs.
+/// Latencies, sorted, µs, of one request each millisecond: one that was due while another was waited for waited for what was left
+/// of that. Without those a server that serves in bursts, with long pauses between, would look quick.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Latencies(Vec<u32>);
+pub(crate) struct Latencies {
+    us: Vec<u32>,
+    /// Requests that were sent.
+    count: usize,
+}
 
 impl Latencies {
+    fn of(sent: &[Duration]) -> Self {
+        let mut us = Vec::with_capacity(sent.len());
+        for took in sent {
+            let mut left = Some(*took);
+            while let Some(waited) = left {
+                us.push(u32::try_from(waited.as_micros()).unwrap_or(u32::MAX));
+                left = waited.checked_sub(PERIOD).filter(|left| !left.is_zero());
+            }
+        }
+        us.sort_unstable();
+        Self {
+            us,
+            count: sent.len(),
+        }
+    }
+
     /// How many requests there were.
     pub(crate) fn count(&self) -> usize {
-        self.0.len()
+        self.count
     }
 
     /// So many of a hundred took no longer, ms.
     pub(crate) fn percentile_ms(&self, percent: f64) -> f64 {
-        let last = self.0.len().saturating_sub(1);
+        let last = self.us.len().saturating_sub(1);
         let at = (last as f64 * percent / 100.0).ceil() as usize;
-        self.0.get(at).map_or(0.0, |us| f64::from(*us) / 1000.0)
+        self.us.get(at).map_or(0.0, |us| f64::from(*us) / 1000.0)
     }
 }
 
@@ -109,9 +130,8 @@ fn ask(address: SocketAddr, asks: Asks, stop: &AtomicBool) -> Latencies {
         }
         assert_eq!(&answer, expected, "the innocent client's answer");
         let took = start.elapsed();
-        latencies.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+        latencies.push(took);
         std::thread::sleep(PERIOD.saturating_sub(took));
     }
-    latencies.sort_unstable();
-    Latencies(latencies)
+    Latencies::of(&latencies)
 }
