@@ -88,6 +88,15 @@ pub const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
 pub const TRACKED_KEYS_FORGOTTEN_MAX: usize = 1000;
 /// References that a group notes as gone between two trims by ACKED; with more, the next such trim looks at everything again.
 pub const RELEASED_REFERENCES_NOTED_MAX: usize = 4096;
+/// Producers whose messages one stream knows (XADD IDMP): each takes about half a kilobyte until its messages have ended. A
+/// producer is a process that adds, so this is far above what a stream has; who makes up a name for each message meets it.
+pub const IDMP_PRODUCERS_MAX: usize = 100_000;
+/// Producers that a round of housekeeping forgets, because their time is over, before other work gets its turn …
+pub const IDMP_PRODUCERS_ENDED_PER_ROUND_MAX: usize = 2000;
+/// … and streams that it looks at for them.
+pub const IDMP_STREAMS_PER_ROUND_MAX: usize = 100;
+/// Watchers that a round of housekeeping looks at, for those whose WATCH is over. So many take 50 µs.
+pub const WATCHERS_SWEPT_PER_ROUND_MAX: usize = 5000;
 /// IDs of one XDEL or XACK that an effect consists of.
 pub const EFFECT_IDS_MAX: usize = 512;
 /// Keys removed in one expiry round before other work gets its turn.

@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-
 use crate::ids::ClientId;
+use crate::keyspace::wait::Name;
 use crate::resp::Protocol;
 
 use super::registry::{ClientFlag, ClientHandle};
@@ -33,11 +32,11 @@ pub enum ReplyMode {
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     /// SUBSCRIBE.
-    pub channels: BTreeSet<Bytes>,
+    pub channels: BTreeSet<Name>,
     /// PSUBSCRIBE.
-    pub patterns: BTreeSet<Bytes>,
+    pub patterns: BTreeSet<Name>,
     /// SSUBSCRIBE.
-    pub shard_channels: BTreeSet<Bytes>,
+    pub shard_channels: BTreeSet<Name>,
 }
 
 impl Subscriptions {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use bytes::Bytes;
 
+use crate::data::names::Name;
+
 use crate::client::registry::ClientRegistry;
 use crate::client::session::Session;
 use crate::client::tracking::BroadcastRegistry;
@@ -141,7 +143,7 @@ pub struct WaitFor {
     /// Who waits for the same.
     pub class: WaitClass,
     /// On which keys of the client's database.
-    pub keys: Vec<Box<[u8]>>,
+    pub keys: Vec<Name>,
     /// Until when, Unix ms; `None`: for ever.
     pub deadline_ms: Option<u64>,
     /// The command to run again, with what had to be resolved when it came (`$`).
@@ -171,7 +173,7 @@ pub struct SubscriptionChange {
     /// Which name space.
     pub kind: ChannelKind,
     /// Channel or pattern.
-    pub name: Bytes,
+    pub name: Name,
     /// Made (true) or ended.
     pub subscribed: bool,
 }

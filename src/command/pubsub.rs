@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 
+use crate::data::names::Name;
+
 use crate::client::session::Session;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::arguments::Args;
@@ -206,7 +208,7 @@ fn confirm(reply: &mut Reply, verb: &[u8], name: Option<&[u8]>, count: i64) {
     reply.integer(count);
 }
 
-fn names(session: &mut Session, kind: ChannelKind) -> &mut std::collections::BTreeSet<Bytes> {
+fn names(session: &mut Session, kind: ChannelKind) -> &mut std::collections::BTreeSet<Name> {
     match kind {
         ChannelKind::Channel => &mut session.subscriptions.channels,
         ChannelKind::Pattern => &mut session.subscriptions.patterns,
@@ -221,8 +223,8 @@ fn subscribe_to(
 ) -> Result<Outcome, CommandError> {
     let mut changes = Vec::new();
     for name in args.from(1) {
-        let name = Bytes::copy_from_slice(name);
-        if names(ctx.session, kind).insert(name.clone()) {
+        let name = Name::from(name);
+        if names(ctx.session, kind).insert(Name::clone(&name)) {
             ctx.shared.channels.subscribe(kind, &name, ctx.shard);
             changes.push(SubscriptionChange {
                 kind,
@@ -243,8 +245,8 @@ fn unsubscribe_from(
     kind: ChannelKind,
 ) -> Result<Outcome, CommandError> {
     let verb = verbs(kind).1;
-    let wanted: Vec<Bytes> = if args.len() > 1 {
-        args.from(1).map(Bytes::copy_from_slice).collect()
+    let wanted: Vec<Name> = if args.len() > 1 {
+        args.from(1).map(Name::from).collect()
     } else {
         names(ctx.session, kind).iter().cloned().collect()
     };

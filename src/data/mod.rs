@@ -3,5 +3,6 @@
 pub mod extended;
 pub mod list;
 pub mod listpack;
+pub mod names;
 pub mod steps;
 pub mod stream;

@@ -106,7 +106,7 @@ mod tests {
         let mut keyspace = keyspace();
         for db in 0..2 {
             let waiter = waiter(group(b"g", Some(50)));
-            keyspace.waits_mut(db).register(b"k", waiter);
+            keyspace.waits_mut(db).register(b"k".as_slice(), waiter);
         }
         keyspace.now_ms = 1_000;
         keyspace.pending_since(1, b"k", b"g", 990);
@@ -134,7 +134,7 @@ mod tests {
         let mut keyspace = keyspace();
         for n in 0..10_u8 {
             let waiter = waiter(group(b"g", Some(1)));
-            keyspace.waits_mut(0).register(&[n], waiter);
+            keyspace.waits_mut(0).register([n].as_slice(), waiter);
             keyspace.set_alarm(0, &[n], 5);
         }
         assert!(keyspace.ring(5, 4));
@@ -148,7 +148,9 @@ mod tests {
         let mut keyspace = keyspace();
         for n in 0..10_000_u64 {
             let waiter = waiter(group(b"g", Some(1)));
-            keyspace.waits_mut(0).register(b"k", waiter.clone());
+            keyspace
+                .waits_mut(0)
+                .register(b"k".as_slice(), waiter.clone());
             keyspace.set_alarm(0, b"k", 1_000_000 + n);
             keyspace.waits_mut(0).forget(b"k", &waiter);
         }

@@ -259,6 +259,12 @@ impl<'k> KeyHandle<'k> {
         self.keyspace.mark_ready(self.db, self.key);
     }
 
+    /// The stream has recorded whose message an entry is: it is looked after until what it knows has ended.
+    pub fn records_messages(&mut self) {
+        let database = &mut self.keyspace.databases[self.db];
+        database.streams.records(self.key);
+    }
+
     /// Entries of a group are pending since this time, Unix ms: who is blocked to take them over looks at them in time.
     pub fn pending_since(&mut self, group: &[u8], since_ms: u64) {
         self.keyspace

@@ -44,6 +44,7 @@ use std::sync::Arc;
 use hashbrown::DefaultHashBuilder;
 
 use crate::ids::ShardId;
+use crate::limits;
 
 use access::{Access, AccessPolicy};
 use alarm::Alarms;
@@ -365,6 +366,38 @@ impl Keyspace {
             }
         }
         count
+    }
+
+    /// Forgets the producers of streams whose messages have all ended, within limits of one round. Nobody can tell but by the
+    /// memory: what has ended is not known to commands either.
+    pub fn end_producers(&mut self, now_ms: u64) {
+        let mut budget = limits::IDMP_PRODUCERS_ENDED_PER_ROUND_MAX;
+        for Database { table, streams, .. } in &mut self.databases {
+            let count = streams.recording_count();
+            for _ in 0..count.min(limits::IDMP_STREAMS_PER_ROUND_MAX) {
+                let Some(key) = streams.next_recording() else {
+                    break;
+                };
+                let at = table.find(table.hash(&key), &key);
+                let value = at.and_then(|at| table.get_mut(at));
+                let mut goes_on = false;
+                if let Some(Value::Stream(stream)) = value.map(|entry| &mut entry.value) {
+                    let tables = stream.idempotency_mut();
+                    budget -= tables.end_producers(now_ms, budget);
+                    goes_on = tables.is_recording();
+                }
+                if !goes_on {
+                    streams.records_no_more(&key);
+                }
+            }
+        }
+    }
+
+    /// Forgets watchers whose WATCH is over, within the limit of one round.
+    pub fn sweep_watchers(&mut self) {
+        for watches in self.watches.iter_mut().filter(|table| !table.is_empty()) {
+            watches.sweep(limits::WATCHERS_SWEPT_PER_ROUND_MAX);
+        }
     }
 
     /// When the next key ends, Unix ms.

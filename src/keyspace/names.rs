@@ -1,7 +1,9 @@
-//! The keys of a database that are streams, in order: so that the metrics list some of them without a walk over all keys.
+//! The keys of a database that are streams, in order: so that the metrics list some of them without a walk over all keys, and
+//! so that those which know messages of producers are looked after when nobody adds to them any more.
 //!
-//! Kept only where somebody asks for it (`metrics-port`); otherwise it costs one look at an empty place for each value that
-//! comes or goes.
+//! All streams are listed only where somebody asks for it (`metrics-port`); otherwise it costs one look at an empty place for
+//! each value that comes or goes. Those that record are listed from their first record until a look finds no record left: a
+//! stream that went or moved leaves its name behind until then.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -9,33 +11,71 @@ use std::ops::Bound;
 use super::value::Value;
 
 /// Keys that are streams.
-#[derive(Debug)]
-pub(super) struct StreamNames(Option<BTreeSet<Box<[u8]>>>);
+#[derive(Debug, Default)]
+pub(super) struct StreamNames {
+    all: Option<BTreeSet<Box<[u8]>>>,
+    recording: BTreeSet<Box<[u8]>>,
+    /// Which of those that record was looked at last.
+    looked_at: Box<[u8]>,
+}
 
 impl StreamNames {
-    /// None so far; `kept`: whether they are kept at all.
+    /// None so far; `kept`: whether all are listed.
     pub(super) fn new(kept: bool) -> Self {
-        Self(kept.then(BTreeSet::new))
+        Self {
+            all: kept.then(BTreeSet::new),
+            ..Self::default()
+        }
     }
 
     /// A key has got this value.
     pub(super) fn came(&mut self, key: &[u8], value: &Value) {
-        if let (Some(names), Value::Stream(_)) = (&mut self.0, value) {
+        let Value::Stream(stream) = value else { return };
+        if let Some(names) = &mut self.all {
             names.insert(key.into());
+        }
+        if stream.idempotency().is_recording() {
+            self.records(key);
         }
     }
 
     /// A key has lost this value.
     pub(super) fn left(&mut self, key: &[u8], value: &Value) {
-        if let (Some(names), Value::Stream(_)) = (&mut self.0, value) {
+        if let (Some(names), Value::Stream(_)) = (&mut self.all, value) {
             names.remove(key);
         }
+    }
+
+    /// A stream has recorded a message.
+    pub(super) fn records(&mut self, key: &[u8]) {
+        if !self.recording.contains(key) {
+            self.recording.insert(key.into());
+        }
+    }
+
+    /// Of the streams that record, the one to be looked at next: after the last comes the first again.
+    pub(super) fn next_recording(&mut self) -> Option<Box<[u8]>> {
+        let behind = (Bound::Excluded(&*self.looked_at), Bound::Unbounded);
+        let mut next = self.recording.range::<[u8], _>(behind);
+        let next = next.next().or_else(|| self.recording.first())?.clone();
+        self.looked_at.clone_from(&next);
+        Some(next)
+    }
+
+    /// How many streams may record.
+    pub(super) fn recording_count(&self) -> usize {
+        self.recording.len()
+    }
+
+    /// A stream knows no message any more, or is gone.
+    pub(super) fn records_no_more(&mut self, key: &[u8]) {
+        self.recording.remove(key);
     }
 
     /// Those that begin with `prefix`, in order. O(log n) to start.
     pub(super) fn starting_with<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let from = (Bound::Included(prefix), Bound::Unbounded);
-        let names = self.0.iter();
+        let names = self.all.iter();
         names
             .flat_map(move |names| names.range::<[u8], _>(from))
             .map(|key| &**key)

@@ -18,18 +18,22 @@
 //! though nothing happens to it: an entry has been pending for long enough then.
 //! Pure: no clock, no channel.
 
+mod queue;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use hashbrown::DefaultHashBuilder;
-
+pub use crate::data::names::Name;
+use crate::data::names::NameTable;
 use crate::ids::{ClientId, ShardId};
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 
 use super::value::Value;
+
+use queue::Queue;
 
 /// What a blocked command waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +100,7 @@ pub struct Waiter {
     /// The version its reply is written in.
     pub protocol: Protocol,
     /// The keys it waits for.
-    pub keys: Vec<Box<[u8]>>,
+    pub keys: Vec<Name>,
     /// The command to run again (IDs like `$` already resolved).
     pub request: Request,
     /// The command as it was sent, when that is another.
@@ -125,7 +129,7 @@ pub struct WaiterFacts {
     /// See [`Waiter`].
     pub protocol: Protocol,
     /// See [`Waiter`].
-    pub keys: Vec<Box<[u8]>>,
+    pub keys: Vec<Name>,
     /// See [`Waiter`].
     pub request: Request,
     /// See [`Waiter`].
@@ -226,103 +230,6 @@ impl Waiter {
     }
 }
 
-/// Waiters of one class by their numbers: longest waiting first.
-type Line = BTreeMap<u64, Arc<Waiter>>;
-
-/// The waiters of one key.
-#[derive(Debug, Default)]
-struct WaitQueue {
-    /// No line is empty.
-    lines: BTreeMap<WaitClass, Line>,
-    len: usize,
-    /// Length after the last sweep.
-    swept_len: usize,
-    /// Whether the key is on the ready list.
-    ready: bool,
-    /// When they are to look at the key, Unix ms.
-    alarm_ms: Option<u64>,
-    /// How many of them may be served when the key is gone (XREADGROUP).
-    wanting_absence: usize,
-    /// How many elements of a list they wait for, where not one, and how many of them.
-    wanted: BTreeMap<usize, usize>,
-    /// Which keys they write to, and how many of them to each.
-    destinations: BTreeMap<Box<[u8]>, usize>,
-}
-
-/// One less of those counted under a key.
-fn leave<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(key);
-        }
-    }
-}
-
-impl WaitQueue {
-    fn push(&mut self, waiter: Arc<Waiter>) {
-        self.wanting_absence += usize::from(waiter.kind == WaitKind::StreamGroup);
-        if let WaitKind::ListOf(count) = waiter.kind {
-            *self.wanted.entry(count).or_default() += 1;
-        }
-        for key in &waiter.destinations {
-            *self.destinations.entry(key.clone()).or_default() += 1;
-        }
-        self.len += 1;
-        match self.lines.get_mut(&waiter.class) {
-            Some(line) => {
-                line.insert(waiter.number, waiter);
-            }
-            None => {
-                let line = Line::from([(waiter.number, Arc::clone(&waiter))]);
-                self.lines.insert(waiter.class.clone(), line);
-            }
-        }
-    }
-
-    /// What is known of all of them without one that has left.
-    fn left(&mut self, waiter: &Waiter) {
-        self.len -= 1;
-        self.wanting_absence -= usize::from(waiter.kind == WaitKind::StreamGroup);
-        if let WaitKind::ListOf(count) = waiter.kind {
-            leave(&mut self.wanted, &count);
-        }
-        for key in &waiter.destinations {
-            leave(&mut self.destinations, key);
-        }
-    }
-
-    fn remove(&mut self, waiter: &Waiter) {
-        let Some(line) = self.lines.get_mut(&waiter.class) else {
-            return;
-        };
-        let removed = line.remove(&waiter.number);
-        if line.is_empty() {
-            self.lines.remove(&waiter.class);
-        }
-        if removed.is_some() {
-            self.left(waiter);
-        }
-    }
-
-    fn sweep(&mut self) {
-        let waiters = self.lines.values().flat_map(BTreeMap::values);
-        let over: Vec<Arc<Waiter>> = waiters.filter(|w| !w.is_waiting()).cloned().collect();
-        for waiter in over {
-            self.remove(&waiter);
-        }
-        self.swept_len = self.len;
-    }
-
-    /// The first in a line, or behind a number in it, who still waits.
-    fn next_in_line(line: &Line, behind: Option<u64>) -> Option<Candidate> {
-        let from = behind.map_or(0, |number| number + 1);
-        let mut waiters = line.range(from..).map(|(_, waiter)| waiter);
-        let next = waiters.find(|waiter| waiter.is_waiting())?;
-        Some(Candidate(Arc::clone(next)))
-    }
-}
-
 /// A pass over the waiters of a key, longest waiting first: one candidate of each line.
 #[derive(Debug, Default)]
 pub struct Pass {
@@ -362,7 +269,7 @@ impl Pass {
 /// The wait queues of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WaitTable {
-    queues: HashMap<Box<[u8]>, WaitQueue, DefaultHashBuilder>,
+    queues: NameTable<Queue>,
     /// Queues with a waiter who writes to another key when served.
     moving: usize,
 }
@@ -379,30 +286,30 @@ impl WaitTable {
     }
 
     /// Changes a key's queue; one that nobody waits in and nothing is due for goes.
-    fn change<R>(&mut self, key: &[u8], change: impl FnOnce(&mut WaitQueue) -> R) -> Option<R> {
-        let queue = self.queues.get_mut(key)?;
-        let before = usize::from(!queue.destinations.is_empty());
-        let done = change(queue);
-        let is_over = queue.len == 0 && !queue.ready;
-        let after = usize::from(!queue.destinations.is_empty());
+    fn change(&mut self, key: &[u8], change: impl FnOnce(&mut Queue)) {
+        let Some(queue) = self.queues.get_mut(key) else {
+            return;
+        };
+        let before = usize::from(queue.has_destinations());
+        change(queue);
+        let is_over = queue.is_over();
+        let after = usize::from(queue.has_destinations());
         self.moving = self.moving + after - before;
         if is_over {
             self.queues.remove(key);
         }
-        Some(done)
     }
 
-    /// Appends a waiter to a key's queue. Amortised O(log n).
-    pub fn register(&mut self, key: &[u8], waiter: Arc<Waiter>) {
-        if !self.queues.contains_key(key) {
-            self.queues.insert(key.into(), WaitQueue::default());
+    /// Appends a waiter to a key's queue, which shares the key. Amortised O(log n).
+    pub fn register(&mut self, key: impl Into<Name>, waiter: Arc<Waiter>) {
+        let key = key.into();
+        if self.queues.contains(&key) {
+            self.change(&key, |queue| queue.push(waiter));
+        } else {
+            let queue = Queue::of(waiter);
+            self.moving += usize::from(queue.has_destinations());
+            self.queues.insert(key, queue);
         }
-        self.change(key, |queue| {
-            if queue.len >= 2 * queue.swept_len.max(8) {
-                queue.sweep();
-            }
-            queue.push(waiter);
-        });
     }
 
     /// Takes a waiter out of a key's queue: it was served or cancelled. O(log n).
@@ -412,74 +319,51 @@ impl WaitTable {
 
     /// Whether somebody may wait for the key.
     pub fn has(&self, key: &[u8]) -> bool {
-        !self.queues.is_empty() && self.queues.contains_key(key)
+        self.queues.contains(key)
     }
 
     /// Marks the key ready; true when it has waiters and was not marked before.
     pub fn mark_ready(&mut self, key: &[u8]) -> bool {
-        match self.queues.get_mut(key) {
-            Some(queue) if !queue.ready => {
-                queue.ready = true;
-                true
-            }
-            _ => false,
-        }
+        let queue = self.queues.get_mut(key);
+        queue.is_some_and(|queue| !queue.set_ready(true))
     }
 
     /// Whether somebody waits for several elements of a list at once, and so many are enough.
     pub fn is_enough(&self, key: &[u8], len: usize) -> bool {
-        let Some(queue) = self.queues.get(key) else {
-            return false;
-        };
-        let least = queue.wanted.keys().next();
-        // Of those that wait no longer some may still be counted.
-        let is_served = |waiter: &Arc<Waiter>| {
-            waiter.is_waiting() && matches!(waiter.kind, WaitKind::ListOf(count) if count <= len)
-        };
-        let mut waiters = queue.lines.values().flat_map(BTreeMap::values);
-        least.is_some_and(|least| *least <= len) && waiters.any(is_served)
+        let queue = self.queues.get(key);
+        queue.is_some_and(|queue| queue.is_enough(len))
     }
 
     /// Takes the ready mark off a key, before its waiters are looked at.
     pub fn take_ready(&mut self, key: &[u8]) {
-        self.change(key, |queue| queue.ready = false);
+        self.change(key, |queue| {
+            queue.set_ready(false);
+        });
     }
 
     /// The first of each line of a key. O(lines).
     pub fn pass(&self, key: &[u8]) -> Pass {
-        let lines = self.queues.get(key).into_iter();
-        let lines = lines.flat_map(|queue| queue.lines.values());
+        let first = self.queues.get(key).map(Queue::first_of_each_line);
         Pass {
-            candidates: lines
-                .filter_map(|line| WaitQueue::next_in_line(line, None))
-                .collect(),
+            candidates: first.into_iter().flatten().map(Candidate).collect(),
         }
     }
 
     /// Who stands behind this one in its line takes part in the pass too.
     pub fn go_on(&self, key: &[u8], pass: &mut Pass, waiter: &Waiter) {
         let queue = self.queues.get(key);
-        let line = queue.and_then(|queue| queue.lines.get(&waiter.class));
-        let next = line.and_then(|line| WaitQueue::next_in_line(line, Some(waiter.number)));
-        pass.candidates.extend(next);
+        let next = queue.and_then(|queue| queue.next_behind(waiter));
+        pass.candidates.extend(next.map(Candidate));
     }
 
     /// After how many idle milliseconds the first of those who wait for the key takes over pending entries of a group.
     pub fn shortest_claim_ms(&self, key: &[u8], group: &[u8]) -> Option<u64> {
-        let class = |claim_ms| WaitClass::Group {
-            name: group.into(),
-            claim_ms,
-        };
-        let lines = &self.queues.get(key)?.lines;
-        match lines.range(class(Some(0))..).next()?.0 {
-            WaitClass::Group { name, claim_ms } if **name == *group => *claim_ms,
-            _ => None,
-        }
+        self.queues.get(key)?.shortest_claim_ms(group)
     }
 
     /// Those who wait for the key look at it at this time, Unix ms, unless they do earlier anyway; whether that is news.
     pub fn set_alarm(&mut self, key: &[u8], at_ms: u64) -> bool {
-        match self.queues.get_mut(key) {
+        match self.queues.get_mut(key).map(Queue::many) {
             Some(queue) if queue.alarm_ms.is_none_or(|other_ms| at_ms < other_ms) => {
                 queue.alarm_ms = Some(at_ms);
                 true
@@ -490,14 +374,14 @@ impl WaitTable {
 
     /// When those who wait for the key look at it, Unix ms.
     pub fn alarm_ms(&self, key: &[u8]) -> Option<u64> {
-        self.queues.get(key)?.alarm_ms
+        self.queues.get(key)?.alarm_ms()
     }
 
     /// The alarm of a key is over; whether it was set for this time.
     pub fn take_alarm(&mut self, key: &[u8], at_ms: u64) -> bool {
         match self.queues.get_mut(key) {
-            Some(queue) if queue.alarm_ms == Some(at_ms) => {
-                queue.alarm_ms = None;
+            Some(queue) if queue.alarm_ms() == Some(at_ms) => {
+                queue.many().alarm_ms = None;
                 true
             }
             _ => false,
@@ -506,19 +390,18 @@ impl WaitTable {
 
     /// Whether a waiter of the key may be served though the key is gone.
     pub fn wants_absence(&self, key: &[u8]) -> bool {
-        let queue = self.queues.get(key);
-        queue.is_some_and(|queue| queue.wanting_absence > 0)
+        self.queues.get(key).is_some_and(Queue::wants_absence)
     }
 
     /// The keys that those who wait for a key write to, each once.
     pub fn destinations(&self, key: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let queue = self.queues.get(key).into_iter();
+        let queue = self.queues.get(key).and_then(Queue::as_many).into_iter();
         queue.flat_map(|queue| queue.destinations.keys().map(|key| &**key))
     }
 
     /// Every key that somebody waits for.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.queues.keys().map(|key| &**key)
+        self.queues.names().map(|key| &**key)
     }
 }
 
@@ -557,7 +440,7 @@ pub(super) mod tests {
         let classes = [&a, &b, &a, &WaitClass::Alone, &b, &a];
         let waiters = classes.map(|class| waiter(class.clone()));
         for waiter in &waiters {
-            table.register(b"k", Arc::clone(waiter));
+            table.register(b"k".as_slice(), Arc::clone(waiter));
         }
         assert!(waiters[2].cancel());
         let mut pass = table.pass(b"k");
@@ -587,7 +470,7 @@ pub(super) mod tests {
             group(b"h", Some(3)),
             WaitClass::Alone,
         ] {
-            table.register(b"k", waiter(class));
+            table.register(b"k".as_slice(), waiter(class));
         }
         let shortest = |key: &[u8], name: &[u8]| table.shortest_claim_ms(key, name);
         assert_eq!(shortest(b"k", b"g"), Some(50));

@@ -2,14 +2,18 @@
 //!
 //! An entry points to the watcher's dirty flag; a change of the key sets it. No versions. The session owns the flag: when it
 //! forgets its WATCH set (EXEC, DISCARD, UNWATCH, RESET, its end) the flag is gone and nobody has to come here for it. What
-//! pointed to it goes when the key changes, or with the sweep of a table that has doubled.
+//! pointed to it goes when the key changes, with the sweep of a table that has doubled, or with one of the sweeps of a part that
+//! come from time to time.
 //! A key that CLIENT PAUSE keeps though it has expired may be watched: it counts as gone already.
 //!
 //! Invariant: a flag stands once in the list of a key, which is in the order of the flags' addresses.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::data::names::{Name, NameTable, Swept};
 
 /// Watchers of a table below which it is not swept.
 const SWEEP_MIN: usize = 64;
@@ -48,10 +52,13 @@ impl Watcher {
     }
 }
 
+/// The watchers of a key; mostly one.
+type Watchers = SmallVec<[Watcher; 1]>;
+
 /// The watched keys of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WatchTable {
-    watchers: HashMap<Box<[u8]>, Vec<Watcher>, hashbrown::DefaultHashBuilder>,
+    watchers: NameTable<Watchers>,
     /// Watchers of all keys, the gone included until met.
     len: usize,
     /// How many there were after the last sweep.
@@ -68,35 +75,41 @@ impl WatchTable {
     /// more. Amortised O(log watchers of the key).
     pub fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>, is_expired: bool) {
         if self.len >= 2 * self.swept_len.max(SWEEP_MIN) {
-            self.sweep();
+            self.sweep(usize::MAX);
+            self.swept_len = self.len;
         }
-        if !self.watchers.contains_key(key) {
-            self.watchers.insert(key.into(), Vec::new());
+        let watcher = || Watcher {
+            flag: Arc::downgrade(flag),
+            was_expired: is_expired,
+        };
+        match self.watchers.get_mut(key) {
+            None => self.watchers.insert(Name::from(key), smallvec![watcher()]),
+            Some(watchers) => {
+                let address = Arc::as_ptr(flag);
+                match watchers.binary_search_by_key(&address, Watcher::address) {
+                    Ok(_) => return,
+                    Err(at) => watchers.insert(at, watcher()),
+                }
+            }
         }
-        if let Some(watchers) = self.watchers.get_mut(key)
-            && let Err(at) = watchers.binary_search_by_key(&Arc::as_ptr(flag), Watcher::address)
-        {
-            let watcher = Watcher {
-                flag: Arc::downgrade(flag),
-                was_expired: is_expired,
-            };
-            watchers.insert(at, watcher);
-            self.len += 1;
-        }
+        self.len += 1;
     }
 
-    /// Forgets the watchers that are gone.
-    fn sweep(&mut self) {
-        self.len = 0;
-        self.watchers.retain(|_, watchers| {
+    /// Forgets watchers that are gone, and looks at so many; the next sweep goes on behind them. O(budget), and what the last
+    /// key has of watchers.
+    pub fn sweep(&mut self, budget: usize) {
+        let (mut left, mut gone) = (budget, 0);
+        self.watchers.sweep(|watchers| {
+            let before = watchers.len();
             watchers.retain(|watcher| !watcher.is_gone());
-            self.len += watchers.len();
-            !watchers.is_empty()
+            gone += before - watchers.len();
+            left = left.saturating_sub(before);
+            Swept {
+                keep: !watchers.is_empty(),
+                go_on: left > 0,
+            }
         });
-        self.swept_len = self.len;
-        if self.watchers.capacity() > 4 * self.watchers.len().max(SWEEP_MIN) {
-            self.watchers.shrink_to_fit();
-        }
+        self.len -= gone;
     }
 
     /// The key changed.
@@ -115,7 +128,7 @@ impl WatchTable {
             return;
         };
         self.len -= watchers.len();
-        let (mut unaware, aware): (Vec<_>, Vec<_>) = watchers
+        let (mut unaware, aware): (Watchers, Watchers) = watchers
             .into_iter()
             .partition(|watcher| watcher.was_expired);
         for flag in aware.iter().filter_map(|watcher| watcher.flag.upgrade()) {
@@ -126,7 +139,7 @@ impl WatchTable {
         }
         if !unaware.is_empty() {
             self.len += unaware.len();
-            self.watchers.insert(key.into(), unaware);
+            self.watchers.insert(Name::from(key), unaware);
         }
     }
 
@@ -141,7 +154,10 @@ impl WatchTable {
 
     /// Every watched key.
     pub fn keys(&self) -> Vec<Box<[u8]>> {
-        self.watchers.keys().cloned().collect()
+        self.watchers
+            .names()
+            .map(|name| Box::from(&**name))
+            .collect()
     }
 }
 
@@ -174,10 +190,13 @@ mod tests {
                 table.watch(&key.to_le_bytes(), &goes, false);
             }
         }
-        let kept: usize = table.watchers.values().map(Vec::len).sum();
+        let kept: usize = table
+            .watchers
+            .iter()
+            .map(|(_, watchers)| watchers.len())
+            .sum();
         assert_eq!(kept, table.len);
         assert!(kept < 1000, "{kept} watchers are kept");
-        assert!(table.watchers.capacity() < 4000);
         assert_eq!(Arc::weak_count(&stays), 100);
         table.touch(&99u32.to_le_bytes());
         assert!(stays.is_set());

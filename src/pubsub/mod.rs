@@ -4,3 +4,5 @@ pub mod message;
 pub mod pattern;
 pub mod patterns;
 pub mod registry;
+
+pub use crate::data::names::{Name, NameTable};

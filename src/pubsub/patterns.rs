@@ -11,15 +11,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bytes::Bytes;
 use hashbrown::DefaultHashBuilder;
 
+use super::Name;
 use super::pattern::{self, Case};
 
 /// Values by pattern. See the module's head.
 #[derive(Debug)]
 pub struct Patterns<V> {
-    by_prefix: HashMap<Bytes, BTreeMap<Bytes, V>, DefaultHashBuilder>,
+    by_prefix: HashMap<Name, BTreeMap<Name, V>, DefaultHashBuilder>,
     /// How many prefixes have a length.
     lengths: BTreeMap<usize, usize>,
     count: usize,
@@ -54,12 +54,12 @@ impl<V> Patterns<V> {
     }
 
     /// The value of a pattern, made if there is none.
-    pub fn get_or_default(&mut self, pattern: &Bytes) -> &mut V
+    pub fn get_or_default(&mut self, pattern: &Name) -> &mut V
     where
         V: Default,
     {
         // Of its own: a slice would keep the pattern's bytes when that is gone.
-        let prefix = Bytes::copy_from_slice(literal(pattern));
+        let prefix = Name::from(literal(pattern));
         if !self.by_prefix.contains_key(&prefix) {
             *self.lengths.entry(prefix.len()).or_default() += 1;
         }
@@ -90,7 +90,7 @@ impl<V> Patterns<V> {
 
     /// The patterns that match a channel, in no order to rely on. O(lengths of prefixes + patterns that share what the
     /// channel begins with).
-    pub fn matching<'s>(&'s self, channel: &[u8]) -> impl Iterator<Item = (&'s Bytes, &'s V)> {
+    pub fn matching<'s>(&'s self, channel: &[u8]) -> impl Iterator<Item = (&'s Name, &'s V)> {
         let lengths = self.lengths.range(..=channel.len());
         let prefixes =
             lengths.filter_map(|(length, _)| self.by_prefix.get(channel.get(..*length)?));
@@ -121,9 +121,9 @@ mod tests {
             channels in prop::collection::vec("[ab*]{0,6}", 1..10),
         ) {
             let mut patterns = Patterns::<usize>::default();
-            let mut model = BTreeMap::<Bytes, usize>::new();
+            let mut model = BTreeMap::<Name, usize>::new();
             for (number, (adds, pattern)) in steps.into_iter().enumerate() {
-                let pattern = Bytes::from(pattern);
+                let pattern = Name::from(pattern.as_bytes());
                 if adds {
                     *patterns.get_or_default(&pattern) = number;
                     model.insert(pattern.clone(), number);
@@ -137,7 +137,7 @@ mod tests {
             for channel in &channels {
                 let mut found: Vec<_> = patterns.matching(channel.as_bytes()).collect();
                 found.sort();
-                let fits = |pattern: &Bytes| pattern::matches(pattern, channel.as_bytes(), Case::Sensitive);
+                let fits = |pattern: &Name| pattern::matches(pattern, channel.as_bytes(), Case::Sensitive);
                 let expected: Vec<_> = model.iter().filter(|(pattern, _)| fits(pattern)).collect();
                 prop_assert_eq!(found, expected);
             }

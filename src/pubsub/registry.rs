@@ -4,16 +4,16 @@
 //! shard keeps its own list of clients. A target set is copied out; under a guard nothing else happens.
 //! An entry is made before the subscription is confirmed, and taken before the unsubscription is.
 
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use bytes::Bytes;
-use dashmap::DashMap;
+use hashbrown::DefaultHashBuilder;
 
 use crate::ids::{ShardId, ShardSet};
 
-use super::pattern;
 use super::patterns::Patterns;
+use super::{Name, NameTable, pattern};
 
 /// The three name spaces of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,29 +26,126 @@ pub enum ChannelKind {
     Shard,
 }
 
-/// Subscribers of one name: how many on which shard.
-#[derive(Debug, Default, Clone)]
-struct Counts(Vec<(ShardId, usize)>);
+/// Subscribers of one name: how many on which shard. Mostly one shard, and no allocation.
+#[derive(Debug, Clone)]
+enum Counts {
+    /// Nobody, or who is on one shard.
+    One(ShardId, u32),
+    /// On several, or on one that is left of them.
+    Several(Box<Vec<(ShardId, u32)>>),
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self::One(ShardId(0), 0)
+    }
+}
 
 impl Counts {
     fn add(&mut self, shard: ShardId) {
-        match self.0.iter_mut().find(|(at, _)| *at == shard) {
-            Some((_, count)) => *count += 1,
-            None => self.0.push((shard, 1)),
+        match self {
+            Self::One(at, count) if *count == 0 || *at == shard => {
+                *at = shard;
+                *count += 1;
+            }
+            Self::One(at, count) => {
+                *self = Self::Several(Box::new(vec![(*at, *count), (shard, 1)]));
+            }
+            Self::Several(counts) => match counts.iter_mut().find(|(at, _)| *at == shard) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((shard, 1)),
+            },
         }
     }
 
     fn remove(&mut self, shard: ShardId) {
-        if let Some(at) = self.0.iter().position(|(at, _)| *at == shard) {
-            self.0[at].1 -= 1;
-            if self.0[at].1 == 0 {
-                self.0.swap_remove(at);
+        match self {
+            Self::One(at, count) => *count -= u32::from(*at == shard && *count > 0),
+            Self::Several(counts) => {
+                for (at, count) in counts.iter_mut() {
+                    *count -= u32::from(*at == shard);
+                }
+                counts.retain(|(_, count)| *count > 0);
             }
         }
     }
 
+    fn iter(&self) -> impl Iterator<Item = (ShardId, u32)> + '_ {
+        let (one, several) = match self {
+            Self::One(at, count) => (Some((*at, *count)), &[][..]),
+            Self::Several(counts) => (None, counts.as_slice()),
+        };
+        let all = one.into_iter().chain(several.iter().copied());
+        all.filter(|(_, count)| *count > 0)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
     fn total(&self) -> usize {
-        self.0.iter().map(|(_, count)| count).sum()
+        self.iter().map(|(_, count)| count as usize).sum()
+    }
+}
+
+/// Parts of a table that several shards use at a time.
+const PARTS: usize = 64;
+
+/// Counts by name, in parts with a lock each; under a lock nothing else happens.
+#[derive(Debug)]
+struct Channels {
+    parts: [RwLock<NameTable<Counts>>; PARTS],
+    hasher: DefaultHashBuilder,
+}
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self {
+            parts: std::array::from_fn(|_| RwLock::default()),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+}
+
+impl Channels {
+    fn part(&self, name: &[u8]) -> &RwLock<NameTable<Counts>> {
+        let hash = usize::try_from(self.hasher.hash_one(name) % PARTS as u64);
+        &self.parts[hash.unwrap_or_default()]
+    }
+
+    fn read<R>(&self, name: &[u8], look: impl FnOnce(Option<&Counts>) -> R) -> R {
+        let part = self.part(name).read();
+        look(part.unwrap_or_else(PoisonError::into_inner).get(name))
+    }
+
+    fn add(&self, name: &Name, shard: ShardId) {
+        let part = self.part(name).write();
+        let mut part = part.unwrap_or_else(PoisonError::into_inner);
+        match part.get_mut(name) {
+            Some(counts) => counts.add(shard),
+            None => {
+                let mut counts = Counts::default();
+                counts.add(shard);
+                part.insert(Name::clone(name), counts);
+            }
+        }
+    }
+
+    fn remove(&self, name: &[u8], shard: ShardId) {
+        let part = self.part(name).write();
+        let mut part = part.unwrap_or_else(PoisonError::into_inner);
+        let Some(counts) = part.get_mut(name) else {
+            return;
+        };
+        counts.remove(shard);
+        if counts.is_empty() {
+            part.remove(name);
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = RwLockReadGuard<'_, NameTable<Counts>>> {
+        let parts = self.parts.iter();
+        parts.map(|part| part.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -64,18 +161,18 @@ pub struct Targets {
 /// The registry.
 #[derive(Debug, Default)]
 pub struct ChannelRegistry {
-    channels: DashMap<Bytes, Counts>,
+    channels: Channels,
     patterns: RwLock<Patterns<Counts>>,
     /// How many patterns there are: mostly none, and then no publication need ask.
     pattern_count: AtomicUsize,
-    shard_channels: DashMap<Bytes, Counts>,
+    shard_channels: Channels,
     /// The number of the last publication.
     sequence: AtomicU64,
 }
 
 impl ChannelRegistry {
     /// The channels of a kind; `None` for patterns.
-    fn names(&self, kind: ChannelKind) -> Option<&DashMap<Bytes, Counts>> {
+    fn names(&self, kind: ChannelKind) -> Option<&Channels> {
         match kind {
             ChannelKind::Channel => Some(&self.channels),
             ChannelKind::Pattern => None,
@@ -103,44 +200,41 @@ impl ChannelRegistry {
     }
 
     /// One more subscriber on a shard.
-    pub fn subscribe(&self, kind: ChannelKind, name: &Bytes, shard: ShardId) {
+    pub fn subscribe(&self, kind: ChannelKind, name: &Name, shard: ShardId) {
         match self.names(kind) {
-            Some(names) => names.entry(name.clone()).or_default().add(shard),
+            Some(names) => names.add(name, shard),
             None => self.change_patterns(|patterns| patterns.get_or_default(name).add(shard)),
         }
     }
 
     /// One subscriber less on a shard.
-    pub fn unsubscribe(&self, kind: ChannelKind, name: &Bytes, shard: ShardId) {
+    pub fn unsubscribe(&self, kind: ChannelKind, name: &Name, shard: ShardId) {
         let Some(names) = self.names(kind) else {
             self.change_patterns(|patterns| {
                 let Some(counts) = patterns.get_mut(name) else {
                     return;
                 };
                 counts.remove(shard);
-                if counts.0.is_empty() {
+                if counts.is_empty() {
                     patterns.remove(name);
                 }
             });
             return;
         };
-        if let Some(mut counts) = names.get_mut(name) {
-            counts.remove(shard);
-        }
-        names.remove_if(name, |_, counts| counts.0.is_empty());
+        names.remove(name, shard);
     }
 
     /// Where a message on a channel goes. O(1), and what [`Patterns::matching`] takes.
     pub fn targets(&self, kind: ChannelKind, channel: &[u8]) -> Targets {
         let mut targets = Targets::default();
         let mut add = |counts: &Counts| {
-            for (shard, count) in &counts.0 {
-                targets.shards.insert(*shard);
-                targets.receivers += count;
+            for (shard, count) in counts.iter() {
+                targets.shards.insert(shard);
+                targets.receivers += count as usize;
             }
         };
-        if let Some(counts) = self.names(kind).and_then(|names| names.get(channel)) {
-            add(&counts);
+        if let Some(names) = self.names(kind) {
+            names.read(channel, |counts| counts.map(&mut add));
         }
         if kind == ChannelKind::Channel && self.pattern_count.load(Ordering::Acquire) > 0 {
             let patterns = self.patterns.read().unwrap_or_else(PoisonError::into_inner);
@@ -152,28 +246,28 @@ impl ChannelRegistry {
     }
 
     /// Channels with subscribers that match `filter` (PUBSUB CHANNELS), in no order to rely on; no patterns.
-    pub fn active(&self, kind: ChannelKind, filter: Option<&[u8]>) -> Vec<Bytes> {
-        let wanted = |name: &Bytes| {
+    pub fn active(&self, kind: ChannelKind, filter: Option<&[u8]>) -> Vec<Name> {
+        let wanted = |name: &Name| {
             filter.is_none_or(|filter| pattern::matches(filter, name, pattern::Case::Sensitive))
         };
-        let names = self.names(kind).into_iter().flatten();
-        names
-            .filter(|entry| wanted(entry.key()))
-            .map(|entry| entry.key().clone())
-            .collect()
+        let mut active = Vec::new();
+        for part in self.names(kind).into_iter().flat_map(Channels::parts) {
+            active.extend(part.names().filter(|name| wanted(name)).cloned());
+        }
+        active
     }
 
     /// Subscribers of one name (PUBSUB NUMSUB).
     pub fn subscribers(&self, kind: ChannelKind, name: &[u8]) -> usize {
-        self.names(kind)
-            .and_then(|names| names.get(name))
-            .map_or(0, |counts| counts.total())
+        self.names(kind).map_or(0, |names| {
+            names.read(name, |counts| counts.map_or(0, Counts::total))
+        })
     }
 
     /// Names with at least one subscriber.
     pub fn name_count(&self, kind: ChannelKind) -> usize {
         match self.names(kind) {
-            Some(names) => names.len(),
+            Some(names) => names.parts().map(|part| part.len()).sum(),
             None => self.pattern_count.load(Ordering::Acquire),
         }
     }

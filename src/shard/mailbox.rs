@@ -15,6 +15,7 @@ use crate::keyspace::Keyspace;
 use crate::keyspace::wait::Waiter;
 use crate::keyspace::walk::Walked;
 use crate::keyspace::watch::WatchFlag;
+use crate::pubsub::Name;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
@@ -220,7 +221,7 @@ pub enum Message {
         /// The client.
         client: ClientId,
         /// What it is no longer subscribed to.
-        ended: Vec<(ChannelKind, Bytes)>,
+        ended: Vec<(ChannelKind, Name)>,
     },
     /// So many bytes of your publications were delivered.
     Credit {

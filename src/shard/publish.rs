@@ -21,6 +21,7 @@ use crate::command::table::{CommandTable, Row};
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::observe::monitor;
+use crate::pubsub::Name;
 use crate::pubsub::message::{Delivery, Encoded, encode};
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
@@ -37,7 +38,7 @@ use super::tracking::Telling;
 struct Messages<'p> {
     publication: &'p Publication,
     /// Of which the two are; receivers come pattern by pattern.
-    pattern: Option<&'p Bytes>,
+    pattern: Option<&'p Name>,
     by_protocol: [Option<Encoded>; 2],
 }
 
@@ -50,7 +51,7 @@ impl<'p> Messages<'p> {
         }
     }
 
-    fn get(&mut self, protocol: Protocol, pattern: Option<&'p Bytes>) -> &Encoded {
+    fn get(&mut self, protocol: Protocol, pattern: Option<&'p Name>) -> &Encoded {
         if self.pattern != pattern {
             self.pattern = pattern;
             self.by_protocol = [None, None];
@@ -357,11 +358,7 @@ impl Shard {
     }
 
     /// Everything published before subscriptions ended has been delivered.
-    pub(super) fn forget_subscriptions(
-        &mut self,
-        client: ClientId,
-        ended: &[(ChannelKind, Bytes)],
-    ) {
+    pub(super) fn forget_subscriptions(&mut self, client: ClientId, ended: &[(ChannelKind, Name)]) {
         for (kind, name) in ended {
             self.subscribers.remove(client, *kind, name, true);
         }

@@ -68,6 +68,10 @@ impl Shard {
         if self.may_expire() {
             self.admission.push(Work::Expire);
         }
+        if let Some(keyspace) = &mut self.keyspace {
+            keyspace.end_producers(self.now_ms);
+            keyspace.sweep_watchers();
+        }
         self.limit_tracked();
         self.close_idle();
     }

@@ -93,7 +93,7 @@ impl Env<'_> {
             space
                 .of(key)
                 .waits_mut(waiter.db)
-                .register(key, Arc::clone(&waiter));
+                .register(Arc::clone(key), Arc::clone(&waiter));
         }
         set_alarms(space, waiter.db, &alarms);
         // INFO counts the key no later than the client.
@@ -254,7 +254,7 @@ fn set_alarms(space: &mut Space<'_>, db: usize, alarms: &[(Box<[u8]>, u64)]) {
 }
 
 /// A key named twice is waited for once, where it is named first.
-fn distinct(keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
+fn distinct(keys: Vec<Arc<[u8]>>) -> Vec<Arc<[u8]>> {
     if keys.len() < 2 {
         return keys;
     }

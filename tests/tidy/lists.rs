@@ -74,7 +74,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ("config", &["data", "limits", "ids"]),
     ("observe", &["limits", "ids", "resp"]),
     ("acl", &["limits", "ids"]),
-    ("pubsub", &["limits", "ids", "resp"]),
+    ("pubsub", &["data", "limits", "ids", "resp"]),
     ("data", &["limits", "ids"]),
     ("resp", &["limits", "ids"]),
     ("ids", &["limits"]),

@@ -24,6 +24,10 @@ pub const IDMP_WITHOUT_MESSAGE: CommandError =
 /// IDMPAUTO of nobody.
 pub const IDMPAUTO_WITHOUT_PRODUCER: CommandError =
     CommandError::fixed("ERR syntax error, IDMPAUTO requires a non-empty producer ID");
+/// IDMP of one producer too many.
+pub const IDMP_TOO_MANY_PRODUCERS: CommandError = CommandError::fixed(
+    "ERR too many IDMP producers: this stream knows messages of 100000 already, which end after IDMP-DURATION",
+);
 /// XIDMPRECORD of nobody.
 pub const XIDMPRECORD_WITHOUT_PRODUCER: CommandError =
     CommandError::fixed("ERR producer ID must be non-empty");

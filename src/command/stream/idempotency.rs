@@ -128,6 +128,7 @@ pub(super) struct Message<'a> {
 /// Hands on that a message was recorded. With the first ever of a stream goes the window, which whoever repeats it may have
 /// otherwise by default.
 pub(super) fn report_record(handle: &mut KeyHandle<'_>, message: &Message<'_>, id: StreamId) {
+    handle.records_messages();
     let key = handle.key();
     let stream = stream_in(handle.value()).ok().flatten();
     let first = stream.map(|stream| stream.idempotency());
@@ -238,7 +239,13 @@ fn xidmprecord(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comman
     if known.is_none()
         && let Some(stream) = stream_mut(&mut handle)
     {
-        stream.idempotency_mut().record(producer, name, id, now_ms);
+        let tables = stream.idempotency_mut();
+        // What a replay repeats was within the limit then, though its time runs faster.
+        if !replaying && !tables.has_room_for(producer, now_ms) {
+            handle.unchanged();
+            return Err(error::IDMP_TOO_MANY_PRODUCERS);
+        }
+        tables.record(producer, name, id, now_ms);
         let name = Cow::Borrowed(name);
         report_record(&mut handle, &Message { producer, name }, id);
     }

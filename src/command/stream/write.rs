@@ -90,6 +90,10 @@ fn add<'a>(
     limits: BlockLimits,
     now_ms: u64,
 ) -> Result<Added, CommandError> {
+    let tables = stream.idempotency_mut();
+    if message.is_some_and(|message| !tables.has_room_for(message.producer, now_ms)) {
+        return Err(error::IDMP_TOO_MANY_PRODUCERS);
+    }
     let log = stream.log_mut();
     if log.last_id() == StreamId::MAX {
         return Err(error::STREAM_EXHAUSTED);
@@ -105,7 +109,7 @@ fn add<'a>(
     let removed = trim.map(|trim| stream.trim(trim, options.policy));
     let tables = stream.idempotency_mut();
     match message {
-        None => tables.end_producers(now_ms),
+        None => drop(tables.end_producers(now_ms, usize::MAX)),
         Some(message) => tables.record(message.producer, &message.name, id, now_ms),
     }
     Ok(Added {

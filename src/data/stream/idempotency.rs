@@ -7,8 +7,9 @@
 //! ```
 //! A record is kept for the window's duration and while it is among the newest of its producer, as many as the
 //! window's size: what comes first ends it. Records of one producer end from the front of its order, when it records the
-//! next one. A producer whose newest record has ended is at the front of `by_use`, and goes whoever records next: so
-//! each record is taken out once, for O(log producers), and no search for old ones is needed.
+//! next one. A producer whose newest record has ended is at the front of `by_use`, and goes with the next record of whomever,
+//! or when somebody looks after it from time to time: so each record is taken out once, for O(log producers), and no search
+//! for old ones is needed. There are never more producers than a limit.
 //!
 //! A clone is a share: the table of names, and a producer, are copied only when one side records to them.
 //!
@@ -22,7 +23,12 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::limits;
+
 use super::id::StreamId;
+
+/// Room for so many producers is kept, however few there are.
+const PRODUCERS_KEPT: usize = 16;
 
 /// How long, and how many of, the messages of a producer stay known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -195,10 +201,29 @@ impl Idempotency {
         (!self.window.has_ended(record.recorded_ms, now_ms)).then_some(record.id)
     }
 
+    /// Whether something is known, or was and has not been forgotten yet.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.tables.is_some()
+    }
+
+    /// Whether there is room for a producer's records: it has some already, or there are fewer producers than the limit.
+    pub fn has_room_for(&mut self, producer: &[u8], now_ms: u64) -> bool {
+        let most = limits::IDMP_PRODUCERS_MAX;
+        let is_full = |tables: &Arc<Tables>| {
+            tables.producers.len() >= most && !tables.producers.contains_key(producer)
+        };
+        if !self.tables.as_ref().is_some_and(is_full) {
+            return true;
+        }
+        self.end_producers(now_ms, usize::MAX);
+        !self.tables.as_ref().is_some_and(is_full)
+    }
+
     /// Records that a producer's message became this entry; what was known of it before is superseded. O(log producers),
     /// besides what ends.
     pub fn record(&mut self, producer: &[u8], message: &[u8], id: StreamId, now_ms: u64) {
-        self.end_producers(now_ms);
+        self.end_producers(now_ms, usize::MAX);
         self.added += 1;
         let window = self.window;
         let tables = Arc::make_mut(self.tables.get_or_insert_default());
@@ -234,13 +259,16 @@ impl Idempotency {
         });
     }
 
-    /// Forgets the producers whose messages have all ended. O(1) when there is none, else O(log producers) for each.
-    pub fn end_producers(&mut self, now_ms: u64) {
+    /// Forgets the producers whose messages have all ended, at most `budget`; gives how many. O(1) when there is none, else
+    /// amortised O(log producers) for each.
+    pub fn end_producers(&mut self, now_ms: u64, budget: usize) -> usize {
         let window = self.window;
         let Some(tables) = &mut self.tables else {
-            return;
+            return 0;
         };
-        while let Some((&turn, name)) = tables.by_use.first_key_value()
+        let mut count = 0;
+        while count < budget
+            && let Some((&turn, name)) = tables.by_use.first_key_value()
             && let Some(producer) = tables.producers.get(name)
             && window.has_ended(producer.newest_ms(), now_ms)
         {
@@ -248,10 +276,16 @@ impl Idempotency {
             if let Some(name) = tables.by_use.remove(&turn) {
                 tables.producers.remove(&name);
             }
+            count += 1;
         }
         if tables.producers.is_empty() {
             self.tables = None;
+        } else if count > 0
+            && tables.producers.capacity() > 4 * tables.producers.len().max(PRODUCERS_KEPT)
+        {
+            Arc::make_mut(tables).producers.shrink_to_fit();
         }
+        count
     }
 
     /// How much is known now. O(producers · log messages), unless a

@@ -14,6 +14,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::data::steps;
+
 use super::Stream;
 use super::group::Group;
 use super::id::StreamId;
@@ -127,7 +129,7 @@ impl Stream {
 
     /// Trims the log as the policy wants it.
     ///
-    /// Cost: as [`Log::trim`](super::Log::trim); with [`ReferencePolicy::Delete`] besides O(log pending) for each group and
+    /// Cost: as [`Log::trim`](super::Log::trim), whatever groups there are; with [`ReferencePolicy::Delete`] besides O(log pending) for each group and
     /// each reference that goes; with [`ReferencePolicy::Acknowledged`] the blocks are looked into that lie in front of where the trim
     /// ends or the slowest group stands, those the last one has looked into only where a reference went since.
     pub fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> Removed {
@@ -137,10 +139,14 @@ impl Stream {
             approximate: options.approximate && !by_entry,
             ..*options
         };
-        let slowest = self.groups.values().map(|group| group.last_delivered).min();
-        match (policy, slowest) {
-            (ReferencePolicy::Acknowledged, Some(slowest)) => self.trim_unneeded(options, slowest),
-            _ => {
+        // Only where references count does a trim ask the groups: there may be very many.
+        let slowest = match policy {
+            ReferencePolicy::Keep | ReferencePolicy::Delete => None,
+            ReferencePolicy::Acknowledged => self.slowest(),
+        };
+        match slowest {
+            Some(slowest) => self.trim_unneeded(options, slowest),
+            None => {
                 let trimmed = self.log.trim(options);
                 let mut removed = Removed {
                     trimmed,
@@ -161,6 +167,12 @@ impl Stream {
                 removed
             }
         }
+    }
+
+    /// How far the group has read that has read least. O(groups).
+    fn slowest(&self) -> Option<StreamId> {
+        steps::count(self.groups.len() as u64);
+        self.groups.values().map(|group| group.last_delivered).min()
     }
 
     fn trim_unneeded(&mut self, options: &TrimOptions, slowest: StreamId) -> Removed {

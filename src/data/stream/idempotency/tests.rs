@@ -127,7 +127,7 @@ fn producers_that_are_heard_no_more_do_not_stay() {
         "{}",
         tables.heap_bytes()
     );
-    tables.end_producers(u64::MAX);
+    tables.end_producers(u64::MAX, usize::MAX);
     assert_eq!(tables.heap_bytes(), 0);
     assert_eq!(tables.added(), 50_000);
 }
