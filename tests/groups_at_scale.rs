@@ -353,6 +353,27 @@ fn new_entries_wake_as_many_as_needed_the_longest_waiting_first() {
     }
 }
 
+#[test]
+fn a_trim_by_which_no_reference_counts_costs_the_same_with_many_groups() {
+    let server = Server::millrace(1);
+    let mut client = server.connect();
+    let mut steps = Vec::new();
+    for count in [10, 20_000] {
+        client.run("FLUSHALL");
+        let groups: Vec<String> = (0..count)
+            .map(|n| format!("XGROUP CREATE s g{n} 0 MKSTREAM"))
+            .collect();
+        client.pipeline(&groups);
+        client.run("DEBUG STREAM-STEPS s RESET");
+        for _ in 0..20 {
+            client.run("XADD s MAXLEN 10 * f v");
+        }
+        assert_eq!(client.run("XTRIM s MAXLEN 3").integer(), 7);
+        steps.push(client.run("DEBUG STREAM-STEPS s").integer());
+    }
+    assert_eq!(steps[0], steps[1]);
+}
+
 /// Streams on different shards.
 const STREAMS: [&str; 2] = ["a", "b"];
 const TASKS: usize = 4_000;
