@@ -320,6 +320,7 @@ fn finish_removal(
     handle: &mut KeyHandle<'_>,
     limits: &ListLimits,
     event: &'static str,
+    removed: usize,
     effect: impl FnOnce(&mut EffectWriter),
 ) -> Result<(), CommandError> {
     handle.event(EventClass::LIST, event);
@@ -331,7 +332,7 @@ fn finish_removal(
         list.after_removing(limits);
     }
     handle.touched();
-    handle.effect(effect);
+    handle.effect_of(removed, effect);
     Ok(())
 }
 

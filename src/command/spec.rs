@@ -377,6 +377,10 @@ pub const CATEGORIES: [&str; 21] = [
     "scripting",
 ];
 
+/// The word at the end of a command that asks for fields of our own in its reply. Without it a reply has the fields that
+/// clients know and no others, since some refuse a reply for one they do not know.
+pub const EXTENDED: &str = "EXTENDED";
+
 /// A row of the command table. Names are lower case.
 #[derive(Debug)]
 pub struct Command {

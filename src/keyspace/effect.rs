@@ -85,9 +85,9 @@ impl EffectBuffer {
         }
     }
 
-    /// Records one effect on database `db`; `write` runs only when somebody listens.
-    pub fn record(&mut self, db: usize, write: impl FnOnce(&mut EffectWriter)) {
-        self.dirty += 1;
+    /// Records one effect on database `db`, which stands for so many changes; `write` runs only when somebody listens.
+    pub fn record(&mut self, db: usize, changes: u64, write: impl FnOnce(&mut EffectWriter)) {
+        self.dirty += changes;
         if self.recording {
             let mut writer = EffectWriter::default();
             write(&mut writer);

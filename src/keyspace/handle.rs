@@ -230,13 +230,19 @@ impl<'k> KeyHandle<'k> {
     /// Reports the change as one deterministic command.
     pub fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
         self.report = Report::Made;
-        self.keyspace.effects.record(self.db, write);
+        self.keyspace.effects.record(self.db, 1, write);
+    }
+
+    /// As [`KeyHandle::effect`], of an effect that stands for so many changes.
+    pub fn effect_of(&mut self, changes: usize, write: impl FnOnce(&mut EffectWriter)) {
+        self.report = Report::Made;
+        self.keyspace.effects.record(self.db, changes as u64, write);
     }
 
     /// As [`KeyHandle::effect`], for a command that ran in another database than the key's (COPY DB).
     pub fn effect_in(&mut self, db: usize, write: impl FnOnce(&mut EffectWriter)) {
         self.report = Report::Made;
-        self.keyspace.effects.record(db, write);
+        self.keyspace.effects.record(db, 1, write);
     }
 
     /// The change is part of an effect that another handle of this command reports (LMOVE, RENAME).

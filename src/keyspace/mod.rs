@@ -332,7 +332,8 @@ impl Keyspace {
         } else {
             b"DEL"
         };
-        self.effects.record(db, |effect| {
+        // Redis counts no change of anybody's.
+        self.effects.record(db, 0, |effect| {
             effect.arg(name).arg(key);
         });
     }

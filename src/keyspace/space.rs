@@ -224,11 +224,12 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// Reports an effect that belongs to no single key (FLUSHALL, SWAPDB), once for all keyspaces in hand.
-    pub fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
+    /// Reports an effect that belongs to no single key (FLUSHALL, SWAPDB), once for all keyspaces in hand. `changes`: those
+    /// that are not counted yet.
+    pub fn effect(&mut self, changes: u64, write: impl FnOnce(&mut EffectWriter)) {
         let db = self.db;
         if let Some(keyspace) = self.keyspaces_mut().next() {
-            keyspace.effects.record(db, write);
+            keyspace.effects.record(db, changes, write);
         }
     }
 }

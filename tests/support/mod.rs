@@ -30,6 +30,7 @@
 pub(crate) mod client;
 pub(crate) mod frame;
 pub(crate) mod random;
+pub(crate) mod records;
 pub(crate) mod server;
 
 pub(crate) use client::{Client, Outcome};

@@ -8,6 +8,7 @@ use crate::client::registry::ClientFlag;
 use crate::client::session::ReplyMode;
 use crate::command::args::{self, is};
 use crate::command::error::{self, CommandError};
+use crate::command::spec::EXTENDED;
 use crate::command::{Command, Context, Flags, Outcome, ShardAction};
 use crate::resp::arguments::Args;
 
@@ -74,6 +75,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         ),
     Command::new("info", "", list::info)
         .arity(2)
+        .own_word(EXTENDED)
         .flags(FLAGS)
         .categories(CONNECTION)
         .tips(CHANGING)

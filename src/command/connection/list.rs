@@ -1,7 +1,8 @@
 //! CLIENT LIST and CLIENT INFO: one line of facts for each connection.
 //!
-//! The fields and their order are those of Redis 7.2, with those that 7.4 and 8.0 have added; `io-thread` is the shard. A fact is read from the client's handle when the line is made; two
-//! facts of a busy client may be of two moments. What we do not have (a fixed reply buffer) is 0.
+//! The fields and their order are those of Redis 7.2: some clients refuse a line with a field they do not know. With the word
+//! EXTENDED at the end come those that 7.4 and 8.0 have added; `io-thread` is the shard. A fact is read from the client's
+//! handle when the line is made; two facts of a busy client may be of two moments. What we do not have (a fixed reply buffer) is 0.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -9,6 +10,7 @@ use std::sync::atomic::Ordering;
 use crate::client::registry::{ClientFlag, ClientHandle};
 use crate::command::args::{self, is};
 use crate::command::error::{self, CommandError};
+use crate::command::spec::EXTENDED;
 use crate::command::table::CommandTable;
 use crate::command::{Context, Outcome};
 use crate::ids::ClientId;
@@ -82,6 +84,25 @@ fn flag_letters(handle: &ClientHandle) -> String {
     }
 }
 
+/// What EXTENDED adds to a line.
+fn write_extension(line: &mut String, handle: &ClientHandle) {
+    // Writing to a string cannot fail.
+    let _ = write!(
+        line,
+        " watch={} io-thread={} tot-net-in={} tot-net-out={} tot-cmds={}",
+        handle.watched.load(Ordering::Relaxed),
+        handle.shard().0,
+        handle.net_in.load(Ordering::Relaxed),
+        handle.net_out.load(Ordering::Relaxed),
+        handle.commands.load(Ordering::Relaxed),
+    );
+}
+
+/// Whether the last of at least three words asks for the extension.
+fn is_extended(args: &Args<'_>) -> bool {
+    args.len() > 2 && is(args.at(args.len() - 1), EXTENDED)
+}
+
 /// One line without its end. `argument_bytes`: of the command that the client is running.
 fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
     let names = handle.names();
@@ -105,7 +126,7 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} ",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} ",
         handle.id.0,
         handle.address,
         handle.local_address,
@@ -119,13 +140,11 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
         count(&handle.patterns),
         count(&handle.shard_channels),
         handle.multi.load(Ordering::Relaxed),
-        count(&handle.watched),
     );
     let _ = write!(
         line,
         "qbuf={input} qbuf-free=0 argv-mem={argument_bytes} multi-mem={queued} rbs=0 rbp=0 obl=0 oll={} omem={output} \
-         tot-mem={held} events={} cmd={command} user=default redir={redirection} resp={} lib-name={} lib-ver={} \
-         io-thread={} tot-net-in={} tot-net-out={} tot-cmds={}",
+         tot-mem={held} events={} cmd={command} user=default redir={redirection} resp={} lib-name={} lib-ver={}",
         bytes(&handle.output_pieces),
         if output > 0 { "rw" } else { "r" },
         if handle.has_flag(ClientFlag::RESP3) {
@@ -135,16 +154,15 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
         },
         text(&names.lib_name),
         text(&names.lib_ver),
-        handle.shard().0,
-        handle.net_in.load(Ordering::Relaxed),
-        handle.net_out.load(Ordering::Relaxed),
-        handle.commands.load(Ordering::Relaxed),
     );
     line
 }
 
 pub(super) fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let mut text = line(&ctx.session.handle, ctx.now_ms(), args.byte_count());
+    if is_extended(args) {
+        write_extension(&mut text, &ctx.session.handle);
+    }
     text.push('\n');
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(Outcome::Done)
@@ -152,17 +170,19 @@ pub(super) fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
 
 pub(super) fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let clients = &ctx.shared.clients;
-    let chosen = match args.get(2) {
+    let extended = is_extended(args);
+    let end = args.len() - usize::from(extended);
+    let chosen = match args.get(2).filter(|_| end > 2) {
         None => clients.all(),
-        Some(option) if is(option, "type") && args.len() == 4 => {
+        Some(option) if is(option, "type") && end == 4 => {
             let wanted = ClientType::parse(args.at(3))?;
             let mut all = clients.all();
             all.retain(|handle| ClientType::of(handle) == wanted);
             all
         }
-        Some(option) if is(option, "id") && args.len() > 3 => {
+        Some(option) if is(option, "id") && end > 3 => {
             let mut chosen = Vec::new();
-            for id in args.from(3) {
+            for id in args.from(3).take(end - 3) {
                 let id = args::integer(id).ok_or(error::INVALID_CLIENT_ID)?;
                 chosen.extend(
                     u64::try_from(id)
@@ -179,6 +199,9 @@ pub(super) fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         let own = handle.id == ctx.session.id();
         let argument_bytes = if own { args.byte_count() } else { 0 };
         text.push_str(&line(&handle, ctx.now_ms(), argument_bytes));
+        if extended {
+            write_extension(&mut text, &handle);
+        }
         text.push('\n');
     }
     ctx.reply.verbatim("txt", text.as_bytes());

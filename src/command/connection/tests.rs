@@ -206,9 +206,16 @@ fn a_line_of_client_list_has_the_fields_of_redis_in_order() {
         .skip(1)
         .map(|field| field.split('=').next().unwrap())
         .collect();
-    let expected = "id addr laddr fd name age idle flags db sub psub ssub multi watch qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll \
-                    omem tot-mem events cmd user redir resp lib-name lib-ver io-thread tot-net-in tot-net-out tot-cmds";
+    let expected = "id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll \
+                    omem tot-mem events cmd user redir resp lib-name lib-ver";
     assert_eq!(fields, expected.split_whitespace().collect::<Vec<_>>());
+    for line in ["CLIENT LIST EXTENDED", "CLIENT LIST TYPE normal EXTENDED"] {
+        assert!(
+            bench
+                .line(line)
+                .contains(" lib-ver= watch=0 io-thread=0 tot-net-in=")
+        );
+    }
     assert!(text.contains(" flags=N ") && text.contains(" lib-name=lib "));
     assert_eq!(bench.line("CLIENT LIST TYPE pubsub"), "$0");
     assert_eq!(bench.line("CLIENT LIST ID 7777"), "$0");

@@ -178,7 +178,7 @@ pub(super) fn swapdb(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
             keyspace.swap(first, second, now_ms);
         }
     }
-    ctx.space.effect(|effect| {
+    ctx.space.effect(1, |effect| {
         effect.args(args.iter());
     });
     ctx.reply.ok();

@@ -65,7 +65,7 @@ pub(super) fn flushdb(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         keyspace.flush(db);
     }
     ctx.space.invalidate_all();
-    ctx.space.effect(|effect| {
+    ctx.space.effect(0, |effect| {
         effect.arg("FLUSHDB");
     });
     ctx.reply.ok();
@@ -80,7 +80,7 @@ pub(super) fn flushall(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
         }
     }
     ctx.space.invalidate_all();
-    ctx.space.effect(|effect| {
+    ctx.space.effect(0, |effect| {
         effect.arg("FLUSHALL");
     });
     ctx.reply.ok();

@@ -219,7 +219,7 @@ fn pop_block(
 ) -> Result<(), CommandError> {
     let key = handle.key();
     take_from_end(list_of_mut(handle)?, end, count);
-    finish_removal(handle, limits, pop_event(end), |effect| {
+    finish_removal(handle, limits, pop_event(end), count, |effect| {
         let name = pop_event(end).to_ascii_uppercase();
         effect.arg(name).arg(key).integer(count as i64);
     })

@@ -62,7 +62,7 @@ fn push(
     handle.grown(len);
     handle.touched();
     handle.event(EventClass::LIST, push_event(end));
-    handle.effect(|effect| {
+    handle.effect_of(args.len() - 2, |effect| {
         effect.args(args.iter());
     });
     Ok(Outcome::Done)
@@ -176,9 +176,10 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, end: End) -> Result<Outcome, Comm
             count
         }
     };
+    let removed = count.min(list.len());
     if count > 0 {
         take_from_end(list_of_mut(&mut handle)?, end, count);
-        finish_removal(&mut handle, &limits, pop_event(end), |effect| {
+        finish_removal(&mut handle, &limits, pop_event(end), removed, |effect| {
             effect.args(args.iter());
         })?;
     }
@@ -206,7 +207,7 @@ pub(super) fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
         if let Some(gone) = gone {
             handle.discard(Part::new(gone));
         }
-        return finish_removal(&mut handle, &limits, "ltrim", |effect| {
+        return finish_removal(&mut handle, &limits, "ltrim", len - count, |effect| {
             effect.args(args.iter());
         })
         .map(|()| Outcome::Done);
@@ -248,7 +249,7 @@ fn remove(
     if removed == 0 {
         handle.unchanged();
     } else {
-        finish_removal(handle, limits, "lrem", |effect| {
+        finish_removal(handle, limits, "lrem", removed, |effect| {
             effect.args(args.iter());
         })?;
     }

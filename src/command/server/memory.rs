@@ -94,7 +94,7 @@ enum Fact {
 
 /// What takes memory, in Redis' names and order. What does not exist here is 0; the allocator is taken to hold what the
 /// system says the process has.
-fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 24] {
+fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 27] {
     use Fact::{Bytes, Ratio};
     let buffers = |client: &std::sync::Arc<crate::client::registry::ClientHandle>| {
         client.query_bytes.load(Ordering::Relaxed)
@@ -136,6 +136,9 @@ fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 24] {
         ("allocator-fragmentation.ratio", Ratio(1.0)),
         ("allocator-fragmentation.bytes", Bytes(0)),
         ("allocator-rss.ratio", Ratio(spread)),
+        ("allocator-rss.bytes", Bytes(unused)),
+        ("rss-overhead.ratio", Ratio(1.0)),
+        ("rss-overhead.bytes", Bytes(0)),
         ("fragmentation", Ratio(spread)),
         ("fragmentation.bytes", Bytes(unused)),
     ]

@@ -63,7 +63,7 @@ pub(super) const COMMANDS: &[Command] = &[
 pub(super) fn report_removed(handle: &mut KeyHandle<'_>, removed: &Removed) {
     let key = handle.key();
     for ids in removed.deleted.chunks(limits::EFFECT_IDS_MAX) {
-        handle.effect(|effect| {
+        handle.effect_of(ids.len(), |effect| {
             effect.arg("XDEL").arg(key);
             for id in ids {
                 effect.arg(id.text().as_bytes());
@@ -101,7 +101,7 @@ fn xdel(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     if deleted > 0 {
         handle.touched();
         handle.event(EventClass::STREAM, "xdel");
-        handle.effect(|effect| {
+        handle.effect_of(deleted, |effect| {
             effect.arg("XDEL").args(args.from(1));
         });
     } else {

@@ -12,7 +12,7 @@
 use crate::command::args::{is, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
-use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
+use crate::command::spec::{Command, EXTENDED, Flags, KeyFlags, KeySpec};
 use crate::data::stream::{Group, Idempotency, Log, Stream, StreamId};
 use crate::keyspace::Space;
 use crate::resp::arguments::Args;
@@ -73,8 +73,6 @@ static SUBCOMMANDS: &[Command] = &[
         ),
 ];
 
-/// The word that asks for fields of our own, at the end.
-const EXTENDED: &str = "EXTENDED";
 /// Entries of each list in XINFO STREAM FULL by default.
 const FULL_COUNT: usize = 10;
 

@@ -236,7 +236,10 @@ fn xtrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
         }
         handle.unchanged();
         if let Some(goal) = removed.trim.filter(|_| removed.front_moved()) {
-            handle.effect(|effect| write_goal(effect.arg("XTRIM").arg(key), goal));
+            let changes = removed.trimmed - removed.deleted.len() as u64;
+            handle.effect_of(changes as usize, |effect| {
+                write_goal(effect.arg("XTRIM").arg(key), goal);
+            });
         }
         report_removed(&mut handle, &removed);
         if removed.trimmed > 0 {

@@ -136,18 +136,11 @@ fn assign(
     if options.get {
         write_string_or_null(ctx.reply, string_of(ctx.space.read(key))?);
     }
-    let replaying = expire_ms.is_some() && ctx.space.of(key).replaying;
     let mut handle = ctx.space.write(key);
     match options.condition {
         Condition::Absent if handle.exists() => return Ok(Assigned::No),
         Condition::Present if !handle.exists() => return Ok(Assigned::No),
         Condition::Absent | Condition::Present | Condition::Any => {}
-    }
-    if expire_ms.is_some_and(|at| at <= now_ms) && !replaying {
-        if handle.exists() {
-            remove_as_expired(&mut handle, ctx.settings.lazyfree.expire);
-        }
-        return Ok(Assigned::Yes);
     }
     handle.overwrite_string(text);
     if !options.keep_expiry && (expire_ms.is_some() || handle.expiry().is_some()) {
