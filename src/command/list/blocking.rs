@@ -48,7 +48,7 @@ impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<K> {
             }
             let taken = self.count.map_or(1, |count| count.min(len));
             take_from_end(list_of_mut(&mut handle)?, self.end, taken);
-            finish_removal(&mut handle, &limits, pop_event(self.end), 1, |effect| {
+            finish_removal(&mut handle, &limits, pop_event(self.end), taken, |effect| {
                 effect
                     .arg(pop_event(self.end).to_ascii_uppercase())
                     .arg(key);
