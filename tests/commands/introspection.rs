@@ -21,7 +21,7 @@ fn the_facts_of_a_client_are_its_own() {
         let (mut client, mut other) = (server.connect(), server.connect());
         let id = client.id();
         let facts = |control: &mut crate::support::Client| {
-            control.run(&format!("CLIENT LIST ID {id}")).text()
+            control.run(&format!("CLIENT LIST ID {id} EXTENDED")).text()
         };
         let before = facts(&mut other);
         assert_eq!(field(&before, "watch"), "0");

@@ -11,7 +11,7 @@ use crate::oracle::generator::Dialect;
 use crate::oracle::normalise::same_answer;
 use crate::support::frame::{Frame, printable, printable_command};
 use crate::support::server::info_field;
-use crate::support::{Client, Outcome, Server};
+use crate::support::{Client, Outcome, Server, records};
 
 /// How long both may take to become equal.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -51,6 +51,7 @@ impl<'a> Side<'a> {
         for pattern in ["__keyspace@*", "__keyevent@*"] {
             notifications.call(&["PSUBSCRIBE", pattern]);
         }
+        records::begin(&mut control);
         let mut side = Self {
             server,
             clients: (0..CONNECTIONS).map(|_| None).collect(),
@@ -409,7 +410,24 @@ pub(crate) fn first_difference(
             }
         }
     }
-    (None, made.len())
+    (
+        difference_of_records(&mut sides, dialect, steps.len()),
+        made.len(),
+    )
+}
+
+/// What the servers have in their records at the end.
+fn difference_of_records(
+    sides: &mut [Side<'_>; 2],
+    dialect: Dialect,
+    step_count: usize,
+) -> Option<Difference> {
+    let [ours, theirs] = sides.each_mut().map(|side| records::of(&mut side.control));
+    let found = records::differences(&ours, &theirs, dialect != Dialect::Redis70);
+    (!found.is_empty()).then(|| Difference {
+        step: step_count.saturating_sub(1),
+        text: format!("records differ:\n{}", found.join("\n")),
+    })
 }
 
 /// The one difference between one shard and several: a client that waits for keys on more than one is served from the keys in

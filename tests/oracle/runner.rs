@@ -9,7 +9,7 @@ use super::generator::{Dialect, Kind, Step, Words, words};
 use super::normalise::{same_answer, same_frames};
 use crate::support::client::encode;
 use crate::support::frame::{Frame, printable, printable_command};
-use crate::support::{Client, Outcome, Server};
+use crate::support::{Client, Outcome, Server, records};
 
 /// How long both servers may take for one reply.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -69,6 +69,7 @@ impl Pair<'_> {
             let mut client = server.connect();
             client.timeout = PATIENCE;
             client.run("FLUSHALL");
+            records::begin(&mut client);
         }
     }
 
@@ -104,7 +105,21 @@ impl Pair<'_> {
                 from = at + 1;
             }
         }
-        None
+        self.difference_of_records(steps)
+    }
+
+    /// What the servers have in their records after the steps.
+    fn difference_of_records(&self, steps: &[Step]) -> Option<Difference> {
+        let [ours, theirs] =
+            [self.ours, self.theirs].map(|server| records::of(&mut server.connect()));
+        let waits = self.dialect != Dialect::Redis70;
+        let found = records::differences(&ours, &theirs, waits);
+        (!found.is_empty()).then(|| Difference {
+            step: steps.len().saturating_sub(1),
+            words: words!["<records>"],
+            ours: found.join("\n          "),
+            theirs: "(the second of each)".to_owned(),
+        })
     }
 
     /// The fewest steps found that still make a difference.

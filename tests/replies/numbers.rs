@@ -128,10 +128,12 @@ fn declared_counts_and_lengths_have_the_border_of_the_oracle() {
             requests.push(format!("*1\r\n${length}\r\nPING\r\n").into_bytes());
         }
         for length in [65_535, 65_536, 65_537, 65_538] {
-            for begin in ["P", "*1", "*0", "*1\r\n$1", "*1\r\n$0"] {
-                let line = length + begin.len() - begin.trim_start_matches("*1\r\n").len();
-                requests.push(format!("{begin:1<line$}").into_bytes());
-                requests.push(format!("{begin:0<line$}\r\nPING\r\n").into_bytes());
+            for begin in ["P", "*1", "*0", "$1", "$0"] {
+                // The length of a line, which may be the second.
+                let head = if begin.starts_with('$') { "*1\r\n" } else { "" };
+                let filling = begin[begin.len() - 1..].repeat(length - begin.len());
+                requests.push(format!("{head}{begin}{filling}").into_bytes());
+                requests.push(format!("{head}{begin}{filling}\r\nPING\r\n").into_bytes());
             }
         }
         for request in requests {

@@ -84,12 +84,6 @@ const STORIES: &[&[&str]] = &[
     ],
     &[">XREAD BLOCK 0 STREAMS st $", "@XADD st 5-5 a b", "<"],
     &[
-        "XGROUP CREATE st g $ MKSTREAM",
-        ">XREADGROUP GROUP g c BLOCK 0 STREAMS st >",
-        "@DEL st",
-        "<",
-    ],
-    &[
         "SHUTDOWN NOPE",
         "SHUTDOWN ABORT",
         "SHUTDOWN NOW SAVE NOSAVE",
@@ -129,6 +123,14 @@ const STORIES: &[&[&str]] = &[
         "OBJECT HELP",
     ],
 ];
+
+/// What 7.0 answers otherwise: the error of a client whose group is gone.
+const STORIES_SINCE_72: &[&[&str]] = &[&[
+    "XGROUP CREATE st g $ MKSTREAM",
+    ">XREADGROUP GROUP g c BLOCK 0 STREAMS st >",
+    "@DEL st",
+    "<",
+]];
 
 fn processed(client: &mut Client) -> u64 {
     let stats = client.run("INFO stats").text();
@@ -178,7 +180,12 @@ fn tell(server: &Server, story: &[&str]) -> (Vec<String>, Records, Option<u64>) 
 #[test]
 fn every_answer_is_in_the_records() {
     beside_the_oracle(|server, oracle| {
-        for story in STORIES {
+        let later = if is_of_70(oracle) {
+            &[]
+        } else {
+            STORIES_SINCE_72
+        };
+        for story in STORIES.iter().chain(later) {
             let (ours, theirs) = (tell(server, story), tell(oracle, story));
             let differences = records::differences(&ours.1, &theirs.1, !is_of_70(oracle));
             assert!(
