@@ -397,7 +397,7 @@ fn released_entries_are_nobodys_until_they_are_claimed() {
             i64::MAX
         ));
         assert_eq!(spaced_ids(&reply), "4-0 2-0 3-0");
-        let full = client.run("XINFO STREAM a FULL");
+        let full = client.run("XINFO STREAM a FULL EXTENDED");
         let group = &full.field("groups").unwrap().items()[0];
         assert_eq!(group.field("nacked-count").unwrap().integer(), 0);
     });
@@ -614,8 +614,8 @@ fn the_exact_lag_is_known_where_redis_knows_none() {
                 let reply = client.run(line);
                 assert!(!reply.is_error(), "{line}: {reply}");
             }
-            let groups = client.run("XINFO GROUPS a");
-            let full = client.run("XINFO STREAM a FULL");
+            let groups = client.run("XINFO GROUPS a EXTENDED");
+            let full = client.run("XINFO STREAM a FULL EXTENDED");
             let of_full = full.field("groups").unwrap().items()[0].clone();
             for name in ["lag", "lag-exact"] {
                 let (short, long) = (groups.items()[0].field(name), of_full.field(name));

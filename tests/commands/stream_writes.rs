@@ -528,7 +528,7 @@ fn xcfgset_sets_the_window_of_a_stream() {
         let first = client.run("XADD c IDMP p m * f v").text();
         client.run("XGROUP CREATE d g $ MKSTREAM");
         for key in ["c", "d"] {
-            let info = client.run(&format!("XINFO STREAM {key} FULL"));
+            let info = client.run(&format!("XINFO STREAM {key} FULL EXTENDED"));
             assert_eq!(info.field("idmp-duration").unwrap().integer(), 1, "{key}");
             assert_eq!(info.field("idmp-maxsize").unwrap().integer(), 9, "{key}");
         }
