@@ -32,6 +32,7 @@ enum Counts {
     /// Nobody, or who is on one shard.
     One(ShardId, u32),
     /// On several, or on one that is left of them.
+    #[allow(clippy::box_collection, reason = "a third of the size, and rare")]
     Several(Box<Vec<(ShardId, u32)>>),
 }
 

@@ -27,7 +27,11 @@ type Channels = NameTable<Listeners>;
 /// [`Subscriber`]: a client may listen to a million names.
 #[derive(Debug)]
 enum Listeners {
-    One { client: ClientId, since: u64 },
+    One {
+        client: ClientId,
+        since: u64,
+    },
+    #[allow(clippy::box_collection, reason = "a third of the size, and rare")]
     Several(Box<Vec<Subscriber>>),
 }
 

@@ -5,8 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-
 use crate::client::registry::{ClientFlag, ClientHandle, ClientOrigin};
 use crate::client::session::ReplyMode;
 use crate::command::testing::Bench;
@@ -53,7 +51,7 @@ fn ping_has_the_form_of_a_message_while_subscribed_in_resp2() {
         .session
         .subscriptions
         .channels
-        .insert(Bytes::from_static(b"c"));
+        .insert(b"c".as_slice().into());
     assert_eq!(bench.line("PING"), "*2 $4 pong $0");
     bench.session.set_protocol(Protocol::Resp3);
     assert_eq!(bench.line("PING"), "+PONG");
