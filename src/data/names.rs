@@ -144,16 +144,22 @@ impl<V> NameTable<V> {
         }
     }
 
-    /// Goes over all names, or as long as `look` wants it, from where it ended the last time, and takes those out that are
-    /// not to be kept.
+    /// Goes over all names, and takes those out that are not to be kept. O(names).
+    pub fn sweep_all(&mut self, mut keep: impl FnMut(&mut V) -> bool) {
+        self.swept = 0;
+        self.sweep(|value| Swept {
+            keep: keep(value),
+            go_on: true,
+        });
+    }
+
+    /// Goes on where it ended the last time, to the end or as long as `look` wants it, and takes those out that are not to be
+    /// kept. The next one after the end begins at the front.
     pub fn sweep(&mut self, mut look: impl FnMut(&mut V) -> Swept) {
-        for _ in 0..self.slots.len() {
-            if self.swept >= self.slots.len() {
-                self.swept = 0;
-            }
-            let Some((_, value)) = self.slots.get_mut(self.swept) else {
-                break;
-            };
+        if self.swept >= self.slots.len() {
+            self.swept = 0;
+        }
+        while let Some((_, value)) = self.slots.get_mut(self.swept) {
             let swept = look(value);
             if swept.keep {
                 self.swept += 1;
@@ -204,7 +210,7 @@ mod tests {
                     2 => prop_assert_eq!(table.remove(&name), model.remove(&name)),
                     _ => {
                         let stays = |value: usize| value % 3 != usize::from(key) % 3;
-                        table.sweep(|value| Swept { keep: stays(*value), go_on: true });
+                        table.sweep_all(|value| stays(*value));
                         model.retain(|_, value| *value % 3 != usize::from(key) % 3);
                     }
                 }

@@ -55,6 +55,13 @@ impl Watcher {
 /// The watchers of a key; mostly one.
 type Watchers = SmallVec<[Watcher; 1]>;
 
+/// Takes out those that are gone; gives how many.
+fn forget_gone(watchers: &mut Watchers) -> usize {
+    let before = watchers.len();
+    watchers.retain(|watcher| !watcher.is_gone());
+    before - watchers.len()
+}
+
 /// The watched keys of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WatchTable {
@@ -75,8 +82,7 @@ impl WatchTable {
     /// more. Amortised O(log watchers of the key).
     pub fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>, is_expired: bool) {
         if self.len >= 2 * self.swept_len.max(SWEEP_MIN) {
-            self.sweep(usize::MAX);
-            self.swept_len = self.len;
+            self.sweep_all();
         }
         let watcher = || Watcher {
             flag: Arc::downgrade(flag),
@@ -100,16 +106,25 @@ impl WatchTable {
     pub fn sweep(&mut self, budget: usize) {
         let (mut left, mut gone) = (budget, 0);
         self.watchers.sweep(|watchers| {
-            let before = watchers.len();
-            watchers.retain(|watcher| !watcher.is_gone());
-            gone += before - watchers.len();
-            left = left.saturating_sub(before);
+            left = left.saturating_sub(watchers.len());
+            gone += forget_gone(watchers);
             Swept {
                 keep: !watchers.is_empty(),
                 go_on: left > 0,
             }
         });
         self.len -= gone;
+    }
+
+    /// Forgets all watchers that are gone.
+    fn sweep_all(&mut self) {
+        let mut gone = 0;
+        self.watchers.sweep_all(|watchers| {
+            gone += forget_gone(watchers);
+            !watchers.is_empty()
+        });
+        self.len -= gone;
+        self.swept_len = self.len;
     }
 
     /// The key changed.
