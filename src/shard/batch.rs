@@ -443,13 +443,8 @@ impl Shard {
                 ran.stop = Some(BatchStop::Paused);
                 break;
             }
-            let call = Call {
-                row,
-                args: &command.request.args(),
-                may_block: true,
-                resumed: false,
-                as_sent: None,
-            };
+            let args = command.request.args();
+            let call = Call::that_may_wait(row, &args);
             match env.run(space, &mut session, &mut ran.reply, &call, &mut ran.after) {
                 Ran::Done => ran.executed += 1,
                 Ran::Waits(blocked) => {

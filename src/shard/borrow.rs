@@ -50,7 +50,14 @@ impl Shard {
         }
         let mut after = Aftermath::default();
         let ran = self.with_own(shards, |shard, env, space| {
-            shard.exec_in(env, space, client, reply, row, args, &mut after)
+            shard.exec_in(
+                env,
+                space,
+                client,
+                reply,
+                &Call::that_may_wait(row, args),
+                &mut after,
+            )
         });
         if !matches!(ran, Ran::Needs(_)) {
             client.session.caching.exception = false;
@@ -84,8 +91,7 @@ impl Shard {
         space: &mut Space<'_>,
         client: &mut Client,
         reply: &mut Reply,
-        row: &'static Row,
-        args: &Args<'_>,
+        exec: &Call<'_>,
         after: &mut Aftermath,
     ) -> Ran {
         let transaction = std::mem::take(&mut client.session.transaction);
@@ -99,7 +105,7 @@ impl Shard {
             })
             .collect();
         let call = TransactionCall {
-            row,
+            row: exec.row,
             commands: &commands,
             watched: &transaction.watched,
             flag: transaction.flag.as_deref(),
@@ -110,7 +116,12 @@ impl Shard {
             drop(commands);
             client.session.transaction = transaction;
         } else {
-            self.feed_monitors_exec(&client.session, &transaction.queue, reply.since(mark), args);
+            self.feed_monitors_exec(
+                &client.session,
+                &transaction.queue,
+                reply.since(mark),
+                exec.args,
+            );
             client.session.mirror();
         }
         ran
@@ -243,16 +254,11 @@ impl Shard {
             many => Space::many(many, shard_count),
         };
         let ran = if is_exec(client, row) {
-            self.exec_in(&env, &mut space, client, reply, row, args, &mut after)
+            let exec = Call::that_may_wait(row, args);
+            self.exec_in(&env, &mut space, client, reply, &exec, &mut after)
         } else {
             self.remember_watch(client, row, args);
-            let call = Call {
-                row,
-                args,
-                may_block: true,
-                resumed: false,
-                as_sent: None,
-            };
+            let call = Call::that_may_wait(row, args);
             let ran = env.run(&mut space, &mut client.session, reply, &call, &mut after);
             if !matches!(ran, Ran::Needs(_)) {
                 self.feed_monitors(&client.session, args, row);

@@ -132,6 +132,27 @@ pub(super) struct Call<'c> {
     pub(super) as_sent: Option<&'c Request>,
 }
 
+impl<'c> Call<'c> {
+    /// A client's command, which may make it wait.
+    pub(super) fn that_may_wait(row: &'static Row, args: &'c Args<'c>) -> Self {
+        Self {
+            may_block: true,
+            ..Self::at_once(row, args)
+        }
+    }
+
+    /// A command whose answer is due at once, as in EXEC.
+    pub(super) fn at_once(row: &'static Row, args: &'c Args<'c>) -> Self {
+        Self {
+            row,
+            args,
+            may_block: false,
+            resumed: false,
+            as_sent: None,
+        }
+    }
+}
+
 /// How a run ended, the reply being written.
 pub(super) enum Ran {
     Done,

@@ -27,13 +27,7 @@ impl Shard {
         error: &CommandError,
     ) {
         let env = self.env();
-        let call = Call {
-            row,
-            args,
-            may_block: false,
-            resumed: false,
-            as_sent: None,
-        };
+        let call = Call::at_once(row, args);
         let elapsed_ns = env.lap();
         env.record(&client.session, &call, elapsed_ns, Some(error));
         self.count(client);

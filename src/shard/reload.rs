@@ -70,13 +70,7 @@ impl Shard {
         session.db = db;
         let mut reply = Reply::new(Protocol::Resp2);
         let mut space = Space::many(keyspaces, self.shared.shard_count);
-        let call = Call {
-            row,
-            args: &args,
-            may_block: false,
-            resumed: false,
-            as_sent: None,
-        };
+        let call = Call::at_once(row, &args);
         let _ = self.env().run(
             &mut space,
             &mut session,

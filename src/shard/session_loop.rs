@@ -433,13 +433,7 @@ impl Shard {
             self.publish_counters();
         }
         let mut after = Aftermath::default();
-        let call = Call {
-            row,
-            args,
-            may_block: true,
-            resumed: false,
-            as_sent: None,
-        };
+        let call = Call::that_may_wait(row, args);
         let session = &mut client.session;
         let ran = self.with_own(shards, |_, env, space| {
             env.run(space, session, reply, &call, &mut after)

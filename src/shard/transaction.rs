@@ -59,13 +59,7 @@ impl Env<'_> {
         let mut causes = String::from("exec");
         let mut closed = None;
         for command in transaction.commands {
-            let call = Call {
-                row: command.row,
-                args: &command.args,
-                may_block: false,
-                resumed: false,
-                as_sent: None,
-            };
+            let call = Call::at_once(command.row, &command.args);
             let before = after.effects.len();
             let mark = reply.mark();
             match self.call(space, session, reply, &call) {
@@ -102,13 +96,7 @@ impl Env<'_> {
     fn record_exec(&self, session: &Session, transaction: &TransactionCall<'_>, started_ns: u64) {
         let ended_ns = self.clock.nanoseconds();
         self.lap_ns.set(Some(ended_ns));
-        let call = Call {
-            row: transaction.row,
-            args: &NO_ARGS,
-            may_block: false,
-            resumed: false,
-            as_sent: None,
-        };
+        let call = Call::at_once(transaction.row, &NO_ARGS);
         let elapsed_ns = ended_ns.saturating_sub(started_ns);
         self.record(session, &call, elapsed_ns, None);
     }

@@ -323,11 +323,8 @@ impl Listeners {
         }
         let mut invalidated = Vec::new();
         self.tracker.send_line("PING");
-        loop {
-            match self.tracker.reply() {
-                Frame::Push(items) => invalidated.push(Frame::Push(items).to_string()),
-                _ => break,
-            }
+        while let Frame::Push(items) = self.tracker.reply() {
+            invalidated.push(Frame::Push(items).to_string());
         }
         Heard {
             reply,

@@ -589,6 +589,11 @@ fn a_message_is_handed_on_behind_its_entry() {
         ),
         ("XADD s IDMP p b * f v", "$15 1800000000000-1", &[]),
         ("XADD s IDMP p a * f v", "$15 1800000000000-0", &[]),
+        (
+            "XCFGSET s IDMP-MAXSIZE 100",
+            "+OK",
+            &["XCFGSET s IDMP-MAXSIZE 100"],
+        ),
         ("XCFGSET s IDMP-MAXSIZE 100", "+OK", &[]),
         ("XADD s IDMP p b * f v", "$15 1800000000000-1", &[]),
         (
@@ -690,6 +695,10 @@ fn a_message_that_is_refused_leaves_no_producer() {
     ] {
         assert_eq!(bench.line(command), reply, "{command}");
     }
+    let info = bench.line("XINFO STREAM s");
+    assert!(!info.contains("tracked"), "{info}");
+    // Now it is told of producers, and there is none.
+    assert_eq!(bench.line("XCFGSET s IDMP-MAXSIZE 100"), "+OK");
     let info = bench.line("XINFO STREAM s");
     assert!(
         info.contains("pids-tracked :0 $12 iids-tracked :0 $10 iids-added :0"),
