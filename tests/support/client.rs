@@ -304,7 +304,7 @@ impl Client {
 
     /// What the server tells of the connection that comes from an address; `None` where it does not tell.
     pub(crate) fn traffic_of(&mut self, address: SocketAddr) -> Option<Traffic> {
-        let list = self.run("CLIENT LIST").text();
+        let list = self.run("CLIENT LIST EXTENDED").text();
         let start = format!(" addr={address} ");
         let line = list.lines().find(|line| line.contains(&start))?;
         let number = |name: &str| {

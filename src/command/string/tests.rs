@@ -118,7 +118,12 @@ fn changes_report_effects_and_events_as_redis_does() {
     );
     t(&mut bench, "SETRANGE z 9 ", &[], &[]);
     t(&mut bench, "GETDEL a", &["DEL a"], &["del a"]);
-    t(&mut bench, "SET b x PXAT 5", &["DEL b"], &["del b"]);
+    t(
+        &mut bench,
+        "SET b x PXAT 5",
+        &["SET b x PXAT 5"],
+        &["set b", "expire b"],
+    );
     bench.line("SET e x PX 5");
     bench.effects();
     bench.events();

@@ -164,9 +164,11 @@ impl Idempotency {
         true
     }
 
-    /// Notes that somebody chose the window for this stream. Whether that is new.
+    /// Notes that somebody chose the window for this stream. Whether it was not used before.
     pub fn note_configured(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_configured, true)
+        let was_used = self.is_used();
+        self.is_configured = true;
+        !was_used
     }
 
     /// Whether somebody chose the window, or a message was ever recorded.
