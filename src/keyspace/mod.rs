@@ -397,7 +397,8 @@ impl Keyspace {
     /// Forgets watchers whose WATCH is over, within the limit of one round.
     pub fn sweep_watchers(&mut self) {
         for watches in self.watches.iter_mut().filter(|table| !table.is_empty()) {
-            watches.sweep(limits::WATCHERS_SWEPT_PER_ROUND_MAX);
+            let share = watches.len() / limits::WATCHERS_SWEPT_PER_ROUND_SHARE;
+            watches.sweep(share.max(limits::WATCHERS_SWEPT_PER_ROUND_MIN));
         }
     }
 

@@ -73,6 +73,11 @@ pub struct WatchTable {
 }
 
 impl WatchTable {
+    /// Watchers of all keys, the gone included until met.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// Whether nothing is watched.
     pub fn is_empty(&self) -> bool {
         self.watchers.is_empty()

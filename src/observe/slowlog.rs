@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::limits;
 
@@ -50,22 +51,33 @@ pub fn cut<'a>(arguments: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Bytes>
     } else {
         count
     };
-    let mut cut: Vec<Bytes> = arguments
-        .take(kept)
-        .map(|argument| match argument.get(..bytes_max) {
+    // All in one allocation: two hundred thousand entries took 3.7 KB each with one for every argument.
+    let mut text = Vec::new();
+    let mut ends: SmallVec<[usize; limits::SLOWLOG_ARGUMENTS_MAX]> = SmallVec::new();
+    for argument in arguments.take(kept) {
+        match argument.get(..bytes_max) {
             Some(start) if argument.len() > bytes_max => {
-                let mut text = start.to_vec();
+                text.extend_from_slice(start);
                 let more = argument.len() - bytes_max;
                 text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
-                text.into()
             }
-            _ => Bytes::copy_from_slice(argument),
-        })
-        .collect();
-    if count > kept {
-        cut.push(format!("... ({} more arguments)", count - kept).into());
+            _ => text.extend_from_slice(argument),
+        }
+        ends.push(text.len());
     }
-    cut
+    if count > kept {
+        let more = count - kept;
+        text.extend_from_slice(format!("... ({more} more arguments)").as_bytes());
+        ends.push(text.len());
+    }
+    let text = Bytes::from(text.into_boxed_slice());
+    let mut start = 0;
+    let pieces = ends.iter().map(|end| {
+        let piece = text.slice(start..*end);
+        start = *end;
+        piece
+    });
+    pieces.collect()
 }
 
 impl SlowLog {
