@@ -589,11 +589,6 @@ fn a_message_is_handed_on_behind_its_entry() {
         ),
         ("XADD s IDMP p b * f v", "$15 1800000000000-1", &[]),
         ("XADD s IDMP p a * f v", "$15 1800000000000-0", &[]),
-        (
-            "XCFGSET s IDMP-MAXSIZE 100",
-            "+OK",
-            &["XCFGSET s IDMP-MAXSIZE 100"],
-        ),
         ("XCFGSET s IDMP-MAXSIZE 100", "+OK", &[]),
         ("XADD s IDMP p b * f v", "$15 1800000000000-1", &[]),
         (
