@@ -97,7 +97,7 @@ pub const IDMP_PRODUCERS_ENDED_PER_ROUND_MAX: usize = 2000;
 pub const IDMP_STREAMS_PER_ROUND_MAX: usize = 100;
 /// Watchers that a round of housekeeping looks at, for those whose WATCH is over: at least so many, which take 50 µs …
 pub const WATCHERS_SWEPT_PER_ROUND_MIN: usize = 5000;
-/// … and this part of a larger table, so that a million that are gone are forgotten within two seconds.
+/// … and this part of a larger table, so that a million that are gone are forgotten within six seconds.
 pub const WATCHERS_SWEPT_PER_ROUND_SHARE: usize = 16;
 /// IDs of one XDEL or XACK that an effect consists of.
 pub const EFFECT_IDS_MAX: usize = 512;

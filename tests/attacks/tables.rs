@@ -16,7 +16,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("MULTI, very much queued", room((10, 10), (40, 20)), queued),
         Case::new(
             "WATCH of very many keys",
-            room((30, 20), (200, 40)),
+            // What was freed in small pieces the C library keeps, for each thread its own.
+            room((30, 30), (400, 400)),
             |attack| {
                 let count = attack.size(50_000, 1_000_000);
                 rounds(attack, 4, |client| {
