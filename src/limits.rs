@@ -42,9 +42,8 @@ pub const WALKS_MAX: usize = 16;
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 /// Work taken from the admission queue before sockets are looked at again.
 pub const ADMISSIONS_PER_TURN_MAX: usize = 16;
-/// Unsent output at which a client's commands wait, bytes: it does not read its replies. Many clients send a whole pipeline
-/// before they read the first reply; the sockets keep some 6 MB of requests and as much of replies besides. (Redis goes on
-/// without end, unless `client-output-buffer-limit normal` says when to close the connection.)
+/// Unsent output at which a client's commands wait, bytes: it does not read its replies. (Redis goes on without end,
+/// unless `client-output-buffer-limit normal` says when to close the connection.)
 pub const OUTPUT_BYTES_TO_STOP_RUNNING: usize = 64 * 1024 * 1024;
 /// Reply bytes of a long range that are encoded at once; what follows them is encoded when these have left. Also what a
 /// command encodes of it before it turns to slices. A slice of the shortest elements takes about 50 µs.
@@ -62,11 +61,15 @@ pub const WRITE_BYTES_MAX: usize = 128 * 1024;
 pub const REPLY_BYTES_HANDED_OVER: usize = 64 * 1024;
 /// The buffer for replies that a shard keeps between turns, bytes: one that grew for a long reply is given back.
 pub const REPLY_BYTES_KEPT: usize = 1024 * 1024;
-/// Input kept for a client whose command is under way, or who does not read its replies, bytes: one read more may come.
+/// Input kept for a client whose command is under way, bytes: one read more may come.
 pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
 /// Input kept for a client that waits (BLPOP, WAIT, CLIENT PAUSE), bytes: mostly enough to read on to the end of its input,
 /// which ends the wait. Behind more the end is looked for without reading.
-pub const INPUT_BYTES_WHILE_WAITING_MAX: usize = 1024 * 1024;
+/// (So much is more than two sockets hold: a client that has sent less and is gone is seen to be gone.)
+pub const INPUT_BYTES_WHILE_WAITING_MAX: usize = 16 * 1024 * 1024;
+/// Input kept for a client that does not read its replies, bytes: many send a whole pipeline before they read the first one,
+/// and would wait for ever for us to read on.
+pub const INPUT_BYTES_WHILE_UNREAD_MAX: usize = 64 * 1024 * 1024;
 /// Buffers of input, and as many of output, that a shard keeps for the next clients that need one, bytes in all …
 pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
 /// … and of one of output: a client that is slow to read may hold one that is too large for it.

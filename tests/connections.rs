@@ -303,12 +303,12 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// What a client that waits may have sent and have kept, and one read more, bytes.
-const KEPT_BYTES: usize = 1024 * 1024;
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 
 #[test]
 fn what_a_client_sends_while_it_waits_is_kept_up_to_a_limit_and_runs_when_it_goes_on() {
-    const SET_COUNT: usize = 300;
+    const SET_COUNT: usize = 1500;
     for_each_shard_count(|server| {
         let mut control = server.connect();
         let mut client = server.connect();
@@ -344,7 +344,7 @@ fn a_client_that_is_gone_waits_no_longer_however_much_it_sent() {
     for_each_shard_count(|server| {
         let mut control = server.connect();
         // All of it is read; it ends behind what is read, in the socket.
-        for behind in [1000, KEPT_BYTES + READ_BYTES / 2] {
+        for behind in [1000, 3_000_000, KEPT_BYTES + READ_BYTES / 2] {
             let mut client = TcpStream::connect(server.address()).unwrap();
             client.write_all(&encoded(["BLPOP queue 0"])).unwrap();
             client.write_all(&vec![b'x'; behind]).unwrap();
@@ -383,6 +383,25 @@ fn a_client_that_does_not_read_is_stopped_and_gets_every_reply_when_it_does() {
             let unread = listed(&mut control, id, "omem");
             assert!(unread < STOPPED_BYTES + 4 * 1024 * 1024, "unread: {unread}");
         }
+        for _ in 0..COUNT {
+            assert_eq!(client.reply().text().len(), value.len());
+        }
+    });
+}
+
+#[test]
+fn a_pipeline_longer_than_sockets_hold_can_be_sent_before_its_long_replies_are_read() {
+    const COUNT: usize = 80_000;
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        client.timeout = Duration::from_secs(60);
+        let (key, value) = ("k".repeat(250), "v".repeat(2_000));
+        client.run(&format!("SET {key} {value}"));
+        let get = format!("GET {key}");
+        let mut writing = client.stream().try_clone().unwrap();
+        writing
+            .write_all(&encoded((0..COUNT).map(|_| &get)))
+            .unwrap();
         for _ in 0..COUNT {
             assert_eq!(client.reply().text().len(), value.len());
         }

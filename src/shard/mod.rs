@@ -428,7 +428,7 @@ impl Shard {
         }
         if client.is_behind_with_reading() {
             return client.session.authenticated
-                && client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX;
+                && client.input.len() < limits::INPUT_BYTES_WHILE_UNREAD_MAX;
         }
         match client.phase {
             Phase::Ready => true,
