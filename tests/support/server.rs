@@ -270,12 +270,17 @@ impl Server {
         info_field(&info, "redis_version").unwrap_or_default()
     }
 
-    /// Asserts that the process is alive and serves a new connection.
+    /// Asserts that the process is alive and serves a new connection, as soon as it has seen that others have left.
     pub(crate) fn expect_alive(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
             panic!("{} has ended: {status}", self.name);
         }
-        let answer = self.connect().run("PING").to_string();
+        let deadline = Instant::now() + START_TIMEOUT;
+        let mut answer = self.connect().run("PING").to_string();
+        while answer.starts_with("-ERR max number of clients") && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+            answer = self.connect().run("PING").to_string();
+        }
         let answers = answer == "+PONG" || answer.starts_with("-NOAUTH");
         assert!(
             answers,
