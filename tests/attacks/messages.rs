@@ -326,7 +326,9 @@ fn paused(attack: &Attack<'_>) -> String {
     for _ in 0..100 {
         assert_eq!(reader.run("GET key").to_string(), "nil");
     }
-    assert_eq!(info(&mut control, "blocked_clients"), 1);
+    until("the write is held", || {
+        info(&mut control, "blocked_clients") == 1
+    });
     assert_eq!(control.run("CLIENT UNPAUSE").to_string(), "+OK");
     assert_eq!(writer.reply().to_string(), "+OK");
     each(
