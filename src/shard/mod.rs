@@ -426,15 +426,18 @@ impl Shard {
         if client.session.closing || client.ended || client.has_turn_coming || self.is_stopping() {
             return false;
         }
+        // Kept, not cut off: well below what the setting allows.
+        let allowed = usize::try_from(self.settings.client_query_buffer_bytes_max / 2);
+        let allowed = allowed.unwrap_or(usize::MAX);
         if client.is_behind_with_reading() {
             return client.session.authenticated
-                && client.input.len() < limits::INPUT_BYTES_WHILE_UNREAD_MAX;
+                && client.input.len() < allowed.min(limits::INPUT_BYTES_WHILE_UNREAD_MAX);
         }
         match client.phase {
             Phase::Ready => true,
             // To see the end of file; what comes is kept.
             Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused => {
-                client.input.len() < limits::INPUT_BYTES_WHILE_WAITING_MAX
+                client.input.len() < allowed.min(limits::INPUT_BYTES_WHILE_WAITING_MAX)
             }
             Phase::Leaving => false,
             Phase::Queued
