@@ -108,6 +108,19 @@ fn a_server_that_nobody_supervises_sends_no_notice() {
 }
 
 #[test]
+fn a_server_that_is_told_to_end_as_soon_as_it_can_be_reached_ends_well() {
+    for _ in 0..20 {
+        let port = free_port();
+        let words = ["--bind", "127.0.0.1", "--shards", "16", "--port", &port];
+        let mut server = started(&mut millrace(&words));
+        while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+            assert_eq!(server.0.try_wait().unwrap(), None, "it ended");
+        }
+        assert_eq!(server.terminate(), Some(0));
+    }
+}
+
+#[test]
 fn the_log_file_has_the_reason_of_a_failed_start() {
     let directory = tempfile::tempdir().unwrap();
     let held = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -68,23 +68,26 @@ fn boot<A: AsRef<[u8]>>(
     clock: Clock,
     start: impl FnOnce(&Prepared, Control) -> Result<Engine, StartError>,
 ) -> Result<ExitCode, StartError> {
-    let mut prepared = match prepare(words, clock)? {
-        Start::Serve(prepared) => prepared,
-        Start::End(code) => return Ok(ExitCode::from(code)),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| StartError::Runtime(reason_of(error)))?;
+    let entered = runtime.enter();
+    let (prepared, doors) = match prepare(words, clock)? {
+        Start::Serve(prepared, doors) => (prepared, doors),
+        Start::End(code) => return Ok(ExitCode::from(code)),
+    };
+    drop(entered);
     let (control, requests) = control::channel();
     // Kept to the end: without any Control left, serving ends.
     let kept = control.clone();
     let engine = start(&prepared, control)?;
-    let (listeners, http) = (prepared.take_listeners(), prepared.take_metrics());
-    let ready = || prepared.announce_ready();
-    let serving = control::serve(listeners, &prepared.settings, engine.take, requests, ready);
     let tasks = tokio::task::LocalSet::new();
-    tasks.spawn_local(metrics::serve(http, engine.metrics));
+    tasks.spawn_local(metrics::serve(doors.metrics, engine.metrics));
+    let ready = || prepared.announce_ready();
+    let (listeners, signals) = (doors.listeners, doors.signals);
+    let settings = &prepared.settings;
+    let serving = control::serve(listeners, settings, engine.take, requests, signals, ready);
     let end = tasks.block_on(&runtime, serving)?;
     drop(kept);
     (engine.stop)(end);

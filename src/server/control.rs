@@ -136,15 +136,15 @@ fn replace(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> std::io::Resul
 /// any more. Call in a `LocalSet`. `ready` is called once, when connections are accepted.
 ///
 /// # Errors
-/// The runtime does not take a socket or a signal.
+/// The runtime does not take a socket.
 pub async fn serve(
     listeners: Vec<Listener>,
     settings: &Settings,
     take: Take,
     mut requests: Requests,
+    mut signals: Signals,
     ready: impl FnOnce(),
 ) -> Result<End, StartError> {
-    let mut signals = Signals::new()?;
     let mut acceptors = Acceptors::start(listeners, settings, take)?;
     ready();
     let end = loop {

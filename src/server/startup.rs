@@ -1,7 +1,7 @@
 //! From the command line to open sockets: what happens before the first shard runs, as a list of steps.
 //!
 //! ```text
-//! prepare: configuration → detach? → directory → log → open files → sockets → pidfile
+//! prepare: configuration → detach? → directory → log → open files → signals → sockets → pidfile
 //!    … the shards start, accepting starts …
 //! Prepared::announce_ready: supervisor, parent, log
 //! drop: pidfile gone
@@ -17,12 +17,13 @@ use super::error::StartError;
 use super::listen::{self, Listener};
 use super::logging::{self, Clock};
 use super::process::{self, Pidfile};
+use super::signals::Signals;
 use crate::config::{Configuration, Notice, Settings};
 
 /// What the words of a command line led to.
 pub enum Start {
-    /// This process serves.
-    Serve(Box<Prepared>),
+    /// This process serves what comes through the doors.
+    Serve(Box<Prepared>, Doors),
     /// Another process serves, or failed to: end with this exit code.
     End(u8),
 }
@@ -34,14 +35,21 @@ pub struct Prepared {
     pub configuration: Configuration,
     /// Its acting values.
     pub settings: Settings,
+    pidfile: Option<Pidfile>,
+}
+
+/// What the world reaches a server through.
+#[derive(Debug)]
+pub struct Doors {
     /// Open, nothing accepted yet.
     pub listeners: Vec<Listener>,
     /// Those for the metrics.
     pub metrics: Vec<std::net::TcpListener>,
-    pidfile: Option<Pidfile>,
+    /// Taken over before a socket listens: whoever can connect can ask for the end.
+    pub signals: Signals,
 }
 
-/// Takes the first steps. `words` follow the program's name.
+/// Takes the first steps. `words` follow the program's name. Call inside a runtime.
 ///
 /// # Errors
 /// The first step that fails, as one line to print.
@@ -66,16 +74,21 @@ pub fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start, Start
         configuration = configuration.with_maxclients(served);
         settings = configuration.settings();
     }
+    let signals = Signals::new()?;
     let listeners = listen::open_all(&settings)?;
     let metrics = listen::open_metrics(&settings)?;
     let pidfile = Pidfile::write(&settings);
-    Ok(Start::Serve(Box::new(Prepared {
+    let prepared = Prepared {
         configuration,
         settings,
+        pidfile,
+    };
+    let doors = Doors {
         listeners,
         metrics,
-        pidfile,
-    })))
+        signals,
+    };
+    Ok(Start::Serve(Box::new(prepared), doors))
 }
 
 fn tell_start(configuration: &Configuration, settings: &Settings) {
@@ -103,16 +116,6 @@ pub fn tell(notices: Vec<Notice>) {
 }
 
 impl Prepared {
-    /// Takes the sockets, to accept from them.
-    pub fn take_listeners(&mut self) -> Vec<Listener> {
-        std::mem::take(&mut self.listeners)
-    }
-
-    /// Takes the sockets of the metrics.
-    pub fn take_metrics(&mut self) -> Vec<std::net::TcpListener> {
-        std::mem::take(&mut self.metrics)
-    }
-
     /// The server serves: says so to whoever waits for it.
     pub fn announce_ready(&self) {
         if self.settings.port != 0 {
