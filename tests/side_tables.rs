@@ -103,6 +103,60 @@ fn a_million_subscriptions_of_a_client_take_no_more_than_those_of_redis() {
 }
 
 #[test]
+fn a_hundred_thousand_patterns_take_no_more_than_those_of_redis_and_are_given_back() {
+    let server = Server::millrace(1);
+    let (mut control, mut listening) = (server.connect(), clients(&server));
+    let before = server.resident_bytes();
+    for (n, client) in listening.iter_mut().enumerate() {
+        let names = (0..10_000).map(|i| format!("name:{n}:{i}.*"));
+        let request: Vec<String> = std::iter::once("PSUBSCRIBE".to_owned())
+            .chain(names)
+            .collect();
+        client.send(&request);
+        (0..10_000).for_each(|_| drop(client.reply()));
+    }
+    assert_eq!(control.run("PUBSUB NUMPAT").integer(), 100_000);
+    assert_eq!(control.run("PUBLISH name:3:77.x hello").integer(), 1);
+    let peak = server.resident_bytes();
+    // Valkey 7.2: 20 MB for the same.
+    assert!(peak - before < 30 * MIB, "{before} to {peak} bytes");
+    drop(listening);
+    wait_until("the subscriptions end", || {
+        control.run("PUBSUB NUMPAT").integer() == 0
+    });
+    wait_until("the memory comes back", || {
+        server.resident_bytes() < before + 22 * MIB
+    });
+}
+
+#[test]
+fn two_hundred_thousand_tracked_keys_take_no_more_than_those_of_redis() {
+    let server = Server::millrace(1);
+    let mut client = server.connect();
+    let batches = || {
+        (0..200_000)
+            .step_by(1000)
+            .map(|start| (start..start + 1000).map(|n| format!("key:{n}")))
+    };
+    for keys in batches() {
+        let words = keys.flat_map(|key| [key, "v".to_owned()]);
+        let request: Vec<String> = std::iter::once("MSET".to_owned()).chain(words).collect();
+        assert_eq!(client.call(&request).text(), "OK");
+    }
+    client.run("HELLO 3");
+    client.run("CLIENT TRACKING ON");
+    let before = server.resident_bytes();
+    for keys in batches() {
+        let request: Vec<String> = std::iter::once("MGET".to_owned()).chain(keys).collect();
+        assert!(!client.call(&request).is_error());
+    }
+    assert_eq!(info(&mut client, "stats", "tracking_total_keys"), "200000");
+    // Valkey 7.2: 15 MB for the same.
+    let taken = server.resident_bytes() - before;
+    assert!(taken < 18 * MIB, "{taken} bytes");
+}
+
+#[test]
 fn producers_whose_time_is_over_go_though_nobody_adds() {
     for_each_shard_count(|server| {
         let mut client = server.connect();

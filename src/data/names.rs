@@ -5,14 +5,16 @@
 //!   slots   [ name, value ][ name, value ] …  without gaps: the last fills the place of one that goes
 //! ```
 //! A hash table of whole entries is half empty after each doubling; here only the index is. Both grow and shrink with what is
-//! in them. A name is shared: whoever has a table of the same names has the same allocation.
+//! in them. A name is shared: whoever has a table of the same names has the same allocation. Names that are in one table only
+//! are a `Box`, which takes less.
 //!
 //! Invariant: each slot stands in the index exactly once, with its place.
 
+use std::hash::BuildHasher;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use std::hash::BuildHasher;
 
 /// A name, shared by all tables it is in.
 pub type Name = Arc<[u8]>;
@@ -22,9 +24,9 @@ const KEPT: usize = 16;
 
 /// Values by name. See the module's head.
 #[derive(Debug)]
-pub struct NameTable<V> {
+pub struct NameTable<V, N = Name> {
     index: HashTable<u32>,
-    slots: Vec<(Name, V)>,
+    slots: Vec<(N, V)>,
     hasher: DefaultHashBuilder,
     /// Where the next sweep begins.
     swept: usize,
@@ -39,7 +41,7 @@ pub struct Swept {
     pub go_on: bool,
 }
 
-impl<V> Default for NameTable<V> {
+impl<V, N> Default for NameTable<V, N> {
     fn default() -> Self {
         Self {
             index: HashTable::new(),
@@ -50,7 +52,7 @@ impl<V> Default for NameTable<V> {
     }
 }
 
-impl<V> NameTable<V> {
+impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
     /// Number of names.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -95,7 +97,7 @@ impl<V> NameTable<V> {
     ///
     /// # Panics
     /// At 2^32 names.
-    pub fn insert(&mut self, name: Name, value: V) {
+    pub fn insert(&mut self, name: N, value: V) {
         debug_assert!(!self.contains(&name), "each name once");
         if self.slots.len() == self.slots.capacity() {
             // By an eighth: a doubled vector would be half empty.
@@ -174,13 +176,19 @@ impl<V> NameTable<V> {
         self.shrink();
     }
 
+    /// The name at a place: any number below [`NameTable::len`] has one, until names come or go.
+    #[must_use]
+    pub fn name_at(&self, place: usize) -> Option<&N> {
+        self.slots.get(place).map(|(name, _)| name)
+    }
+
     /// All names with their values, in no order to rely on.
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, &V)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (&N, &V)> + '_ {
         self.slots.iter().map(|(name, value)| (name, value))
     }
 
     /// All names, in no order to rely on.
-    pub fn names(&self) -> impl Iterator<Item = &Name> + '_ {
+    pub fn names(&self) -> impl Iterator<Item = &N> + '_ {
         self.slots.iter().map(|(name, _)| name)
     }
 }

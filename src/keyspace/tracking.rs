@@ -9,13 +9,12 @@
 //! with the sweep of a table that has doubled.
 //! Not here: who gets the message, and how (`shard/tracking.rs`).
 //!
-//! Invariants: a tracker stands once in the list of a key, which is in the order of the trackers' addresses; `slots` holds
-//! every key of the table once, at the place that its entry names.
+//! Invariant: a tracker stands once in the list of a key, which is in the order of the trackers' addresses.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use crate::data::names::NameTable;
 use crate::ids::ClientId;
 
 use super::{Keyspace, order};
@@ -149,17 +148,56 @@ impl TrackingCounts {
     }
 }
 
+/// Who has read a key: mostly one client, and no allocation.
 #[derive(Debug)]
-struct Tracked {
-    slot: usize,
-    trackers: Vec<Weak<Tracker>>,
+enum Readers {
+    One(Weak<Tracker>),
+    #[allow(clippy::box_collection, reason = "a third of the size, and rare")]
+    Several(Box<Vec<Weak<Tracker>>>),
+}
+
+impl Readers {
+    fn as_slice(&self) -> &[Weak<Tracker>] {
+        match self {
+            Self::One(tracker) => std::slice::from_ref(tracker),
+            Self::Several(trackers) => trackers,
+        }
+    }
+
+    /// Adds a tracker; false when it is there.
+    fn add(&mut self, tracker: &Arc<Tracker>) -> bool {
+        let Err(at) = self
+            .as_slice()
+            .binary_search_by_key(&Arc::as_ptr(tracker), Weak::as_ptr)
+        else {
+            return false;
+        };
+        if let Self::One(first) = self {
+            *self = Self::Several(Box::new(vec![Weak::clone(first)]));
+        }
+        if let Self::Several(trackers) = self {
+            trackers.insert(at, Arc::downgrade(tracker));
+        }
+        true
+    }
+
+    /// Forgets who is gone; gives how many are left.
+    fn sweep(&mut self) -> usize {
+        let is_there = |tracker: &Weak<Tracker>| tracker.strong_count() > 0;
+        match self {
+            Self::One(tracker) => usize::from(is_there(tracker)),
+            Self::Several(trackers) => {
+                trackers.retain(is_there);
+                trackers.len()
+            }
+        }
+    }
 }
 
 /// The tracked keys of one keyspace.
 #[derive(Debug, Default)]
 pub struct TrackingTable {
-    keys: HashMap<Arc<[u8]>, Tracked, hashbrown::DefaultHashBuilder>,
-    slots: Vec<Arc<[u8]>>,
+    keys: NameTable<Readers, Box<[u8]>>,
     /// Trackers of all keys, the gone included until met.
     item_count: usize,
     /// How many there were after the last sweep.
@@ -171,12 +209,12 @@ pub struct TrackingTable {
 impl TrackingTable {
     /// Whether no key is tracked.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.keys.is_empty()
     }
 
     /// Keys.
     pub fn key_count(&self) -> usize {
-        self.slots.len()
+        self.keys.len()
     }
 
     /// Trackers of all keys.
@@ -189,60 +227,35 @@ impl TrackingTable {
         if self.item_count >= 2 * self.swept_count.max(SWEEP_MIN) {
             self.sweep();
         }
-        if !self.keys.contains_key(key) {
-            let name: Arc<[u8]> = key.into();
-            let tracked = Tracked {
-                slot: self.slots.len(),
-                trackers: Vec::new(),
-            };
-            self.slots.push(Arc::clone(&name));
-            self.keys.insert(name, tracked);
-        }
-        if let Some(tracked) = self.keys.get_mut(key)
-            && let Err(at) = tracked
-                .trackers
-                .binary_search_by_key(&Arc::as_ptr(tracker), Weak::as_ptr)
-        {
-            tracked.trackers.insert(at, Arc::downgrade(tracker));
-            self.item_count += 1;
+        match self.keys.get_mut(key) {
+            Some(readers) => self.item_count += usize::from(readers.add(tracker)),
+            None => {
+                let reader = Readers::One(Arc::downgrade(tracker));
+                self.keys.insert(key.into(), reader);
+                self.item_count += 1;
+            }
         }
     }
 
     /// Forgets the trackers that are gone, and keys without any.
     fn sweep(&mut self) {
-        self.item_count = 0;
-        self.keys.retain(|_, tracked| {
-            tracked
-                .trackers
-                .retain(|tracker| tracker.strong_count() > 0);
-            self.item_count += tracked.trackers.len();
-            !tracked.trackers.is_empty()
+        let mut left = 0;
+        self.keys.sweep_all(|readers| {
+            let readers = readers.sweep();
+            left += readers;
+            readers > 0
         });
-        self.slots.clear();
-        for (key, tracked) in &mut self.keys {
-            tracked.slot = self.slots.len();
-            self.slots.push(Arc::clone(key));
-        }
-        self.swept_count = self.item_count;
-        if self.slots.capacity() > 4 * self.slots.len().max(SWEEP_MIN) {
-            self.slots.shrink_to_fit();
-            self.keys.shrink_to_fit();
-        }
+        (self.item_count, self.swept_count) = (left, left);
     }
 
     /// Takes a key out; gives who has read it and wants to be told of it.
     pub fn take(&mut self, key: &[u8]) -> Vec<Arc<Tracker>> {
-        let Some(tracked) = self.keys.remove(key) else {
+        let Some(readers) = self.keys.remove(key) else {
             return Vec::new();
         };
-        self.slots.swap_remove(tracked.slot);
-        if let Some(moved) = self.slots.get(tracked.slot)
-            && let Some(other) = self.keys.get_mut(moved)
-        {
-            other.slot = tracked.slot;
-        }
-        self.item_count -= tracked.trackers.len();
-        let there = tracked.trackers.iter().filter_map(Weak::upgrade);
+        let readers = readers.as_slice();
+        self.item_count -= readers.len();
+        let there = readers.iter().filter_map(Weak::upgrade);
         there
             .filter(|tracker| {
                 // Redis: one that has turned to broadcasts since is told by those alone.
@@ -253,11 +266,11 @@ impl TrackingTable {
     }
 
     /// A key to forget, chosen without regard to its use.
-    pub fn any(&mut self) -> Option<Arc<[u8]>> {
+    pub fn any(&mut self) -> Option<Box<[u8]>> {
         self.choices = self.choices.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let len = self.slots.len().max(1) as u64;
+        let len = self.keys.len().max(1) as u64;
         let at = (self.choices >> 32) % len;
-        self.slots.get(at as usize).map(Arc::clone)
+        self.keys.name_at(at as usize).cloned()
     }
 
     /// Forgets everything.
@@ -319,7 +332,7 @@ impl Keyspace {
             if !trackers.is_empty() {
                 self.invalidations.push(Invalidation {
                     order: order::next(),
-                    key: Some(key.as_ref().into()),
+                    key: Some(key),
                     trackers,
                     change: Change::Forgotten,
                 });
@@ -414,7 +427,7 @@ mod tests {
         while let Some(key) = table.any() {
             table.take(&key);
             left -= 1;
-            assert_eq!((table.key_count(), table.keys.len()), (left, left));
+            assert_eq!(table.key_count(), left);
         }
         assert_eq!(left, 0);
     }

@@ -119,6 +119,7 @@ impl WatchTable {
             }
         });
         self.len -= gone;
+        self.swept_len = self.swept_len.min(self.len);
     }
 
     /// Forgets all watchers that are gone.

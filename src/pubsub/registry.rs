@@ -36,13 +36,12 @@ enum Counts {
     Several(Box<Vec<(ShardId, u32)>>),
 }
 
-impl Default for Counts {
-    fn default() -> Self {
-        Self::One(ShardId(0), 0)
-    }
-}
-
 impl Counts {
+    /// One subscriber.
+    fn of(shard: ShardId) -> Self {
+        Self::One(shard, 1)
+    }
+
     fn add(&mut self, shard: ShardId) {
         match self {
             Self::One(at, count) if *count == 0 || *at == shard => {
@@ -124,11 +123,7 @@ impl Channels {
         let mut part = part.unwrap_or_else(PoisonError::into_inner);
         match part.get_mut(name) {
             Some(counts) => counts.add(shard),
-            None => {
-                let mut counts = Counts::default();
-                counts.add(shard);
-                part.insert(Name::clone(name), counts);
-            }
+            None => part.insert(Name::clone(name), Counts::of(shard)),
         }
     }
 
@@ -204,7 +199,10 @@ impl ChannelRegistry {
     pub fn subscribe(&self, kind: ChannelKind, name: &Name, shard: ShardId) {
         match self.names(kind) {
             Some(names) => names.add(name, shard),
-            None => self.change_patterns(|patterns| patterns.get_or_default(name).add(shard)),
+            None => self.change_patterns(|patterns| match patterns.get_mut(name) {
+                Some(counts) => counts.add(shard),
+                None => patterns.insert(Name::clone(name), Counts::of(shard)),
+            }),
         }
     }
 

@@ -237,7 +237,10 @@ mod tests {
             .build()
             .unwrap();
         let take: Take = std::rc::Rc::new(drop);
-        let serving = serve(Vec::new(), &settings, take, requests, || {});
+        let entered = runtime.enter();
+        let signals = Signals::new().unwrap();
+        drop(entered);
+        let serving = serve(Vec::new(), &settings, take, requests, signals, || {});
         let end = tokio::task::LocalSet::new()
             .block_on(&runtime, serving)
             .unwrap();

@@ -23,11 +23,15 @@ pub(super) struct Subscriber {
 /// Who listens to a name, in the order in which they began to.
 type Channels = NameTable<Listeners>;
 
-/// Who listens to a name: mostly one, to whom nothing has ended. That one takes no allocation, and half the place of a
-/// [`Subscriber`]: a client may listen to a million names.
+/// Who listens to a name: mostly one. That takes no allocation, and less place than a [`Subscriber`]: a client may listen to
+/// a million names, and end all of them at once.
 #[derive(Debug)]
 enum Listeners {
-    One {
+    /// One, who has not ended it.
+    One { client: ClientId, since: u64 },
+    /// One, who has ended it so many publications after it began.
+    Ended {
+        lasted: u32,
         client: ClientId,
         since: u64,
     },
@@ -35,48 +39,83 @@ enum Listeners {
     Several(Box<Vec<Subscriber>>),
 }
 
+const _: () = assert!(size_of::<Listeners>() == 24);
+
 impl Listeners {
     fn of(subscriber: Subscriber) -> Self {
-        match subscriber.until {
-            None => Self::One {
-                client: subscriber.client,
-                since: subscriber.since,
+        let Subscriber {
+            client,
+            since,
+            until,
+        } = subscriber;
+        let Some(until) = until else {
+            return Self::One { client, since };
+        };
+        match u32::try_from(until.saturating_sub(since)) {
+            Ok(lasted) => Self::Ended {
+                lasted,
+                client,
+                since,
             },
-            Some(_) => Self::Several(Box::new(vec![subscriber])),
+            Err(_) => Self::Several(Box::new(vec![subscriber])),
         }
     }
 
-    /// As a list, to be changed.
-    fn several(&mut self) -> &mut Vec<Subscriber> {
-        if let Self::One { client, since } = *self {
-            let until = None;
-            let subscriber = Subscriber {
+    /// The only one; `None` for several.
+    fn only(&self) -> Option<Subscriber> {
+        let (client, since, until) = match *self {
+            Self::One { client, since } => (client, since, None),
+            Self::Ended {
+                lasted,
                 client,
                 since,
-                until,
-            };
-            *self = Self::Several(Box::new(vec![subscriber]));
+            } => (client, since, Some(since + u64::from(lasted))),
+            Self::Several(_) => return None,
+        };
+        Some(Subscriber {
+            client,
+            since,
+            until,
+        })
+    }
+
+    fn push(&mut self, subscriber: Subscriber) {
+        if let Some(only) = self.only() {
+            *self = Self::Several(Box::new(vec![only, subscriber]));
+        } else if let Self::Several(subscribers) = self {
+            subscribers.push(subscriber);
         }
-        match self {
-            Self::Several(subscribers) => subscribers,
-            Self::One { .. } => unreachable!("made several above"),
+    }
+
+    /// Ends the subscription of a client with publication number `until`.
+    fn end(&mut self, client: ClientId, until: u64) {
+        let end = |subscriber: &mut Subscriber| {
+            if subscriber.client == client && subscriber.until.is_none() {
+                subscriber.until = Some(until);
+            }
+        };
+        if let Some(mut only) = self.only() {
+            end(&mut only);
+            *self = Self::of(only);
+        } else if let Self::Several(subscribers) = self {
+            subscribers.iter_mut().for_each(end);
         }
+    }
+
+    /// Keeps those for whom `stays`; says whether any is left.
+    fn retain(&mut self, stays: impl Fn(&Subscriber) -> bool) -> bool {
+        if let Self::Several(subscribers) = self {
+            subscribers.retain(&stays);
+        }
+        self.iter().any(|listener| stays(&listener))
     }
 
     fn iter(&self) -> impl Iterator<Item = Subscriber> + '_ {
-        let (one, several) = match self {
-            Self::One { client, since } => {
-                let until = None;
-                let subscriber = Subscriber {
-                    client: *client,
-                    since: *since,
-                    until,
-                };
-                (Some(subscriber), &[][..])
-            }
-            Self::Several(subscribers) => (None, subscribers.as_slice()),
+        let several = match self {
+            Self::Several(subscribers) => subscribers.as_slice(),
+            _ => &[],
         };
-        one.into_iter().chain(several.iter().copied())
+        self.only().into_iter().chain(several.iter().copied())
     }
 }
 
@@ -84,7 +123,7 @@ impl Listeners {
 #[derive(Debug)]
 pub(super) struct Subscribers {
     channels: Channels,
-    patterns: Patterns<Vec<Subscriber>>,
+    patterns: Patterns<Listeners>,
     shard_channels: Channels,
     pub(super) monitors: Vec<ClientId>,
     /// Undelivered bytes by target shard.
@@ -102,36 +141,31 @@ impl Subscribers {
         }
     }
 
-    /// The names of a kind; `None` for patterns.
-    fn names(&mut self, kind: ChannelKind) -> Option<&mut Channels> {
+    pub(super) fn add(&mut self, client: Subscriber, kind: ChannelKind, name: Name) {
+        if let Some(listeners) = self.listeners(kind, &name) {
+            listeners.push(client);
+            return;
+        }
+        let listeners = Listeners::of(client);
         match kind {
-            ChannelKind::Channel => Some(&mut self.channels),
-            ChannelKind::Shard => Some(&mut self.shard_channels),
-            ChannelKind::Pattern => None,
+            ChannelKind::Channel => self.channels.insert(name, listeners),
+            ChannelKind::Shard => self.shard_channels.insert(name, listeners),
+            ChannelKind::Pattern => self.patterns.insert(name, listeners),
         }
     }
 
-    pub(super) fn add(&mut self, client: Subscriber, kind: ChannelKind, name: Name) {
-        let Some(names) = self.names(kind) else {
-            self.patterns.get_or_default(&name).push(client);
-            return;
-        };
-        match names.get_mut(&name) {
-            Some(listeners) => listeners.several().push(client),
-            None => names.insert(name, Listeners::of(client)),
+    fn listeners(&mut self, kind: ChannelKind, name: &[u8]) -> Option<&mut Listeners> {
+        match kind {
+            ChannelKind::Channel => self.channels.get_mut(name),
+            ChannelKind::Shard => self.shard_channels.get_mut(name),
+            ChannelKind::Pattern => self.patterns.get_mut(name),
         }
     }
 
     /// Ends a subscription with publication number `until`.
     pub(super) fn end(&mut self, client: ClientId, kind: ChannelKind, name: &[u8], until: u64) {
-        let subscribers = match self.names(kind) {
-            Some(names) => names.get_mut(name).map(Listeners::several),
-            None => self.patterns.get_mut(name),
-        };
-        for subscriber in subscribers.into_iter().flatten() {
-            if subscriber.client == client && subscriber.until.is_none() {
-                subscriber.until = Some(until);
-            }
+        if let Some(listeners) = self.listeners(kind, name) {
+            listeners.end(client, until);
         }
     }
 
@@ -145,24 +179,16 @@ impl Subscribers {
     ) {
         let stays =
             |other: &Subscriber| other.client != client || only_ended && other.until.is_none();
-        let Some(names) = self.names(kind) else {
-            let Some(subscribers) = self.patterns.get_mut(name) else {
-                return;
-            };
-            subscribers.retain(stays);
-            if subscribers.is_empty() {
-                self.patterns.remove(name);
-            }
+        let Some(listeners) = self.listeners(kind, name) else {
             return;
         };
-        let Some(listeners) = names.get_mut(name) else {
+        if listeners.retain(stays) {
             return;
-        };
-        if let Listeners::Several(subscribers) = listeners {
-            subscribers.retain(stays);
         }
-        if !listeners.iter().any(|listener| stays(&listener)) {
-            names.remove(name);
+        match kind {
+            ChannelKind::Channel => drop(self.channels.remove(name)),
+            ChannelKind::Shard => drop(self.shard_channels.remove(name)),
+            ChannelKind::Pattern => self.patterns.remove(name),
         }
     }
 
@@ -195,7 +221,7 @@ impl Subscribers {
             let mut matching: Vec<_> = self.patterns.matching(channel).collect();
             matching.sort_unstable_by_key(|(pattern, _)| *pattern);
             for (pattern, subscribers) in matching {
-                let by_pattern = subscribers.iter().filter(|other| earlier(other));
+                let by_pattern = subscribers.iter().filter(earlier);
                 by_pattern.for_each(|subscriber| receive(subscriber.client, Some(pattern)));
             }
         }

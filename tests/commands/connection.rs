@@ -157,6 +157,11 @@ fn others_are_killed_wherever_they_are() {
                     "-ERR No such client",
                 ),
                 (&format!("CLIENT LIST ID {idle_id}"), "$0"),
+                (
+                    "CLIENT LIST TYPE EXTENDED",
+                    "-ERR Unknown client type 'EXTENDED'",
+                ),
+                ("CLIENT LIST ID EXTENDED", "-ERR Invalid client ID"),
             ],
         );
         for client in [&mut blocked, &mut listener, &mut idle] {

@@ -1,8 +1,9 @@
 //! CLIENT LIST and CLIENT INFO: one line of facts for each connection.
 //!
-//! The fields and their order are those of Redis 7.2: some clients refuse a line with a field they do not know. With the word
-//! EXTENDED at the end come those that 7.4 and 8.0 have added; `io-thread` is the shard. A fact is read from the client's
-//! handle when the line is made; two facts of a busy client may be of two moments. What we do not have (a fixed reply buffer) is 0.
+//! The fields and their order are those of Redis 7.2: some clients refuse a line with a field they do not know. With the
+//! word EXTENDED at the end come those that 7.4 and 8.0 have added; `io-thread` is the shard. A fact is read from the
+//! client's handle when the line is made; two facts of a busy client may be of two moments. What we do not have (a fixed
+//! reply buffer) is 0.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -98,9 +99,10 @@ fn write_extension(line: &mut String, handle: &ClientHandle) {
     );
 }
 
-/// Whether the last of at least three words asks for the extension.
+/// Whether the last of at least three words asks for the extension; it does not where TYPE or ID wants a value.
 fn is_extended(args: &Args<'_>) -> bool {
-    args.len() > 2 && is(args.at(args.len() - 1), EXTENDED)
+    let is_value = args.len() == 4 && (is(args.at(2), "type") || is(args.at(2), "id"));
+    args.len() > 2 && !is_value && is(args.at(args.len() - 1), EXTENDED)
 }
 
 /// One line without its end. `argument_bytes`: of the command that the client is running.

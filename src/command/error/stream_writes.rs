@@ -1,6 +1,7 @@
 //! Texts of XDELEX and XACKDEL, of XADD's idempotency, XCFGSET and XIDMPRECORD.
 
-use super::CommandError;
+use super::{CommandError, joined};
+use crate::limits;
 
 /// How many IDs follow is no number above 0.
 pub const NUMIDS_NOT_POSITIVE: CommandError =
@@ -25,9 +26,14 @@ pub const IDMP_WITHOUT_MESSAGE: CommandError =
 pub const IDMPAUTO_WITHOUT_PRODUCER: CommandError =
     CommandError::fixed("ERR syntax error, IDMPAUTO requires a non-empty producer ID");
 /// IDMP of one producer too many.
-pub const IDMP_TOO_MANY_PRODUCERS: CommandError = CommandError::fixed(
-    "ERR too many IDMP producers: this stream knows messages of 100000 already, which end after IDMP-DURATION",
-);
+pub fn idmp_too_many_producers() -> CommandError {
+    let most = limits::IDMP_PRODUCERS_MAX.to_string();
+    joined(&[
+        b"ERR too many IDMP producers: this stream knows messages of ",
+        most.as_bytes(),
+        b" already, which end after IDMP-DURATION",
+    ])
+}
 /// XIDMPRECORD of nobody.
 pub const XIDMPRECORD_WITHOUT_PRODUCER: CommandError =
     CommandError::fixed("ERR producer ID must be non-empty");

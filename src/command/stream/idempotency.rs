@@ -243,7 +243,7 @@ fn xidmprecord(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comman
         // What a replay repeats was within the limit then, though its time runs faster.
         if !replaying && !tables.has_room_for(producer, now_ms) {
             handle.unchanged();
-            return Err(error::IDMP_TOO_MANY_PRODUCERS);
+            return Err(error::idmp_too_many_producers());
         }
         tables.record(producer, name, id, now_ms);
         let name = Cow::Borrowed(name);

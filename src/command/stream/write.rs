@@ -92,7 +92,7 @@ fn add<'a>(
 ) -> Result<Added, CommandError> {
     let tables = stream.idempotency_mut();
     if message.is_some_and(|message| !tables.has_room_for(message.producer, now_ms)) {
-        return Err(error::IDMP_TOO_MANY_PRODUCERS);
+        return Err(error::idmp_too_many_producers());
     }
     let log = stream.log_mut();
     if log.last_id() == StreamId::MAX {

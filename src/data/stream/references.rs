@@ -129,9 +129,10 @@ impl Stream {
 
     /// Trims the log as the policy wants it.
     ///
-    /// Cost: as [`Log::trim`](super::Log::trim), whatever groups there are; with [`ReferencePolicy::Delete`] besides O(log pending) for each group and
-    /// each reference that goes; with [`ReferencePolicy::Acknowledged`] the blocks are looked into that lie in front of where the trim
-    /// ends or the slowest group stands, those the last one has looked into only where a reference went since.
+    /// Cost: as [`Log::trim`](super::Log::trim), whatever groups there are; with [`ReferencePolicy::Delete`] besides
+    /// O(log pending) for each group and each reference that goes; with [`ReferencePolicy::Acknowledged`] the blocks are
+    /// looked into that lie in front of where the trim ends or the slowest group stands, those the last one has looked into
+    /// only where a reference went since.
     pub fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> Removed {
         // Redis: where references count, `~` bounds the work but spares no block.
         let by_entry = options.approximate && policy != ReferencePolicy::Keep;
