@@ -57,6 +57,7 @@ pub mod cli;
 pub mod client;
 pub mod command;
 pub mod config;
+pub mod counters;
 pub mod data;
 pub mod ids;
 pub mod keyspace;

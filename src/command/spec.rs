@@ -82,8 +82,6 @@ impl Flags {
     pub const WHILE_PAUSED: Self = Self(1 << 23);
     /// Ours: is an access to its keys also for a client that asked for NO-TOUCH.
     pub const ALWAYS_TOUCHES: Self = Self(1 << 24);
-    /// Ours: tells what shards count, so the shard it runs on brings its counts up to date before.
-    pub const TELLS_COUNTS: Self = Self(1 << 25);
     /// Ours: needs `enable-debug-command`. Redis: `CMD_PROTECTED`.
     pub const PROTECTED: Self = Self(1 << 26);
     /// Ours, of a container: Redis has one command that reads the second word itself (DEBUG). Here each has a row, because

@@ -67,8 +67,11 @@ impl Sliced {
 /// Facts as a server just started with `words` has them.
 pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
     let configuration = Configuration::load(words, &mut std::io::empty()).unwrap();
+    let settings = configuration.settings();
+    let row_count = CommandTable::get().rows().len();
     Shared {
-        settings: RwLock::new(Arc::new(configuration.settings())),
+        observations: Observations::new(shard_count, row_count, settings.databases),
+        settings: RwLock::new(Arc::new(settings)),
         settings_version: AtomicU64::new(0),
         configuration: Mutex::new(configuration),
         process: OnceLock::new(),
@@ -77,7 +80,6 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         clients: ClientRegistry::default(),
         tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),
-        observations: Observations::new(shard_count, CommandTable::get().rows().len()),
         effects: EffectLog::default(),
         paused_until_ms: AtomicU64::new(0),
         pause_writes_only: AtomicBool::new(false),

@@ -146,22 +146,16 @@ impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
         }
     }
 
-    /// Goes over all names, and takes those out that are not to be kept. O(names).
-    pub fn sweep_all(&mut self, mut keep: impl FnMut(&mut V) -> bool) {
-        self.swept = 0;
-        self.sweep(|value| Swept {
-            keep: keep(value),
-            go_on: true,
-        });
-    }
-
-    /// Goes on where it ended the last time, to the end or as long as `look` wants it, and takes those out that are not to be
-    /// kept. The next one after the end begins at the front.
+    /// Goes on where it ended the last time, at most once round or as long as `look` wants it, and takes those out that are
+    /// not to be kept.
     pub fn sweep(&mut self, mut look: impl FnMut(&mut V) -> Swept) {
-        if self.swept >= self.slots.len() {
-            self.swept = 0;
-        }
-        while let Some((_, value)) = self.slots.get_mut(self.swept) {
+        for _ in 0..self.slots.len() {
+            if self.swept >= self.slots.len() {
+                self.swept = 0;
+            }
+            let Some((_, value)) = self.slots.get_mut(self.swept) else {
+                break;
+            };
             let swept = look(value);
             if swept.keep {
                 self.swept += 1;
@@ -218,7 +212,8 @@ mod tests {
                     2 => prop_assert_eq!(table.remove(&name), model.remove(&name)),
                     _ => {
                         let stays = |value: usize| value % 3 != usize::from(key) % 3;
-                        table.sweep_all(|value| stays(*value));
+                        table.swept = 0;
+                        table.sweep(|value| Swept { keep: stays(*value), go_on: true });
                         model.retain(|_, value| *value % 3 != usize::from(key) % 3);
                     }
                 }

@@ -7,7 +7,10 @@
 //! While nobody listens an effect is only counted. The executor drains the buffer after every command; the number
 //! of each effect gives the order over several keyspaces in one hand.
 
+use std::sync::Arc;
+
 use super::order;
+use crate::counters::KeyspaceCounters;
 use crate::resp::reply::format_integer;
 
 /// Effects of a keyspace that have not been handed on.
@@ -17,8 +20,8 @@ pub struct EffectBuffer {
     bytes: Vec<u8>,
     /// Database, end in `bytes`, number among what the thread did.
     ends: Vec<(usize, usize, u64)>,
-    /// Changes since the process started (`rdb_changes_since_last_save`).
-    pub dirty: u64,
+    /// Has the number of changes.
+    counters: Arc<KeyspaceCounters>,
 }
 
 /// Collects the arguments of one effect.
@@ -71,6 +74,14 @@ impl EffectWriter {
 }
 
 impl EffectBuffer {
+    /// An empty one that counts changes there.
+    pub fn counting(counters: Arc<KeyspaceCounters>) -> Self {
+        Self {
+            counters,
+            ..Self::default()
+        }
+    }
+
     /// Whether effects are recorded or only counted.
     pub fn is_recording(&self) -> bool {
         self.recording
@@ -87,7 +98,7 @@ impl EffectBuffer {
 
     /// Records one effect on database `db`, which stands for so many changes; `write` runs only when somebody listens.
     pub fn record(&mut self, db: usize, changes: u64, write: impl FnOnce(&mut EffectWriter)) {
-        self.dirty += changes;
+        self.counters.dirty.add(changes);
         if self.recording {
             let mut writer = EffectWriter::default();
             write(&mut writer);

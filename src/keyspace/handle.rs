@@ -114,6 +114,7 @@ impl<'k> KeyHandle<'k> {
                 database.streams.came(self.key, &entry.value);
                 let at = database.table.insert(self.hash, entry);
                 self.keyspace.walks.came(self.db, self.hash, self.key);
+                self.keyspace.count_keys(self.db);
                 self.at = Some(at);
                 self.keyspace.mark_ready(self.db, self.key);
                 self.keyspace
@@ -219,6 +220,7 @@ impl<'k> KeyHandle<'k> {
             }
             database.expiries.insert((expire_ms, self.hash));
         }
+        self.keyspace.count_keys(self.db);
         true
     }
 

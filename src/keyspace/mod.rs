@@ -43,6 +43,7 @@ use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
 
+use crate::counters::KeyspaceCounters;
 use crate::ids::ShardId;
 use crate::limits;
 
@@ -73,17 +74,6 @@ pub struct KeyspacePolicy {
     pub paused_until_ms: u64,
     /// What is noted of the use of keys (`maxmemory-policy`).
     pub access: AccessPolicy,
-}
-
-/// Counters that INFO and CONFIG RESETSTAT know.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KeyspaceCounters {
-    /// Lookups that found the key.
-    pub hits: u64,
-    /// Lookups that did not.
-    pub misses: u64,
-    /// Keys removed because they expired.
-    pub expired: u64,
 }
 
 /// One numbered database of one keyspace.
@@ -165,8 +155,7 @@ pub struct Keyspace {
     pub effects: EffectBuffer,
     /// Settings that matter here.
     pub policy: KeyspacePolicy,
-    /// Counters.
-    pub counters: KeyspaceCounters,
+    counters: Arc<KeyspaceCounters>,
     /// The latest time seen, Unix ms: time never goes back for a keyspace.
     pub now_ms: u64,
     /// While effects are replayed nothing expires: their DELs follow.
@@ -180,6 +169,7 @@ pub struct Keyspace {
 impl Keyspace {
     /// An empty partition. Keyspaces of one process share `hasher`, so that values can move between them.
     pub fn new(shard: ShardId, database_count: usize, hasher: DefaultHashBuilder) -> Self {
+        let counters = Arc::new(KeyspaceCounters::new(database_count));
         Self {
             shard,
             databases: (0..database_count)
@@ -196,9 +186,9 @@ impl Keyspace {
             events: Vec::new(),
             discards: Discards::default(),
             walks: Walks::default(),
-            effects: EffectBuffer::default(),
+            effects: EffectBuffer::counting(Arc::clone(&counters)),
             policy: KeyspacePolicy::default(),
-            counters: KeyspaceCounters::default(),
+            counters,
             now_ms: 0,
             replaying: false,
             recording_before_replay: false,
@@ -212,6 +202,26 @@ impl Keyspace {
     pub fn list_streams(&mut self) {
         self.lists_streams = true;
         self.clear();
+    }
+
+    /// Counts in these from here on, which others read. To be called before there is any key.
+    pub fn count_in(&mut self, counters: &Arc<KeyspaceCounters>) {
+        self.counters = Arc::clone(counters);
+        self.effects = EffectBuffer::counting(Arc::clone(counters));
+    }
+
+    /// What it counts.
+    pub fn counters(&self) -> &KeyspaceCounters {
+        &self.counters
+    }
+
+    /// The keys of a database have become more or fewer, or another number of them will expire.
+    fn count_keys(&self, db: usize) {
+        let database = &self.databases[db];
+        if let Some(counters) = self.counters.databases.get(db) {
+            counters.keys.set(database.table.len() as u64);
+            counters.expiring.set(database.expiries.len() as u64);
+        }
     }
 
     fn empty_database(&self) -> Database {
@@ -237,7 +247,7 @@ impl Keyspace {
     pub fn read(&mut self, db: usize, key: &[u8], now_ms: u64, touch: bool) -> Option<&Entry> {
         let hash = self.databases[db].table.hash(key);
         if let Some(at) = self.find_live(db, key, hash, now_ms) {
-            self.counters.hits += 1;
+            self.counters.hits.add(1);
             let chance = self.chance();
             let entry = self.databases[db].table.get_mut(at)?;
             if touch {
@@ -245,7 +255,7 @@ impl Keyspace {
             }
             return Some(entry);
         }
-        self.counters.misses += 1;
+        self.counters.misses.add(1);
         self.push_event(db, EventClass::KEY_MISS, "keymiss", key);
         None
     }
@@ -320,7 +330,7 @@ impl Keyspace {
         if let Some(entry) = self.take_entry(db, key, hash) {
             self.discards.add_value(entry.value);
         }
-        self.counters.expired += 1;
+        self.counters.expired.add(1);
         self.push_event(db, EventClass::EXPIRED, "expired", key);
         if !self.watches[db].is_empty() {
             self.watches[db].touch_expired(key);
@@ -398,7 +408,8 @@ impl Keyspace {
     pub fn sweep_watchers(&mut self) {
         for watches in self.watches.iter_mut().filter(|table| !table.is_empty()) {
             let share = watches.len() / limits::WATCHERS_SWEPT_PER_ROUND_SHARE;
-            watches.sweep(share.max(limits::WATCHERS_SWEPT_PER_ROUND_MIN));
+            let budget = share.max(limits::WATCHERS_SWEPT_PER_ROUND_MIN);
+            watches.sweep(isize::try_from(budget).unwrap_or(isize::MAX));
         }
     }
 
@@ -419,6 +430,7 @@ impl Keyspace {
         if entry.expire_ms != 0 {
             Self::forget_expiry(database, entry.expire_ms, hash, key);
         }
+        self.count_keys(db);
         Some(entry)
     }
 
@@ -561,5 +573,6 @@ impl Keyspace {
         if let Some(at) = expire_ms {
             self.databases[db].expiries.insert((at, hash));
         }
+        self.count_keys(db);
     }
 }

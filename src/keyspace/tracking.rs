@@ -6,7 +6,7 @@
 //! ```
 //! As in Redis a key stands here without its database: a change in another database tells of it too. What a client has read
 //! stays when it turns tracking off: whether it is told is asked when the key changes. Who is gone leaves with the key, or
-//! with the sweep of a table that has doubled.
+//! when a sweep meets it: each reader that is added moves that on by some keys.
 //! Not here: who gets the message, and how (`shard/tracking.rs`).
 //!
 //! Invariant: a tracker stands once in the list of a key, which is in the order of the trackers' addresses.
@@ -14,13 +14,13 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::data::names::NameTable;
+use crate::data::names::{NameTable, Swept};
 use crate::ids::ClientId;
 
 use super::{Keyspace, order};
 
-/// Items of a table below which it is not swept.
-const SWEEP_MIN: usize = 64;
+/// Readers that are looked at for each that is added: so the gone are found before they are more than those who stay.
+const READERS_SWEPT: isize = 2;
 
 /// The options of CLIENT TRACKING as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -200,8 +200,8 @@ pub struct TrackingTable {
     keys: NameTable<Readers, Box<[u8]>>,
     /// Trackers of all keys, the gone included until met.
     item_count: usize,
-    /// How many there were after the last sweep.
-    swept_count: usize,
+    /// Readers that may be looked at; below 0 when more were.
+    sweep_credit: isize,
     /// Makes the choice of what is forgotten.
     choices: u64,
 }
@@ -224,28 +224,41 @@ impl TrackingTable {
 
     /// A client has read a key. Amortised O(log trackers of the key).
     pub fn remember(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
-        if self.item_count >= 2 * self.swept_count.max(SWEEP_MIN) {
-            self.sweep();
-        }
         match self.keys.get_mut(key) {
-            Some(readers) => self.item_count += usize::from(readers.add(tracker)),
+            Some(readers) => {
+                if !readers.add(tracker) {
+                    return;
+                }
+            }
             None => {
                 let reader = Readers::One(Arc::downgrade(tracker));
                 self.keys.insert(key.into(), reader);
-                self.item_count += 1;
             }
         }
+        self.item_count += 1;
+        self.sweep();
     }
 
-    /// Forgets the trackers that are gone, and keys without any.
+    /// A reader was added: looks at the next few, forgets those that are gone, and keys without any.
     fn sweep(&mut self) {
-        let mut left = 0;
-        self.keys.sweep_all(|readers| {
-            let readers = readers.sweep();
-            left += readers;
-            readers > 0
+        self.sweep_credit += READERS_SWEPT;
+        if self.sweep_credit <= 0 {
+            return;
+        }
+        let (mut left, mut gone) = (self.sweep_credit, 0);
+        self.keys.sweep(|readers| {
+            let before = readers.as_slice().len();
+            let stay = readers.sweep();
+            gone += before - stay;
+            left -= before as isize;
+            Swept {
+                keep: stay > 0,
+                go_on: left > 0,
+            }
         });
-        (self.item_count, self.swept_count) = (left, left);
+        self.item_count -= gone;
+        // A key with many readers takes the place of many.
+        self.sweep_credit = left.min(0);
     }
 
     /// Takes a key out; gives who has read it and wants to be told of it.

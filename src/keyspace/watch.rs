@@ -2,8 +2,8 @@
 //!
 //! An entry points to the watcher's dirty flag; a change of the key sets it. No versions. The session owns the flag: when it
 //! forgets its WATCH set (EXEC, DISCARD, UNWATCH, RESET, its end) the flag is gone and nobody has to come here for it. What
-//! pointed to it goes when the key changes, with the sweep of a table that has doubled, or with one of the sweeps of a part that
-//! come from time to time.
+//! pointed to it goes when the key changes, or when a sweep meets it: each watcher that is added moves one on, and the
+//! keyspace from time to time.
 //! A key that CLIENT PAUSE keeps though it has expired may be watched: it counts as gone already.
 //!
 //! Invariant: a flag stands once in the list of a key, which is in the order of the flags' addresses.
@@ -15,8 +15,8 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::data::names::{Name, NameTable, Swept};
 
-/// Watchers of a table below which it is not swept.
-const SWEEP_MIN: usize = 64;
+/// Watchers that are looked at for each that is added: so the gone are found before they are more than those who stay.
+const WATCHERS_SWEPT: isize = 2;
 
 /// The dirty flag of one client's WATCH set; EXEC reads it.
 #[derive(Debug, Default)]
@@ -68,8 +68,8 @@ pub struct WatchTable {
     watchers: NameTable<Watchers>,
     /// Watchers of all keys, the gone included until met.
     len: usize,
-    /// How many there were after the last sweep.
-    swept_len: usize,
+    /// Watchers that may be looked at; below 0 when more were.
+    sweep_credit: isize,
 }
 
 impl WatchTable {
@@ -86,9 +86,6 @@ impl WatchTable {
     /// Adds a watcher of a key, unless it watches it already. `is_expired`: the key is there, but should not be seen any
     /// more. Amortised O(log watchers of the key).
     pub fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>, is_expired: bool) {
-        if self.len >= 2 * self.swept_len.max(SWEEP_MIN) {
-            self.sweep_all();
-        }
         let watcher = || Watcher {
             flag: Arc::downgrade(flag),
             was_expired: is_expired,
@@ -104,14 +101,20 @@ impl WatchTable {
             }
         }
         self.len += 1;
+        self.sweep_credit += WATCHERS_SWEPT;
+        if self.sweep_credit > 0 {
+            let credit = self.sweep(self.sweep_credit);
+            // A key with many watchers takes the place of many.
+            self.sweep_credit = credit.min(0);
+        }
     }
 
-    /// Forgets watchers that are gone, and looks at so many; the next sweep goes on behind them. O(budget), and what the last
-    /// key has of watchers.
-    pub fn sweep(&mut self, budget: usize) {
+    /// Forgets watchers that are gone, and looks at so many; the next sweep goes on behind them. Gives how many are left to
+    /// look at; below 0 when the last key had more watchers than that. O(budget), and what the last key has of watchers.
+    pub fn sweep(&mut self, budget: isize) -> isize {
         let (mut left, mut gone) = (budget, 0);
         self.watchers.sweep(|watchers| {
-            left = left.saturating_sub(watchers.len());
+            left -= watchers.len() as isize;
             gone += forget_gone(watchers);
             Swept {
                 keep: !watchers.is_empty(),
@@ -119,18 +122,7 @@ impl WatchTable {
             }
         });
         self.len -= gone;
-        self.swept_len = self.swept_len.min(self.len);
-    }
-
-    /// Forgets all watchers that are gone.
-    fn sweep_all(&mut self) {
-        let mut gone = 0;
-        self.watchers.sweep_all(|watchers| {
-            gone += forget_gone(watchers);
-            !watchers.is_empty()
-        });
-        self.len -= gone;
-        self.swept_len = self.len;
+        left
     }
 
     /// The key changed.

@@ -20,7 +20,8 @@ impl Keyspace {
             }
         }
         self.mark_waited(db, |_, key| old.table.has(key));
-        self.effects.dirty += old.table.len() as u64;
+        self.counters.dirty.add(old.table.len() as u64);
+        self.count_keys(db);
         self.discards.add_database(old);
     }
 
@@ -30,6 +31,7 @@ impl Keyspace {
             self.end_walks(db);
             let empty = self.empty_database();
             let old = std::mem::replace(&mut self.databases[db], empty);
+            self.count_keys(db);
             self.discards.add_database(old);
         }
     }
@@ -45,6 +47,8 @@ impl Keyspace {
         self.end_walks(a);
         self.end_walks(b);
         self.databases.swap(a, b);
+        self.count_keys(a);
+        self.count_keys(b);
         for (db, other) in [(a, b), (b, a)] {
             for key in self.watches[db].keys() {
                 if self.databases[db].table.has(&key) || self.databases[other].table.has(&key) {

@@ -1,33 +1,10 @@
-//! Counters of one shard: written by its thread alone, read by anybody.
+//! Counters of one shard: written by its thread alone, but for those of its keyspace; read by anybody.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::counters::{Counter, KeyspaceCounters};
 
 use super::latency::LatencyHistogram;
-
-/// A counter with one writer: no locked instruction is needed to add.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds; only the owning thread may.
-    pub fn add(&self, amount: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(amount),
-            Ordering::Relaxed,
-        );
-    }
-
-    /// Sets; only the owning thread may, or a reset.
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    /// The value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// What is counted of one row of the command table.
 #[derive(Debug, Default)]
@@ -44,24 +21,13 @@ pub struct CommandCounters {
     pub latency: OnceLock<Box<LatencyHistogram>>,
 }
 
-/// Facts of one database of one shard.
-#[derive(Debug, Default)]
-pub struct DatabaseCounters {
-    /// Keys.
-    pub keys: Counter,
-    /// Keys that will expire.
-    pub expiring: Counter,
-    /// Average time to live of those, ms.
-    pub average_ttl_ms: Counter,
-}
-
 /// What one shard counts.
 #[derive(Debug)]
 pub struct ShardCounters {
     /// By row of the command table.
     pub commands: Vec<CommandCounters>,
-    /// By database, as of the end of the last turn.
-    pub databases: Vec<DatabaseCounters>,
+    /// Of its keyspace: written by whoever holds that.
+    pub keyspace: Arc<KeyspaceCounters>,
     /// Commands run.
     pub processed: Counter,
     /// Connections it has, as of the last round.
@@ -78,14 +44,6 @@ pub struct ShardCounters {
     pub net_in: Counter,
     /// Bytes sent.
     pub net_out: Counter,
-    /// Lookups that found their key.
-    pub hits: Counter,
-    /// Lookups that did not.
-    pub misses: Counter,
-    /// Keys that expired.
-    pub expired: Counter,
-    /// Changes.
-    pub dirty: Counter,
     /// Batches taken over for other shards.
     pub batches: Counter,
     /// Loans coordinated.
@@ -108,17 +66,12 @@ pub struct ShardCounters {
     pub queued: Counter,
 }
 
-/// Databases counted, at most (`databases` may be set lower or higher; those above are not shown).
-const DATABASES_COUNTED: usize = 64;
-
 impl ShardCounters {
     /// All zero.
-    pub fn new(row_count: usize) -> Self {
+    pub fn new(row_count: usize, database_count: usize) -> Self {
         Self {
             commands: (0..row_count).map(|_| CommandCounters::default()).collect(),
-            databases: (0..DATABASES_COUNTED)
-                .map(|_| DatabaseCounters::default())
-                .collect(),
+            keyspace: Arc::new(KeyspaceCounters::new(database_count)),
             processed: Counter::default(),
             clients: Counter::default(),
             reads: Counter::default(),
@@ -127,10 +80,6 @@ impl ShardCounters {
             turn_nanoseconds: Counter::default(),
             net_in: Counter::default(),
             net_out: Counter::default(),
-            hits: Counter::default(),
-            misses: Counter::default(),
-            expired: Counter::default(),
-            dirty: Counter::default(),
             batches: Counter::default(),
             loans: Counter::default(),
             migrations: Counter::default(),
@@ -163,9 +112,6 @@ impl ShardCounters {
             &self.turn_nanoseconds,
             &self.net_in,
             &self.net_out,
-            &self.hits,
-            &self.misses,
-            &self.expired,
             &self.batches,
             &self.loans,
             &self.migrations,
@@ -178,5 +124,6 @@ impl ShardCounters {
         for counter in events {
             counter.set(0);
         }
+        self.keyspace.reset();
     }
 }

@@ -382,7 +382,7 @@ fn persistence(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     ]);
     text.field(
         "rdb_changes_since_last_save",
-        seen.sum(|shard| &shard.dirty),
+        seen.sum(|shard| &shard.keyspace.dirty),
     );
     text.field("rdb_bgsave_in_progress", 0);
     text.field("rdb_last_save_time", facts.started_ms / 1000);
@@ -455,7 +455,7 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("sync_partial_ok", "0"),
         ("sync_partial_err", "0"),
     ]);
-    text.field("expired_keys", seen.sum(|shard| &shard.expired));
+    text.field("expired_keys", seen.sum(|shard| &shard.keyspace.expired));
     text.fields(&[
         ("expired_stale_perc", "0.00"),
         ("expired_time_cap_reached_count", "0"),
@@ -466,8 +466,8 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("total_eviction_exceeded_time", "0"),
         ("current_eviction_exceeded_time", "0"),
     ]);
-    text.field("keyspace_hits", seen.sum(|shard| &shard.hits));
-    text.field("keyspace_misses", seen.sum(|shard| &shard.misses));
+    text.field("keyspace_hits", seen.sum(|shard| &shard.keyspace.hits));
+    text.field("keyspace_misses", seen.sum(|shard| &shard.keyspace.misses));
     text.field("pubsub_channels", facts.channels[0]);
     text.field("pubsub_patterns", facts.channels[1]);
     text.field("pubsubshard_channels", facts.channels[2]);
@@ -573,9 +573,9 @@ mod tests {
 
     #[test]
     fn keyspaces_of_shards_are_summed() {
-        let seen = Observations::new(2, 0);
+        let seen = Observations::new(2, 0, 16);
         for (shard, ttl_ms) in seen.shards.iter().zip([100, 300]) {
-            let database = &shard.databases[3];
+            let database = &shard.keyspace.databases[3];
             database.keys.set(5);
             database.expiring.set(2);
             database.average_ttl_ms.set(ttl_ms);
@@ -586,7 +586,7 @@ mod tests {
 
     #[test]
     fn an_empty_line_between_sections() {
-        let seen = Observations::new(1, 0);
+        let seen = Observations::new(1, 0, 16);
         seen.errors.add(b"ERR no");
         seen.errors.add(b"WRONGTYPE no");
         seen.errors.add(b"ERR no again");

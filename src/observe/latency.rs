@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 
-use super::counters::Counter;
+use crate::counters::Counter;
 
 /// Buckets for each power of two, as a power of two.
 const FINENESS: u32 = 4;

@@ -15,7 +15,9 @@ use prometheus::TextEncoder;
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricType};
 
 use super::Observations;
-use super::counters::{CommandCounters, Counter, ShardCounters};
+use crate::counters::Counter;
+
+use super::counters::{CommandCounters, ShardCounters};
 use super::latency::LatencySum;
 use super::process;
 use families::{Families, labels};
@@ -205,13 +207,16 @@ fn sum(seen: &Observations, of: fn(&ShardCounters) -> &Counter) -> f64 {
 }
 
 fn databases(families: &mut Families, seen: &Observations) {
-    let count = seen.shards.first().map_or(0, |shard| shard.databases.len());
+    let count = seen
+        .shards
+        .first()
+        .map_or(0, |shard| shard.keyspace.databases.len());
     let (mut keys, mut expiring) = (Vec::new(), Vec::new());
     for db in 0..count {
         let of_db = seen
             .shards
             .iter()
-            .filter_map(|shard| shard.databases.get(db));
+            .filter_map(|shard| shard.keyspace.databases.get(db));
         let (held, ending) = of_db.fold((0, 0), |(held, ending), counters| {
             (held + counters.keys.get(), ending + counters.expiring.get())
         });
@@ -231,22 +236,22 @@ fn databases(families: &mut Families, seen: &Observations) {
     families.counter(
         "millrace_keys_expired_total",
         "Keys removed because their time had come",
-        sum(seen, |shard| &shard.expired),
+        sum(seen, |shard| &shard.keyspace.expired),
     );
     families.counter(
         "millrace_keyspace_hits_total",
         "Lookups that found their key",
-        sum(seen, |shard| &shard.hits),
+        sum(seen, |shard| &shard.keyspace.hits),
     );
     families.counter(
         "millrace_keyspace_misses_total",
         "Lookups that did not find their key",
-        sum(seen, |shard| &shard.misses),
+        sum(seen, |shard| &shard.keyspace.misses),
     );
     families.counter(
         "millrace_changes_total",
         "Changes of keys",
-        sum(seen, |shard| &shard.dirty),
+        sum(seen, |shard| &shard.keyspace.dirty),
     );
 }
 

@@ -16,6 +16,8 @@ pub mod slowlog;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::counters::Counter;
+
 use counters::ShardCounters;
 use errors::ErrorCounters;
 use latency::LatencyEvents;
@@ -50,7 +52,7 @@ pub struct Observations {
 
 impl Observations {
     /// Nothing counted yet.
-    pub fn new(shard_count: usize, row_count: usize) -> Self {
+    pub fn new(shard_count: usize, row_count: usize, database_count: usize) -> Self {
         Self {
             connections: AtomicU64::new(0),
             rejected_connections: AtomicU64::new(0),
@@ -62,13 +64,13 @@ impl Observations {
             failed_logins: FailedLogins::default(),
             sampler: Sampler::default(),
             shards: (0..shard_count)
-                .map(|_| ShardCounters::new(row_count))
+                .map(|_| ShardCounters::new(row_count, database_count))
                 .collect(),
         }
     }
 
     /// A counter over all shards.
-    pub fn sum(&self, of: impl Fn(&ShardCounters) -> &counters::Counter) -> u64 {
+    pub fn sum(&self, of: impl Fn(&ShardCounters) -> &Counter) -> u64 {
         self.shards.iter().map(|shard| of(shard).get()).sum()
     }
 

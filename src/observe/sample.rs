@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_steady_flow_becomes_its_rate() {
-        let shards = [ShardCounters::new(0), ShardCounters::new(0)];
+        let shards = [ShardCounters::new(0, 1), ShardCounters::new(0, 1)];
         let sampler = Sampler::default();
         for round in 0..=SAMPLES as u64 {
             sampler.take(1000 + round * 100, &shards);

@@ -37,6 +37,8 @@ use super::startup::Prepared;
 /// What all shards of a process share, before any of them runs.
 pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> Shared {
     let shard_count = settings.shards;
+    let row_count = CommandTable::get().rows().len();
+    let observations = Observations::new(shard_count, row_count, settings.databases);
     Shared {
         settings: RwLock::new(Arc::new(settings)),
         settings_version: AtomicU64::new(1),
@@ -45,7 +47,7 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         clients: ClientRegistry::default(),
         tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),
-        observations: Observations::new(shard_count, CommandTable::get().rows().len()),
+        observations,
         effects: EffectLog::default(),
         paused_until_ms: AtomicU64::new(0),
         pause_writes_only: AtomicBool::new(false),

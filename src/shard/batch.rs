@@ -259,7 +259,6 @@ impl Shard {
             ran.after.actions.is_empty(),
             "a command that travels asks nothing of its shard"
         );
-        self.publish_counters();
         let outgoing = ran.after.outgoing.iter_mut();
         outgoing.for_each(|outgoing| outgoing.caused_by(Some(client)));
         self.dispatch(ran.after, None);

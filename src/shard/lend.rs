@@ -118,7 +118,6 @@ impl Shard {
 
     /// The position of a loan in the admission queue is reached: the keyspace goes to the coordinator.
     pub(super) fn lend(&mut self, loan: LoanId, coordinator: ShardId) {
-        self.publish_counters();
         let Some(keyspace) = self.keyspace.take() else {
             debug_assert!(false, "lent twice");
             return;
@@ -224,9 +223,8 @@ impl Shard {
 
     /// Returns every keyspace to its shard.
     fn bring_home(&mut self, keyspaces: Vec<Box<Keyspace>>) {
-        for mut keyspace in keyspaces {
+        for keyspace in keyspaces {
             debug_assert!(keyspace.is_settled(), "given back with work undone");
-            super::publish_counters_of(&self.shared, &mut keyspace);
             let shard = keyspace.shard();
             if shard == self.id {
                 self.keyspace_home(keyspace);

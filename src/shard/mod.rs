@@ -169,6 +169,7 @@ impl Shard {
         );
         let mut keyspace = Keyspace::new(id, settings.databases, hasher);
         keyspace.tracking_counts = Arc::clone(shared.tracking.counts());
+        keyspace.count_in(&shared.observations.shards[id.index()].keyspace);
         if settings.metrics_port != 0 {
             keyspace.list_streams();
         }
@@ -503,28 +504,4 @@ impl Shard {
         }
         self.closed.push(id);
     }
-
-    /// Copies what INFO shows to the counters that everybody reads.
-    fn publish_counters(&mut self) {
-        for keyspace in self.keyspace.iter_mut().chain(&mut self.guests) {
-            publish_counters_of(&self.shared, keyspace);
-        }
-    }
-}
-
-/// Whoever holds a keyspace writes the counters of its shard: the shard itself does not while it is lent.
-fn publish_counters_of(shared: &Shared, keyspace: &mut Keyspace) {
-    let counters = &shared.observations.shards[keyspace.shard().index()];
-    for db in 0..keyspace.database_count().min(counters.databases.len()) {
-        let database = keyspace.database(db);
-        let shown = &counters.databases[db];
-        shown.keys.set(database.table().len() as u64);
-        shown.expiring.set(database.expiring_count() as u64);
-    }
-    // Handed over, not copied: a reset of the counters must not come back.
-    let counted = std::mem::take(&mut keyspace.counters);
-    counters.hits.add(counted.hits);
-    counters.misses.add(counted.misses);
-    counters.expired.add(counted.expired);
-    counters.dirty.set(keyspace.effects.dirty);
 }

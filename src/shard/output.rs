@@ -31,9 +31,6 @@ impl Shard {
     /// it all at once: what ends its waiting lists it again.
     pub fn take_dirty(&mut self) -> Vec<ClientId> {
         let mut dirty = std::mem::take(&mut self.dirty);
-        if !dirty.is_empty() {
-            self.publish_own_counters();
-        }
         let limit = &self.settings.output_limit_normal;
         if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
             dirty.iter().for_each(|id| self.check_output_limit(*id));

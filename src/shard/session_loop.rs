@@ -429,9 +429,6 @@ impl Shard {
         self.visited = None;
         self.used_own |= !shards.is_empty();
         self.remember_watch(client, row, args);
-        if row.command.flags.has(Flags::TELLS_COUNTS) {
-            self.publish_counters();
-        }
         let mut after = Aftermath::default();
         let call = Call::that_may_wait(row, args);
         let session = &mut client.session;

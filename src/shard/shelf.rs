@@ -232,17 +232,6 @@ impl Shard {
         }
     }
 
-    /// Copies what INFO shows. While the keyspace is elsewhere, whoever has it does.
-    pub(super) fn publish_own_counters(&mut self) {
-        self.publish_counters();
-        if self.is_resting
-            && let Some(mut keyspace) = self.post.shelves().take(self.id)
-        {
-            super::publish_counters_of(&self.shared, &mut keyspace);
-            self.put_back(keyspace);
-        }
-    }
-
     /// Gives a keyspace back that was taken or lent.
     pub(super) fn put_back(&self, keyspace: Box<Keyspace>) {
         let owner = keyspace.shard();
@@ -285,9 +274,8 @@ impl Shard {
             self.wander(client, visited);
             self.consider_departure(client);
         }
-        while let Some(mut guest) = self.guests.pop() {
+        while let Some(guest) = self.guests.pop() {
             debug_assert!(guest.is_settled(), "put back with work undone");
-            super::publish_counters_of(&self.shared, &mut guest);
             self.put_back(guest);
         }
     }

@@ -47,10 +47,9 @@ impl Shard {
         self.next_round_ms = self.now_ms + period_ms;
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.clients.set(self.clients.len() as u64);
-        self.publish_counters();
-        let counters = &self.shared.observations.shards[self.id.index()];
         if let Some(keyspace) = &self.keyspace {
-            for (db, shown) in (0..keyspace.database_count()).zip(&counters.databases) {
+            let shown = &keyspace.counters().databases;
+            for (db, shown) in (0..keyspace.database_count()).zip(shown) {
                 let average_ms = keyspace.database(db).average_ttl_ms(self.now_ms);
                 shown.average_ttl_ms.set(average_ms);
             }
@@ -100,7 +99,6 @@ impl Shard {
             .env()
             .expire(&mut keyspace, limits::EXPIRIES_PER_ROUND_MAX, &mut after);
         self.keyspace = Some(keyspace);
-        self.publish_counters();
         self.dispatch(after, None);
         if count == limits::EXPIRIES_PER_ROUND_MAX {
             self.admission.push(Work::Expire);
@@ -117,7 +115,6 @@ impl Shard {
             let ring = |keyspace| env.ring(keyspace, limits::ALARMS_PER_ROUND_MAX, &mut after);
             space.keyspaces_mut().any(ring)
         });
-        self.publish_counters();
         self.dispatch(after, None);
         if more {
             self.admission.push(Work::Ring);

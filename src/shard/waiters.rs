@@ -96,10 +96,6 @@ impl Env<'_> {
                 .register(Arc::clone(key), Arc::clone(&waiter));
         }
         set_alarms(space, waiter.db, &alarms);
-        // INFO counts the key no later than the client.
-        for keyspace in space.keyspaces_mut() {
-            super::publish_counters_of(self.shared, keyspace);
-        }
         let wait = Wait::Keys(Arc::clone(&waiter));
         session.handle.set_wait(Some(wait));
         Blocked {

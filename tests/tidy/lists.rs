@@ -2,7 +2,7 @@
 
 /// `room, the rooms it may import`. No row, no import. Rooms of the binary (main, cli, bin) come first.
 ///
-/// Lower rooms never name higher ones; `ids` and `limits` are numbers and may be used everywhere.
+/// Lower rooms never name higher ones; `ids`, `limits` and `counters` are numbers and may be used everywhere.
 pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     (
         "main",
@@ -32,6 +32,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
             "config",
             "limits",
             "ids",
+            "counters",
         ],
     ),
     (
@@ -50,13 +51,14 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
             "config",
             "limits",
             "ids",
+            "counters",
         ],
     ),
     (
         "command",
         &[
             "keyspace", "client", "data", "resp", "pubsub", "acl", "observe", "config", "limits",
-            "ids",
+            "ids", "counters",
         ],
     ),
     (
@@ -65,19 +67,20 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("journal", &["keyspace", "data", "resp", "limits", "ids"]),
     // A waiter keeps the command to run again, and an effect is a command: both as owned arguments of resp.
-    ("keyspace", &["data", "resp", "limits", "ids"]),
+    ("keyspace", &["data", "resp", "limits", "ids", "counters"]),
     // A session watches keys and waits for them: its marks are the ones the keyspace keeps.
     ("client", &["keyspace", "resp", "acl", "limits", "ids"]),
     // An output takes a whole reply over, with the parts of it that are encoded as they leave.
     ("net", &["resp", "limits", "ids"]),
     // Numbers with a point are read in one place, for arguments and settings.
     ("config", &["data", "limits", "ids"]),
-    ("observe", &["limits", "ids", "resp"]),
+    ("observe", &["limits", "ids", "resp", "counters"]),
     ("acl", &["limits", "ids"]),
     ("pubsub", &["data", "limits", "ids", "resp"]),
     ("data", &["limits", "ids"]),
     ("resp", &["limits", "ids"]),
     ("ids", &["limits"]),
+    ("counters", &[]),
     ("limits", &[]),
     ("tools", &["cli", "limits", "ids"]),
 ];

@@ -172,7 +172,7 @@ pub fn shards_for_cursor(args: &Args<'_>, shared: &Shared, db: usize) -> ShardSe
         shards.insert(ShardId(shard as u16));
         let counters = shared.observations.shards.get(shard);
         let keys = counters
-            .and_then(|counters| counters.databases.get(db))
+            .and_then(|counters| counters.keyspace.databases.get(db))
             .map_or(0, |counters| counters.keys.get());
         // Of the first shard only what lies behind the position: keys are spread evenly over the hashes.
         expected += if shard == cursor.shard {

@@ -194,7 +194,7 @@ fn scan_refuses_what_redis_refuses() {
 fn the_shards_for_a_cursor_hold_enough_keys() {
     let bench = Bench::with_shards(4);
     for (shard, keys) in [5, 0, 6, 100].into_iter().enumerate() {
-        bench.shared.observations.shards[shard].databases[0]
+        bench.shared.observations.shards[shard].keyspace.databases[0]
             .keys
             .set(keys);
     }

@@ -16,7 +16,7 @@ use crate::resp::arguments::Args;
 /// The row.
 pub static COMMANDS: &[Command] = &[Command::new("info", "[section [section ...]]", info)
     .arity(-1)
-    .flags(&[Flags::LOADING, Flags::STALE, Flags::TELLS_COUNTS])
+    .flags(&[Flags::LOADING, Flags::STALE])
     .categories(&["dangerous"])
     .tips(&[
         "nondeterministic_output",

@@ -42,16 +42,12 @@ pub static COMMANDS: &[Command] = &[Command::new("memory", "", super::unreachabl
             .arity(2)
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
             .docs("4.0.0", "server", "O(1)", "Gives unused memory back."),
-        Command::new("stats", "", stats)
-            .arity(2)
-            .flags(&[Flags::TELLS_COUNTS])
-            .tips(TIPS)
-            .docs(
-                "4.0.0",
-                "server",
-                "O(N) for N connections.",
-                "Tells where memory is.",
-            ),
+        Command::new("stats", "", stats).arity(2).tips(TIPS).docs(
+            "4.0.0",
+            "server",
+            "O(N) for N connections.",
+            "Tells where memory is.",
+        ),
         Command::new("usage", "key [SAMPLES count]", usage)
             .arity(-3)
             .flags(&[Flags::READONLY])
@@ -147,7 +143,9 @@ fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 27] {
 fn stats(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     let shards = &ctx.shared.observations.shards;
     let keys_of = |db: usize| -> u64 {
-        let databases = shards.iter().filter_map(|shard| shard.databases.get(db));
+        let databases = shards
+            .iter()
+            .filter_map(|shard| shard.keyspace.databases.get(db));
         databases.map(|database| database.keys.get()).sum()
     };
     let filled: Vec<usize> = (0..ctx.settings.databases)

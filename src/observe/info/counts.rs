@@ -1,7 +1,9 @@
 //! The sections that are lists: by command, by error code, by database.
 
 use super::super::Observations;
-use super::super::counters::{CommandCounters, Counter};
+use crate::counters::Counter;
+
+use super::super::counters::CommandCounters;
 use super::super::latency::LatencySum;
 use super::super::sample::Totals;
 use super::{Facts, Text};
@@ -95,13 +97,16 @@ pub(super) fn event_loop(text: &mut Text, seen: &Observations) {
 
 pub(super) fn keyspace(text: &mut Text, seen: &Observations) {
     text.section("Keyspace");
-    let database_count = seen.shards.first().map_or(0, |shard| shard.databases.len());
+    let database_count = seen
+        .shards
+        .first()
+        .map_or(0, |shard| shard.keyspace.databases.len());
     for db in 0..database_count {
         let (mut keys, mut expiring, mut ttl_ms) = (0, 0, 0u128);
         for database in seen
             .shards
             .iter()
-            .filter_map(|shard| shard.databases.get(db))
+            .filter_map(|shard| shard.keyspace.databases.get(db))
         {
             keys += database.keys.get();
             expiring += database.expiring.get();

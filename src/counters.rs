@@ -1,0 +1,76 @@
+//! Counters with one writer at a time and any number of readers.
+//!
+//! Level 0: every room may use them. What only the engine or only the records count is in `observe/counters.rs`; here is
+//! what a keyspace counts, which changes hands: whoever holds it writes, and INFO reads without asking for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter with one writer: no locked instruction is needed to add.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the writer may.
+    pub fn add(&self, amount: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(amount),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Sets; only the writer may, or a reset.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Facts of one database of one keyspace.
+#[derive(Debug, Default)]
+pub struct DatabaseCounters {
+    /// Keys.
+    pub keys: Counter,
+    /// Keys that will expire.
+    pub expiring: Counter,
+    /// Average time to live of those, ms, as of the last round of expiry.
+    pub average_ttl_ms: Counter,
+}
+
+/// What a keyspace counts. The writer is whoever holds the keyspace.
+#[derive(Debug, Default)]
+pub struct KeyspaceCounters {
+    /// By database.
+    pub databases: Vec<DatabaseCounters>,
+    /// Lookups that found their key (`keyspace_hits`).
+    pub hits: Counter,
+    /// Lookups that did not (`keyspace_misses`).
+    pub misses: Counter,
+    /// Keys removed because their time had come (`expired_keys`).
+    pub expired: Counter,
+    /// Changes since the process started (`rdb_changes_since_last_save`).
+    pub dirty: Counter,
+}
+
+impl KeyspaceCounters {
+    /// All zero, for so many databases.
+    #[must_use]
+    pub fn new(database_count: usize) -> Self {
+        Self {
+            databases: (0..database_count)
+                .map(|_| DatabaseCounters::default())
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// CONFIG RESETSTAT: back to zero what counts events. A writer that adds at this moment may undo it for that counter.
+    pub fn reset(&self) {
+        for counter in [&self.hits, &self.misses, &self.expired] {
+            counter.set(0);
+        }
+    }
+}
