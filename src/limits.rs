@@ -63,10 +63,13 @@ pub const REPLY_BYTES_HANDED_OVER: usize = 64 * 1024;
 pub const REPLY_BYTES_KEPT: usize = 1024 * 1024;
 /// Input kept for a client whose command is under way, bytes: one read more may come.
 pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
-/// Input kept for a client that waits (BLPOP, WAIT, CLIENT PAUSE), bytes: mostly enough to read on to the end of its input,
-/// which ends the wait. Behind more the end is looked for without reading.
-/// (So much is more than two sockets hold: a client that has sent less and is gone is seen to be gone.)
+/// Input of a client that waits (BLPOP, WAIT, CLIENT PAUSE) that is read at full speed, bytes: mostly enough to reach the
+/// end of its input, which ends the wait.
 pub const INPUT_BYTES_WHILE_WAITING_MAX: usize = 16 * 1024 * 1024;
+/// Input kept for a client that waits, bytes: beyond the former it is read slowly. The end of a client that is gone is seen
+/// only behind what its socket and ours still hold, which is mostly less than the difference.
+pub const INPUT_BYTES_TO_REACH_THE_END_MAX: usize = 32 * 1024 * 1024;
+const _: () = assert!(INPUT_BYTES_TO_REACH_THE_END_MAX > INPUT_BYTES_WHILE_WAITING_MAX);
 /// Input kept for a client that does not read its replies, bytes: many send a whole pipeline before they read the first one,
 /// and would wait for ever for us to read on.
 pub const INPUT_BYTES_WHILE_UNREAD_MAX: usize = 64 * 1024 * 1024;

@@ -302,13 +302,14 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// What a client that waits may have sent and have kept, and one read more, bytes.
-const KEPT_BYTES: usize = 16 * 1024 * 1024;
+/// What a client that waits may send at full speed; what it may have sent and have kept; and one read more, bytes.
+const FAST_BYTES: usize = 16 * 1024 * 1024;
+const KEPT_BYTES: usize = 32 * 1024 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 
 #[test]
 fn what_a_client_sends_while_it_waits_is_kept_up_to_a_limit_and_runs_when_it_goes_on() {
-    const SET_COUNT: usize = 1500;
+    const SET_COUNT: usize = 2000;
     for_each_shard_count(|server| {
         let mut control = server.connect();
         let mut client = server.connect();
@@ -320,8 +321,8 @@ fn what_a_client_sends_while_it_waits_is_kept_up_to_a_limit_and_runs_when_it_goe
         std::thread::scope(|scope| {
             // More than sockets hold: this ends when the client goes on.
             scope.spawn(move || writing.write_all(&sets).unwrap());
-            until("as much is kept as may be", || {
-                listed(&mut control, id, "qbuf") >= KEPT_BYTES as u64
+            until("much is kept", || {
+                listed(&mut control, id, "qbuf") >= FAST_BYTES as u64
             });
             for _ in 0..100 {
                 let kept = listed(&mut control, id, "qbuf") as usize;
@@ -344,7 +345,7 @@ fn a_client_that_is_gone_waits_no_longer_however_much_it_sent() {
     for_each_shard_count(|server| {
         let mut control = server.connect();
         // All of it is read; it ends behind what is read, in the socket.
-        for behind in [1000, 3_000_000, KEPT_BYTES + READ_BYTES / 2] {
+        for behind in [1000, 3_000_000, FAST_BYTES + READ_BYTES / 2] {
             let mut client = TcpStream::connect(server.address()).unwrap();
             client.write_all(&encoded(["BLPOP queue 0"])).unwrap();
             client.write_all(&vec![b'x'; behind]).unwrap();
@@ -360,6 +361,28 @@ fn a_client_that_is_gone_waits_no_longer_however_much_it_sent() {
             control.run("RPUSH queue job");
             assert_eq!(control.run("LPOP queue").text(), "job");
         }
+    });
+}
+
+#[test]
+fn a_client_that_is_gone_waits_no_longer_though_its_end_is_behind_what_sockets_hold() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        let mut client = server.connect();
+        let id = client.id();
+        client.send_line("BLPOP queue 0");
+        let mut stream = client.stream().try_clone().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let piece = vec![b'x'; 1024 * 1024];
+        until("both sockets are full", || {
+            let is_full = stream.write(&piece).is_err();
+            is_full && listed(&mut control, id, "qbuf") >= FAST_BYTES as u64
+        });
+        drop((client, stream));
+        until("it is gone", || {
+            let info = control.run("INFO clients").text();
+            info_field(&info, "blocked_clients").unwrap() == "0"
+        });
     });
 }
 

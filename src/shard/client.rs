@@ -77,6 +77,11 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// Whether its client waits for something that may never come: the end of its input ends that.
+    pub(super) fn is_a_wait(&self) -> bool {
+        matches!(self, Self::Blocked(_) | Self::Waiting { .. } | Self::Paused)
+    }
+
     /// Whether the reply to a command that has run, or runs elsewhere, is not among the output yet.
     pub(super) fn holds_a_reply(&self) -> bool {
         matches!(

@@ -81,11 +81,7 @@ impl Shard {
         let Some(client) = self.client_mut(id) else {
             return;
         };
-        let waits = matches!(
-            client.phase,
-            Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused
-        );
-        if !(client.ended && waits) {
+        if !(client.ended && client.phase.is_a_wait()) {
             return;
         }
         let Some(mut client) = self.take(id) else {

@@ -76,6 +76,7 @@ use lend::Lending;
 use mailbox::{Message, Post};
 use stop::Stop;
 use subscribers::Subscribers;
+use tracking::Broadcasts;
 use turns::Turns;
 
 /// Everything that can wake a shard.
@@ -126,6 +127,8 @@ pub struct Shard {
     lending: Lending,
     clients: HashMap<ClientId, Option<Box<Client>>, hashbrown::DefaultHashBuilder>,
     subscribers: Subscribers,
+    /// What changed for who listens to prefixes, not told yet.
+    broadcasts: Broadcasts,
     /// Clients that can go on without an event: their turn ended before their input did.
     turns: Turns,
     /// Input buffers for who needs one next.
@@ -194,6 +197,7 @@ impl Shard {
             used_own: false,
             admission: Admission::default(),
             clients: HashMap::default(),
+            broadcasts: Broadcasts::new(),
             turns: Turns::default(),
             spare_inputs: Spares::of_inputs(),
             dirty: Vec::new(),
@@ -241,7 +245,8 @@ impl Shard {
         }
         self.refresh();
         self.walk();
-        for _ in 0..limits::ADMISSIONS_PER_TURN_MAX {
+        // Not what is queued meanwhile: more keys to expire wait until others had their turn.
+        for _ in 0..self.admission.len().min(limits::ADMISSIONS_PER_TURN_MAX) {
             if !self.admit_next() {
                 break;
             }
@@ -455,11 +460,17 @@ impl Shard {
         let Some(Some(client)) = self.clients.get(&id) else {
             return false;
         };
-        let waits = matches!(
-            client.phase,
-            Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused
-        );
-        waits && !client.ended && !self.wants_input(id)
+        client.phase.is_a_wait() && !client.ended && !self.wants_input(id)
+    }
+
+    /// Whether a client that waits should be read a little, though it has sent much: towards the end of its input.
+    pub fn wants_a_little_input(&self, id: ClientId) -> bool {
+        let Some(Some(client)) = self.clients.get(&id) else {
+            return false;
+        };
+        client.phase.is_a_wait()
+            && !client.ended
+            && client.input.len() < limits::INPUT_BYTES_TO_REACH_THE_END_MAX
     }
 
     /// The time of its turn, Unix ms.

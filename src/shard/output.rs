@@ -26,10 +26,11 @@ pub enum Sent {
 }
 
 impl Shard {
-    /// Clients with output to send (or to be closed once it is sent) since the last call. What their replies acknowledge
-    /// is in the counters that INFO shows; who has more unsent than is allowed is closed. Who will soon have more is sent
-    /// it all at once: what ends its waiting lists it again.
+    /// Clients with output to send (or to be closed once it is sent) since the last call. What that output acknowledges has
+    /// been told to caches. Who has more unsent than is allowed is closed. Who will soon have more is sent it all at once:
+    /// what ends its waiting lists it again.
     pub fn take_dirty(&mut self) -> Vec<ClientId> {
+        self.tell_broadcasts();
         let mut dirty = std::mem::take(&mut self.dirty);
         let limit = &self.settings.output_limit_normal;
         if limit.hard_bytes > 0 || limit.soft_bytes > 0 {

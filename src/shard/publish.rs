@@ -145,8 +145,7 @@ impl Shard {
 
     /// A client goes on, unless too much of what this shard has published is undelivered: then it is held for credit.
     pub(super) fn go_on_within_credit(&mut self, client: &mut Client) {
-        let mut undelivered = self.subscribers.undelivered.iter();
-        if undelivered.any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES) {
+        if self.subscribers.are_over_credit() {
             client.phase = Phase::Throttled;
             self.throttled.push(client.id());
         } else {

@@ -5,6 +5,7 @@
 //! Every name is found by a map: a client may have a million of them, and they all end when it goes.
 
 use crate::ids::ClientId;
+use crate::limits;
 use crate::pubsub::patterns::Patterns;
 use crate::pubsub::registry::ChannelKind;
 use crate::pubsub::{Name, NameTable};
@@ -139,6 +140,12 @@ impl Subscribers {
             monitors: Vec::new(),
             undelivered: vec![0; shard_count],
         }
+    }
+
+    /// Whether too much of what this shard has sent is undelivered.
+    pub(super) fn are_over_credit(&self) -> bool {
+        let mut undelivered = self.undelivered.iter();
+        undelivered.any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES)
     }
 
     pub(super) fn add(&mut self, client: Subscriber, kind: ChannelKind, name: Name) {

@@ -7,7 +7,7 @@
 //! The messages take the way of publications: from the shard that did the work, through the mailbox, before its reply
 //! leaves. So a value that was read is in the client's hands before the word that it has changed.
 //! Source: "Client-side caching" of Redis. What a client does to its own keys it hears behind its reply; changes of a prefix
-//! (BCAST) are told once for a command, an EXEC, or a batch.
+//! (BCAST) are told once for all commands of a round of the loop, before their replies leave.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +34,9 @@ const CHANNEL: &[u8] = b"__redis__:invalidate";
 /// A key that a client itself changed; `None` for all.
 type Own = (Arc<Tracker>, Option<Box<[u8]>>);
 
+/// Changed keys for prefixes, each with the client that changed it last; an expiry is nobody's doing.
+pub(super) type Broadcasts = BTreeMap<Box<[u8]>, Option<ClientId>>;
+
 /// What commands have left to tell, as [`Shard::dispatch`] goes through it.
 #[derive(Debug, Default)]
 pub(super) struct Telling {
@@ -41,8 +44,6 @@ pub(super) struct Telling {
     publisher: Option<ClientId>,
     /// What clients did to their own keys: told behind all else.
     own: Vec<Own>,
-    /// Changed keys for prefixes, each with the client that changed it last; an expiry is nobody's doing.
-    broadcast: BTreeMap<Box<[u8]>, Option<ClientId>>,
     /// This shard is over its credit.
     pub(super) over: bool,
     /// The publisher is to be told of something.
@@ -165,7 +166,7 @@ impl Shard {
             && !self.shared.tracking.is_empty()
         {
             let cause = cause.filter(|_| change == Change::Written);
-            telling.broadcast.insert(key, cause);
+            self.broadcasts.insert(key, cause);
         }
     }
 
@@ -182,15 +183,22 @@ impl Shard {
         self.send_notice(tracker, payload, telling);
     }
 
-    /// Tells the rest: clients of their own changes, and who listens to prefixes.
+    /// Tells the rest: clients of their own changes. Who changes keys with prefixes that are listened to is over its credit
+    /// when those who were told before have not received it.
     pub(super) fn tell_rest(&mut self, telling: &mut Telling) {
         for (tracker, key) in std::mem::take(&mut telling.own) {
             self.tell_one(&tracker, key.as_deref(), telling);
         }
-        let keys = std::mem::take(&mut telling.broadcast);
+        telling.over |= !self.broadcasts.is_empty() && self.subscribers.are_over_credit();
+    }
+
+    /// Tells who listens to prefixes what has changed since the last call.
+    pub(super) fn tell_broadcasts(&mut self) {
+        let keys = std::mem::take(&mut self.broadcasts);
         if keys.is_empty() {
             return;
         }
+        let telling = &mut Telling::of(None);
         let shared = Arc::clone(&self.shared);
         for (prefix, listeners) in shared.tracking.concerned(keys.keys().map(|key| &**key)) {
             let concerned: Vec<_> = keys

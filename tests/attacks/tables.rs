@@ -99,10 +99,9 @@ pub(crate) fn cases() -> Vec<Case> {
         .forgetful(),
         Case::new(
             "SUBSCRIBE, WATCH and BLPOP of very many names",
-            room((40, 30), (90, 60)),
+            room((20, 20), (20, 20)),
             all_three,
-        )
-        .ours_only(),
+        ),
         Case::new(
             "CLIENT TRACKING of very many keys",
             room((20, 20), (40, 40)),

@@ -48,7 +48,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         Case::new(
             "XADD IDMP, very many producers",
-            room((25, 25), (250, 60)),
+            room((25, 25), (250, 70)),
             producers,
         )
         .ours_only(),
