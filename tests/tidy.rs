@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use lists::{RATCHET, TOP_LEVEL};
-use millrace::command::table::CommandTable;
+use millrace::command::table::commands;
 use source::Source;
 
 fn root() -> &'static Path {
@@ -177,7 +177,7 @@ fn the_top_level_holds_nothing_else() {
 
 #[test]
 fn every_command_is_sent_by_a_test() {
-    let table = CommandTable::get();
+    let table = commands();
     let known: BTreeSet<String> = table
         .rows()
         .iter()

@@ -21,10 +21,12 @@ use crate::pubsub::registry::{ChannelKind, ChannelRegistry};
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
-use super::table::Row;
+use super::row::{CommandTable, Row};
 
 /// Facts and registries that every shard sees.
 pub struct Shared {
+    /// All commands.
+    pub commands: &'static CommandTable,
     /// The settings in force; shards take a new snapshot when [`Shared::settings_version`] has moved.
     pub settings: RwLock<Arc<Settings>>,
     /// Moves when `settings` change.

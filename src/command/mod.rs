@@ -21,6 +21,7 @@ mod long_replies;
 pub mod metrics;
 pub mod pubsub;
 pub mod redact;
+pub mod row;
 pub mod scripting;
 pub mod server;
 pub mod spec;

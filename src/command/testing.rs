@@ -32,7 +32,7 @@ use crate::resp::rest::Piece;
 
 use super::context::{Context, Outcome, Shared};
 use super::error;
-use super::table::CommandTable;
+use super::table::commands;
 
 /// A reply that is not encoded to its end.
 pub(crate) struct Sliced(Reply);
@@ -68,8 +68,9 @@ impl Sliced {
 pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
     let configuration = Configuration::load(words, &mut std::io::empty()).unwrap();
     let settings = configuration.settings();
-    let row_count = CommandTable::get().rows().len();
+    let row_count = commands().rows().len();
     Shared {
+        commands: commands(),
         observations: Observations::new(shard_count, row_count, settings.databases),
         settings: RwLock::new(Arc::new(settings)),
         settings_version: AtomicU64::new(0),
@@ -158,7 +159,7 @@ impl Bench {
     fn run_into<W: AsRef<[u8]>>(&mut self, words: &[W], reply: &mut Reply) {
         let request = Request::from_arguments(words.iter().map(AsRef::as_ref));
         let args = request.args();
-        let table = CommandTable::get();
+        let table = commands();
         let mut row = table.find(args.at(0)).unwrap();
         if row.is_container() {
             row = table.find_subcommand(row, args.at(1)).unwrap();

@@ -34,7 +34,7 @@ use tracing::{debug, warn};
 
 use crate::client::registry::ClientFlag;
 use crate::command::context::Shared;
-use crate::command::table::CommandTable;
+use crate::command::table::commands;
 use crate::config::Settings;
 use crate::ids::ShardId;
 use crate::limits;
@@ -78,7 +78,7 @@ impl Source {
         let _one_at_a_time = self.gathering.lock().await;
         let (shared, settings) = (&self.shared, self.settings());
         let streams = self.streams(&settings).await;
-        let rows = CommandTable::get().rows().iter();
+        let rows = commands().rows().iter();
         let kinds = [
             ChannelKind::Channel,
             ChannelKind::Pattern,
@@ -209,8 +209,7 @@ async fn answer(
     source: &Source,
 ) -> Response<Full<Bytes>> {
     if listen::is_turned_away(&source.settings(), Some(peer)) {
-        let text =
-            "Protected mode: only this machine may ask. Set a password, or protected-mode no.\n";
+        let text = "Protected mode: only 127.0.0.1 and ::1 are answered. Set a password, or protected-mode no.\n";
         return plain(StatusCode::FORBIDDEN, text);
     }
     if request.uri().path() != "/metrics" {

@@ -12,7 +12,7 @@ use hashbrown::DefaultHashBuilder;
 use crate::client::registry::{ClientOrigin, ClientRegistry};
 use crate::client::tracking::BroadcastRegistry;
 use crate::command::context::Shared;
-use crate::command::table::CommandTable;
+use crate::command::table::commands;
 use crate::config::{Configuration, Settings};
 use crate::ids::ShardId;
 use crate::net::transport::ParkedTransport;
@@ -37,9 +37,11 @@ use super::startup::Prepared;
 /// What all shards of a process share, before any of them runs.
 pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> Shared {
     let shard_count = settings.shards;
-    let row_count = CommandTable::get().rows().len();
+    let commands = commands();
+    let row_count = commands.rows().len();
     let observations = Observations::new(shard_count, row_count, settings.databases);
     Shared {
+        commands,
         settings: RwLock::new(Arc::new(settings)),
         settings_version: AtomicU64::new(1),
         configuration: Mutex::new(configuration),

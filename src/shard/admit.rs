@@ -4,8 +4,9 @@
 
 use crate::client::session::Session;
 use crate::command::error::{self, CommandError};
+use crate::command::row::Row;
 use crate::command::spec::Flags;
-use crate::command::table::{CommandTable, Row};
+use crate::command::table::commands;
 use crate::config::Settings;
 use crate::resp::arguments::Args;
 
@@ -15,7 +16,7 @@ pub(super) fn admit(
     settings: &Settings,
     args: &Args<'_>,
 ) -> Result<&'static Row, CommandError> {
-    let table = CommandTable::get();
+    let table = commands();
     let name = args.at(0);
     let Some(container) = table.find(name) else {
         return Err(error::unknown_command(name, args.from(1)));

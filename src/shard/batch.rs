@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use crate::client::session::ReplyMode;
 use crate::command::spec::{Flags, Scope};
-use crate::command::table::CommandTable;
+use crate::command::table;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Space;
 use crate::limits;
@@ -168,7 +168,7 @@ impl Shard {
                 break;
             }
         }
-        let table = CommandTable::get();
+        let table = table::commands();
         for command in &commands {
             let row = table.row(command.row);
             self.remember_watch(client, row, &command.request.args());
@@ -184,7 +184,7 @@ impl Shard {
         exec: u16,
         target: ShardId,
     ) -> bool {
-        let table = CommandTable::get();
+        let table = table::commands();
         let session = &client.session;
         let travels = |command: u16| {
             let command = table.row(command).command;
@@ -367,7 +367,7 @@ impl Shard {
 fn goes_alone(client: &Client, commands: &[BatchCommand]) -> bool {
     let session = &client.session;
     let writes = |command: &BatchCommand| {
-        let row = CommandTable::get().row(command.row);
+        let row = table::commands().row(command.row);
         row.command.flags.has(Flags::WRITE)
     };
     session.subscriptions.any()
@@ -407,7 +407,7 @@ impl Shard {
     ) -> RanBatch {
         let mut ran = RanBatch::of(batch, self.slices_replies());
         let mut session = detached(&batch.facts);
-        let table = CommandTable::get();
+        let table = table::commands();
         let queued = batch.commands.iter().map(|command| QueuedCall {
             row: table.row(command.row),
             args: command.request.args(),
@@ -435,7 +435,7 @@ impl Shard {
         let mut ran = RanBatch::of(batch, self.slices_replies());
         let mut budget = self.budget();
         let mut session = detached(&batch.facts);
-        let table = CommandTable::get();
+        let table = table::commands();
         for command in &batch.commands {
             let row = table.row(command.row);
             if self.pauses(row) {

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use crate::client::registry::{ClientFlag, Unblock};
 use crate::command::context::Execution;
 use crate::command::error;
+use crate::command::row::Row;
 use crate::command::spec::Flags;
-use crate::command::table::{CommandTable, Row};
+use crate::command::table::commands;
 use crate::ids::{ClientId, ShardSet, shard_of};
 use crate::keyspace::wait::Waiter;
 use crate::resp::reply::{Mark, Reply};
@@ -71,7 +72,7 @@ impl Shard {
         };
         if let Some(blocked) = self.end_block(&mut client) {
             let args = blocked.waiter.request.args();
-            let row = CommandTable::get().find(args.at(0));
+            let row = commands().find(args.at(0));
             self.append_end_of_wait(&mut client, how, &blocked.null);
             self.witness_cancelled(&blocked.waiter);
             if let Some(row) = row {
@@ -118,7 +119,7 @@ impl Shard {
                 let handle = &client.session.handle;
                 handle.set_wait(None);
                 let row = handle.command.load(Ordering::Relaxed);
-                let row = CommandTable::get().row(row);
+                let row = commands().row(row);
                 if how == Unblock::Error {
                     self.env().record_late_failure(row, &error::UNBLOCKED);
                 }
@@ -335,7 +336,7 @@ impl Shard {
         if !is_exec(client, row) {
             return self.pauses(row);
         }
-        let table = CommandTable::get();
+        let table = commands();
         let mut queue = client.session.transaction.queue.iter();
         self.pauses(row) || queue.any(|queued| self.pauses(table.row(queued.command)))
     }

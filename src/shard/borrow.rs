@@ -2,7 +2,8 @@
 
 use crate::command::context::ShardAction;
 use crate::command::error;
-use crate::command::table::{CommandTable, Row};
+use crate::command::row::Row;
+use crate::command::table::commands;
 use crate::ids::ShardSet;
 use crate::keyspace::{Keyspace, Space};
 use crate::resp::arguments::Args;
@@ -68,7 +69,7 @@ impl Shard {
 
     /// The keyspaces of all queued commands and watched keys.
     pub(super) fn transaction_shards(&self, client: &Client) -> ShardSet {
-        let table = CommandTable::get();
+        let table = commands();
         let shard_count = self.shared.shard_count;
         let mut shards = ShardSet::EMPTY;
         for queued in &client.session.transaction.queue {
@@ -95,7 +96,7 @@ impl Shard {
         after: &mut Aftermath,
     ) -> Ran {
         let transaction = std::mem::take(&mut client.session.transaction);
-        let table = CommandTable::get();
+        let table = commands();
         let commands: Vec<QueuedCall<'_>> = transaction
             .queue
             .iter()

@@ -16,8 +16,8 @@ use crate::client::session::Session;
 use crate::command::context::{
     Context, Execution, Outcome, ShardAction, Shared, SubscriptionChange,
 };
+use crate::command::row::Row;
 use crate::command::spec::Flags;
-use crate::command::table::Row;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::event::{EventClass, KeyEvent};

@@ -8,7 +8,7 @@ use crate::client::registry::Wait;
 use crate::client::session::ReplyMode;
 use crate::command::context::ShardAction;
 use crate::command::error::CommandError;
-use crate::command::table::Row;
+use crate::command::row::Row;
 use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
 

@@ -8,8 +8,8 @@
 use crate::client::session::Session;
 use crate::command::error::CommandError;
 use crate::command::redact::redacted;
+use crate::command::row::Row;
 use crate::command::spec::Flags;
-use crate::command::table::Row;
 use crate::ids::ClientId;
 use crate::observe::counters::CommandCounters;
 use crate::observe::slowlog::{self, SlowEntry};

@@ -16,8 +16,9 @@ use crate::client::session::Session;
 use crate::client::transaction::Queued;
 use crate::command::context::SubscriptionChange;
 use crate::command::redact::redacted;
+use crate::command::row::Row;
 use crate::command::spec::Flags;
-use crate::command::table::{CommandTable, Row};
+use crate::command::table::commands;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::limits;
 use crate::observe::monitor;
@@ -390,7 +391,7 @@ impl Shard {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
             return;
         }
-        let table = CommandTable::get();
+        let table = commands();
         if !reply.starts_with(b"*-1") && !reply.starts_with(b"_") {
             for queued in queue {
                 self.feed_monitors(session, &queued.request.args(), table.row(queued.command));
@@ -407,7 +408,7 @@ impl Shard {
             return;
         }
         let args = request.args();
-        let table = CommandTable::get();
+        let table = commands();
         let Some(mut row) = table.find(args.at(0)) else {
             return;
         };

@@ -4,7 +4,7 @@
 use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;
 use crate::command::keyspace::rewrite;
-use crate::command::table::CommandTable;
+use crate::command::table::commands;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::{Keyspace, Space};
 use crate::resp::Protocol;
@@ -58,7 +58,7 @@ impl Shard {
             return;
         }
         let args = parser.arguments(command);
-        let table = CommandTable::get();
+        let table = commands();
         let Some(mut row) = table.find(args.at(0)) else {
             return;
         };

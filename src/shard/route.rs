@@ -1,7 +1,7 @@
 //! Keys → no shard, one shard, several. Pure.
 
+use crate::command::row::Row;
 use crate::command::spec::Scope;
-use crate::command::table::Row;
 use crate::ids::{ShardSet, shard_of};
 use crate::resp::arguments::Args;
 

@@ -14,8 +14,9 @@ use std::sync::atomic::Ordering;
 use crate::client::registry::ClientFlag;
 use crate::client::session::ReplyMode;
 use crate::command::error::{self, CommandError};
+use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
-use crate::command::table::{CommandTable, Row};
+use crate::command::table::commands;
 use crate::ids::{ClientId, ShardSet};
 use crate::keyspace::Space;
 use crate::limits;
@@ -358,7 +359,7 @@ impl Shard {
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
         }
-        let table = CommandTable::get();
+        let table = commands();
         let container = table.find(args.at(0));
         let row = container.and_then(|container| {
             let named = args.get(1).filter(|_| container.is_container());

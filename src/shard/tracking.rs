@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::registry::ClientFlag;
-use crate::command::table::Row;
+use crate::command::row::Row;
 use crate::ids::ClientId;
 use crate::keyspace::tracking::{Change, Invalidation, Tracker, TrackingOptions};
 use crate::keyspace::{Keyspace, Space};

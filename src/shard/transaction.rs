@@ -3,7 +3,7 @@
 use crate::client::session::Session;
 use crate::client::transaction::WatchedKeys;
 use crate::command::context::{Execution, Outcome};
-use crate::command::table::Row;
+use crate::command::row::Row;
 use crate::keyspace::Space;
 use crate::keyspace::watch::WatchFlag;
 use crate::resp::arguments::Args;

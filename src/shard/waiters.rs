@@ -10,8 +10,9 @@ use std::sync::Arc;
 use crate::client::registry::Wait;
 use crate::client::session::Session;
 use crate::command::context::{Execution, Outcome, WaitFor};
+use crate::command::row::Row;
 use crate::command::spec::Flags;
-use crate::command::table::{CommandTable, Row};
+use crate::command::table::commands;
 use crate::ids::{ShardSet, shard_of};
 use crate::keyspace::wait::{WaitClass, WaitTable, Waiter, WaiterFacts};
 use crate::keyspace::{Keyspace, Space};
@@ -163,7 +164,7 @@ impl Env<'_> {
         let mut reply = Reply::new(waiter.protocol);
         reply.reserve(SERVED_REPLY_BYTES);
         let args = waiter.request.args();
-        let Some(row) = CommandTable::get().find(args.at(0)) else {
+        let Some(row) = commands().find(args.at(0)) else {
             waiter.unclaim();
             return Attempt::Gone;
         };

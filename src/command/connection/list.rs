@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use crate::client::registry::{ClientFlag, ClientHandle};
 use crate::command::args::{self, is};
 use crate::command::error::{self, CommandError};
+use crate::command::row::CommandTable;
 use crate::command::spec::EXTENDED;
-use crate::command::table::CommandTable;
 use crate::command::{Context, Outcome};
 use crate::ids::ClientId;
 use crate::keyspace::tracking::TrackingOptions;
@@ -106,14 +106,19 @@ fn is_extended(args: &Args<'_>) -> bool {
 }
 
 /// One line without its end. `argument_bytes`: of the command that the client is running.
-fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
+fn line(
+    commands: &'static CommandTable,
+    handle: &ClientHandle,
+    now_ms: u64,
+    argument_bytes: usize,
+) -> String {
     let names = handle.names();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let seconds_since = |at_ms: u64| now_ms.saturating_sub(at_ms) / 1000;
     let count = |counter: &std::sync::atomic::AtomicU32| counter.load(Ordering::Relaxed);
     let bytes = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
     let command = handle.command.load(Ordering::Relaxed);
-    let command = CommandTable::get()
+    let command = commands
         .rows()
         .get(usize::from(command))
         .map_or("NULL", |row| row.full_name.as_str());
@@ -161,7 +166,12 @@ fn line(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
 }
 
 pub(super) fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let mut text = line(&ctx.session.handle, ctx.now_ms(), args.byte_count());
+    let mut text = line(
+        ctx.shared.commands,
+        &ctx.session.handle,
+        ctx.now_ms(),
+        args.byte_count(),
+    );
     if is_extended(args) {
         write_extension(&mut text, &ctx.session.handle);
     }
@@ -200,7 +210,12 @@ pub(super) fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     for handle in chosen {
         let own = handle.id == ctx.session.id();
         let argument_bytes = if own { args.byte_count() } else { 0 };
-        text.push_str(&line(&handle, ctx.now_ms(), argument_bytes));
+        text.push_str(&line(
+            ctx.shared.commands,
+            &handle,
+            ctx.now_ms(),
+            argument_bytes,
+        ));
         if extended {
             write_extension(&mut text, &handle);
         }

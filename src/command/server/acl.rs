@@ -10,7 +10,6 @@ use crate::command::args;
 use crate::command::connection::login::DEFAULT_USER;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::CATEGORIES;
-use crate::command::table::CommandTable;
 use crate::command::{Command, Context, Flags, Outcome};
 use crate::limits;
 use crate::resp::arguments::Args;
@@ -110,7 +109,9 @@ fn categories(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
                 .into_iter()
                 .find(|category| args::is(name, category))
                 .ok_or_else(|| error::unknown_category(name))?;
-            let members: Vec<_> = CommandTable::get()
+            let members: Vec<_> = ctx
+                .shared
+                .commands
                 .told()
                 .filter(|row| row.command.has_category(category))
                 .collect();
@@ -127,7 +128,7 @@ fn dry_run(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     if args.at(2) != DEFAULT_USER {
         return Err(error::user_not_found(args.at(2)));
     }
-    let table = CommandTable::get();
+    let table = ctx.shared.commands;
     let Some(mut row) = table.find(args.at(3)) else {
         return Err(error::command_not_found(args.at(3)));
     };

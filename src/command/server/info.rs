@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use crate::client::registry::ClientFlag;
 use crate::command::error::CommandError;
-use crate::command::table::CommandTable;
 use crate::command::{Command, Context, Flags, Outcome, Shared};
 use crate::keyspace::wait::WaitKind;
 use crate::observe::info::{self, ClientFacts, Facts};
@@ -105,7 +104,8 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
             ChannelKind::Shard,
         ]
         .map(|kind| shared.channels.name_count(kind)),
-        commands: CommandTable::get()
+        commands: shared
+            .commands
             .rows()
             .iter()
             .map(|row| row.full_name.as_str())

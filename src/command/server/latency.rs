@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::command::error::{self, CommandError};
-use crate::command::table::{CommandTable, Row};
+use crate::command::row::{CommandTable, Row};
 use crate::command::{Command, Context, Flags, Outcome};
 use crate::observe::latency::{LatencyEvent, LatencySum};
 use crate::resp::arguments::Args;
@@ -121,8 +121,7 @@ fn sum_of(ctx: &Context<'_>, row: &Row) -> Option<LatencySum> {
 }
 
 /// The rows named, containers with their subcommands; a name that is no command is passed over. All rows for no name.
-fn rows_named(args: &Args<'_>) -> Vec<&'static Row> {
-    let table = CommandTable::get();
+fn rows_named(table: &'static CommandTable, args: &Args<'_>) -> Vec<&'static Row> {
     if args.len() == 2 {
         return table.told().collect();
     }
@@ -137,7 +136,7 @@ fn rows_named(args: &Args<'_>) -> Vec<&'static Row> {
 }
 
 fn histogram(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let found: Vec<_> = rows_named(args)
+    let found: Vec<_> = rows_named(ctx.shared.commands, args)
         .into_iter()
         .filter_map(|row| Some((row, sum_of(ctx, row)?)))
         .collect();

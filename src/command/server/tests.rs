@@ -1,7 +1,7 @@
 //! The server's commands on the bench.
 
 use crate::command::spec::CATEGORIES;
-use crate::command::table::CommandTable;
+use crate::command::table::commands;
 use crate::command::testing::Bench;
 use crate::command::{Outcome, ShardAction};
 use crate::observe::slowlog::{SlowEntry, cut};
@@ -110,7 +110,7 @@ fn shutdown_and_monitor_are_asked_of_the_shard() {
 
 #[test]
 fn categories_follow_from_the_rows() {
-    let table = CommandTable::get();
+    let table = commands();
     for row in table.rows() {
         for category in row.command.categories {
             assert!(
@@ -218,7 +218,7 @@ fn latency_events_and_histograms() {
     let observations = &bench.shared.observations;
     observations.latency.add("command", 100, 30);
     observations.latency.add("command", 101, 20);
-    let ping = CommandTable::get().find(b"ping").map_or(0, |row| row.id);
+    let ping = commands().find(b"ping").map_or(0, |row| row.id);
     for shard in &observations.shards {
         let counters = &shard.commands[usize::from(ping)];
         counters.latency.get_or_init(Box::default).record(1500);

@@ -7,7 +7,7 @@ use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;
 use crate::command::context::{Context, Outcome, Shared};
 use crate::command::error;
-use crate::command::table::CommandTable;
+use crate::command::table::commands;
 use crate::command::testing::shared;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId};
@@ -49,7 +49,7 @@ impl Bench {
     fn run(&mut self, words: &[Vec<u8>]) -> Vec<u8> {
         let request = Request::from_arguments(words.iter().map(Vec::as_slice));
         let args = request.args();
-        let table = CommandTable::get();
+        let table = commands();
         let mut reply = Reply::new(self.session.protocol);
         let mut row = table.find(args.at(0)).unwrap();
         if row.is_container() && args.len() > 1 {

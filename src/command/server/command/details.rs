@@ -1,7 +1,7 @@
 //! An entry of COMMAND and COMMAND INFO: a row's facts for a client that routes, checks or hints.
 
+use crate::command::row::{CommandTable, Row};
 use crate::command::spec::{Begin, Find, Flags, KeySpec};
-use crate::command::table::Row;
 use crate::resp::reply::Reply;
 
 /// First key, last key, step: what clients knew before there were key specs.
@@ -53,7 +53,7 @@ pub(super) fn names(reply: &mut Reply, names: impl Iterator<Item = &'static str>
 }
 
 /// The entry.
-pub(super) fn write(reply: &mut Reply, row: &Row) {
+pub(super) fn write(reply: &mut Reply, table: &'static CommandTable, row: &Row) {
     let command = row.command;
     let range = Range::of(command.keys);
     let flags = if range.partial {
@@ -81,14 +81,14 @@ pub(super) fn write(reply: &mut Reply, row: &Row) {
     for spec in command.keys {
         key_spec(reply, spec);
     }
-    let subcommands: Vec<&Row> = super::subcommands(row).collect();
+    let subcommands: Vec<&Row> = super::subcommands(table, row).collect();
     if subcommands.is_empty() {
         reply.set(0);
     } else {
         reply.array(subcommands.len());
     }
     for subcommand in subcommands {
-        write(reply, subcommand);
+        write(reply, table, subcommand);
     }
 }
 

@@ -1,8 +1,8 @@
 //! COMMAND DOCS: the documentation of the rows.
 
 use crate::command::error::CommandError;
+use crate::command::row::{CommandTable, Row};
 use crate::command::spec::KeyFlags;
-use crate::command::table::{CommandTable, Row};
 use crate::command::{Context, Flags, Outcome};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
@@ -11,17 +11,17 @@ use super::details::names;
 use super::syntax::{Argument, Kind, arguments};
 
 pub(super) fn docs(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let table = ctx.shared.commands;
     let rows: Vec<&Row> = if args.len() == 2 {
-        super::commands().collect()
+        super::commands(table).collect()
     } else {
-        let table = CommandTable::get();
         args.from(2)
             .filter_map(|name| table.find_told(name))
             .collect()
     };
     ctx.reply.map(rows.len());
     for row in rows {
-        write(ctx.reply, row);
+        write(ctx.reply, table, row);
     }
     Ok(Outcome::Done)
 }
@@ -32,10 +32,10 @@ fn text(reply: &mut Reply, name: &str, value: &str) {
 }
 
 /// A name and its documentation.
-fn write(reply: &mut Reply, row: &Row) {
+fn write(reply: &mut Reply, table: &'static CommandTable, row: &Row) {
     let command = row.command;
     let arguments = arguments(command);
-    let subcommands: Vec<&Row> = super::subcommands(row).collect();
+    let subcommands: Vec<&Row> = super::subcommands(table, row).collect();
     let facts = [
         ("summary", command.summary),
         ("since", command.since),
@@ -89,7 +89,7 @@ fn write(reply: &mut Reply, row: &Row) {
         reply.bulk(b"subcommands");
         reply.map(subcommands.len());
         for subcommand in subcommands {
-            write(reply, subcommand);
+            write(reply, table, subcommand);
         }
     }
 }

@@ -14,8 +14,8 @@ mod tests;
 
 use crate::command::args::is;
 use crate::command::error::{self, CommandError};
+use crate::command::row::{CommandTable, Row};
 use crate::command::spec::KeyFlags;
-use crate::command::table::{CommandTable, Row};
 use crate::command::{Command, Context, Flags, Outcome};
 use crate::pubsub::pattern::{self, Case};
 use crate::resp::arguments::Args;
@@ -108,23 +108,23 @@ const fn subcommand(
 }
 
 /// The rows that are no subcommands.
-fn commands() -> impl Iterator<Item = &'static Row> + Clone {
-    let rows = CommandTable::get().told();
-    rows.filter(|row| row.parent.is_none())
+fn commands(table: &'static CommandTable) -> impl Iterator<Item = &'static Row> + Clone {
+    table.told().filter(|row| row.parent.is_none())
 }
 
 /// The subcommands of a row that clients are told of.
-fn subcommands(row: &Row) -> impl Iterator<Item = &'static Row> {
+fn subcommands(table: &'static CommandTable, row: &Row) -> impl Iterator<Item = &'static Row> {
     let is_one = row.is_one_command();
     row.subcommand_ids()
         .filter(move |_| !is_one)
-        .map(|id| CommandTable::get().row(id))
+        .map(|id| table.row(id))
 }
 
 fn all(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.array(commands().count());
-    for row in commands() {
-        details::write(ctx.reply, row);
+    let table = ctx.shared.commands;
+    ctx.reply.array(commands(table).count());
+    for row in commands(table) {
+        details::write(ctx.reply, table, row);
     }
     Ok(Outcome::Done)
 }
@@ -135,8 +135,9 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     }
     ctx.reply.array(args.len() - 2);
     for name in args.from(2) {
-        match CommandTable::get().find_told(name) {
-            Some(row) => details::write(ctx.reply, row),
+        let table = ctx.shared.commands;
+        match table.find_told(name) {
+            Some(row) => details::write(ctx.reply, table, row),
             None => ctx.reply.null(),
         }
     }
@@ -144,14 +145,14 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
 }
 
 fn count(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.count(commands().count());
+    ctx.reply.count(commands(ctx.shared.commands).count());
     Ok(Outcome::Done)
 }
 
 fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let rows: Vec<&Row> = match args.len() {
-        2 => CommandTable::get().told().collect(),
-        5 if is(args.at(2), "filterby") => filtered(args.at(3), args.at(4))?,
+        2 => ctx.shared.commands.told().collect(),
+        5 if is(args.at(2), "filterby") => filtered(ctx.shared.commands, args.at(3), args.at(4))?,
         _ => return Err(error::SYNTAX),
     };
     ctx.reply.array(rows.len());
@@ -162,8 +163,12 @@ fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
 }
 
 /// Rows, subcommands too, that pass a filter.
-fn filtered(filter: &[u8], value: &[u8]) -> Result<Vec<&'static Row>, CommandError> {
-    let rows = CommandTable::get().told();
+fn filtered(
+    table: &'static CommandTable,
+    filter: &[u8],
+    value: &[u8],
+) -> Result<Vec<&'static Row>, CommandError> {
+    let rows = table.told();
     if is(filter, "module") {
         // There are no modules.
         Ok(Vec::new())
@@ -183,10 +188,12 @@ fn filtered(filter: &[u8], value: &[u8]) -> Result<Vec<&'static Row>, CommandErr
 }
 
 /// The keys of the command that stands from the third argument on, with what it does to each.
-fn found_keys<'a>(args: &Args<'a>) -> Result<Vec<(&'a [u8], KeyFlags)>, CommandError> {
+fn found_keys<'a>(
+    table: &'static CommandTable,
+    args: &Args<'a>,
+) -> Result<Vec<(&'a [u8], KeyFlags)>, CommandError> {
     let inner: Vec<&[u8]> = args.from(2).collect();
     let request = crate::resp::arguments::Request::from_arguments(inner.iter().copied());
-    let table = CommandTable::get();
     let mut row = table.find(inner[0]).ok_or(error::INVALID_COMMAND)?;
     let has_subcommands = row.is_container() && !row.is_one_command();
     if let (true, Some(name)) = (has_subcommands, inner.get(1)) {
@@ -218,7 +225,7 @@ fn found_keys<'a>(args: &Args<'a>) -> Result<Vec<(&'a [u8], KeyFlags)>, CommandE
 }
 
 fn keys(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let found = found_keys(args)?;
+    let found = found_keys(ctx.shared.commands, args)?;
     ctx.reply.array(found.len());
     for (key, _) in found {
         ctx.reply.bulk(key);
@@ -227,7 +234,7 @@ fn keys(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
 }
 
 fn keys_and_flags(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let found = found_keys(args)?;
+    let found = found_keys(ctx.shared.commands, args)?;
     ctx.reply.array(found.len());
     for (key, flags) in found {
         ctx.reply.array(2);

@@ -104,7 +104,7 @@ fn names_and_versions() {
 
 #[test]
 fn every_syntax_is_read_to_its_end() {
-    for row in CommandTable::get().rows() {
+    for row in crate::command::table::commands().rows() {
         let syntax = row.command.syntax;
         assert!(
             is_read_to_its_end(row.command),
@@ -117,7 +117,7 @@ fn every_syntax_is_read_to_its_end() {
 #[test]
 fn old_ranges_join_neighbours_only() {
     let range = |name: &[u8]| {
-        let range = CommandTable::get()
+        let range = crate::command::table::commands()
             .find(name)
             .map(|row| Range::of(row.command.keys));
         range.map(|range| (range.first, range.last, range.step, range.partial))
