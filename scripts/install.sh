@@ -9,6 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { printf 'scripts/install.sh: %s\n' "$*" >&2; exit 1; }
+[ "${1:-}" != --help ] || { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 0; }
+[ $# -eq 0 ] || fail "takes no arguments, and '$1' is one; DESTDIR=folder installs below a folder"
 root=${DESTDIR:-}
 program=${MILLRACE:-${CARGO_TARGET_DIR:-target}/release/millrace}
 [ -x "$program" ] || fail "$program is missing: run cargo build --release first"

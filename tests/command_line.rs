@@ -69,6 +69,10 @@ fn help_explains_an_option_or_a_subcommand() {
         ended(&["help", "reclaim"]).stdout,
         ended(&["reclaim", "--help"]).stdout
     );
+    for directive in ["rename-command", "user", "loadmodule"] {
+        let about = ended(&["help", directive]).stdout;
+        assert!(about.contains("Stops the start: "), "{about}");
+    }
     let wrong = ended(&["help", "maxclient"]);
     assert_eq!(wrong.code, 2);
     assert!(
@@ -185,6 +189,14 @@ fn the_manual_covers_subcommands_and_options() {
     assert!(reclaim.contains(".TH millrace-reclaim 1"), "{reclaim}");
     assert!(reclaim.contains("\\-\\-min\\-idle"));
     assert_eq!(ended(&["man", "nothing"]).code, 2);
+    // A page that is named can be printed.
+    for line in main.lines().filter(|line| line.ends_with("(1)")) {
+        let name = line.replace('\\', "");
+        let page = name
+            .strip_prefix("millrace-")
+            .and_then(|name| name.strip_suffix("(1)"));
+        assert_eq!(ended(&["man", page.unwrap()]).code, 0, "{line}");
+    }
 }
 
 #[test]
@@ -265,7 +277,9 @@ fn a_tool_that_fails_says_so_in_one_sentence_of_one_form() {
         let to = format!("cannot log in to 127.0.0.1:{}", server.port);
         let wanted = format!("{to}: the server wants a password; set MILLRACE_PASSWORD");
         expect(&server.url(), None, &wanted);
-        let refused = format!("{to}: the server did not accept the user or the password");
+        let refused = format!(
+            "{to}: the server did not accept the user or the password; if it has none, unset MILLRACE_PASSWORD"
+        );
         expect(&server.url(), Some("wrong"), &refused);
     }
     expect(

@@ -221,6 +221,11 @@ fn what_is_installed_starts() {
     command.args(&words[1..]).args(["--port", &port]);
     let mut server = served(&port, &mut command);
     assert_eq!(server.terminate(), Some(0));
+    let wrong = Command::new(repository().join("scripts/install.sh"))
+        .args(["--prefix", "/nowhere"])
+        .output()
+        .unwrap();
+    assert!(!wrong.status.success(), "{wrong:?}");
     for page in ["man/man1/millrace.1", "man/man1/millrace-reclaim.1"] {
         assert!(root.join("usr/local/share").join(page).is_file(), "{page}");
     }

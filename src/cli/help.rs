@@ -123,6 +123,9 @@ pub fn about(word: &str) -> Result<String, Ending> {
     if let Some(option) = found {
         return Ok(explained(option));
     }
+    if let Some(about) = config::about_directive(&name) {
+        return Ok(format!("{name}\n\n{about}\n"));
+    }
     let known = SUBCOMMANDS
         .into_iter()
         .chain(options.iter().map(|option| option.name));

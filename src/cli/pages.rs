@@ -55,7 +55,13 @@ pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
 /// # Errors
 /// None while writing to memory succeeds.
 pub fn manual(subcommand: Option<&str>) -> std::io::Result<Vec<u8>> {
-    let mut root = with_server_options().disable_help_subcommand(true);
+    // Those without a page of their own are on this one.
+    let hidden = |command: Command| command.hide(true);
+    let mut root = with_server_options()
+        .disable_help_subcommand(true)
+        .mut_subcommand("server", hidden)
+        .mut_subcommand("man", hidden)
+        .mut_subcommand("help", hidden);
     root.build();
     let command = match subcommand.and_then(|name| root.find_subcommand(name)) {
         Some(command) => command.clone(),

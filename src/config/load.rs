@@ -56,6 +56,17 @@ const REFUSED_DIRECTIVES: [(&[u8], usize, &str); 4] = [
     (b"sentinel", 1, "there is no sentinel mode: remove it"),
 ];
 
+/// What a directive that is no parameter does, in a sentence.
+#[must_use]
+pub fn about_directive(name: &str) -> Option<String> {
+    if name == "include" {
+        return Some("Reads another configuration file at this place: include FILE.".to_owned());
+    }
+    let mut refused = REFUSED_DIRECTIVES.iter();
+    let (_, _, reason) = refused.find(|(refused, _, _)| *refused == name.as_bytes())?;
+    Some(format!("Stops the start: {reason}."))
+}
+
 /// Directives that Redis itself accepts and ignores.
 const OBSOLETE_DIRECTIVES: [&[u8]; 3] = [
     b"list-max-ziplist-entries",

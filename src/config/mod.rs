@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 pub use control::ProcessControl;
 pub use describe::{Description, Role, described};
 pub use error::{ConfigError, SetError, Source};
+pub use load::about_directive;
 pub use nearest::nearest;
 pub use settings::{LazyFree, LogLevel, Permission, Settings, Supervision};
 pub use value::{OutputLimit, SavePoint};

@@ -140,7 +140,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     ),
     row("protected-mode", YesNo, "yes", Live).acts(
         Security,
-        "Without a password only clients on this machine are let in.",
+        "Without a password only connections to 127.0.0.1, ::1 or a unix socket are accepted.",
     ),
     row("requirepass", ANY, "", Live)
         .secret()

@@ -94,7 +94,7 @@ pub struct Settings {
     pub dir: PathBuf,
     /// Password of the default user; `None`: no password.
     pub requirepass: Option<Vec<u8>>,
-    /// Whether, with no password, only this machine may connect.
+    /// Whether, with no password, only loopback addresses and unix sockets may connect.
     pub protected_mode: bool,
     /// Most clients at a time.
     pub maxclients: usize,

@@ -10,8 +10,8 @@ use crate::config::ConfigError;
 pub enum StartError {
     /// A directive.
     Configuration(ConfigError),
-    /// An address that cannot be listened on, and why.
-    Listen(String, String),
+    /// An address that cannot be listened on, why, and the options that name it.
+    Listen(String, String, &'static str),
     /// `bind` names addresses, and none of them exists here.
     NoAddress(String),
     /// The working directory cannot be entered.
@@ -35,10 +35,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Configuration(error) => write!(f, "{error}"),
-            StartError::Listen(address, reason) => {
+            StartError::Listen(address, reason, options) => {
                 write!(
                     f,
-                    "cannot listen on {address}: {reason}: choose another --port, --bind, --unixsocket or --metrics-port"
+                    "cannot listen on {address}: {reason}: choose another {options}"
                 )
             }
             StartError::NoAddress(list) => {

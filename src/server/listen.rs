@@ -73,7 +73,7 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, StartError> {
 /// # Errors
 /// As [`open_all`].
 pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
-    let listeners = open_port(settings, settings.port)?;
+    let listeners = open_port(settings, settings.port, "--port or --bind")?;
     Ok(listeners.into_iter().map(Listener::Tcp).collect())
 }
 
@@ -82,11 +82,15 @@ pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
 /// # Errors
 /// As [`open_all`].
 pub fn open_metrics(settings: &Settings) -> Result<Vec<std::net::TcpListener>, StartError> {
-    open_port(settings, settings.metrics_port)
+    open_port(settings, settings.metrics_port, "--metrics-port")
 }
 
-/// Opens a port on every address; none for port 0.
-fn open_port(settings: &Settings, port: u16) -> Result<Vec<std::net::TcpListener>, StartError> {
+/// Opens a port on every address; none for port 0. `options`: what to change when that fails.
+fn open_port(
+    settings: &Settings,
+    port: u16,
+    options: &'static str,
+) -> Result<Vec<std::net::TcpListener>, StartError> {
     if port == 0 {
         return Ok(Vec::new());
     }
@@ -101,7 +105,7 @@ fn open_port(settings: &Settings, port: u16) -> Result<Vec<std::net::TcpListener
             Err(error) if may_be_skipped(&error, optional) => {}
             Err(error) => {
                 let address = format!("{address}:{port}");
-                return Err(StartError::Listen(address, reason_of(error)));
+                return Err(StartError::Listen(address, reason_of(error), options));
             }
         }
     }
@@ -184,7 +188,8 @@ fn open_unix(path: &Path, settings: &Settings) -> Result<Listener, StartError> {
         Ok(Listener::Unix(listener))
     };
     open().map_err(|error| {
-        StartError::Listen(format!("unix socket {}", path.display()), reason_of(error))
+        let socket = format!("unix socket {}", path.display());
+        StartError::Listen(socket, reason_of(error), "--unixsocket")
     })
 }
 
@@ -235,7 +240,7 @@ pub fn is_turned_away(settings: &Settings, peer: Option<SocketAddr>) -> bool {
 
 /// What a client that protected mode turns away reads, with line end.
 pub const PROTECTED_MODE_REPLY: &str = "-DENIED This server is in protected mode: no password is set for \
-the default user, so only connections from the machine it runs on are accepted. To connect from \
+the default user, so only connections to 127.0.0.1, ::1 or a unix socket are accepted. To connect from \
 elsewhere, do one of: 1) set a password with 'requirepass' or 'CONFIG SET requirepass', 2) from this \
 machine, switch the mode off with 'CONFIG SET protected-mode no', if nobody else can reach the server, \
 3) start it with '--protected-mode no' or bind it to chosen addresses behind a firewall.\r\n";

@@ -8,7 +8,8 @@ use redis::{ErrorKind, RedisError};
 const WANTS_PASSWORD: &str = "the server wants a password; set MILLRACE_PASSWORD";
 
 /// A wrong one; also one where the server has none.
-const REFUSED: &str = "the server did not accept the user or the password";
+const REFUSED: &str =
+    "the server did not accept the user or the password; if it has none, unset MILLRACE_PASSWORD";
 
 /// The code of the server's error, also of the first one in a pipeline: `NOAUTH`, `WRONGTYPE`.
 pub(super) fn code_of(error: &RedisError) -> Option<String> {
@@ -66,7 +67,7 @@ fn of_answer(code: &str, detail: &str) -> String {
     match code {
         "NOAUTH" => WANTS_PASSWORD.to_owned(),
         "WRONGPASS" => REFUSED.to_owned(),
-        "DENIED" => "the server is in protected mode and lets in only its own machine".to_owned(),
+        "DENIED" => "the server is in protected mode: it accepts only connections to 127.0.0.1, ::1 or a unix socket".to_owned(),
         "LOADING" => "the server is still loading its data".to_owned(),
         "BUSY" => "the server is busy with a script".to_owned(),
         "NOGROUP" => "the group does not exist".to_owned(),
