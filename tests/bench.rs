@@ -92,6 +92,27 @@ fn a_command_that_a_server_does_not_know_has_no_figure_and_the_others_have() {
 }
 
 #[test]
+fn sharding_compares_with_one_shard() {
+    let out = tempfile::tempdir().unwrap();
+    let rows = rows(
+        out.path(),
+        "sharding.csv",
+        &[
+            "sharding",
+            "--workload",
+            "two shards",
+            "--workload",
+            "two keys",
+        ],
+    );
+    assert_eq!(rows.len(), 2 * 4, "{rows:?}");
+    for row in &rows {
+        assert_eq!(field(row, "fault"), "", "{row:?}");
+        assert!(field(row, "cpu_us").parse::<f64>().unwrap() > 0.0);
+    }
+}
+
+#[test]
 fn growth_has_a_row_for_each_number_and_a_picture() {
     let out = tempfile::tempdir().unwrap();
     let words = [

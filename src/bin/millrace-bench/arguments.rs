@@ -29,6 +29,8 @@ pub(crate) enum Mode {
     Stall,
     /// CPU and throughput over the number of entries, keys, groups, connections.
     Growth,
+    /// CPU for each command with 1, 2, 4 and 8 shards, the load on the same cores.
+    Sharding,
     /// Throughput over the number of shards, server and load on cores of their own; needs at least 4.
     Scaling,
     /// The null server itself.

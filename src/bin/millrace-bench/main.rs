@@ -25,6 +25,7 @@ mod plot;
 mod progress;
 mod report;
 mod scaling;
+mod sharding;
 mod skip;
 mod stall;
 mod template;
@@ -32,7 +33,7 @@ mod usage;
 mod wire;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -41,7 +42,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use arguments::{Arguments, Mode, Options};
 use catalogue::Workload;
-use fleet::Server;
+use fleet::{Server, Spec};
+use measure::{Row, Schedule};
 use progress::Progress;
 use report::Columns;
 
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Some(Mode::Stall) => stalls(&arguments.options),
         Some(Mode::Growth) => grow(&arguments.options),
         Some(Mode::Scaling) => scale(&arguments.options),
+        Some(Mode::Sharding) => shard(&arguments.options),
     };
     fleet::kill_all();
     match result {
@@ -90,8 +93,11 @@ fn millrace(options: &Options) -> anyhow::Result<PathBuf> {
 
 /// Starts all servers that were asked for.
 fn start(options: &Options) -> anyhow::Result<Vec<Server>> {
+    start_all(options, &options.specs()?)
+}
+
+fn start_all(options: &Options, specs: &[Spec]) -> anyhow::Result<Vec<Server>> {
     let millrace = millrace(options)?;
-    let specs = options.specs()?;
     raise_file_limit();
     fleet::watch_for_the_end()?;
     specs
@@ -155,20 +161,13 @@ fn compare(options: &Options) -> anyhow::Result<()> {
     print(&report::opening(&servers))?;
     let csv = options.out.join("compare.csv");
     let mut progress = Progress::new(workloads.len() + kinds.len());
-    let mut rows = Vec::new();
-    for workload in &workloads {
-        let row = measure::compare(&mut servers, workload, schedule, |round, spec| {
-            let (name, rounds, server) = (&workload.name, schedule.rounds, &spec.name);
-            progress.tell(&match round {
-                0 => format!("{name}: preparing {server}"),
-                _ => format!("{name}: round {round} of {rounds}, {server}"),
-            });
-        })?;
-        rows.push(row);
-        progress.advance();
-        // As it goes: a run that is interrupted leaves what it found.
-        report::write_csv(&csv, &columns, &rows, &[])?;
-    }
+    let rows = measured(
+        (&mut servers, &columns),
+        &workloads,
+        schedule,
+        &csv,
+        &mut progress,
+    )?;
     let mut memory_rows = Vec::new();
     for kind in &kinds {
         progress.tell(&format!("memory: {}", kind.name));
@@ -187,6 +186,61 @@ fn compare(options: &Options) -> anyhow::Result<()> {
     if !rows.is_empty() {
         plot::ratios(&options.out.join("compare.svg"), &columns, &rows)?;
     }
+    print(&format!("\nAll figures: {}\n", csv.display()))
+}
+
+/// The rows of workloads, also written as they come: a run that is interrupted leaves what it found.
+fn measured(
+    (servers, columns): (&mut [Server], &Columns),
+    workloads: &[Workload],
+    schedule: Schedule,
+    csv: &Path,
+    progress: &mut Progress,
+) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for workload in workloads {
+        let row = measure::compare(servers, workload, schedule, |round, spec| {
+            let (name, rounds, server) = (&workload.name, schedule.rounds, &spec.name);
+            progress.tell(&match round {
+                0 => format!("{name}: preparing {server}"),
+                _ => format!("{name}: round {round} of {rounds}, {server}"),
+            });
+        })?;
+        rows.push(row);
+        progress.advance();
+        report::write_csv(csv, columns, &rows, &[])?;
+    }
+    Ok(rows)
+}
+
+fn shard(options: &Options) -> anyhow::Result<()> {
+    let mut workloads = sharding::workloads(options.scale());
+    workloads.retain(|workload| options.selects(&workload.name));
+    let names: Vec<&str> = workloads
+        .iter()
+        .map(|workload| workload.name.as_str())
+        .collect();
+    if name(options, &names)? {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&options.out)?;
+    let mut servers = start_all(options, &sharding::specs())?;
+    let columns = Columns {
+        reference: Some(0),
+        ..Columns::of(&servers)
+    };
+    print(&report::opening(&servers))?;
+    let csv = options.out.join("sharding.csv");
+    let mut progress = Progress::new(workloads.len());
+    let rows = measured(
+        (&mut servers, &columns),
+        &workloads,
+        options.schedule(),
+        &csv,
+        &mut progress,
+    )?;
+    drop(progress);
+    print(&report::tables(&columns, &rows))?;
     print(&format!("\nAll figures: {}\n", csv.display()))
 }
 

@@ -134,8 +134,16 @@ pub(crate) fn tables(columns: &Columns, rows: &[Row]) -> String {
     text.push_str(
         "\n`*`: the load generator used over 90 % of a core; the throughput may be its own. The CPU of the server is still its own.\n\
          Every connection waits for its replies before it sends again: latencies are those of a server as busy as these clients make it.\n\
-         `→`: deliveries. Ratios: to redis; below 1 is less CPU, above 1 is more throughput.\n",
+         `→`: deliveries.",
     );
+    if let Some(reference) = columns.reference {
+        let name = &columns.names[reference];
+        let _infallible = write!(
+            text,
+            " Ratios: to {name}; below 1 is less CPU, above 1 is more throughput."
+        );
+    }
+    text.push('\n');
     text
 }
 

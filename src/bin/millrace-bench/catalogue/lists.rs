@@ -1,5 +1,6 @@
 //! Lists as queues.
 
+use super::strings::keys_on_two_shards;
 use super::{Scale, Workload, hand_over, pipeline};
 use crate::plan::{Expect, Part};
 
@@ -74,6 +75,7 @@ fn others(scale: Scale) -> Vec<Workload> {
         .each("DEL queue", 1)
         .connections(1000),
     );
+    all.push(between_shards(scale));
     for depth in [1, 16] {
         let name = format!("LPUSH 1000 queues{}", pipeline(depth));
         let row = Workload::looped(
@@ -95,6 +97,19 @@ fn others(scale: Scale) -> Vec<Workload> {
         all.push(row.each("FLUSHALL", 1).depth(depth));
     }
     all
+}
+
+fn between_shards(scale: Scale) -> Workload {
+    let (from, to) = keys_on_two_shards();
+    let row = Workload::looped(
+        scale,
+        "LMOVE over two shards",
+        &format!("LMOVE {from} {to} RIGHT LEFT"),
+        Expect::Bulk(100),
+        "100 bytes, from one queue to another on another shard",
+    )
+    .each(format!("DEL {to}"), 1);
+    filled(row, &from, scale.pick(200_000, 1_000_000))
 }
 
 /// With so many elements of 100 bytes before each turn.

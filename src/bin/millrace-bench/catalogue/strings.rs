@@ -90,7 +90,7 @@ fn transactions(scale: Scale) -> Vec<Workload> {
 }
 
 /// Two keys that live on different shards of any even number of them.
-fn keys_on_two_shards() -> (String, String) {
+pub(crate) fn keys_on_two_shards() -> (String, String) {
     let mut keys = (0..1000).map(|number| format!("tx:{number}"));
     let half = 8192;
     let low = keys
