@@ -1,7 +1,7 @@
 //! Counters with one writer at a time and any number of readers.
 //!
-//! Level 0: every room may use them. What only the engine or only the records count is in `observe/counters.rs`; here is
-//! what a keyspace counts, which changes hands: whoever holds it writes, and INFO reads without asking for it.
+//! Level 0: every room may use them. Here is what a keyspace counts: it changes hands, whoever holds it writes, and INFO reads
+//! without asking for it. What a shard counts is in `observe/counters.rs`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -36,7 +36,7 @@
 //!
 //! # Where is …?
 //!
-//! *Whose turn is next*: `shard/turns.rs`. *How it ends*: `shard/stop.rs`. *What is counted*: `shard/measure.rs`. *Tables with very
+//! *Whose turn is next*: `shard/turns.rs`. *How it ends*: `shard/stop.rs`. *What is counted*: `shard/measure.rs`, `counters.rs`. *Tables with very
 //! many names*: `data/names.rs`. *XCLAIM*: `command/stream/pending.rs`, row at the top of the family. *A client's text*: `command/error.rs`. *A limit*:
 //! `limits.rs`. *Long replies*: `resp/rest.rs` (encoded as they leave), `net/buffers.rs`; KEYS over very many keys:
 //! `keyspace/walk.rs`, `shard/walk.rs`. *A setting*: `config/parameters.rs`. *Publish/subscribe*: `command/pubsub.rs`, `pubsub/registry.rs`,

@@ -66,7 +66,7 @@ pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
 /// Input of a client that waits (BLPOP, WAIT, CLIENT PAUSE) that is read at full speed, bytes: mostly enough to reach the
 /// end of its input, which ends the wait.
 pub const INPUT_BYTES_WHILE_WAITING_MAX: usize = 16 * 1024 * 1024;
-/// Input kept for a client that waits, bytes: beyond the former it is read slowly. The end of a client that is gone is seen
+/// Input kept for a client that waits, bytes: above [`INPUT_BYTES_WHILE_WAITING_MAX`] it is read slowly. The end of a client that is gone is seen
 /// only behind what its socket and ours still hold, which is mostly less than the difference.
 pub const INPUT_BYTES_TO_REACH_THE_END_MAX: usize = 32 * 1024 * 1024;
 const _: () = assert!(INPUT_BYTES_TO_REACH_THE_END_MAX > INPUT_BYTES_WHILE_WAITING_MAX);
@@ -108,7 +108,7 @@ pub const WATCHERS_SWEPT_PER_ROUND_SHARE: usize = 16;
 /// IDs of one XDEL or XACK that an effect consists of.
 pub const EFFECT_IDS_MAX: usize = 512;
 /// Keys removed in one expiry round before other work gets its turn.
-pub const EXPIRIES_PER_ROUND_MAX: usize = 1000;
+pub const EXPIRIES_PER_ROUND_MAX: usize = 200;
 /// Keys that blocked clients look at again in one round, because it is time, before other work gets its turn.
 pub const ALARMS_PER_ROUND_MAX: usize = 100;
 /// Batches in a row to one shard at which a connection moves there for the first time.

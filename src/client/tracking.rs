@@ -110,14 +110,14 @@ impl BroadcastRegistry {
         self.counts.prefixes.store(all.len(), Ordering::Release);
     }
 
-    /// The prefixes that one of the keys has, in their order, each with who listens. O(prefixes · keys).
-    pub fn concerned<'k>(
+    /// The prefixes for which `is_concerned`, in their order, each with who listens. O(prefixes) calls.
+    pub fn concerned(
         &self,
-        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        is_concerned: impl Fn(&[u8]) -> bool,
     ) -> Vec<(Bytes, Vec<Arc<Tracker>>)> {
         let all = self.prefixes.read().unwrap_or_else(PoisonError::into_inner);
         all.iter()
-            .filter(|(prefix, _)| keys.clone().any(|key| key.starts_with(prefix)))
+            .filter(|(prefix, _)| is_concerned(prefix))
             .map(|(prefix, listeners)| (prefix.clone(), listeners.clone()))
             .collect()
     }

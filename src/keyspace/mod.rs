@@ -19,6 +19,8 @@
 
 pub mod access;
 mod alarm;
+#[cfg(test)]
+mod counted_tests;
 pub mod discard;
 pub mod effect;
 pub mod event;
@@ -371,6 +373,7 @@ impl Keyspace {
                     None => {
                         debug_assert!(false, "an expiry without its key");
                         self.databases[db].expiries.remove(&(at, hash));
+                        self.count_keys(db);
                     }
                 }
                 count += 1;

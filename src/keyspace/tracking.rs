@@ -222,7 +222,7 @@ impl TrackingTable {
         self.item_count
     }
 
-    /// A client has read a key. Amortised O(log trackers of the key).
+    /// A client has read a key. Amortised O(log trackers of the key); at once, what a key that is swept has of trackers.
     pub fn remember(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
         match self.keys.get_mut(key) {
             Some(readers) => {

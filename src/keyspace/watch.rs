@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::data::names::{Name, NameTable, Swept};
+use crate::data::names::{NameTable, Swept};
 
 /// Watchers that are looked at for each that is added: so the gone are found before they are more than those who stay.
 const WATCHERS_SWEPT: isize = 2;
@@ -65,7 +65,7 @@ fn forget_gone(watchers: &mut Watchers) -> usize {
 /// The watched keys of one database of one keyspace.
 #[derive(Debug, Default)]
 pub struct WatchTable {
-    watchers: NameTable<Watchers>,
+    watchers: NameTable<Watchers, Box<[u8]>>,
     /// Watchers of all keys, the gone included until met.
     len: usize,
     /// Watchers that may be looked at; below 0 when more were.
@@ -91,7 +91,7 @@ impl WatchTable {
             was_expired: is_expired,
         };
         match self.watchers.get_mut(key) {
-            None => self.watchers.insert(Name::from(key), smallvec![watcher()]),
+            None => self.watchers.insert(key.into(), smallvec![watcher()]),
             Some(watchers) => {
                 let address = Arc::as_ptr(flag);
                 match watchers.binary_search_by_key(&address, Watcher::address) {
@@ -152,7 +152,7 @@ impl WatchTable {
         }
         if !unaware.is_empty() {
             self.len += unaware.len();
-            self.watchers.insert(Name::from(key), unaware);
+            self.watchers.insert(key.into(), unaware);
         }
     }
 

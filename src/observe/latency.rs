@@ -9,9 +9,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::limits;
-
 use crate::counters::Counter;
+use crate::limits;
 
 /// Buckets for each power of two, as a power of two.
 const FINENESS: u32 = 4;

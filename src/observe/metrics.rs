@@ -14,9 +14,9 @@ mod streams;
 use prometheus::TextEncoder;
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricType};
 
-use super::Observations;
 use crate::counters::Counter;
 
+use super::Observations;
 use super::counters::{CommandCounters, ShardCounters};
 use super::latency::LatencySum;
 use super::process;

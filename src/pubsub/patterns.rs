@@ -103,6 +103,7 @@ impl<V> Patterns<V> {
 
     /// Adds a pattern that is not there.
     pub fn insert(&mut self, pattern: Name, value: V) {
+        debug_assert!(self.get_mut(&pattern).is_none(), "each pattern once");
         self.count += 1;
         let prefix = literal(&pattern);
         let (length, hash) = (prefix.len(), self.hasher.hash_one(prefix));
@@ -245,6 +246,7 @@ mod tests {
             prop_assert!(patterns.by_prefix.is_empty() && patterns.lengths.is_empty());
         }
     }
+
     #[test]
     fn it_shrinks_with_what_is_in_it() {
         let mut patterns = Patterns::default();

@@ -29,7 +29,7 @@ pub enum ChannelKind {
 /// Subscribers of one name: how many on which shard. Mostly one shard, and no allocation.
 #[derive(Debug, Clone)]
 enum Counts {
-    /// Nobody, or who is on one shard.
+    /// On one shard.
     One(ShardId, u32),
     /// On several, or on one that is left of them.
     #[allow(clippy::box_collection, reason = "a third of the size, and rare")]
@@ -44,10 +44,7 @@ impl Counts {
 
     fn add(&mut self, shard: ShardId) {
         match self {
-            Self::One(at, count) if *count == 0 || *at == shard => {
-                *at = shard;
-                *count += 1;
-            }
+            Self::One(at, count) if *at == shard => *count += 1,
             Self::One(at, count) => {
                 *self = Self::Several(Box::new(vec![(*at, *count), (shard, 1)]));
             }

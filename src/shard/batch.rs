@@ -262,6 +262,7 @@ impl Shard {
         let outgoing = ran.after.outgoing.iter_mut();
         outgoing.for_each(|outgoing| outgoing.caused_by(Some(client)));
         self.dispatch(ran.after, None);
+        self.tell_broadcasts();
         let done = BatchDone {
             client,
             reply: ran.reply,

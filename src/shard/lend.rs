@@ -118,6 +118,7 @@ impl Shard {
 
     /// The position of a loan in the admission queue is reached: the keyspace goes to the coordinator.
     pub(super) fn lend(&mut self, loan: LoanId, coordinator: ShardId) {
+        self.tell_broadcasts();
         let Some(keyspace) = self.keyspace.take() else {
             debug_assert!(false, "lent twice");
             return;
@@ -223,6 +224,7 @@ impl Shard {
 
     /// Returns every keyspace to its shard.
     fn bring_home(&mut self, keyspaces: Vec<Box<Keyspace>>) {
+        self.tell_broadcasts();
         for keyspace in keyspaces {
             debug_assert!(keyspace.is_settled(), "given back with work undone");
             let shard = keyspace.shard();

@@ -432,9 +432,7 @@ impl Shard {
         if client.session.closing || client.ended || client.has_turn_coming || self.is_stopping() {
             return false;
         }
-        // Kept, not cut off: well below what the setting allows.
-        let allowed = usize::try_from(self.settings.client_query_buffer_bytes_max / 2);
-        let allowed = allowed.unwrap_or(usize::MAX);
+        let allowed = self.kept_input_bytes_max();
         if client.is_behind_with_reading() {
             return client.session.authenticated
                 && client.input.len() < allowed.min(limits::INPUT_BYTES_WHILE_UNREAD_MAX);
@@ -455,6 +453,12 @@ impl Shard {
         }
     }
 
+    /// Input that is kept and not cut off: well below what `client-query-buffer-limit` allows.
+    fn kept_input_bytes_max(&self) -> usize {
+        let allowed = usize::try_from(self.settings.client_query_buffer_bytes_max / 2);
+        allowed.unwrap_or(usize::MAX)
+    }
+
     /// Whether a client waits and is not read meanwhile, so that the end of its input is not seen by reading.
     pub fn waits_unread(&self, id: ClientId) -> bool {
         let Some(Some(client)) = self.clients.get(&id) else {
@@ -468,9 +472,9 @@ impl Shard {
         let Some(Some(client)) = self.clients.get(&id) else {
             return false;
         };
-        client.phase.is_a_wait()
-            && !client.ended
-            && client.input.len() < limits::INPUT_BYTES_TO_REACH_THE_END_MAX
+        let most = limits::INPUT_BYTES_TO_REACH_THE_END_MAX.min(self.kept_input_bytes_max());
+        let is_over = client.ended || client.session.closing || self.is_stopping();
+        client.phase.is_a_wait() && !is_over && client.input.len() < most
     }
 
     /// The time of its turn, Unix ms.

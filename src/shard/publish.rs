@@ -82,7 +82,7 @@ impl Shard {
     /// away and before the reply leaves. `publisher`, whose commands ran here, is held when it has published too much; its
     /// subscriptions begin and end between the publications of its transaction. True when it is to be told of keys itself.
     pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) -> bool {
-        let mut over = false;
+        let (mut over, mut travels) = (false, false);
         // The registry knows only how the subscriptions are now, after the transaction.
         let changing = after.changes_subscriptions().then_some(self.id);
         let id = publisher.as_ref().map(|client| client.id());
@@ -90,7 +90,7 @@ impl Shard {
         for mut outgoing in after.outgoing {
             outgoing.caused_by(id);
             match outgoing {
-                Outgoing::Served(served) => self.dispatch_served(served),
+                Outgoing::Served(served) => travels |= self.dispatch_served(served),
                 Outgoing::Publication(publication) => over |= self.publish(publication, changing),
                 Outgoing::Invalidation(invalidation, cause) => {
                     self.tell(invalidation, cause, &mut telling);
@@ -104,6 +104,10 @@ impl Shard {
             }
         }
         self.tell_rest(&mut telling);
+        if travels {
+            // The reply of who was served leaves where it is.
+            self.tell_broadcasts();
+        }
         if let Some(client) = publisher
             && (over || telling.over)
             && matches!(client.phase, Phase::Ready)
@@ -114,8 +118,8 @@ impl Shard {
         telling.tells_publisher
     }
 
-    /// Sends the reply of a client that was blocked to its shard.
-    fn dispatch_served(&mut self, served: Served) {
+    /// Sends the reply of a client that was blocked to its shard; says whether it travels through a mailbox.
+    fn dispatch_served(&mut self, served: Served) -> bool {
         let Served {
             waiter,
             reply,
@@ -131,7 +135,7 @@ impl Shard {
         let listens = |client: &mut Client| client.session.listens();
         if is_here && !self.client_mut(waiter.client).is_some_and(listens) {
             self.unblock(&waiter, &reply);
-            return;
+            return false;
         }
         let now_ms = self.now_ms;
         self.post.send(
@@ -142,6 +146,7 @@ impl Shard {
                 now_ms,
             },
         );
+        true
     }
 
     /// A client goes on, unless too much of what this shard has published is undelivered: then it is held for credit.

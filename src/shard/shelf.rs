@@ -210,6 +210,7 @@ impl Shard {
         if self.keyspace.as_deref().is_some_and(walks) {
             return;
         }
+        self.tell_broadcasts();
         if let Some(keyspace) = self.keyspace.take() {
             debug_assert!(keyspace.is_settled(), "left with work undone");
             self.post.shelves().leave(keyspace);
@@ -273,6 +274,9 @@ impl Shard {
         if let Some(visited) = self.visited.take() {
             self.wander(client, visited);
             self.consider_departure(client);
+        }
+        if !self.guests.is_empty() {
+            self.tell_broadcasts();
         }
         while let Some(guest) = self.guests.pop() {
             debug_assert!(guest.is_settled(), "put back with work undone");

@@ -96,7 +96,7 @@ struct Connection {
     ended: Cell<bool>,
     /// It is among those that are not read for now.
     unread: Cell<bool>,
-    /// Reads that are left to it though it is among those.
+    /// Reads that it may still do although it is among those.
     extra_reads: Cell<usize>,
 }
 
@@ -174,6 +174,7 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         let mut again = driver.take_mail(&mut mailbox, &tasks);
         again |= driver.shard.borrow_mut().work();
         let _ = Pin::new(&mut tasks).poll(context);
+        driver.shard.borrow_mut().tell_broadcasts();
         // What was published just now leaves with the replies, in one write for each subscriber.
         again |= driver.take_mail(&mut mailbox, &tasks);
         driver.keep_time(context, &mut timer, &mut armed_ms);
@@ -330,7 +331,9 @@ impl Driver {
             if connection.ended.get() {
                 return Poll::Pending;
             }
-            if !self.shard.borrow().wants_input(id) && !self.reads_a_little(id, connection) {
+            if self.shard.borrow().wants_input(id) {
+                connection.extra_reads.set(0);
+            } else if !self.reads_a_little(id, connection) {
                 self.read_later(id, connection);
                 return Poll::Pending;
             }

@@ -7,9 +7,10 @@
 //! The messages take the way of publications: from the shard that did the work, through the mailbox, before its reply
 //! leaves. So a value that was read is in the client's hands before the word that it has changed.
 //! Source: "Client-side caching" of Redis. What a client does to its own keys it hears behind its reply; changes of a prefix
-//! (BCAST) are told once for all commands of a round of the loop, before their replies leave.
+//! (BCAST) are told once for all commands of a round of the loop, before their replies leave and before others get the keyspace.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,6 +65,16 @@ fn array_of<'k>(keys: impl ExactSizeIterator<Item = &'k [u8]>) -> Bytes {
     reply.array(keys.len());
     keys.for_each(|key| reply.bulk(key));
     reply.take().into()
+}
+
+/// The changed keys with a prefix, in their order. O(log keys).
+fn with_prefix<'k>(
+    keys: &'k Broadcasts,
+    prefix: &'k [u8],
+) -> impl Iterator<Item = (&'k Box<[u8]>, &'k Option<ClientId>)> {
+    let from = (Bound::Included(prefix), Bound::Unbounded);
+    let keys = keys.range::<[u8], _>(from);
+    keys.take_while(move |(key, _)| key.starts_with(prefix))
 }
 
 impl Env<'_> {
@@ -183,8 +194,8 @@ impl Shard {
         self.send_notice(tracker, payload, telling);
     }
 
-    /// Tells the rest: clients of their own changes. Who changes keys with prefixes that are listened to is over its credit
-    /// when those who were told before have not received it.
+    /// Tells the rest: clients of their own changes. Who changes keys while prefixes are listened to is over its credit when
+    /// too much of what was sent before is undelivered.
     pub(super) fn tell_rest(&mut self, telling: &mut Telling) {
         for (tracker, key) in std::mem::take(&mut telling.own) {
             self.tell_one(&tracker, key.as_deref(), telling);
@@ -192,19 +203,18 @@ impl Shard {
         telling.over |= !self.broadcasts.is_empty() && self.subscribers.are_over_credit();
     }
 
-    /// Tells who listens to prefixes what has changed since the last call.
-    pub(super) fn tell_broadcasts(&mut self) {
-        let keys = std::mem::take(&mut self.broadcasts);
-        if keys.is_empty() {
+    /// Tells who listens to prefixes what has changed since the last call: before what others can conclude it from, a reply
+    /// or the keyspace, leaves this shard.
+    pub fn tell_broadcasts(&mut self) {
+        if self.broadcasts.is_empty() {
             return;
         }
+        let keys = std::mem::take(&mut self.broadcasts);
         let telling = &mut Telling::of(None);
         let shared = Arc::clone(&self.shared);
-        for (prefix, listeners) in shared.tracking.concerned(keys.keys().map(|key| &**key)) {
-            let concerned: Vec<_> = keys
-                .iter()
-                .filter(|(key, _)| key.starts_with(&prefix))
-                .collect();
+        let is_concerned = |prefix: &[u8]| with_prefix(&keys, prefix).next().is_some();
+        for (prefix, listeners) in shared.tracking.concerned(is_concerned) {
+            let concerned: Vec<_> = with_prefix(&keys, &prefix).collect();
             let all: Vec<&[u8]> = concerned.iter().map(|(key, _)| &***key).collect();
             let payload = array_of(all.into_iter());
             for tracker in listeners {

@@ -242,6 +242,23 @@ fn a_lost_redirection_is_told() {
 }
 
 #[test]
+fn prefixes_are_broadcast_once_for_a_pipeline() {
+    for_each_shard_count(|server| {
+        let mut writer = server.connect();
+        let mut all = tracking(server, "BCAST");
+        let mut some = tracking(server, "BCAST PREFIX {t}: NOLOOP");
+        writer.pipeline(&["SET {t}:2 x", "SET {t}:1 x", "SET {t}:2 y"]);
+        for reader in [&mut all, &mut some] {
+            expect_next(reader, &told(&["{t}:1", "{t}:2"]));
+        }
+        // Not of its own changes.
+        some.pipeline(&["SET {t}:1 mine", "SET {t}:2 mine"]);
+        expect_next(&mut all, &told(&["{t}:1", "{t}:2"]));
+        some.expect_quiet(&mut writer);
+    });
+}
+
+#[test]
 fn prefixes_are_broadcast_once_for_a_transaction() {
     for_each_shard_count(|server| {
         let mut writer = server.connect();

@@ -1,8 +1,8 @@
 //! The sections that are lists: by command, by error code, by database.
 
-use super::super::Observations;
 use crate::counters::Counter;
 
+use super::super::Observations;
 use super::super::counters::CommandCounters;
 use super::super::latency::LatencySum;
 use super::super::sample::Totals;
