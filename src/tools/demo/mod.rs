@@ -199,7 +199,7 @@ fn watch(
             );
         }
         if held.is_none() {
-            held = kill_when_loaded(connection, workers)?;
+            held = kill_when_loaded(shared, connection, workers)?;
             shared.has_killed.store(held.is_some(), Ordering::Relaxed);
         }
         workers.check()?;
@@ -207,7 +207,7 @@ fn watch(
             show_progress(shared, workers, false)?;
             shown_at = Instant::now();
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -216,10 +216,13 @@ fn watch(
 /// A healthy worker takes fewer than [`HELD_MIN`] at a time, and an ill one finishes none: what is
 /// seen before the kill is still there after it.
 fn kill_when_loaded(
+    shared: &Shared,
     connection: &mut Connection,
     workers: &mut Workers,
 ) -> anyhow::Result<Option<usize>> {
-    if pending_of(connection, workers.victim())? < HELD_MIN {
+    let held = pending_of(connection, workers.victim())?;
+    shared.held_by_victim.store(held as u64, Ordering::Relaxed);
+    if held < HELD_MIN {
         return Ok(None);
     }
     workers.kill_victim()?;

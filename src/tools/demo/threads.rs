@@ -6,9 +6,9 @@
 //! notes the IDs while it holds the ledger's lock from before the XADD, so a result cannot be
 //! looked up before its entry was noted.
 //!
-//! From a quarter of the numbers on, the producer sends them one by one until a worker was killed:
-//! a server serves waiting readers in turn, so the worker that is to be killed surely gets its
-//! share, however much faster the others are.
+//! When only few numbers are left and no worker was killed yet, the producer sends each of them when
+//! the one before was taken: a server serves waiting readers in turn, so the worker that is to be
+//! killed gets its share, however much faster the others are.
 //!
 //! An error of a thread is kept for the main thread and ends all of them.
 
@@ -21,7 +21,7 @@ use redis::Value;
 use redis::streams::StreamReadReply;
 
 use super::ledger::{Ledger, entry_id};
-use super::{COLLECTOR, RESULT, SOURCE, WORKERS};
+use super::{COLLECTOR, HELD_MIN, RESULT, SOURCE, WORKERS};
 use crate::cli::{DemoArguments, ReclaimArguments, ServerAddress};
 use crate::tools::connect;
 use crate::tools::reclaim::Reclaimer;
@@ -30,6 +30,9 @@ use crate::tools::reclaim::Reclaimer;
 const WINDOW: u64 = 5_000;
 /// Numbers sent in one round trip.
 const BATCH_MAX: u64 = 200;
+/// Numbers for each worker that are sent one by one while no worker was killed: several times what
+/// the one that is to be killed has to hold.
+const NUMBERS_KEPT_BACK: u64 = 4 * HELD_MIN as u64;
 /// Numbers are below this, so a square fits 64 bits by far.
 const NUMBER_LIMIT: u64 = 1_000_000;
 /// A worker not heard of for this long is dead to the reclaimer; workers ask five times as often.
@@ -46,6 +49,8 @@ pub(super) struct Shared {
     pub(super) reclaimed: AtomicU64,
     /// Set when a worker was killed.
     pub(super) has_killed: AtomicBool,
+    /// Entries pending for the worker that is to be killed, as seen last.
+    pub(super) held_by_victim: AtomicU64,
     /// Set when the threads shall end.
     pub(super) over: AtomicBool,
 }
@@ -58,6 +63,7 @@ impl Shared {
             error: Mutex::default(),
             reclaimed: AtomicU64::new(0),
             has_killed: AtomicBool::new(false),
+            held_by_victim: AtomicU64::new(0),
             over: AtomicBool::new(false),
         }
     }
@@ -107,10 +113,19 @@ pub(super) fn produce(shared: &Shared, arguments: &DemoArguments) -> anyhow::Res
                     .min(arguments.messages)
             }
         };
-        let batch = due
+        let mut batch = due
             .saturating_sub(sent)
             .min(WINDOW - ledger.span())
             .min(BATCH_MAX);
+        if !shared.has_killed.load(Ordering::Relaxed) {
+            let taken = ledger.processed() + shared.held_by_victim.load(Ordering::Relaxed);
+            let few = NUMBERS_KEPT_BACK * arguments.workers;
+            batch = match arguments.messages.saturating_sub(few).saturating_sub(sent) {
+                0 if taken < sent => 0,
+                0 => batch.min(1),
+                unhurried => batch.min(unhurried),
+            };
+        }
         if batch > 0 {
             let numbers: Vec<u64> = (0..batch).map(|_| random.next() % NUMBER_LIMIT).collect();
             let mut pipeline = redis::pipe();
