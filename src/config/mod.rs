@@ -324,11 +324,5 @@ fn refused(name: &[u8], reason: &str) -> SetError {
     SetError::Refused(name.to_vec(), reason.to_owned())
 }
 
-/// Whether the value of the parameter of this name is a secret, to be kept out of logs.
-#[must_use]
-pub fn is_secret(name: &[u8]) -> bool {
-    parameters::position(name).is_some_and(|at| PARAMETERS[at].sensitive)
-}
-
 #[cfg(test)]
 mod tests;

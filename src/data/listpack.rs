@@ -131,13 +131,6 @@ impl Listpack {
         &self.buffer
     }
 
-    /// Length of [`Listpack::bytes`].
-    #[must_use]
-    #[inline]
-    pub fn byte_length(&self) -> usize {
-        self.buffer.len()
-    }
-
     /// Bytes of the allocation.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
@@ -191,12 +184,6 @@ impl Listpack {
         self.append_entry(&Entry::integer(value))
     }
 
-    /// Appends an element of another pack and returns its position.
-    #[inline]
-    pub fn push_element(&mut self, element: Element<'_>) -> usize {
-        self.append_entry(&Entry::of(element))
-    }
-
     /// Puts an element first. O(bytes of the pack).
     pub fn push_front(&mut self, bytes: &[u8]) -> usize {
         self.splice(HEADER_BYTES, 0, Some(&Entry::new(bytes)), 1)
@@ -205,11 +192,6 @@ impl Listpack {
     /// Puts an element before the one at `position` (or at the end, for [`Listpack::end`]); returns the new element's position.
     pub fn insert(&mut self, position: usize, bytes: &[u8]) -> usize {
         self.splice(position, 0, Some(&Entry::new(bytes)), 1)
-    }
-
-    /// Puts an integer before the element at `position`.
-    pub fn insert_integer(&mut self, position: usize, value: i64) -> usize {
-        self.splice(position, 0, Some(&Entry::integer(value)), 1)
     }
 
     /// Replaces the element at `position`, which stays valid.

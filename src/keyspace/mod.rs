@@ -49,7 +49,7 @@ use crate::counters::KeyspaceCounters;
 use crate::ids::ShardId;
 use crate::limits;
 
-use access::{Access, AccessPolicy};
+use access::AccessPolicy;
 use alarm::Alarms;
 use discard::{Discarded, Discards};
 use effect::EffectBuffer;
@@ -555,27 +555,5 @@ impl Keyspace {
     /// Estimated bytes of a key with its value (MEMORY USAGE).
     pub fn entry_bytes(entry: &Entry) -> usize {
         size_of::<Entry>() + entry.key.heap_bytes() + entry.value.heap_bytes()
-    }
-
-    /// Puts a value under a key as it was rewritten or copied: no event, no effect, no watcher. For replay and tests of it.
-    pub fn restore(&mut self, db: usize, key: &[u8], value: Value, expire_ms: Option<u64>) {
-        let hash = self.databases[db].table.hash(key);
-        self.take_entry(db, key, hash);
-        let access = Access::new(self.policy.access, self.now_ms);
-        self.databases[db].streams.came(key, &value);
-        self.walks.came(db, hash, key);
-        self.databases[db].table.insert(
-            hash,
-            Entry {
-                key: key.into(),
-                value,
-                expire_ms: expire_ms.unwrap_or(0),
-                access,
-            },
-        );
-        if let Some(at) = expire_ms {
-            self.databases[db].expiries.insert((at, hash));
-        }
-        self.count_keys(db);
     }
 }

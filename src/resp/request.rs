@@ -243,19 +243,6 @@ impl RequestParser {
         self.whole || (self.announced == 0 && self.searched == 0)
     }
 
-    /// The bulk being waited for, as a range of the buffer that is not yet whole.
-    #[must_use]
-    pub fn pending_bulk(&self) -> Option<ArgumentRange> {
-        self.bulk.map(|length| range(self.position, length))
-    }
-
-    /// Least number of bytes that the buffer must hold before another call can get further; 0 when unknown.
-    /// It follows what a stranger announced: grow towards it as bytes come.
-    #[must_use]
-    pub fn needed_bytes_hint(&self) -> usize {
-        self.bulk.map_or(0, |length| self.position + length + 2)
-    }
-
     /// Bytes allocated by the parser.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

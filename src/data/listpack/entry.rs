@@ -248,13 +248,6 @@ impl<'a> Entry<'a> {
         }
     }
 
-    pub(crate) fn of(element: Element<'a>) -> Self {
-        match element {
-            Element::Int(value) => Entry::integer(value),
-            Element::Bytes(bytes) => Entry::new(bytes),
-        }
-    }
-
     fn body_length(&self) -> usize {
         self.prefix.length + self.payload.len()
     }
