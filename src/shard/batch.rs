@@ -414,6 +414,9 @@ impl Shard {
             args: command.request.args(),
         });
         let commands: Vec<QueuedCall<'_>> = queued.collect();
+        if batch.facts.handle.is_killed() {
+            return ran;
+        }
         if commands.iter().any(|command| self.pauses(command.row)) {
             ran.stop = Some(BatchStop::Paused);
             return ran;
@@ -438,6 +441,10 @@ impl Shard {
         let mut session = detached(&batch.facts);
         let table = table::commands();
         for command in &batch.commands {
+            if batch.facts.handle.is_killed() {
+                // Its socket is closed already: whoever saw that connects again and must not be overtaken.
+                break;
+            }
             let row = table.row(command.row);
             if self.pauses(row) {
                 ran.stop = Some(BatchStop::Paused);
