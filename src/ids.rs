@@ -137,8 +137,11 @@ const fn crc16_tables() -> [[u16; 256]; 8] {
 /// wait for each other.
 fn crc16(bytes: &[u8]) -> u16 {
     let tables = &CRC16_TABLES;
-    let (blocks, rest) = bytes.as_chunks::<8>();
-    let crc = blocks.iter().fold(0u16, |crc, block| {
+    // What does not fill a block comes first: nothing is before it, so its bytes do not wait for each other either.
+    let (head, blocks) = bytes.as_rchunks::<8>();
+    let first = head.iter().rev().zip(tables);
+    let crc = first.fold(0, |crc, (byte, table)| crc ^ table[usize::from(*byte)]);
+    blocks.iter().fold(crc, |crc, block| {
         let [high, low] = crc.to_be_bytes();
         tables[7][usize::from(block[0] ^ high)]
             ^ tables[6][usize::from(block[1] ^ low)]
@@ -148,9 +151,6 @@ fn crc16(bytes: &[u8]) -> u16 {
             ^ tables[2][usize::from(block[5])]
             ^ tables[1][usize::from(block[6])]
             ^ tables[0][usize::from(block[7])]
-    });
-    rest.iter().fold(crc, |crc, byte| {
-        (crc << 8) ^ tables[0][usize::from((crc >> 8) as u8 ^ byte)]
     })
 }
 

@@ -5,42 +5,45 @@
 //! ```text
 //!  server/   boot, sockets accepted ──► shard 0 … shard N-1, a thread each (shard/thread.rs)
 //!                                         │ clients (shard/client.rs, client/, net/)
-//!                                         │ keyspace, owned; between turns on its shelf (keyspace/, shard/shelf.rs)
+//!                                         │ what it has in hand, and its jobs that wait (shard/hand/)
 //!                                         └ mailbox (shard/mailbox.rs)
+//!  berths    one for each keyspace (shard/hand/berths.rs): any thread takes it for a window of commands
 //!  command/  one row and one handler per command: synchronous, no socket, no clock
 //!  data/     list, stream, listpack: pure structures
 //! ```
 //! A key's home is `slot * N / 16384` (`ids.rs`). Whoever holds a keyspace finishes the work on it: effects logged, blocked
-//! clients served, publications sent, before it is given away and before the reply leaves.
+//! clients served, publications sent, before it is put back and before the reply leaves.
 //!
-//! # The life of XADD
+//! # Walks
 //!
-//! 1. `shard/thread.rs` reads bytes; `shard/session_loop.rs` gives the client a turn; `resp/request.rs` finds the arguments.
-//! 2. `shard/admit.rs` checks what needs no keyspace (unknown, arity, AUTH, subscribed mode); MULTI queues.
-//! 3. `shard/route.rs` finds the home of the key. Own shard: it runs at once. Another: it runs here too if that shard does
-//!    not need its keyspace this moment (`shard/shelf.rs`); else it travels with the commands behind it as a batch
-//!    (`shard/batch.rs`), through that shard's queue (`shard/admission.rs`), and the replies come back.
-//! 4. The handler in `command/stream/write.rs` changes the stream through `keyspace/handle.rs`, which insists on a report:
-//!    effect (`keyspace/effect.rs`), touched (WATCH, blocked clients), event (`keyspace/event.rs`).
-//! 5. `shard/execute.rs` logs effects, turns events into publications and serves who waits for the key.
-//! 6. The reply leaves when all clients had their turn: one write for many commands.
+//! **XADD.** `shard/thread.rs` `read` gets bytes → `shard/input.rs` `run_bytes` finds a request (`resp/request.rs` `parse`) →
+//! `shard/turn.rs` `step` → `shard/admit.rs` `admit` (unknown, arity, AUTH, subscribed mode; MULTI queues) →
+//! `shard/route.rs` `shards_of` → `shard/window.rs` `attempt`: `has_in_hand` takes the keyspace where it lies
+//! (`shard/hand/berths.rs` `take`), or the command is kept and waits in line → `run_in_hand` → `shard/execute.rs` `run`, `call` →
+//! `command/stream/write.rs` `xadd` → `keyspace/handle.rs`, which insists on a report: effect, touched, event → `execute.rs`
+//! `collect`, `log`, then `shard/waiters.rs` `serve` → `shard/finish.rs` `finish` → `shard/publish.rs` `dispatch` → the next
+//! command, or `shard/turn.rs` `end_turn` → `shard/job.rs` `put_back` → `thread.rs` `flush`: one write for many commands.
 //!
-//! # The life of BLMOVE between two shards
+//! **A woken XREADGROUP.** Its own attempt found nothing: `execute.rs` `run` → `waiters.rs` `register` puts it into the wait tables
+//! of its keys with the same keyspaces in hand → `finish.rs` → `shard/blocking.rs` `block`. An XADD, on whatever thread: `serve`
+//! → `serve_one` claims the waiter (`keyspace/claim.rs`), calls its handler again, takes it out of the wait tables → `dispatch`
+//! sends the reply to its thread → there `blocking.rs` `unblock` appends it and gives the client its turn.
 //!
-//! 1. Its keys live on two shards, so the client asks for a loan (`shard/lend.rs`): one message to both shards under the
-//!    ordering lock; each moves its keyspace here when its queue reaches that place.
-//! 2. With both in hand the handler runs (`shard/borrow.rs`, `keyspace/space.rs` finds the keyspace of a key). Nothing to
-//!    move: a waiter goes into the wait table (`keyspace/wait.rs`) under the same loan, so no push falls between.
-//! 3. A later LPUSH looks first whether a waiter's destination is not in hand; if so it runs under a loan that includes it.
-//! 4. Then the waiter is claimed, its command runs again, and the reply goes to its shard (`shard/blocking.rs`).
+//! **BLMOVE over two shards.** `shards_of` names two keyspaces, `take` gives both or neither: `job.rs` `resume` runs the kept
+//! command when the ticket is answered. Nothing to move: `register`, as above. A later LPUSH to its source has one keyspace in
+//! hand: `waiters.rs` `waiters_need` finds that serving writes to the other, `attempt` puts back and takes both, `serve_one` moves
+//! the element.
+//!
+//! **PUBLISH.** No key, nothing in hand: `attempt` → `run_in_hand` → `command/pubsub.rs` `publish` answers with an action →
+//! `dispatch` → `publish` asks `pubsub/registry.rs` for the shards with subscribers and puts one message into all their mailboxes
+//! under the ordering lock (`shard/mailbox.rs`) → each thread's `deliver_publication` → `shard/subscribers.rs` → outputs.
 //!
 //! # Where is …?
 //!
 //! *Whose turn is next*: `shard/turns.rs`. *How it ends*: `shard/stop.rs`. *What is counted*: `shard/measure.rs`, `counters.rs`. *Tables with very
 //! many names*: `data/names.rs`. *XCLAIM*: `command/stream/pending.rs`, row at the top of the family. *A client's text*: `command/error.rs`. *A limit*:
 //! `limits.rs`. *Long replies*: `resp/rest.rs` (encoded as they leave), `net/buffers.rs`; KEYS over very many keys:
-//! `keyspace/walk.rs`, `shard/walk.rs`. *A setting*: `config/parameters.rs`. *Publish/subscribe*: `command/pubsub.rs`, `pubsub/registry.rs`,
-//! `shard/publish.rs`. *Client-side caching*: `keyspace/tracking.rs`, `shard/tracking.rs`. *Moving connections*:
+//! `keyspace/walk.rs`, `shard/walk.rs`. *A setting*: `config/parameters.rs`. *Publish/subscribe*: `shard/publish.rs`. *Client-side caching*: `keyspace/tracking.rs`, `shard/tracking.rs`. *Moving connections*:
 //! `shard/migrate.rs`. *Freeing big values*: `keyspace/discard.rs`,
 //! `server/disposal.rs`. *INFO*: `observe/info.rs`. *Metrics*: `observe/metrics.rs`, `server/metrics.rs`. *The tools*:
 //! `tools/reclaim/`, `tools/demo/`, `tools/ping.rs`. *The command line, its help, completions and manual*: `cli/`. *The benchmark*: `bin/millrace-bench/`, run by `scripts/bench.sh`.
@@ -70,6 +73,7 @@ pub mod pubsub;
 pub mod resp;
 pub mod server;
 pub mod shard;
+mod sync;
 pub mod tools;
 
 /// The Redis whose behaviour clients may count on: what HELLO and INFO say.

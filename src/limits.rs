@@ -40,8 +40,6 @@ pub const WALKED_PER_TURN_MAX: usize = 1000;
 pub const WALKS_MAX: usize = 16;
 /// How deep `include` may nest: a file that includes itself must end with an error.
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
-/// Work taken from the admission queue before sockets are looked at again.
-pub const ADMISSIONS_PER_TURN_MAX: usize = 16;
 /// Unsent output at which a client's commands wait, bytes: it does not read its replies. (Redis goes on without end,
 /// unless `client-output-buffer-limit normal` says when to close the connection.)
 pub const OUTPUT_BYTES_TO_STOP_RUNNING: usize = 64 * 1024 * 1024;
@@ -77,14 +75,22 @@ pub const INPUT_BYTES_WHILE_UNREAD_MAX: usize = 64 * 1024 * 1024;
 pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
 /// … and of one of output: a client that is slow to read may hold one that is too large for it.
 pub const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
-/// Requests copied at once for another shard, bytes (a longer single request goes alone).
-pub const BATCH_BYTES_MAX: usize = 256 * 1024;
-/// A pipeline with more runs than this over several shards is a mixed one …
-pub const MIXED_RUNS_MIN: usize = 4;
-/// … when its runs average fewer commands than this.
-pub const MIXED_RUN_COMMANDS_MAX: usize = 4;
-/// Clients served under one loan.
-pub const LOAN_JOBS_MAX: usize = 64;
+/// Commands that run with keyspaces in hand before others who wait for one of them get their turn.
+pub const WANTED_HAND_COMMANDS_MAX: u32 = 16;
+/// How often a ticket may be passed before it reserves its berths …
+pub const TICKET_LOSSES_MAX: u32 = 20;
+/// … and for how long, ns.
+pub const TICKET_AGE_MAX_NS: u64 = 1_000_000;
+/// When a thread tries for what its jobs wait for even though nothing was offered, ms: who was offered it may be held up.
+pub const TICKET_RETRY_MS: u64 = 1;
+/// Jobs that wait for the same keyspaces and run in one round of the loop.
+pub const JOBS_PER_ROUND_MAX: usize = 64;
+/// How often a thread looks for a keyspace that is in another hand …
+pub const SPINS_MAX: u32 = 200;
+/// … for how long at most, ns …
+pub const SPIN_NS_MAX: u64 = 3_000;
+/// … and how often where threads have to share cores: who has it may not be running.
+pub const SPINS_SHARING_CORES: u32 = 16;
 /// Published messages from this size on are held once for all who wait for them; smaller ones are copied, bytes. Measured on
 /// two threads, to append and to send: 1 KB copied 0.9 µs, shared 1.8; 4 KB copied 5.5, shared 2.7; 64 KB copied 113, shared 15.
 pub const SHARED_BYTES_MIN: usize = 2048;
@@ -111,8 +117,8 @@ pub const EFFECT_IDS_MAX: usize = 512;
 pub const EXPIRIES_PER_ROUND_MAX: usize = 200;
 /// Keys that blocked clients look at again in one round, because it is time, before other work gets its turn.
 pub const ALARMS_PER_ROUND_MAX: usize = 100;
-/// Batches in a row to one shard at which a connection moves there for the first time.
-pub const MIGRATION_BATCHES_MIN: u32 = 8;
+/// Windows, most of them about one shard, at which a connection moves there for the first time.
+pub const MIGRATION_WINDOWS_MIN: u32 = 8;
 /// Time in which a connection's reluctance to move again halves, ms.
 pub const MIGRATION_DECAY_MS: u64 = 1000;
 /// Connections to the port of the metrics at a time. When one more comes the oldest that has not sent its request is closed:

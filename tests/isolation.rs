@@ -337,10 +337,11 @@ fn a_sleeping_shard_keeps_no_other_from_its_keys() {
         2,
         "the other shard is awake: {asleep:?}"
     );
-    // Of its key are kept those clients only that live with the sleeper, at most: who asks for it long enough moves to it.
+    // Of keys, whichever shard they are at home on, are kept those clients only that live with the sleeper. Who asks long enough
+    // for keys of the sleeping shard moves to it.
     let mut kept = [count(&asleep[4..8]), count(&asleep[8..])];
     kept.sort_unstable();
-    assert!(kept[0] <= 2 && kept[1] == 4, "{asleep:?}");
+    assert!(kept[0] <= 2, "{asleep:?}");
 }
 
 /// Bytes of a message of the flood.

@@ -26,13 +26,14 @@ use std::sync::{Arc, Mutex};
 use millrace::client::registry::ClientOrigin;
 use millrace::command::context::{Execution, Shared, Witness};
 use millrace::config::Configuration;
-use millrace::ids::{ClientId, ShardId};
+use millrace::ids::{ClientId, ShardId, ShardSet};
+use millrace::keyspace::Keyspace;
 use millrace::resp::arguments::Args;
 use millrace::server::shards::share;
 use millrace::shard::clock::Clock;
+use millrace::shard::hand::berths::{Berths, Taken};
 use millrace::shard::mailbox::{Message, Post};
 use millrace::shard::output::Sent;
-use millrace::shard::shelf::Shelves;
 use millrace::shard::{Event, Shard};
 
 /// A small generator of numbers: splitmix64.
@@ -57,20 +58,32 @@ impl Random {
 }
 
 /// Mailboxes as lists: one FIFO for each shard, delivered when the seed says so.
-struct Mail(Mutex<Vec<VecDeque<Message>>>, Shelves);
+struct Mail(Mutex<Vec<VecDeque<Message>>>, Berths<Box<Keyspace>>);
 
 impl Post for Mail {
-    fn send(&self, to: ShardId, message: Message) {
+    fn send(&self, to: ShardId, message: Message) -> bool {
         self.0.lock().unwrap()[to.index()].push_back(message);
+        false
     }
 
-    fn send_ordered(&self, messages: Vec<(ShardId, Message)>) {
+    fn send_ordered(&self, messages: Vec<(ShardId, Message)>) -> ShardSet {
         for (to, message) in messages {
             self.send(to, message);
         }
+        ShardSet::EMPTY
     }
 
-    fn shelves(&self) -> &Shelves {
+    fn wake(&self, _threads: ShardSet) {}
+
+    fn receive_all(&self, at: ShardId) -> VecDeque<Message> {
+        std::mem::take(&mut self.0.lock().unwrap()[at.index()])
+    }
+
+    fn has_mail(&self, at: ShardId) -> bool {
+        !self.0.lock().unwrap()[at.index()].is_empty()
+    }
+
+    fn berths(&self) -> &Berths<Box<Keyspace>> {
         &self.1
     }
 }
@@ -157,6 +170,8 @@ struct World {
     migrations: usize,
     /// Clients on their way out, by shard: no event of theirs reaches it any more.
     leaving: Vec<Vec<(ClientId, ShardId)>>,
+    /// Keyspaces that somebody works with for a while, so that shards find them out.
+    held: Vec<(ShardSet, Taken<Box<Keyspace>>)>,
 }
 
 /// What the test itself notes when it closes a connection.
@@ -199,7 +214,7 @@ impl World {
         );
         let mail = Arc::new(Mail(
             Mutex::new((0..shard_count).map(|_| VecDeque::new()).collect()),
-            Shelves::new(shard_count),
+            Berths::new(shard_count),
         ));
         let hasher = hashbrown::DefaultHashBuilder::default();
         let shards = (0..shard_count)
@@ -226,6 +241,7 @@ impl World {
             unique: 0,
             migrations: 0,
             leaving: vec![Vec::new(); shard_count],
+            held: Vec::new(),
         }
     }
 
@@ -420,12 +436,17 @@ impl World {
             75..92 => {
                 let shard = self.random.below(self.shards.len());
                 self.shards[shard].work();
+                self.follow();
                 self.flush(shard);
-                if self.random.one_in(2) {
-                    self.shards[shard].rest();
+            }
+            92..95 => {
+                if self.shards.len() > 1 && self.random.one_in(2) {
+                    self.hold();
+                } else {
+                    self.put_back();
                 }
             }
-            92..97 => {
+            95..97 => {
                 self.clock.sleep(self.random.below(120) as u64);
                 for shard in &mut self.shards {
                     shard.handle(Event::Tick);
@@ -465,6 +486,41 @@ impl World {
         }
     }
 
+    /// Somebody takes keyspaces, if they are to be had.
+    fn hold(&mut self) {
+        let mut shards = ShardSet::EMPTY;
+        for _ in 0..1 + self.random.below(3) {
+            shards.insert(ShardId(self.random.below(self.shards.len()) as u16));
+        }
+        if let Some(taken) = self.mail.1.take(shards, self.clock.nanoseconds()) {
+            self.held.push((shards, taken));
+        }
+    }
+
+    /// The oldest of those who have some puts them back.
+    fn put_back(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let (shards, taken) = self.held.remove(0);
+        for (shard, keyspace) in shards.iter().zip(taken) {
+            let now_ns = self.clock.nanoseconds();
+            let put = self.mail.1.put(shard, keyspace, u64::MAX, false, now_ns);
+            if let Some(thread) = put.offer {
+                self.mail.send(thread, Message::Offer);
+            }
+        }
+    }
+
+    /// Notes where the players are: they move when their shard takes them in.
+    fn follow(&mut self) {
+        for player in self.players.iter_mut().filter(|player| player.alive) {
+            if let Some(handle) = self.shared.clients.get(player.id) {
+                player.shard = handle.shard().index();
+            }
+        }
+    }
+
     fn clients_of(&self, shard: usize) -> HashSet<ClientId> {
         let all = self.shared.clients.all();
         all.iter()
@@ -476,13 +532,8 @@ impl World {
     fn deliver(&mut self, shard: usize) -> bool {
         let message = self.mail.0.lock().unwrap()[shard].pop_front();
         let Some(message) = message else { return false };
-        if let Message::Adopt(client) = &message {
-            let id = client.id();
-            if let Some(player) = self.players.iter_mut().find(|player| player.id == id) {
-                player.shard = shard;
-            }
-        }
         self.shards[shard].handle(Event::Message(message));
+        self.follow();
         true
     }
 
@@ -517,6 +568,9 @@ impl World {
 
     /// Lets everything that is under way come to rest; blocked clients stay blocked.
     fn settle(&mut self) {
+        while !self.held.is_empty() {
+            self.put_back();
+        }
         for _ in 0..100_000 {
             let mut moved = false;
             for player in 0..self.players.len() {
@@ -530,7 +584,8 @@ impl World {
                 while self.deliver(shard) {
                     moved = true;
                 }
-                moved |= self.shards[shard].work();
+                moved |= self.shards[shard].work() || !self.shards[shard].is_idle();
+                self.follow();
                 self.flush(shard);
                 moved |= !self.leaving[shard].is_empty();
             }
@@ -1177,6 +1232,9 @@ fn run(seed: u64) -> usize {
     }
     for shard in &world.shards {
         assert!(shard.is_idle(), "shard {} is not at rest", shard.id().0);
+    }
+    if world.shards.len() > 1 {
+        assert!(world.mail.1.are_at_rest(), "a keyspace is not in its berth");
     }
     let blocked: HashSet<u64> = model.waiting.iter().map(|waiting| waiting.client).collect();
     for player in world.players.iter().filter(|player| player.alive) {

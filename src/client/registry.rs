@@ -312,7 +312,7 @@ impl ClientHandle {
         let mut wait = lock(&self.wait);
         let won = match &*wait {
             None => false,
-            Some(Wait::Keys(waiter)) => waiter.cancel(),
+            Some(Wait::Keys(waiter)) => waiter.claim().cancel(),
             // There is no waiter to win against another: who takes it out has won.
             Some(Wait::Replicas) => wait.take().is_some(),
         };

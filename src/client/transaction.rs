@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::ids::ShardSet;
 use crate::keyspace::watch::WatchFlag;
 use crate::resp::arguments::Request;
 
@@ -11,6 +12,8 @@ use crate::resp::arguments::Request;
 pub struct Queued {
     /// Row number in the command table.
     pub command: u16,
+    /// Where its keys are.
+    pub shards: ShardSet,
     /// Its arguments.
     pub request: Request,
 }

@@ -19,6 +19,7 @@
 
 pub mod access;
 mod alarm;
+pub mod claim;
 #[cfg(test)]
 mod counted_tests;
 pub mod discard;
@@ -66,7 +67,7 @@ use walk::Walks;
 use watch::WatchTable;
 
 /// What a shard's settings mean to its keyspace.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyspacePolicy {
     /// Classes of events that are published (`notify-keyspace-events`).
     pub notify: EventClass,

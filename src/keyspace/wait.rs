@@ -23,7 +23,7 @@ mod queue;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::data::names::Name;
 use crate::data::names::NameTable;
@@ -31,6 +31,7 @@ use crate::ids::{ClientId, ShardId};
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 
+use super::claim::Claim;
 use super::value::Value;
 
 use queue::Queue;
@@ -76,15 +77,10 @@ pub enum WaitClass {
     },
 }
 
-const WAITING: u8 = 0;
-const CLAIMED: u8 = 1;
-const SERVED: u8 = 2;
-const CANCELLED: u8 = 3;
-
 /// A blocked client's command.
 #[derive(Debug)]
 pub struct Waiter {
-    state: AtomicU8,
+    claim: Claim,
     /// Ascends with the time of registration, in every queue.
     number: u64,
     /// The client.
@@ -162,7 +158,7 @@ impl Waiter {
         // Taken while the keyspaces of its keys are in hand: who is there already has a lower one.
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
         Self {
-            state: AtomicU8::new(WAITING),
+            claim: Claim::new(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             client,
             home,
@@ -179,54 +175,14 @@ impl Waiter {
         }
     }
 
+    /// Who ends the wait.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
     /// Whether it still waits.
     pub fn is_waiting(&self) -> bool {
-        matches!(self.state.load(Ordering::Acquire), WAITING | CLAIMED)
-    }
-
-    fn step(&self, from: u8, to: u8) -> bool {
-        self.state
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
-
-    /// Takes it to be served; false when it was cancelled or served before. [`Waiter::served`] or [`Waiter::unclaim`]
-    /// must follow in the same synchronous step. Whoever meets a claim waits its step out: what has become ready here may be
-    /// what that other one, who looks at other keys, did not find.
-    pub fn claim(&self) -> bool {
-        self.leave_waiting(CLAIMED)
-    }
-
-    /// Goes from WAITING to `state`, past the claims of others; false when it was cancelled or served before.
-    fn leave_waiting(&self, state: u8) -> bool {
-        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-        loop {
-            match self
-                .state
-                .compare_exchange(WAITING, state, success, failure)
-            {
-                Ok(_) => return true,
-                Err(CLAIMED) => std::thread::yield_now(),
-                Err(_) => return false,
-            }
-        }
-    }
-
-    /// A claimed waiter got its reply.
-    pub fn served(&self) {
-        let done = self.step(CLAIMED, SERVED);
-        debug_assert!(done, "only a claimed waiter is served");
-    }
-
-    /// A claimed waiter got nothing: it waits on.
-    pub fn unclaim(&self) {
-        let done = self.step(CLAIMED, WAITING);
-        debug_assert!(done, "only a claimed waiter can be put back");
-    }
-
-    /// Ends the wait without serving; false when it was served or cancelled before.
-    pub fn cancel(&self) -> bool {
-        self.leave_waiting(CANCELLED)
+        self.claim.is_waiting()
     }
 }
 
@@ -442,7 +398,7 @@ pub(super) mod tests {
         for waiter in &waiters {
             table.register(b"k".as_slice(), Arc::clone(waiter));
         }
-        assert!(waiters[2].cancel());
+        assert!(waiters[2].claim().cancel());
         let mut pass = table.pass(b"k");
         let mut met = Vec::new();
         while let Some(next) = pass.next_waiter() {

@@ -107,7 +107,7 @@ impl Source {
                 answer: answer.clone(),
             };
             let message = Message::DescribeStreams(Box::new(query));
-            self.post.send(ShardId(shard as u16), message);
+            self.post.post(ShardId(shard as u16), message);
         }
         let mut all = StreamListing::default();
         let gather = async {

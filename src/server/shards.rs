@@ -106,18 +106,20 @@ pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError
     // The one place that sets it.
     let _ = shared.process.set(Box::new(control));
     disposal::start(&shared)?;
-    let (mailboxes, receivers) = Mailboxes::new(shared.shard_count);
-    let mailboxes: Arc<Mailboxes> = Arc::new(mailboxes);
+    let mailboxes = Arc::new(Mailboxes::new(shared.shard_count));
+    let clock: Arc<SystemClock> = Arc::new(SystemClock::start());
     let hasher = DefaultHashBuilder::default();
     end_with_a_panic();
     let (ended, all_ended) = mpsc::channel();
-    for (number, receiver) in receivers.into_iter().enumerate() {
+    for number in 0..shared.shard_count {
         let id = ShardId(number as u16);
-        let (shared, post, hasher) = (Arc::clone(&shared), Arc::clone(&mailboxes), hasher.clone());
+        let (shared, mailboxes) = (Arc::clone(&shared), Arc::clone(&mailboxes));
+        let (clock, hasher) = (Arc::clone(&clock), hasher.clone());
         let ended = ended.clone();
         let run = move || {
-            let shard = Shard::new(id, shared, post, Arc::new(SystemClock::start()), hasher);
-            let Err(error) = thread::run(shard, receiver, || {
+            let post = Arc::clone(&mailboxes);
+            let shard = Shard::new(id, shared, post, clock, hasher);
+            let Err(error) = thread::run(shard, mailboxes, || {
                 // Nobody waits for it where the start failed.
                 let _ = ended.send(());
             });
@@ -142,7 +144,7 @@ pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError
 /// Returns when all shards have ended; their threads, with all the data, go with the process.
 fn stop(_end: End, mailboxes: &Mailboxes, shard_count: usize, all_ended: &Receiver<()>) {
     for number in 0..shard_count {
-        mailboxes.send(ShardId(number as u16), Message::Stop);
+        mailboxes.post(ShardId(number as u16), Message::Stop);
     }
     let _ = all_ended.iter().take(shard_count).count();
 }
@@ -185,7 +187,7 @@ fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(Accepted) {
             Some(transport),
             authenticated,
         );
-        mailboxes.send(shard, Message::Adopt(client));
+        mailboxes.post(shard, Message::Adopt(client));
     }
 }
 

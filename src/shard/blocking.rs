@@ -9,16 +9,29 @@ use crate::command::error;
 use crate::command::row::Row;
 use crate::command::spec::Flags;
 use crate::command::table::commands;
-use crate::ids::{ClientId, ShardSet, shard_of};
+use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::wait::Waiter;
 use crate::resp::reply::{Mark, Reply};
 
 use super::Shard;
-use super::admission::Work;
-use super::client::{Client, Phase};
+use super::client::Client;
 use super::execute::Call;
-use super::mailbox::{BatchStop, Blocked, Message};
-use super::session_loop::is_exec;
+use super::finish::finish_reply;
+use super::job::Job;
+use super::mailbox::Message;
+use super::phase::{Happening, Phase, Reaction};
+use super::turn::is_exec;
+
+/// What a blocked client must know of its wait.
+#[derive(Debug)]
+pub(super) struct Blocked {
+    /// The waiter, registered.
+    pub(super) waiter: Arc<Waiter>,
+    /// When the wait ends, Unix ms.
+    pub(super) deadline_ms: Option<u64>,
+    /// The reply to a timeout.
+    pub(super) null: Vec<u8>,
+}
 
 impl Shard {
     /// The client's command waits from now on; its waiter is registered already.
@@ -131,55 +144,21 @@ impl Shard {
         self.put(client);
     }
 
-    /// Takes a cancelled waiter out of the wait tables of all its keys.
-    fn forget_everywhere(&mut self, waiter: &Arc<Waiter>) {
-        let mut shards = ShardSet::EMPTY;
-        for key in &waiter.keys {
-            shards.insert(shard_of(key, self.shared.shard_count));
-        }
-        self.forget_at(shards, waiter);
-    }
-
-    pub(super) fn forget_at(&mut self, shards: ShardSet, waiter: &Arc<Waiter>) {
-        for shard in shards.iter() {
-            if shard == self.id && self.keyspace.is_some() {
-                self.forget(waiter);
-            } else {
-                self.post.send(shard, Message::Forget(Arc::clone(waiter)));
-            }
-        }
-    }
-
-    /// Takes a waiter out of this shard's wait tables; when the keyspace is lent, as soon as it is back.
-    pub(super) fn forget(&mut self, waiter: &Arc<Waiter>) {
-        let (id, shard_count) = (self.id, self.shared.shard_count);
-        let Some(keyspace) = &mut self.keyspace else {
-            self.admission.push(Work::Forget(Arc::clone(waiter)));
-            return;
-        };
-        for key in waiter
-            .keys
-            .iter()
-            .filter(|key| shard_of(key, shard_count) == id)
-        {
-            keyspace.waits_mut(waiter.db).forget(key, waiter);
-        }
-    }
-
     /// A deadline passed.
     pub(super) fn timed_out(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else {
             return;
         };
-        match &client.phase {
-            // When it was served already its reply is on its way.
-            Phase::Blocked(blocked) if blocked.waiter.cancel() => {
-                self.give_up(id, Unblock::Timeout)
-            }
-            Phase::Waiting { .. } if client.session.handle.stop_waiting_for_replicas() => {
-                self.end_waiting(id, Unblock::Timeout)
-            }
-            _ => {}
+        if client.phase.on(Happening::Deadline) != Reaction::EndWait {
+            return;
+        }
+        // When it was served already its reply is on its way.
+        let is_over = match &client.phase {
+            Phase::Blocked(blocked) => blocked.waiter.claim().cancel(),
+            _ => client.session.handle.stop_waiting_for_replicas(),
+        };
+        if is_over {
+            self.end_wait(id, Unblock::Timeout);
         }
     }
 
@@ -192,27 +171,18 @@ impl Shard {
             self.disconnect(id);
             return;
         }
-        match client.phase {
-            Phase::Blocked(_) => {
-                if let Some(how) = client.session.handle.take_unblocked() {
-                    self.give_up(id, how);
-                }
-            }
-            Phase::Waiting { .. } => {
-                if let Some(how) = client.session.handle.take_unblocked() {
-                    self.end_waiting(id, how);
-                }
-            }
-            Phase::Ready
-            | Phase::Queued
-            | Phase::Batch { .. }
-            | Phase::Loan
-            | Phase::Barrier { .. }
-            | Phase::Walking { .. }
-            | Phase::Paused
-            | Phase::Throttled
-            | Phase::Leaving => {}
+        if client.phase.on(Happening::Unblock) == Reaction::EndWait
+            && let Some(how) = client.session.handle.take_unblocked()
+        {
+            self.end_wait(id, how);
         }
+    }
+
+    /// Ends a wait that nobody served.
+    fn end_wait(&mut self, id: ClientId, how: Unblock) {
+        // Each does nothing in the phase of the other.
+        self.give_up(id, how);
+        self.end_waiting(id, how);
     }
 
     /// Makes the shards of clients look at their handles, and holds the reply back until they have: a client that is
@@ -245,7 +215,8 @@ impl Shard {
             self.deadlines.remove(&(at, client.id()));
         }
         // Cancelled before it leaves the registry: who no longer sees the client blocked can serve it no more.
-        let cancelled = matches!(&client.phase, Phase::Blocked(blocked) if blocked.waiter.cancel());
+        let cancelled =
+            matches!(&client.phase, Phase::Blocked(blocked) if blocked.waiter.claim().cancel());
         if let Some(blocked) = self.end_block(client) {
             if cancelled {
                 self.witness_cancelled(&blocked.waiter);
@@ -265,19 +236,21 @@ impl Shard {
         }
     }
 
-    /// The client of a batch is gone: if the batch left a waiter, it waits for nobody.
-    pub(super) fn abandon(&mut self, stop: Option<BatchStop>) {
-        if let Some(BatchStop::Waits(blocked)) = stop {
-            if blocked.waiter.cancel() {
-                self.witness_cancelled(&blocked.waiter);
-            }
-            self.forget_everywhere(&blocked.waiter);
+    /// Another thread's client waits until this one has seen the shared facts, and has done what follows from them.
+    pub(super) fn pass_barrier(&mut self, from: ShardId, client: ClientId) {
+        self.refresh();
+        self.release_paused();
+        let is_first = |job: &Job| matches!(job, Job::LimitTracked);
+        if self.hands.lines().any(is_first) {
+            let own = ShardSet::one(self.id);
+            self.hands.wait_in_line(own, Job::Answer { from, client });
+        } else {
+            self.post.send(from, Message::BarrierSeen(client));
         }
     }
 
     /// Holds the reply back until every shard has seen the shared facts.
     pub(super) fn raise_barrier(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
-        self.refresh();
         self.settings_version = u64::MAX;
         self.refresh();
         self.release_paused();
@@ -390,4 +363,32 @@ fn hold_for(client: &mut Client, reply: &mut Reply, mark: Mark, answers: usize) 
         missing: answers,
         reply: reply.split_off(mark),
     };
+}
+
+impl Shard {
+    /// Appends a reply that was held back, unless the client asked for none.
+    pub(super) fn append_reply(&mut self, client: &mut Client, bytes: &[u8]) {
+        let mut reply = Reply::new(client.session.protocol);
+        reply.raw(bytes);
+        finish_reply(client, &mut reply, Mark::START);
+        client.output.take(&mut reply);
+        let now_ms = self.now_ms;
+        client
+            .session
+            .handle
+            .active_ms
+            .store(now_ms, Ordering::Relaxed);
+        self.release_behind_reply(client);
+    }
+
+    /// The client holds back no reply any more: what waited for it follows.
+    pub(super) fn release_behind_reply(&mut self, client: &mut Client) {
+        for message in std::mem::take(&mut client.behind_reply) {
+            client.send(&message);
+        }
+        client.mirror_output();
+        if !client.output.is_empty() {
+            self.dirty.push(client.id());
+        }
+    }
 }

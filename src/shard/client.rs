@@ -1,108 +1,19 @@
-//! A connection as its shard keeps it, one plain struct that can be sent to another shard.
-//!
-//! ```text
-//! Ready ─┬─► Queued      its local run waits in the admission queue
-//!        ├─► Batch       a run of its commands is on another shard
-//!        ├─► Loan        it waits for keyspaces
-//!        ├─► Blocked     BLPOP, XREAD BLOCK …            all of them back to Ready
-//!        ├─► Barrier     its reply waits for all shards
-//!        ├─► Walking     KEYS: the shards look through their keys
-//!        ├─► Paused      CLIENT PAUSE
-//!        ├─► Throttled   too much of what it published is undelivered
-//!        ├─► Leaving     on its way to another shard
-//!        └─► Waiting     WAIT
-//! ```
+//! A connection as its shard keeps it, one plain struct that can be sent to another shard. What keeps it: `phase.rs`.
 
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use crate::client::session::Session;
 use crate::config::{OutputLimit, Settings};
-use crate::ids::{ClientId, ShardId, ShardSet};
+use crate::ids::ClientId;
 use crate::limits;
 use crate::net::buffers::{Input, Output};
 use crate::net::transport::ParkedTransport;
 use crate::pubsub::message::Encoded;
-use crate::resp::arguments::Request;
-use crate::resp::reply::Reply;
 use crate::resp::request::RequestParser;
 
-use super::mailbox::Blocked;
-
-/// What keeps a client from running its next command.
-#[derive(Debug)]
-pub(super) enum Phase {
-    /// Nothing.
-    Ready,
-    /// See the drawing.
-    Queued,
-    /// Commands at the head of `pending` are on another shard.
-    Batch {
-        /// Whether it is an EXEC.
-        transaction: bool,
-    },
-    /// See the drawing.
-    Loan,
-    /// See the drawing.
-    Blocked(Box<Blocked>),
-    /// See the drawing.
-    Barrier {
-        /// Acknowledgements missing.
-        missing: usize,
-        /// The reply held back.
-        reply: Reply,
-    },
-    /// See the drawing.
-    Walking {
-        /// Shards that have not found their part yet.
-        missing: usize,
-        /// Keys found.
-        count: usize,
-        /// The keys, RESP.
-        parts: Vec<Vec<u8>>,
-    },
-    /// See the drawing.
-    Paused,
-    /// See the drawing.
-    Throttled,
-    /// It moves to another shard: its socket is being taken from its task.
-    Leaving,
-    /// Until when, Unix ms (`None`: for ever), and the reply held back.
-    Waiting {
-        /// See above.
-        deadline_ms: Option<u64>,
-        /// See above.
-        reply: Vec<u8>,
-    },
-}
-
-impl Phase {
-    /// Whether its client waits for something that may never come: the end of its input ends that.
-    pub(super) fn is_a_wait(&self) -> bool {
-        matches!(self, Self::Blocked(_) | Self::Waiting { .. } | Self::Paused)
-    }
-
-    /// Whether the reply to a command that has run, or runs elsewhere, is not among the output yet.
-    pub(super) fn holds_a_reply(&self) -> bool {
-        matches!(
-            self,
-            Self::Batch { .. } | Self::Barrier { .. } | Self::Walking { .. } | Self::Waiting { .. }
-        )
-    }
-}
-
-/// Where a client's batches went, to decide whether it should move there.
-#[derive(Debug, Default)]
-pub(super) struct Wanderlust {
-    pub(super) to: Option<ShardId>,
-    pub(super) batches: u32,
-    /// Turns in a row, nearly, with the keyspaces of all shards.
-    pub(super) mixed: u32,
-    /// The turn goes on after a wait for keyspaces.
-    pub(super) is_split: bool,
-    pub(super) moves: u32,
-    pub(super) moved_ms: u64,
-}
+use super::migrate::Habits;
+use super::phase::Phase;
+use super::window::Admitted;
 
 /// A connection.
 #[derive(Debug)]
@@ -114,13 +25,9 @@ pub struct Client {
     /// Messages that wait for a reply: the first that the client's own command caused, and all after it.
     pub(super) behind_reply: Vec<Encoded>,
     pub(super) phase: Phase,
-    /// Parsed requests that have not run, oldest first; before what is in `input`.
-    pub(super) pending: VecDeque<Request>,
-    /// Shards that the next command needs besides those of its keys, since others wait for its keys.
-    pub(super) needs: ShardSet,
-    /// It has waited for a loan, and the keyspaces were not free when the one before it was over.
-    pub(super) has_tried_again: bool,
-    pub(super) wanderlust: Wanderlust,
+    /// A command that was admitted and has not run; before what is in `input`.
+    pub(super) kept: Option<Admitted>,
+    pub(super) habits: Habits,
     /// Replies before AUTH to what was sent in one piece, bytes.
     pub(super) unauthenticated_reply_bytes: usize,
     /// Since when the output is over the soft limit, Unix ms.
@@ -145,10 +52,8 @@ impl Client {
             output: Output::default(),
             behind_reply: Vec::new(),
             phase: Phase::Ready,
-            pending: VecDeque::new(),
-            needs: ShardSet::EMPTY,
-            has_tried_again: false,
-            wanderlust: Wanderlust::default(),
+            kept: None,
+            habits: Habits::default(),
             unauthenticated_reply_bytes: 0,
             over_soft_limit_ms: None,
             now_ms: 0,
@@ -165,7 +70,7 @@ impl Client {
 
     /// Whether nothing keeps it from running its next command.
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.phase, Phase::Ready)
+        self.phase.is_ready()
     }
 
     /// Takes the socket out, once.
@@ -192,22 +97,11 @@ impl Client {
             .store(self.output.piece_count(), Ordering::Relaxed);
     }
 
-    /// Its next command needs these keyspaces, and not all are free.
-    pub(super) fn put_off(&mut self, shards: ShardSet) {
-        self.needs = if shards.len() > 1 {
-            shards
-        } else {
-            ShardSet::EMPTY
-        };
-    }
-
     /// Whether more replies come as soon as another shard has had its turn: they leave with those that are there already.
     /// Not so for who is told of things, whose order it might be that matters, nor when there is much to send.
     pub(super) fn has_more_output_soon(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Queued | Phase::Batch { .. } | Phase::Loan
-        ) && self.output.len() < limits::TURN_REPLY_BYTES_MAX
+        matches!(self.phase, Phase::Queued)
+            && self.output.len() < limits::TURN_REPLY_BYTES_MAX
             && !self.session.closing
             && !self.session.listens()
     }
@@ -268,8 +162,8 @@ impl Client {
 
     /// Whether it can move to another shard now: between commands, nothing unsent, nothing that ties it here.
     pub(super) fn can_move(&self) -> bool {
-        matches!(self.phase, Phase::Ready)
-            && self.pending.is_empty()
+        self.phase.is_ready()
+            && self.kept.is_none()
             && self.output.is_empty()
             && !self.session.listens()
             && !self.session.transaction.active

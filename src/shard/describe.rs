@@ -1,11 +1,10 @@
-//! A scrape asks a shard for its streams: answered in its turn, when the keyspace is home.
+//! A scrape asks a shard for its streams: answered by a job with the keyspace in hand.
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::command::metrics::stream_listing;
+use crate::keyspace::Keyspace;
 use crate::observe::metrics::StreamListing;
-
-use super::Shard;
 
 /// Asks for streams.
 #[derive(Debug)]
@@ -18,15 +17,12 @@ pub struct StreamQuery {
     pub answer: UnboundedSender<StreamListing>,
 }
 
-impl Shard {
-    /// Answers a query.
-    pub(super) fn describe_streams(&self, query: &StreamQuery) {
-        let Some(keyspace) = &self.keyspace else {
-            return;
-        };
-        let now_ms = self.now_ms.max(keyspace.now_ms);
-        let listing = stream_listing(keyspace, &query.pattern, query.streams_max, now_ms);
+impl StreamQuery {
+    /// Answers with the streams of one keyspace.
+    pub(super) fn answer_from(&self, keyspace: &Keyspace, now_ms: u64) {
+        let now_ms = now_ms.max(keyspace.now_ms);
+        let listing = stream_listing(keyspace, &self.pattern, self.streams_max, now_ms);
         // Whoever asked may have given up.
-        let _ = query.answer.send(listing);
+        let _ = self.answer.send(listing);
     }
 }

@@ -29,8 +29,9 @@ use crate::pubsub::registry::ChannelKind;
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
+use super::blocking::Blocked;
 use super::clock::Clock;
-use super::mailbox::{Blocked, Publication, SessionFacts};
+use super::mailbox::{Publication, SessionFacts};
 use super::waiters::waiters_need;
 
 /// What a run reads of its shard.

@@ -13,9 +13,10 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
 
 use super::Shard;
-use super::client::{Client, Phase};
+use super::client::Client;
 use super::execute::{Aftermath, Call, Ran};
-use super::session_loop::{Flow, is_watch};
+use super::phase::Phase;
+use super::turn::{Flow, is_watch};
 
 impl Shard {
     /// A command answered without a run of its handler: its error is in its records as if it had run.
@@ -84,11 +85,7 @@ impl Shard {
                 self.block(client, blocked);
                 return Flow::Stop;
             }
-            Ran::Needs(shards) => {
-                reply.truncate(mark);
-                client.needs = shards;
-                return Flow::Defer;
-            }
+            Ran::Needs(_) => debug_assert!(false, "it has not run"),
         }
         if !pushes {
             finish_reply(client, reply, mark);
@@ -101,11 +98,7 @@ impl Shard {
         if told && !client.session.closing {
             self.hold_until_told(client, reply, mark);
         }
-        if matches!(client.phase, Phase::Ready) {
-            flow
-        } else {
-            Flow::Stop
-        }
+        if client.is_ready() { flow } else { Flow::Stop }
     }
 
     /// Carries out what a handler asked for.
@@ -162,15 +155,13 @@ impl Shard {
                 };
             }
             ShardAction::Shutdown => self.shut_down(),
-            // With several shards it was carried out under the loan; a single one has its keyspace at home.
             ShardAction::Reload => {
-                if let Some(mut keyspace) = self.keyspace.take() {
-                    self.reload(std::slice::from_mut(&mut keyspace));
-                    self.keyspace = Some(keyspace);
-                }
+                let mut hand = self.hands.lend();
+                self.reload(hand.keyspaces_mut());
+                self.hands.resume(hand);
             }
         }
-        if matches!(client.phase, Phase::Ready) {
+        if client.is_ready() {
             Flow::Next
         } else {
             Flow::Stop

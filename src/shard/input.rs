@@ -1,26 +1,23 @@
-//! From bytes to requests: what a client sends, cut into commands for its turn ([`super::session_loop`]).
+//! From bytes to requests: what a client sends, cut into commands for its turn ([`super::turn`]).
 //!
 //! ```text
 //! fresh bytes ─► parser ─► step ─┬─► next
-//!                                └─► Defer: this request and the whole ones behind it are copied to `pending`
+//!                                └─► Stop: this request is kept, what is behind it stays unparsed
 //! ```
 //! A request that is incomplete stays in the client's own buffer; nothing is parsed twice but what was looked at ahead.
 
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use smallvec::SmallVec;
-
 use crate::client::session::Session;
 use crate::ids::ClientId;
 use crate::limits;
-use crate::resp::arguments::{ArgumentRange, Request};
 use crate::resp::reply::Reply;
 use crate::resp::request::{RequestLimits, RequestParser, UnauthenticatedLimits};
 
 use super::Shard;
-use super::client::{Client, Phase};
-use super::session_loop::{Budget, Flow};
+use super::client::Client;
+use super::phase::{Happening, Phase, Reaction};
+use super::turn::{Budget, Flow};
 
 impl Shard {
     /// Bytes of a client.
@@ -35,8 +32,13 @@ impl Shard {
         if client.input.is_empty() {
             client.unauthenticated_reply_bytes = 0;
         }
-        if matches!(client.phase, Phase::Ready) && client.pending.is_empty() {
-            self.run_taken(client, bytes);
+        if client.is_ready() && client.kept.is_none() {
+            if client.session.listens() {
+                self.put(client);
+                self.run_client(id, bytes);
+            } else {
+                self.run_taken(client, bytes);
+            }
         } else {
             client.input.append(bytes, &mut self.spare_inputs);
             client
@@ -69,7 +71,7 @@ impl Shard {
             return;
         };
         client.ended = true;
-        if matches!(client.phase, Phase::Ready) {
+        if client.phase.on(Happening::End) == Reaction::Run {
             self.run_client(id, &[]);
         } else {
             self.leave_if_ended(id);
@@ -89,7 +91,7 @@ impl Shard {
         };
         self.leave_wait(&mut client);
         client.phase = Phase::Ready;
-        client.pending.clear();
+        client.kept = None;
         client.session.closing = true;
         self.dirty.push(id);
         self.put(client);
@@ -149,7 +151,7 @@ impl Shard {
     ) -> (Flow, usize) {
         let mut at = 0;
         let mut limits = self.request_limits(&client.session);
-        while matches!(client.phase, Phase::Ready) && !client.session.closing {
+        while client.is_ready() && !client.session.closing {
             if self.is_over(budget, reply) {
                 return (Flow::Defer, at);
             }
@@ -158,14 +160,9 @@ impl Shard {
                 Ok(None) => return (Flow::Next, at),
                 Ok(Some(used)) => {
                     if !parser.ranges().is_empty() {
-                        match self.step(client, reply, &parser.arguments(rest), false, false) {
-                            Flow::Next => {}
-                            Flow::Stop => return (Flow::Stop, at + used),
-                            Flow::Defer => {
-                                let used = self.parse_ahead(client, parser, rest, used);
-                                let flow = self.plan(client);
-                                return (flow, at + used);
-                            }
+                        let flow = self.step(client, reply, &parser.arguments(rest));
+                        if flow != Flow::Next {
+                            return (flow, at + used);
                         }
                     }
                     at += used;
@@ -184,50 +181,5 @@ impl Shard {
             }
         }
         (Flow::Stop, at)
-    }
-
-    /// Copies the request that was just parsed, and whole ones behind it, to `pending`; gives the bytes they took.
-    fn parse_ahead(
-        &mut self,
-        client: &mut Client,
-        parser: &mut RequestParser,
-        rest: &[u8],
-        first: usize,
-    ) -> usize {
-        let limits = self.request_limits(&client.session);
-        let mut found: Vec<(usize, SmallVec<[ArgumentRange; 6]>)> = Vec::new();
-        if parser.is_inline() {
-            client
-                .pending
-                .push_back(parser.arguments(rest).to_request());
-            return first;
-        }
-        found.push((0, SmallVec::from_slice(parser.ranges())));
-        let mut end = first;
-        while found.len() < limits::TURN_COMMANDS_MAX && end < limits::BATCH_BYTES_MAX {
-            let Some(next) = rest.get(end..).filter(|next| next.first() == Some(&b'*')) else {
-                break;
-            };
-            match parser.parse(next, &limits) {
-                Ok(Some(used)) => {
-                    if !parser.ranges().is_empty() {
-                        found.push((end, SmallVec::from_slice(parser.ranges())));
-                    }
-                    end += used;
-                }
-                // Incomplete, or an error to be told when its turn comes: parsed again from its first byte.
-                Ok(None) | Err(_) => {
-                    *parser = RequestParser::new();
-                    break;
-                }
-            }
-        }
-        let chunk = Bytes::copy_from_slice(rest.get(..end).unwrap_or_default());
-        for (start, ranges) in found {
-            client
-                .pending
-                .push_back(Request::shared(chunk.slice(start..), &ranges));
-        }
-        end
     }
 }

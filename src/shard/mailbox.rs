@@ -1,15 +1,16 @@
 //! Messages between shards, and the one ordering primitive.
 //!
-//! A mailbox is a FIFO. Messages to several shards are put into all their mailboxes under one process-wide lock, so that
+//! A mailbox is a FIFO: what is to be told, and in which order. No keyspace is ever in one. Messages to several shards are put into all their mailboxes under one process-wide lock, so that
 //! all shards see all multi-shard work in the same order; nothing else takes that lock.
 //! What travels is owned: request bytes are shared, keyspaces and connections are moved.
 
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::client::registry::ClientHandle;
-use crate::client::transaction::WatchedKeys;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::keyspace::wait::Waiter;
@@ -18,27 +19,12 @@ use crate::keyspace::watch::WatchFlag;
 use crate::pubsub::Name;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
-use crate::resp::arguments::Request;
-use crate::resp::reply::Reply;
 
 use super::client::Client;
 use super::describe::StreamQuery;
-use super::shelf::Shelves;
+use super::hand::berths::Berths;
 
-/// Names a loan: unique for its coordinator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoanId(pub u64);
-
-/// One command of a batch.
-#[derive(Clone, Debug)]
-pub struct BatchCommand {
-    /// Row number.
-    pub row: u16,
-    /// Arguments.
-    pub request: Request,
-}
-
-/// What a command needs to know of its client on another shard.
+/// What a command needs to know of its client on another thread.
 #[derive(Clone, Debug)]
 pub struct SessionFacts {
     /// The client.
@@ -53,67 +39,6 @@ pub struct SessionFacts {
     pub caching: bool,
     /// The flag of its WATCH set.
     pub watch_flag: Option<Arc<WatchFlag>>,
-}
-
-/// What a batch has of an EXEC besides its commands.
-#[derive(Debug)]
-pub struct BatchTransaction {
-    /// The row of EXEC.
-    pub row: u16,
-    /// The keys that the client watches.
-    pub watched: WatchedKeys,
-}
-
-/// A run of commands whose keys all live on one other shard.
-#[derive(Debug)]
-pub struct Batch {
-    /// Where the client is.
-    pub from: ShardId,
-    /// The client.
-    pub facts: SessionFacts,
-    /// The commands in order.
-    pub commands: Vec<BatchCommand>,
-    /// Whether they are a whole EXEC: one reply, all or nothing.
-    pub transaction: Option<BatchTransaction>,
-    /// The sender's time, Unix ms.
-    pub now_ms: u64,
-}
-
-/// Why a batch stopped before its end.
-#[derive(Debug)]
-pub enum BatchStop {
-    /// The command after the executed ones waits; it counts as executed and its waiter is registered.
-    Waits(Box<Blocked>),
-    /// The command after the executed ones must run with these keyspaces in hand.
-    Needs(ShardSet),
-    /// CLIENT PAUSE holds the command after the executed ones.
-    Paused,
-}
-
-/// What a blocked client must know of its wait.
-#[derive(Debug)]
-pub struct Blocked {
-    /// The waiter, registered.
-    pub waiter: Arc<Waiter>,
-    /// When the wait ends, Unix ms.
-    pub deadline_ms: Option<u64>,
-    /// The reply to a timeout.
-    pub null: Vec<u8>,
-}
-
-/// The answer to a batch.
-#[derive(Debug)]
-pub struct BatchDone {
-    /// The client.
-    pub client: ClientId,
-    /// The replies, in order.
-    pub reply: Reply,
-    /// How many commands were executed.
-    pub executed: usize,
-    /// Why not all.
-    pub stop: Option<BatchStop>,
-    /// The executing shard's time, Unix ms.
-    pub now_ms: u64,
 }
 
 /// A message to the subscribers of a channel.
@@ -172,28 +97,10 @@ impl Notice {
 /// What shards send each other.
 #[derive(Debug)]
 pub enum Message {
-    /// Run these commands.
-    Batch(Box<Batch>),
-    /// They ran.
-    BatchDone(Box<BatchDone>),
-    /// Lend your keyspace to the coordinator when you reach this position.
-    Lend {
-        /// The loan.
-        loan: LoanId,
-        /// Who wants it.
-        coordinator: ShardId,
-    },
-    /// A keyspace for a loan.
-    Grant {
-        /// The loan.
-        loan: LoanId,
-        /// The keyspace.
-        keyspace: Box<Keyspace>,
-    },
-    /// A keyspace comes home.
-    Return(Box<Keyspace>),
-    /// To oneself: what was in the mailbox before your client's command has been delivered.
-    Heard(ClientId),
+    /// Keyspaces that your jobs wait for are free: try now.
+    Offer,
+    /// Your keyspace must be looked at by then, Unix ms.
+    Alarm(u64),
     /// Part of what a client of yours looks for was found.
     Walked(Box<Walked>),
     /// A blocked client of yours got its reply.
@@ -205,8 +112,6 @@ pub enum Message {
         /// The server's time, Unix ms.
         now_ms: u64,
     },
-    /// A waiter in your tables waits no longer.
-    Forget(Arc<Waiter>),
     /// Deliver to your subscribers.
     Publication {
         /// Where it was published; gets the credit back.
@@ -253,14 +158,96 @@ pub enum Message {
     Drained,
 }
 
-/// Where messages go. The real one wakes threads, that of the simulation keeps them in lists.
+/// Where messages go, and keyspaces lie. The real one wakes threads, that of the simulation keeps lists.
 pub trait Post {
+    /// Puts a message into one mailbox; true when its thread sleeps and must be woken.
+    fn send(&self, to: ShardId, message: Message) -> bool;
+
+    /// Sends from a thread that has no shard.
+    fn post(&self, to: ShardId, message: Message) {
+        if self.send(to, message) {
+            self.wake(ShardSet::one(to));
+        }
+    }
+
+    /// Puts messages into several mailboxes as one step in the order that all shards see; gives the threads to wake.
+    fn send_ordered(&self, messages: Vec<(ShardId, Message)>) -> ShardSet;
+
+    /// Wakes threads.
+    fn wake(&self, threads: ShardSet);
+
+    /// Everything that is in a mailbox.
+    fn receive_all(&self, at: ShardId) -> VecDeque<Message>;
+
+    /// Whether something is in a mailbox.
+    fn has_mail(&self, at: ShardId) -> bool;
+
+    /// The berths of all keyspaces.
+    fn berths(&self) -> &Berths<Box<Keyspace>>;
+}
+
+/// The mail of one thread. Whom it must wake it notes, and wakes when it holds no keyspace any more: a thread that is woken
+/// wants it, and the call takes longer than most commands.
+pub(super) struct Mail {
+    id: ShardId,
+    post: Arc<dyn Post>,
+    to_wake: Cell<ShardSet>,
+    /// What has been received and not taken in.
+    received: RefCell<VecDeque<Message>>,
+}
+
+impl Mail {
+    pub(super) fn new(id: ShardId, post: Arc<dyn Post>) -> Self {
+        Self {
+            id,
+            post,
+            to_wake: Cell::new(ShardSet::EMPTY),
+            received: RefCell::default(),
+        }
+    }
+
     /// Puts a message into one mailbox.
-    fn send(&self, to: ShardId, message: Message);
+    pub(super) fn send(&self, to: ShardId, message: Message) {
+        if self.post.send(to, message) {
+            let mut to_wake = self.to_wake.get();
+            to_wake.insert(to);
+            self.to_wake.set(to_wake);
+        }
+    }
 
     /// Puts messages into several mailboxes as one step in the order that all shards see.
-    fn send_ordered(&self, messages: Vec<(ShardId, Message)>);
+    pub(super) fn send_ordered(&self, messages: Vec<(ShardId, Message)>) {
+        let sleeping = self.post.send_ordered(messages);
+        self.to_wake.set(self.to_wake.get().union(sleeping));
+    }
 
-    /// Where shards at rest leave their keyspaces.
-    fn shelves(&self) -> &Shelves;
+    /// Wakes who was sent something.
+    pub(super) fn ring(&self) {
+        let to_wake = self.to_wake.take();
+        if !to_wake.is_empty() {
+            self.post.wake(to_wake);
+        }
+    }
+
+    /// How many messages have come, so that they can be taken in one by one.
+    pub(super) fn receive(&self) -> usize {
+        let mut received = self.received.borrow_mut();
+        let mut fresh = self.post.receive_all(self.id);
+        if received.is_empty() {
+            *received = fresh;
+        } else {
+            received.append(&mut fresh);
+        }
+        received.len()
+    }
+
+    /// The next of those that were received.
+    pub(super) fn next(&self) -> Option<Message> {
+        self.received.borrow_mut().pop_front()
+    }
+
+    /// Whether something has come.
+    pub(super) fn has_mail(&self) -> bool {
+        !self.received.borrow().is_empty() || self.post.has_mail(self.id)
+    }
 }

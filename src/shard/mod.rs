@@ -1,55 +1,54 @@
 //! The engine: one shard, a state machine without threads and sockets.
 //!
 //! ```text
-//!   events in                                   ┌───────────────────────────┐            out
-//!   input / end of file ──► client's turn ──►   │ admission queue → keyspace │  ──► output of clients (dirty)
-//!   messages            ──► deliver       ──►   │ loans, waiters, timers     │  ──► messages (Post)
-//!   time                ──► tick          ──►   └───────────────────────────┘  ──► closed, departing clients
+//!   events in                                   ┌──────────────────────────────┐            out
+//!   input / end of file ──► client's turn ──►   │ hand: the keyspaces in use   │  ──► output of clients (dirty)
+//!   messages            ──► deliver       ──►   │ lines: jobs that wait for it │  ──► messages (Post)
+//!   time                ──► tick          ──►   └──────────────────────────────┘  ──► closed, departing clients
 //! ```
 //! [`thread`] drives it with sockets and a clock, the simulation with lists and a seed. Everything a client is but its
 //! socket lives here, so both run the same code.
 //!
-//! Files: `input` bytes to requests · `session_loop` a client's turn · `admit` whether a command may run · `batch` runs for
-//! one other shard · `borrow` several keyspaces · `execute` one command, `transaction` EXEC · `finish` what follows it ·
-//! `waiters` who is served by it · `lend` loans · `shelf` keyspaces between turns · `blocking` waits and their ends ·
+//! Files: `input` bytes to requests · `turn` a client's turn · `admit` whether a command may run · `window` its keyspaces, then
+//! its run · `hand/` which keyspaces this thread has, and who waits for them · `job` what else asks for them · `execute` one
+//! command, `transaction` EXEC · `finish` what follows it · `waiters` who is served by it · `blocking` waits and their ends ·
 //! `publish` publications and credits · `output` what is sent · `walk` KEYS over very many · `subscribers` who gets them ·
 //! `tracking` client-side caches · `migrate` who moves where · `tick` time · `refresh` settings · `stop` the end ·
-//! `route`, `admission`, `turns` pure.
+//! `phase` what keeps a client · `route`, `turns` pure.
 //!
-//! Invariants: while the keyspace is lent nothing leaves the admission queue; the work on a keyspace is finished
-//! (waiters served, effects logged, publications sent) before it is given away and before the reply leaves.
+//! Invariants: a handler is called by [`execute`] only, with its keyspaces in hand; the work on keyspaces is finished (waiters
+//! served, effects logged, publications sent) before they are put back and before the reply leaves.
 
-mod admission;
 mod admit;
-mod batch;
 mod blocking;
-mod borrow;
 mod client;
 pub mod clock;
 pub mod describe;
 pub mod execute;
 mod finish;
+pub mod hand;
 mod input;
-mod lend;
+mod job;
 pub mod mailbox;
 mod measure;
 mod migrate;
 pub mod output;
+mod phase;
 mod publish;
 mod refresh;
 mod reload;
 mod route;
-mod session_loop;
-pub mod shelf;
 mod stop;
 mod subscribers;
 pub mod thread;
 mod tick;
 mod tracking;
 mod transaction;
+mod turn;
 mod turns;
 mod waiters;
 mod walk;
+mod window;
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
@@ -60,20 +59,20 @@ use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;
 use crate::command::context::Shared;
 use crate::config::Settings;
-use crate::ids::{ClientId, ShardId};
-use crate::keyspace::Keyspace;
+use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::discard::{Discarded, Part};
+use crate::keyspace::{Keyspace, KeyspacePolicy};
 use crate::limits;
 use crate::net::buffers::Spares;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
-use admission::{Admission, Work};
 pub use client::Client;
-use client::Phase;
 use clock::Clock;
-use lend::Lending;
-use mailbox::{Message, Post};
+use hand::Hands;
+use job::Job;
+use mailbox::{Mail, Message, Post};
+use phase::{Happening, Reaction};
 use stop::Stop;
 use subscribers::Subscribers;
 use tracking::Broadcasts;
@@ -100,31 +99,14 @@ pub struct Shard {
     shared: Arc<Shared>,
     settings: Arc<Settings>,
     settings_version: u64,
-    post: Arc<dyn Post>,
+    post: Mail,
     clock: Arc<dyn Clock>,
     /// See [`execute::Env::lap_ns`].
     lap_ns: Cell<Option<u64>>,
     now_ms: u64,
-    /// Here, or lent, or on its shelf.
-    keyspace: Option<Box<Keyspace>>,
-    /// The keyspace was left on its shelf.
-    is_resting: bool,
-    /// Others have worked with the keyspace since: what they sent may still be in the mailbox.
-    mail_is_behind: bool,
-    /// Clients that wait until it is not: the keyspace stays here.
-    listeners_waiting: usize,
-    /// Keyspaces of shards at rest, for the client whose turn it is.
-    #[allow(
-        clippy::vec_box,
-        reason = "a keyspace changes hands by moving its box, not its contents"
-    )]
-    guests: Vec<Box<Keyspace>>,
-    /// The one shard whose keys its latest commands were about, with its keyspace in hand.
-    visited: Option<ShardId>,
-    /// It has worked with this shard's keyspace too.
-    used_own: bool,
-    admission: Admission,
-    lending: Lending,
+    hands: Hands,
+    /// What the settings and CLIENT PAUSE mean to the keyspaces in hand.
+    policy: KeyspacePolicy,
     clients: HashMap<ClientId, Option<Box<Client>>, hashbrown::DefaultHashBuilder>,
     subscribers: Subscribers,
     /// What changed for who listens to prefixes, not told yet.
@@ -151,6 +133,8 @@ pub struct Shard {
     spare_outputs: Spares,
     /// When the next expiry and housekeeping round is due, Unix ms.
     next_round_ms: u64,
+    /// Clients whose sockets have come with them.
+    arrived: Vec<ClientId>,
     /// The process is ending.
     stop: Option<Stop>,
 }
@@ -177,25 +161,23 @@ impl Shard {
             keyspace.list_streams();
         }
         let now_ms = clock.now_ms();
-        let mut shard = Self {
+        Self {
             id,
             settings_version: shared.settings_version.load(Ordering::Acquire),
-            lending: Lending::new(),
+            hands: Hands::new(
+                Box::new(keyspace),
+                shared.shard_count,
+                Arc::clone(&post),
+                Arc::clone(&clock),
+            ),
+            policy: KeyspacePolicy::default(),
             subscribers: Subscribers::new(shared.shard_count),
             shared,
             settings,
-            post,
+            post: Mail::new(id, post),
             clock,
             lap_ns: Cell::new(None),
             now_ms,
-            keyspace: Some(Box::new(keyspace)),
-            is_resting: false,
-            mail_is_behind: false,
-            listeners_waiting: 0,
-            guests: Vec::new(),
-            visited: None,
-            used_own: false,
-            admission: Admission::default(),
             clients: HashMap::default(),
             broadcasts: Broadcasts::new(),
             turns: Turns::default(),
@@ -209,10 +191,9 @@ impl Shard {
             reply: Reply::new(Protocol::Resp2),
             spare_outputs: Spares::of_outputs(),
             next_round_ms: now_ms,
+            arrived: Vec::new(),
             stop: None,
-        };
-        shard.apply_policy();
-        shard
+        }
     }
 
     /// Of how many shards it is one.
@@ -235,22 +216,19 @@ impl Shard {
             Event::Message(message) => self.deliver(message),
             Event::Tick => self.tick(),
         }
+        self.put_back();
+        self.post.ring();
     }
 
-    /// Works off the admission queue and gives runnable clients a turn; false when nothing is left that can be done now.
+    /// Tries for what jobs wait for, and gives runnable clients a turn; true when work is left that can be done now.
     pub fn work(&mut self) -> bool {
-        if !self.has_work() {
+        let has_jobs = !self.hands.lines().is_empty();
+        if !has_jobs && !self.has_work() {
             // No look at the clock for nothing.
             return false;
         }
         self.refresh();
-        self.walk();
-        // Not what is queued meanwhile: more keys to expire wait until others had their turn.
-        for _ in 0..self.admission.len().min(limits::ADMISSIONS_PER_TURN_MAX) {
-            if !self.admit_next() {
-                break;
-            }
-        }
+        self.run_lines();
         let turn_count = if self.is_stopping() {
             0
         } else {
@@ -260,21 +238,18 @@ impl Shard {
             let Some(id) = self.turns.next() else {
                 break;
             };
-            self.rise();
-            if let Some(mut client) = self.take(id) {
+            if let Some(client) = self.client_mut(id) {
                 client.has_turn_coming = false;
-                self.run_taken(client, &[]);
+                self.run_client(id, &[]);
             }
         }
+        self.post.ring();
         self.has_work()
     }
 
-    /// Whether work is left that can be done now.
+    /// Whether work is left that can be done now. Not what waits for keyspaces: that is offered, or tried again in time.
     pub fn has_work(&self) -> bool {
-        let is_useful =
-            |keyspace: &Keyspace| !self.admission.is_empty() || keyspace.walk_count() > 0;
-        let has_turns = !self.turns.is_empty() && !self.is_stopping();
-        self.keyspace.as_deref().is_some_and(is_useful) || has_turns
+        !self.turns.is_empty() && !self.is_stopping()
     }
 
     /// Whether clients have output that nobody was told of yet.
@@ -295,41 +270,31 @@ impl Shard {
         let took_ns = self.clock.nanoseconds().saturating_sub(begun_ns);
         counters.turn_nanoseconds.add(took_ns);
         counters.mailbox.set(messages as u64);
-        counters.queued.set(self.admission.len() as u64);
+        counters.queued.set(self.hands.lines().len() as u64);
     }
 
-    /// Takes the oldest work if the keyspace is home; false when there is none to do.
-    fn admit_next(&mut self) -> bool {
-        if self.keyspace.is_none() {
+    /// Takes in so many of the messages that have come; true when there are more.
+    pub fn deliver_mail(&mut self, messages_max: usize) -> bool {
+        if !self.post.has_mail() {
             return false;
         }
-        self.lap_ns.set(None);
-        match self.admission.pop() {
-            None => return false,
-            Some(Work::Batch(batch)) => self.run_batch(*batch),
-            Some(Work::Lend { loan, coordinator }) => self.lend(loan, coordinator),
-            Some(Work::LocalRun(client)) => self.resume_admitted(client),
-            Some(Work::Expire) => self.expire(),
-            Some(Work::Ring) => self.ring(),
-            Some(Work::Forget(waiter)) => self.forget(&waiter),
-            Some(Work::Describe(query)) => self.describe_streams(&query),
+        self.refresh();
+        let count = self.post.receive();
+        for _ in 0..count.min(messages_max) {
+            let Some(message) = self.post.next() else {
+                break;
+            };
+            self.deliver(message);
         }
-        true
+        self.post.ring();
+        count > messages_max
     }
 
     fn deliver(&mut self, message: Message) {
         match message {
-            Message::Batch(batch) => {
-                self.now_ms = self.now_ms.max(batch.now_ms);
-                self.admission.push(Work::Batch(batch));
-            }
-            Message::BatchDone(done) => self.batch_done(*done),
-            Message::Lend { loan, coordinator } => {
-                self.admission.push(Work::Lend { loan, coordinator })
-            }
-            Message::Grant { loan, keyspace } => self.granted(loan, keyspace),
-            Message::Return(keyspace) => self.keyspace_home(keyspace),
-            Message::Heard(client) => self.heard(client),
+            // The lines are tried in every round.
+            Message::Offer => {}
+            Message::Alarm(alarm_ms) => self.hands.arm(alarm_ms),
             Message::Served {
                 waiter,
                 reply,
@@ -338,36 +303,25 @@ impl Shard {
                 self.now_ms = self.now_ms.max(now_ms);
                 self.unblock(&waiter, &reply);
             }
-            Message::Forget(waiter) => self.forget(&waiter),
             Message::Publication { from, publication } => {
                 self.deliver_publication(from, &publication)
             }
             Message::Notice(notice) => self.deliver_notice(*notice),
             Message::Unsubscribed { client, ended } => self.forget_subscriptions(client, &ended),
             Message::Credit { from, bytes } => self.credit(from, bytes),
-            Message::Barrier { from, client } => {
-                self.release_paused();
-                self.post.send(from, Message::BarrierSeen(client));
-            }
+            Message::Barrier { from, client } => self.pass_barrier(from, client),
             Message::Walked(walked) => self.walked(*walked),
             Message::BarrierSeen(client) => self.barrier_seen(client),
             Message::Poke(client) => self.poked(client),
-            Message::DescribeStreams(query) => self.admission.push(Work::Describe(query)),
+            Message::DescribeStreams(query) => {
+                let own = ShardSet::one(self.id);
+                self.hands.wait_in_line(own, Job::Describe(query));
+            }
             Message::MonitorLine(line) => self.deliver_monitor_line(&line),
             Message::Adopt(client) => self.adopt(client),
             Message::Stop => self.stop(),
             Message::Drained => self.all_have_drained(),
         }
-    }
-
-    /// A keyspace that was lent is back.
-    fn keyspace_home(&mut self, keyspace: Box<Keyspace>) {
-        debug_assert!(self.keyspace.is_none(), "a keyspace came home twice");
-        self.post.shelves().came_home(self.id);
-        self.is_resting = false;
-        self.keyspace = Some(keyspace);
-        self.apply_policy();
-        self.apply_recording();
     }
 
     /// A connection that has just been accepted, ready to be sent to its shard (`transport` in it).
@@ -396,11 +350,17 @@ impl Shard {
         self.now_ms = self.now_ms.max(client.now_ms);
         self.turns.queue(&mut client);
         self.clients.insert(id, Some(client));
+        self.arrived.push(id);
         // What was said to its handle while it moved is looked at now.
         self.poked(id);
     }
 
-    /// The socket of a client that was just adopted, for whoever drives the shard.
+    /// Clients that have come since the last call, for whoever drives the shard.
+    pub fn take_arrived(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// The socket of a client that has come.
     pub fn take_transport(
         &mut self,
         id: ClientId,
@@ -417,6 +377,10 @@ impl Shard {
         if let Some(slot) = self.clients.get_mut(&client.id()) {
             *slot = Some(client);
         }
+    }
+
+    fn client(&self, id: ClientId) -> Option<&Client> {
+        self.clients.get(&id)?.as_deref()
     }
 
     fn client_mut(&mut self, id: ClientId) -> Option<&mut Client> {
@@ -437,19 +401,13 @@ impl Shard {
             return client.session.authenticated
                 && client.input.len() < allowed.min(limits::INPUT_BYTES_WHILE_UNREAD_MAX);
         }
-        match client.phase {
-            Phase::Ready => true,
-            // To see the end of file; what comes is kept.
-            Phase::Blocked(_) | Phase::Waiting { .. } | Phase::Paused => {
+        match client.phase.on(Happening::Input) {
+            Reaction::Run => true,
+            Reaction::KeepWaiting => {
                 client.input.len() < allowed.min(limits::INPUT_BYTES_WHILE_WAITING_MAX)
             }
-            Phase::Leaving => false,
-            Phase::Queued
-            | Phase::Batch { .. }
-            | Phase::Loan
-            | Phase::Barrier { .. }
-            | Phase::Walking { .. }
-            | Phase::Throttled => client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX,
+            Reaction::KeepBusy => client.input.len() < limits::INPUT_BYTES_WHILE_BUSY_MAX,
+            _ => false,
         }
     }
 
@@ -487,12 +445,9 @@ impl Shard {
         self.clients.len()
     }
 
-    /// Whether the keyspace is home and no work waits for it.
+    /// Whether nothing is in hand and no work waits.
     pub fn is_idle(&self) -> bool {
-        (self.keyspace.is_some() || self.is_resting)
-            && self.admission.is_empty()
-            && self.turns.is_empty()
-            && self.lending.is_idle()
+        self.hands.shards().is_empty() && self.hands.lines().is_empty() && self.turns.is_empty()
     }
 
     /// Drops a client: its waits, subscriptions, registry entry.

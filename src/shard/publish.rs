@@ -29,9 +29,10 @@ use crate::resp::Protocol;
 use crate::resp::arguments::{Args, Request};
 
 use super::Shard;
-use super::client::{Client, Phase};
+use super::client::Client;
 use super::execute::{Aftermath, Outgoing, Served};
 use super::mailbox::{Message, Publication};
+use super::phase::{Happening, Phase, Reaction};
 use super::subscribers::Subscriber;
 use super::tracking::Telling;
 
@@ -110,7 +111,7 @@ impl Shard {
         }
         if let Some(client) = publisher
             && (over || telling.over)
-            && matches!(client.phase, Phase::Ready)
+            && client.is_ready()
         {
             client.phase = Phase::Throttled;
             self.throttled.push(client.id());
@@ -129,8 +130,7 @@ impl Shard {
             self.forget_at(elsewhere, &waiter);
         }
         let home = waiter.home;
-        // That it waits may still be in the mailbox, from a shard whose keyspace is in hand: its reply comes behind.
-        let is_here = home == self.id && self.guests.is_empty();
+        let is_here = home == self.id;
         // What a subscriber was sent before is in the mailbox: its reply comes behind.
         let listens = |client: &mut Client| client.session.listens();
         if is_here && !self.client_mut(waiter.client).is_some_and(listens) {
@@ -240,7 +240,7 @@ impl Shard {
                 return;
             };
             let message = messages.get(client.session.protocol, pattern);
-            if client.phase.holds_a_reply()
+            if client.phase.on(Happening::Message) == Reaction::SendBehind
                 && (publication.cause == Some(id) || !client.behind_reply.is_empty())
             {
                 client.behind_reply.push(message.clone());
@@ -407,22 +407,6 @@ impl Shard {
         }
     }
 
-    /// Sends a command that ran on another shard to whoever is in MONITOR.
-    pub(super) fn feed_monitors_of_batch(&self, session: &Session, request: &Request) {
-        if self.shared.monitor_count.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        let args = request.args();
-        let table = commands();
-        let Some(mut row) = table.find(args.at(0)) else {
-            return;
-        };
-        if row.is_container() {
-            row = table.find_subcommand(row, args.at(1)).unwrap_or(row);
-        }
-        self.feed_monitors(session, &args, row);
-    }
-
     /// Sends a command to whoever is in MONITOR, when it has run. Redis: so SELECT is shown with the new database.
     pub(super) fn feed_monitors(&self, session: &Session, args: &Args<'_>, row: &Row) {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0
@@ -455,7 +439,7 @@ impl Shard {
         let line = Encoded::from(line.clone());
         for id in self.subscribers.monitors.clone() {
             match self.client_mut(id) {
-                Some(client) if matches!(client.phase, Phase::Barrier { .. }) => {
+                Some(client) if client.phase.on(Happening::Message) == Reaction::SendBehind => {
                     client.behind_reply.push(line.clone());
                 }
                 _ => self.push_to(id, &line),

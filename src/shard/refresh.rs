@@ -9,11 +9,11 @@ use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
 
 use super::Shard;
+use super::job::Job;
 
 impl Shard {
     /// Reads the clock, and the settings when they have changed.
     pub(super) fn refresh(&mut self) {
-        self.rise();
         self.lap_ns.set(None);
         self.now_ms = self.now_ms.max(self.clock.now_ms());
         if self.shared.settings_version.load(Ordering::Acquire) != self.settings_version {
@@ -25,39 +25,20 @@ impl Shard {
                     .read()
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
-            // A lower limit holds before the next command.
-            self.limit_tracked();
-            self.apply_policy();
+            if self.shared.tracking.client_count() > 0 {
+                self.queue_own(Job::LimitTracked);
+            }
         }
-        if let Some(keyspace) = &mut self.keyspace {
-            keyspace.policy.paused_until_ms = self.shared.paused_until_ms.load(Ordering::Acquire);
-        }
-        self.apply_recording();
+        self.policy = self.current_policy();
     }
 
     /// What the settings and CLIENT PAUSE mean to a keyspace in hand.
-    pub(super) fn policy(&self) -> KeyspacePolicy {
+    fn current_policy(&self) -> KeyspacePolicy {
         KeyspacePolicy {
             notify: EventClass(self.settings.notify_keyspace_events),
             unlink_expired: self.settings.lazyfree.expire,
             access: access_policy(&self.settings),
             paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
-        }
-    }
-
-    pub(super) fn apply_policy(&mut self) {
-        let policy = self.policy();
-        if let Some(keyspace) = &mut self.keyspace {
-            keyspace.policy = policy;
-        }
-    }
-
-    pub(super) fn apply_recording(&mut self) {
-        let recording = self.shared.effects.is_recording();
-        if let Some(keyspace) = &mut self.keyspace
-            && keyspace.effects.is_recording() != recording
-        {
-            keyspace.effects.set_recording(recording);
         }
     }
 }

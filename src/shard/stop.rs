@@ -1,12 +1,12 @@
 //! The end of the process, as each shard goes through it.
 //!
 //! ```text
-//! Stop ─► nothing is read, no turn begins ─► batches, loans, barriers under way end ─► replies are sent ─► drained
+//! Stop ─► nothing is read, no turn begins ─► barriers and jobs under way end ─► replies are sent ─► drained
 //!                                                                                       (for a moment)       │
 //!                                         leaves its loop ◄── Drained, to everybody ◄── the last of all shards
 //! ```
 //! Invariant: no shard leaves its loop before all have drained. Until then each answers what the others have asked it, so
-//! no batch is lost and no loan ends with keyspaces in hand. Drained comes by mail: what was sent before is delivered before.
+//! no barrier is left without its answer. Drained comes by mail: what was sent before is delivered before.
 //!
 //! What it does not do: wait for a client that does not read, or for one that waits (BLPOP, KEYS over very many).
 
@@ -16,8 +16,8 @@ use crate::ids::ShardId;
 use crate::limits;
 
 use super::Shard;
-use super::client::Phase;
 use super::mailbox::Message;
+use super::phase::Phase;
 
 /// How far a shard is on its way to the end.
 #[derive(Clone, Copy, Debug)]
@@ -51,13 +51,16 @@ impl Shard {
         if self.stop.is_some() {
             return;
         }
-        self.rise();
         self.stop = Some(Stop {
             deadline_ms: self.now_ms + limits::LAST_REPLIES_MS,
             has_drained: false,
             have_all_drained: false,
         });
         self.departing.clear();
+        // Nobody's command begins any more, and timers are over.
+        let post = &self.post;
+        self.hands
+            .clear(0, |thread| post.send(thread, Message::Offer));
         let waiting = self.clients.iter().filter_map(|(id, client)| {
             let client = client.as_ref()?;
             (!client.output.is_empty()).then_some(*id)
@@ -104,15 +107,11 @@ impl Shard {
         stop.have_all_drained
     }
 
-    /// Whether another shard waits for this one, or this one for another, or its keyspace is not home.
+    /// Whether another shard waits for this one, or this one for another.
     fn has_work_under_way(&self) -> bool {
-        let is_asking =
-            |phase: &Phase| matches!(phase, Phase::Batch { .. } | Phase::Barrier { .. });
+        let is_asking = |phase: &Phase| matches!(phase, Phase::Barrier { .. });
         let mut clients = self.clients.values().flatten();
-        self.keyspace.is_none()
-            || !self.admission.is_empty()
-            || self.lending.is_under_way()
-            || clients.any(|client| is_asking(&client.phase))
+        !self.hands.lines().is_empty() || clients.any(|client| is_asking(&client.phase))
     }
 
     fn has_unsent_output(&self) -> bool {

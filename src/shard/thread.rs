@@ -11,75 +11,144 @@
 //! while it has whole requests left, and the kernel is asked who else has something after every round.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::ReadBuf;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
-use crate::ids::{ClientId, ShardId};
+use crate::ids::{ClientId, ShardId, ShardSet};
+use crate::keyspace::Keyspace;
 use crate::limits::SENT_PER_TURN_MAX;
 use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
 use crate::net::transport::Transport;
 
+use super::hand::berths::Berths;
 use super::mailbox::{Message, Post};
 use super::output::Sent;
-use super::shelf::Shelves;
 use super::{Event, Shard};
 
-/// The mailboxes of all shards.
+/// What lies in the mailbox of one thread.
+#[derive(Debug, Default)]
+struct Inbox {
+    messages: VecDeque<Message>,
+    /// Its thread sleeps until this wakes it.
+    sleeper: Option<Waker>,
+}
+
+/// A mailbox, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Mailbox {
+    /// How many messages it has: a look costs less than the lock.
+    count: AtomicUsize,
+    inbox: Mutex<Inbox>,
+}
+
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The mailboxes of all threads, and the berths.
 #[derive(Debug)]
 pub struct Mailboxes {
-    senders: Vec<UnboundedSender<Message>>,
+    boxes: Vec<Mailbox>,
     /// Held only while one step puts messages into several mailboxes.
     order: Mutex<()>,
-    shelves: Shelves,
+    berths: Berths<Box<Keyspace>>,
 }
 
 impl Mailboxes {
-    /// A mailbox for each shard, with the ends they are read from.
-    pub fn new(shard_count: usize) -> (Self, Vec<UnboundedReceiver<Message>>) {
-        let (senders, receivers) = (0..shard_count).map(|_| unbounded_channel()).unzip();
-        (
-            Self {
-                senders,
-                order: Mutex::new(()),
-                shelves: Shelves::new(shard_count),
-            },
-            receivers,
-        )
+    /// A mailbox and a berth for each shard.
+    pub fn new(shard_count: usize) -> Self {
+        Self {
+            boxes: (0..shard_count).map(|_| Mailbox::default()).collect(),
+            order: Mutex::new(()),
+            berths: Berths::new(shard_count),
+        }
+    }
+
+    /// Its thread sleeps from now on, unless something has come; false in that case.
+    fn sleep(&self, at: ShardId, waker: &Waker) -> bool {
+        let mut inbox = self.boxes[at.index()].lock();
+        if !inbox.messages.is_empty() {
+            return false;
+        }
+        match &mut inbox.sleeper {
+            Some(sleeper) => sleeper.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        true
+    }
+
+    /// How many messages it has.
+    fn len(&self, at: ShardId) -> usize {
+        self.boxes[at.index()].count.load(Ordering::Acquire)
+    }
+
+    /// Its thread is awake.
+    fn rise(&self, at: ShardId) {
+        self.boxes[at.index()].lock().sleeper = None;
     }
 }
 
 impl Post for Mailboxes {
-    fn send(&self, to: ShardId, message: Message) {
-        // A shard that is gone is gone with the whole process.
-        let _ = self.senders[to.index()].send(message);
+    fn send(&self, to: ShardId, message: Message) -> bool {
+        let mailbox = &self.boxes[to.index()];
+        let mut inbox = mailbox.lock();
+        inbox.messages.push_back(message);
+        mailbox.count.store(inbox.messages.len(), Ordering::Release);
+        inbox.sleeper.is_some()
     }
 
-    fn send_ordered(&self, messages: Vec<(ShardId, Message)>) {
-        if messages.len() > 1 {
-            let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-            for (to, message) in messages {
-                self.send(to, message);
+    fn send_ordered(&self, messages: Vec<(ShardId, Message)>) -> ShardSet {
+        let mut to_wake = ShardSet::EMPTY;
+        let order =
+            (messages.len() > 1).then(|| self.order.lock().unwrap_or_else(PoisonError::into_inner));
+        for (to, message) in messages {
+            if self.send(to, message) {
+                to_wake.insert(to);
             }
-        } else {
-            for (to, message) in messages {
-                self.send(to, message);
+        }
+        drop(order);
+        to_wake
+    }
+
+    fn wake(&self, threads: ShardSet) {
+        for thread in threads.iter() {
+            let sleeper = self.boxes[thread.index()].lock().sleeper.take();
+            if let Some(sleeper) = sleeper {
+                sleeper.wake();
             }
         }
     }
 
-    fn shelves(&self) -> &Shelves {
-        &self.shelves
+    fn receive_all(&self, at: ShardId) -> VecDeque<Message> {
+        let mailbox = &self.boxes[at.index()];
+        if mailbox.count.load(Ordering::Acquire) == 0 {
+            return VecDeque::new();
+        }
+        let mut inbox = mailbox.lock();
+        mailbox.count.store(0, Ordering::Release);
+        std::mem::take(&mut inbox.messages)
+    }
+
+    fn has_mail(&self, at: ShardId) -> bool {
+        self.len(at) > 0
+    }
+
+    fn berths(&self) -> &Berths<Box<Keyspace>> {
+        &self.berths
     }
 }
 
@@ -140,7 +209,7 @@ struct Driver {
 /// When the runtime cannot be made.
 pub fn run(
     shard: Shard,
-    mailbox: UnboundedReceiver<Message>,
+    mailboxes: Arc<Mailboxes>,
     ended: impl FnOnce(),
 ) -> io::Result<Infallible> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -154,7 +223,7 @@ pub fn run(
         leaving: RefCell::new(Vec::new()),
         scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
     });
-    runtime.block_on(root(Rc::clone(&driver), mailbox));
+    runtime.block_on(root(Rc::clone(&driver), mailboxes));
     ended();
     loop {
         std::thread::park();
@@ -162,25 +231,30 @@ pub fn run(
 }
 
 /// The loop.
-async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
+async fn root(driver: Rc<Driver>, mailboxes: Arc<Mailboxes>) {
     let mut tasks = LocalSet::new();
     let mut timer = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
     let mut armed_ms = 0;
-    // Where threads have to share a core each would keep it for some ms: a client that waits for another shard waits for them.
+    let mut has_slept = false;
+    // Where threads have to share a core each would keep it for some ms: who waits for a keyspace would wait for them.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let yields = driver.shard.borrow().shard_count() > cores;
+    let (id, yields) = {
+        let shard = driver.shard.borrow();
+        (shard.id(), shard.shard_count() > cores)
+    };
     poll_fn(move |context| {
+        if std::mem::take(&mut has_slept) {
+            mailboxes.rise(id);
+        }
         let begun_ns = driver.shard.borrow().begin_round();
-        let mut again = driver.take_mail(&mut mailbox, &tasks);
+        let mut again = driver.take_mail(&tasks);
         again |= driver.shard.borrow_mut().work();
+        driver.adopt_arrived(&tasks);
         let _ = Pin::new(&mut tasks).poll(context);
         driver.shard.borrow_mut().tell_broadcasts();
         // What was published just now leaves with the replies, in one write for each subscriber.
-        again |= driver.take_mail(&mut mailbox, &tasks);
+        again |= driver.take_mail(&tasks);
         driver.keep_time(context, &mut timer, &mut armed_ms);
-        again |= driver.shard.borrow().has_work();
-        // What remains of the turn is for sockets: the keyspace is free for others.
-        driver.shard.borrow_mut().rest();
         driver.flush_all();
         driver.leave(context);
         driver.seek_ends();
@@ -189,15 +263,13 @@ async fn root(driver: Rc<Driver>, mut mailbox: UnboundedReceiver<Message>) {
         if driver.shard.borrow_mut().drain() {
             return Poll::Ready(());
         }
-        driver.shard.borrow().end_round(begun_ns, mailbox.len());
-        again |= !mailbox.is_empty() || driver.await_mail(context, &mut mailbox, &tasks);
-        if again {
+        driver.shard.borrow().end_round(begun_ns, mailboxes.len(id));
+        has_slept = !again && mailboxes.sleep(id, context.waker());
+        if !has_slept {
             if yields {
                 std::thread::yield_now();
             }
             context.waker().wake_by_ref();
-        } else {
-            driver.shard.borrow_mut().rest();
         }
         Poll::Pending
     })
@@ -216,46 +288,17 @@ fn write(transport: &Transport, output: &Output) -> Option<io::Result<usize>> {
 }
 
 impl Driver {
-    /// Takes messages in, so many at once; true when there are more. What comes later wakes nobody until
-    /// [`Driver::await_mail`]: a shard that sends to itself need not be woken, which costs two system calls.
-    fn take_mail(
-        self: &Rc<Self>,
-        mailbox: &mut UnboundedReceiver<Message>,
-        tasks: &LocalSet,
-    ) -> bool {
-        let mut nobody = Context::from_waker(Waker::noop());
-        for _ in 0..MESSAGES_PER_TURN_MAX {
-            match mailbox.poll_recv(&mut nobody) {
-                Poll::Ready(Some(message)) => self.take_message(message, tasks),
-                Poll::Ready(None) | Poll::Pending => return false,
-            }
-        }
-        true
+    /// Takes messages in, so many at once; true when there are more.
+    fn take_mail(self: &Rc<Self>, tasks: &LocalSet) -> bool {
+        let more = self.shard.borrow_mut().deliver_mail(MESSAGES_PER_TURN_MAX);
+        self.adopt_arrived(tasks);
+        more
     }
 
-    /// Wants to be woken by the next message; true when one was there.
-    fn await_mail(
-        self: &Rc<Self>,
-        context: &mut Context<'_>,
-        mailbox: &mut UnboundedReceiver<Message>,
-        tasks: &LocalSet,
-    ) -> bool {
-        match mailbox.poll_recv(context) {
-            Poll::Ready(Some(message)) => {
-                self.take_message(message, tasks);
-                true
-            }
-            Poll::Ready(None) | Poll::Pending => false,
-        }
-    }
-
-    fn take_message(self: &Rc<Self>, message: Message, tasks: &LocalSet) {
-        let adopted = match &message {
-            Message::Adopt(client) => Some(client.id()),
-            _ => None,
-        };
-        self.shard.borrow_mut().handle(Event::Message(message));
-        if let Some(id) = adopted {
+    /// Takes in the sockets of clients that have come.
+    fn adopt_arrived(self: &Rc<Self>, tasks: &LocalSet) {
+        let arrived = self.shard.borrow_mut().take_arrived();
+        for id in arrived {
             self.adopt(id, tasks);
         }
     }

@@ -2,27 +2,41 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::ids::ShardSet;
 use crate::limits;
 
 use super::Shard;
-use super::admission::Work;
-use super::client::Phase;
 use super::execute::Aftermath;
+use super::job::Job;
+use super::phase::{Happening, Reaction};
 
 impl Shard {
     /// When the next thing is due, Unix ms.
     pub fn next_wake_ms(&self) -> u64 {
         let deadline = self.deadlines.first().map_or(u64::MAX, |(at, _)| *at);
-        let alarm = self.next_alarm_ms().unwrap_or(u64::MAX);
+        let alarm = self.next_alarm_ms();
+        let has_jobs = !self.hands.lines().is_empty();
+        let retry = if has_jobs {
+            self.now_ms + limits::TICKET_RETRY_MS
+        } else {
+            u64::MAX
+        };
         let stop = self.stop_deadline_ms().unwrap_or(u64::MAX);
-        deadline.min(alarm).min(self.next_round_ms).min(stop)
+        let due = deadline.min(alarm).min(self.next_round_ms);
+        due.min(stop).min(retry)
     }
 
-    /// When blocked clients are to look at keys again, Unix ms; not before the end of CLIENT PAUSE, since they write.
-    fn next_alarm_ms(&self) -> Option<u64> {
-        let alarm_ms = self.keyspace.as_ref()?.next_alarm_ms()?;
-        Some(alarm_ms.max(self.shared.paused_until_ms.load(Ordering::Acquire)))
+    /// When this shard's keyspace must be looked at, Unix ms. Blocked clients do not look at keys before the end of CLIENT
+    /// PAUSE, since they write; a walk goes on at once.
+    fn next_alarm_ms(&self) -> u64 {
+        match self.hands.alarm_ms() {
+            0 => 0,
+            alarm_ms => alarm_ms.max(self.shared.paused_until_ms.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Whether CLIENT PAUSE is on.
+    pub(super) fn is_paused(&self) -> bool {
+        self.shared.paused_until_ms.load(Ordering::Acquire) > self.now_ms
     }
 
     /// Does what is due.
@@ -37,8 +51,8 @@ impl Shard {
             self.deadlines.pop_first();
             self.timed_out(id);
         }
-        if self.next_alarm_ms().is_some_and(|at| at <= self.now_ms) {
-            self.admission.push(Work::Ring);
+        if self.next_alarm_ms() <= self.now_ms {
+            self.queue_own(Job::Alarms);
         }
         if self.now_ms < self.next_round_ms {
             return;
@@ -47,13 +61,6 @@ impl Shard {
         self.next_round_ms = self.now_ms + period_ms;
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.clients.set(self.clients.len() as u64);
-        if let Some(keyspace) = &self.keyspace {
-            let shown = &keyspace.counters().databases;
-            for (db, shown) in (0..keyspace.database_count()).zip(shown) {
-                let average_ms = keyspace.database(db).average_ttl_ms(self.now_ms);
-                shown.average_ttl_ms.set(average_ms);
-            }
-        }
         if self.id.index() == 0 {
             let observations = &self.shared.observations;
             observations.sampler.take(self.now_ms, &observations.shards);
@@ -64,60 +71,56 @@ impl Shard {
         if self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms {
             self.release_paused();
         }
-        if self.may_expire() {
-            self.admission.push(Work::Expire);
-        }
-        if let Some(keyspace) = &mut self.keyspace {
-            keyspace.end_producers(self.now_ms);
-            keyspace.sweep_watchers();
-        }
-        self.limit_tracked();
+        self.queue_own(Job::Housekeeping);
         self.close_idle();
+    }
+
+    /// What is done with the keyspace some times a second.
+    pub(super) fn keep_house(&mut self) {
+        let id = self.id;
+        self.with_hand(|env, space| {
+            let Some(keyspace) = space.of_shard(id) else {
+                return;
+            };
+            let shown = &keyspace.counters().databases;
+            for (db, shown) in (0..keyspace.database_count()).zip(shown) {
+                let average_ms = keyspace.database(db).average_ttl_ms(env.now_ms);
+                shown.average_ttl_ms.set(average_ms);
+            }
+            keyspace.end_producers(env.now_ms);
+            keyspace.sweep_watchers();
+        });
+        if self.shared.tracking.client_count() > 0 {
+            self.limit_tracked();
+        }
+        self.expire();
     }
 
     fn may_expire(&self) -> bool {
         self.shared.active_expire.load(Ordering::Acquire)
             && !self.shared.cron_paused.load(Ordering::Acquire)
-            && self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms
-            && self
-                .keyspace
-                .as_ref()
-                .is_none_or(|keyspace| keyspace.next_expiry_ms().is_some_and(|at| at < self.now_ms))
+            && !self.is_paused()
     }
 
-    /// One round of expiry; comes back to the end of the queue when there is more.
+    /// One round of expiry; comes back to the end of the line when there is more.
     pub(super) fn expire(&mut self) {
         if !self.may_expire() {
             return;
         }
-        let Some(mut keyspace) = self.keyspace.take() else {
-            return;
-        };
-        keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
         let mut after = Aftermath::default();
-        let count = self
-            .env()
-            .expire(&mut keyspace, limits::EXPIRIES_PER_ROUND_MAX, &mut after);
-        self.keyspace = Some(keyspace);
-        self.dispatch(after, None);
-        if count == limits::EXPIRIES_PER_ROUND_MAX {
-            self.admission.push(Work::Expire);
-        }
-    }
-
-    /// Lets blocked clients look at the keys whose alarms are due; comes back to the end of the queue when there are more.
-    pub(super) fn ring(&mut self) {
-        if self.next_alarm_ms().is_none_or(|at| at > self.now_ms) {
-            return;
-        }
-        let mut after = Aftermath::default();
-        let more = self.with_own(ShardSet::one(self.id), |_, env, space| {
-            let ring = |keyspace| env.ring(keyspace, limits::ALARMS_PER_ROUND_MAX, &mut after);
-            space.keyspaces_mut().any(ring)
+        let id = self.id;
+        let count = self.with_hand(|env, space| {
+            let Some(keyspace) = space.of_shard(id) else {
+                return 0;
+            };
+            if keyspace.next_expiry_ms().is_none_or(|at| at >= env.now_ms) {
+                return 0;
+            }
+            env.expire(keyspace, limits::EXPIRIES_PER_ROUND_MAX, &mut after)
         });
         self.dispatch(after, None);
-        if more {
-            self.admission.push(Work::Ring);
+        if count == limits::EXPIRIES_PER_ROUND_MAX {
+            self.queue_own(Job::Expire);
         }
     }
 
@@ -138,7 +141,7 @@ impl Shard {
                 loaded.push(*id);
             }
             let active_ms = client.session.handle.active_ms.load(Ordering::Relaxed);
-            let exempt = !matches!(client.phase, Phase::Ready)
+            let exempt = client.phase.on(Happening::Idle) != Reaction::Close
                 || client.session.subscriptions.any()
                 || client.session.monitoring;
             if timeout_ms > 0 && !exempt && now_ms.saturating_sub(active_ms) > timeout_ms {

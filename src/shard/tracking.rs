@@ -25,9 +25,10 @@ use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
 use super::Shard;
-use super::client::{Client, Phase};
+use super::client::Client;
 use super::execute::{Aftermath, Call, Env, Outgoing};
 use super::mailbox::{Message, Notice, NoticeKind};
+use super::phase::{Happening, Reaction};
 
 /// The channel on which clients that speak RESP2 are told.
 const CHANNEL: &[u8] = b"__redis__:invalidate";
@@ -129,20 +130,13 @@ impl Env<'_> {
 impl Shard {
     /// Forgets tracked keys when there are too many: the limit is lower now, or other shards have too many too.
     pub(super) fn limit_tracked(&mut self) {
-        if self.shared.tracking.client_count() == 0 {
-            return;
-        }
-        let Some(mut keyspace) = self.keyspace.take() else {
-            return;
-        };
         let mut after = Aftermath::default();
-        let env = self.env();
-        env.limit_tracked(&mut keyspace);
-        if keyspace.has_invalidations() {
-            let mut space = Space::one(&mut keyspace, self.shared.shard_count);
-            env.collect(&mut space, &mut after);
-        }
-        self.keyspace = Some(keyspace);
+        self.with_hand(|env, space| {
+            for keyspace in space.keyspaces_mut() {
+                env.limit_tracked(keyspace);
+            }
+            env.collect(space, &mut after);
+        });
         self.dispatch(after, None);
     }
 
@@ -280,11 +274,8 @@ impl Shard {
         let Some(bytes) = shape_of(client, &notice) else {
             return;
         };
-        let reply_is_due = matches!(
-            client.phase,
-            Phase::Batch { .. } | Phase::Barrier { .. } | Phase::Walking { .. }
-        );
-        if reply_is_due || !client.behind_reply.is_empty() {
+        let is_held = client.phase.on(Happening::Message) == Reaction::SendBehind;
+        if is_held || !client.behind_reply.is_empty() {
             client.behind_reply.push(bytes.into());
         } else {
             self.push_to(receiver, &bytes.into());

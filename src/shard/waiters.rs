@@ -19,8 +19,9 @@ use crate::keyspace::{Keyspace, Space};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
+use super::blocking::Blocked;
 use super::execute::{Aftermath, Call, Env, Outgoing, Served, detached};
-use super::mailbox::{Blocked, SessionFacts};
+use super::mailbox::SessionFacts;
 
 /// Room for the reply to a waiter from the start, bytes: most are an element of a queue, and need not grow piece by piece.
 const SERVED_REPLY_BYTES: usize = 256;
@@ -149,7 +150,7 @@ impl Env<'_> {
             self.cancel(waiter);
             return Attempt::Gone;
         };
-        if !waiter.claim() {
+        if !waiter.claim().take() {
             return Attempt::Gone;
         }
         let facts = SessionFacts {
@@ -165,7 +166,7 @@ impl Env<'_> {
         reply.reserve(SERVED_REPLY_BYTES);
         let args = waiter.request.args();
         let Some(row) = commands().find(args.at(0)) else {
-            waiter.unclaim();
+            waiter.claim().release();
             return Attempt::Gone;
         };
         let call = Call {
@@ -180,14 +181,14 @@ impl Env<'_> {
         if let Outcome::Wait(wait) = outcome {
             self.collect(space, after);
             self.log(after, &row.full_name);
-            waiter.unclaim();
+            waiter.claim().release();
             set_alarms(space, waiter.db, &wait.alarms);
             counters.attempts_in_vain.add(1);
             return Attempt::InVain;
         }
         counters.wakeups.add(1);
         self.witness(waiter.client, Execution::Served, &args, reply.bytes());
-        waiter.served();
+        waiter.claim().serve();
         let mut elsewhere = ShardSet::EMPTY;
         for key in &waiter.keys {
             if space.holds(key) {
@@ -209,7 +210,7 @@ impl Env<'_> {
 
     /// The client of a waiter is gone.
     fn cancel(&self, waiter: &Waiter) {
-        if waiter.cancel() {
+        if waiter.claim().cancel() {
             let args = waiter.request.args();
             self.witness(waiter.client, Execution::Cancelled, &args, &[]);
         }

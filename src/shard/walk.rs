@@ -1,30 +1,17 @@
 //! KEYS over very many keys: each shard walks its own a few at a time, the client waits for what all have found.
 //!
 //! ```text
-//! KEYS, all keyspaces in hand: walks begin ─► Walking ─► each shard, between other work: step, step, … ─► Walked ─► reply
+//! KEYS, all keyspaces in hand: walks begin ─► Walking ─► each shard, a job for each step (job.rs) ─► Walked ─► reply
 //! ```
 //! The command has run when the walks have begun: what they find is what was there then.
 
 use crate::keyspace::walk::Walked;
-use crate::limits;
 use crate::resp::reply::Reply;
 
 use super::Shard;
-use super::client::Phase;
-use super::mailbox::Message;
+use super::phase::Phase;
 
 impl Shard {
-    /// Goes on with the walks of the keyspace, if it is home.
-    pub(super) fn walk(&mut self) {
-        let Some(keyspace) = &mut self.keyspace else {
-            return;
-        };
-        if let Some(walked) = keyspace.step_walk(limits::WALKED_PER_TURN_MAX) {
-            let home = walked.home;
-            self.post.send(home, Message::Walked(Box::new(walked)));
-        }
-    }
-
     /// A shard has found its part for a client, which may be gone.
     pub(super) fn walked(&mut self, walked: Walked) {
         let id = walked.client;

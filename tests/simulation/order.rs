@@ -20,7 +20,6 @@ fn connect_to_all(world: &mut World) {
         world.connect_to(shard, false);
     }
     world.settle();
-    world.shards.iter_mut().for_each(Shard::rest);
 }
 
 /// Sends commands in one piece; delivers no messages.
@@ -48,8 +47,7 @@ fn a_tracking_client_hears_of_a_change_before_it_sees_it() {
     let get = format!("GET {SECOND}");
     send(&mut world, 1, &["HELLO 3", "CLIENT TRACKING on", &get]);
     received(&mut world, 1);
-    world.shards.iter_mut().for_each(Shard::rest);
-    // The other shard changes it: the word of that is in the mailbox, the change on the shelf.
+    // The other shard changes it: the word of that is in the mailbox, the change in the berth.
     send(&mut world, 0, &[&format!("SET {SECOND} new")]);
     send(&mut world, 1, &[&get]);
     let text = received(&mut world, 1);
@@ -63,7 +61,6 @@ fn a_subscriber_hears_what_came_with_a_change_before_it_sees_it() {
     let mut world = world();
     send(&mut world, 1, &["HELLO 3", "SUBSCRIBE ch"]);
     received(&mut world, 1);
-    world.shards.iter_mut().for_each(Shard::rest);
     let set = format!("SET {SECOND} new");
     send(&mut world, 0, &["PUBLISH ch heard", &set]);
     send(&mut world, 1, &[&format!("GET {SECOND}")]);
@@ -94,6 +91,9 @@ impl Clock for ClockAhead {
 fn stream_ids_do_not_go_back_from_one_shard_to_the_next() {
     let mut world = World::empty(Random(1), SHARDS);
     let post: Arc<dyn Post> = Arc::clone(&world.mail) as Arc<dyn Post>;
+    // Another takes its place.
+    let second = ShardSet::one(ShardId(1));
+    assert!(world.mail.1.take(second, 0).is_some());
     world.shards[1] = Shard::new(
         ShardId(1),
         Arc::clone(&world.shared),
@@ -106,7 +106,6 @@ fn stream_ids_do_not_go_back_from_one_shard_to_the_next() {
     let (first, second) = (add(FIRST), add(SECOND));
     send(&mut world, 1, &[&second]);
     received(&mut world, 1);
-    world.shards.iter_mut().for_each(Shard::rest);
     send(&mut world, 0, &[&second, &first]);
     let text = received(&mut world, 0);
     let ids: Vec<u64> = text
@@ -117,25 +116,49 @@ fn stream_ids_do_not_go_back_from_one_shard_to_the_next() {
 }
 
 #[test]
-fn who_needs_all_keyspaces_gathers_at_one_shard_and_leaves_it_for_its_keys() {
+fn a_connection_moves_to_where_its_windows_are_and_back() {
+    let mut world = world();
+    for (home, key) in [(0, FIRST), (1, SECOND)] {
+        let set = format!("SET {key} v");
+        let window = [set.as_str(); 8];
+        for turns in 0.. {
+            assert!(turns < 100, "it stays away from its keys");
+            if world.players[1].shard == home {
+                break;
+            }
+            send(&mut world, 1, &window);
+            assert_eq!(received(&mut world, 1), "+OK\r\n".repeat(8));
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_needs_both_keyspaces_equally_stays_where_it_is() {
     let mut world = world();
     let (first, second) = (format!("SET {FIRST} v"), format!("SET {SECOND} v"));
-    for turns in 0.. {
-        assert!(turns < 100, "it stays away from its kind");
-        if world.players[1].shard == 0 {
-            break;
-        }
-        send(&mut world, 1, &[&first, &second, &first]);
-        assert_eq!(received(&mut world, 1), "+OK\r\n".repeat(3));
-        world.shards.iter_mut().for_each(Shard::rest);
+    for _ in 0..100 {
+        send(&mut world, 1, &[&first, &second, &first, &second]);
+        assert_eq!(received(&mut world, 1), "+OK\r\n".repeat(4));
+        assert_eq!(world.players[1].shard, 1);
     }
-    for turns in 0.. {
-        assert!(turns < 100, "it stays away from its keys");
-        if world.players[1].shard == 1 {
-            break;
-        }
-        send(&mut world, 1, &[&second]);
-        assert_eq!(received(&mut world, 1), "+OK\r\n");
-        world.shards.iter_mut().for_each(Shard::rest);
-    }
+}
+
+#[test]
+fn a_command_waits_for_keyspaces_that_somebody_has_and_runs_when_they_are_back() {
+    let mut world = world();
+    world.mail.1.take(ShardSet::all(SHARDS), 0).map_or_else(
+        || panic!("they are at rest"),
+        |taken| world.held.push((ShardSet::all(SHARDS), taken)),
+    );
+    let set = format!("SET {FIRST} v");
+    send(&mut world, 1, &[&set]);
+    let get = format!("GET {FIRST}");
+    send(&mut world, 1, &[&get]);
+    world.shards[1].work();
+    world.flush(1);
+    assert!(world.players[1].received.is_empty(), "nothing could run");
+    world.put_back();
+    let is_offered = |message: &Message| matches!(message, Message::Offer);
+    assert!(world.mail.0.lock().unwrap()[1].iter().any(is_offered));
+    assert_eq!(received(&mut world, 1), "+OK\r\n$1\r\nv\r\n");
 }

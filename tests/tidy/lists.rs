@@ -3,6 +3,7 @@
 /// `room, the rooms it may import`. No row, no import. Rooms of the binary (main, cli, bin) come first.
 ///
 /// Lower rooms never name higher ones; `ids`, `limits` and `counters` are numbers and may be used everywhere.
+/// `sync` has the primitives of the two protocols between threads.
 pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     (
         "main",
@@ -52,6 +53,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
             "limits",
             "ids",
             "counters",
+            "sync",
         ],
     ),
     (
@@ -67,7 +69,10 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("journal", &["keyspace", "data", "resp", "limits", "ids"]),
     // A waiter keeps the command to run again, and an effect is a command: both as owned arguments of resp.
-    ("keyspace", &["data", "resp", "limits", "ids", "counters"]),
+    (
+        "keyspace",
+        &["data", "resp", "limits", "ids", "counters", "sync"],
+    ),
     // A session watches keys and waits for them: its marks are the ones the keyspace keeps.
     ("client", &["keyspace", "resp", "acl", "limits", "ids"]),
     // An output takes a whole reply over, with the parts of it that are encoded as they leave.
@@ -81,6 +86,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ("resp", &["limits", "ids"]),
     ("ids", &["limits"]),
     ("counters", &[]),
+    ("sync", &[]),
     ("limits", &[]),
     ("tools", &["cli", "limits", "ids"]),
 ];

@@ -1,12 +1,10 @@
-//! One client's turn: parse → admit → route → run, until its input is used up, something makes it wait, or its turn ends.
+//! One client's turn: parse → admit → run, until its input is used up, something makes it wait, or its turn ends.
 //!
 //! ```text
-//! input ──parse──► admit (unknown, arity, NOAUTH …) ──► MULTI queue
-//!                                                  └──► route ─┬─ none, own shard ──► run here, at once
-//!                                                              ├─ one other ───────► batch, with the commands behind it
-//!                                                              └─ several ─────────► loan
+//! input ──parse──► admit (unknown, arity, NOAUTH …) ─┬─► MULTI queue
+//!                                                    └─► attempt (window.rs) ─► runs, or is kept until it can
 //! ```
-//! Commands of one connection take effect in the order sent: a client waits for its batch or loan before it goes on.
+//! Commands of one connection take effect in the order sent: what is behind a command that is kept is not looked at.
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -15,21 +13,21 @@ use crate::client::registry::ClientFlag;
 use crate::client::session::ReplyMode;
 use crate::command::error::{self, CommandError};
 use crate::command::row::Row;
-use crate::command::spec::{Flags, Scope};
+use crate::command::spec::Flags;
 use crate::command::table::commands;
-use crate::ids::{ClientId, ShardSet};
-use crate::keyspace::Space;
+use crate::ids::ClientId;
 use crate::limits;
 use crate::net::buffers::Output;
 use crate::resp::arguments::Args;
-use crate::resp::reply::{Mark, Reply};
+use crate::resp::reply::Reply;
 
 use super::Shard;
 use super::admit::admit;
-use super::client::{Client, Phase};
-use super::execute::{Aftermath, Call, Env, Ran};
+use super::client::Client;
+use super::execute::Env;
 use super::finish::finish_reply;
 use super::route::shards_of;
+use super::window::Attempt;
 
 /// What a command did to its client's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +36,7 @@ pub(super) enum Flow {
     Next,
     /// The command is done with, or will be; nothing more for now: the client's phase says why.
     Stop,
-    /// The command did not run: it goes to `pending`, with what is behind it.
+    /// The turn is over, though more could run: the client has another.
     Defer,
 }
 
@@ -60,12 +58,17 @@ impl Shard {
 
     /// Gives a client a turn, with bytes that have just come. Also when it comes back to Ready.
     pub(super) fn run_client(&mut self, id: ClientId, fresh: &[u8]) {
+        let listens = |client: &Client| client.session.listens();
+        if self.client(id).is_some_and(listens) {
+            // What others did before it is told before its replies.
+            self.hear();
+        }
         if let Some(client) = self.take(id) {
             self.run_taken(client, fresh);
         }
     }
 
-    /// As [`Shard::run_client`], with the client in hand.
+    /// As [`Shard::run_client`], with the client in hand. Its kept command runs first; its keyspaces may be in hand already.
     pub(super) fn run_taken(&mut self, mut client: Box<Client>, fresh: &[u8]) {
         let id = client.id();
         if client.session.handle.is_killed() {
@@ -77,7 +80,7 @@ impl Shard {
             self.put(client);
             return;
         }
-        if client.is_behind_with_reading() {
+        if client.is_behind_with_reading() || !client.is_ready() {
             // What it has sent waits until it has read: [`Shard::send`] gives it its turn.
             client.input.append(fresh, &mut self.spare_inputs);
             self.put(client);
@@ -91,7 +94,7 @@ impl Shard {
             .store(self.now_ms, Ordering::Relaxed);
         let mut reply = self.begin_reply(&client);
         let mut budget = self.budget();
-        let mut flow = self.run_pending(&mut client, &mut reply, &mut budget, false);
+        let mut flow = self.run_kept(&mut client, &mut reply);
         if flow == Flow::Next {
             flow = self.run_input(&mut client, &mut reply, &mut budget, fresh);
         } else {
@@ -110,36 +113,15 @@ impl Shard {
     }
 
     /// Whether long replies are encoded as they leave. A witness sees them whole.
-    pub(super) fn slices_replies(&self) -> bool {
+    fn slices_replies(&self) -> bool {
         self.shared.witness.get().is_none()
-    }
-
-    /// A local run that waited in the admission queue: its first command now runs whatever else waits.
-    pub(super) fn resume_admitted(&mut self, id: ClientId) {
-        let Some(mut client) = self.take(id) else {
-            return;
-        };
-        if !matches!(client.phase, Phase::Queued) || self.is_stopping() {
-            self.put(client);
-            return;
-        }
-        client.phase = Phase::Ready;
-        let mut reply = self.begin_reply(&client);
-        let mut budget = self.budget();
-        let flow = self.run_pending(&mut client, &mut reply, &mut budget, true);
-        // What was read meanwhile has not been looked at.
-        let flow = if flow == Flow::Next {
-            Flow::Defer
-        } else {
-            flow
-        };
-        self.end_turn(client, reply, flow);
     }
 
     /// Puts the client back with its replies; it gets another turn when it could go on.
     fn end_turn(&mut self, mut client: Box<Client>, mut reply: Reply, flow: Flow) {
         let id = client.id();
-        self.put_guests_back(&mut client);
+        self.put_back();
+        self.consider_departure(&client);
         if !reply.is_empty() {
             client.output.equip(&mut self.spare_outputs);
             if !client.session.authenticated {
@@ -157,13 +139,10 @@ impl Shard {
             .store(client.input.len(), Ordering::Relaxed);
         client.mirror_output();
         client.now_ms = self.now_ms;
-        let more = flow != Flow::Stop
-            && matches!(client.phase, Phase::Ready)
-            && !client.session.closing
-            && (!client.pending.is_empty() || !client.input.is_empty() && flow == Flow::Defer);
+        let more = flow == Flow::Defer && client.is_ready() && !client.session.closing;
         if more {
             self.turns.queue(&mut client);
-        } else if client.ended && matches!(client.phase, Phase::Ready) {
+        } else if client.ended && client.is_ready() {
             // Nothing is left to run: it goes when its replies are sent.
             client.session.closing = true;
         }
@@ -187,47 +166,11 @@ impl Shard {
         if ended {
             self.leave_if_ended(id);
         }
-        self.rest();
-    }
-
-    /// Runs what is parsed already. `admitted`: the first command runs here though others wait for the keyspace.
-    fn run_pending(
-        &mut self,
-        client: &mut Client,
-        reply: &mut Reply,
-        budget: &mut Budget,
-        mut admitted: bool,
-    ) -> Flow {
-        while matches!(client.phase, Phase::Ready) && !client.session.closing {
-            let Some(request) = client.pending.front().cloned() else {
-                return Flow::Next;
-            };
-            if self.is_over(budget, reply) {
-                return Flow::Defer;
-            }
-            let flow = self.step(client, reply, &request.args(), true, admitted);
-            admitted = false;
-            match flow {
-                Flow::Next => {
-                    client.pending.pop_front();
-                }
-                Flow::Stop => {
-                    // The command ran and made the client wait.
-                    client.pending.pop_front();
-                    return Flow::Stop;
-                }
-                Flow::Defer if matches!(client.phase, Phase::Ready) => match self.plan(client) {
-                    Flow::Stop => return Flow::Stop,
-                    Flow::Next | Flow::Defer => return Flow::Defer,
-                },
-                Flow::Defer => return Flow::Stop,
-            }
-        }
-        Flow::Stop
     }
 
     pub(super) fn is_over(&self, budget: &mut Budget, reply: &Reply) -> bool {
-        if budget.commands == 0 || reply.len() > limits::TURN_REPLY_BYTES_MAX {
+        if budget.commands == 0 || reply.len() > limits::TURN_REPLY_BYTES_MAX || self.hands.is_due()
+        {
             return true;
         }
         budget.commands -= 1;
@@ -248,15 +191,8 @@ impl Shard {
         }
     }
 
-    /// One command. `owned`: it is at the head of `pending`. `admitted`: it need not queue for the keyspace.
-    pub(super) fn step(
-        &mut self,
-        client: &mut Client,
-        reply: &mut Reply,
-        args: &Args<'_>,
-        owned: bool,
-        admitted: bool,
-    ) -> Flow {
+    /// One command of the input: checked, and then queued by MULTI, or run, or kept until it can be.
+    pub(super) fn step(&mut self, client: &mut Client, reply: &mut Reply, args: &Args<'_>) -> Flow {
         if client.session.handle.is_killed() {
             client.session.closing = true;
             return Flow::Stop;
@@ -283,63 +219,13 @@ impl Shard {
             finish_reply(client, reply, mark);
             return Flow::Next;
         }
-        if self.is_paused_for(client, row) {
-            self.hold_paused(client);
-            if !owned {
-                client.pending.push_back(args.to_request());
-                return Flow::Stop;
-            }
-            return Flow::Defer;
-        }
-        if is_exec(client, row) {
-            return self.step_exec(client, reply, row, args, admitted, mark);
-        }
-        let shards = shards_of(row, args, self.shared.shard_count);
-        let shards = self.narrow(row, args, shards, client);
-        let shards = shards.union(std::mem::take(&mut client.needs));
-        if !self.can_run_here(client, shards, admitted) {
-            if self.gather(client, shards, self.is_free(admitted)) {
-                return self.run_gathered(client, reply, row, args, shards, mark);
-            }
-            client.put_off(shards);
-            return Flow::Defer;
-        }
-        if row.command.flags.has(Flags::PROTECTED) {
-            // DEBUG SLEEP: other shards do not sleep with this one.
-            self.put_guests_back(client);
-        }
-        self.run_here(client, reply, row, args, shards, mark)
-    }
-
-    /// SCAN needs only the keyspaces that fill its count.
-    pub(super) fn narrow(
-        &self,
-        row: &Row,
-        args: &Args<'_>,
-        shards: ShardSet,
-        client: &Client,
-    ) -> ShardSet {
-        if row.command.scope == Scope::Cursor && self.shared.shard_count > 1 {
-            crate::command::keyspace::shards_for_cursor(args, &self.shared, client.session.db)
-        } else {
-            shards
-        }
-    }
-
-    /// Whether a command that needs these keyspaces can run now, here.
-    pub(super) fn can_run_here(&self, client: &Client, shards: ShardSet, admitted: bool) -> bool {
-        let is_own = || shards == ShardSet::one(self.id) && self.is_free(admitted);
-        shards.is_empty() || is_own() && !self.must_hear_first(client)
-    }
-
-    /// Whether others have worked with this shard's keyspace, and what they tell this client of it may be undelivered.
-    pub(super) fn must_hear_first(&self, client: &Client) -> bool {
-        self.mail_is_behind && client.session.listens()
-    }
-
-    /// Whether this shard's keyspace is at hand and nobody waits for it.
-    pub(super) fn is_free(&self, admitted: bool) -> bool {
-        self.keyspace.is_some() && (admitted || self.admission.is_empty())
+        let attempt = Attempt {
+            row,
+            args,
+            shards: self.shards_for(client, row, args),
+            owned: None,
+        };
+        self.attempt(client, reply, attempt)
     }
 
     /// Answers a command that may not run. EXEC's transaction ends with it, and what was watched for it.
@@ -410,65 +296,11 @@ impl Shard {
             .transaction
             .enqueue(crate::client::transaction::Queued {
                 command: row.id,
+                shards: shards_of(row, args, self.shared.shard_count),
                 request: args.to_request(),
             });
         client.session.mirror();
         reply.simple("QUEUED");
-    }
-
-    /// Runs one command where the client is: no keys, or keys of this shard, the keyspace being home.
-    fn run_here(
-        &mut self,
-        client: &mut Client,
-        reply: &mut Reply,
-        row: &'static Row,
-        args: &Args<'_>,
-        shards: ShardSet,
-        mark: Mark,
-    ) -> Flow {
-        client.wanderlust.batches = 0;
-        self.visited = None;
-        self.used_own |= !shards.is_empty();
-        self.remember_watch(client, row, args);
-        let mut after = Aftermath::default();
-        let call = Call::that_may_wait(row, args);
-        let session = &mut client.session;
-        let ran = self.with_own(shards, |_, env, space| {
-            env.run(space, session, reply, &call, &mut after)
-        });
-        if !matches!(ran, Ran::Needs(_)) {
-            self.feed_monitors(&client.session, args, row);
-            self.end_caching(client, row);
-        }
-        self.count(client);
-        self.finish(client, reply, ran, after, mark)
-    }
-
-    /// Works with the keyspace of this shard in hand, or with none when `shards` is empty.
-    pub(super) fn with_own<R>(
-        &mut self,
-        shards: ShardSet,
-        work: impl FnOnce(&Self, &Env<'_>, &mut Space<'_>) -> R,
-    ) -> R {
-        let shard_count = self.shared.shard_count;
-        let mut keyspace = if shards.is_empty() {
-            None
-        } else {
-            self.keyspace.take()
-        };
-        let mut env = self.env();
-        let done = match &mut keyspace {
-            Some(keyspace) => {
-                env.now_ms = env.now_ms.max(keyspace.now_ms);
-                keyspace.now_ms = env.now_ms;
-                work(self, &env, &mut Space::one(keyspace, shard_count))
-            }
-            None => work(self, &env, &mut Space::none(shard_count)),
-        };
-        if keyspace.is_some() {
-            self.keyspace = keyspace;
-        }
-        done
     }
 }
 

@@ -1,0 +1,116 @@
+//! The jobs of one thread that wait for keyspaces, by the set they need: one ticket for all who need the same. Pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::ids::ShardSet;
+use crate::limits;
+
+use super::berths::Ticket;
+
+/// Jobs that need the same keyspaces, in the order in which they came.
+#[derive(Debug)]
+pub(in crate::shard) struct Line<J> {
+    pub(in crate::shard) shards: ShardSet,
+    jobs: VecDeque<J>,
+    /// Its place in the queues of the berths, once it has tried in vain.
+    ticket: Option<Arc<Ticket>>,
+    /// When that was, ns.
+    since_ns: u64,
+    losses: u32,
+}
+
+impl<J> Line<J> {
+    /// The ticket to try with.
+    pub(in crate::shard) fn ticket(
+        &mut self,
+        now_ns: u64,
+        make: impl FnOnce(ShardSet) -> Arc<Ticket>,
+    ) -> Arc<Ticket> {
+        if self.ticket.is_none() {
+            self.since_ns = now_ns;
+            self.losses = 0;
+        }
+        Arc::clone(self.ticket.get_or_insert_with(|| make(self.shards)))
+    }
+
+    /// Whether the ticket has been passed so often, or for so long, that it reserves its berths.
+    pub(in crate::shard) fn is_old(&self, now_ns: u64) -> bool {
+        self.losses >= limits::TICKET_LOSSES_MAX
+            || now_ns.saturating_sub(self.since_ns) >= limits::TICKET_AGE_MAX_NS
+    }
+
+    /// A try was in vain.
+    pub(in crate::shard) fn lost(&mut self) {
+        self.losses += 1;
+    }
+
+    /// A try was not: the ticket is over.
+    pub(in crate::shard) fn won(&mut self) -> Option<J> {
+        self.ticket = None;
+        self.jobs.pop_front()
+    }
+}
+
+/// All lines of a thread, the one that began to wait first in front.
+#[derive(Debug)]
+pub(in crate::shard) struct Lines<J>(Vec<Line<J>>);
+
+impl<J> Lines<J> {
+    pub(in crate::shard) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Appends a job to the line for its set.
+    pub(in crate::shard) fn push(&mut self, shards: ShardSet, job: J) {
+        match self.0.iter_mut().find(|line| line.shards == shards) {
+            Some(line) => line.jobs.push_back(job),
+            None => self.0.push(Line {
+                shards,
+                jobs: VecDeque::from([job]),
+                ticket: None,
+                since_ns: 0,
+                losses: 0,
+            }),
+        }
+    }
+
+    /// Whether such a job waits.
+    pub(in crate::shard) fn any(&self, is_it: impl Fn(&J) -> bool) -> bool {
+        let mut jobs = self.0.iter().flat_map(|line| &line.jobs);
+        jobs.any(is_it)
+    }
+
+    /// The sets that are waited for, each with the number of its jobs.
+    pub(in crate::shard) fn sets(&self) -> Vec<(ShardSet, usize)> {
+        let line = |line: &Line<J>| (line.shards, line.jobs.len());
+        self.0.iter().map(line).collect()
+    }
+
+    /// The line for a set.
+    pub(in crate::shard) fn get_mut(&mut self, shards: ShardSet) -> Option<&mut Line<J>> {
+        self.0.iter_mut().find(|line| line.shards == shards)
+    }
+
+    /// Forgets a line when nobody is in it.
+    pub(in crate::shard) fn tidy(&mut self, shards: ShardSet) {
+        self.0
+            .retain(|line| line.shards != shards || !line.jobs.is_empty());
+    }
+
+    /// Ends all lines; gives their tickets.
+    pub(in crate::shard) fn clear(&mut self) -> Vec<Arc<Ticket>> {
+        let lines = std::mem::take(&mut self.0);
+        lines.into_iter().filter_map(|line| line.ticket).collect()
+    }
+
+    /// How many jobs wait.
+    pub(in crate::shard) fn len(&self) -> usize {
+        self.0.iter().map(|line| line.jobs.len()).sum()
+    }
+
+    /// Whether nobody waits.
+    pub(in crate::shard) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

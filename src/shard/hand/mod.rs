@@ -1,0 +1,299 @@
+//! Hands: how work gets its keyspaces. One way for commands, EXEC, timers and whatever else works with keys.
+//!
+//! ```text
+//!  job ── which keyspaces? ──► reach ─┬─► hand ──► runs ──► put back: offers and earlier alarms go to other threads
+//!                                     └─► line (one for each set of keyspaces, one ticket) ──► offer ──► reach
+//! ```
+//! `berths.rs` where keyspaces lie · `line.rs` the jobs of this thread that wait.
+//!
+//! Invariants: what is in the hand is put back before its thread looks at its sockets, sleeps or takes another set; the work on
+//! it is finished by then. With one shard nothing is shared: its keyspace is taken without a lock.
+
+pub mod berths;
+mod line;
+
+use std::sync::Arc;
+
+use crate::ids::{ShardId, ShardSet};
+use crate::keyspace::{Keyspace, Space};
+use crate::limits;
+
+use super::clock::Clock;
+use super::job::Job;
+use super::mailbox::Post;
+
+use berths::Taken;
+use line::Lines;
+
+/// Keyspaces in hand, by shard. They must be put back: a half-changed keyspace must not go on serving.
+#[derive(Debug, Default)]
+pub(super) struct Hand {
+    keyspaces: Taken<Box<Keyspace>>,
+    shards: ShardSet,
+    /// Commands that ran with it.
+    pub(super) commands: u32,
+}
+
+impl Hand {
+    /// What a command reaches.
+    pub(super) fn space(&mut self, shard_count: usize) -> Space<'_> {
+        match &mut *self.keyspaces {
+            [] => Space::none(shard_count),
+            [one] => Space::one(one, shard_count),
+            many => Space::many(many, shard_count),
+        }
+    }
+
+    pub(super) fn keyspaces_mut(&mut self) -> &mut [Box<Keyspace>] {
+        &mut self.keyspaces
+    }
+
+    /// The time of a command: no keyspace in hand has seen a later one. They have seen this one from now on.
+    pub(super) fn advance(&mut self, now_ms: u64) -> u64 {
+        let seen = self.keyspaces.iter().map(|keyspace| keyspace.now_ms);
+        let now_ms = seen.fold(now_ms, u64::max);
+        for keyspace in &mut self.keyspaces {
+            if keyspace.now_ms != now_ms {
+                keyspace.now_ms = now_ms;
+            }
+        }
+        now_ms
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        if !self.keyspaces.is_empty() {
+            // Nobody may go on with what is half changed, and nobody would find it.
+            std::process::abort();
+        }
+    }
+}
+
+/// What a thread has in hand, and which of its jobs wait.
+pub(super) struct Hands {
+    id: ShardId,
+    shard_count: usize,
+    post: Arc<dyn Post>,
+    clock: Arc<dyn Clock>,
+    /// The only keyspace, when there is one shard, and it is not in the hand.
+    only: Option<Box<Keyspace>>,
+    hand: Hand,
+    lines: Lines<Job>,
+    /// When the keyspace of this shard must be looked at, Unix ms.
+    alarm_ms: u64,
+    /// How often it looks for a keyspace that is in another hand before it waits in line.
+    spins: u32,
+}
+
+impl Hands {
+    /// With the keyspace of this shard put into its berth.
+    pub(super) fn new(
+        keyspace: Box<Keyspace>,
+        shard_count: usize,
+        post: Arc<dyn Post>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let id = keyspace.shard();
+        let mut only = None;
+        if shard_count == 1 {
+            only = Some(keyspace);
+        } else {
+            post.berths().put(id, keyspace, u64::MAX, true, 0);
+        }
+        // Who has it may not run, where threads have to share cores: then looking keeps it from running.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            id,
+            shard_count,
+            post,
+            clock,
+            only,
+            hand: Hand::default(),
+            lines: Lines::new(),
+            alarm_ms: u64::MAX,
+            spins: if shard_count > cores {
+                limits::SPINS_SHARING_CORES
+            } else {
+                limits::SPINS_MAX
+            },
+        }
+    }
+
+    /// Which keyspaces are in hand.
+    pub(super) fn shards(&self) -> ShardSet {
+        self.hand.shards
+    }
+
+    /// Gives the hand to who works with it; [`Hands::resume`] brings it back.
+    pub(super) fn lend(&mut self) -> Hand {
+        std::mem::take(&mut self.hand)
+    }
+
+    /// The work is done.
+    pub(super) fn resume(&mut self, hand: Hand) {
+        debug_assert!(self.hand.keyspaces.is_empty(), "two hands");
+        let _ = std::mem::replace(&mut self.hand, hand);
+    }
+
+    /// Whether others wait for what is in hand, and it has been long enough in this one.
+    pub(super) fn is_due(&self) -> bool {
+        self.shard_count > 1
+            && self.hand.commands >= limits::WANTED_HAND_COMMANDS_MAX
+            && self.post.berths().are_wanted(self.hand.shards)
+    }
+
+    /// Takes the set, the hand being empty. False in vain.
+    pub(super) fn reach(&mut self, shards: ShardSet, now_ns: u64) -> bool {
+        debug_assert!(self.hand.keyspaces.is_empty(), "one hand at a time");
+        let taken = if self.shard_count == 1 {
+            self.only.take().map(|only| {
+                let mut taken = Taken::new();
+                taken.push(only);
+                taken
+            })
+        } else if self.awaits(shards) {
+            self.post.berths().take(shards, now_ns)
+        } else {
+            None
+        };
+        self.hold(shards, taken)
+    }
+
+    /// Tries for the first in line for the set, the hand being empty: gives its job when it has it in hand. `offer`: who is to
+    /// try instead.
+    pub(super) fn reach_in_line(
+        &mut self,
+        shards: ShardSet,
+        now_ns: u64,
+        offer: impl FnMut(ShardId),
+    ) -> Option<Job> {
+        if self.shard_count == 1 {
+            if !self.reach(shards, now_ns) {
+                return None;
+            }
+            return self.lines.get_mut(shards)?.won();
+        }
+        let berths = self.post.berths();
+        let line = self.lines.get_mut(shards)?;
+        let ticket = line.ticket(now_ns, |shards| berths.ticket(self.id, shards));
+        let taken = berths.claim(&ticket, line.is_old(now_ns), now_ns, offer);
+        let job = if taken.is_some() {
+            line.won()
+        } else {
+            line.lost();
+            None
+        };
+        self.hold(shards, taken);
+        job
+    }
+
+    fn hold(&mut self, shards: ShardSet, taken: Option<Taken<Box<Keyspace>>>) -> bool {
+        let Some(keyspaces) = taken else {
+            return false;
+        };
+        let hand = Hand {
+            keyspaces,
+            shards,
+            commands: 0,
+        };
+        self.resume(hand);
+        true
+    }
+
+    /// Puts back what is in hand. `tell`: which thread is offered something (`None`), or must look at its keyspace by when.
+    pub(super) fn put_back(&mut self, now_ns: u64, mut tell: impl FnMut(ShardId, Option<u64>)) {
+        let mut hand = self.lend();
+        hand.shards = ShardSet::EMPTY;
+        for keyspace in hand.keyspaces.drain(..) {
+            debug_assert!(keyspace.is_settled(), "put back with work undone");
+            let shard = keyspace.shard();
+            let alarm_ms = alarm_of(&keyspace);
+            let is_own = shard == self.id;
+            if is_own {
+                self.alarm_ms = alarm_ms;
+            }
+            if self.shard_count == 1 {
+                self.only = Some(keyspace);
+                continue;
+            }
+            let berths = self.post.berths();
+            let put = berths.put(shard, keyspace, alarm_ms, is_own, now_ns);
+            if put.is_early {
+                tell(shard, Some(alarm_ms));
+            }
+            if let Some(thread) = put.offer {
+                tell(thread, None);
+            }
+        }
+    }
+
+    /// Another thread has put this shard's keyspace back: it must be looked at by then, Unix ms.
+    pub(super) fn arm(&mut self, alarm_ms: u64) {
+        self.alarm_ms = self.alarm_ms.min(alarm_ms);
+    }
+
+    /// When this shard's keyspace must be looked at, Unix ms.
+    pub(super) fn alarm_ms(&self) -> u64 {
+        self.alarm_ms
+    }
+
+    /// The jobs that wait.
+    pub(super) fn lines(&self) -> &Lines<Job> {
+        &self.lines
+    }
+
+    /// A job waits for its turn with these keyspaces.
+    pub(super) fn wait_in_line(&mut self, shards: ShardSet, job: Job) {
+        self.lines.push(shards, job);
+    }
+
+    /// Forgets a line when nobody is in it.
+    pub(super) fn tidy(&mut self, shards: ShardSet) {
+        self.lines.tidy(shards);
+    }
+
+    /// No job of this thread waits any more. `offer`: who is to try instead.
+    pub(super) fn clear(&mut self, now_ns: u64, mut offer: impl FnMut(ShardId)) {
+        for ticket in self.lines.clear() {
+            self.post.berths().withdraw(&ticket, now_ns, &mut offer);
+        }
+    }
+
+    /// Waits a moment for who has them: mostly it is a few commands, less than it takes to come back for it.
+    fn awaits(&self, shards: ShardSet) -> bool {
+        let berths = self.post.berths();
+        if berths.seem_free(shards) {
+            return true;
+        }
+        let begun_ns = self.clock.nanoseconds();
+        for spin in 1..=self.spins {
+            std::hint::spin_loop();
+            if berths.seem_free(shards) {
+                return true;
+            }
+            let is_time_to_look = spin % 8 == 0;
+            if is_time_to_look && self.clock.nanoseconds() > begun_ns + limits::SPIN_NS_MAX {
+                break;
+            }
+        }
+        false
+    }
+}
+
+/// When somebody must look at a keyspace, Unix ms. A walk goes on at once.
+fn alarm_of(keyspace: &Keyspace) -> u64 {
+    if keyspace.walk_count() > 0 {
+        return 0;
+    }
+    keyspace.next_alarm_ms().unwrap_or(u64::MAX)
+}
+
+impl std::fmt::Debug for Hands {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hands")
+            .field("id", &self.id)
+            .field("shards", &self.hand.shards)
+            .finish_non_exhaustive()
+    }
+}

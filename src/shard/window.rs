@@ -1,0 +1,276 @@
+//! Windows: a client's commands run with the keyspaces that the first of them needs, in a row, while they need the same.
+//!
+//! ```text
+//! command ─► its shards ─┬─ in hand already ──────────────────────────► runs ─► what follows it (finish.rs)
+//!                        ├─ put back, reach ──► in hand ─────────────►
+//!                        │                  └─► kept, in line (job.rs) ─► offered ─► in hand ─►
+//!                        └─ who is served by it needs more ─► put back, reach all of them
+//! ```
+//! Nothing is gathered along a pipeline: a hand that holds what the next command might need keeps others from it.
+//!
+//! Invariants: a command is admitted once and keeps its set, which only grows until it has run. What time may change (a kill,
+//! a pause, the shards of SCAN) is asked again when the keyspaces are in hand.
+
+use crate::command::error;
+use crate::command::row::Row;
+use crate::command::spec::{Flags, Scope};
+use crate::command::table::commands;
+use crate::ids::ShardSet;
+use crate::resp::arguments::{Args, Request};
+use crate::resp::reply::Reply;
+
+use super::Shard;
+use super::client::Client;
+use super::execute::{Aftermath, Call, Env, Ran};
+use super::finish::finish_reply;
+use super::job::Job;
+use super::phase::Phase;
+use super::route::shards_of;
+use super::transaction::{QueuedCall, TransactionCall};
+use super::turn::{Flow, is_exec};
+
+/// How often a command may find that it needs more keyspaces before it asks for all.
+const GROWTHS_MAX: usize = 3;
+
+/// A command that was admitted and waits to run.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    row: &'static Row,
+    /// The keyspaces it needs, as far as is known.
+    shards: ShardSet,
+    request: Request,
+}
+
+/// A command that was admitted, as it is tried.
+pub(super) struct Attempt<'a> {
+    pub(super) row: &'static Row,
+    pub(super) args: &'a Args<'a>,
+    pub(super) shards: ShardSet,
+    /// The same arguments, when they were kept already.
+    pub(super) owned: Option<&'a Request>,
+}
+
+impl Attempt<'_> {
+    fn keep(&self) -> Admitted {
+        let copy = || self.args.to_request();
+        Admitted {
+            row: self.row,
+            shards: self.shards,
+            request: self.owned.cloned().unwrap_or_else(copy),
+        }
+    }
+}
+
+impl Shard {
+    /// The keyspaces that a command needs, as far as it can be seen from outside.
+    pub(super) fn shards_for(&self, client: &Client, row: &Row, args: &Args<'_>) -> ShardSet {
+        if is_exec(client, row) {
+            return self.transaction_shards(client);
+        }
+        let shard_count = self.shared.shard_count;
+        if row.command.scope == Scope::Cursor && shard_count > 1 {
+            // SCAN: those that fill its count.
+            return crate::command::keyspace::shards_for_cursor(
+                args,
+                &self.shared,
+                client.session.db,
+            );
+        }
+        shards_of(row, args, shard_count)
+    }
+
+    /// The keyspaces of all queued commands and watched keys.
+    fn transaction_shards(&self, client: &Client) -> ShardSet {
+        let transaction = &client.session.transaction;
+        let shard_count = self.shared.shard_count;
+        let mut shards = ShardSet::EMPTY;
+        if shard_count == 1 {
+            return ShardSet::all(1);
+        }
+        for queued in &transaction.queue {
+            shards = shards.union(queued.shards);
+        }
+        for (_, key) in &transaction.watched {
+            shards.insert(crate::ids::shard_of(key, shard_count));
+        }
+        shards
+    }
+
+    /// Runs the command that the client had to keep, if there is one.
+    pub(super) fn run_kept(&mut self, client: &mut Client, reply: &mut Reply) -> Flow {
+        let Some(kept) = client.kept.take() else {
+            return Flow::Next;
+        };
+        let args = kept.request.args();
+        let attempt = Attempt {
+            row: kept.row,
+            args: &args,
+            shards: kept.shards,
+            owned: Some(&kept.request),
+        };
+        self.attempt(client, reply, attempt)
+    }
+
+    /// Runs an admitted command as soon as its keyspaces are in hand: now, or when it is its turn in line.
+    pub(super) fn attempt(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        mut attempt: Attempt<'_>,
+    ) -> Flow {
+        if is_exec(client, attempt.row) && client.session.transaction.aborted {
+            return self.refuse_exec(client, reply, &attempt);
+        }
+        for growths in 0.. {
+            if client.session.handle.is_killed() {
+                client.session.closing = true;
+                return Flow::Stop;
+            }
+            if self.is_paused_for(client, attempt.row) {
+                client.kept = Some(attempt.keep());
+                self.hold_paused(client);
+                return Flow::Stop;
+            }
+            if !self.has_in_hand(client, attempt.shards) {
+                client.kept = Some(attempt.keep());
+                client.phase = Phase::Queued;
+                self.hands
+                    .wait_in_line(attempt.shards, Job::Client(client.id()));
+                return Flow::Stop;
+            }
+            if attempt.row.command.flags.has(Flags::PROTECTED) && attempt.shards.is_empty() {
+                // DEBUG SLEEP: others do not sleep with this one.
+                self.put_back();
+            }
+            match self.run_in_hand(client, reply, &attempt) {
+                Ok(flow) => return flow,
+                Err(needed) if growths < GROWTHS_MAX => {
+                    attempt.shards = attempt.shards.union(needed);
+                }
+                Err(_) => attempt.shards = ShardSet::all(self.shared.shard_count),
+            }
+        }
+        Flow::Stop
+    }
+
+    /// Whether what a command needs is in hand, or could be taken. Who is told of things runs only when it has been told of all
+    /// that was done before: the word of it may have come since its turn began.
+    fn has_in_hand(&mut self, client: &mut Client, shards: ShardSet) -> bool {
+        if shards.is_empty() || self.hands.shards() == shards {
+            return true;
+        }
+        let is_taken = self.reach(shards);
+        client.habits.window(shards);
+        if is_taken && client.session.listens() && self.post.has_mail() {
+            self.put_back();
+            return false;
+        }
+        is_taken
+    }
+
+    /// Runs a command with its keyspaces in hand. `Err`: it needs these too, and nothing has happened.
+    fn run_in_hand(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        attempt: &Attempt<'_>,
+    ) -> Result<Flow, ShardSet> {
+        let (row, args) = (attempt.row, attempt.args);
+        let mark = reply.mark();
+        let shard_count = self.shared.shard_count;
+        let is_exec = is_exec(client, row);
+        let mut after = Aftermath::default();
+        let mut hand = self.hands.lend();
+        hand.commands += 1;
+        let mut env = self.env();
+        env.now_ms = hand.advance(env.now_ms);
+        let now_ms = env.now_ms;
+        let call = Call::that_may_wait(row, args);
+        let mut space = if attempt.shards.is_empty() {
+            crate::keyspace::Space::none(shard_count)
+        } else {
+            hand.space(shard_count)
+        };
+        let ran = if is_exec {
+            self.exec_in(&env, &mut space, client, reply, &call, &mut after)
+        } else {
+            self.remember_watch(client, row, args);
+            env.run(&mut space, &mut client.session, reply, &call, &mut after)
+        };
+        self.hands.resume(hand);
+        // What the client does next is not earlier, wherever its keys are.
+        self.now_ms = now_ms;
+        if let Ran::Needs(needed) = ran {
+            reply.truncate(mark);
+            return Err(needed);
+        }
+        if is_exec {
+            client.session.caching.exception = false;
+        } else {
+            self.feed_monitors(&client.session, args, row);
+            self.end_caching(client, row);
+        }
+        self.count(client);
+        Ok(self.finish(client, reply, ran, after, mark))
+    }
+
+    /// EXEC after a command was refused while it was queued.
+    fn refuse_exec(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        attempt: &Attempt<'_>,
+    ) -> Flow {
+        let mark = reply.mark();
+        client.session.transaction.clear();
+        client.session.mirror();
+        self.feed_monitors_exec(&client.session, &[], &[], attempt.args);
+        self.record_failure(client, attempt.row, attempt.args, &error::EXEC_ABORTED);
+        reply.error(error::EXEC_ABORTED.bytes());
+        finish_reply(client, reply, mark);
+        Flow::Next
+    }
+
+    /// Runs the client's transaction with the keyspaces in hand, and ends it.
+    fn exec_in(
+        &self,
+        env: &Env<'_>,
+        space: &mut crate::keyspace::Space<'_>,
+        client: &mut Client,
+        reply: &mut Reply,
+        exec: &Call<'_>,
+        after: &mut Aftermath,
+    ) -> Ran {
+        let transaction = std::mem::take(&mut client.session.transaction);
+        let table = commands();
+        let commands: Vec<QueuedCall<'_>> = transaction
+            .queue
+            .iter()
+            .map(|queued| QueuedCall {
+                row: table.row(queued.command),
+                args: queued.request.args(),
+            })
+            .collect();
+        let call = TransactionCall {
+            row: exec.row,
+            commands: &commands,
+            watched: &transaction.watched,
+            flag: transaction.flag.as_deref(),
+        };
+        let mark = reply.mark();
+        let ran = env.run_transaction(space, &mut client.session, reply, &call, after);
+        if let Ran::Needs(_) = &ran {
+            drop(commands);
+            client.session.transaction = transaction;
+        } else {
+            self.feed_monitors_exec(
+                &client.session,
+                &transaction.queue,
+                reply.since(mark),
+                exec.args,
+            );
+            client.session.mirror();
+        }
+        ran
+    }
+}
