@@ -158,6 +158,30 @@ fn sets_that_overlap_starve_nobody_whether_they_reserve_or_not() {
 }
 
 #[test]
+fn who_needs_one_is_not_kept_waiting_by_who_was_offered_two_and_cannot_have_both() {
+    check(|| {
+        let world = World::new(2, 2);
+        let holder = world.berths.take(set(&[0, 1]), 0).unwrap();
+        let other = Arc::clone(&world);
+        let needs_both = thread::spawn(move || other.work(0, set(&[0, 1]), false));
+        let other = Arc::clone(&world);
+        let needs_one = thread::spawn(move || other.work(1, set(&[0]), false));
+        let [first, second] = holder.into_vec()[..] else {
+            unreachable!("both were taken");
+        };
+        world.put(ShardId(1), second);
+        world.put(ShardId(0), first);
+        let long_work = world.berths.take(set(&[1]), 0);
+        needs_one.join().unwrap();
+        if let Some(taken) = long_work {
+            world.put(ShardId(1), taken[0]);
+        }
+        needs_both.join().unwrap();
+        assert_eq!(world.counts(2), [2, 1]);
+    });
+}
+
+#[test]
 fn an_offer_to_who_wants_nothing_any_more_goes_to_the_next() {
     check(|| {
         let world = World::new(1, 3);
