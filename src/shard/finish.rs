@@ -41,20 +41,6 @@ impl Shard {
         );
     }
 
-    /// The client's own list of watched keys: WATCH itself may run on another shard.
-    pub(super) fn remember_watch(&self, client: &mut Client, row: &Row, args: &Args<'_>) {
-        if is_watch(row) {
-            let session = &mut client.session;
-            let flag = session.transaction.flag.get_or_insert_default();
-            session.handle.watches(flag);
-            session
-                .transaction
-                .watched
-                .extend(args.from(1).map(|key| (session.db, Box::from(key))));
-            session.mirror();
-        }
-    }
-
     /// Dispatches what a command left to do, and puts the client into the phase that follows.
     pub(super) fn finish(
         &mut self,
@@ -178,5 +164,19 @@ pub(super) fn finish_reply(client: &mut Client, reply: &mut Reply, mark: Mark) {
             reply.truncate(mark);
             client.session.reply_mode = ReplyMode::On;
         }
+    }
+}
+
+/// The client's own list of watched keys.
+pub(super) fn remember_watch(client: &mut Client, row: &Row, args: &Args<'_>) {
+    if is_watch(row) {
+        let session = &mut client.session;
+        let flag = session.transaction.flag.get_or_insert_default();
+        session.handle.watches(flag);
+        session
+            .transaction
+            .watched
+            .extend(args.from(1).map(|key| (session.db, Box::from(key))));
+        session.mirror();
     }
 }

@@ -10,12 +10,13 @@
 use std::sync::Arc;
 
 use crate::ids::{ClientId, ShardId, ShardSet, shard_of};
+use crate::keyspace::Space;
 use crate::keyspace::wait::Waiter;
 use crate::limits;
 
 use super::Shard;
 use super::describe::StreamQuery;
-use super::execute::Aftermath;
+use super::execute::{Aftermath, Env};
 use super::mailbox::Message;
 use super::phase::{Happening, Phase, Reaction};
 
@@ -82,11 +83,9 @@ impl Shard {
             Job::Answer { from, client } => self.post.send(from, Message::BarrierSeen(client)),
             Job::Forget(waiter) => self.forget_in_hand(&waiter),
             Job::Describe(query) => {
-                let mut hand = self.hands.lend();
-                for keyspace in hand.keyspaces_mut() {
+                for keyspace in self.hands.hand_mut().keyspaces_mut() {
                     query.answer_from(keyspace, self.now_ms);
                 }
-                self.hands.resume(hand);
             }
         }
     }
@@ -119,14 +118,12 @@ impl Shard {
 
     fn forget_in_hand(&mut self, waiter: &Arc<Waiter>) {
         let shard_count = self.shared.shard_count;
-        let mut hand = self.hands.lend();
-        let mut space = hand.space(shard_count);
+        let mut space = self.hands.hand_mut().space(shard_count);
         for key in &waiter.keys {
             if space.holds(key) {
                 space.of(key).waits_mut(waiter.db).forget(key, waiter);
             }
         }
-        self.hands.resume(hand);
     }
 
     /// A client whose command was kept goes on; its keyspaces are in hand. Who is told of things is told first what was sent
@@ -162,8 +159,7 @@ impl Shard {
     /// Gives the keyspaces in hand the settings of this moment.
     pub(super) fn prepare_hand(&mut self) {
         let (policy, is_recording) = (self.policy, self.shared.effects.is_recording());
-        let mut hand = self.hands.lend();
-        for keyspace in hand.keyspaces_mut() {
+        for keyspace in self.hands.hand_mut().keyspaces_mut() {
             // Written only when it differs: the thread that had it last has this cache line.
             if keyspace.policy != policy {
                 keyspace.policy = policy;
@@ -172,7 +168,6 @@ impl Shard {
                 keyspace.effects.set_recording(is_recording);
             }
         }
-        self.hands.resume(hand);
     }
 
     /// Takes a set of keyspaces, if they are to be had now; what was in hand is put back.
@@ -203,20 +198,15 @@ impl Shard {
         self.post.ring();
     }
 
-    /// Works with this shard's keyspace in hand, which the job has asked for.
-    pub(super) fn with_hand<R>(
-        &mut self,
-        work: impl FnOnce(&super::execute::Env<'_>, &mut crate::keyspace::Space<'_>) -> R,
-    ) -> R {
+    /// Works with the keyspaces in hand, which the job has asked for.
+    pub(super) fn with_hand<R>(&mut self, work: impl FnOnce(&Env<'_>, &mut Space<'_>) -> R) -> R {
         let shard_count = self.shared.shard_count;
-        let mut hand = self.hands.lend();
-        let mut env = self.env();
+        let (mut env, hands) = self.env_and_hands();
+        let hand = hands.hand_mut();
         env.now_ms = hand.advance(env.now_ms);
         let mut space = hand.space(shard_count);
         space.now_ms = env.now_ms;
-        let done = work(&env, &mut space);
-        self.hands.resume(hand);
-        done
+        work(&env, &mut space)
     }
 
     /// Lets blocked clients look at the keys whose alarms are due, and goes on with walks.

@@ -26,6 +26,7 @@ use super::admit::admit;
 use super::client::Client;
 use super::execute::Env;
 use super::finish::finish_reply;
+use super::hand::Hands;
 use super::route::shards_of;
 use super::window::Attempt;
 
@@ -189,6 +190,19 @@ impl Shard {
             clock: &*self.clock,
             lap_ns: &self.lap_ns,
         }
+    }
+
+    /// What a run reads, and what it works with.
+    pub(super) fn env_and_hands(&mut self) -> (Env<'_>, &mut Hands) {
+        let env = Env {
+            shared: &self.shared,
+            settings: &self.settings,
+            shard: self.id,
+            now_ms: self.now_ms,
+            clock: &*self.clock,
+            lap_ns: &self.lap_ns,
+        };
+        (env, &mut self.hands)
     }
 
     /// One command of the input: checked, and then queued by MULTI, or run, or kept until it can be.

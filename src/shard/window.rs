@@ -11,18 +11,20 @@
 //! Invariants: a command is admitted once and keeps its set, which only grows until it has run. What time may change (a kill,
 //! a pause, the shards of SCAN) is asked again when the keyspaces are in hand.
 
+use crate::client::transaction::Transaction;
 use crate::command::error;
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
 use crate::ids::ShardSet;
+use crate::keyspace::Space;
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
 use super::Shard;
 use super::client::Client;
 use super::execute::{Aftermath, Call, Env, Ran};
-use super::finish::finish_reply;
+use super::finish::{finish_reply, remember_watch};
 use super::job::Job;
 use super::phase::Phase;
 use super::route::shards_of;
@@ -180,31 +182,37 @@ impl Shard {
         let shard_count = self.shared.shard_count;
         let is_exec = is_exec(client, row);
         let mut after = Aftermath::default();
-        let mut hand = self.hands.lend();
+        let call = Call::that_may_wait(row, args);
+        let (mut env, hands) = self.env_and_hands();
+        let hand = hands.hand_mut();
         hand.commands += 1;
-        let mut env = self.env();
         env.now_ms = hand.advance(env.now_ms);
         let now_ms = env.now_ms;
-        let call = Call::that_may_wait(row, args);
         let mut space = if attempt.shards.is_empty() {
-            crate::keyspace::Space::none(shard_count)
+            Space::none(shard_count)
         } else {
             hand.space(shard_count)
         };
+        let mut transaction = None;
         let ran = if is_exec {
-            self.exec_in(&env, &mut space, client, reply, &call, &mut after)
+            let queued = transaction.insert(std::mem::take(&mut client.session.transaction));
+            run_exec(&env, &mut space, client, queued, reply, &call, &mut after)
         } else {
-            self.remember_watch(client, row, args);
+            remember_watch(client, row, args);
             env.run(&mut space, &mut client.session, reply, &call, &mut after)
         };
-        self.hands.resume(hand);
         // What the client does next is not earlier, wherever its keys are.
         self.now_ms = now_ms;
         if let Ran::Needs(needed) = ran {
             reply.truncate(mark);
+            if let Some(transaction) = transaction {
+                client.session.transaction = transaction;
+            }
             return Err(needed);
         }
-        if is_exec {
+        if let Some(Transaction { queue, .. }) = transaction {
+            self.feed_monitors_exec(&client.session, &queue, reply.since(mark), args);
+            client.session.mirror();
             client.session.caching.exception = false;
         } else {
             self.feed_monitors(&client.session, args, row);
@@ -230,47 +238,29 @@ impl Shard {
         finish_reply(client, reply, mark);
         Flow::Next
     }
+}
 
-    /// Runs the client's transaction with the keyspaces in hand, and ends it.
-    fn exec_in(
-        &self,
-        env: &Env<'_>,
-        space: &mut crate::keyspace::Space<'_>,
-        client: &mut Client,
-        reply: &mut Reply,
-        exec: &Call<'_>,
-        after: &mut Aftermath,
-    ) -> Ran {
-        let transaction = std::mem::take(&mut client.session.transaction);
-        let table = commands();
-        let commands: Vec<QueuedCall<'_>> = transaction
-            .queue
-            .iter()
-            .map(|queued| QueuedCall {
-                row: table.row(queued.command),
-                args: queued.request.args(),
-            })
-            .collect();
-        let call = TransactionCall {
-            row: exec.row,
-            commands: &commands,
-            watched: &transaction.watched,
-            flag: transaction.flag.as_deref(),
-        };
-        let mark = reply.mark();
-        let ran = env.run_transaction(space, &mut client.session, reply, &call, after);
-        if let Ran::Needs(_) = &ran {
-            drop(commands);
-            client.session.transaction = transaction;
-        } else {
-            self.feed_monitors_exec(
-                &client.session,
-                &transaction.queue,
-                reply.since(mark),
-                exec.args,
-            );
-            client.session.mirror();
-        }
-        ran
-    }
+/// Runs a client's transaction with the keyspaces in hand.
+fn run_exec(
+    env: &Env<'_>,
+    space: &mut Space<'_>,
+    client: &mut Client,
+    transaction: &Transaction,
+    reply: &mut Reply,
+    exec: &Call<'_>,
+    after: &mut Aftermath,
+) -> Ran {
+    let table = commands();
+    let queued = transaction.queue.iter().map(|queued| QueuedCall {
+        row: table.row(queued.command),
+        args: queued.request.args(),
+    });
+    let commands: Vec<QueuedCall<'_>> = queued.collect();
+    let call = TransactionCall {
+        row: exec.row,
+        commands: &commands,
+        watched: &transaction.watched,
+        flag: transaction.flag.as_deref(),
+    };
+    env.run_transaction(space, &mut client.session, reply, &call, after)
 }

@@ -125,6 +125,11 @@ impl Hands {
         self.hand.shards
     }
 
+    /// What is in hand, to work with beside other parts of the shard.
+    pub(super) fn hand_mut(&mut self) -> &mut Hand {
+        &mut self.hand
+    }
+
     /// Gives the hand to who works with it; [`Hands::resume`] brings it back.
     pub(super) fn lend(&mut self) -> Hand {
         std::mem::take(&mut self.hand)
