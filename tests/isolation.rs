@@ -328,7 +328,8 @@ fn a_sleeping_shard_keeps_no_other_from_its_keys() {
         (0..3).for_each(|_| drop(sleeper.raw_reply()));
         drop(ended);
         let longest = asked.into_iter().map(|asked| asked.join().unwrap());
-        let kept = |longest: Duration| longest >= SLEEP;
+        // Some may have begun to ask when the sleep had.
+        let kept = |longest: Duration| longest >= SLEEP * 3 / 4;
         longest.map(kept).collect::<Vec<bool>>()
     });
     let count = |kept: &[bool]| kept.iter().filter(|kept| **kept).count();

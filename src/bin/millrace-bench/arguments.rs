@@ -33,6 +33,8 @@ pub(crate) enum Mode {
     Sharding,
     /// Throughput over the number of shards, server and load on cores of their own; needs at least 4.
     Scaling,
+    /// What a model says of more cores than there are: throughput and latency, keyspaces held or commands shipped.
+    Model,
     /// The null server itself.
     #[command(hide = true)]
     NullServer { port: u16 },

@@ -19,6 +19,7 @@ mod fleet;
 mod growth;
 mod measure;
 mod memory;
+mod model;
 mod null;
 mod plan;
 mod plot;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Some(Mode::Growth) => grow(&arguments.options),
         Some(Mode::Scaling) => scale(&arguments.options),
         Some(Mode::Sharding) => shard(&arguments.options),
+        Some(Mode::Model) => print(&model::run()),
     };
     fleet::kill_all();
     match result {
