@@ -189,8 +189,8 @@ fn a_scrape_tells_what_info_tells() {
             ("millrace_changes_total", "rdb_changes_since_last_save"),
             ("millrace_shards", "millrace_shards"),
             ("millrace_shard_migrations_total", "millrace_migrations"),
-            ("millrace_shard_batches_total", "millrace_batches"),
-            ("millrace_shard_loans_total", "millrace_loans"),
+            ("millrace_shard_windows_total", "millrace_windows"),
+            ("millrace_shard_tickets_total", "millrace_tickets"),
         ] {
             assert_eq!(scraped.sum(metric), field(name), "{metric}");
         }

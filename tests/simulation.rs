@@ -7,7 +7,8 @@
 //! ```
 //! Checked: every reply is the model's; each client's commands took effect in the order it sent them; an EXEC is
 //! contiguous; blocked clients are served exactly when, and in the order in which, the model serves them; what a client
-//! receives is the replies in order; all subscribers agree on one order of messages; nothing is left lent, waiting or unsent.
+//! receives is the replies in order; all subscribers agree on one order of messages; every keyspace is in its berth, nothing is left
+//! waiting or unsent.
 //!
 //! A failing seed is printed. `MILLRACE_SEED=<n>` runs one seed, `MILLRACE_SEEDS=<n>` that many.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]

@@ -21,7 +21,7 @@ pub enum Scope {
     Keys,
     /// None: it runs where the connection is.
     None,
-    /// All of them, lent.
+    /// All of them.
     AllShards,
     /// Those from its SCAN cursor on that are needed to fill its count.
     Cursor,

@@ -1,7 +1,7 @@
 //! What a command may reach: the keyspace of one shard, or those of several in one hand.
 //!
 //! A handler names keys, the space finds their keyspace. So LMOVE is written once, whether both keys live in one
-//! keyspace or in two that were lent.
+//! keyspace or in two.
 
 use crate::ids::{ShardId, ShardSet, shard_of};
 
@@ -173,7 +173,7 @@ impl<'a> Space<'a> {
                     .find(|keyspace| keyspace.shard() == shard)
                 {
                     Some(keyspace) => keyspace,
-                    None => unreachable!("shard {} was not lent", shard.0),
+                    None => unreachable!("shard {} is not in hand", shard.0),
                 }
             }
             Parts::None => unreachable!("a command without keys looked one up"),

@@ -5,7 +5,7 @@
 //!                    ▲ position       a key that goes in there is found at once; one that comes there is passed by
 //! ```
 //! So a walk gives the keys of one moment, its begin, though others write meanwhile; and one of several keyspaces that began
-//! under one loan gives those of one moment in all of them. A database that is emptied or swapped is walked to the end first.
+//! in one hand gives those of one moment in all of them. A database that is emptied or swapped is walked to the end first.
 //!
 //! Not here: patterns, who is told.
 

@@ -44,10 +44,10 @@ pub struct ShardCounters {
     pub net_in: Counter,
     /// Bytes sent.
     pub net_out: Counter,
-    /// Batches taken over for other shards.
-    pub batches: Counter,
-    /// Loans coordinated.
-    pub loans: Counter,
+    /// Windows: times its thread took keyspaces for commands.
+    pub windows: Counter,
+    /// Tickets: times those were in another hand, and its job waited in line.
+    pub tickets: Counter,
     /// Connections moved to another shard.
     pub migrations: Counter,
     /// Blocked clients that were woken with a reply.
@@ -80,8 +80,8 @@ impl ShardCounters {
             turn_nanoseconds: Counter::default(),
             net_in: Counter::default(),
             net_out: Counter::default(),
-            batches: Counter::default(),
-            loans: Counter::default(),
+            windows: Counter::default(),
+            tickets: Counter::default(),
             migrations: Counter::default(),
             wakeups: Counter::default(),
             attempts_in_vain: Counter::default(),
@@ -112,8 +112,8 @@ impl ShardCounters {
             &self.turn_nanoseconds,
             &self.net_in,
             &self.net_out,
-            &self.batches,
-            &self.loans,
+            &self.windows,
+            &self.tickets,
             &self.migrations,
             &self.wakeups,
             &self.attempts_in_vain,

@@ -507,8 +507,8 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
 
 /// What only we count.
 fn own_stats(text: &mut Text, seen: &Observations) {
-    text.field("millrace_batches", seen.sum(|shard| &shard.batches));
-    text.field("millrace_loans", seen.sum(|shard| &shard.loans));
+    text.field("millrace_windows", seen.sum(|shard| &shard.windows));
+    text.field("millrace_tickets", seen.sum(|shard| &shard.tickets));
     text.field("millrace_migrations", seen.sum(|shard| &shard.migrations));
     text.field("millrace_wakeups", seen.sum(|shard| &shard.wakeups));
     text.field(

@@ -340,14 +340,14 @@ const COUNTED_BY_SHARD: &[OfShards] = &[
         |shard| &shard.processed,
     ),
     (
-        "millrace_shard_batches_total",
-        "Runs of commands taken over for other shards",
-        |shard| &shard.batches,
+        "millrace_shard_windows_total",
+        "Times the thread of a shard took keyspaces for commands",
+        |shard| &shard.windows,
     ),
     (
-        "millrace_shard_loans_total",
-        "Commands over several shards that a shard coordinated",
-        |shard| &shard.loans,
+        "millrace_shard_tickets_total",
+        "Times they were in another hand, and the job waited in line",
+        |shard| &shard.tickets,
     ),
     (
         "millrace_shard_migrations_total",

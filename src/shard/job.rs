@@ -177,9 +177,12 @@ impl Shard {
             .lap_ns
             .get()
             .unwrap_or_else(|| self.clock.nanoseconds());
+        let counters = &self.shared.observations.shards[self.id.index()];
         if !self.hands.reach(shards, now_ns) {
+            counters.tickets.add(1);
             return false;
         }
+        counters.windows.add(1);
         self.prepare_hand();
         true
     }
@@ -191,8 +194,9 @@ impl Shard {
         }
         self.tell_broadcasts();
         let now_ns = self.lap_ns.get().unwrap_or_default();
-        let post = &self.post;
+        let (post, has_offered) = (&self.post, &mut self.has_offered);
         self.hands.put_back(now_ns, |thread, alarm_ms| {
+            *has_offered |= alarm_ms.is_none();
             post.send(thread, alarm_ms.map_or(Message::Offer, Message::Alarm));
         });
         self.post.ring();

@@ -133,6 +133,8 @@ pub struct Shard {
     spare_outputs: Spares,
     /// When the next expiry and housekeeping round is due, Unix ms.
     next_round_ms: u64,
+    /// It has offered keyspaces to other threads.
+    has_offered: bool,
     /// Clients whose sockets have come with them.
     arrived: Vec<ClientId>,
     /// The process is ending.
@@ -191,6 +193,7 @@ impl Shard {
             reply: Reply::new(Protocol::Resp2),
             spare_outputs: Spares::of_outputs(),
             next_round_ms: now_ms,
+            has_offered: false,
             arrived: Vec::new(),
             stop: None,
         }
@@ -247,9 +250,16 @@ impl Shard {
         self.has_work()
     }
 
-    /// Whether work is left that can be done now. Not what waits for keyspaces: that is offered, or tried again in time.
+    /// Whether work is left that can be done now. Not what waits with a ticket: that is offered, or tried again in time.
     pub fn has_work(&self) -> bool {
-        !self.turns.is_empty() && !self.is_stopping()
+        let has_turns = !self.turns.is_empty() && !self.is_stopping();
+        has_turns || self.hands.lines().has_untried()
+    }
+
+    /// Whether it has offered keyspaces to other threads since the last call: who shares the core with one of them lets it run,
+    /// or the offer is for what this thread will have again by then.
+    pub fn take_offered(&mut self) -> bool {
+        std::mem::take(&mut self.has_offered)
     }
 
     /// Whether clients have output that nobody was told of yet.

@@ -236,11 +236,13 @@ async fn root(driver: Rc<Driver>, mailboxes: Arc<Mailboxes>) {
     let mut timer = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
     let mut armed_ms = 0;
     let mut has_slept = false;
-    // Where threads have to share a core each would keep it for some ms: who waits for a keyspace would wait for them.
+    // Where threads have to share a core, also with others' (the clients', say), each would keep it for some ms: who waits for
+    // a keyspace, or for a thread that has just been woken, would wait for them. Where they have not it costs next to nothing.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (id, yields) = {
         let shard = driver.shard.borrow();
-        (shard.id(), shard.shard_count() > cores)
+        let shard_count = shard.shard_count();
+        (shard.id(), shard_count > 1 && shard_count >= cores)
     };
     poll_fn(move |context| {
         if std::mem::take(&mut has_slept) {
@@ -264,11 +266,11 @@ async fn root(driver: Rc<Driver>, mailboxes: Arc<Mailboxes>) {
             return Poll::Ready(());
         }
         driver.shard.borrow().end_round(begun_ns, mailboxes.len(id));
+        if yields && (driver.shard.borrow_mut().take_offered() || again) {
+            std::thread::yield_now();
+        }
         has_slept = !again && mailboxes.sleep(id, context.waker());
         if !has_slept {
-            if yields {
-                std::thread::yield_now();
-            }
             context.waker().wake_by_ref();
         }
         Poll::Pending

@@ -154,7 +154,8 @@ fn a_command_waits_for_keyspaces_that_somebody_has_and_runs_when_they_are_back()
     send(&mut world, 1, &[&set]);
     let get = format!("GET {FIRST}");
     send(&mut world, 1, &[&get]);
-    world.shards[1].work();
+    assert!(world.shards[1].has_work(), "it sleeps without a ticket");
+    assert!(!world.shards[1].work(), "it waits for an offer");
     world.flush(1);
     assert!(world.players[1].received.is_empty(), "nothing could run");
     world.put_back();

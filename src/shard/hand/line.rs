@@ -104,6 +104,11 @@ impl<J> Lines<J> {
         lines.into_iter().filter_map(|line| line.ticket).collect()
     }
 
+    /// Whether a line has no ticket yet: nobody will offer it anything.
+    pub(in crate::shard) fn has_untried(&self) -> bool {
+        self.0.iter().any(|line| line.ticket.is_none())
+    }
+
     /// How many jobs wait.
     pub(in crate::shard) fn len(&self) -> usize {
         self.0.iter().map(|line| line.jobs.len()).sum()
