@@ -78,9 +78,9 @@ pub const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
 /// Commands that run with keyspaces in hand before others who wait for one of them get their turn.
 pub const WANTED_HAND_COMMANDS_MAX: u32 = 16;
 /// How often a ticket may be passed before it reserves its berths …
-pub const TICKET_LOSSES_MAX: u32 = 8;
+pub const TICKET_LOSSES_MAX: u32 = 20;
 /// … and for how long, ns.
-pub const TICKET_AGE_MAX_NS: u64 = 200_000;
+pub const TICKET_AGE_MAX_NS: u64 = 1_000_000;
 /// When a thread tries for what its jobs wait for even though nothing was offered, ms: who was offered it may be held up.
 pub const TICKET_RETRY_MS: u64 = 1;
 /// Jobs that wait for the same keyspaces and run in one round of the loop.

@@ -179,6 +179,7 @@ impl Hands {
             }
             return self.lines.get_mut(shards)?.won();
         }
+        self.awaits(shards);
         let berths = self.post.berths();
         let line = self.lines.get_mut(shards)?;
         let ticket = line.ticket(now_ns, |shards| berths.ticket(self.id, shards));
