@@ -74,6 +74,13 @@ impl Shard {
             // Who always waits again has no other moment between two commands.
             self.consider_departure(&client);
             self.turns.queue(&mut client);
+        } else {
+            // Only who wins the waiter's claim ends its wait: what was popped for a client that is still there reaches it.
+            let leaves = client.ended || client.session.closing;
+            debug_assert!(leaves, "a reply for a client that does not wait for it");
+            if !leaves {
+                tracing::error!("client id={} was served and did not wait", client.id().0);
+            }
         }
         self.put(client);
     }
