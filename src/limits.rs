@@ -84,7 +84,7 @@ pub const TICKET_AGE_MAX_NS: u64 = 1_000_000;
 /// When a thread tries for what its jobs wait for even though nothing was offered, ms: who was offered it may be held up.
 pub const TICKET_RETRY_MS: u64 = 1;
 /// Jobs that wait for the same keyspaces and run in one round of the loop.
-pub const JOBS_PER_ROUND_MAX: usize = 64;
+pub const JOBS_PER_ROUND_MAX: usize = 16;
 /// How often a thread looks for a keyspace that is in another hand …
 pub const SPINS_MAX: u32 = 200;
 /// … for how long at most, ns …

@@ -58,6 +58,26 @@ fn a_connection_that_moves_is_not_caught_in_the_middle_of_a_command() {
     assert!(moves > 10, "connections must have moved: {moves}");
 }
 
+/// A thread that sleeps wakes once a second by itself here: whoever had to wait for that would wait for half a minute.
+#[test]
+fn a_connection_that_moves_to_a_thread_that_sleeps_wakes_it() {
+    let server = Server::millrace_with(4, &["--hz", "1"]);
+    let began = Instant::now();
+    for number in 0..60 {
+        let mut client = server.connect();
+        for _ in 0..20 {
+            assert!(client.run(&format!("GET name{number}")).is_null());
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(15), "{began:?}");
+    let info = server.connect().run("INFO").text();
+    let moves: u64 = info_field(&info, "millrace_migrations")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(moves > 20, "connections must have moved: {moves}");
+}
+
 #[test]
 fn what_was_sent_before_the_end_of_input_runs_and_is_answered() {
     const COUNT: usize = 2_000;

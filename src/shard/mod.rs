@@ -256,6 +256,11 @@ impl Shard {
         has_turns || self.hands.lines().has_untried()
     }
 
+    /// Wakes the threads that something was sent to since the last time: to be called before this one sleeps.
+    pub fn ring_others(&self) {
+        self.post.ring();
+    }
+
     /// Whether it has offered keyspaces to other threads since the last call: who shares the core with one of them lets it run,
     /// or the offer is for what this thread will have again by then.
     pub fn take_offered(&mut self) -> bool {

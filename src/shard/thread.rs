@@ -266,6 +266,8 @@ async fn root(driver: Rc<Driver>, mailboxes: Arc<Mailboxes>) {
             return Poll::Ready(());
         }
         driver.shard.borrow().end_round(begun_ns, mailboxes.len(id));
+        // Nobody sleeps through what this round has sent, also at its end: connections that leave, the word that all is drained.
+        driver.shard.borrow().ring_others();
         if yields && (driver.shard.borrow_mut().take_offered() || again) {
             std::thread::yield_now();
         }
