@@ -53,8 +53,9 @@
 //!
 //! # Invariants of absence
 //!
-//! No lock and no socket in `command/`, `keyspace/`, `data/`, `resp/`; no clock but `shard/clock.rs`; no key changed but
-//! through a handle; no `.await` while a keyspace of another shard is in hand; no unsafe code.
+//! No lock in `keyspace/`, `data/`, `resp/`, and none but those of settings and registries in `command/`; no socket in any of them; no
+//! clock but `shard/clock.rs`; no key changed but through a handle; no `.await` and no socket while a keyspace is in
+//! hand; no keyspace in a mailbox; no unsafe code.
 
 pub mod cli;
 pub mod client;
