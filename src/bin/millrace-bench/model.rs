@@ -374,7 +374,8 @@ impl Model {
         let mut took = 0;
         while left.last() == Some(&shards) {
             left.pop();
-            took += costs.run + costs.parse;
+            // The first one has been parsed.
+            took += costs.run + if took > 0 { costs.parse } else { 0 };
         }
         self.clients[number].has_been_parsed = false;
         took
