@@ -59,6 +59,12 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
+fn sources_and_tests() -> Vec<Source> {
+    let tests = files("tests", &[".rs"]);
+    let tests = tests.iter().map(|(path, text)| Source::new(path, text));
+    tests.chain(sources()).collect()
+}
+
 fn rooms(sources: &[Source]) -> BTreeSet<String> {
     sources
         .iter()
@@ -97,24 +103,16 @@ fn words_stay_in_their_rooms() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let tests = files("tests", &[".rs"]);
-    let mut all: Vec<Source> = tests
-        .iter()
-        .map(|(path, text)| Source::new(path, text))
-        .collect();
-    all.extend(sources());
+    let all = sources_and_tests();
     expect_none(&all.iter().flat_map(rules::head).collect::<Vec<_>>());
 }
 
 #[test]
 fn functions_and_files_stay_short() {
-    let tests = files("tests", &[".rs"]);
-    let mut all: Vec<Source> = tests
-        .iter()
-        .map(|(path, text)| Source::new(path, text))
-        .collect();
-    all.extend(sources());
-    expect_none(&rules::ratchet(&rules::sizes(&all), RATCHET));
+    expect_none(&rules::ratchet(
+        &rules::sizes(&sources_and_tests()),
+        RATCHET,
+    ));
 }
 
 #[test]

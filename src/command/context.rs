@@ -112,7 +112,7 @@ pub struct Context<'a> {
     pub space: Space<'a>,
     /// Where the reply goes.
     pub reply: &'a mut Reply,
-    /// The client. On another shard than its own it is a copy that is thrown away: a command with keys changes nothing in it.
+    /// The client. When a command that waited runs again it is a copy that is thrown away: such a command changes nothing in it.
     pub session: &'a mut Session,
     /// What all shards share.
     pub shared: &'a Shared,

@@ -21,7 +21,6 @@ const SUBSCRIBE_FLAGS: &[Flags] = &[
     Flags::NOSCRIPT,
     Flags::LOADING,
     Flags::STALE,
-    Flags::SESSION,
     Flags::WHILE_SUBSCRIBED,
 ];
 const PUBLISH_FLAGS: &[Flags] = &[

@@ -27,7 +27,7 @@ pub enum Scope {
     Cursor,
 }
 
-/// Flags of a command as COMMAND INFO names them, and our own, from [`Flags::SESSION`] on.
+/// Flags of a command as COMMAND INFO names them, and our own, from [`Flags::RUNS_IN_MULTI`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Flags(pub u32);
 
@@ -72,8 +72,6 @@ impl Flags {
     pub const MOVABLE_KEYS: Self = Self(1 << 18);
     /// `allow_busy`
     pub const ALLOW_BUSY: Self = Self(1 << 19);
-    /// Ours: changes the connection's state (SELECT, MULTI, HELLO …), so a batch for another shard ends before it.
-    pub const SESSION: Self = Self(1 << 20);
     /// Ours: runs at once between MULTI and EXEC.
     pub const RUNS_IN_MULTI: Self = Self(1 << 21);
     /// Ours: allowed in RESP2's subscribed mode.

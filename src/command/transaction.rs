@@ -18,7 +18,6 @@ pub static COMMANDS: &[Command] = &[
             Flags::STALE,
             Flags::FAST,
             Flags::ALLOW_BUSY,
-            Flags::SESSION,
             Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
@@ -35,7 +34,6 @@ pub static COMMANDS: &[Command] = &[
             Flags::LOADING,
             Flags::STALE,
             Flags::SKIP_SLOWLOG,
-            Flags::SESSION,
             Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
@@ -53,7 +51,6 @@ pub static COMMANDS: &[Command] = &[
             Flags::STALE,
             Flags::FAST,
             Flags::ALLOW_BUSY,
-            Flags::SESSION,
             Flags::RUNS_IN_MULTI,
         ])
         .categories(&["transaction"])
@@ -71,7 +68,6 @@ pub static COMMANDS: &[Command] = &[
             Flags::STALE,
             Flags::FAST,
             Flags::ALLOW_BUSY,
-            Flags::SESSION,
             Flags::RUNS_IN_MULTI,
         ])
         .keys(&[KeySpec::range(KeyFlags::RO, 1, -1, 1)])
@@ -90,7 +86,6 @@ pub static COMMANDS: &[Command] = &[
             Flags::STALE,
             Flags::FAST,
             Flags::ALLOW_BUSY,
-            Flags::SESSION,
         ])
         .categories(&["transaction"])
         .docs("2.2.0", "transactions", "O(1)", "Forgets all watched keys."),

@@ -1,10 +1,10 @@
 //! Who ends a wait: whoever serves it, or its timeout, UNBLOCK, KILL or the end of its connection. Exactly one of them does.
 //!
 //! ```text
-//!   WAITING ──claim──► CLAIMED ──served───► SERVED
-//!      ▲  │               │
-//!      │  └──cancel───────┼───────────────► CANCELLED
-//!      └────unclaim───────┘
+//!   WAITING ──take────► CLAIMED ──serve──► SERVED
+//!      ▲  │                │
+//!      │  └──cancel────────┼─────────────► CANCELLED
+//!      └─────release───────┘
 //! ```
 //! Nothing here knows of clients. `tests/interleavings.rs` runs this file under a model checker.
 

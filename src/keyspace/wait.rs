@@ -1,12 +1,6 @@
 //! Who waits for which key, in which order.
 //!
-//! ```text
-//! WAITING ──claim──► CLAIMED ──served──► SERVED      by whoever holds the keyspace
-//!    │  ▲───────unclaim──┘                           there was nothing to give after all
-//!    └─────cancel──► CANCELLED                       by timeout, CLIENT UNBLOCK, CLIENT KILL, end of file
-//! ```
-//! One compare-exchange decides; the loser does nothing. CLAIMED lasts for one synchronous step of the claimer, so a
-//! canceller or another claimer that meets it waits that step out. A waiter stands in the queue of each of its keys, which may
+//! Who ends a wait is decided in `claim.rs`. A waiter stands in the queue of each of its keys, which may
 //! lie in several keyspaces; those no longer WAITING are passed over, and swept out when the queue has doubled.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! The arguments of one request: borrowed while it runs where it was read, owned when it travels or waits.
+//! The arguments of one request: borrowed while it runs where it was read, owned when it waits.
 //!
 //! ```text
 //! buffer   *3\r\n$4\r\nXLEN\r\n$1\r\ns\r\n
@@ -92,7 +92,7 @@ impl std::fmt::Debug for Args<'_> {
     }
 }
 
-/// A request that owns its bytes: in a MULTI queue, in a wait table, between shards. Cloning shares the bytes.
+/// A request that owns its bytes: in a MULTI queue, in a wait table, kept by its connection. Cloning shares the bytes.
 #[derive(Clone)]
 pub struct Request {
     bytes: Bytes,
@@ -114,14 +114,6 @@ impl Request {
         Self {
             bytes: bytes.into(),
             ranges,
-        }
-    }
-
-    /// A request whose arguments lie at `ranges` of shared bytes.
-    pub fn shared(bytes: Bytes, ranges: &[ArgumentRange]) -> Self {
-        Self {
-            bytes,
-            ranges: SmallVec::from_slice(ranges),
         }
     }
 

@@ -231,12 +231,6 @@ impl RequestParser {
         if self.whole { 0 } else { self.position }
     }
 
-    /// Whether the last request was an inline one.
-    #[must_use]
-    pub fn is_inline(&self) -> bool {
-        self.is_inline
-    }
-
     /// Whether nothing of a request has been seen.
     #[must_use]
     pub fn is_at_start(&self) -> bool {

@@ -247,8 +247,8 @@ impl Shard {
     pub(super) fn pass_barrier(&mut self, from: ShardId, client: ClientId) {
         self.refresh();
         self.release_paused();
-        let is_first = |job: &Job| matches!(job, Job::LimitTracked);
-        if self.hands.lines().any(is_first) {
+        let follows_from_settings = |job: &Job| matches!(job, Job::LimitTracked);
+        if self.hands.lines().any(follows_from_settings) {
             let own = ShardSet::one(self.id);
             self.hands.wait_in_line(own, Job::Answer { from, client });
         } else {

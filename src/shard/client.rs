@@ -97,7 +97,7 @@ impl Client {
             .store(self.output.piece_count(), Ordering::Relaxed);
     }
 
-    /// Whether more replies come as soon as another shard has had its turn: they leave with those that are there already.
+    /// Whether more replies come as soon as its command has its keyspaces: they leave with those that are there already.
     /// Not so for who is told of things, whose order it might be that matters, nor when there is much to send.
     pub(super) fn has_more_output_soon(&self) -> bool {
         matches!(self.phase, Phase::Queued)

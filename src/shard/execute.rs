@@ -31,7 +31,7 @@ use crate::resp::reply::Reply;
 
 use super::blocking::Blocked;
 use super::clock::Clock;
-use super::mailbox::{Publication, SessionFacts};
+use super::mailbox::Publication;
 use super::waiters::waiters_need;
 
 /// What a run reads of its shard.
@@ -161,17 +161,6 @@ pub(super) enum Ran {
     Waits(Box<Blocked>),
     /// It must run with these keyspaces in hand; nothing happened.
     Needs(ShardSet),
-}
-
-/// A client's session as it is on another shard than its own.
-pub(super) fn detached(facts: &SessionFacts) -> Session {
-    let mut session = Session::new(Arc::clone(&facts.handle), true);
-    session.db = facts.db;
-    session.protocol = facts.protocol;
-    session.no_touch = facts.no_touch;
-    session.caching.exception = facts.caching;
-    session.transaction.flag = facts.watch_flag.clone();
-    session
 }
 
 /// Where there are no arguments to show.

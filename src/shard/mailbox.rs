@@ -2,7 +2,7 @@
 //!
 //! A mailbox is a FIFO: what is to be told, and in which order. No keyspace is ever in one. Messages to several shards are put into all their mailboxes under one process-wide lock, so that
 //! all shards see all multi-shard work in the same order; nothing else takes that lock.
-//! What travels is owned: request bytes are shared, keyspaces and connections are moved.
+//! What travels is owned: payloads are shared, connections are moved.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,36 +10,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::client::registry::ClientHandle;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::keyspace::wait::Waiter;
 use crate::keyspace::walk::Walked;
-use crate::keyspace::watch::WatchFlag;
 use crate::pubsub::Name;
 use crate::pubsub::registry::ChannelKind;
-use crate::resp::Protocol;
 
 use super::client::Client;
 use super::describe::StreamQuery;
 use super::hand::berths::Berths;
-
-/// What a command needs to know of its client on another thread.
-#[derive(Clone, Debug)]
-pub struct SessionFacts {
-    /// The client.
-    pub handle: Arc<ClientHandle>,
-    /// Its database.
-    pub db: usize,
-    /// The version its replies are written in.
-    pub protocol: Protocol,
-    /// CLIENT NO-TOUCH.
-    pub no_touch: bool,
-    /// CLIENT CACHING before the command.
-    pub caching: bool,
-    /// The flag of its WATCH set.
-    pub watch_flag: Option<Arc<WatchFlag>>,
-}
 
 /// A message to the subscribers of a channel.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ impl Shard {
                 let Some(client) = self.client_mut(*id) else {
                     return true;
                 };
-                // By replies that came from other shards.
+                // By replies that were held back.
                 if client.has_much_to_send(&settings) {
                     long.push(*id);
                 }

@@ -97,7 +97,7 @@ impl Shard {
                     self.tell(invalidation, cause, &mut telling);
                 }
                 Outgoing::Subscriptions(changes) => {
-                    debug_assert!(id.is_some(), "a command that travels does not subscribe");
+                    debug_assert!(id.is_some(), "only a client's own command subscribes");
                     if let Some(id) = id {
                         self.change_subscriptions(id, changes);
                     }

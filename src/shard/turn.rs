@@ -279,7 +279,7 @@ impl Shard {
         reply.error(error.bytes());
     }
 
-    /// Queues a command between MULTI and EXEC, or refuses WATCH there: where its keys are, nobody knows of the MULTI.
+    /// Queues a command between MULTI and EXEC, or refuses WATCH there.
     /// False for those that run at once.
     fn takes_in_multi(
         &self,

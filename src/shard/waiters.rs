@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::client::registry::Wait;
+use crate::client::registry::{ClientHandle, Wait};
 use crate::client::session::Session;
 use crate::command::context::{Execution, Outcome, WaitFor};
 use crate::command::row::Row;
@@ -20,8 +20,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::blocking::Blocked;
-use super::execute::{Aftermath, Call, Env, Outgoing, Served, detached};
-use super::mailbox::SessionFacts;
+use super::execute::{Aftermath, Call, Env, Outgoing, Served};
 
 /// Room for the reply to a waiter from the start, bytes: most are an element of a queue, and need not grow piece by piece.
 const SERVED_REPLY_BYTES: usize = 256;
@@ -131,7 +130,7 @@ impl Env<'_> {
                 }
                 let served = concerns.then(|| self.serve_one(space, &waiter, after));
                 // What is nothing for one is nothing for those who wait for the same.
-                if served != Some(Attempt::InVain) || waiter.class == WaitClass::Alone {
+                if served != Some(Serving::InVain) || waiter.class == WaitClass::Alone {
                     let waits = space.of(&key).waits(db);
                     waits.go_on(&key, &mut pass, &waiter);
                 }
@@ -145,29 +144,21 @@ impl Env<'_> {
         space: &mut Space<'_>,
         waiter: &Arc<Waiter>,
         after: &mut Aftermath,
-    ) -> Attempt {
+    ) -> Serving {
         let Some(handle) = self.shared.clients.get(waiter.client) else {
             self.cancel(waiter);
-            return Attempt::Gone;
+            return Serving::Gone;
         };
         if !waiter.claim().take() {
-            return Attempt::Gone;
+            return Serving::Gone;
         }
-        let facts = SessionFacts {
-            handle,
-            db: waiter.db,
-            protocol: waiter.protocol,
-            no_touch: waiter.no_touch,
-            caching: waiter.caching,
-            watch_flag: None,
-        };
-        let mut session = detached(&facts);
+        let mut session = session_of(waiter, handle);
         let mut reply = Reply::new(waiter.protocol);
         reply.reserve(SERVED_REPLY_BYTES);
         let args = waiter.request.args();
         let Some(row) = commands().find(args.at(0)) else {
             waiter.claim().release();
-            return Attempt::Gone;
+            return Serving::Gone;
         };
         let call = Call {
             row,
@@ -184,7 +175,7 @@ impl Env<'_> {
             waiter.claim().release();
             set_alarms(space, waiter.db, &wait.alarms);
             counters.attempts_in_vain.add(1);
-            return Attempt::InVain;
+            return Serving::InVain;
         }
         counters.wakeups.add(1);
         self.witness(waiter.client, Execution::Served, &args, reply.bytes());
@@ -205,7 +196,7 @@ impl Env<'_> {
         }));
         self.collect_of(waiter.client, space, after);
         self.log(after, &row.full_name);
-        Attempt::Served
+        Serving::Served
     }
 
     /// The client of a waiter is gone.
@@ -232,9 +223,19 @@ impl Env<'_> {
     }
 }
 
+/// What of its client's session a waiter's command needs when it runs again, on whatever thread.
+fn session_of(waiter: &Waiter, handle: Arc<ClientHandle>) -> Session {
+    let mut session = Session::new(handle, true);
+    session.db = waiter.db;
+    session.protocol = waiter.protocol;
+    session.no_touch = waiter.no_touch;
+    session.caching.exception = waiter.caching;
+    session
+}
+
 /// What became of an attempt to serve a waiter.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
+enum Serving {
     Served,
     /// There was nothing for it.
     InVain,

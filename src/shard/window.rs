@@ -9,7 +9,7 @@
 //! Nothing is gathered along a pipeline: a hand that holds what the next command might need keeps others from it.
 //!
 //! Invariants: a command is admitted once and keeps its set, which only grows until it has run. What time may change (a kill,
-//! a pause, the shards of SCAN) is asked again when the keyspaces are in hand.
+//! a pause) is asked again when the keyspaces are in hand.
 
 use crate::client::transaction::Transaction;
 use crate::command::error;

@@ -174,29 +174,44 @@ pub(crate) const RATCHET: &[(&str, usize, &str)] = &[
         "one arm for each command",
     ),
     (
-        "tests/oracle/generator.rs",
-        1326,
-        "the arguments of every command: to be split by family",
+        "tests/commands/pending.rs",
+        657,
+        "one family of commands: its edge cases, one test each",
     ),
     (
-        "tests/oracle/generator.rs::key",
-        85,
-        "one arm for each command",
+        "tests/commands/stream_writes.rs",
+        628,
+        "one family of commands: its edge cases, one test each",
     ),
     (
-        "tests/oracle/generator.rs::list",
+        "tests/oracle/lists.rs::list",
         74,
         "one arm for each command",
     ),
     (
-        "tests/oracle/generator.rs::stream",
+        "tests/oracle/streams.rs::stream",
         81,
         "one arm for each command",
     ),
     (
-        "tests/oracle/generator.rs::string",
+        "tests/oracle/strings.rs::key",
+        85,
+        "one arm for each command",
+    ),
+    (
+        "tests/oracle/strings.rs::string",
         108,
         "one arm for each command",
+    ),
+    (
+        "tests/reclaim.rs",
+        751,
+        "one test for each option and each way to fail",
+    ),
+    (
+        "tests/simulation.rs",
+        607,
+        "the world and its steps, which share their state",
     ),
     (
         "tests/simulation/checks.rs::check_against_model",

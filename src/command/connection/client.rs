@@ -15,12 +15,7 @@ use crate::resp::arguments::Args;
 use super::{kill, list, tracking};
 
 const FLAGS: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
-const SESSION: &[Flags] = &[
-    Flags::NOSCRIPT,
-    Flags::LOADING,
-    Flags::STALE,
-    Flags::SESSION,
-];
+const SESSION: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const CONNECTION: &[&str] = &["connection"];
 const CHANGING: &[&str] = &["nondeterministic_output"];
@@ -112,7 +107,6 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
             Flags::NOSCRIPT,
             Flags::LOADING,
             Flags::STALE,
-            Flags::SESSION,
         ])
         .categories(CONNECTION)
         .docs(

@@ -28,7 +28,6 @@ const BEFORE_AUTH: &[Flags] = &[
     Flags::FAST,
     Flags::NO_AUTH,
     Flags::ALLOW_BUSY,
-    Flags::SESSION,
 ];
 
 /// Flags of what ends a transaction or a subscriber's mode, and so runs within them.
@@ -96,7 +95,7 @@ pub static COMMANDS: &[Command] = &[
         ),
     Command::new("select", "index", select)
         .arity(2)
-        .flags(&[Flags::LOADING, Flags::STALE, Flags::FAST, Flags::SESSION])
+        .flags(&[Flags::LOADING, Flags::STALE, Flags::FAST])
         .categories(&["connection"])
         .docs("1.0.0", "connection", "O(1)", "Changes the database."),
     Command::new("client", "", client::unreachable_container)

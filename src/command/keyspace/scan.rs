@@ -3,7 +3,7 @@
 //! ```text
 //! cursor    shard 7 bits │ position 46 bits     below 2^53, since clients keep it in a double
 //! ```
-//! 0 begins with shard 0 and also says the end. The router lends the shards that a call needs to fill its count, judged by
+//! 0 begins with shard 0 and also says the end. The engine takes the shards that a call needs to fill its count, judged by
 //! counters that may lag behind; so the walk never skips a shard because a counter says that it is empty.
 
 use crate::command::args::{self, Cursor};
@@ -157,7 +157,7 @@ fn shard_id(cursor: ScanCursor) -> Option<ShardId> {
     u16::try_from(cursor.shard).ok().map(ShardId)
 }
 
-/// The shards to lend for a SCAN: from its cursor's on, as many as are needed to fill its count if their counters are
+/// The shards that a SCAN needs: from its cursor's on, as many as are needed to fill its count if their counters are
 /// right. Never empty; shard 0 when the arguments are wrong, for the error.
 pub fn shards_for_cursor(args: &Args<'_>, shared: &Shared, db: usize) -> ShardSet {
     let wanted = ScanOptions::read(args).map_or(0, |options| options.count as u64);

@@ -40,18 +40,6 @@ pub struct Ticket {
     is_offered: AtomicBool,
 }
 
-impl Ticket {
-    /// The thread that waits.
-    pub fn thread(&self) -> ShardId {
-        self.thread
-    }
-
-    /// What it waits for.
-    pub fn shards(&self) -> ShardSet {
-        self.shards
-    }
-}
-
 #[derive(Debug)]
 struct Reservation {
     ticket: Arc<Ticket>,
