@@ -57,7 +57,7 @@ impl World {
     }
 
     fn put(&self, shard: ShardId, content: u32) {
-        let put = self.berths.put(shard, content, u64::MAX, false, 0);
+        let put = self.berths.put(shard, content, u64::MAX, false, || 0);
         if let Some(thread) = put.offer {
             self.ring(thread);
         }
@@ -178,6 +178,32 @@ fn who_needs_one_is_not_kept_waiting_by_who_was_offered_two_and_cannot_have_both
         }
         needs_both.join().unwrap();
         assert_eq!(world.counts(2), [2, 1]);
+    });
+}
+
+#[test]
+fn who_waits_longest_gets_all_it_needs_though_younger_ones_have_reserved_a_part() {
+    loom::model(|| {
+        let world = World::new(2, 3);
+        let ticket = |thread, shards| world.berths.ticket(ShardId(thread), set(shards));
+        let (one, oldest, youngest) = (ticket(0, &[1]), ticket(1, &[0, 1]), ticket(2, &[0, 1]));
+        let claim = |ticket| world.berths.claim(ticket, true, 0, |_| {});
+        let put = |shard| {
+            world
+                .berths
+                .put(ShardId(shard), 0, u64::MAX, false, || 0)
+                .offer
+        };
+        assert!(world.berths.take(set(&[0, 1]), 0).is_some());
+        for ticket in [&one, &oldest, &youngest] {
+            assert!(claim(ticket).is_none());
+        }
+        assert_eq!((put(0), put(1)), (None, Some(ShardId(0))));
+        assert!(claim(&one).is_some());
+        assert_eq!(put(1), Some(ShardId(1)));
+        // Before who was offered comes, another reserves the berth that the first ticket had reserved.
+        assert!(claim(&youngest).is_none());
+        assert!(claim(&oldest).is_some());
     });
 }
 

@@ -40,6 +40,13 @@ pub struct Ticket {
     is_offered: AtomicBool,
 }
 
+impl Ticket {
+    /// Whether its thread was told to try, and has not tried since.
+    pub fn is_offered(&self) -> bool {
+        self.is_offered.load(Ordering::Relaxed)
+    }
+}
+
 #[derive(Debug)]
 struct Reservation {
     ticket: Arc<Ticket>,
@@ -204,6 +211,12 @@ impl<T> Berths<T> {
     ) -> Option<Taken<T>> {
         let mut locked = self.lock_all(ticket.shards);
         ticket.is_offered.store(false, Ordering::Relaxed);
+        if is_old {
+            // First: what a younger one has reserved meanwhile is no reason to lose.
+            for (_, state) in &mut locked {
+                state.reserve(ticket, now_ns);
+            }
+        }
         let is_there = |(_, state): &(ShardId, MutexGuard<'_, State<T>>)| {
             state.content.is_some() && !state.is_reserved(Some(ticket), now_ns)
         };
@@ -221,9 +234,6 @@ impl<T> Berths<T> {
                 state.tickets.push_back(Arc::clone(ticket));
                 self.berths[shard.index()].note_tickets(state);
             }
-            if is_old {
-                state.reserve(ticket, now_ns);
-            }
         }
         for (_, state) in &locked {
             if state.content.is_some()
@@ -236,13 +246,14 @@ impl<T> Berths<T> {
     }
 
     /// Puts one back. `alarm_ms`: when somebody must look at it; `by_owner`: the thread of its shard puts it back and knows that.
+    /// `now_ns` is asked when somebody waits.
     pub fn put(
         &self,
         shard: ShardId,
         content: T,
         alarm_ms: u64,
         by_owner: bool,
-        now_ns: u64,
+        now_ns: impl FnOnce() -> u64,
     ) -> PutBack {
         let berth = &self.berths[shard.index()];
         let mut state = berth.lock();
@@ -256,7 +267,7 @@ impl<T> Berths<T> {
         let offer = if state.tickets.is_empty() {
             None
         } else {
-            self.next_offer(&state, None, now_ns)
+            self.next_offer(&state, None, now_ns())
         };
         PutBack { offer, is_early }
     }
