@@ -75,8 +75,10 @@ pub const INPUT_BYTES_WHILE_UNREAD_MAX: usize = 64 * 1024 * 1024;
 pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
 /// … and of one of output: a client that is slow to read may hold one that is too large for it.
 pub const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
-/// Commands that run with keyspaces in hand before others who wait for one of them get their turn.
+/// Commands that run with keyspaces in hand before others who wait for one of them get their turn …
 pub const WANTED_HAND_COMMANDS_MAX: u32 = 16;
+/// … and how long they may have had them, ns.
+pub const WANTED_HAND_NS_MAX: u64 = 20_000;
 /// How often a ticket may be passed before it reserves its berths …
 pub const TICKET_LOSSES_MAX: u32 = 20;
 /// … and for how long, ns.
@@ -85,6 +87,8 @@ pub const TICKET_AGE_MAX_NS: u64 = 1_000_000;
 pub const TICKET_RETRY_MS: u64 = 1;
 /// Jobs that wait for the same keyspaces and run in one round of the loop.
 pub const JOBS_PER_ROUND_MAX: usize = 16;
+/// Waiters that leave the wait tables of a keyspace in one hand.
+pub const WAITERS_FORGOTTEN_AT_ONCE: usize = 64;
 /// How often a thread looks for a keyspace that is in another hand …
 pub const SPINS_MAX: u32 = 200;
 /// … for how long at most, ns …

@@ -68,33 +68,65 @@ impl Random {
 }
 
 /// Mailboxes as lists: one FIFO for each shard, delivered when the seed says so.
-struct Mail(Mutex<Vec<VecDeque<Message>>>, Berths<Box<Keyspace>>);
+struct Mail {
+    boxes: Mutex<Vec<VecDeque<Message>>>,
+    berths: Berths<Box<Keyspace>>,
+    /// Who was sent something by a shard and not woken since: each of them sleeps, for all the sender knows.
+    asleep: Mutex<ShardSet>,
+}
+
+impl Mail {
+    fn new(shard_count: usize) -> Self {
+        Self {
+            boxes: Mutex::new((0..shard_count).map(|_| VecDeque::new()).collect()),
+            berths: Berths::new(shard_count),
+            asleep: Mutex::new(ShardSet::EMPTY),
+        }
+    }
+
+    /// Puts a message of nobody's into a mailbox.
+    fn push(&self, to: ShardId, message: Message) {
+        self.boxes.lock().unwrap()[to.index()].push_back(message);
+    }
+
+    /// A shard has ended its turn: whom it has sent something it has woken.
+    fn expect_all_awake(&self) {
+        let asleep = *self.asleep.lock().unwrap();
+        assert!(asleep.is_empty(), "nobody has woken {asleep:?}");
+    }
+}
 
 impl Post for Mail {
     fn send(&self, to: ShardId, message: Message) -> bool {
-        self.0.lock().unwrap()[to.index()].push_back(message);
-        false
+        self.push(to, message);
+        self.asleep.lock().unwrap().insert(to);
+        true
     }
 
     fn send_ordered(&self, messages: Vec<(ShardId, Message)>) -> ShardSet {
+        let mut sleeping = ShardSet::EMPTY;
         for (to, message) in messages {
             self.send(to, message);
+            sleeping.insert(to);
         }
-        ShardSet::EMPTY
+        sleeping
     }
 
-    fn wake(&self, _threads: ShardSet) {}
+    fn wake(&self, threads: ShardSet) {
+        let mut asleep = self.asleep.lock().unwrap();
+        threads.iter().for_each(|thread| asleep.remove(thread));
+    }
 
     fn receive_all(&self, at: ShardId) -> VecDeque<Message> {
-        std::mem::take(&mut self.0.lock().unwrap()[at.index()])
+        std::mem::take(&mut self.boxes.lock().unwrap()[at.index()])
     }
 
     fn has_mail(&self, at: ShardId) -> bool {
-        !self.0.lock().unwrap()[at.index()].is_empty()
+        !self.boxes.lock().unwrap()[at.index()].is_empty()
     }
 
     fn berths(&self) -> &Berths<Box<Keyspace>> {
-        &self.1
+        &self.berths
     }
 }
 
@@ -222,10 +254,7 @@ impl World {
                 .set(Box::new(Notes(Arc::clone(&notes))))
                 .is_ok()
         );
-        let mail = Arc::new(Mail(
-            Mutex::new((0..shard_count).map(|_| VecDeque::new()).collect()),
-            Berths::new(shard_count),
-        ));
+        let mail = Arc::new(Mail::new(shard_count));
         let hasher = hashbrown::DefaultHashBuilder::default();
         let shards = (0..shard_count)
             .map(|number| {
@@ -319,6 +348,7 @@ impl World {
             75..92 => {
                 let shard = self.random.below(self.shards.len());
                 self.shards[shard].work();
+                self.mail.expect_all_awake();
                 self.follow();
                 self.flush(shard);
             }
@@ -366,6 +396,7 @@ impl World {
         if alive && self.shards[shard].wants_input(id) && self.clients_of(shard).contains(&id) {
             let bytes: Vec<u8> = self.players[player].in_flight.drain(..count).collect();
             self.shards[shard].handle(Event::Input(id, &bytes));
+            self.mail.expect_all_awake();
         }
     }
 
@@ -375,7 +406,7 @@ impl World {
         for _ in 0..1 + self.random.below(3) {
             shards.insert(ShardId(self.random.below(self.shards.len()) as u16));
         }
-        if let Some(taken) = self.mail.1.take(shards, self.clock.nanoseconds()) {
+        if let Some(taken) = self.mail.berths.take(shards, self.clock.nanoseconds()) {
             self.held.push((shards, taken));
         }
     }
@@ -387,10 +418,13 @@ impl World {
         }
         let (shards, taken) = self.held.remove(0);
         for (shard, keyspace) in shards.iter().zip(taken) {
-            let now_ns = self.clock.nanoseconds();
-            let put = self.mail.1.put(shard, keyspace, u64::MAX, false, now_ns);
+            let now_ns = || self.clock.nanoseconds();
+            let put = self
+                .mail
+                .berths
+                .put(shard, keyspace, u64::MAX, false, now_ns);
             if let Some(thread) = put.offer {
-                self.mail.send(thread, Message::Offer);
+                self.mail.push(thread, Message::Offer);
             }
         }
     }
@@ -413,9 +447,10 @@ impl World {
     }
 
     fn deliver(&mut self, shard: usize) -> bool {
-        let message = self.mail.0.lock().unwrap()[shard].pop_front();
+        let message = self.mail.boxes.lock().unwrap()[shard].pop_front();
         let Some(message) = message else { return false };
         self.shards[shard].handle(Event::Message(message));
+        self.mail.expect_all_awake();
         self.follow();
         true
     }
@@ -447,6 +482,9 @@ impl World {
         }
         let departing = self.shards[shard].take_departing();
         self.leaving[shard].extend(departing);
+        // What the thread does before it sleeps.
+        self.shards[shard].ring_others();
+        self.mail.expect_all_awake();
     }
 
     /// Lets everything that is under way come to rest; blocked clients stay blocked.
@@ -474,7 +512,7 @@ impl World {
             }
             let has_mail = self
                 .mail
-                .0
+                .boxes
                 .lock()
                 .unwrap()
                 .iter()
@@ -530,7 +568,10 @@ fn run(seed: u64) -> usize {
         assert!(shard.is_idle(), "shard {} is not at rest", shard.id().0);
     }
     if world.shards.len() > 1 {
-        assert!(world.mail.1.are_at_rest(), "a keyspace is not in its berth");
+        assert!(
+            world.mail.berths.are_at_rest(),
+            "a keyspace is not in its berth"
+        );
     }
     let blocked: HashSet<u64> = model.waiting.iter().map(|waiting| waiting.client).collect();
     for player in world.players.iter().filter(|player| player.alive) {

@@ -247,8 +247,7 @@ impl Shard {
     pub(super) fn pass_barrier(&mut self, from: ShardId, client: ClientId) {
         self.refresh();
         self.release_paused();
-        let follows_from_settings = |job: &Job| matches!(job, Job::LimitTracked);
-        if self.hands.lines().any(follows_from_settings) {
+        if self.hands.lines().any(Job::follows_from_settings) {
             let own = ShardSet::one(self.id);
             self.hands.wait_in_line(own, Job::Answer { from, client });
         } else {
@@ -256,14 +255,18 @@ impl Shard {
         }
     }
 
-    /// Holds the reply back until every shard has seen the shared facts.
+    /// Holds the reply back until every shard has seen the shared facts, and done what follows from them.
     pub(super) fn raise_barrier(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
         self.settings_version = u64::MAX;
         self.refresh();
         self.release_paused();
-        let mut others = ShardSet::all(self.shared.shard_count);
-        others.remove(self.id);
-        self.hold_until_seen(client, reply, mark, others);
+        // What is in hand was taken before.
+        self.prepare_hand();
+        let mut shards = ShardSet::all(self.shared.shard_count);
+        if !self.hands.lines().any(Job::follows_from_settings) {
+            shards.remove(self.id);
+        }
+        self.hold_until_seen(client, reply, mark, shards);
     }
 
     /// Holds the reply back until these shards have taken in all messages sent to them so far. Within EXEC several

@@ -35,16 +35,26 @@ pub(super) enum Job {
     LimitTracked,
     /// A barrier is answered when the jobs before it are done.
     Answer { from: ShardId, client: ClientId },
-    /// A waiter leaves the wait tables.
-    Forget(Arc<Waiter>),
+    /// Waiters leave the wait tables.
+    Forget(Vec<Arc<Waiter>>),
     /// Tell of the streams.
     Describe(Box<StreamQuery>),
 }
 
+impl Job {
+    /// Whether a changed setting is heeded only when it has run.
+    pub(super) fn follows_from_settings(&self) -> bool {
+        matches!(self, Self::LimitTracked)
+    }
+}
+
 impl Shard {
-    /// Tries for every set that is waited for, and runs the jobs for which it gets them: not those that come meanwhile.
+    /// Tries for the sets that are waited for, and runs the jobs for which it gets them: not those that come meanwhile.
     pub(super) fn run_lines(&mut self) {
-        for (shards, count) in self.hands.lines().sets() {
+        if self.hands.lines().is_empty() {
+            return;
+        }
+        for (shards, count) in self.hands.lines().due(self.clock.nanoseconds()) {
             for _ in 0..count.min(limits::JOBS_PER_ROUND_MAX) {
                 if !self.run_next(shards) {
                     break;
@@ -56,6 +66,12 @@ impl Shard {
 
     /// Runs the first job in line for a set; false when the set is not to be had.
     fn run_next(&mut self, shards: ShardSet) -> bool {
+        if let Some(Job::Client(id)) = self.hands.first_in_line(shards)
+            && self.listens(*id)
+        {
+            // Nobody waits for a keyspace while much is told.
+            self.hear();
+        }
         let now_ns = self.clock.nanoseconds();
         let mut offers = ShardSet::EMPTY;
         let offer = |thread| offers.insert(thread);
@@ -67,6 +83,9 @@ impl Shard {
             self.put_back();
             return false;
         };
+        self.shared.observations.shards[self.id.index()]
+            .windows
+            .add(1);
         self.prepare_hand();
         self.run_job(job);
         self.put_back();
@@ -81,7 +100,7 @@ impl Shard {
             Job::Expire => self.expire(),
             Job::LimitTracked => self.limit_tracked(),
             Job::Answer { from, client } => self.post.send(from, Message::BarrierSeen(client)),
-            Job::Forget(waiter) => self.forget_in_hand(&waiter),
+            Job::Forget(waiters) => self.forget_in_hand(&waiters),
             Job::Describe(query) => {
                 for keyspace in self.hands.hand_mut().keyspaces_mut() {
                     query.answer_from(keyspace, self.now_ms);
@@ -101,9 +120,14 @@ impl Shard {
 
     /// Takes a waiter out of the wait tables of these shards, as soon as they are to be had.
     pub(super) fn forget_at(&mut self, shards: ShardSet, waiter: &Arc<Waiter>) {
-        for shard in shards.iter() {
-            let job = Job::Forget(Arc::clone(waiter));
-            self.hands.wait_in_line(ShardSet::one(shard), job);
+        for shard in shards.iter().map(ShardSet::one) {
+            let waiter = Arc::clone(waiter);
+            match self.hands.last_in_line(shard) {
+                Some(Job::Forget(waiters)) if waiters.len() < limits::WAITERS_FORGOTTEN_AT_ONCE => {
+                    waiters.push(waiter);
+                }
+                _ => self.hands.wait_in_line(shard, Job::Forget(vec![waiter])),
+            }
         }
     }
 
@@ -116,12 +140,14 @@ impl Shard {
         self.forget_at(shards, waiter);
     }
 
-    fn forget_in_hand(&mut self, waiter: &Arc<Waiter>) {
+    fn forget_in_hand(&mut self, waiters: &[Arc<Waiter>]) {
         let shard_count = self.shared.shard_count;
         let mut space = self.hands.hand_mut().space(shard_count);
-        for key in &waiter.keys {
-            if space.holds(key) {
-                space.of(key).waits_mut(waiter.db).forget(key, waiter);
+        for waiter in waiters {
+            for key in &waiter.keys {
+                if space.holds(key) {
+                    space.of(key).waits_mut(waiter.db).forget(key, waiter);
+                }
             }
         }
     }
@@ -129,11 +155,10 @@ impl Shard {
     /// A client whose command was kept goes on; its keyspaces are in hand. Who is told of things is told first what was sent
     /// until then.
     fn resume(&mut self, id: ClientId) {
-        if self
-            .client_mut(id)
-            .is_some_and(|client| client.session.listens())
-        {
+        if self.listens(id) {
             self.hear();
+            // Settings may have come.
+            self.prepare_hand();
         }
         let Some(mut client) = self.take(id) else {
             return;
@@ -144,6 +169,12 @@ impl Shard {
         }
         client.phase = Phase::Ready;
         self.run_taken(client, &[]);
+    }
+
+    /// Whether a client is told of what others do.
+    pub(super) fn listens(&self, id: ClientId) -> bool {
+        self.client(id)
+            .is_some_and(|client| client.session.listens())
     }
 
     /// Takes in all messages that have been sent so far.
@@ -189,17 +220,18 @@ impl Shard {
 
     /// Puts back what is in hand, the work on it being finished; then the threads that something was sent to are woken.
     pub(super) fn put_back(&mut self) {
-        if self.hands.shards().is_empty() {
-            return;
+        if !self.hands.shards().is_empty() {
+            self.tell_broadcasts();
+            let (post, has_offered) = (&self.post, &mut self.has_offered);
+            self.hands.put_back(|thread, alarm_ms| {
+                *has_offered |= alarm_ms.is_none();
+                post.send(thread, alarm_ms.map_or(Message::Offer, Message::Alarm));
+            });
         }
-        self.tell_broadcasts();
-        let now_ns = self.lap_ns.get().unwrap_or_default();
-        let (post, has_offered) = (&self.post, &mut self.has_offered);
-        self.hands.put_back(now_ns, |thread, alarm_ms| {
-            *has_offered |= alarm_ms.is_none();
-            post.send(thread, alarm_ms.map_or(Message::Offer, Message::Alarm));
-        });
-        self.post.ring();
+        if self.post.ring() {
+            // That was not the time of the next command.
+            self.lap_ns.set(None);
+        }
     }
 
     /// Works with the keyspaces in hand, which the job has asked for.
@@ -208,9 +240,12 @@ impl Shard {
         let (mut env, hands) = self.env_and_hands();
         let hand = hands.hand_mut();
         env.now_ms = hand.advance(env.now_ms);
+        let now_ms = env.now_ms;
         let mut space = hand.space(shard_count);
-        space.now_ms = env.now_ms;
-        work(&env, &mut space)
+        space.now_ms = now_ms;
+        let result = work(&env, &mut space);
+        self.now_ms = now_ms;
+        result
     }
 
     /// Lets blocked clients look at the keys whose alarms are due, and goes on with walks.

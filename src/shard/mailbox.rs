@@ -201,12 +201,14 @@ impl Mail {
         self.to_wake.set(self.to_wake.get().union(sleeping));
     }
 
-    /// Wakes who was sent something.
-    pub(super) fn ring(&self) {
+    /// Wakes who was sent something; whether there was somebody to wake.
+    pub(super) fn ring(&self) -> bool {
         let to_wake = self.to_wake.take();
-        if !to_wake.is_empty() {
-            self.post.wake(to_wake);
+        if to_wake.is_empty() {
+            return false;
         }
+        self.post.wake(to_wake);
+        true
     }
 
     /// How many messages have come, so that they can be taken in one by one.

@@ -220,7 +220,6 @@ impl Shard {
             Event::Tick => self.tick(),
         }
         self.put_back();
-        self.post.ring();
     }
 
     /// Tries for what jobs wait for, and gives runnable clients a turn; true when work is left that can be done now.
@@ -253,7 +252,7 @@ impl Shard {
     /// Whether work is left that can be done now. Not what waits with a ticket: that is offered, or tried again in time.
     pub fn has_work(&self) -> bool {
         let has_turns = !self.turns.is_empty() && !self.is_stopping();
-        has_turns || self.hands.lines().has_untried()
+        has_turns || self.hands.lines().any_called()
     }
 
     /// Wakes the threads that something was sent to since the last time: to be called before this one sleeps.
@@ -307,7 +306,7 @@ impl Shard {
 
     fn deliver(&mut self, message: Message) {
         match message {
-            // The lines are tried in every round.
+            // Its ticket says so.
             Message::Offer => {}
             Message::Alarm(alarm_ms) => self.hands.arm(alarm_ms),
             Message::Served {

@@ -132,8 +132,7 @@ impl Shard {
         let home = waiter.home;
         let is_here = home == self.id;
         // What a subscriber was sent before is in the mailbox: its reply comes behind.
-        let listens = |client: &mut Client| client.session.listens();
-        if is_here && !self.client_mut(waiter.client).is_some_and(listens) {
+        if is_here && !self.listens(waiter.client) {
             self.unblock(&waiter, &reply);
             return false;
         }

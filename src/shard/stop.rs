@@ -16,6 +16,7 @@ use crate::ids::ShardId;
 use crate::limits;
 
 use super::Shard;
+use super::job::Job;
 use super::mailbox::Message;
 use super::phase::Phase;
 
@@ -57,10 +58,14 @@ impl Shard {
             have_all_drained: false,
         });
         self.departing.clear();
-        // Nobody's command begins any more, and timers are over.
+        // Nobody's command begins any more, and timers are over. Who waits for an answer of this shard gets it.
         let post = &self.post;
-        self.hands
-            .clear(0, |thread| post.send(thread, Message::Offer));
+        let jobs = self.hands.clear(|thread| post.send(thread, Message::Offer));
+        for job in jobs {
+            if let Job::Answer { from, client } = job {
+                post.send(from, Message::BarrierSeen(client));
+            }
+        }
         let waiting = self.clients.iter().filter_map(|(id, client)| {
             let client = client.as_ref()?;
             (!client.output.is_empty()).then_some(*id)

@@ -59,8 +59,7 @@ impl Shard {
 
     /// Gives a client a turn, with bytes that have just come. Also when it comes back to Ready.
     pub(super) fn run_client(&mut self, id: ClientId, fresh: &[u8]) {
-        let listens = |client: &Client| client.session.listens();
-        if self.client(id).is_some_and(listens) {
+        if self.listens(id) {
             // What others did before it is told before its replies.
             self.hear();
         }
@@ -170,15 +169,16 @@ impl Shard {
     }
 
     pub(super) fn is_over(&self, budget: &mut Budget, reply: &Reply) -> bool {
-        if budget.commands == 0 || reply.len() > limits::TURN_REPLY_BYTES_MAX || self.hands.is_due()
+        // As of the end of the command before: what came since is its own parsing.
+        let lap_ns = self.lap_ns.get();
+        if budget.commands == 0
+            || reply.len() > limits::TURN_REPLY_BYTES_MAX
+            || self.hands.is_due(lap_ns)
         {
             return true;
         }
         budget.commands -= 1;
-        // As of the end of the command before: what came since is its own parsing.
-        self.lap_ns
-            .get()
-            .is_some_and(|now_ns| now_ns > budget.deadline_ns)
+        lap_ns.is_some_and(|now_ns| now_ns > budget.deadline_ns)
     }
 
     pub(super) fn env(&self) -> Env<'_> {

@@ -140,8 +140,8 @@ impl Shard {
                     .wait_in_line(attempt.shards, Job::Client(client.id()));
                 return Flow::Stop;
             }
-            if attempt.row.command.flags.has(Flags::PROTECTED) && attempt.shards.is_empty() {
-                // DEBUG SLEEP: others do not sleep with this one.
+            if attempt.shards.is_empty() && !attempt.row.command.flags.has(Flags::FAST) {
+                // It may sleep, write a file, hash a password: others do not wait for it.
                 self.put_back();
             }
             match self.run_in_hand(client, reply, &attempt) {

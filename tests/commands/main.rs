@@ -9,6 +9,7 @@ mod facts;
 mod introspection;
 mod list;
 mod pending;
+mod pipelines;
 mod rows;
 mod server;
 mod stream;

@@ -95,8 +95,20 @@ impl World {
                 let channel = format!("ch{}", self.random.below(3)).into_bytes();
                 vec!["PUBLISH".into(), channel, self.value()]
             }
+            19 if !in_multi && self.random.one_in(2) => self.setting(),
             _ => vec!["LLEN".into(), self.key()],
         }
+    }
+
+    /// Tracking, and how many keys of it there may be: every shard is to do something before that is answered.
+    fn setting(&mut self) -> Vec<Vec<u8>> {
+        let count = self.random.below(4).to_string();
+        let words: &[&str] = if self.random.one_in(2) {
+            &["CLIENT", "TRACKING", "ON"]
+        } else {
+            &["CONFIG", "SET", "tracking-table-max-keys", &count]
+        };
+        words.iter().map(|word| word.as_bytes().to_vec()).collect()
     }
 
     /// LMOVEM or BLMOVEM between two different keys.

@@ -186,7 +186,7 @@ impl Model {
                     .extend(words[1..].iter().cloned());
                 b"+OK\r\n".to_vec()
             }
-            b"MULTI" => b"+OK\r\n".to_vec(),
+            b"MULTI" | b"CLIENT" | b"CONFIG" => b"+OK\r\n".to_vec(),
             b"DISCARD" => {
                 self.unwatch(client);
                 b"+OK\r\n".to_vec()

@@ -93,7 +93,7 @@ fn stream_ids_do_not_go_back_from_one_shard_to_the_next() {
     let post: Arc<dyn Post> = Arc::clone(&world.mail) as Arc<dyn Post>;
     // Another takes its place.
     let second = ShardSet::one(ShardId(1));
-    assert!(world.mail.1.take(second, 0).is_some());
+    assert!(world.mail.berths.take(second, 0).is_some());
     world.shards[1] = Shard::new(
         ShardId(1),
         Arc::clone(&world.shared),
@@ -146,10 +146,14 @@ fn a_connection_that_needs_both_keyspaces_equally_stays_where_it_is() {
 #[test]
 fn a_command_waits_for_keyspaces_that_somebody_has_and_runs_when_they_are_back() {
     let mut world = world();
-    world.mail.1.take(ShardSet::all(SHARDS), 0).map_or_else(
-        || panic!("they are at rest"),
-        |taken| world.held.push((ShardSet::all(SHARDS), taken)),
-    );
+    world
+        .mail
+        .berths
+        .take(ShardSet::all(SHARDS), 0)
+        .map_or_else(
+            || panic!("they are at rest"),
+            |taken| world.held.push((ShardSet::all(SHARDS), taken)),
+        );
     let set = format!("SET {FIRST} v");
     send(&mut world, 1, &[&set]);
     let get = format!("GET {FIRST}");
@@ -160,6 +164,61 @@ fn a_command_waits_for_keyspaces_that_somebody_has_and_runs_when_they_are_back()
     assert!(world.players[1].received.is_empty(), "nothing could run");
     world.put_back();
     let is_offered = |message: &Message| matches!(message, Message::Offer);
-    assert!(world.mail.0.lock().unwrap()[1].iter().any(is_offered));
+    assert!(world.mail.boxes.lock().unwrap()[1].iter().any(is_offered));
     assert_eq!(received(&mut world, 1), "+OK\r\n$1\r\nv\r\n");
+}
+
+/// Lets a thread do all that is due now, and no other.
+fn work_alone(world: &mut World, shard: usize) {
+    world.shards[shard].handle(Event::Tick);
+    while world.shards[shard].work() {}
+    world.flush(shard);
+}
+
+#[test]
+fn an_earlier_alarm_reaches_the_thread_of_the_keyspace_whoever_puts_it_back() {
+    let mut world = world();
+    let read =
+        |who: &str, options: &str| format!("XREADGROUP GROUP g {who} {options} STREAMS {SECOND} >");
+    let add = format!("XADD {SECOND} 1-1 f v");
+    let create = format!("XGROUP CREATE {SECOND} g 0");
+    send(&mut world, 1, &[&add, &create, &read("first", "COUNT 1")]);
+    received(&mut world, 1);
+    // A client of the other thread waits until the entry has been pending for a while.
+    send(&mut world, 0, &[&read("second", "BLOCK 0 CLAIM 5000")]);
+    assert_eq!(received(&mut world, 0), "");
+    world.clock.sleep(5000);
+    work_alone(&mut world, 1);
+    let text = received(&mut world, 0);
+    assert!(text.contains("1-1"), "it still waits: {text}");
+}
+
+#[test]
+fn a_stop_answers_a_barrier_that_a_job_of_the_stopping_thread_was_to_answer() {
+    let mut world = world();
+    send(&mut world, 0, &["CLIENT TRACKING ON"]);
+    received(&mut world, 0);
+    // What the second thread has to do for it waits for its keyspace.
+    let second = ShardSet::one(ShardId(1));
+    let taken = world.mail.berths.take(second, 0).expect("it is at rest");
+    world.held.push((second, taken));
+    send(&mut world, 0, &["CONFIG SET tracking-table-max-keys 1"]);
+    while world.deliver(1) {}
+    world.shards[1].work();
+    for shard in 0..SHARDS {
+        world.mail.push(ShardId(shard as u16), Message::Stop);
+    }
+    for _ in 0..100 {
+        let mut have_left = 0;
+        for shard in 0..SHARDS {
+            while world.deliver(shard) {}
+            world.shards[shard].work();
+            have_left += usize::from(world.drain(shard));
+            world.flush(shard);
+        }
+        if have_left == SHARDS {
+            return;
+        }
+    }
+    panic!("they wait for each other");
 }

@@ -6,10 +6,10 @@ impl World {
     /// Tells all shards to stop while everything goes on, and works until all have left their loops.
     fn stop(&mut self) {
         for shard in 0..self.shards.len() {
-            self.mail.send(ShardId(shard as u16), Message::Stop);
+            self.mail.push(ShardId(shard as u16), Message::Stop);
         }
         for _ in 0..self.random.below(200) {
-            if self.shards.iter_mut().any(Shard::drain) {
+            if (0..self.shards.len()).any(|shard| self.drain(shard)) {
                 break;
             }
             self.step();
@@ -29,11 +29,18 @@ impl World {
             if self.random.one_in(8) {
                 self.put_back();
             }
-            if self.shards[shard].drain() {
+            if self.drain(shard) {
                 running.swap_remove(at);
             }
         }
         panic!("shards {running:?} do not leave their loops");
+    }
+
+    /// Whether a shard leaves its loop.
+    pub(crate) fn drain(&mut self, shard: usize) -> bool {
+        let leaves = self.shards[shard].drain();
+        self.shards[shard].ring_others();
+        leaves
     }
 }
 
@@ -57,7 +64,10 @@ fn stop_somewhere(seed: u64) -> u64 {
         world.put_back();
     }
     if world.shards.len() > 1 {
-        assert!(world.mail.1.are_at_rest(), "a keyspace is not in its berth");
+        assert!(
+            world.mail.berths.are_at_rest(),
+            "a keyspace is not in its berth"
+        );
     }
     (seen.len() - before) as u64
 }

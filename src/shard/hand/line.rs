@@ -17,6 +17,8 @@ pub(in crate::shard) struct Line<J> {
     ticket: Option<Arc<Ticket>>,
     /// When that was, ns.
     since_ns: u64,
+    /// When it tried last, ns.
+    tried_ns: u64,
     losses: u32,
 }
 
@@ -31,6 +33,7 @@ impl<J> Line<J> {
             self.since_ns = now_ns;
             self.losses = 0;
         }
+        self.tried_ns = now_ns;
         Arc::clone(self.ticket.get_or_insert_with(|| make(self.shards)))
     }
 
@@ -38,6 +41,13 @@ impl<J> Line<J> {
     pub(in crate::shard) fn is_old(&self, now_ns: u64) -> bool {
         self.losses >= limits::TICKET_LOSSES_MAX
             || now_ns.saturating_sub(self.since_ns) >= limits::TICKET_AGE_MAX_NS
+    }
+
+    /// Whether there is reason to try now: it has not tried yet, or was offered something.
+    fn is_called(&self) -> bool {
+        self.ticket
+            .as_ref()
+            .is_none_or(|ticket| ticket.is_offered())
     }
 
     /// A try was in vain.
@@ -70,6 +80,7 @@ impl<J> Lines<J> {
                 jobs: VecDeque::from([job]),
                 ticket: None,
                 since_ns: 0,
+                tried_ns: 0,
                 losses: 0,
             }),
         }
@@ -81,10 +92,26 @@ impl<J> Lines<J> {
         jobs.any(is_it)
     }
 
-    /// The sets that are waited for, each with the number of its jobs.
-    pub(in crate::shard) fn sets(&self) -> Vec<(ShardSet, usize)> {
-        let line = |line: &Line<J>| (line.shards, line.jobs.len());
-        self.0.iter().map(line).collect()
+    /// The sets to try for now, each with the number of its jobs: those with reason to, and those not tried for long, since
+    /// who was offered them instead may be held up.
+    pub(in crate::shard) fn due(&self, now_ns: u64) -> Vec<(ShardSet, usize)> {
+        let is_due = |line: &&Line<J>| {
+            let rested_ns = now_ns.saturating_sub(line.tried_ns);
+            line.is_called() || rested_ns >= limits::TICKET_RETRY_MS * 1_000_000
+        };
+        let set = |line: &Line<J>| (line.shards, line.jobs.len());
+        self.0.iter().filter(is_due).map(set).collect()
+    }
+
+    /// The job whose turn with a set is next.
+    pub(in crate::shard) fn first(&self, shards: ShardSet) -> Option<&J> {
+        let line = self.0.iter().find(|line| line.shards == shards);
+        line?.jobs.front()
+    }
+
+    /// The job that came last for a set.
+    pub(in crate::shard) fn last_mut(&mut self, shards: ShardSet) -> Option<&mut J> {
+        self.get_mut(shards)?.jobs.back_mut()
     }
 
     /// The line for a set.
@@ -98,15 +125,19 @@ impl<J> Lines<J> {
             .retain(|line| line.shards != shards || !line.jobs.is_empty());
     }
 
-    /// Ends all lines; gives their tickets.
-    pub(in crate::shard) fn clear(&mut self) -> Vec<Arc<Ticket>> {
-        let lines = std::mem::take(&mut self.0);
-        lines.into_iter().filter_map(|line| line.ticket).collect()
+    /// Ends all lines; gives their tickets and jobs.
+    pub(in crate::shard) fn clear(&mut self) -> (Vec<Arc<Ticket>>, Vec<J>) {
+        let (mut tickets, mut jobs) = (Vec::new(), Vec::new());
+        for line in std::mem::take(&mut self.0) {
+            tickets.extend(line.ticket);
+            jobs.extend(line.jobs);
+        }
+        (tickets, jobs)
     }
 
-    /// Whether a line has no ticket yet: nobody will offer it anything.
-    pub(in crate::shard) fn has_untried(&self) -> bool {
-        self.0.iter().any(|line| line.ticket.is_none())
+    /// Whether there is reason to try for one of the sets now.
+    pub(in crate::shard) fn any_called(&self) -> bool {
+        self.0.iter().any(Line::is_called)
     }
 
     /// How many jobs wait.

@@ -32,6 +32,8 @@ pub(super) struct Hand {
     shards: ShardSet,
     /// Commands that ran with it.
     pub(super) commands: u32,
+    /// When it was taken, ns.
+    taken_ns: u64,
 }
 
 impl Hand {
@@ -99,7 +101,7 @@ impl Hands {
         if shard_count == 1 {
             only = Some(keyspace);
         } else {
-            post.berths().put(id, keyspace, u64::MAX, true, 0);
+            post.berths().put(id, keyspace, u64::MAX, true, || 0);
         }
         // Who has it may not run, where threads have to share cores: then looking keeps it from running.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -142,10 +144,14 @@ impl Hands {
     }
 
     /// Whether others wait for what is in hand, and it has been long enough in this one.
-    pub(super) fn is_due(&self) -> bool {
-        self.shard_count > 1
-            && self.hand.commands >= limits::WANTED_HAND_COMMANDS_MAX
-            && self.post.berths().are_wanted(self.hand.shards)
+    pub(super) fn is_due(&self, now_ns: Option<u64>) -> bool {
+        if self.shard_count == 1 || self.hand.shards.is_empty() {
+            return false;
+        }
+        let held_ns = now_ns.map_or(0, |now_ns| now_ns.saturating_sub(self.hand.taken_ns));
+        let is_long = self.hand.commands >= limits::WANTED_HAND_COMMANDS_MAX
+            || held_ns >= limits::WANTED_HAND_NS_MAX;
+        is_long && self.post.berths().are_wanted(self.hand.shards)
     }
 
     /// Takes the set, the hand being empty. False in vain.
@@ -162,7 +168,7 @@ impl Hands {
         } else {
             None
         };
-        self.hold(shards, taken)
+        self.hold(shards, taken, now_ns)
     }
 
     /// Tries for the first in line for the set, the hand being empty: gives its job when it has it in hand. `offer`: who is to
@@ -190,11 +196,16 @@ impl Hands {
             line.lost();
             None
         };
-        self.hold(shards, taken);
+        self.hold(shards, taken, now_ns);
         job
     }
 
-    fn hold(&mut self, shards: ShardSet, taken: Option<Taken<Box<Keyspace>>>) -> bool {
+    fn hold(
+        &mut self,
+        shards: ShardSet,
+        taken: Option<Taken<Box<Keyspace>>>,
+        taken_ns: u64,
+    ) -> bool {
         let Some(keyspaces) = taken else {
             return false;
         };
@@ -202,13 +213,14 @@ impl Hands {
             keyspaces,
             shards,
             commands: 0,
+            taken_ns,
         };
         self.resume(hand);
         true
     }
 
     /// Puts back what is in hand. `tell`: which thread is offered something (`None`), or must look at its keyspace by when.
-    pub(super) fn put_back(&mut self, now_ns: u64, mut tell: impl FnMut(ShardId, Option<u64>)) {
+    pub(super) fn put_back(&mut self, mut tell: impl FnMut(ShardId, Option<u64>)) {
         let mut hand = self.lend();
         hand.shards = ShardSet::EMPTY;
         for keyspace in hand.keyspaces.drain(..) {
@@ -224,6 +236,7 @@ impl Hands {
                 continue;
             }
             let berths = self.post.berths();
+            let now_ns = || self.clock.nanoseconds();
             let put = berths.put(shard, keyspace, alarm_ms, is_own, now_ns);
             if put.is_early {
                 tell(shard, Some(alarm_ms));
@@ -254,16 +267,29 @@ impl Hands {
         self.lines.push(shards, job);
     }
 
+    /// The job whose turn with these keyspaces is next.
+    pub(super) fn first_in_line(&self, shards: ShardSet) -> Option<&Job> {
+        self.lines.first(shards)
+    }
+
+    /// The job that came last for these keyspaces.
+    pub(super) fn last_in_line(&mut self, shards: ShardSet) -> Option<&mut Job> {
+        self.lines.last_mut(shards)
+    }
+
     /// Forgets a line when nobody is in it.
     pub(super) fn tidy(&mut self, shards: ShardSet) {
         self.lines.tidy(shards);
     }
 
-    /// No job of this thread waits any more. `offer`: who is to try instead.
-    pub(super) fn clear(&mut self, now_ns: u64, mut offer: impl FnMut(ShardId)) {
-        for ticket in self.lines.clear() {
+    /// No job of this thread waits any more: gives those that did. `offer`: who is to try instead.
+    pub(super) fn clear(&mut self, mut offer: impl FnMut(ShardId)) -> Vec<Job> {
+        let now_ns = self.clock.nanoseconds();
+        let (tickets, jobs) = self.lines.clear();
+        for ticket in tickets {
             self.post.berths().withdraw(&ticket, now_ns, &mut offer);
         }
+        jobs
     }
 
     /// Waits a moment for who has them: mostly it is a few commands, less than it takes to come back for it.
