@@ -17,26 +17,26 @@
 //! # Walks
 //!
 //! **XADD.** `shard/thread.rs` `read` gets bytes → `shard/input.rs` `run_bytes` finds a request (`resp/request.rs` `parse`) →
-//! `shard/turn.rs` `step` → `shard/admit.rs` `admit` (unknown, arity, AUTH, subscribed mode; MULTI queues) →
+//! `shard/requests.rs` `step` → `shard/admit.rs` `admit` (unknown, arity, AUTH, subscribed mode; MULTI queues) →
 //! `shard/route.rs` `shards_of` → `shard/window.rs` `attempt`: `has_in_hand` takes the keyspace where it lies
-//! (`shard/hand/berths.rs` `take`), or the command is kept and waits in line → `run_in_hand` → `shard/execute.rs` `run`, `call` →
-//! `command/stream/write.rs` `xadd` → `keyspace/handle.rs`, which insists on a report: effect, touched, event → `execute.rs`
+//! (`shard/hand/berths.rs` `take`), or the command is kept and waits in line → `run_in_hand` → `shard/execute.rs` `run` → `shard/call.rs` `call` →
+//! `command/stream/write.rs` `xadd` → `keyspace/handle.rs`, which insists on a report: effect, touched, event → `call.rs`
 //! `collect`, `log`, then `shard/waiters.rs` `serve` → `shard/finish.rs` `finish` → `shard/publish.rs` `dispatch` → the next
-//! command, or `shard/turn.rs` `end_turn` → `shard/job.rs` `put_back` → `thread.rs` `flush`: one write for many commands.
+//! command, or `shard/turn.rs` `end_turn` → `shard/taking.rs` `put_back` → `thread.rs` `flush`: one write for many commands.
 //!
 //! **A woken XREADGROUP.** Its own attempt found nothing: `execute.rs` `run` → `waiters.rs` `register` puts it into the wait tables
 //! of its keys with the same keyspaces in hand → `finish.rs` → `shard/blocking.rs` `block`. An XADD, on whatever thread: `serve`
 //! → `serve_one` claims the waiter (`keyspace/claim.rs`), calls its handler again, takes it out of the wait tables → `dispatch`
 //! sends the reply to its thread → there `blocking.rs` `unblock` appends it and gives the client its turn.
 //!
-//! **BLMOVE over two shards.** `shards_of` names two keyspaces, `take` gives both or neither: `job.rs` `resume` runs the kept
+//! **BLMOVE over two shards.** `shards_of` names two keyspaces, `take` gives both or neither: `work.rs` `resume` runs the kept
 //! command when the ticket is answered. Nothing to move: `register`, as above. A later LPUSH to its source has one keyspace in
 //! hand: `waiters.rs` `waiters_need` finds that serving writes to the other, `attempt` puts back and takes both, `serve_one` moves
 //! the element.
 //!
 //! **PUBLISH.** No key, nothing in hand: `attempt` → `run_in_hand` → `command/pubsub.rs` `publish` answers with an action →
 //! `dispatch` → `publish` asks `pubsub/registry.rs` for the shards with subscribers and puts one message into all their mailboxes
-//! under the ordering lock (`shard/mailbox.rs`) → each thread's `deliver_publication` → `shard/subscribers.rs` → outputs.
+//! under the ordering lock (`shard/mailbox.rs`) → each thread's `deliver.rs` `deliver_publication` → `shard/subscribers.rs` → outputs.
 //!
 //! # Where is …?
 //!

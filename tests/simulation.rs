@@ -17,6 +17,8 @@
 mod checks;
 #[path = "simulation/commands.rs"]
 mod commands;
+#[path = "simulation/mail.rs"]
+mod mail;
 #[path = "simulation/model.rs"]
 mod model;
 #[path = "simulation/order.rs"]
@@ -44,6 +46,7 @@ use millrace::shard::output::Sent;
 use millrace::shard::{Event, Shard};
 
 use checks::{check_against_model, check_program_order, check_received, messages};
+use mail::{Mail, SimulatedClock};
 use model::Model;
 
 /// A small generator of numbers: splitmix64.
@@ -64,86 +67,6 @@ impl Random {
 
     fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
-    }
-}
-
-/// Mailboxes as lists: one FIFO for each shard, delivered when the seed says so.
-struct Mail {
-    boxes: Mutex<Vec<VecDeque<Message>>>,
-    berths: Berths<Box<Keyspace>>,
-    /// Who was sent something by a shard and not woken since: each of them sleeps, for all the sender knows.
-    asleep: Mutex<ShardSet>,
-}
-
-impl Mail {
-    fn new(shard_count: usize) -> Self {
-        Self {
-            boxes: Mutex::new((0..shard_count).map(|_| VecDeque::new()).collect()),
-            berths: Berths::new(shard_count),
-            asleep: Mutex::new(ShardSet::EMPTY),
-        }
-    }
-
-    /// Puts a message of nobody's into a mailbox.
-    fn push(&self, to: ShardId, message: Message) {
-        self.boxes.lock().unwrap()[to.index()].push_back(message);
-    }
-
-    /// A shard has ended its turn: whom it has sent something it has woken.
-    fn expect_all_awake(&self) {
-        let asleep = *self.asleep.lock().unwrap();
-        assert!(asleep.is_empty(), "nobody has woken {asleep:?}");
-    }
-}
-
-impl Post for Mail {
-    fn send(&self, to: ShardId, message: Message) -> bool {
-        self.push(to, message);
-        self.asleep.lock().unwrap().insert(to);
-        true
-    }
-
-    fn send_ordered(&self, messages: Vec<(ShardId, Message)>) -> ShardSet {
-        let mut sleeping = ShardSet::EMPTY;
-        for (to, message) in messages {
-            self.send(to, message);
-            sleeping.insert(to);
-        }
-        sleeping
-    }
-
-    fn wake(&self, threads: ShardSet) {
-        let mut asleep = self.asleep.lock().unwrap();
-        threads.iter().for_each(|thread| asleep.remove(thread));
-    }
-
-    fn receive_all(&self, at: ShardId) -> VecDeque<Message> {
-        std::mem::take(&mut self.boxes.lock().unwrap()[at.index()])
-    }
-
-    fn has_mail(&self, at: ShardId) -> bool {
-        !self.boxes.lock().unwrap()[at.index()].is_empty()
-    }
-
-    fn berths(&self) -> &Berths<Box<Keyspace>> {
-        &self.berths
-    }
-}
-
-/// Time that passes when the seed says so.
-struct SimulatedClock(AtomicU64);
-
-impl Clock for SimulatedClock {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn nanoseconds(&self) -> u64 {
-        self.now_ms() * 1_000_000
-    }
-
-    fn sleep(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::Relaxed);
     }
 }
 
@@ -347,9 +270,7 @@ impl World {
             }
             75..92 => {
                 let shard = self.random.below(self.shards.len());
-                self.shards[shard].work();
-                self.mail.expect_all_awake();
-                self.follow();
+                self.work(shard);
                 self.flush(shard);
             }
             92..95 => {
@@ -386,6 +307,14 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A shard does what it can; whether more is left.
+    fn work(&mut self, shard: usize) -> bool {
+        let more = self.shards[shard].work();
+        self.mail.expect_all_awake();
+        self.follow();
+        more
     }
 
     /// Bytes reach the shard, which may not want them yet.
@@ -505,8 +434,7 @@ impl World {
                 while self.deliver(shard) {
                     moved = true;
                 }
-                moved |= self.shards[shard].work() || !self.shards[shard].is_idle();
-                self.follow();
+                moved |= self.work(shard) || !self.shards[shard].is_idle();
                 self.flush(shard);
                 moved |= !self.leaving[shard].is_empty();
             }

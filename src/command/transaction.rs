@@ -1,6 +1,6 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 //!
-//! Queueing and the run of a whole EXEC are the executor's (`shard/execute.rs`): it knows which keyspaces are in hand.
+//! Queueing and the run of a whole EXEC are the executor's (`shard/transaction.rs`): it knows which keyspaces are in hand.
 
 use crate::resp::arguments::Args;
 

@@ -20,8 +20,8 @@ use crate::observe::Observations;
 use crate::observe::effects::EffectLog;
 use crate::pubsub::registry::ChannelRegistry;
 use crate::shard::Shard;
+use crate::shard::call::running_command;
 use crate::shard::clock::{SystemClock, unix_ms};
-use crate::shard::execute::running_command;
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::thread::{self, Mailboxes};
 

@@ -3,12 +3,23 @@
 //! Source: the checks at the head of Redis' `processCommand`, in their order.
 
 use crate::client::session::Session;
-use crate::command::error::{self, CommandError};
+use crate::command::error;
+use crate::command::error::CommandError;
 use crate::command::row::Row;
 use crate::command::spec::Flags;
 use crate::command::table::commands;
 use crate::config::Settings;
-use crate::resp::arguments::Args;
+use crate::ids::ShardSet;
+use crate::resp::arguments::{Args, Request};
+
+/// A command that was admitted and waits to run.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) row: &'static Row,
+    /// The keyspaces it needs, as far as is known.
+    pub(super) shards: ShardSet,
+    pub(super) request: Request,
+}
 
 /// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
 pub(super) fn admit(

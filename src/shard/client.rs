@@ -2,18 +2,20 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::client::session::Session;
+use crate::client::session::{ReplyMode, Session};
+use crate::command::row::Row;
 use crate::config::{OutputLimit, Settings};
 use crate::ids::ClientId;
 use crate::limits;
 use crate::net::buffers::{Input, Output};
 use crate::net::transport::ParkedTransport;
 use crate::pubsub::message::Encoded;
+use crate::resp::reply::{Mark, Reply};
 use crate::resp::request::RequestParser;
 
-use super::migrate::Habits;
+use super::admit::Admitted;
+use super::habits::Habits;
 use super::phase::Phase;
-use super::window::Admitted;
 
 /// A connection.
 #[derive(Debug)]
@@ -119,6 +121,17 @@ impl Client {
         self.output.len() > limits::OUTPUT_BYTES_TO_STOP_RUNNING
     }
 
+    /// A command is over: CLIENT CACHING was for it alone, unless it is itself one about the client or within MULTI.
+    pub(super) fn end_caching(&mut self, row: &Row) {
+        let session = &mut self.session;
+        if session.caching.exception
+            && !session.transaction.active
+            && !row.full_name.starts_with("client|")
+        {
+            session.caching.exception = false;
+        }
+    }
+
     fn output_limit<'s>(&self, settings: &'s Settings) -> &'s OutputLimit {
         if self.session.subscriptions.any() {
             &settings.output_limit_pubsub
@@ -171,5 +184,22 @@ impl Client {
             && !self.session.monitoring
             && !self.session.closing
             && !self.ended
+    }
+}
+
+/// EXEC of a transaction, which the shard runs itself. By its name: a flag would have one bearer and one reader.
+pub(super) fn is_exec(client: &Client, row: &Row) -> bool {
+    client.session.transaction.active && row.command.name == "exec"
+}
+
+/// A reply is there: sent, or not, as CLIENT REPLY has it.
+pub(super) fn finish_reply(client: &mut Client, reply: &mut Reply, mark: Mark) {
+    match client.session.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off | ReplyMode::SkipNext => reply.truncate(mark),
+        ReplyMode::Skip => {
+            reply.truncate(mark);
+            client.session.reply_mode = ReplyMode::On;
+        }
     }
 }

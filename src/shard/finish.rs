@@ -5,18 +5,27 @@
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::Wait;
-use crate::client::session::ReplyMode;
 use crate::command::context::ShardAction;
 use crate::command::error::CommandError;
 use crate::command::row::Row;
 use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
 
-use super::Shard;
-use super::client::Client;
-use super::execute::{Aftermath, Call, Ran};
+use super::client::{Client, finish_reply};
+use super::env::{Aftermath, Call, Ran};
 use super::phase::Phase;
-use super::turn::{Flow, is_watch};
+use super::state::Shard;
+
+/// What a command did to its client's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// The command is done with; the next one.
+    Next,
+    /// The command is done with, or will be; nothing more for now: the client's phase says why.
+    Stop,
+    /// The turn is over, though more could run: the client has another.
+    Defer,
+}
 
 impl Shard {
     /// A command answered without a run of its handler: its error is in its records as if it had run.
@@ -152,31 +161,5 @@ impl Shard {
         } else {
             Flow::Stop
         }
-    }
-}
-
-/// A reply is there: sent, or not, as CLIENT REPLY has it.
-pub(super) fn finish_reply(client: &mut Client, reply: &mut Reply, mark: Mark) {
-    match client.session.reply_mode {
-        ReplyMode::On => {}
-        ReplyMode::Off | ReplyMode::SkipNext => reply.truncate(mark),
-        ReplyMode::Skip => {
-            reply.truncate(mark);
-            client.session.reply_mode = ReplyMode::On;
-        }
-    }
-}
-
-/// The client's own list of watched keys.
-pub(super) fn remember_watch(client: &mut Client, row: &Row, args: &Args<'_>) {
-    if is_watch(row) {
-        let session = &mut client.session;
-        let flag = session.transaction.flag.get_or_insert_default();
-        session.handle.watches(flag);
-        session
-            .transaction
-            .watched
-            .extend(args.from(1).map(|key| (session.db, Box::from(key))));
-        session.mirror();
     }
 }

@@ -6,97 +6,22 @@
 //! ```
 //! A request that is incomplete stays in the client's own buffer; nothing is parsed twice but what was looked at ahead.
 
-use std::sync::atomic::Ordering;
-
 use crate::client::session::Session;
-use crate::ids::ClientId;
 use crate::limits;
 use crate::resp::reply::Reply;
 use crate::resp::request::{RequestLimits, RequestParser, UnauthenticatedLimits};
 
-use super::Shard;
 use super::client::Client;
-use super::phase::{Happening, Phase, Reaction};
-use super::turn::{Budget, Flow};
+use super::finish::Flow;
+use super::state::Shard;
+
+/// The limits of a turn.
+pub(super) struct Budget {
+    commands: usize,
+    deadline_ns: u64,
+}
 
 impl Shard {
-    /// Bytes of a client.
-    pub(super) fn input(&mut self, id: ClientId, bytes: &[u8]) {
-        let counters = &self.shared.observations.shards[self.id.index()];
-        counters.reads.add(1);
-        counters.net_in.add(bytes.len() as u64);
-        let Some(mut client) = self.take(id) else {
-            return;
-        };
-        client.session.handle.count_read(bytes.len());
-        if client.input.is_empty() {
-            client.unauthenticated_reply_bytes = 0;
-        }
-        if client.is_ready() && client.kept.is_none() {
-            if client.session.listens() {
-                self.put(client);
-                self.run_client(id, bytes);
-            } else {
-                self.run_taken(client, bytes);
-            }
-        } else {
-            client.input.append(bytes, &mut self.spare_inputs);
-            client
-                .session
-                .handle
-                .query_bytes
-                .store(client.input.len(), Ordering::Relaxed);
-            self.put(client);
-            self.check_query_limit(id);
-        }
-    }
-
-    pub(super) fn check_query_limit(&mut self, id: ClientId) {
-        let limit = self.settings.client_query_buffer_bytes_max;
-        let Some(client) = self.client_mut(id) else {
-            return;
-        };
-        if client.unparsed_bytes() as u64 > limit {
-            tracing::warn!(
-                "Closing client that reached max query buffer length: id={}",
-                id.0
-            );
-            self.disconnect(id);
-        }
-    }
-
-    /// A client's input ended. What it sent before runs and is answered, as far as it does not have to wait.
-    pub(super) fn end_of_input(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else {
-            return;
-        };
-        client.ended = true;
-        if client.phase.on(Happening::End) == Reaction::Run {
-            self.run_client(id, &[]);
-        } else {
-            self.leave_if_ended(id);
-        }
-    }
-
-    /// A client whose input has ended does not wait: it is gone, as Redis sees it, when its earlier replies are sent.
-    pub(super) fn leave_if_ended(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else {
-            return;
-        };
-        if !(client.ended && client.phase.is_a_wait()) {
-            return;
-        }
-        let Some(mut client) = self.take(id) else {
-            return;
-        };
-        self.leave_wait(&mut client);
-        client.phase = Phase::Ready;
-        client.kept = None;
-        client.session.closing = true;
-        self.dirty.push(id);
-        self.put(client);
-    }
-
     pub(super) fn request_limits(&self, session: &Session) -> RequestLimits {
         RequestLimits {
             bulk_bytes_max: usize::try_from(self.settings.proto_max_bulk_bytes)
@@ -181,5 +106,27 @@ impl Shard {
             }
         }
         (Flow::Stop, at)
+    }
+
+    pub(super) fn budget(&self) -> Budget {
+        let now_ns = self.clock.nanoseconds();
+        self.lap_ns.set(Some(now_ns));
+        Budget {
+            commands: limits::TURN_COMMANDS_MAX,
+            deadline_ns: now_ns + limits::TURN_US_MAX * 1000,
+        }
+    }
+
+    pub(super) fn is_over(&self, budget: &mut Budget, reply: &Reply) -> bool {
+        // As of the end of the command before: what came since is its own parsing.
+        let lap_ns = self.lap_ns.get();
+        if budget.commands == 0
+            || reply.len() > limits::TURN_REPLY_BYTES_MAX
+            || self.hands.is_due(lap_ns)
+        {
+            return true;
+        }
+        budget.commands -= 1;
+        lap_ns.is_some_and(|now_ns| now_ns > budget.deadline_ns)
     }
 }

@@ -12,10 +12,11 @@ use crate::command::row::Row;
 use crate::command::spec::Flags;
 use crate::ids::ClientId;
 use crate::observe::counters::CommandCounters;
-use crate::observe::slowlog::{self, SlowEntry};
+use crate::observe::slowlog;
+use crate::observe::slowlog::SlowEntry;
 use crate::resp::arguments::Request;
 
-use super::execute::{Call, Env};
+use super::env::{Call, Env};
 
 /// The client of a replay: what it runs nobody sent.
 pub(super) const NOBODY: ClientId = ClientId(0);

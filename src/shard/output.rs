@@ -10,7 +10,7 @@ use crate::ids::ClientId;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::net::buffers::Output;
 
-use super::Shard;
+use super::state::Shard;
 
 /// What came of sending.
 #[derive(Debug)]

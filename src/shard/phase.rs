@@ -12,9 +12,10 @@
 //! ```
 //! Not here: how each of these is done. A kill closes a connection in every phase.
 
-use crate::resp::reply::Reply;
+use std::sync::Arc;
 
-use super::blocking::Blocked;
+use crate::keyspace::wait::Waiter;
+use crate::resp::reply::Reply;
 
 /// What keeps a client from running its next command.
 #[derive(Debug)]
@@ -164,6 +165,17 @@ impl Phase {
             Self::Barrier { .. } | Self::Walking { .. } | Self::Waiting { .. }
         )
     }
+}
+
+/// What a blocked client must know of its wait.
+#[derive(Debug)]
+pub(super) struct Blocked {
+    /// The waiter, registered.
+    pub(super) waiter: Arc<Waiter>,
+    /// When the wait ends, Unix ms.
+    pub(super) deadline_ms: Option<u64>,
+    /// The reply to a timeout.
+    pub(super) null: Vec<u8>,
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::config::Settings;
+use crate::ids::ShardSet;
 use crate::keyspace::KeyspacePolicy;
 use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
 
-use super::Shard;
 use super::job::Job;
+use super::state::Shard;
 
 impl Shard {
     /// Reads the clock, and the settings when they have changed.
@@ -39,6 +40,29 @@ impl Shard {
             unlink_expired: self.settings.lazyfree.expire,
             access: access_policy(&self.settings),
             paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
+        }
+    }
+
+    /// A job that works with this shard's keyspace waits in line, once.
+    pub(super) fn queue_own(&mut self, job: Job) {
+        let kind = std::mem::discriminant(&job);
+        let is_same = |other: &Job| std::mem::discriminant(other) == kind;
+        if !self.hands.lines().any(is_same) {
+            self.hands.wait_in_line(ShardSet::one(self.id), job);
+        }
+    }
+
+    /// Gives the keyspaces in hand the settings of this moment.
+    pub(super) fn prepare_hand(&mut self) {
+        let (policy, is_recording) = (self.policy, self.shared.effects.is_recording());
+        for keyspace in self.hands.hand_mut().keyspaces_mut() {
+            // Written only when it differs: the thread that had it last has this cache line.
+            if keyspace.policy != policy {
+                keyspace.policy = policy;
+            }
+            if keyspace.effects.is_recording() != is_recording {
+                keyspace.effects.set_recording(is_recording);
+            }
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::resp::request::{RequestLimits, RequestParser};
 
-use super::Shard;
-use super::execute::{Aftermath, Call};
+use super::env::{Aftermath, Call};
 use super::measure::NOBODY;
+use super::state::Shard;
 
 const REPLAY_LIMITS: RequestLimits = RequestLimits {
     bulk_bytes_max: usize::MAX,

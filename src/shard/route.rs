@@ -5,6 +5,11 @@ use crate::command::spec::Scope;
 use crate::ids::{ShardSet, shard_of};
 use crate::resp::arguments::Args;
 
+/// WATCH, of which the shard of the connection keeps its own list; by its name as EXEC.
+pub(super) fn is_watch(row: &Row) -> bool {
+    row.command.name == "watch"
+}
+
 /// The keyspaces that a command's keys live in, or all of them by its scope. A command whose keys cannot be found (they do
 /// not fit its specs) goes where its first argument would: its handler will answer with the error.
 pub(super) fn shards_of(row: &Row, args: &Args<'_>, shard_count: usize) -> ShardSet {

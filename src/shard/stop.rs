@@ -15,21 +15,10 @@ use std::sync::atomic::Ordering;
 use crate::ids::ShardId;
 use crate::limits;
 
-use super::Shard;
 use super::job::Job;
 use super::mailbox::Message;
 use super::phase::Phase;
-
-/// How far a shard is on its way to the end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stop {
-    /// When replies that are still unsent are given up, Unix ms.
-    deadline_ms: u64,
-    /// It has told the others that it has nothing left to do …
-    has_drained: bool,
-    /// … and so have they.
-    have_all_drained: bool,
-}
+use super::state::{Shard, Stop};
 
 impl Shard {
     /// The process is to end: whoever runs it is told; without one (a simulation) the shards tell each other.
@@ -71,11 +60,6 @@ impl Shard {
             (!client.output.is_empty()).then_some(*id)
         });
         self.dirty.extend(waiting);
-    }
-
-    /// Whether the process is ending.
-    pub fn is_stopping(&self) -> bool {
-        self.stop.is_some()
     }
 
     /// No shard has anything left to do.

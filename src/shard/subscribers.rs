@@ -4,6 +4,8 @@
 //! stays until everything published before has been delivered, so it knows from which publication to which it receives.
 //! Every name is found by a map: a client may have a million of them, and they all end when it goes.
 
+use std::collections::BTreeMap;
+
 use crate::ids::ClientId;
 use crate::limits;
 use crate::pubsub::patterns::Patterns;
@@ -11,6 +13,9 @@ use crate::pubsub::registry::ChannelKind;
 use crate::pubsub::{Name, NameTable};
 
 use super::mailbox::Publication;
+
+/// Changed keys for prefixes, each with the client that changed it last; an expiry is nobody's doing.
+pub(super) type Broadcasts = BTreeMap<Box<[u8]>, Option<ClientId>>;
 
 /// A subscription of a client: it receives what is published after publication number `since`, up to `until`.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +44,6 @@ enum Listeners {
     #[allow(clippy::box_collection, reason = "a third of the size, and rare")]
     Several(Box<Vec<Subscriber>>),
 }
-
-const _: () = assert!(size_of::<Listeners>() == 24);
 
 impl Listeners {
     fn of(subscriber: Subscriber) -> Self {
@@ -234,3 +237,5 @@ impl Subscribers {
         }
     }
 }
+
+const _: () = assert!(size_of::<Listeners>() == 24);

@@ -1,13 +1,12 @@
-//! Time: deadlines of blocked clients, expiry, idle clients, output over its soft limit, the end of a pause.
+//! Time: deadlines of blocked clients, rounds of the jobs that come with it, idle clients, the end of a pause.
 
 use std::sync::atomic::Ordering;
 
 use crate::limits;
 
-use super::Shard;
-use super::execute::Aftermath;
 use super::job::Job;
 use super::phase::{Happening, Reaction};
+use super::state::Shard;
 
 impl Shard {
     /// When the next thing is due, Unix ms.
@@ -27,16 +26,11 @@ impl Shard {
 
     /// When this shard's keyspace must be looked at, Unix ms. Blocked clients do not look at keys before the end of CLIENT
     /// PAUSE, since they write; a walk goes on at once.
-    fn next_alarm_ms(&self) -> u64 {
+    pub(super) fn next_alarm_ms(&self) -> u64 {
         match self.hands.alarm_ms() {
             0 => 0,
             alarm_ms => alarm_ms.max(self.shared.paused_until_ms.load(Ordering::Acquire)),
         }
-    }
-
-    /// Whether CLIENT PAUSE is on.
-    pub(super) fn is_paused(&self) -> bool {
-        self.shared.paused_until_ms.load(Ordering::Acquire) > self.now_ms
     }
 
     /// Does what is due.
@@ -73,55 +67,6 @@ impl Shard {
         }
         self.queue_own(Job::Housekeeping);
         self.close_idle();
-    }
-
-    /// What is done with the keyspace some times a second.
-    pub(super) fn keep_house(&mut self) {
-        let id = self.id;
-        self.with_hand(|env, space| {
-            let Some(keyspace) = space.of_shard(id) else {
-                return;
-            };
-            let shown = &keyspace.counters().databases;
-            for (db, shown) in (0..keyspace.database_count()).zip(shown) {
-                let average_ms = keyspace.database(db).average_ttl_ms(env.now_ms);
-                shown.average_ttl_ms.set(average_ms);
-            }
-            keyspace.end_producers(env.now_ms);
-            keyspace.sweep_watchers();
-        });
-        if self.shared.tracking.client_count() > 0 {
-            self.limit_tracked();
-        }
-        self.expire();
-    }
-
-    fn may_expire(&self) -> bool {
-        self.shared.active_expire.load(Ordering::Acquire)
-            && !self.shared.cron_paused.load(Ordering::Acquire)
-            && !self.is_paused()
-    }
-
-    /// One round of expiry; comes back to the end of the line when there is more.
-    pub(super) fn expire(&mut self) {
-        if !self.may_expire() {
-            return;
-        }
-        let mut after = Aftermath::default();
-        let id = self.id;
-        let count = self.with_hand(|env, space| {
-            let Some(keyspace) = space.of_shard(id) else {
-                return 0;
-            };
-            if keyspace.next_expiry_ms().is_none_or(|at| at >= env.now_ms) {
-                return 0;
-            }
-            env.expire(keyspace, limits::EXPIRIES_PER_ROUND_MAX, &mut after)
-        });
-        self.dispatch(after, None);
-        if count == limits::EXPIRIES_PER_ROUND_MAX {
-            self.queue_own(Job::Expire);
-        }
     }
 
     /// Closes clients that were idle too long (`timeout`) or whose output stays over the soft limit.

@@ -9,35 +9,24 @@
 //! Source: "Client-side caching" of Redis. What a client does to its own keys it hears behind its reply; changes of a prefix
 //! (BCAST) are told once for all commands of a round of the loop, before their replies leave and before others get the keyspace.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::client::registry::ClientFlag;
-use crate::command::row::Row;
 use crate::ids::ClientId;
 use crate::keyspace::tracking::{Change, Invalidation, Tracker, TrackingOptions};
-use crate::keyspace::{Keyspace, Space};
 use crate::limits;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
-use super::Shard;
-use super::client::Client;
-use super::execute::{Aftermath, Call, Env, Outgoing};
 use super::mailbox::{Message, Notice, NoticeKind};
-use super::phase::{Happening, Reaction};
-
-/// The channel on which clients that speak RESP2 are told.
-const CHANNEL: &[u8] = b"__redis__:invalidate";
+use super::state::Shard;
+use super::subscribers::Broadcasts;
 
 /// A key that a client itself changed; `None` for all.
 type Own = (Arc<Tracker>, Option<Box<[u8]>>);
-
-/// Changed keys for prefixes, each with the client that changed it last; an expiry is nobody's doing.
-pub(super) type Broadcasts = BTreeMap<Box<[u8]>, Option<ClientId>>;
 
 /// What commands have left to tell, as [`Shard::dispatch`] goes through it.
 #[derive(Debug, Default)]
@@ -78,68 +67,7 @@ fn with_prefix<'k>(
     keys.take_while(move |(key, _)| key.starts_with(prefix))
 }
 
-impl Env<'_> {
-    /// Notes that the client has read the keys of a command, when it tracks. Redis: also when the command failed or waits.
-    pub(super) fn remember(
-        &self,
-        space: &mut Space<'_>,
-        tracker: &Arc<Tracker>,
-        call: &Call<'_>,
-        caching: bool,
-    ) {
-        if !tracker.wants_keys(caching) {
-            return;
-        }
-        call.row.command.for_each_key(call.args, |at| {
-            let key = call.args.at(at);
-            // A command that runs again looks only at what is in hand.
-            if space.holds(key) {
-                space.of(key).remember_reader(key, tracker);
-            }
-        });
-        for keyspace in space.keyspaces_mut() {
-            self.limit_tracked(keyspace);
-        }
-    }
-
-    /// As [`Env::collect`], of a client that was served: what caches are told of is its doing.
-    pub(super) fn collect_of(
-        &self,
-        client: ClientId,
-        space: &mut Space<'_>,
-        after: &mut Aftermath,
-    ) {
-        let first = after.outgoing.len();
-        self.collect(space, after);
-        for outgoing in &mut after.outgoing[first..] {
-            if let Outgoing::Invalidation(..) = outgoing {
-                outgoing.caused_by(Some(client));
-            }
-        }
-    }
-
-    /// Forgets tracked keys over `tracking-table-max-keys`, as far as this keyspace has any.
-    pub(super) fn limit_tracked(&self, keyspace: &mut Keyspace) {
-        let max = usize::try_from(self.settings.tracking_table_keys_max).unwrap_or(usize::MAX);
-        if max > 0 {
-            keyspace.limit_tracked(max, limits::TRACKED_KEYS_FORGOTTEN_MAX);
-        }
-    }
-}
-
 impl Shard {
-    /// Forgets tracked keys when there are too many: the limit is lower now, or other shards have too many too.
-    pub(super) fn limit_tracked(&mut self) {
-        let mut after = Aftermath::default();
-        self.with_hand(|env, space| {
-            for keyspace in space.keyspaces_mut() {
-                env.limit_tracked(keyspace);
-            }
-            env.collect(space, &mut after);
-        });
-        self.dispatch(after, None);
-    }
-
     /// Tells who has read a key; what is told behind all else goes to `telling`.
     pub(super) fn tell(
         &mut self,
@@ -256,67 +184,4 @@ impl Shard {
         telling.tells_publisher |= telling.publisher == Some(receiver);
         self.post.send(shard, Message::Notice(Box::new(notice)));
     }
-
-    /// Appends a notice to the output of its receiver; behind its reply, when that is held back or made elsewhere: what it
-    /// tells of may have been read before.
-    pub(super) fn deliver_notice(&mut self, mut notice: Notice) {
-        if let Some(from) = notice.from.take() {
-            self.give_credit(from, notice.weight());
-        }
-        let receiver = notice.receiver;
-        let Some(client) = self.client_mut(receiver) else {
-            // It has moved, or is on its way here; or it is gone.
-            if let Some(shard) = self.shared.clients.shard_of(receiver) {
-                self.post.send(shard, Message::Notice(Box::new(notice)));
-            }
-            return;
-        };
-        let Some(bytes) = shape_of(client, &notice) else {
-            return;
-        };
-        let is_held = client.phase.on(Happening::Message) == Reaction::SendBehind;
-        if is_held || !client.behind_reply.is_empty() {
-            client.behind_reply.push(bytes.into());
-        } else {
-            self.push_to(receiver, &bytes.into());
-        }
-    }
-
-    /// A command is over: CLIENT CACHING was for it alone, unless it is itself one about the client or within MULTI.
-    pub(super) fn end_caching(&self, client: &mut Client, row: &Row) {
-        let session = &mut client.session;
-        if session.caching.exception
-            && !session.transaction.active
-            && !row.full_name.starts_with("client|")
-        {
-            session.caching.exception = false;
-        }
-    }
-}
-
-/// A notice as its receiver gets it; `None` when it has no way to be told: RESP2 and no subscriber, or not redirected.
-fn shape_of(client: &Client, notice: &Notice) -> Option<Bytes> {
-    let session = &client.session;
-    let mut reply = Reply::new(session.protocol);
-    let is_resp3 = session.protocol == Protocol::Resp3;
-    match notice.kind {
-        NoticeKind::RedirectionBroken(id) if is_resp3 => {
-            reply.push(2);
-            reply.bulk(b"tracking-redir-broken");
-            reply.integer(id as i64);
-        }
-        NoticeKind::Invalidation | NoticeKind::Redirected if is_resp3 => {
-            reply.push(2);
-            reply.bulk(b"invalidate");
-            reply.raw(&notice.payload);
-        }
-        NoticeKind::Redirected if session.subscriptions.any() => {
-            reply.push(3);
-            reply.bulk(b"message");
-            reply.bulk(CHANNEL);
-            reply.raw(&notice.payload);
-        }
-        _ => return None,
-    }
-    Some(reply.take().into())
 }

@@ -9,7 +9,7 @@ use crate::keyspace::watch::WatchFlag;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
-use super::execute::{Aftermath, Call, Env, NO_ARGS, Ran};
+use super::env::{Aftermath, Call, Env, NO_ARGS, Ran};
 use super::waiters::waiters_need;
 
 /// A queued command, looked up.

@@ -19,8 +19,8 @@ use crate::keyspace::{Keyspace, Space};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
-use super::blocking::Blocked;
-use super::execute::{Aftermath, Call, Env, Outgoing, Served};
+use super::env::{Aftermath, Call, Env, Outgoing, Served};
+use super::phase::Blocked;
 
 /// Room for the reply to a waiter from the start, bytes: most are an element of a queue, and need not grow piece by piece.
 const SERVED_REPLY_BYTES: usize = 256;
@@ -200,7 +200,7 @@ impl Env<'_> {
     }
 
     /// The client of a waiter is gone.
-    fn cancel(&self, waiter: &Waiter) {
+    pub(super) fn cancel(&self, waiter: &Waiter) {
         if waiter.claim().cancel() {
             let args = waiter.request.args();
             self.witness(waiter.client, Execution::Cancelled, &args, &[]);

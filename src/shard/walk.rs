@@ -1,15 +1,15 @@
 //! KEYS over very many keys: each shard walks its own a few at a time, the client waits for what all have found.
 //!
 //! ```text
-//! KEYS, all keyspaces in hand: walks begin ─► Walking ─► each shard, a job for each step (job.rs) ─► Walked ─► reply
+//! KEYS, all keyspaces in hand: walks begin ─► Walking ─► each shard, a job for each step (work.rs) ─► Walked ─► reply
 //! ```
 //! The command has run when the walks have begun: what they find is what was there then.
 
 use crate::keyspace::walk::Walked;
 use crate::resp::reply::Reply;
 
-use super::Shard;
 use super::phase::Phase;
+use super::state::Shard;
 
 impl Shard {
     /// A shard has found its part for a client, which may be gone.

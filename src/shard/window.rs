@@ -3,7 +3,7 @@
 //! ```text
 //! command ─► its shards ─┬─ in hand already ──────────────────────────► runs ─► what follows it (finish.rs)
 //!                        ├─ put back, reach ──► in hand ─────────────►
-//!                        │                  └─► kept, in line (job.rs) ─► offered ─► in hand ─►
+//!                        │                  └─► kept, in line (work.rs) ─► offered ─► in hand ─►
 //!                        └─ who is served by it needs more ─► put back, reach all of them
 //! ```
 //! Nothing is gathered along a pipeline: a hand that holds what the next command might need keeps others from it.
@@ -21,27 +21,18 @@ use crate::keyspace::Space;
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
-use super::Shard;
-use super::client::Client;
-use super::execute::{Aftermath, Call, Env, Ran};
-use super::finish::{finish_reply, remember_watch};
+use super::admit::Admitted;
+use super::client::{Client, finish_reply, is_exec};
+use super::env::{Aftermath, Call, Env, Ran};
+use super::finish::Flow;
 use super::job::Job;
 use super::phase::Phase;
-use super::route::shards_of;
+use super::route::{is_watch, shards_of};
+use super::state::Shard;
 use super::transaction::{QueuedCall, TransactionCall};
-use super::turn::{Flow, is_exec};
 
 /// How often a command may find that it needs more keyspaces before it asks for all.
 const GROWTHS_MAX: usize = 3;
-
-/// A command that was admitted and waits to run.
-#[derive(Debug)]
-pub(super) struct Admitted {
-    row: &'static Row,
-    /// The keyspaces it needs, as far as is known.
-    shards: ShardSet,
-    request: Request,
-}
 
 /// A command that was admitted, as it is tried.
 pub(super) struct Attempt<'a> {
@@ -216,7 +207,7 @@ impl Shard {
             client.session.caching.exception = false;
         } else {
             self.feed_monitors(&client.session, args, row);
-            self.end_caching(client, row);
+            client.end_caching(row);
         }
         self.count(client);
         Ok(self.finish(client, reply, ran, after, mark))
@@ -237,6 +228,20 @@ impl Shard {
         reply.error(error::EXEC_ABORTED.bytes());
         finish_reply(client, reply, mark);
         Flow::Next
+    }
+}
+
+/// The client's own list of watched keys.
+pub(super) fn remember_watch(client: &mut Client, row: &Row, args: &Args<'_>) {
+    if is_watch(row) {
+        let session = &mut client.session;
+        let flag = session.transaction.flag.get_or_insert_default();
+        session.handle.watches(flag);
+        session
+            .transaction
+            .watched
+            .extend(args.from(1).map(|key| (session.db, Box::from(key))));
+        session.mirror();
     }
 }
 

@@ -90,7 +90,6 @@ impl World {
                 }]
             }
             15 | 16 if !in_multi => vec!["WATCH".into(), self.key(), self.key()],
-            17 => vec!["LLEN".into(), self.key()],
             18 => {
                 let channel = format!("ch{}", self.random.below(3)).into_bytes();
                 vec!["PUBLISH".into(), channel, self.value()]

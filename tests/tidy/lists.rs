@@ -209,11 +209,6 @@ pub(crate) const RATCHET: &[(&str, usize, &str)] = &[
         "one test for each option and each way to fail",
     ),
     (
-        "tests/simulation.rs",
-        607,
-        "the world and its steps, which share their state",
-    ),
-    (
         "tests/simulation/checks.rs::check_against_model",
         154,
         "one arm for each kind of execution, over one state",
@@ -227,11 +222,6 @@ pub(crate) const RATCHET: &[(&str, usize, &str)] = &[
         "tests/simulation/model.rs::run",
         89,
         "one arm for each command",
-    ),
-    (
-        "tests/simulation.rs::step",
-        71,
-        "one arm for each step of the world",
     ),
     (
         "tests/simulation/commands.rs::words",

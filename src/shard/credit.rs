@@ -1,0 +1,60 @@
+//! Byte credits between shards: who publishes more than is delivered is not read until there is room again.
+
+use crate::ids::ShardId;
+use crate::limits;
+
+use super::client::Client;
+use super::mailbox::Message;
+use super::phase::Phase;
+use super::state::Shard;
+
+impl Shard {
+    /// A client goes on, unless too much of what this shard has published is undelivered: then it is held for credit.
+    pub(super) fn go_on_within_credit(&mut self, client: &mut Client) {
+        if self.subscribers.are_over_credit() {
+            client.phase = Phase::Throttled;
+            self.throttled.push(client.id());
+        } else {
+            client.phase = Phase::Ready;
+            self.turns.queue(client);
+        }
+    }
+
+    /// Publications were delivered: publishers go on when all targets have room again.
+    pub(super) fn credit(&mut self, from: ShardId, bytes: usize) {
+        let undelivered = &mut self.subscribers.undelivered[from.index()];
+        *undelivered = undelivered.saturating_sub(bytes);
+        if self.throttled.is_empty()
+            || self
+                .subscribers
+                .undelivered
+                .iter()
+                .any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES / 2)
+        {
+            return;
+        }
+        for id in std::mem::take(&mut self.throttled) {
+            if let Some(Some(client)) = self.clients.get_mut(&id)
+                && matches!(client.phase, Phase::Throttled)
+            {
+                client.phase = Phase::Ready;
+                self.turns.queue(client);
+            }
+        }
+    }
+
+    /// Bytes that a shard has sent were delivered here.
+    pub(super) fn give_credit(&mut self, from: ShardId, bytes: usize) {
+        if from == self.id {
+            self.credit(from, bytes);
+        } else {
+            self.post.send(
+                from,
+                Message::Credit {
+                    from: self.id,
+                    bytes,
+                },
+            );
+        }
+    }
+}

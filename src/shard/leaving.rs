@@ -1,0 +1,123 @@
+//! Connections end: closed, lost, over a limit of input or output, or at the end of their input.
+
+use std::sync::atomic::Ordering;
+
+use crate::ids::ClientId;
+use crate::keyspace::discard::{Discarded, Part};
+use crate::pubsub::registry::ChannelKind;
+
+use super::client::Client;
+use super::phase::Phase;
+use super::state::Shard;
+
+impl Shard {
+    pub(super) fn check_query_limit(&mut self, id: ClientId) {
+        let limit = self.settings.client_query_buffer_bytes_max;
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        if client.unparsed_bytes() as u64 > limit {
+            tracing::warn!(
+                "Closing client that reached max query buffer length: id={}",
+                id.0
+            );
+            self.disconnect(id);
+        }
+    }
+
+    /// A client whose input has ended does not wait: it is gone, as Redis sees it, when its earlier replies are sent.
+    pub(super) fn leave_if_ended(&mut self, id: ClientId) {
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        if !(client.ended && client.phase.is_a_wait()) {
+            return;
+        }
+        let Some(mut client) = self.take(id) else {
+            return;
+        };
+        self.leave_wait(&mut client);
+        client.phase = Phase::Ready;
+        client.kept = None;
+        client.session.closing = true;
+        self.dirty.push(id);
+        self.put(client);
+    }
+
+    /// Closes a client whose unsent output is over its limit (`client-output-buffer-limit`).
+    pub(super) fn check_output_limit(&mut self, id: ClientId) {
+        let now_ms = self.now_ms;
+        let (pubsub, normal) = (
+            self.settings.output_limit_pubsub,
+            self.settings.output_limit_normal,
+        );
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        let limit = if client.session.subscriptions.any() {
+            pubsub
+        } else {
+            normal
+        };
+        let length = client.output.len() as u64;
+        let mut close = limit.hard_bytes > 0 && length > limit.hard_bytes;
+        if limit.soft_bytes > 0 && length > limit.soft_bytes {
+            let since = *client.over_soft_limit_ms.get_or_insert(now_ms);
+            close |= now_ms.saturating_sub(since) > limit.soft_seconds * 1000;
+        } else {
+            client.over_soft_limit_ms = None;
+        }
+        close |= client.is_over_unauthenticated_limit();
+        if close {
+            tracing::warn!(
+                "Client id={} addr={} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                id.0,
+                client.session.handle.address
+            );
+            self.shared.observations.shards[self.id.index()]
+                .output_limit_disconnections
+                .add(1);
+            self.disconnect(id);
+        }
+    }
+
+    /// A client is gone: its subscriptions end.
+    pub(super) fn drop_subscriptions(&mut self, client: &Client) {
+        let subscriptions = &client.session.subscriptions;
+        for (kind, names) in [
+            (ChannelKind::Channel, &subscriptions.channels),
+            (ChannelKind::Pattern, &subscriptions.patterns),
+            (ChannelKind::Shard, &subscriptions.shard_channels),
+        ] {
+            for name in names {
+                self.shared.channels.unsubscribe(kind, name, self.id);
+                self.subscribers.remove(client.id(), kind, name, false);
+            }
+        }
+    }
+
+    /// Drops a client: its waits, subscriptions, registry entry.
+    pub fn disconnect(&mut self, id: ClientId) {
+        let Some(slot) = self.clients.remove(&id) else {
+            return;
+        };
+        let Some(mut client) = slot else { return };
+        self.leave_wait(&mut client);
+        self.drop_subscriptions(&client);
+        if client.session.monitoring {
+            self.shared.monitor_count.fetch_sub(1, Ordering::AcqRel);
+            self.subscribers.monitors.retain(|monitor| *monitor != id);
+        }
+        client.session.transaction.clear();
+        self.shared.tracking.stop(&mut client.session);
+        self.shared.clients.remove(id);
+        if client.output.has_shares()
+            && let Some(disposal) = self.shared.disposal.get()
+        {
+            // It may be the last to hold a long list that was deleted.
+            let output = std::mem::take(&mut client.output);
+            disposal.free(vec![Discarded::Part(Part::new(output))]);
+        }
+        self.closed.push(id);
+    }
+}

@@ -1,0 +1,100 @@
+//! Messages from the other threads, taken in one by one in the order in which they were sent.
+
+use crate::ids::{ClientId, ShardSet};
+
+use super::client::Client;
+use super::job::Job;
+use super::mailbox::Message;
+use super::phase::{Happening, Reaction};
+use super::state::Shard;
+
+impl Shard {
+    /// Takes in all messages that have been sent so far.
+    pub(super) fn hear(&mut self) {
+        for _ in 0..self.post.receive() {
+            let Some(message) = self.post.next() else {
+                break;
+            };
+            self.deliver(message);
+        }
+    }
+
+    /// Takes in so many of the messages that have come; true when there are more.
+    pub fn deliver_mail(&mut self, messages_max: usize) -> bool {
+        if !self.post.has_mail() {
+            return false;
+        }
+        self.refresh();
+        let count = self.post.receive();
+        for _ in 0..count.min(messages_max) {
+            let Some(message) = self.post.next() else {
+                break;
+            };
+            self.deliver(message);
+        }
+        self.post.ring();
+        count > messages_max
+    }
+
+    pub(super) fn deliver(&mut self, message: Message) {
+        match message {
+            // Its ticket says so.
+            Message::Offer => {}
+            Message::Alarm(alarm_ms) => self.hands.arm(alarm_ms),
+            Message::Served {
+                waiter,
+                reply,
+                now_ms,
+            } => {
+                self.now_ms = self.now_ms.max(now_ms);
+                self.unblock(&waiter, &reply);
+            }
+            Message::Publication { from, publication } => {
+                self.deliver_publication(from, &publication)
+            }
+            Message::Notice(notice) => self.deliver_notice(*notice),
+            Message::Unsubscribed { client, ended } => self.forget_subscriptions(client, &ended),
+            Message::Credit { from, bytes } => self.credit(from, bytes),
+            Message::Barrier { from, client } => self.pass_barrier(from, client),
+            Message::Walked(walked) => self.walked(*walked),
+            Message::BarrierSeen(client) => self.barrier_seen(client),
+            Message::Poke(client) => self.poked(client),
+            Message::DescribeStreams(query) => {
+                let own = ShardSet::one(self.id);
+                self.hands.wait_in_line(own, Job::Describe(query));
+            }
+            Message::MonitorLine(line) => self.deliver_monitor_line(&line),
+            Message::Adopt(client) => self.adopt(client),
+            Message::Stop => self.stop(),
+            Message::Drained => self.all_have_drained(),
+        }
+    }
+
+    /// Takes a connection over: a new one, or one that moved here.
+    pub(super) fn adopt(&mut self, mut client: Box<Client>) {
+        let id = client.id();
+        client.session.handle.moved_to(self.id);
+        self.now_ms = self.now_ms.max(client.now_ms);
+        self.turns.queue(&mut client);
+        self.clients.insert(id, Some(client));
+        self.arrived.push(id);
+        // What was said to its handle while it moved is looked at now.
+        self.poked(id);
+    }
+
+    /// Somebody changed the client's handle: CLIENT KILL, CLIENT UNBLOCK.
+    pub(super) fn poked(&mut self, id: ClientId) {
+        let Some(client) = self.client_mut(id) else {
+            return;
+        };
+        if client.session.handle.is_killed() {
+            self.disconnect(id);
+            return;
+        }
+        if client.phase.on(Happening::Unblock) == Reaction::EndWait
+            && let Some(how) = client.session.handle.take_unblocked()
+        {
+            self.end_wait(id, how);
+        }
+    }
+}
