@@ -54,7 +54,7 @@
 //! # Invariants of absence
 //!
 //! No lock in `keyspace/`, `data/`, `resp/`, and none but those of settings and registries in `command/`; no socket in any of them; no
-//! clock but `shard/clock.rs`; no key changed but through a handle; no `.await` and no socket while a keyspace is in
+//! clock but `shard/clock.rs`; no key changed but through a handle, no keyspace within reach of a handler; no `.await` and no socket while a keyspace is in
 //! hand; no keyspace in a mailbox; no unsafe code.
 
 pub mod cli;

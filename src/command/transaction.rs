@@ -124,14 +124,7 @@ fn watch(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
     }
     let flag = ctx.session.transaction.flag.get_or_insert_default();
     for key in args.from(1) {
-        let db = ctx.space.db;
-        // A key that has expired already is removed here, so that its removal later does not count as a change; during
-        // CLIENT PAUSE it stays.
-        ctx.space.peek(key);
-        let now_ms = ctx.space.now_ms;
-        let keyspace = ctx.space.of(key);
-        let is_expired = keyspace.holds_expired(db, key, now_ms);
-        keyspace.watches_mut(db).watch(key, flag, is_expired);
+        ctx.space.watch(key, flag);
     }
     ctx.reply.ok();
     Ok(Outcome::Done)

@@ -224,6 +224,11 @@ impl<'k> KeyHandle<'k> {
         true
     }
 
+    /// Whether effects are replayed: limits that held when they were recorded are not asked again.
+    pub fn is_replaying(&self) -> bool {
+        self.keyspace.replaying
+    }
+
     /// Whether effects are recorded: an expensive argument need not be made when not.
     pub fn records_effects(&self) -> bool {
         self.keyspace.effects.is_recording()

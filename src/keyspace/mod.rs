@@ -58,7 +58,7 @@ use event::{EventClass, KeyEvent};
 pub use handle::KeyHandle;
 pub use key::Key;
 use names::StreamNames;
-pub use space::Space;
+pub use space::{InHand, Space};
 use table::{Entry, KeyTable};
 use tracking::{Change, Invalidation, TrackingCounts, TrackingTable};
 use value::Value;
@@ -551,10 +551,5 @@ impl Keyspace {
             self.effects.set_recording(self.recording_before_replay);
         }
         self.replaying = replaying;
-    }
-
-    /// Estimated bytes of a key with its value (MEMORY USAGE).
-    pub fn entry_bytes(entry: &Entry) -> usize {
-        size_of::<Entry>() + entry.key.heap_bytes() + entry.value.heap_bytes()
     }
 }

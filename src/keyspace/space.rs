@@ -1,13 +1,18 @@
 //! What a command may reach: the keyspace of one shard, or those of several in one hand.
 //!
 //! A handler names keys, the space finds their keyspace. So LMOVE is written once, whether both keys live in one
-//! keyspace or in two.
+//! keyspace or in two. It gets no keyspace itself: that is [`InHand`]'s, for the engine. What concerns whole databases is in
+//! `whole.rs`.
+
+use std::sync::Arc;
 
 use crate::ids::{ShardId, ShardSet, shard_of};
 
-use super::effect::EffectWriter;
+use super::access::AccessPolicy;
 use super::table::Entry;
-use super::{KeyHandle, Keyspace};
+use super::walk::WalkRequest;
+use super::watch::WatchFlag;
+use super::{Database, KeyHandle, Keyspace};
 
 enum Parts<'a> {
     One(&'a mut Keyspace),
@@ -105,28 +110,6 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// The keyspaces in hand, by shard.
-    pub fn keyspaces(&self) -> impl Iterator<Item = &Keyspace> {
-        let (one, many): (Option<&Keyspace>, &[Box<Keyspace>]) = match &self.parts {
-            Parts::One(keyspace) => (Some(keyspace), &[]),
-            Parts::Many(keyspaces) => (None, keyspaces),
-            Parts::None => (None, &[]),
-        };
-        one.into_iter()
-            .chain(many.iter().map(|keyspace| &**keyspace))
-    }
-
-    /// The keyspaces in hand, by shard, to change.
-    pub fn keyspaces_mut(&mut self) -> impl Iterator<Item = &mut Keyspace> {
-        let (one, many): (Option<&mut Keyspace>, &mut [Box<Keyspace>]) = match &mut self.parts {
-            Parts::One(keyspace) => (Some(keyspace), &mut []),
-            Parts::Many(keyspaces) => (None, keyspaces),
-            Parts::None => (None, &mut []),
-        };
-        one.into_iter()
-            .chain(many.iter_mut().map(|keyspace| &mut **keyspace))
-    }
-
     /// Whether nothing of the work on the keyspaces in hand is left undone.
     pub fn is_settled(&self) -> bool {
         match &self.parts {
@@ -145,38 +128,6 @@ impl<'a> Space<'a> {
                 keyspaces.any(|keyspace| keyspace.may_have_moving_waits())
             }
             Parts::None => false,
-        }
-    }
-
-    /// The keyspace of a shard, if in hand.
-    pub fn of_shard(&mut self, shard: ShardId) -> Option<&mut Keyspace> {
-        self.keyspaces_mut()
-            .find(|keyspace| keyspace.shard() == shard)
-    }
-
-    /// The keyspace of a key.
-    ///
-    /// # Panics
-    /// When it is not in hand: routing went wrong, and going on would put a key where nobody finds it.
-    pub fn of(&mut self, key: &[u8]) -> &mut Keyspace {
-        let shard_count = self.shard_count;
-        match &mut self.parts {
-            Parts::One(keyspace) => {
-                let is_home = shard_count == 1 || keyspace.shard() == shard_of(key, shard_count);
-                assert!(is_home, "a key away from home");
-                keyspace
-            }
-            Parts::Many(keyspaces) => {
-                let shard = shard_of(key, shard_count);
-                match keyspaces
-                    .iter_mut()
-                    .find(|keyspace| keyspace.shard() == shard)
-                {
-                    Some(keyspace) => keyspace,
-                    None => unreachable!("shard {} is not in hand", shard.0),
-                }
-            }
-            Parts::None => unreachable!("a command without keys looked one up"),
         }
     }
 
@@ -213,20 +164,120 @@ impl<'a> Space<'a> {
         handle
     }
 
-    /// A database was emptied, with all keyspaces in hand: Redis tells all who track, whatever they read.
-    pub fn invalidate_all(&mut self) {
-        self.keyspaces_mut().for_each(Keyspace::clear_tracked);
-        if let Some(keyspace) = self.keyspaces_mut().next() {
-            keyspace.invalidate_all();
-        }
+    /// Looks a key up to read it; an access whatever the client has said of them (TOUCH). Counts a hit or a miss.
+    pub fn access(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (db, now_ms) = (self.db, self.now_ms);
+        self.of(key).read(db, key, now_ms, true)
     }
 
-    /// Reports an effect that belongs to no single key (FLUSHALL, SWAPDB), once for all keyspaces in hand. `changes`: those
-    /// that are not counted yet.
-    pub fn effect(&mut self, changes: u64, write: impl FnOnce(&mut EffectWriter)) {
-        let db = self.db;
-        if let Some(keyspace) = self.keyspaces_mut().next() {
-            keyspace.effects.record(db, changes, write);
+    /// What is noted of the use of a key.
+    pub fn access_policy(&mut self, key: &[u8]) -> AccessPolicy {
+        self.of(key).policy.access
+    }
+
+    /// Sets the flag when a key changes from here on (WATCH). A key that has expired is removed now, so that its removal later
+    /// does not count as a change; one that CLIENT PAUSE keeps counts as gone already.
+    pub fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>) {
+        let (db, now_ms) = (self.db, self.now_ms);
+        let keyspace = self.of(key);
+        keyspace.peek(db, key, now_ms);
+        let is_expired = keyspace.holds_expired(db, key, now_ms);
+        keyspace.watches_mut(db).watch(key, flag, is_expired);
+    }
+
+    /// The parts of a database that are in hand, by shard, to look at.
+    pub fn databases(&self, db: usize) -> impl Iterator<Item = &Database> {
+        self.keyspaces().map(move |keyspace| keyspace.database(db))
+    }
+
+    /// The part of the client's database that belongs to a shard, to look at; `None` when it is not in hand.
+    pub fn database_of_shard(&self, shard: ShardId) -> Option<&Database> {
+        let mut keyspaces = self.keyspaces();
+        let keyspace = keyspaces.find(|keyspace| keyspace.shard() == shard)?;
+        Some(keyspace.database(self.db))
+    }
+
+    /// Walks under way in the keyspace that has most of them.
+    pub fn walk_count_max(&self) -> usize {
+        let counts = self.keyspaces().map(Keyspace::walk_count);
+        counts.max().unwrap_or(0)
+    }
+
+    /// Begins a walk in each keyspace in hand; gives how many.
+    pub fn begin_walks(&mut self, request: impl Fn() -> WalkRequest) -> usize {
+        let mut count = 0;
+        for keyspace in self.keyspaces_mut() {
+            keyspace.begin_walk(request());
+            count += 1;
+        }
+        count
+    }
+}
+
+/// The keyspaces themselves: for who has them in hand and finishes the work on them. Commands do without: they change keys
+/// through handles, and whole databases through what a space offers. `tests/tidy.rs` keeps this name out of their room.
+pub trait InHand {
+    /// The keyspaces in hand, by shard.
+    fn keyspaces(&self) -> impl Iterator<Item = &Keyspace>;
+
+    /// The keyspaces in hand, by shard, to change.
+    fn keyspaces_mut(&mut self) -> impl Iterator<Item = &mut Keyspace>;
+
+    /// The keyspace of a shard, if in hand.
+    fn of_shard(&mut self, shard: ShardId) -> Option<&mut Keyspace>;
+
+    /// The keyspace of a key.
+    ///
+    /// # Panics
+    /// When it is not in hand: routing went wrong, and going on would put a key where nobody finds it.
+    fn of(&mut self, key: &[u8]) -> &mut Keyspace;
+}
+
+impl InHand for Space<'_> {
+    fn keyspaces(&self) -> impl Iterator<Item = &Keyspace> {
+        let (one, many): (Option<&Keyspace>, &[Box<Keyspace>]) = match &self.parts {
+            Parts::One(keyspace) => (Some(keyspace), &[]),
+            Parts::Many(keyspaces) => (None, keyspaces),
+            Parts::None => (None, &[]),
+        };
+        one.into_iter()
+            .chain(many.iter().map(|keyspace| &**keyspace))
+    }
+
+    fn keyspaces_mut(&mut self) -> impl Iterator<Item = &mut Keyspace> {
+        let (one, many): (Option<&mut Keyspace>, &mut [Box<Keyspace>]) = match &mut self.parts {
+            Parts::One(keyspace) => (Some(keyspace), &mut []),
+            Parts::Many(keyspaces) => (None, keyspaces),
+            Parts::None => (None, &mut []),
+        };
+        one.into_iter()
+            .chain(many.iter_mut().map(|keyspace| &mut **keyspace))
+    }
+
+    fn of_shard(&mut self, shard: ShardId) -> Option<&mut Keyspace> {
+        self.keyspaces_mut()
+            .find(|keyspace| keyspace.shard() == shard)
+    }
+
+    fn of(&mut self, key: &[u8]) -> &mut Keyspace {
+        let shard_count = self.shard_count;
+        match &mut self.parts {
+            Parts::One(keyspace) => {
+                let is_home = shard_count == 1 || keyspace.shard() == shard_of(key, shard_count);
+                assert!(is_home, "a key away from home");
+                keyspace
+            }
+            Parts::Many(keyspaces) => {
+                let shard = shard_of(key, shard_count);
+                match keyspaces
+                    .iter_mut()
+                    .find(|keyspace| keyspace.shard() == shard)
+                {
+                    Some(keyspace) => keyspace,
+                    None => unreachable!("shard {} is not in hand", shard.0),
+                }
+            }
+            Parts::None => unreachable!("a command without keys looked one up"),
         }
     }
 }

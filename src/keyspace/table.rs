@@ -50,6 +50,11 @@ impl Entry {
     pub fn expiry(&self) -> Option<u64> {
         (self.expire_ms != 0).then_some(self.expire_ms)
     }
+
+    /// Estimated bytes of the key with its value (MEMORY USAGE).
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.key.heap_bytes() + self.value.heap_bytes()
+    }
 }
 
 /// Where an entry lies until the table changes.

@@ -1,8 +1,10 @@
-//! What happens to whole databases: emptied, swapped.
+//! What happens to whole databases, in one keyspace or in all in hand: emptied, swapped, recorded, replayed.
 //!
 //! Who watches, waits or walks learns of it key by key, as far as keys are concerned that it looks at.
 
-use super::{Database, Keyspace};
+use super::effect::EffectWriter;
+use super::space::InHand;
+use super::{Database, Keyspace, Space};
 
 impl Keyspace {
     /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.
@@ -72,5 +74,63 @@ impl Keyspace {
         for key in keys {
             self.mark_ready(db, &key);
         }
+    }
+}
+
+impl Space<'_> {
+    /// Empties the client's database (FLUSHDB), with all keyspaces in hand, and reports the effect.
+    pub fn flush(&mut self, effect: impl FnOnce(&mut EffectWriter)) {
+        let db = self.db;
+        self.keyspaces_mut().for_each(|keyspace| keyspace.flush(db));
+        self.report_flush(effect);
+    }
+
+    /// Empties all databases (FLUSHALL), with all keyspaces in hand, and reports the effect.
+    pub fn flush_all(&mut self, effect: impl FnOnce(&mut EffectWriter)) {
+        for keyspace in self.keyspaces_mut() {
+            (0..keyspace.database_count()).for_each(|db| keyspace.flush(db));
+        }
+        self.report_flush(effect);
+    }
+
+    /// Redis tells all who track, whatever they read. What went is counted already.
+    fn report_flush(&mut self, effect: impl FnOnce(&mut EffectWriter)) {
+        self.keyspaces_mut().for_each(Keyspace::clear_tracked);
+        if let Some(keyspace) = self.keyspaces_mut().next() {
+            keyspace.invalidate_all();
+        }
+        self.report(0, effect);
+    }
+
+    /// Swaps the contents of two databases (SWAPDB), with all keyspaces in hand, and reports the effect. Redis: to swap a
+    /// database with itself is a change too.
+    pub fn swap(&mut self, a: usize, b: usize, effect: impl FnOnce(&mut EffectWriter)) {
+        if a != b {
+            let now_ms = self.now_ms;
+            self.keyspaces_mut()
+                .for_each(|keyspace| keyspace.swap(a, b, now_ms));
+        }
+        self.report(1, effect);
+    }
+
+    /// Reports an effect that belongs to no single key, once for all keyspaces in hand. `changes`: those that are not
+    /// counted yet.
+    fn report(&mut self, changes: u64, effect: impl FnOnce(&mut EffectWriter)) {
+        let db = self.db;
+        if let Some(keyspace) = self.keyspaces_mut().next() {
+            keyspace.effects.record(db, changes, effect);
+        }
+    }
+
+    /// Starts or ends the recording of effects in the keyspaces in hand (DEBUG EFFECTS).
+    pub fn record_effects(&mut self, recording: bool) {
+        self.keyspaces_mut()
+            .for_each(|keyspace| keyspace.effects.set_recording(recording));
+    }
+
+    /// Begins or ends a replay in the keyspaces in hand (DEBUG EFFECTS REPLAY).
+    pub fn set_replaying(&mut self, replaying: bool) {
+        self.keyspaces_mut()
+            .for_each(|keyspace| keyspace.set_replaying(replaying));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::keyspace::tracking::Tracker;
-use crate::keyspace::{Keyspace, Space};
+use crate::keyspace::{InHand, Keyspace, Space};
 use crate::limits;
 
 use super::env::{Call, Env};

@@ -4,8 +4,8 @@ use crate::client::session::Session;
 use crate::client::transaction::WatchedKeys;
 use crate::command::context::{Execution, Outcome};
 use crate::command::row::Row;
-use crate::keyspace::Space;
 use crate::keyspace::watch::WatchFlag;
+use crate::keyspace::{InHand, Space};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 

@@ -15,7 +15,7 @@ use crate::command::spec::Flags;
 use crate::command::table::commands;
 use crate::ids::{ShardSet, shard_of};
 use crate::keyspace::wait::{WaitClass, WaitTable, Waiter, WaiterFacts};
-use crate::keyspace::{Keyspace, Space};
+use crate::keyspace::{InHand, Keyspace, Space};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::ids::{ClientId, ShardSet};
+use crate::keyspace::InHand;
 use crate::keyspace::wait::Waiter;
 use crate::limits;
 

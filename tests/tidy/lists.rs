@@ -144,6 +144,11 @@ pub(crate) const WORD_ROOMS: &[(&str, &[&str], &str)] = &[
     ("unimplemented!", &[], "what is merged is whole"),
     ("dbg!", &[], "logs go through tracing"),
     ("mem::forget", &[], "keyspaces come home by Drop"),
+    (
+        "InHand",
+        &["keyspace", "shard"],
+        "keyspaces are for who finishes the work on them; a handler gets what Space and KeyHandle offer",
+    ),
 ];
 
 /// The clock is read in one place of the engine.

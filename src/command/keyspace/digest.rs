@@ -6,9 +6,10 @@
 use sha1::{Digest as _, Sha1};
 
 use crate::data::stream::{Group, Stream, StreamId};
-use crate::keyspace::Keyspace;
+use crate::keyspace::Database;
 use crate::keyspace::table::Entry;
 use crate::keyspace::value::Value;
+use crate::keyspace::walk::is_live;
 
 /// SHA-1 of something canonical.
 pub type Digest = [u8; 20];
@@ -130,16 +131,15 @@ pub fn entry_digest(db: usize, entry: &Entry, now_ms: u64) -> Digest {
     canonical.digest()
 }
 
-/// The digest of all keys that have not expired: zeros when there is none. O(bytes of all values).
-pub fn digest<'k>(keyspaces: impl Iterator<Item = &'k Keyspace>, now_ms: u64) -> Digest {
+/// The digest of all keys that have not expired, of databases with their numbers: zeros when there is none. O(bytes of all
+/// values).
+pub fn digest<'k>(databases: impl Iterator<Item = (usize, &'k Database)>, now_ms: u64) -> Digest {
     let mut all = [0; 20];
-    for keyspace in keyspaces {
-        for db in 0..keyspace.database_count() {
-            let entries = keyspace.database(db).table().iter();
-            for entry in entries.filter(|entry| entry.expiry().is_none_or(|at| now_ms <= at)) {
-                for (byte, more) in all.iter_mut().zip(entry_digest(db, entry, now_ms)) {
-                    *byte ^= more;
-                }
+    for (db, database) in databases {
+        let entries = database.table().iter();
+        for entry in entries.filter(|entry| is_live(entry, now_ms)) {
+            for (byte, more) in all.iter_mut().zip(entry_digest(db, entry, now_ms)) {
+                *byte ^= more;
             }
         }
     }

@@ -93,13 +93,12 @@ fn expire_at(
         .and_then(|ms| ms.checked_add(base_ms as i64))
         .ok_or_else(|| error::invalid_expire_time(&ctx.row.full_name))?;
     let now_ms = ctx.now_ms() as i64;
-    let replaying = ctx.space.of(args.at(1)).replaying;
     let mut handle = ctx.space.write(args.at(1));
     if !handle.exists() || !options.allow(handle.expiry(), at_ms) {
         ctx.reply.integer(0);
         return Ok(Outcome::Done);
     }
-    if at_ms <= now_ms && !replaying {
+    if at_ms <= now_ms && !handle.is_replaying() {
         remove_as_expired(&mut handle, ctx.settings.lazyfree.expire);
     } else {
         set_expiry(&mut handle, at_ms.max(0) as u64);

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use crate::client::session::ReplyMode;
 use crate::command::context::{Context, Outcome, ShardAction};
 use crate::command::error::CommandError;
-use crate::keyspace::Keyspace;
+use crate::keyspace::Database;
 use crate::keyspace::walk::{WalkRequest, Wanted, is_live};
 use crate::limits::{KEYS_AT_ONCE_MAX, WALKS_MAX};
 use crate::pubsub::pattern::{self, Case};
@@ -29,13 +29,9 @@ pub(super) fn type_of(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
 }
 
 pub(super) fn touch(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let (db, now_ms) = (ctx.space.db, ctx.now_ms());
-    let mut count = 0;
-    for key in args.from(1) {
-        // Redis: TOUCH is an access also with CLIENT NO-TOUCH.
-        let found = ctx.space.of(key).read(db, key, now_ms, true).is_some();
-        count += usize::from(found);
-    }
+    // Redis: TOUCH is an access also with CLIENT NO-TOUCH.
+    let found = args.from(1).filter(|key| ctx.space.access(key).is_some());
+    let count = found.count();
     ctx.reply.count(count);
     Ok(Outcome::Done)
 }
@@ -46,8 +42,7 @@ pub(super) fn keys(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     }
     let (db, now_ms, is_wanted) = (ctx.space.db, ctx.now_ms(), wanted(args.at(1)));
     let (mut found, mut count) = (Reply::new(ctx.reply.protocol()), 0);
-    for keyspace in ctx.space.keyspaces() {
-        let database = keyspace.database(db);
+    for database in ctx.space.databases(db) {
         let none_expires = database.expiring_count() == 0;
         for entry in database.table().iter() {
             if is_wanted(&entry.key) && (none_expires || is_live(entry, now_ms)) {
@@ -79,22 +74,17 @@ fn wanted(pattern: &[u8]) -> Wanted {
 /// Over very many keys KEYS holds nobody up: a walk begins here, in all keyspaces at once, and the shards go on with it.
 fn walk_for_keys(ctx: &mut Context<'_>, pattern: &[u8]) -> Option<Outcome> {
     let can_wait = ctx.may_block && ctx.reply.slices() && ctx.session.reply_mode == ReplyMode::On;
-    let is_busy = |keyspace: &Keyspace| keyspace.walk_count() >= WALKS_MAX;
-    if !can_wait || key_count(ctx) <= KEYS_AT_ONCE_MAX || ctx.space.keyspaces().any(is_busy) {
+    if !can_wait || key_count(ctx) <= KEYS_AT_ONCE_MAX || ctx.space.walk_count_max() >= WALKS_MAX {
         return None;
     }
     let (db, now_ms, client, home) = (ctx.space.db, ctx.now_ms(), ctx.session.id(), ctx.shard);
-    let mut walks = 0;
-    for keyspace in ctx.space.keyspaces_mut() {
-        keyspace.begin_walk(WalkRequest {
-            db,
-            now_ms,
-            client,
-            home,
-            wanted: wanted(pattern),
-        });
-        walks += 1;
-    }
+    let walks = ctx.space.begin_walks(|| WalkRequest {
+        db,
+        now_ms,
+        client,
+        home,
+        wanted: wanted(pattern),
+    });
     Some(Outcome::Ask(ShardAction::Walk(walks)))
 }
 
@@ -104,15 +94,13 @@ pub(super) fn dbsize(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome,
 }
 
 fn key_count(ctx: &Context<'_>) -> usize {
-    ctx.space
-        .keyspaces()
-        .map(|keyspace| keyspace.database(ctx.space.db).table().len())
-        .sum()
+    let databases = ctx.space.databases(ctx.space.db);
+    databases.map(|database| database.table().len()).sum()
 }
 
 fn all_expire(ctx: &Context<'_>) -> bool {
-    let expiring = |keyspace: &Keyspace| keyspace.database(ctx.space.db).expiring_count();
-    ctx.space.keyspaces().map(expiring).sum::<usize>() >= key_count(ctx)
+    let databases = ctx.space.databases(ctx.space.db);
+    databases.map(Database::expiring_count).sum::<usize>() >= key_count(ctx)
 }
 
 /// How often RANDOMKEY chooses when CLIENT PAUSE may keep nothing but expired keys. Source: `dbRandomKey` of Redis.
@@ -121,7 +109,6 @@ const CHOICES_MAX: usize = 100;
 /// Each keyspace is chosen as often as its share of the keys; a key that is chosen and turns out expired is removed, and
 /// the choice made again. A pause keeps such keys: when there may be no others, one of them is named in the end.
 pub(super) fn randomkey(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let (db, now_ms) = (ctx.space.db, ctx.now_ms());
     let mut random = Random::new();
     let mut choices = 0;
     loop {
@@ -131,19 +118,19 @@ pub(super) fn randomkey(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outco
             return Ok(Outcome::Done);
         }
         let mut rank = (random.next() % count as u64) as usize;
-        let chosen = ctx.space.keyspaces_mut().find(|keyspace| {
-            let len = keyspace.database(db).table().len();
+        let chosen = ctx.space.databases(ctx.space.db).find(|database| {
+            let len = database.table().len();
             let chosen = rank < len;
             rank = rank.saturating_sub(len);
             chosen
         });
-        let Some(keyspace) = chosen else { continue };
-        let entry = keyspace.database(db).table().random(|| random.next());
+        let Some(database) = chosen else { continue };
+        let entry = database.table().random(|| random.next());
         let Some(key) = entry.map(|entry| entry.key.clone()) else {
             continue;
         };
         choices += 1;
-        if keyspace.peek(db, &key, now_ms).is_some() || choices >= CHOICES_MAX && all_expire(ctx) {
+        if ctx.space.peek(&key).is_some() || choices >= CHOICES_MAX && all_expire(ctx) {
             ctx.reply.bulk(&key);
             return Ok(Outcome::Done);
         }

@@ -41,7 +41,7 @@ fn reply_fact(
     fact: impl FnOnce(&Entry, AccessPolicy) -> Result<i64, CommandError>,
 ) -> Result<Outcome, CommandError> {
     let key = args.at(2);
-    let policy = ctx.space.of(key).policy.access;
+    let policy = ctx.space.access_policy(key);
     match ctx.space.peek(key) {
         Some(entry) => ctx.reply.integer(fact(entry, policy)?),
         None => ctx.reply.null(),

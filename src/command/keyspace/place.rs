@@ -172,13 +172,7 @@ pub(super) fn swapdb(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
             .ok_or(error::DB_INDEX)
     };
     let (first, second) = (in_range(first)?, in_range(second)?);
-    if first != second {
-        let now_ms = ctx.now_ms();
-        for keyspace in ctx.space.keyspaces_mut() {
-            keyspace.swap(first, second, now_ms);
-        }
-    }
-    ctx.space.effect(1, |effect| {
+    ctx.space.swap(first, second, |effect| {
         effect.args(args.iter());
     });
     ctx.reply.ok();

@@ -60,12 +60,7 @@ fn check_flush_options(args: &Args<'_>) -> Result<(), CommandError> {
 
 pub(super) fn flushdb(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     check_flush_options(args)?;
-    let db = ctx.space.db;
-    for keyspace in ctx.space.keyspaces_mut() {
-        keyspace.flush(db);
-    }
-    ctx.space.invalidate_all();
-    ctx.space.effect(0, |effect| {
+    ctx.space.flush(|effect| {
         effect.arg("FLUSHDB");
     });
     ctx.reply.ok();
@@ -74,13 +69,7 @@ pub(super) fn flushdb(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
 
 pub(super) fn flushall(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     check_flush_options(args)?;
-    for keyspace in ctx.space.keyspaces_mut() {
-        for db in 0..keyspace.database_count() {
-            keyspace.flush(db);
-        }
-    }
-    ctx.space.invalidate_all();
-    ctx.space.effect(0, |effect| {
+    ctx.space.flush_all(|effect| {
         effect.arg("FLUSHALL");
     });
     ctx.reply.ok();

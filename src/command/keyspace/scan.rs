@@ -110,26 +110,24 @@ impl<'a> ScanOptions<'a> {
 pub(super) fn scan(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let mut cursor = ScanCursor::parse(args.at(1)).ok_or(error::INVALID_CURSOR)?;
     let options = ScanOptions::read(args)?;
-    let (db, now_ms, shard_count) = (ctx.space.db, ctx.now_ms(), ctx.space.shard_count());
+    let shard_count = ctx.space.shard_count();
     let mut found = Vec::new();
     let mut visited = 0;
     while visited < options.count {
-        let Some(keyspace) = shard_id(cursor).and_then(|shard| ctx.space.of_shard(shard)) else {
+        let shard = shard_id(cursor);
+        let Some(database) = shard.and_then(|shard| ctx.space.database_of_shard(shard)) else {
             break;
         };
         let left = options.count - visited;
         let mut wanted = Vec::new();
-        let next = keyspace
-            .database(db)
-            .table()
-            .scan(cursor.position, left, |entry| {
-                visited += 1;
-                if options.wants(entry) {
-                    wanted.push(entry.key.clone());
-                }
-            });
+        let next = database.table().scan(cursor.position, left, |entry| {
+            visited += 1;
+            if options.wants(entry) {
+                wanted.push(entry.key.clone());
+            }
+        });
         // The lookup removes those that have expired.
-        wanted.retain(|key| keyspace.peek(db, key, now_ms).is_some());
+        wanted.retain(|key| ctx.space.peek(key).is_some());
         found.append(&mut wanted);
         cursor = match next {
             Some(position) => ScanCursor { position, ..cursor },

@@ -239,7 +239,12 @@ fn digests(bench: &mut Bench) -> [super::Digest; 2] {
         }
     }
     let now_ms = bench.now_ms;
-    [bench, &mut again].map(|bench| digest(bench.keyspaces.iter().map(|k| &**k), now_ms))
+    [bench, &mut again].map(|bench| {
+        let databases = bench.keyspaces.iter().flat_map(|keyspace| {
+            (0..keyspace.database_count()).map(|db| (db, keyspace.database(db)))
+        });
+        digest(databases, now_ms)
+    })
 }
 
 /// The bulk strings of a command in RESP.

@@ -8,7 +8,7 @@ use crate::command::args::{self, Cursor, is};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{KeyFlags, KeySpec};
 use crate::command::{Command, Context, Flags, Outcome};
-use crate::keyspace::Keyspace;
+use crate::keyspace::table::Entry;
 use crate::observe::process;
 use crate::resp::arguments::Args;
 
@@ -74,7 +74,7 @@ fn usage(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
             return Err(error::SYNTAX);
         }
     }
-    let bytes = ctx.space.peek(args.at(2)).map(Keyspace::entry_bytes);
+    let bytes = ctx.space.peek(args.at(2)).map(Entry::bytes);
     match bytes {
         Some(bytes) => ctx.reply.count(bytes),
         None => ctx.reply.null(),

@@ -207,8 +207,8 @@ fn open_group<'s>(
 fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, name) = (args.at(2), args.at(3));
     let options = GroupOptions::parse(args, true)?;
-    let replaying = ctx.space.of(key).replaying;
     let mut handle = open_key(&mut ctx.space, key, options.make_stream)?;
+    let replaying = handle.is_replaying();
     let stream = stream_in(handle.value())?;
     if args.len() > 8 {
         return Err(error::wrong_subcommand("xgroup", args.at(1)));
@@ -252,8 +252,8 @@ fn create(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
 fn set_id(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, name) = (args.at(2), args.at(3));
     let options = GroupOptions::parse(args, false)?;
-    let replaying = ctx.space.of(key).replaying;
     let mut handle = open_group(&mut ctx.space, key, name)?;
+    let replaying = handle.is_replaying();
     if args.len() > 7 {
         return Err(error::wrong_subcommand("xgroup", args.at(1)));
     }

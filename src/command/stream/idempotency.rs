@@ -225,8 +225,8 @@ fn xidmprecord(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comman
         return Err(error::XIDMPRECORD_WITHOUT_MESSAGE);
     }
     let now_ms = ctx.now_ms();
-    let replaying = ctx.space.of(args.at(1)).replaying;
     let mut handle = ctx.space.write(args.at(1));
+    let replaying = handle.is_replaying();
     let stream = stream_in(handle.value())?.ok_or(error::NO_SUCH_KEY)?;
     let known = stream.idempotency().find(producer, name, now_ms);
     let known = known.filter(|known| *known == id || !replaying);

@@ -24,9 +24,7 @@ pub(super) fn effects(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     if (is(verb, "on") || is(verb, "off")) && args.len() == 3 {
         let recording = is(verb, "on");
         log.set_recording(recording);
-        for keyspace in ctx.space.keyspaces_mut() {
-            keyspace.effects.set_recording(recording);
-        }
+        ctx.space.record_effects(recording);
         ctx.reply.ok();
         return Ok(Outcome::Ask(ShardAction::Barrier));
     }
@@ -45,10 +43,7 @@ pub(super) fn effects(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         return Ok(Outcome::Done);
     }
     if is(verb, "replay") && args.len() == 4 && (is(args.at(3), "on") || is(args.at(3), "off")) {
-        let replaying = is(args.at(3), "on");
-        for keyspace in ctx.space.keyspaces_mut() {
-            keyspace.set_replaying(replaying);
-        }
+        ctx.space.set_replaying(is(args.at(3), "on"));
         ctx.reply.ok();
         return Ok(Outcome::Done);
     }

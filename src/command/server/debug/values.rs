@@ -19,7 +19,9 @@ fn hexadecimal(digest: &[u8]) -> String {
 
 pub(super) fn digest(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     let now_ms = ctx.now_ms();
-    let digest = digest_of(ctx.space.keyspaces(), now_ms);
+    let databases = (0..ctx.space.database_count())
+        .flat_map(|db| ctx.space.databases(db).map(move |database| (db, database)));
+    let digest = digest_of(databases, now_ms);
     ctx.reply.simple(&hexadecimal(&digest));
     Ok(Outcome::Done)
 }
