@@ -229,9 +229,13 @@ fn list_of(value: Option<&Value>) -> Result<Option<&List>, CommandError> {
     }
 }
 
-/// The list of a key, to change it.
+/// The list of a key, to change it; a report is due from here on.
 fn list_of_mut<'h>(handle: &'h mut KeyHandle<'_>) -> Result<&'h mut List, CommandError> {
-    match handle.value_mut() {
+    list_in_mut(handle.value_mut())
+}
+
+fn list_in_mut(value: Option<&mut Value>) -> Result<&mut List, CommandError> {
+    match value {
         Some(Value::List(list)) => Ok(list),
         _ => Err(error::WRONG_TYPE),
     }

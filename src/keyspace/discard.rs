@@ -117,7 +117,7 @@ mod tests {
         for (element_bytes, is_kept) in [(10, false), (4000, true)] {
             let mut handle = keyspace.write(0, b"key", 0);
             handle.insert(list(element_bytes, 1000));
-            handle.unchanged();
+            handle.covered();
             drop(handle);
             keyspace.flush(0);
             assert_eq!(keyspace.take_discards().len(), usize::from(is_kept));

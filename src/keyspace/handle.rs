@@ -1,12 +1,17 @@
 //! The one way to change a key: a handle that insists on a report.
 //!
 //! ```text
-//! write(key) ──► handle ── value_mut / insert / remove / set_expiry ──► UNREPORTED ── effect / covered ──► REPORTED
-//!                                                                          └── unchanged ──► CLEAN
+//! write(key) ──► CLEAN ── value_mut / insert / remove / set_expiry ───────────────────► DUE ── effect / covered ──► CLEAN
+//!                 └────── change(work on the value ──► [`Report`]) ── it changed ────────┘
+//!                 ▲                                     │ it did not
+//!                 └─────────────────────────────────────┘
 //! ```
 //! A change reports three separate things: `effect` (what a log and replicas get), `touched` (WATCH, client
 //! tracking), `event` (keyspace notifications, in Redis' order). A handle dropped with a change that nobody
 //! reported is a defect; it is asserted in builds with debug assertions.
+//!
+//! A command may know only afterwards whether it changes anything (XACK). It then works on the value in
+//! [`KeyHandle::change`], and the same call says what came of it. There is no way to take a change back later.
 
 use super::access::Access;
 use super::discard::Part;
@@ -15,12 +20,46 @@ use super::event::EventClass;
 use super::table::{Entry, Position};
 use super::value::{StringValue, Value, ValueType};
 use super::{Database, Keyspace};
+use crate::data::stream::Removed;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Report {
-    Clean,
-    Missing,
-    Made,
+/// What came of work on a value, see [`KeyHandle::change`].
+pub trait Report {
+    /// Whether anything changed that an effect must repeat. What no replay can know does not count: when a consumer was
+    /// seen, how often a message came again.
+    fn is_change(&self) -> bool;
+}
+
+impl Report for bool {
+    fn is_change(&self) -> bool {
+        *self
+    }
+}
+
+/// How many parts of the value were changed.
+impl Report for usize {
+    fn is_change(&self) -> bool {
+        *self > 0
+    }
+}
+
+/// What was changed, if anything.
+impl<T> Report for Option<T> {
+    fn is_change(&self) -> bool {
+        self.is_some()
+    }
+}
+
+/// Work that was refused changed nothing.
+impl<T: Report, E> Report for Result<T, E> {
+    fn is_change(&self) -> bool {
+        self.as_ref().is_ok_and(T::is_change)
+    }
+}
+
+impl Report for Removed {
+    fn is_change(&self) -> bool {
+        self.trimmed > 0 || !self.deleted.is_empty() || !self.references.is_empty()
+    }
 }
 
 /// Access to one key of one database to change it.
@@ -30,7 +69,7 @@ pub struct KeyHandle<'k> {
     key: &'k [u8],
     hash: u64,
     at: Option<Position>,
-    report: Report,
+    report_due: bool,
 }
 
 impl<'k> KeyHandle<'k> {
@@ -47,7 +86,7 @@ impl<'k> KeyHandle<'k> {
             key,
             hash,
             at,
-            report: Report::Clean,
+            report_due: false,
         }
     }
 
@@ -84,8 +123,22 @@ impl<'k> KeyHandle<'k> {
 
     /// The value to change; a report is due from here on.
     pub fn value_mut(&mut self) -> Option<&mut Value> {
+        self.report_due |= self.at.is_some();
+        self.value_to_work_on()
+    }
+
+    /// Works on the value, if the key exists, without a need to know beforehand whether that changes it: what `work` gives
+    /// says so. If it is a change a report is due from here on.
+    #[inline]
+    pub fn change<R: Report>(&mut self, work: impl FnOnce(Option<&mut Value>) -> R) -> R {
+        let report = work(self.value_to_work_on());
+        self.report_due |= report.is_change();
+        report
+    }
+
+    #[inline]
+    fn value_to_work_on(&mut self) -> Option<&mut Value> {
         let at = self.at?;
-        self.report = Report::Missing;
         let entry = self.keyspace.databases[self.db].table.get_mut(at)?;
         entry.access = entry
             .access
@@ -99,7 +152,7 @@ impl<'k> KeyHandle<'k> {
     /// # Panics
     /// Never: the entry was just put there.
     pub fn insert(&mut self, value: Value) -> &mut Value {
-        self.report = Report::Missing;
+        self.report_due = true;
         let (policy, now_ms) = (self.keyspace.policy.access, self.keyspace.now_ms);
         let at = match self.at {
             Some(at) => at,
@@ -191,7 +244,7 @@ impl<'k> KeyHandle<'k> {
     /// Takes the entry out to put it elsewhere; [`KeyHandle::ready`] is due behind that.
     pub fn take(&mut self) -> Option<Entry> {
         self.at.take()?;
-        self.report = Report::Missing;
+        self.report_due = true;
         self.keyspace.take_entry(self.db, self.key, self.hash)
     }
 
@@ -203,7 +256,7 @@ impl<'k> KeyHandle<'k> {
     /// Sets or takes away the time at which the key ends, Unix ms. False when there is no key.
     pub fn set_expiry(&mut self, expire_ms: Option<u64>) -> bool {
         let Some(at) = self.at else { return false };
-        self.report = Report::Missing;
+        self.report_due = true;
         let database: &mut Database = &mut self.keyspace.databases[self.db];
         let Some(entry) = database.table.get_mut(at) else {
             return false;
@@ -236,30 +289,25 @@ impl<'k> KeyHandle<'k> {
 
     /// Reports the change as one deterministic command.
     pub fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
-        self.report = Report::Made;
+        self.report_due = false;
         self.keyspace.effects.record(self.db, 1, write);
     }
 
     /// As [`KeyHandle::effect`], of an effect that stands for so many changes.
     pub fn effect_of(&mut self, changes: usize, write: impl FnOnce(&mut EffectWriter)) {
-        self.report = Report::Made;
+        self.report_due = false;
         self.keyspace.effects.record(self.db, changes as u64, write);
     }
 
     /// As [`KeyHandle::effect`], for a command that ran in another database than the key's (COPY DB).
     pub fn effect_in(&mut self, db: usize, write: impl FnOnce(&mut EffectWriter)) {
-        self.report = Report::Made;
+        self.report_due = false;
         self.keyspace.effects.record(db, 1, write);
     }
 
     /// The change is part of an effect that another handle of this command reports (LMOVE, RENAME).
     pub fn covered(&mut self) {
-        self.report = Report::Made;
-    }
-
-    /// Nothing changed after all, though the value was taken to be changed.
-    pub fn unchanged(&mut self) {
-        self.report = Report::Clean;
+        self.report_due = false;
     }
 
     /// The key counts as modified: WATCH, tracking. Only where Redis signals a modified key.
@@ -304,9 +352,57 @@ impl<'k> KeyHandle<'k> {
 impl Drop for KeyHandle<'_> {
     fn drop(&mut self) {
         debug_assert!(
-            self.report != Report::Missing || std::thread::panicking(),
+            !self.report_due || std::thread::panicking(),
             "a change of key {:?} was not reported",
             String::from_utf8_lossy(self.key)
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ShardId;
+
+    fn keyspace() -> Keyspace {
+        let mut keyspace = Keyspace::new(ShardId(0), 1, hashbrown::DefaultHashBuilder::default());
+        let mut handle = keyspace.write(0, b"key", 0);
+        handle.insert(Value::String(StringValue::new(b"text")));
+        handle.covered();
+        drop(handle);
+        keyspace
+    }
+
+    #[test]
+    #[should_panic(expected = "was not reported")]
+    fn work_that_changed_the_value_needs_a_report() {
+        keyspace().write(0, b"key", 0).change(|_| true);
+    }
+
+    #[test]
+    #[should_panic(expected = "was not reported")]
+    fn work_that_changed_nothing_takes_no_change_back() {
+        let mut keyspace = keyspace();
+        let mut handle = keyspace.write(0, b"key", 0);
+        handle.value_mut();
+        handle.change(|_| false);
+    }
+
+    #[test]
+    fn work_says_what_it_came_to() {
+        let mut keyspace = keyspace();
+        let mut handle = keyspace.write(0, b"key", 0);
+        assert!(!handle.change(|_| false));
+        assert_eq!(handle.change(|_| 0_usize), 0);
+        assert_eq!(handle.change(|_| Err::<bool, _>("refused")), Err("refused"));
+        assert_eq!(handle.change(|_| None::<u8>), None);
+        assert!(!handle.report_due);
+        assert_eq!(handle.change(|value| value.map(|_| 7)), Some(7));
+        assert!(handle.report_due);
+        handle.covered();
+        drop(handle);
+        let mut handle = keyspace.write(0, b"missing", 0);
+        assert!(handle.change(|value| value.is_none()));
+        handle.covered();
     }
 }

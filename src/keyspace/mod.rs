@@ -55,7 +55,7 @@ use alarm::Alarms;
 use discard::{Discarded, Discards};
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
-pub use handle::KeyHandle;
+pub use handle::{KeyHandle, Report};
 pub use key::Key;
 use names::StreamNames;
 pub use space::{InHand, Space};

@@ -176,13 +176,13 @@ mod tests {
     fn put(keyspace: &mut Keyspace, db: usize, key: &str) {
         let mut handle = keyspace.write(db, key.as_bytes(), 0);
         handle.insert(Value::String(StringValue::Integer(1)));
-        handle.unchanged();
+        handle.covered();
     }
 
     fn remove(keyspace: &mut Keyspace, db: usize, key: &str) {
         let mut handle = keyspace.write(db, key.as_bytes(), 0);
         handle.remove();
-        handle.unchanged();
+        handle.covered();
     }
 
     fn begin(keyspace: &mut Keyspace, db: usize) {

@@ -4,16 +4,16 @@ use crate::command::args::{is, non_negative, required_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::data::list::{End, List, ListLimits, Side};
-use crate::keyspace::KeyHandle;
 use crate::keyspace::discard::{PARTS_MIN, Part};
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
+use crate::keyspace::{KeyHandle, Report};
 use crate::resp::arguments::Args;
 
 use super::read::absolute;
 use super::{
-    finish_removal, limits, list_of, list_of_mut, pop_event, push_event, reply_element,
-    reply_from_end, span, take_from_end,
+    finish_removal, limits, list_in_mut, list_of, list_of_mut, pop_event, push_event,
+    reply_element, reply_from_end, span, take_from_end,
 };
 
 pub(super) fn lpush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -68,20 +68,40 @@ fn push(
     Ok(Outcome::Done)
 }
 
-/// Ends a command that changed no element. Where Redis has nevertheless made the encoding larger, the command itself is the
-/// effect: replayed, it does the same.
-fn finish_without_change(
-    handle: &mut KeyHandle<'_>,
-    args: &Args<'_>,
-    encoding_before: &'static str,
-) {
-    let encoding = handle.value().map_or(encoding_before, Value::encoding);
-    if encoding == encoding_before {
-        handle.unchanged();
-    } else {
-        handle.effect(|effect| {
-            effect.args(args.iter());
-        });
+/// What a command did that may find no element to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Altered {
+    Elements,
+    /// Redis has made the encoding larger though no element changed.
+    Encoding,
+    Nothing,
+}
+
+impl Altered {
+    fn of(list: &List, elements: bool, encoding_before: &'static str) -> Self {
+        if elements {
+            Self::Elements
+        } else if list.encoding() != encoding_before {
+            Self::Encoding
+        } else {
+            Self::Nothing
+        }
+    }
+
+    /// Ends a command that changed no element. Where the encoding changed, the command itself is the effect: replayed, it
+    /// does the same.
+    fn finish(self, handle: &mut KeyHandle<'_>, args: &Args<'_>) {
+        if self.is_change() {
+            handle.effect(|effect| {
+                effect.args(args.iter());
+            });
+        }
+    }
+}
+
+impl Report for Altered {
+    fn is_change(&self) -> bool {
+        *self != Self::Nothing
     }
 }
 
@@ -99,14 +119,18 @@ pub(super) fn linsert(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         return Ok(Outcome::Done);
     };
     let encoding = list.encoding();
-    let list = list_of_mut(&mut handle)?;
-    list.before_adding(element.len(), 1, &limits);
-    if !list.insert(side, pivot, element, &limits) {
+    let altered = handle.change(|value| -> Result<Altered, CommandError> {
+        let list = list_in_mut(value)?;
+        list.before_adding(element.len(), 1, &limits);
+        let inserted = list.insert(side, pivot, element, &limits);
+        Ok(Altered::of(list, inserted, encoding))
+    })?;
+    if altered != Altered::Elements {
         ctx.reply.integer(-1);
-        finish_without_change(&mut handle, args, encoding);
+        altered.finish(&mut handle, args);
         return Ok(Outcome::Done);
     }
-    let len = list.len();
+    let len = list_of(handle.value())?.map_or(0, List::len);
     ctx.reply.count(len);
     handle.grown(len);
     handle.touched();
@@ -124,13 +148,19 @@ pub(super) fn lset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     let list = list_of(handle.value())?.ok_or(error::NO_SUCH_KEY)?;
     let index = absolute(required_integer(args.at(2))?, list.len());
     let encoding = list.encoding();
-    let list = list_of_mut(&mut handle)?;
-    list.before_adding(element.len(), 1, &limits);
-    if !index.is_some_and(|index| list.set(index, element, &limits)) {
-        finish_without_change(&mut handle, args, encoding);
+    let altered = handle.change(|value| -> Result<Altered, CommandError> {
+        let list = list_in_mut(value)?;
+        list.before_adding(element.len(), 1, &limits);
+        let is_set = index.is_some_and(|index| list.set(index, element, &limits));
+        if is_set {
+            list.after_removing(&limits);
+        }
+        Ok(Altered::of(list, is_set, encoding))
+    })?;
+    if altered != Altered::Elements {
+        altered.finish(&mut handle, args);
         return Err(error::INDEX_OUT_OF_RANGE);
     }
-    list.after_removing(&limits);
     ctx.reply.ok();
     handle.touched();
     handle.event(EventClass::LIST, "lset");
@@ -197,13 +227,20 @@ pub(super) fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
     };
     let (len, encoding) = (list.len(), list.encoding());
     let (start, count) = span(start, stop, len);
-    let list = list_of_mut(&mut handle)?;
-    // What goes is freed elsewhere when it is much: there, the share is the last to hold it.
-    let gone = (list.chunk_count() > PARTS_MIN)
-        .then(|| [list.share(0, start), list.share(start + count, len)]);
-    list.remove_range(start + count, len);
-    list.remove_range(0, start);
-    if count < len {
+    let mut gone = None;
+    let altered = handle.change(|value| -> Result<Altered, CommandError> {
+        let list = list_in_mut(value)?;
+        // What goes is freed elsewhere when it is much: there, the share is the last to hold it.
+        gone = (list.chunk_count() > PARTS_MIN)
+            .then(|| [list.share(0, start), list.share(start + count, len)]);
+        list.remove_range(start + count, len);
+        list.remove_range(0, start);
+        if count == len {
+            list.after_removing(&limits);
+        }
+        Ok(Altered::of(list, count < len, encoding))
+    })?;
+    if altered == Altered::Elements {
         if let Some(gone) = gone {
             handle.discard(Part::new(gone));
         }
@@ -213,10 +250,9 @@ pub(super) fn ltrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
         .map(|()| Outcome::Done);
     }
     // Redis: a trim that removes nothing still counts as a modification and sends its event.
-    list.after_removing(&limits);
     handle.event(EventClass::LIST, "ltrim");
     handle.touched();
-    finish_without_change(&mut handle, args, encoding);
+    altered.finish(&mut handle, args);
     Ok(Outcome::Done)
 }
 
@@ -244,11 +280,11 @@ fn remove(
     limit: usize,
     from_back: bool,
 ) -> Result<usize, CommandError> {
-    let list: &mut List = list_of_mut(handle)?;
-    let removed = list.remove(args.at(3), limit, from_back);
-    if removed == 0 {
-        handle.unchanged();
-    } else {
+    let removed = handle.change(|value| {
+        let list = list_in_mut(value)?;
+        Ok::<_, CommandError>(list.remove(args.at(3), limit, from_back))
+    })?;
+    if removed > 0 {
         finish_removal(handle, limits, "lrem", removed, |effect| {
             effect.args(args.iter());
         })?;

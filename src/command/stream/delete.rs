@@ -13,7 +13,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::options::CountedIds;
-use super::{stream_in, stream_mut, strict_id};
+use super::{stream_in, stream_in_mut, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("xdel", "key id [id ...]", xdel)
@@ -90,22 +90,21 @@ fn xdel(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         return Ok(Outcome::Done);
     }
     let ids: SmallVec<[StreamId; 8]> = args.from(2).map(strict_id).collect::<Result<_, _>>()?;
-    let mut deleted = 0;
-    if let Some(stream) = stream_mut(&mut handle) {
+    let deleted = handle.change(|value| {
         let mut removed = Removed::default();
-        for id in &ids {
-            stream.delete(*id, ReferencePolicy::Keep, &mut removed);
+        if let Some(stream) = stream_in_mut(value) {
+            for id in &ids {
+                stream.delete(*id, ReferencePolicy::Keep, &mut removed);
+            }
         }
-        deleted = removed.deleted.len();
-    }
+        removed.deleted.len()
+    });
     if deleted > 0 {
         handle.touched();
         handle.event(EventClass::STREAM, "xdel");
         handle.effect_of(deleted, |effect| {
             effect.arg("XDEL").args(args.from(1));
         });
-    } else {
-        handle.unchanged();
     }
     ctx.reply.count(deleted);
     Ok(Outcome::Done)
@@ -140,13 +139,15 @@ fn remove_all(
     }
     let ids = counted.ids(args)?;
     reply.array(ids.len());
-    let mut removed = Removed::default();
-    if let Some(stream) = stream_mut(&mut handle) {
-        for id in &ids {
-            reply_fate(reply, remove(stream, *id, counted.policy, &mut removed));
+    let removed = handle.change(|value| {
+        let mut removed = Removed::default();
+        if let Some(stream) = stream_in_mut(value) {
+            for id in &ids {
+                reply_fate(reply, remove(stream, *id, counted.policy, &mut removed));
+            }
         }
-        handle.unchanged();
-    }
+        removed
+    });
     report_removed(&mut handle, &removed);
     if !removed.deleted.is_empty() {
         handle.touched();

@@ -15,7 +15,9 @@ use crate::keyspace::{KeyHandle, Space};
 use crate::resp::arguments::Args;
 
 use super::idempotency::window_of;
-use super::{c_string, loose_id, report_consumer, stream_in, stream_mut, stream_of, strict_id};
+use super::{
+    c_string, loose_id, report_consumer, stream_in, stream_in_mut, stream_mut, stream_of, strict_id,
+};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("xgroup", "", container)
@@ -288,20 +290,17 @@ fn set_id(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
 fn destroy(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, name) = (args.at(2), args.at(3));
     let mut handle = open_key(&mut ctx.space, key, false)?;
-    let removed = stream_mut(&mut handle).and_then(|stream| stream.remove_group(name));
+    let removed = handle.change(|value| stream_in_mut(value)?.remove_group(name));
     let found = removed.is_some();
-    match removed {
-        None => handle.unchanged(),
-        Some(group) => {
-            if group.pending().len() > PARTS_MIN {
-                handle.discard(Part::new(group));
-            }
-            handle.event(EventClass::STREAM, "xgroup-destroy");
-            handle.effect(|effect| {
-                effect.arg("XGROUP").arg("DESTROY").arg(key).arg(name);
-            });
-            handle.ready();
+    if let Some(group) = removed {
+        if group.pending().len() > PARTS_MIN {
+            handle.discard(Part::new(group));
         }
+        handle.event(EventClass::STREAM, "xgroup-destroy");
+        handle.effect(|effect| {
+            effect.arg("XGROUP").arg("DESTROY").arg(key).arg(name);
+        });
+        handle.ready();
     }
     ctx.reply.integer(i64::from(found));
     Ok(Outcome::Done)
@@ -312,14 +311,12 @@ fn create_consumer(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     let (key, name, consumer) = (args.at(2), args.at(3), args.at(4));
     let now_ms = ctx.now_ms();
     let mut handle = open_group(&mut ctx.space, key, name)?;
-    let created = stream_mut(&mut handle)
-        .and_then(|stream| stream.group_mut(name))
-        .and_then(|(group, _)| group.create_consumer(consumer, now_ms));
-    match created {
-        None => handle.unchanged(),
-        Some(_) => {
-            report_consumer(&mut handle, name, consumer);
-        }
+    let created = handle.change(|value| {
+        let (group, _) = stream_in_mut(value)?.group_mut(name)?;
+        group.create_consumer(consumer, now_ms)
+    });
+    if created.is_some() {
+        report_consumer(&mut handle, name, consumer);
     }
     ctx.reply.integer(i64::from(created.is_some()));
     Ok(Outcome::Done)
@@ -329,22 +326,20 @@ fn create_consumer(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
 fn delete_consumer(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, name, consumer) = (args.at(2), args.at(3), args.at(4));
     let mut handle = open_group(&mut ctx.space, key, name)?;
-    let deleted = stream_mut(&mut handle)
-        .and_then(|stream| stream.group_mut(name))
-        .and_then(|(group, _)| group.delete_consumer(consumer));
-    match deleted {
-        None => handle.unchanged(),
-        Some(_) => {
-            handle.event(EventClass::STREAM, "xgroup-delconsumer");
-            handle.effect(|effect| {
-                effect
-                    .arg("XGROUP")
-                    .arg("DELCONSUMER")
-                    .arg(key)
-                    .arg(name)
-                    .arg(consumer);
-            });
-        }
+    let deleted = handle.change(|value| {
+        let (group, _) = stream_in_mut(value)?.group_mut(name)?;
+        group.delete_consumer(consumer)
+    });
+    if deleted.is_some() {
+        handle.event(EventClass::STREAM, "xgroup-delconsumer");
+        handle.effect(|effect| {
+            effect
+                .arg("XGROUP")
+                .arg("DELCONSUMER")
+                .arg(key)
+                .arg(name)
+                .arg(consumer);
+        });
     }
     ctx.reply.count(deleted.unwrap_or(0));
     Ok(Outcome::Done)
@@ -362,19 +357,16 @@ fn xack(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
     }
     let ids: SmallVec<[StreamId; 8]> = args.from(3).map(strict_id).collect::<Result<_, _>>()?;
     let mut handle = ctx.space.write(key);
-    let mut acknowledged = 0;
-    if let Some((group, _)) = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name)) {
-        acknowledged = ids
-            .iter()
-            .filter(|id| group.acknowledge(**id).is_some())
-            .count();
-    }
+    let acknowledged = handle.change(|value| {
+        let found = stream_in_mut(value).and_then(|stream| stream.group_mut(name));
+        let Some((group, _)) = found else { return 0 };
+        let taken = ids.iter().filter(|id| group.acknowledge(**id).is_some());
+        taken.count()
+    });
     if acknowledged > 0 {
         handle.effect(|effect| {
             effect.arg("XACK").args(args.from(1));
         });
-    } else {
-        handle.unchanged();
     }
     ctx.reply.count(acknowledged);
     Ok(Outcome::Done)

@@ -14,7 +14,7 @@ use crate::data::stream::{StreamId, Window};
 use crate::keyspace::KeyHandle;
 use crate::resp::arguments::Args;
 
-use super::{stream_in, stream_mut, strict_id};
+use super::{stream_in, stream_in_mut, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new(
@@ -189,23 +189,23 @@ fn xcfgset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     if duration_s.is_none() && size_max.is_none() {
         return Err(error::XCFGSET_WITHOUT_PARAMETER);
     }
-    let mut changed = false;
-    if let Some(stream) = stream_mut(&mut handle) {
+    let changed = handle.change(|value| {
+        let Some(stream) = stream_in_mut(value) else {
+            return false;
+        };
         let tables = stream.idempotency_mut();
         let before = tables.window();
-        changed = tables.set_window(Window {
+        let other = tables.set_window(Window {
             duration_s: duration_s.unwrap_or(before.duration_s),
             size_max: size_max.unwrap_or(before.size_max),
         });
         // Also the same window is noted: XINFO tells of it from now on.
-        changed |= tables.note_configured();
-    }
+        tables.note_configured() || other
+    });
     if changed {
         handle.effect(|effect| {
             effect.arg("XCFGSET").args(args.from(1));
         });
-    } else {
-        handle.unchanged();
     }
     ctx.reply.ok();
     Ok(Outcome::Done)
@@ -236,16 +236,17 @@ fn xidmprecord(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comman
     if known.is_some_and(|known| known != id) {
         return Err(error::IDMP_RECORDED_OTHERWISE);
     }
-    if known.is_none()
-        && let Some(stream) = stream_mut(&mut handle)
-    {
-        let tables = stream.idempotency_mut();
-        // What a replay repeats was within the limit then, though its time runs faster.
-        if !replaying && !tables.has_room_for(producer, now_ms) {
-            handle.unchanged();
-            return Err(error::idmp_too_many_producers());
-        }
-        tables.record(producer, name, id, now_ms);
+    if known.is_none() {
+        handle.change(|value| {
+            let stream = stream_in_mut(value).ok_or(error::NO_SUCH_KEY)?;
+            let tables = stream.idempotency_mut();
+            // What a replay repeats was within the limit then, though its time runs faster.
+            if !replaying && !tables.has_room_for(producer, now_ms) {
+                return Err(error::idmp_too_many_producers());
+            }
+            tables.record(producer, name, id, now_ms);
+            Ok(true)
+        })?;
         let name = Cow::Borrowed(name);
         report_record(&mut handle, &Message { producer, name }, id);
     }

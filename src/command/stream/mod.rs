@@ -71,7 +71,11 @@ fn stream_in(value: Option<&Value>) -> Result<Option<&Stream>, CommandError> {
 
 /// The stream of a key to change; a report is due from here on.
 fn stream_mut<'h>(handle: &'h mut KeyHandle<'_>) -> Option<&'h mut Stream> {
-    match handle.value_mut() {
+    stream_in_mut(handle.value_mut())
+}
+
+fn stream_in_mut(value: Option<&mut Value>) -> Option<&mut Stream> {
+    match value {
         Some(Value::Stream(stream)) => Some(stream),
         _ => None,
     }

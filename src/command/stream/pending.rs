@@ -1,6 +1,6 @@
 //! Commands on what groups have pending: XPENDING XCLAIM XAUTOCLAIM.
 
-use std::sync::Arc;
+mod claimed;
 
 use smallvec::SmallVec;
 
@@ -12,14 +12,14 @@ use crate::data::stream::{
     ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, Entry, Group, IdleClaim, Log, PendingEntry,
     StreamId,
 };
-use crate::keyspace::KeyHandle;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
+use claimed::{Claimed, Claims};
+
 use super::{
-    ClaimEffect, OpenCollection, interval_end, interval_start, named_consumer, reply_entry,
-    reply_id, report_consumer, shown_idle_ms, stream_mut, stream_of, strict_id,
-    write_group_position,
+    OpenCollection, interval_end, interval_start, named_consumer, reply_entry, reply_id,
+    shown_idle_ms, stream_in_mut, stream_of, strict_id,
 };
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -175,55 +175,6 @@ fn reply_pending(reply: &mut Reply, group: &Group, query: &PendingQuery<'_>, now
     open.close(reply, written);
 }
 
-/// What a claim changed, for the effects; collected only when somebody records them.
-#[derive(Default)]
-struct Claims {
-    recording: bool,
-    /// Whether anything changed at all.
-    any: bool,
-    /// With the owner's name; none: it was released.
-    changed: Vec<(PendingEntry, Option<Arc<[u8]>>)>,
-}
-
-impl Claims {
-    /// The entry as Redis propagates it: as it is after a claim, or before it leaves the list.
-    fn record(&mut self, group: &Group, entry: PendingEntry) {
-        self.any = true;
-        if self.recording {
-            let owner = entry.delivery.consumer;
-            let owner = owner.map(|owner| group.consumer(owner).shared_name());
-            self.changed.push((entry, owner));
-        }
-    }
-
-    fn report(&self, handle: &mut KeyHandle<'_>, group: &[u8], last_id: StreamId) {
-        let key = handle.key();
-        if self.any && !self.recording {
-            handle.effect(|_| {});
-        }
-        for (entry, owner) in &self.changed {
-            let Some(owner) = owner else {
-                // Found deleted, and nobody's: an XCLAIM would have to name somebody.
-                handle.effect(|effect| {
-                    effect.arg("XACK").arg(key).arg(group);
-                    effect.arg(entry.id.text().as_bytes());
-                });
-                continue;
-            };
-            let claim = ClaimEffect {
-                key,
-                group,
-                consumer: owner,
-                ids: &[entry.id],
-                delivered_ms: entry.delivery.delivered_ms,
-                delivery_count: entry.delivery.delivery_count,
-                last_id,
-            };
-            handle.effect(|effect| claim.write(effect));
-        }
-    }
-}
-
 /// The arguments of XCLAIM.
 struct ClaimRequest {
     idle_min_ms: i64,
@@ -305,49 +256,41 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     let request = ClaimRequest::parse(args, now_ms)?;
     let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
     let recording = handle.records_effects();
-    let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name));
-    let Some((group, log)) = found else {
-        return Err(error::no_group(key, name));
-    };
-    let moved = request.last_id > group.last_delivered;
-    if moved {
-        group.last_delivered = request.last_id;
-    }
-    let consumer = named_consumer(group, consumer_name, now_ms);
-    let Some((consumer, created)) = consumer else {
-        return Err(error::no_group(key, name));
-    };
-    let mut claims = Claims {
-        recording,
-        ..Claims::default()
-    };
-    let open = OpenCollection::array(reply, request.ids.len());
-    let mut written = 0;
-    for id in &request.ids {
-        if claim(group, log, *id, consumer, &request, now_ms, &mut claims) {
-            written += 1;
-            match shown(log, *id, request.just_id) {
-                Some(entry) => reply_entry(reply, &entry),
-                None => reply_id(reply, *id),
+    let missing = || error::no_group(key, name);
+    let claimed = handle.change(|value| {
+        let found = stream_in_mut(value).and_then(|stream| stream.group_mut(name));
+        let (group, log) = found.ok_or_else(missing)?;
+        let consumer = named_consumer(group, consumer_name, now_ms);
+        let (consumer, created) = consumer.ok_or_else(missing)?;
+        let moved = request.last_id > group.last_delivered;
+        if moved {
+            group.last_delivered = request.last_id;
+        }
+        let mut claims = Claims::new(recording);
+        let open = OpenCollection::array(reply, request.ids.len());
+        let mut written = 0;
+        for id in &request.ids {
+            if claim(group, log, *id, consumer, &request, now_ms, &mut claims) {
+                written += 1;
+                match shown(log, *id, request.just_id) {
+                    Some(entry) => reply_entry(reply, &entry),
+                    None => reply_id(reply, *id),
+                }
             }
         }
-    }
-    open.close(reply, written);
-    if written > 0 {
-        group.consumer_mut(consumer).active_ms = Some(now_ms);
-    }
-    let (last_id, entries_read) = (group.last_delivered, group.entries_read);
-    handle.unchanged();
-    if created {
-        report_consumer(&mut handle, name, consumer_name);
-    }
-    claims.report(&mut handle, name, last_id);
-    if written > 0 {
-        handle.pending_since(name, request.delivered_ms);
-    }
-    if moved && !claims.any {
-        handle.effect(|effect| write_group_position(effect, key, name, last_id, entries_read));
-    }
+        open.close(reply, written);
+        if written > 0 {
+            group.consumer_mut(consumer).active_ms = Some(now_ms);
+        }
+        Ok(Claimed {
+            created,
+            assigned: written > 0,
+            moved,
+            position: (group.last_delivered, group.entries_read),
+            claims,
+        })
+    })?;
+    claimed.report(&mut handle, name, consumer_name, request.delivered_ms);
     Ok(Outcome::Done)
 }
 
@@ -447,58 +390,36 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
     }
     let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
     let recording = handle.records_effects();
-    let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name));
-    let Some((group, log)) = found else {
-        return Err(error::no_group(key, name));
-    };
-    let consumer = named_consumer(group, consumer_name, now_ms);
-    let Some((consumer, created)) = consumer else {
-        return Err(error::no_group(key, name));
-    };
-    let mut sweep = Sweep {
-        log,
-        consumer,
-        now_ms,
-        request: &request,
-        claimed: Vec::new(),
-        deleted: Vec::new(),
-        claims: Claims {
-            recording,
-            ..Claims::default()
-        },
-    };
-    let cursor = sweep.run(group);
-    let Sweep {
-        claimed,
-        deleted,
-        claims,
-        ..
-    } = sweep;
-    reply.array(3);
-    reply_id(reply, cursor.unwrap_or(StreamId::MIN));
-    reply.array(claimed.len());
-    for id in &claimed {
-        match shown(log, *id, request.just_id) {
-            Some(entry) => reply_entry(reply, &entry),
-            None => reply_id(reply, *id),
+    let missing = || error::no_group(key, name);
+    let claimed = handle.change(|value| {
+        let found = stream_in_mut(value).and_then(|stream| stream.group_mut(name));
+        let (group, log) = found.ok_or_else(missing)?;
+        let consumer = named_consumer(group, consumer_name, now_ms);
+        let (consumer, created) = consumer.ok_or_else(missing)?;
+        let mut sweep = Sweep {
+            log,
+            consumer,
+            now_ms,
+            request: &request,
+            claimed: Vec::new(),
+            deleted: Vec::new(),
+            claims: Claims::new(recording),
+        };
+        let cursor = sweep.run(group);
+        sweep.reply(reply, cursor);
+        let assigned = !sweep.claimed.is_empty();
+        if assigned {
+            group.consumer_mut(consumer).active_ms = Some(now_ms);
         }
-    }
-    reply.array(deleted.len());
-    for id in &deleted {
-        reply_id(reply, *id);
-    }
-    if !claimed.is_empty() {
-        group.consumer_mut(consumer).active_ms = Some(now_ms);
-    }
-    let last_id = group.last_delivered;
-    handle.unchanged();
-    if created {
-        report_consumer(&mut handle, name, consumer_name);
-    }
-    claims.report(&mut handle, name, last_id);
-    if !claimed.is_empty() {
-        handle.pending_since(name, now_ms);
-    }
+        Ok(Claimed {
+            created,
+            assigned,
+            moved: false,
+            position: (group.last_delivered, group.entries_read),
+            claims: sweep.claims,
+        })
+    })?;
+    claimed.report(&mut handle, name, consumer_name, now_ms);
     Ok(Outcome::Done)
 }
 
@@ -571,6 +492,23 @@ impl Sweep<'_> {
         };
         let from = last.id.successor()?;
         group.pending().iter_from(from).next().map(|next| next.id)
+    }
+
+    /// `[cursor, [entry, …], [deleted ID, …]]`
+    fn reply(&self, reply: &mut Reply, cursor: Option<StreamId>) {
+        reply.array(3);
+        reply_id(reply, cursor.unwrap_or(StreamId::MIN));
+        reply.array(self.claimed.len());
+        for id in &self.claimed {
+            match shown(self.log, *id, self.request.just_id) {
+                Some(entry) => reply_entry(reply, &entry),
+                None => reply_id(reply, *id),
+            }
+        }
+        reply.array(self.deleted.len());
+        for id in &self.deleted {
+            reply_id(reply, *id);
+        }
     }
 
     /// Redis: COUNT bounds the reply, the deleted entries included.

@@ -12,7 +12,7 @@ use crate::command::spec::{Command, Flags, KeyFlags, KeySpec};
 use crate::data::stream::{DELIVERY_COUNT_MAX, Delivery, Group, Log, StreamId};
 use crate::resp::arguments::Args;
 
-use super::{stream_mut, stream_of, strict_id};
+use super::{stream_in_mut, stream_of, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("xnack", "key group mode:<SILENT | FAIL | FATAL> ids-block:<IDS numids id [id ...]> [RETRYCOUNT count] [FORCE]", xnack)
@@ -135,19 +135,17 @@ fn xnack(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
         return Err(error::no_group(key, name));
     }
     let mut handle = ctx.space.write(key);
-    let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(name));
-    let mut released = 0;
-    if let Some((group, log)) = found {
+    let released = handle.change(|value| {
+        let found = stream_in_mut(value).and_then(|stream| stream.group_mut(name));
+        let Some((group, log)) = found else { return 0 };
         let ids = request.ids.iter();
-        released = ids.filter(|id| request.release(group, log, **id)).count();
-    }
+        ids.filter(|id| request.release(group, log, **id)).count()
+    });
     if released > 0 {
         handle.effect(|effect| {
             effect.arg("XNACK").args(args.from(1));
         });
         handle.released(name);
-    } else {
-        handle.unchanged();
     }
     ctx.reply.count(released);
     Ok(Outcome::Done)

@@ -8,17 +8,17 @@ use crate::config::Settings;
 use crate::data::stream::{
     AppendError, BlockLimits, Log, Removed, RequestedId, Stream, StreamId, TrimTo,
 };
-use crate::keyspace::KeyHandle;
 use crate::keyspace::discard::{PARTS_MIN, Part};
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
+use crate::keyspace::{KeyHandle, Report};
 use crate::resp::arguments::Args;
 
 use super::delete::report_removed;
 use super::idempotency::{Message, report_record, window_of};
 use super::options::Options;
-use super::{reply_id, stream_in, stream_mut, strict_id};
+use super::{reply_id, stream_in, stream_in_mut, stream_mut, strict_id};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("xadd", "key [NOMKSTREAM@6.2.0] [condition@8.2.0:<KEEPREF | DELREF | ACKED>] \
@@ -79,6 +79,12 @@ struct Added {
     gone: Option<Log>,
     /// Whether the entry outlived its own trim, where a message asks for it.
     is_there: bool,
+}
+
+impl Report for Added {
+    fn is_change(&self) -> bool {
+        true
+    }
 }
 
 /// Adds the entry, trims, and only then records whose message it was: one that is refused leaves nothing behind.
@@ -157,24 +163,29 @@ fn xadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         let tables = stream.idempotency();
         tables.find(message.producer, &message.name, now_ms)
     });
-    if let (Some(id), Some(stream)) = (known, stream_mut(&mut handle)) {
-        stream.idempotency_mut().count_duplicate();
-        handle.unchanged();
+    let exists = stream.is_some();
+    if let Some(id) = known {
+        handle.change(|value| {
+            if let Some(stream) = stream_in_mut(value) {
+                stream.idempotency_mut().count_duplicate();
+            }
+            // The count is all: whoever repeats the effects is sent no duplicates.
+            false
+        });
         reply_id(ctx.reply, id);
         return Ok(Outcome::Done);
     }
     let message = message.as_ref();
-    let mut added = match stream_mut(&mut handle) {
-        Some(stream) => {
-            let added = add(stream, &options, message, fields, limits, now_ms);
-            added.inspect_err(|_| handle.unchanged())?
-        }
-        None => {
-            let mut stream = Box::new(Stream::new(window_of(ctx.settings)));
-            let added = add(&mut stream, &options, message, fields, limits, now_ms)?;
-            handle.insert(Value::Stream(stream));
-            added
-        }
+    let mut added = if exists {
+        handle.change(|value| {
+            let stream = stream_in_mut(value).ok_or(error::WRONG_TYPE)?;
+            add(stream, &options, message, fields, limits, now_ms)
+        })?
+    } else {
+        let mut stream = Box::new(Stream::new(window_of(ctx.settings)));
+        let added = add(&mut stream, &options, message, fields, limits, now_ms)?;
+        handle.insert(Value::Stream(stream));
+        added
     };
     reply_id(ctx.reply, added.id);
     handle.event(EventClass::STREAM, "xadd");
@@ -227,25 +238,27 @@ fn xtrim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError
     let key = args.at(1);
     let mut handle = ctx.space.write(key);
     stream_in(handle.value())?;
-    let mut removed = Removed::default();
-    if let (Some(trim), Some(stream)) = (&options.trim, stream_mut(&mut handle)) {
-        let gone = stream.log().share_before_trim(trim, PARTS_MIN);
-        removed = stream.trim(trim, options.policy);
-        if let Some(gone) = gone {
-            handle.discard(Part::new(gone));
+    let mut gone = None;
+    let removed = handle.change(|value| match (&options.trim, stream_in_mut(value)) {
+        (Some(trim), Some(stream)) => {
+            gone = stream.log().share_before_trim(trim, PARTS_MIN);
+            stream.trim(trim, options.policy)
         }
-        handle.unchanged();
-        if let Some(goal) = removed.trim.filter(|_| removed.front_moved()) {
-            let changes = removed.trimmed - removed.deleted.len() as u64;
-            handle.effect_of(changes as usize, |effect| {
-                write_goal(effect.arg("XTRIM").arg(key), goal);
-            });
-        }
-        report_removed(&mut handle, &removed);
-        if removed.trimmed > 0 {
-            handle.event(EventClass::STREAM, "xtrim");
-            handle.touched();
-        }
+        _ => Removed::default(),
+    });
+    if let Some(gone) = gone {
+        handle.discard(Part::new(gone));
+    }
+    if let Some(goal) = removed.trim.filter(|_| removed.front_moved()) {
+        let changes = removed.trimmed - removed.deleted.len() as u64;
+        handle.effect_of(changes as usize, |effect| {
+            write_goal(effect.arg("XTRIM").arg(key), goal);
+        });
+    }
+    report_removed(&mut handle, &removed);
+    if removed.trimmed > 0 {
+        handle.event(EventClass::STREAM, "xtrim");
+        handle.touched();
     }
     ctx.reply.integer(removed.trimmed.cast_signed());
     Ok(Outcome::Done)

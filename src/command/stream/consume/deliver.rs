@@ -11,12 +11,12 @@ use smallvec::SmallVec;
 
 use crate::command::context::Context;
 use crate::data::stream::{ConsumerIndex, Delivery, Entry, Group, Log, PendingEntry, StreamId};
-use crate::keyspace::KeyHandle;
+use crate::keyspace::{KeyHandle, Report};
 use crate::resp::reply::Reply;
 
 use super::super::{
     ClaimEffect, OpenCollection, named_consumer, reply_entry, reply_entry_parts, reply_id,
-    report_consumer, shown_idle_ms, stream_mut, write_group_position,
+    report_consumer, shown_idle_ms, stream_in_mut, write_group_position,
 };
 use super::open_stream;
 use super::request::{From, ReadRequest, Room};
@@ -61,51 +61,52 @@ impl<'r, 'a> GroupRead<'r, 'a> {
         let Some((group_name, consumer_name)) = self.request.group else {
             return;
         };
-        let found = stream_mut(&mut handle).and_then(|stream| stream.group_mut(group_name));
-        let Some((group, log)) = found else {
-            return;
-        };
-        let Some((consumer, created)) = named_consumer(group, consumer_name, now_ms) else {
-            return;
-        };
-        let mark = reply.mark();
-        let opens = self.open.is_none();
-        if opens {
-            self.open = Some(OpenCollection::map_of_pairs(reply, 1));
-        }
-        open_stream(reply, key);
-        let mut reader = Reader {
-            reply,
-            room: &mut self.room,
-            request: self.request,
-            group,
-            log,
-            consumer,
-            now_ms,
-            recording,
-        };
-        let reading = reader.read(from);
-        if reading.has_reply {
-            self.served += 1;
-        } else {
-            reply.truncate(mark);
+        let mut reading = Reading::default();
+        handle.change(|value| {
+            let found = stream_in_mut(value).and_then(|stream| stream.group_mut(group_name));
+            let Some((group, log)) = found else {
+                return false;
+            };
+            let Some((consumer, created)) = named_consumer(group, consumer_name, now_ms) else {
+                return false;
+            };
+            reading.created = created;
+            let mark = reply.mark();
+            let opens = self.open.is_none();
             if opens {
-                self.open = None;
+                self.open = Some(OpenCollection::map_of_pairs(reply, 1));
             }
-            let claim_ms = self.request.claim_ms.filter(|_| would_wait);
-            if let (Some(claim_ms), From::Undelivered) = (claim_ms, from)
-                && let Some(oldest_ms) = group.oldest_claimable_ms(log)
-            {
-                let at_ms = oldest_ms.saturating_add(claim_ms);
-                self.alarms.push((key.into(), at_ms));
+            open_stream(reply, key);
+            let mut reader = Reader {
+                reply,
+                room: &mut self.room,
+                request: self.request,
+                group,
+                log,
+                consumer,
+                now_ms,
+                recording,
+            };
+            reader.read(from, &mut reading);
+            if reading.has_reply {
+                self.served += 1;
+            } else {
+                reply.truncate(mark);
+                if opens {
+                    self.open = None;
+                }
+                let claim_ms = self.request.claim_ms.filter(|_| would_wait);
+                if let (Some(claim_ms), From::Undelivered) = (claim_ms, from)
+                    && let Some(oldest_ms) = group.oldest_claimable_ms(log)
+                {
+                    let at_ms = oldest_ms.saturating_add(claim_ms);
+                    self.alarms.push((key.into(), at_ms));
+                }
             }
-        }
-        let position = (group.last_delivered, group.entries_read);
-        handle.unchanged();
-        if created {
-            report_consumer(&mut handle, group_name, consumer_name);
-        }
-        reading.report(&mut handle, group_name, consumer_name, now_ms, position);
+            reading.position = (group.last_delivered, group.entries_read);
+            reading.is_change()
+        });
+        reading.report(&mut handle, group_name, consumer_name, now_ms);
     }
 }
 
@@ -125,6 +126,8 @@ struct Reader<'r, 'a> {
 /// What a read by a group did, for its effects.
 #[derive(Default)]
 struct Reading {
+    /// Whether the consumer was created.
+    created: bool,
     /// Whether the stream has a part in the reply.
     has_reply: bool,
     /// New entries, each delivered for the first time.
@@ -137,19 +140,24 @@ struct Reading {
     unrecorded: bool,
     /// Whether the group's position changed.
     moved: bool,
+    /// The group's last delivered ID and its entries read.
+    position: (StreamId, Option<u64>),
+}
+
+impl Report for Reading {
+    fn is_change(&self) -> bool {
+        let delivered = !self.delivered.is_empty() || !self.again.is_empty();
+        self.created || self.moved || self.unrecorded || delivered
+    }
 }
 
 impl Reading {
-    /// Hands on the deliveries and the group's new position (last delivered ID, entries read).
-    fn report(
-        &self,
-        handle: &mut KeyHandle<'_>,
-        group: &[u8],
-        consumer: &[u8],
-        delivered_ms: u64,
-        (last_id, entries_read): (StreamId, Option<u64>),
-    ) {
-        let key = handle.key();
+    /// Hands on a new consumer, the deliveries and the group's new position.
+    fn report(&self, handle: &mut KeyHandle<'_>, group: &[u8], consumer: &[u8], delivered_ms: u64) {
+        let (key, (last_id, entries_read)) = (handle.key(), self.position);
+        if self.created {
+            report_consumer(handle, group, consumer);
+        }
         let claim = |ids, delivery_count| ClaimEffect {
             key,
             group,
@@ -178,21 +186,19 @@ impl Reading {
 }
 
 impl Reader<'_, '_> {
-    fn read(&mut self, from: From) -> Reading {
-        let mut reading = Reading::default();
+    fn read(&mut self, from: From, reading: &mut Reading) {
         let open = OpenCollection::array(self.reply, self.request.count.unwrap_or(0));
         let most = self.room.entries(self.request.count);
         let written = match from {
             From::Undelivered => {
-                let claimed = self.claim(most, &mut reading);
-                claimed + self.deliver_new(most - claimed, &mut reading)
+                let claimed = self.claim(most, reading);
+                claimed + self.deliver_new(most - claimed, reading)
             }
-            From::After(id) => self.deliver_history(id, most, &mut reading),
+            From::After(id) => self.deliver_history(id, most, reading),
             From::Elsewhere => 0,
         };
         reading.has_reply |= written > 0;
         open.close(self.reply, written);
-        reading
     }
 
     /// Pending entries of anybody, or nobody, that have been so for long enough, now the consumer's.
