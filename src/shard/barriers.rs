@@ -90,7 +90,7 @@ impl Shard {
 
     /// One more shard has seen the shared facts.
     pub(super) fn barrier_seen(&mut self, id: ClientId) {
-        let Some(mut client) = self.take(id) else {
+        let Some(mut client) = self.clients.take(id) else {
             return;
         };
         if let Phase::Barrier { missing, reply } = &mut client.phase {
@@ -101,7 +101,7 @@ impl Shard {
                 self.go_on_within_credit(&mut client);
             }
         }
-        self.put(client);
+        self.clients.put(client);
     }
 }
 

@@ -21,7 +21,7 @@ impl Shard {
     /// The client's command waits from now on; its waiter is registered already.
     pub(super) fn block(&mut self, client: &mut Client, blocked: Box<Blocked>) {
         if let Some(at) = blocked.deadline_ms {
-            self.deadlines.insert((at, client.id()));
+            self.clients.set_deadline(client.id(), at);
         }
         client.phase = Phase::Blocked(blocked);
         // CLIENT UNBLOCK may have won before this shard knew of the wait.
@@ -39,16 +39,15 @@ impl Shard {
         let Phase::Blocked(blocked) = std::mem::replace(&mut client.phase, Phase::Ready) else {
             return None;
         };
-        if let Some(at) = blocked.deadline_ms {
-            self.deadlines.remove(&(at, client.id()));
-        }
+        self.clients
+            .clear_deadline(client.id(), blocked.deadline_ms);
         client.session.handle.set_wait(None);
         Some(blocked)
     }
 
     /// A waiter was served: the reply goes to its client, which goes on.
     pub(super) fn unblock(&mut self, waiter: &Arc<Waiter>, reply: &[u8]) {
-        let Some(mut client) = self.take(waiter.client) else {
+        let Some(mut client) = self.clients.take(waiter.client) else {
             return;
         };
         let same = matches!(&client.phase, Phase::Blocked(blocked) if Arc::ptr_eq(&blocked.waiter, waiter));
@@ -57,7 +56,7 @@ impl Shard {
             self.append_reply(&mut client, reply);
             // Who always waits again has no other moment between two commands.
             self.consider_departure(&client);
-            self.turns.queue(&mut client);
+            self.clients.queue(&mut client);
         } else {
             // Only who wins the waiter's claim ends its wait: what was popped for a client that is still there reaches it.
             let leaves = client.ended || client.session.closing;
@@ -66,12 +65,12 @@ impl Shard {
                 tracing::error!("client id={} was served and did not wait", client.id().0);
             }
         }
-        self.put(client);
+        self.clients.put(client);
     }
 
     /// Ends a wait that nobody served, if it is not too late.
     fn give_up(&mut self, id: ClientId, how: Unblock) {
-        let Some(mut client) = self.take(id) else {
+        let Some(mut client) = self.clients.take(id) else {
             return;
         };
         if let Some(blocked) = self.end_block(&mut client) {
@@ -92,9 +91,9 @@ impl Shard {
                 self.env().record(&client.session, &call, 0, error.as_ref());
             }
             self.forget_everywhere(&blocked.waiter);
-            self.turns.queue(&mut client);
+            self.clients.queue(&mut client);
         }
-        self.put(client);
+        self.clients.put(client);
     }
 
     /// The reply to a command that waited in vain; `timed_out`: when its time is over, or was made to be.
@@ -112,14 +111,12 @@ impl Shard {
 
     /// Ends a WAIT.
     fn end_waiting(&mut self, id: ClientId, how: Unblock) {
-        let Some(mut client) = self.take(id) else {
+        let Some(mut client) = self.clients.take(id) else {
             return;
         };
         match std::mem::replace(&mut client.phase, Phase::Ready) {
             Phase::Waiting { deadline_ms, reply } => {
-                if let Some(at) = deadline_ms {
-                    self.deadlines.remove(&(at, id));
-                }
+                self.clients.clear_deadline(id, deadline_ms);
                 let handle = &client.session.handle;
                 handle.set_wait(None);
                 let row = handle.command.load(Ordering::Relaxed);
@@ -128,16 +125,16 @@ impl Shard {
                     self.env().record_late_failure(row, &error::UNBLOCKED);
                 }
                 self.append_end_of_wait(&mut client, how, &reply);
-                self.turns.queue(&mut client);
+                self.clients.queue(&mut client);
             }
             other => client.phase = other,
         }
-        self.put(client);
+        self.clients.put(client);
     }
 
     /// A deadline passed.
     pub(super) fn timed_out(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         if client.phase.on(Happening::Deadline) != Reaction::EndWait {
@@ -162,12 +159,8 @@ impl Shard {
 
     /// A client is gone: its wait ends, its deadlines go.
     pub(super) fn leave_wait(&mut self, client: &mut Client) {
-        if let Phase::Waiting {
-            deadline_ms: Some(at),
-            ..
-        } = client.phase
-        {
-            self.deadlines.remove(&(at, client.id()));
+        if let Phase::Waiting { deadline_ms, .. } = client.phase {
+            self.clients.clear_deadline(client.id(), deadline_ms);
         }
         // Cancelled before it leaves the registry: who no longer sees the client blocked can serve it no more.
         let cancelled =
@@ -213,7 +206,7 @@ impl Shard {
         }
         client.mirror_output();
         if !client.output.is_empty() {
-            self.dirty.push(client.id());
+            self.clients.note_output(client.id());
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Byte credits between shards: who publishes more than is delivered is not read until there is room again.
 
 use crate::ids::ShardId;
-use crate::limits;
 
 use super::client::Client;
 use super::mailbox::Message;
@@ -12,34 +11,17 @@ impl Shard {
     /// A client goes on, unless too much of what this shard has published is undelivered: then it is held for credit.
     pub(super) fn go_on_within_credit(&mut self, client: &mut Client) {
         if self.subscribers.are_over_credit() {
-            client.phase = Phase::Throttled;
-            self.throttled.push(client.id());
+            self.clients.throttle(client);
         } else {
             client.phase = Phase::Ready;
-            self.turns.queue(client);
+            self.clients.queue(client);
         }
     }
 
     /// Publications were delivered: publishers go on when all targets have room again.
     pub(super) fn credit(&mut self, from: ShardId, bytes: usize) {
-        let undelivered = &mut self.subscribers.undelivered[from.index()];
-        *undelivered = undelivered.saturating_sub(bytes);
-        if self.throttled.is_empty()
-            || self
-                .subscribers
-                .undelivered
-                .iter()
-                .any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES / 2)
-        {
-            return;
-        }
-        for id in std::mem::take(&mut self.throttled) {
-            if let Some(Some(client)) = self.clients.get_mut(&id)
-                && matches!(client.phase, Phase::Throttled)
-            {
-                client.phase = Phase::Ready;
-                self.turns.queue(client);
-            }
+        if self.subscribers.delivered(from, bytes) {
+            self.clients.release_throttled();
         }
     }
 

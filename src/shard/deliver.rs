@@ -67,7 +67,6 @@ impl Shard {
         let Self {
             subscribers,
             clients,
-            dirty,
             settings,
             spare_outputs,
             ..
@@ -77,7 +76,7 @@ impl Shard {
         subscribers.for_each_receiver(publication, |id, pattern| {
             count += 1;
             // Looked up once: there may be thousands.
-            let Some(Some(client)) = clients.get_mut(&id) else {
+            let Some((client, dirty)) = clients.get_to_send(id) else {
                 return;
             };
             let message = messages.get(client.session.protocol, pattern);
@@ -110,12 +109,12 @@ impl Shard {
 
     /// Appends bytes that are no reply to a client's output; closes it when that is over its limit.
     pub(super) fn push_to(&mut self, id: ClientId, message: &Encoded) {
-        let Some(client) = self.client_mut(id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         client.send(message);
         client.mirror_output();
-        self.dirty.push(id);
+        self.clients.note_output(id);
         self.check_output_limit(id);
     }
 
@@ -130,8 +129,8 @@ impl Shard {
     /// first, as in Redis: other shards may be faster with a line than with what that reply waits for.
     pub(super) fn deliver_monitor_line(&mut self, line: &Bytes) {
         let line = Encoded::from(line.clone());
-        for id in self.subscribers.monitors.clone() {
-            match self.client_mut(id) {
+        for id in self.subscribers.monitors() {
+            match self.clients.get_mut(id) {
                 Some(client) if client.phase.on(Happening::Message) == Reaction::SendBehind => {
                     client.behind_reply.push(line.clone());
                 }
@@ -147,7 +146,7 @@ impl Shard {
             self.give_credit(from, notice.weight());
         }
         let receiver = notice.receiver;
-        let Some(client) = self.client_mut(receiver) else {
+        let Some(client) = self.clients.get_mut(receiver) else {
             // It has moved, or is on its way here; or it is gone.
             if let Some(shard) = self.shared.clients.shard_of(receiver) {
                 self.post.send(shard, Message::Notice(Box::new(notice)));

@@ -35,7 +35,7 @@ impl Shard {
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.reads.add(1);
         counters.net_in.add(bytes.len() as u64);
-        let Some(mut client) = self.take(id) else {
+        let Some(mut client) = self.clients.take(id) else {
             return;
         };
         client.session.handle.count_read(bytes.len());
@@ -44,7 +44,7 @@ impl Shard {
         }
         if client.is_ready() && client.kept.is_none() {
             if client.session.listens() {
-                self.put(client);
+                self.clients.put(client);
                 self.run_client(id, bytes);
             } else {
                 self.run_taken(client, bytes);
@@ -56,14 +56,14 @@ impl Shard {
                 .handle
                 .query_bytes
                 .store(client.input.len(), Ordering::Relaxed);
-            self.put(client);
+            self.clients.put(client);
             self.check_query_limit(id);
         }
     }
 
     /// A client's input ended. What it sent before runs and is answered, as far as it does not have to wait.
     pub(super) fn end_of_input(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         client.ended = true;
@@ -95,12 +95,12 @@ impl Shard {
     /// Whether it has offered keyspaces to other threads since the last call: who shares the core with one of them lets it run,
     /// or the offer is for what this thread will have again by then.
     pub fn take_offered(&mut self) -> bool {
-        std::mem::take(&mut self.has_offered)
+        self.hands.take_offered()
     }
 
     /// Whether clients have output that nobody was told of yet.
     pub fn has_output(&self) -> bool {
-        !self.dirty.is_empty() || !self.closed.is_empty()
+        self.clients.has_news()
     }
 
     /// Monotonic time at which a turn of the loop begins, for [`Shard::end_round`], ns.
@@ -140,7 +140,7 @@ impl Shard {
 
     /// Clients that have come since the last call, for whoever drives the shard.
     pub fn take_arrived(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.arrived)
+        self.clients.take_arrived()
     }
 
     /// The socket of a client that has come.
@@ -148,13 +148,13 @@ impl Shard {
         &mut self,
         id: ClientId,
     ) -> Option<crate::net::transport::ParkedTransport> {
-        self.clients.get_mut(&id)?.as_mut()?.take_transport()
+        self.clients.get_mut(id)?.take_transport()
     }
 
     /// Whether a client should be read from now. One that has whole requests left is not, so what it has sent and nobody
     /// has looked at is bounded: the rest waits in its socket. Only a request that is incomplete may be longer.
     pub fn wants_input(&self, id: ClientId) -> bool {
-        let Some(Some(client)) = self.clients.get(&id) else {
+        let Some(client) = self.clients.get(id) else {
             return false;
         };
         if client.session.closing || client.ended || client.has_turn_coming || self.is_stopping() {
@@ -183,7 +183,7 @@ impl Shard {
 
     /// Whether a client waits and is not read meanwhile, so that the end of its input is not seen by reading.
     pub fn waits_unread(&self, id: ClientId) -> bool {
-        let Some(Some(client)) = self.clients.get(&id) else {
+        let Some(client) = self.clients.get(id) else {
             return false;
         };
         client.phase.is_a_wait() && !client.ended && !self.wants_input(id)
@@ -191,7 +191,7 @@ impl Shard {
 
     /// Whether a client that waits should be read a little, though it has sent much: towards the end of its input.
     pub fn wants_a_little_input(&self, id: ClientId) -> bool {
-        let Some(Some(client)) = self.clients.get(&id) else {
+        let Some(client) = self.clients.get(id) else {
             return false;
         };
         let most = limits::INPUT_BYTES_TO_REACH_THE_END_MAX.min(self.kept_input_bytes_max());
@@ -201,6 +201,8 @@ impl Shard {
 
     /// Whether nothing is in hand and no work waits.
     pub fn is_idle(&self) -> bool {
-        self.hands.shards().is_empty() && self.hands.lines().is_empty() && self.turns.is_empty()
+        self.hands.shards().is_empty()
+            && self.hands.lines().is_empty()
+            && self.clients.turn_count() == 0
     }
 }

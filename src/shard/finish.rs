@@ -116,7 +116,7 @@ impl Shard {
                 reply.truncate(mark);
                 let deadline_ms = (ms > 0).then(|| self.now_ms + ms);
                 if let Some(at) = deadline_ms {
-                    self.deadlines.insert((at, client.id()));
+                    self.clients.set_deadline(client.id(), at);
                 }
                 client.session.handle.set_wait(Some(Wait::Replicas));
                 client.phase = Phase::Waiting {
@@ -126,16 +126,14 @@ impl Shard {
             }
             ShardAction::Monitor => {
                 self.shared.monitor_count.fetch_add(1, Ordering::AcqRel);
-                self.subscribers.monitors.push(client.id());
+                self.subscribers.add_monitor(client.id());
                 client.session.monitoring = true;
                 client.session.mirror();
                 self.raise_barrier(client, reply, mark);
             }
             ShardAction::StopMonitoring(changes) => {
                 self.shared.monitor_count.fetch_sub(1, Ordering::AcqRel);
-                self.subscribers
-                    .monitors
-                    .retain(|monitor| *monitor != client.id());
+                self.subscribers.remove_monitor(client.id());
                 let ends = !changes.is_empty();
                 self.change_subscriptions(client.id(), changes);
                 if ends {

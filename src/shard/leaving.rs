@@ -13,7 +13,7 @@ use super::state::Shard;
 impl Shard {
     pub(super) fn check_query_limit(&mut self, id: ClientId) {
         let limit = self.settings.client_query_buffer_bytes_max;
-        let Some(client) = self.client_mut(id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         if client.unparsed_bytes() as u64 > limit {
@@ -27,21 +27,21 @@ impl Shard {
 
     /// A client whose input has ended does not wait: it is gone, as Redis sees it, when its earlier replies are sent.
     pub(super) fn leave_if_ended(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         if !(client.ended && client.phase.is_a_wait()) {
             return;
         }
-        let Some(mut client) = self.take(id) else {
+        let Some(mut client) = self.clients.take(id) else {
             return;
         };
         self.leave_wait(&mut client);
         client.phase = Phase::Ready;
         client.kept = None;
         client.session.closing = true;
-        self.dirty.push(id);
-        self.put(client);
+        self.clients.note_output(id);
+        self.clients.put(client);
     }
 
     /// Closes a client whose unsent output is over its limit (`client-output-buffer-limit`).
@@ -51,7 +51,7 @@ impl Shard {
             self.settings.output_limit_pubsub,
             self.settings.output_limit_normal,
         );
-        let Some(client) = self.client_mut(id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let limit = if client.session.subscriptions.any() {
@@ -98,15 +98,14 @@ impl Shard {
 
     /// Drops a client: its waits, subscriptions, registry entry.
     pub fn disconnect(&mut self, id: ClientId) {
-        let Some(slot) = self.clients.remove(&id) else {
+        let Some(mut client) = self.clients.close(id) else {
             return;
         };
-        let Some(mut client) = slot else { return };
         self.leave_wait(&mut client);
         self.drop_subscriptions(&client);
         if client.session.monitoring {
             self.shared.monitor_count.fetch_sub(1, Ordering::AcqRel);
-            self.subscribers.monitors.retain(|monitor| *monitor != id);
+            self.subscribers.remove_monitor(id);
         }
         client.session.transaction.clear();
         self.shared.tracking.stop(&mut client.session);
@@ -118,6 +117,5 @@ impl Shard {
             let output = std::mem::take(&mut client.output);
             disposal.free(vec![Discarded::Part(Part::new(output))]);
         }
-        self.closed.push(id);
     }
 }

@@ -71,20 +71,18 @@ impl Shard {
     }
 
     /// Takes a connection over: a new one, or one that moved here.
-    pub(super) fn adopt(&mut self, mut client: Box<Client>) {
+    pub(super) fn adopt(&mut self, client: Box<Client>) {
         let id = client.id();
         client.session.handle.moved_to(self.id);
         self.now_ms = self.now_ms.max(client.now_ms);
-        self.turns.queue(&mut client);
-        self.clients.insert(id, Some(client));
-        self.arrived.push(id);
+        self.clients.arrive(client);
         // What was said to its handle while it moved is looked at now.
         self.poked(id);
     }
 
     /// Somebody changed the client's handle: CLIENT KILL, CLIENT UNBLOCK.
     pub(super) fn poked(&mut self, id: ClientId) {
-        let Some(client) = self.client_mut(id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         if client.session.handle.is_killed() {

@@ -23,25 +23,14 @@ impl Shard {
         };
         if target != self.id && client.habits.suffice(self.now_ms) {
             // Its reply must be sent first: it leaves when the output is flushed.
-            self.departing.push((client.id(), target));
+            self.clients.send_off(client.id(), target);
         }
     }
 
     /// Clients that leave now, with the shard they go to. The driver takes their sockets and calls [`Shard::depart`]; until
     /// then they run nothing, or they would leave in the middle of it.
     pub fn take_departing(&mut self) -> Vec<(ClientId, ShardId)> {
-        let mut candidates = std::mem::take(&mut self.departing);
-        candidates.retain(|(id, target)| {
-            let Some(client) = self.client_mut(*id) else {
-                return false;
-            };
-            let leaves = client.can_move() && client.habits.place() == Some(*target);
-            if leaves {
-                client.phase = Phase::Leaving;
-            }
-            leaves
-        });
-        candidates
+        self.clients.take_departing()
     }
 
     /// Sends a client, its socket in it, to its new shard. False when it can no longer leave: the caller keeps the socket.
@@ -51,16 +40,14 @@ impl Shard {
         target: ShardId,
         transport: Option<crate::net::transport::ParkedTransport>,
     ) -> bool {
-        let Some(mut client) = self.take(id) else {
+        let Some(mut client) = self.clients.depart(id) else {
             return false;
         };
-        self.clients.remove(&id);
         debug_assert!(matches!(client.phase, Phase::Leaving), "nothing runs");
         client.phase = Phase::Ready;
         client.habits.moved(self.now_ms);
         client.now_ms = client.now_ms.max(self.now_ms);
         client.transport = transport;
-        self.turns.forget(&mut client);
         self.shared.observations.shards[self.id.index()]
             .migrations
             .add(1);

@@ -12,11 +12,12 @@
 //! Files, each needing only those before it:
 //!
 //! * what there is: `clock` · `route` keys to shards · `phase` what keeps a client · `habits` where it is best placed · `admit`
-//!   whether a command may run · `client` · `describe`, `job` what asks for keyspaces · `mailbox` messages · `hand/` where
-//!   keyspaces are, and who waits for them · `turns`, `subscribers` who listens to what
+//!   whether a command may run · `client` · `describe`, `job` what asks for keyspaces · `mailbox` messages
+//! * the three parts of a shard: `hand/` where keyspaces are, and who waits for them · `clients`, `turns` who is connected ·
+//!   `subscribers` who is told of what
 //! * a command runs: `env` what it reads and leaves · `measure` records · `readers` who has read a key · `call` its handler ·
 //!   `waiters` who is served by it · `execute` one command · `transaction` EXEC
-//! * the parts of a shard work together: `state` · `refresh` settings · `tracking` what caches are told · `taking` keyspaces ·
+//! * the parts together: `state` a shard · `refresh` settings · `tracking` what caches are told · `taking` keyspaces ·
 //!   `pause` · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `credit` · `barriers` ·
 //!   `publish` what is sent · `deliver` what has come · `walk` KEYS over very many · `stop` · `reload` · `messages`
 //! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn`
@@ -30,6 +31,7 @@ mod barriers;
 mod blocking;
 pub mod call;
 mod client;
+mod clients;
 pub mod clock;
 mod credit;
 mod deliver;

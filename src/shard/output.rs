@@ -31,7 +31,7 @@ impl Shard {
     /// what ends its waiting lists it again.
     pub fn take_dirty(&mut self) -> Vec<ClientId> {
         self.tell_broadcasts();
-        let mut dirty = std::mem::take(&mut self.dirty);
+        let mut dirty = self.clients.take_dirty();
         let limit = &self.settings.output_limit_normal;
         if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
             dirty.iter().for_each(|id| self.check_output_limit(*id));
@@ -39,7 +39,7 @@ impl Shard {
         if self.shared.shard_count > 1 && !self.is_stopping() {
             let (settings, mut long) = (Arc::clone(&self.settings), Vec::new());
             dirty.retain(|id| {
-                let Some(client) = self.client_mut(*id) else {
+                let Some(client) = self.clients.get_mut(*id) else {
                     return true;
                 };
                 // By replies that were held back.
@@ -54,29 +54,26 @@ impl Shard {
     }
 
     /// Gives a spent list of dirty clients back, to save its allocation.
-    pub fn reuse_dirty(&mut self, mut list: Vec<ClientId>) {
-        list.clear();
-        if self.dirty.is_empty() {
-            self.dirty = list;
-        }
+    pub fn reuse_dirty(&mut self, list: Vec<ClientId>) {
+        self.clients.reuse_dirty(list);
     }
 
     /// Clients whose sockets are to be dropped.
     pub fn take_closed(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.closed)
+        self.clients.take_closed()
     }
 
     /// Whether all that a client is owed was sent.
     pub fn is_sent(&self, id: ClientId) -> bool {
-        match self.clients.get(&id) {
-            Some(Some(client)) => client.output.is_empty(),
+        match self.clients.get(id) {
+            Some(client) => client.output.is_empty(),
             _ => true,
         }
     }
 
     /// A client has had its share of this turn: the rest of its output is sent in the next.
     pub fn send_on(&mut self, id: ClientId) {
-        self.dirty.push(id);
+        self.clients.note_output(id);
     }
 
     /// Has the next of what a client is owed sent: `write` gets it as bytes and gives how many it sent, or `None` when there
@@ -87,7 +84,7 @@ impl Shard {
         write: impl FnOnce(&Output) -> Option<io::Result<usize>>,
     ) -> Sent {
         // Looked up once: this is done for every reply.
-        let Some(Some(client)) = self.clients.get_mut(&id) else {
+        let Some(client) = self.clients.get_mut(id) else {
             return Sent::Nothing;
         };
         if client.output.is_empty() {
@@ -113,7 +110,7 @@ impl Shard {
         counters.writes.add(1);
         counters.net_out.add(count as u64);
         if goes_on {
-            self.turns.queue(client);
+            self.clients.give_turn(id);
         }
         if !spent.is_empty()
             && let Some(disposal) = self.shared.disposal.get()
@@ -125,8 +122,8 @@ impl Shard {
 
     /// Whether a client is to be closed now that its output is sent.
     pub fn should_close(&self, id: ClientId) -> bool {
-        match self.clients.get(&id) {
-            Some(Some(client)) => {
+        match self.clients.get(id) {
+            Some(client) => {
                 client.output.is_empty() && client.session.closing && !client.phase.holds_a_reply()
             }
             _ => true,

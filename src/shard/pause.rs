@@ -2,13 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::client::registry::ClientFlag;
 use crate::command::row::Row;
 use crate::command::spec::Flags;
 use crate::command::table::commands;
 
 use super::client::{Client, is_exec};
-use super::phase::Phase;
 use super::state::Shard;
 
 impl Shard {
@@ -43,26 +41,8 @@ impl Shard {
         row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
     }
 
-    /// Keeps a client until the pause is over. Redis: it counts as blocked.
-    pub(super) fn hold_paused(&mut self, client: &mut Client) {
-        client.phase = Phase::Paused;
-        client.session.handle.set_flag(ClientFlag::PAUSED, true);
-        self.paused.push(client.id());
-    }
-
     /// Lets held clients go on when the pause is over or changed.
     pub(super) fn release_paused(&mut self) {
-        let now_ms = self.now_ms;
-        for id in std::mem::take(&mut self.paused) {
-            if let Some(Some(client)) = self.clients.get_mut(&id)
-                && matches!(client.phase, Phase::Paused)
-            {
-                client.phase = Phase::Ready;
-                let handle = &client.session.handle;
-                handle.set_flag(ClientFlag::PAUSED, false);
-                handle.active_ms.store(now_ms, Ordering::Relaxed);
-                self.turns.queue(client);
-            }
-        }
+        self.clients.release_paused(self.now_ms);
     }
 }

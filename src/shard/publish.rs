@@ -18,14 +18,12 @@ use crate::command::row::Row;
 use crate::command::spec::Flags;
 use crate::command::table::commands;
 use crate::ids::{ClientId, ShardId, ShardSet};
-use crate::limits;
 use crate::observe::monitor;
 use crate::resp::arguments::{Args, Request};
 
 use super::client::Client;
 use super::env::{Aftermath, Outgoing, Served};
 use super::mailbox::{Message, Publication};
-use super::phase::Phase;
 use super::state::Shard;
 use super::subscribers::Subscriber;
 use super::tracking::Telling;
@@ -65,8 +63,7 @@ impl Shard {
             && (over || telling.over)
             && client.is_ready()
         {
-            client.phase = Phase::Throttled;
-            self.throttled.push(client.id());
+            self.clients.throttle(client);
         }
         telling.tells_publisher
     }
@@ -84,7 +81,7 @@ impl Shard {
         let home = waiter.home;
         let is_here = home == self.id;
         // What a subscriber was sent before is in the mailbox: its reply comes behind.
-        if is_here && !self.listens(waiter.client) {
+        if is_here && !self.clients.listens(waiter.client) {
             self.unblock(&waiter, &reply);
             return false;
         }
@@ -120,9 +117,7 @@ impl Shard {
         let from = self.id;
         let mut over = false;
         for shard in targets.shards.iter() {
-            let undelivered = &mut self.subscribers.undelivered[shard.index()];
-            *undelivered += publication.weight();
-            over |= *undelivered > limits::PUBLICATION_CREDIT_BYTES;
+            over |= self.subscribers.sent(shard, publication.weight());
         }
         let message = |shard| {
             (

@@ -30,7 +30,7 @@ impl Shard {
                 self.queue_own(Job::LimitTracked);
             }
         }
-        self.policy = self.current_policy();
+        self.hands.set_policy(self.current_policy());
     }
 
     /// What the settings and CLIENT PAUSE mean to a keyspace in hand.
@@ -54,16 +54,7 @@ impl Shard {
 
     /// Gives the keyspaces in hand the settings of this moment.
     pub(super) fn prepare_hand(&mut self) {
-        let (policy, is_recording) = (self.policy, self.shared.effects.is_recording());
-        for keyspace in self.hands.hand_mut().keyspaces_mut() {
-            // Written only when it differs: the thread that had it last has this cache line.
-            if keyspace.policy != policy {
-                keyspace.policy = policy;
-            }
-            if keyspace.effects.is_recording() != is_recording {
-                keyspace.effects.set_recording(is_recording);
-            }
-        }
+        self.hands.prepare(self.shared.effects.is_recording());
     }
 }
 

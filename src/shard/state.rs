@@ -1,25 +1,23 @@
 //! A shard: its parts, and who of its clients is at hand.
 
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::command::context::Shared;
 use crate::config::Settings;
-use crate::ids::{ClientId, ShardId};
-use crate::keyspace::{Keyspace, KeyspacePolicy};
+use crate::ids::ShardId;
+use crate::keyspace::Keyspace;
 use crate::net::buffers::Spares;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
-use super::client::Client;
+use super::clients::Clients;
 use super::clock::Clock;
 use super::env::Env;
 use super::hand::Hands;
 use super::mailbox::{Mail, Post};
-use super::subscribers::{Broadcasts, Subscribers};
-use super::turns::Turns;
+use super::subscribers::Subscribers;
 
 /// How far a shard is on its way to the end.
 #[derive(Clone, Copy, Debug)]
@@ -44,38 +42,16 @@ pub struct Shard {
     pub(super) lap_ns: Cell<Option<u64>>,
     pub(super) now_ms: u64,
     pub(super) hands: Hands,
-    /// What the settings and CLIENT PAUSE mean to the keyspaces in hand.
-    pub(super) policy: KeyspacePolicy,
-    pub(super) clients: HashMap<ClientId, Option<Box<Client>>, hashbrown::DefaultHashBuilder>,
+    pub(super) clients: Clients,
     pub(super) subscribers: Subscribers,
-    /// What changed for who listens to prefixes, not told yet.
-    pub(super) broadcasts: Broadcasts,
-    /// Clients that can go on without an event: their turn ended before their input did.
-    pub(super) turns: Turns,
     /// Input buffers for who needs one next.
     pub(super) spare_inputs: Spares,
-    /// Clients with new output, or to be closed when it is sent.
-    pub(super) dirty: Vec<ClientId>,
-    /// Clients whose sockets are to be dropped.
-    pub(super) closed: Vec<ClientId>,
-    /// Clients that are to move to another shard.
-    pub(super) departing: Vec<(ClientId, ShardId)>,
-    /// Deadlines of blocked and waiting clients.
-    pub(super) deadlines: BTreeSet<(u64, ClientId)>,
-    /// Clients held by CLIENT PAUSE.
-    pub(super) paused: Vec<ClientId>,
-    /// Clients held for credit.
-    pub(super) throttled: Vec<ClientId>,
     /// Replies of the client whose turn it is.
     pub(super) reply: Reply,
     /// Buffers for the output of clients.
     pub(super) spare_outputs: Spares,
     /// When the next expiry and housekeeping round is due, Unix ms.
     pub(super) next_round_ms: u64,
-    /// It has offered keyspaces to other threads.
-    pub(super) has_offered: bool,
-    /// Clients whose sockets have come with them.
-    pub(super) arrived: Vec<ClientId>,
     /// The process is ending.
     pub(super) stop: Option<Stop>,
 }
@@ -103,12 +79,6 @@ impl Shard {
             lap_ns: &self.lap_ns,
         };
         (env, &mut self.hands)
-    }
-
-    /// Whether a client is told of what others do.
-    pub(super) fn listens(&self, id: ClientId) -> bool {
-        self.client(id)
-            .is_some_and(|client| client.session.listens())
     }
 
     /// Whether the process is ending.
@@ -146,7 +116,6 @@ impl Shard {
                 Arc::clone(&post),
                 Arc::clone(&clock),
             ),
-            policy: KeyspacePolicy::default(),
             subscribers: Subscribers::new(shared.shard_count),
             shared,
             settings,
@@ -154,21 +123,11 @@ impl Shard {
             clock,
             lap_ns: Cell::new(None),
             now_ms,
-            clients: HashMap::default(),
-            broadcasts: Broadcasts::new(),
-            turns: Turns::default(),
+            clients: Clients::default(),
             spare_inputs: Spares::of_inputs(),
-            dirty: Vec::new(),
-            closed: Vec::new(),
-            departing: Vec::new(),
-            deadlines: BTreeSet::new(),
-            paused: Vec::new(),
-            throttled: Vec::new(),
             reply: Reply::new(Protocol::Resp2),
             spare_outputs: Spares::of_outputs(),
             next_round_ms: now_ms,
-            has_offered: false,
-            arrived: Vec::new(),
             stop: None,
         }
     }
@@ -181,25 +140,6 @@ impl Shard {
     /// Which shard it is.
     pub fn id(&self) -> ShardId {
         self.id
-    }
-
-    /// Takes a client out of the map while it runs; [`Shard::put`] must follow unless it is gone.
-    pub(super) fn take(&mut self, id: ClientId) -> Option<Box<Client>> {
-        self.clients.get_mut(&id)?.take()
-    }
-
-    pub(super) fn put(&mut self, client: Box<Client>) {
-        if let Some(slot) = self.clients.get_mut(&client.id()) {
-            *slot = Some(client);
-        }
-    }
-
-    pub(super) fn client(&self, id: ClientId) -> Option<&Client> {
-        self.clients.get(&id)?.as_deref()
-    }
-
-    pub(super) fn client_mut(&mut self, id: ClientId) -> Option<&mut Client> {
-        self.clients.get_mut(&id)?.as_deref_mut()
     }
 
     /// The time of its turn, Unix ms.

@@ -46,7 +46,7 @@ impl Shard {
             has_drained: false,
             have_all_drained: false,
         });
-        self.departing.clear();
+        self.clients.keep_all();
         // Nobody's command begins any more, and timers are over. Who waits for an answer of this shard gets it.
         let post = &self.post;
         let jobs = self.hands.clear(|thread| post.send(thread, Message::Offer));
@@ -55,11 +55,7 @@ impl Shard {
                 post.send(from, Message::BarrierSeen(client));
             }
         }
-        let waiting = self.clients.iter().filter_map(|(id, client)| {
-            let client = client.as_ref()?;
-            (!client.output.is_empty()).then_some(*id)
-        });
-        self.dirty.extend(waiting);
+        self.clients.note_all_output();
     }
 
     /// No shard has anything left to do.
@@ -99,12 +95,12 @@ impl Shard {
     /// Whether another shard waits for this one, or this one for another.
     fn has_work_under_way(&self) -> bool {
         let is_asking = |phase: &Phase| matches!(phase, Phase::Barrier { .. });
-        let mut clients = self.clients.values().flatten();
+        let mut clients = self.clients.iter();
         !self.hands.lines().is_empty() || clients.any(|client| is_asking(&client.phase))
     }
 
     fn has_unsent_output(&self) -> bool {
-        let mut clients = self.clients.values().flatten();
+        let mut clients = self.clients.iter();
         clients.any(|client| !client.output.is_empty())
     }
 }

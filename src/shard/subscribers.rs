@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::ClientId;
+use crate::ids::{ClientId, ShardId};
 use crate::limits;
 use crate::pubsub::patterns::Patterns;
 use crate::pubsub::registry::ChannelKind;
@@ -123,15 +123,18 @@ impl Listeners {
     }
 }
 
-/// The subscribers of one shard, and what it has published and not seen delivered.
+/// Who is told of things on one shard: subscribers, clients in MONITOR. And what is on its way: what it has published and not
+/// seen delivered, which changes of keys it has not told yet.
 #[derive(Debug)]
 pub(super) struct Subscribers {
     channels: Channels,
     patterns: Patterns<Listeners>,
     shard_channels: Channels,
-    pub(super) monitors: Vec<ClientId>,
+    monitors: Vec<ClientId>,
     /// Undelivered bytes by target shard.
-    pub(super) undelivered: Vec<usize>,
+    undelivered: Vec<usize>,
+    /// What changed for who listens to prefixes, not told yet.
+    broadcasts: Broadcasts,
 }
 
 impl Subscribers {
@@ -142,13 +145,59 @@ impl Subscribers {
             shard_channels: Channels::default(),
             monitors: Vec::new(),
             undelivered: vec![0; shard_count],
+            broadcasts: Broadcasts::new(),
         }
+    }
+
+    /// A client is in MONITOR.
+    pub(super) fn add_monitor(&mut self, client: ClientId) {
+        self.monitors.push(client);
+    }
+
+    /// A client is in MONITOR no longer.
+    pub(super) fn remove_monitor(&mut self, client: ClientId) {
+        self.monitors.retain(|monitor| *monitor != client);
+    }
+
+    /// The clients in MONITOR, in the order in which they began.
+    pub(super) fn monitors(&self) -> Vec<ClientId> {
+        self.monitors.clone()
+    }
+
+    /// So many bytes are on their way to a shard; whether that is too much.
+    pub(super) fn sent(&mut self, to: ShardId, bytes: usize) -> bool {
+        let undelivered = &mut self.undelivered[to.index()];
+        *undelivered += bytes;
+        *undelivered > limits::PUBLICATION_CREDIT_BYTES
+    }
+
+    /// So many bytes were delivered by a shard; whether there is room again everywhere.
+    pub(super) fn delivered(&mut self, by: ShardId, bytes: usize) -> bool {
+        let undelivered = &mut self.undelivered[by.index()];
+        *undelivered = undelivered.saturating_sub(bytes);
+        let mut undelivered = self.undelivered.iter();
+        undelivered.all(|bytes| *bytes <= limits::PUBLICATION_CREDIT_BYTES / 2)
     }
 
     /// Whether too much of what this shard has sent is undelivered.
     pub(super) fn are_over_credit(&self) -> bool {
         let mut undelivered = self.undelivered.iter();
         undelivered.any(|bytes| *bytes > limits::PUBLICATION_CREDIT_BYTES)
+    }
+
+    /// A key has changed, by a client's doing or nobody's: who listens to its prefix is to be told.
+    pub(super) fn note_change(&mut self, key: Box<[u8]>, cause: Option<ClientId>) {
+        self.broadcasts.insert(key, cause);
+    }
+
+    /// Whether somebody is to be told of changes.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.broadcasts.is_empty()
+    }
+
+    /// The changes that nobody was told of yet.
+    pub(super) fn take_changes(&mut self) -> Broadcasts {
+        std::mem::take(&mut self.broadcasts)
     }
 
     pub(super) fn add(&mut self, client: Subscriber, kind: ChannelKind, name: Name) {

@@ -58,9 +58,8 @@ impl Shard {
     pub(super) fn put_back(&mut self) {
         if !self.hands.shards().is_empty() {
             self.tell_broadcasts();
-            let (post, has_offered) = (&self.post, &mut self.has_offered);
+            let post = &self.post;
             self.hands.put_back(|thread, alarm_ms| {
-                *has_offered |= alarm_ms.is_none();
                 post.send(thread, alarm_ms.map_or(Message::Offer, Message::Alarm));
             });
         }

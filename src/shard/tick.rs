@@ -11,7 +11,7 @@ use super::state::Shard;
 impl Shard {
     /// When the next thing is due, Unix ms.
     pub fn next_wake_ms(&self) -> u64 {
-        let deadline = self.deadlines.first().map_or(u64::MAX, |(at, _)| *at);
+        let deadline = self.clients.next_deadline_ms();
         let alarm = self.next_alarm_ms();
         let has_jobs = !self.hands.lines().is_empty();
         let retry = if has_jobs {
@@ -38,11 +38,7 @@ impl Shard {
         if self.is_stopping() {
             return;
         }
-        while let Some((at, id)) = self.deadlines.first().copied() {
-            if at > self.now_ms {
-                break;
-            }
-            self.deadlines.pop_first();
+        while let Some(id) = self.clients.pop_overdue(self.now_ms) {
             self.timed_out(id);
         }
         if self.next_alarm_ms() <= self.now_ms {
@@ -80,17 +76,16 @@ impl Shard {
         }
         let mut idle = Vec::new();
         let mut loaded = Vec::new();
-        for (id, client) in &self.clients {
-            let Some(client) = client else { continue };
+        for client in self.clients.iter() {
             if !client.output.is_empty() {
-                loaded.push(*id);
+                loaded.push(client.id());
             }
             let active_ms = client.session.handle.active_ms.load(Ordering::Relaxed);
             let exempt = client.phase.on(Happening::Idle) != Reaction::Close
                 || client.session.subscriptions.any()
                 || client.session.monitoring;
             if timeout_ms > 0 && !exempt && now_ms.saturating_sub(active_ms) > timeout_ms {
-                idle.push(*id);
+                idle.push(client.id());
             }
         }
         for id in loaded {

@@ -17,7 +17,6 @@ use bytes::Bytes;
 use crate::client::registry::ClientFlag;
 use crate::ids::ClientId;
 use crate::keyspace::tracking::{Change, Invalidation, Tracker, TrackingOptions};
-use crate::limits;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 
@@ -99,7 +98,7 @@ impl Shard {
             && !self.shared.tracking.is_empty()
         {
             let cause = cause.filter(|_| change == Change::Written);
-            self.broadcasts.insert(key, cause);
+            self.subscribers.note_change(key, cause);
         }
     }
 
@@ -122,16 +121,16 @@ impl Shard {
         for (tracker, key) in std::mem::take(&mut telling.own) {
             self.tell_one(&tracker, key.as_deref(), telling);
         }
-        telling.over |= !self.broadcasts.is_empty() && self.subscribers.are_over_credit();
+        telling.over |= self.subscribers.has_changes() && self.subscribers.are_over_credit();
     }
 
     /// Tells who listens to prefixes what has changed since the last call: before what others can conclude it from, a reply
     /// or the keyspace, leaves this shard.
     pub fn tell_broadcasts(&mut self) {
-        if self.broadcasts.is_empty() {
+        if !self.subscribers.has_changes() {
             return;
         }
-        let keys = std::mem::take(&mut self.broadcasts);
+        let keys = self.subscribers.take_changes();
         let telling = &mut Telling::of(None);
         let shared = Arc::clone(&self.shared);
         let is_concerned = |prefix: &[u8]| with_prefix(&keys, prefix).next().is_some();
@@ -178,9 +177,7 @@ impl Shard {
             kind,
             payload,
         };
-        let undelivered = &mut self.subscribers.undelivered[shard.index()];
-        *undelivered += notice.weight();
-        telling.over |= *undelivered > limits::PUBLICATION_CREDIT_BYTES;
+        telling.over |= self.subscribers.sent(shard, notice.weight());
         telling.tells_publisher |= telling.publisher == Some(receiver);
         self.post.send(shard, Message::Notice(Box::new(notice)));
     }

@@ -16,11 +16,11 @@ use super::state::Shard;
 impl Shard {
     /// Gives a client a turn, with bytes that have just come. Also when it comes back to Ready.
     pub(super) fn run_client(&mut self, id: ClientId, fresh: &[u8]) {
-        if self.listens(id) {
+        if self.clients.listens(id) {
             // What others did before it is told before its replies.
             self.hear();
         }
-        if let Some(client) = self.take(id) {
+        if let Some(client) = self.clients.take(id) {
             self.run_taken(client, fresh);
         }
     }
@@ -29,18 +29,18 @@ impl Shard {
     pub(super) fn run_taken(&mut self, mut client: Box<Client>, fresh: &[u8]) {
         let id = client.id();
         if client.session.handle.is_killed() {
-            self.put(client);
+            self.clients.put(client);
             self.disconnect(id);
             return;
         }
         if self.is_stopping() {
-            self.put(client);
+            self.clients.put(client);
             return;
         }
         if client.is_behind_with_reading() || !client.is_ready() {
             // What it has sent waits until it has read: [`Shard::send`] gives it its turn.
             client.input.append(fresh, &mut self.spare_inputs);
-            self.put(client);
+            self.clients.put(client);
             self.check_query_limit(id);
             return;
         }
@@ -98,7 +98,7 @@ impl Shard {
         client.now_ms = self.now_ms;
         let more = flow == Flow::Defer && client.is_ready() && !client.session.closing;
         if more {
-            self.turns.queue(&mut client);
+            self.clients.queue(&mut client);
         } else if client.ended && client.is_ready() {
             // Nothing is left to run: it goes when its replies are sent.
             client.session.closing = true;
@@ -108,12 +108,12 @@ impl Shard {
             client.session.handle.set_flag(ClientFlag::CLOSING, true);
         }
         if !client.output.is_empty() || client.session.closing {
-            self.dirty.push(id);
+            self.clients.note_output(id);
         }
         let exceeds = client.unparsed_bytes() as u64 > self.settings.client_query_buffer_bytes_max;
         let ended = client.ended;
         let has_much = client.has_much_to_send(&self.settings);
-        self.put(client);
+        self.clients.put(client);
         if has_much {
             self.check_output_limit(id);
         }

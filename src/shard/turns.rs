@@ -38,9 +38,4 @@ impl Turns {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
-
-    /// Whether nobody waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }

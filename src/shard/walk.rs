@@ -15,7 +15,7 @@ impl Shard {
     /// A shard has found its part for a client, which may be gone.
     pub(super) fn walked(&mut self, walked: Walked) {
         let id = walked.client;
-        let Some(mut client) = self.take(id) else {
+        let Some(mut client) = self.clients.take(id) else {
             return;
         };
         if let Phase::Walking {
@@ -37,9 +37,9 @@ impl Shard {
                 client.phase = Phase::Ready;
                 client.output.take(&mut reply);
                 self.release_behind_reply(&mut client);
-                self.turns.queue(&mut client);
+                self.clients.queue(&mut client);
             }
         }
-        self.put(client);
+        self.clients.put(client);
     }
 }

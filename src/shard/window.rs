@@ -121,7 +121,7 @@ impl Shard {
             }
             if self.is_paused_for(client, attempt.row) {
                 client.kept = Some(attempt.keep());
-                self.hold_paused(client);
+                self.clients.pause(client);
                 return Flow::Stop;
             }
             if !self.has_in_hand(client, attempt.shards) {

@@ -89,7 +89,7 @@ impl Shard {
     /// Runs the first job in line for a set; false when the set is not to be had.
     fn run_next(&mut self, shards: ShardSet) -> bool {
         if let Some(Job::Client(id)) = self.hands.first_in_line(shards)
-            && self.listens(*id)
+            && self.clients.listens(*id)
         {
             // Nobody waits for a keyspace while much is told.
             self.hear();
@@ -146,16 +146,16 @@ impl Shard {
     /// A client whose command was kept goes on; its keyspaces are in hand. Who is told of things is told first what was sent
     /// until then.
     pub(super) fn resume(&mut self, id: ClientId) {
-        if self.listens(id) {
+        if self.clients.listens(id) {
             self.hear();
             // Settings may have come.
             self.prepare_hand();
         }
-        let Some(mut client) = self.take(id) else {
+        let Some(mut client) = self.clients.take(id) else {
             return;
         };
         if client.phase.on(Happening::Hand) != Reaction::Run {
-            self.put(client);
+            self.clients.put(client);
             return;
         }
         client.phase = Phase::Ready;
@@ -197,16 +197,13 @@ impl Shard {
         let turn_count = if self.is_stopping() {
             0
         } else {
-            self.turns.len().min(limits::TURNS_PER_ROUND_MAX)
+            self.clients.turn_count().min(limits::TURNS_PER_ROUND_MAX)
         };
         for _ in 0..turn_count {
-            let Some(id) = self.turns.next() else {
+            let Some(id) = self.clients.next_turn() else {
                 break;
             };
-            if let Some(client) = self.client_mut(id) {
-                client.has_turn_coming = false;
-                self.run_client(id, &[]);
-            }
+            self.run_client(id, &[]);
         }
         self.post.ring();
         self.has_work()
@@ -214,7 +211,7 @@ impl Shard {
 
     /// Whether work is left that can be done now. Not what waits with a ticket: that is offered, or tried again in time.
     pub fn has_work(&self) -> bool {
-        let has_turns = !self.turns.is_empty() && !self.is_stopping();
+        let has_turns = self.clients.turn_count() > 0 && !self.is_stopping();
         has_turns || self.hands.lines().any_called()
     }
 

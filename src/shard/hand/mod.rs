@@ -15,7 +15,7 @@ mod line;
 use std::sync::Arc;
 
 use crate::ids::{ShardId, ShardSet};
-use crate::keyspace::{Keyspace, Space};
+use crate::keyspace::{Keyspace, KeyspacePolicy, Space};
 use crate::limits;
 
 use super::clock::Clock;
@@ -84,6 +84,10 @@ pub(super) struct Hands {
     lines: Lines<Job>,
     /// When the keyspace of this shard must be looked at, Unix ms.
     alarm_ms: u64,
+    /// What the settings and CLIENT PAUSE mean to keyspaces in hand.
+    policy: KeyspacePolicy,
+    /// Whether it has offered keyspaces to other threads.
+    has_offered: bool,
     /// How often it looks for a keyspace that is in another hand before it waits in line.
     spins: u32,
 }
@@ -114,6 +118,8 @@ impl Hands {
             hand: Hand::default(),
             lines: Lines::new(),
             alarm_ms: u64::MAX,
+            policy: KeyspacePolicy::default(),
+            has_offered: false,
             spins: if shard_count > cores {
                 limits::SPINS_SHARING_CORES
             } else {
@@ -141,6 +147,29 @@ impl Hands {
     pub(super) fn resume(&mut self, hand: Hand) {
         debug_assert!(self.hand.keyspaces.is_empty(), "two hands");
         let _ = std::mem::replace(&mut self.hand, hand);
+    }
+
+    /// The settings of this moment, for what is taken from now on.
+    pub(super) fn set_policy(&mut self, policy: KeyspacePolicy) {
+        self.policy = policy;
+    }
+
+    /// Gives the keyspaces in hand the settings of this moment.
+    pub(super) fn prepare(&mut self, is_recording: bool) {
+        for keyspace in &mut self.hand.keyspaces {
+            // Written only when it differs: the thread that had it last has this cache line.
+            if keyspace.policy != self.policy {
+                keyspace.policy = self.policy;
+            }
+            if keyspace.effects.is_recording() != is_recording {
+                keyspace.effects.set_recording(is_recording);
+            }
+        }
+    }
+
+    /// Whether it has offered keyspaces to other threads since the last call.
+    pub(super) fn take_offered(&mut self) -> bool {
+        std::mem::take(&mut self.has_offered)
     }
 
     /// Whether others wait for what is in hand, and it has been long enough in this one.
@@ -242,6 +271,7 @@ impl Hands {
                 tell(shard, Some(alarm_ms));
             }
             if let Some(thread) = put.offer {
+                self.has_offered = true;
                 tell(thread, None);
             }
         }
