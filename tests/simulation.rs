@@ -21,12 +21,18 @@ mod commands;
 mod mail;
 #[path = "simulation/model.rs"]
 mod model;
+#[path = "simulation/moves.rs"]
+mod moves;
 #[path = "simulation/order.rs"]
 mod order;
+#[path = "simulation/outputs.rs"]
+mod outputs;
 #[path = "simulation/stop.rs"]
 mod stop;
 #[path = "simulation/streams.rs"]
 mod streams;
+#[path = "simulation/waits.rs"]
+mod waits;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +51,8 @@ use millrace::shard::mailbox::{Message, Post};
 use millrace::shard::output::Sent;
 use millrace::shard::{Event, Shard};
 
-use checks::{check_against_model, check_program_order, check_received, messages};
+use checks::{check_against_model, check_program_order, check_received, is_subsequence, messages};
+use commands::{bulk, request};
 use mail::{Mail, SimulatedClock};
 use model::Model;
 
@@ -91,20 +98,6 @@ impl Witness for Notes {
             reply: reply.to_vec(),
         });
     }
-}
-
-fn request(words: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
-        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        bytes.extend_from_slice(word);
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes
-}
-
-fn bulk(bytes: &[u8]) -> Vec<u8> {
-    [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
 /// A client as the test plays it.
@@ -521,11 +514,6 @@ fn run(seed: u64) -> usize {
 
 /// Executions of all seeds, to know that something was checked.
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
-
-fn is_subsequence(part: &[Vec<u8>], whole: &[Vec<u8>]) -> bool {
-    let mut whole = whole.iter();
-    part.iter().all(|item| whole.any(|other| other == item))
-}
 
 #[test]
 fn shards_behave_as_one_sequential_server_whatever_the_delays() {

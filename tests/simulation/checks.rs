@@ -312,3 +312,9 @@ pub(crate) fn messages(received: &[u8]) -> Vec<Vec<u8>> {
     }
     found
 }
+
+/// Whether a list is another one of which some items are missing.
+pub(crate) fn is_subsequence(part: &[Vec<u8>], whole: &[Vec<u8>]) -> bool {
+    let mut whole = whole.iter();
+    part.iter().all(|item| whole.any(|other| other == item))
+}

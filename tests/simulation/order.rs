@@ -2,20 +2,20 @@
 
 use super::*;
 
-const SHARDS: usize = 2;
+pub(crate) const SHARDS: usize = 2;
 
 /// Keys at home on the first and on the second of two shards.
-const FIRST: &str = "b";
-const SECOND: &str = "a";
+pub(crate) const FIRST: &str = "b";
+pub(crate) const SECOND: &str = "a";
 
 /// A client of each of two shards, at rest.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let mut world = World::empty(Random(1), SHARDS);
     connect_to_all(&mut world);
     world
 }
 
-fn connect_to_all(world: &mut World) {
+pub(crate) fn connect_to_all(world: &mut World) {
     for shard in 0..SHARDS {
         world.connect_to(shard, false);
     }
@@ -23,7 +23,7 @@ fn connect_to_all(world: &mut World) {
 }
 
 /// Sends commands in one piece; delivers no messages.
-fn send(world: &mut World, player: usize, commands: &[&str]) {
+pub(crate) fn send(world: &mut World, player: usize, commands: &[&str]) {
     let words = |line: &&str| -> Vec<Vec<u8>> { line.split(' ').map(Into::into).collect() };
     let bytes: Vec<u8> = commands
         .iter()
@@ -35,7 +35,7 @@ fn send(world: &mut World, player: usize, commands: &[&str]) {
 }
 
 /// What a client has received since the last call, everything under way being done.
-fn received(world: &mut World, player: usize) -> String {
+pub(crate) fn received(world: &mut World, player: usize) -> String {
     world.settle();
     let bytes = std::mem::take(&mut world.players[player].received);
     String::from_utf8(bytes).unwrap()
@@ -87,32 +87,41 @@ impl Clock for ClockAhead {
     }
 }
 
+/// A client of each of two shards, at rest; the clock of the second shard is 50 ms ahead.
+pub(crate) fn world_with_the_second_ahead() -> World {
+    let mut world = World::empty(Random(1), SHARDS);
+    let clock = Arc::new(ClockAhead(Arc::clone(&world.clock)));
+    replace_shard(&mut world, 1, clock);
+    connect_to_all(&mut world);
+    world
+}
+
+/// Another shard takes the place of one that has no clients, with a clock of its own.
+pub(crate) fn replace_shard(world: &mut World, number: usize, clock: Arc<dyn Clock>) {
+    let post: Arc<dyn Post> = Arc::clone(&world.mail) as Arc<dyn Post>;
+    let id = ShardId(number as u16);
+    assert!(world.mail.berths.take(ShardSet::one(id), 0).is_some());
+    let hasher = hashbrown::DefaultHashBuilder::default();
+    world.shards[number] = Shard::new(id, Arc::clone(&world.shared), post, clock, hasher);
+}
+
+/// The milliseconds of the stream IDs in replies.
+pub(crate) fn times_of_ids(text: &str) -> Vec<u64> {
+    let time = |line: &str| line.split_once('-')?.0.parse().ok();
+    text.lines().filter_map(time).collect()
+}
+
 #[test]
 fn stream_ids_do_not_go_back_from_one_shard_to_the_next() {
-    let mut world = World::empty(Random(1), SHARDS);
-    let post: Arc<dyn Post> = Arc::clone(&world.mail) as Arc<dyn Post>;
-    // Another takes its place.
-    let second = ShardSet::one(ShardId(1));
-    assert!(world.mail.berths.take(second, 0).is_some());
-    world.shards[1] = Shard::new(
-        ShardId(1),
-        Arc::clone(&world.shared),
-        post,
-        Arc::new(ClockAhead(Arc::clone(&world.clock))),
-        hashbrown::DefaultHashBuilder::default(),
-    );
-    connect_to_all(&mut world);
+    let mut world = world_with_the_second_ahead();
     let add = |key: &str| format!("XADD {key} * f v");
     let (first, second) = (add(FIRST), add(SECOND));
     send(&mut world, 1, &[&second]);
     received(&mut world, 1);
     send(&mut world, 0, &[&second, &first]);
     let text = received(&mut world, 0);
-    let ids: Vec<u64> = text
-        .lines()
-        .filter_map(|line| line.split_once('-')?.0.parse().ok())
-        .collect();
-    assert!(ids.len() == 2 && ids[0] <= ids[1], "{text}");
+    let times = times_of_ids(&text);
+    assert!(times.len() == 2 && times[0] <= times[1], "{text}");
 }
 
 #[test]
@@ -143,17 +152,17 @@ fn a_connection_that_needs_both_keyspaces_equally_stays_where_it_is() {
     }
 }
 
+/// Somebody has all keyspaces until [`World::put_back`].
+pub(crate) fn hold_all(world: &mut World) {
+    let all = ShardSet::all(SHARDS);
+    let taken = world.mail.berths.take(all, 0).expect("they are at rest");
+    world.held.push((all, taken));
+}
+
 #[test]
 fn a_command_waits_for_keyspaces_that_somebody_has_and_runs_when_they_are_back() {
     let mut world = world();
-    world
-        .mail
-        .berths
-        .take(ShardSet::all(SHARDS), 0)
-        .map_or_else(
-            || panic!("they are at rest"),
-            |taken| world.held.push((ShardSet::all(SHARDS), taken)),
-        );
+    hold_all(&mut world);
     let set = format!("SET {FIRST} v");
     send(&mut world, 1, &[&set]);
     let get = format!("GET {FIRST}");
