@@ -26,7 +26,7 @@ pub(crate) fn check(client: &mut Client, table: &[(&str, &str)]) {
 }
 
 /// Waits until CLIENT LIST shows the client with these flags.
-fn wait_for_flags(control: &mut Client, id: i64, flags: &str) {
+pub(crate) fn wait_for_flags(control: &mut Client, id: i64, flags: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     let wanted = format!(" flags={flags} ");
     while !control

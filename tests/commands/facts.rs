@@ -369,6 +369,29 @@ fn reload_keeps_every_key() {
     });
 }
 
+/// The command behind it in a pipeline is at home everywhere and takes no time of its own.
+#[test]
+fn a_reload_is_not_the_time_of_the_next_command() {
+    with_debug(|server| {
+        let mut client = server.connect();
+        client.run("DEBUG POPULATE 100000");
+        for rounds in 1.. {
+            client.run("CONFIG RESETSTAT");
+            let began = Instant::now();
+            client.pipeline(&["DEBUG RELOAD", "ECHO x"]);
+            let elapsed_us = began.elapsed().as_micros();
+            let stats = client.run("INFO commandstats").text();
+            let echo = info_field(&stats, "cmdstat_echo").unwrap();
+            let usec = echo.split(',').find_map(|fact| fact.strip_prefix("usec="));
+            // On a machine with much to do it may be interrupted; not each time.
+            if usec.unwrap().parse::<u128>().unwrap() < elapsed_us / 4 {
+                return;
+            }
+            assert!(rounds < 20, "{echo} of {elapsed_us}");
+        }
+    });
+}
+
 #[test]
 fn debug_reaches_inside() {
     with_debug(|server| {

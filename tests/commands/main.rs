@@ -15,3 +15,5 @@ mod server;
 mod stream;
 mod stream_writes;
 mod tracking;
+mod transaction;
+mod waits;

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::connection::{check, raw};
-use crate::support::{Server, for_each_shard_count};
+use crate::connection::{check, raw, spaced, wait_for_flags};
+use crate::support::{Client, Server, for_each_shard_count};
 
 #[test]
 fn the_server_tells_of_itself() {
@@ -234,6 +234,50 @@ fn a_monitor_sees_every_command_until_it_is_reset() {
         check(&mut monitor, &[("RESET", "+RESET")]);
         client.run("PING");
         monitor.expect_quiet(&mut client);
+    });
+}
+
+#[test]
+fn a_monitor_sees_a_command_when_it_has_run_and_nothing_of_a_refused_transaction() {
+    for_each_shard_count(|server| {
+        let (mut monitor, mut client, mut control) =
+            (server.connect(), server.connect(), server.connect());
+        let (address, id) = (client.local_address(), client.id());
+        check(&mut monitor, &[("MONITOR", "+OK")]);
+        let expect = |monitor: &mut Client, words: &[&str]| {
+            let line = monitor.reply().text();
+            let shown: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+            let shown = format!(" [0 {address}] {}", shown.join(" "));
+            assert!(line.ends_with(&shown), "{line} is not {shown}");
+        };
+        client.pipeline(&["MULTI", "NOSUCH", "SET k 1", "EXEC"]);
+        client.pipeline(&["WATCH k"]);
+        check(&mut control, &[("CLIENT PAUSE 60000 WRITE", "+OK")]);
+        client.send_line("SET k 2");
+        wait_for_flags(&mut control, id, "b");
+        for words in [&["MULTI"][..], &["EXEC"], &["WATCH", "k"]] {
+            expect(&mut monitor, words);
+        }
+        // It cannot run yet.
+        monitor.expect_quiet(&mut control);
+        check(&mut control, &[("CLIENT UNPAUSE", "+OK")]);
+        assert_eq!(spaced(&client.raw_reply()), "+OK");
+        // Its own change: EXEC is refused.
+        client.pipeline(&["MULTI", "GET k", "EXEC"]);
+        client.send_line("BLPOP q 0");
+        wait_for_flags(&mut control, id, "b");
+        for words in [
+            &["SET", "k", "2"][..],
+            &["MULTI"],
+            &["EXEC"],
+            &["BLPOP", "q", "0"],
+        ] {
+            expect(&mut monitor, words);
+        }
+        control.run("RPUSH q x");
+        assert_eq!(spaced(&client.raw_reply()), "*2 $1 q $1 x");
+        assert!(monitor.reply().text().ends_with(r#" "RPUSH" "q" "x""#));
+        monitor.expect_quiet(&mut control);
     });
 }
 
