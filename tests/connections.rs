@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use support::server::info_field;
@@ -76,6 +76,77 @@ fn a_connection_that_moves_to_a_thread_that_sleeps_wakes_it() {
         .parse()
         .unwrap();
     assert!(moves > 20, "connections must have moved: {moves}");
+}
+
+/// The shard of a connection.
+fn shard_of(control: &mut Client, id: i64) -> usize {
+    let list = control.run("CLIENT LIST EXTENDED").text();
+    let start = format!("id={id} ");
+    let line = list.lines().find(|line| line.starts_with(&start));
+    let mut words = line.unwrap().split(' ');
+    let value = words.find_map(|word| word.strip_prefix("io-thread="));
+    value.unwrap().parse().unwrap()
+}
+
+/// A client waits, and is served.
+fn wait_and_be_served(client: &mut Client, pusher: &mut Client, key: &str) {
+    client.send_line(&format!("BLPOP {key} 0"));
+    until("it waits", || {
+        let info = pusher.run("INFO clients").text();
+        info_field(&info, "blocked_clients").unwrap() == "1"
+    });
+    pusher.run(&format!("RPUSH {key} x"));
+    assert_eq!(client.reply().items()[1].text(), "x", "{key}");
+}
+
+#[test]
+fn a_connection_that_always_waits_moves_to_its_key_and_goes_on() {
+    const SHARDS: usize = 4;
+    let server = Server::millrace(SHARDS);
+    let mut pusher = server.connect();
+    let mut moved = 0;
+    for name in names() {
+        let home = millrace::ids::shard_of(name.as_bytes(), SHARDS).index();
+        let mut client = server.connect();
+        let id = client.id();
+        moved += usize::from(shard_of(&mut pusher, id) != home);
+        until("it is where its key is", || {
+            wait_and_be_served(&mut client, &mut pusher, &name);
+            shard_of(&mut pusher, id) == home
+        });
+        (0..20).for_each(|_| wait_and_be_served(&mut client, &mut pusher, &name));
+    }
+    assert!(moved > 0, "some must have begun elsewhere");
+}
+
+/// Whoever unblocks may be faster than the thread of the client, which has not heard of the wait yet; and of two one is slower.
+#[test]
+fn each_unblock_that_wins_ends_one_wait_however_early_it_comes() {
+    const COUNT: usize = 1_000;
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        let unblock = format!("CLIENT UNBLOCK {}", client.id());
+        let mut controls = [server.connect(), server.connect()];
+        for name in names() {
+            client.send_raw(&encoded(vec![format!("BLPOP {name} 0"); COUNT]));
+            let (won, begun) = (AtomicUsize::new(0), Instant::now());
+            std::thread::scope(|scope| {
+                for control in &mut controls {
+                    let (won, unblock) = (&won, &unblock);
+                    scope.spawn(move || {
+                        while won.load(Ordering::Acquire) < COUNT {
+                            let wins = control.run(unblock).integer() as usize;
+                            won.fetch_add(wins, Ordering::AcqRel);
+                            assert!(begun.elapsed() < Duration::from_secs(60), "{won:?}");
+                        }
+                    });
+                }
+            });
+            assert_eq!(won.into_inner(), COUNT, "{name}");
+            (0..COUNT).for_each(|_| assert!(client.reply().is_null()));
+            assert_eq!(client.run("PING").to_string(), "+PONG");
+        }
+    });
 }
 
 #[test]

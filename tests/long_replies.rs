@@ -361,6 +361,32 @@ fn keys_over_very_many_gives_those_of_one_moment() {
     }
 }
 
+/// What KEYS names was there when it began: a client that has it in its cache hears of the end of it afterwards.
+#[test]
+fn a_cache_is_told_behind_keys_of_what_ended_since_it_began() {
+    const KEYS: usize = 30_000;
+    for shards in shard_counts() {
+        let server = Server::millrace(shards);
+        let mut control = server.connect();
+        fill_keys(&mut control, KEYS);
+        let mut client = server.connect_resp3();
+        client.run("CLIENT TRACKING ON");
+        for round in 0..100 {
+            control.run("SET cached v");
+            client.run("GET cached");
+            client.send_line("KEYS cached");
+            // Another thread is in the middle of the walk, or has not begun.
+            std::thread::sleep(Duration::from_micros(round * 20));
+            control.run("DEL cached");
+            let replies = [client.raw_reply(), client.raw_reply()];
+            let keys = replies.iter().position(|reply| reply.starts_with(b"*"));
+            let keys = keys.expect("the reply to KEYS");
+            let names_it = replies[keys].starts_with(b"*1");
+            assert_eq!(keys == 0, names_it, "round {round}: {replies:?}");
+        }
+    }
+}
+
 #[test]
 fn a_flush_does_not_take_from_keys_what_was_there_and_who_leaves_is_not_missed() {
     const KEYS: usize = 30_000;
