@@ -156,3 +156,6 @@ pub const SLOWLOG_ARGUMENT_BYTES_MAX: usize = 128;
 pub const LATENCY_SAMPLES_MAX: usize = 160;
 /// Longest password that ACL GENPASS makes, bits (Redis: 4096).
 pub const GENERATED_PASSWORD_BITS_MAX: usize = 4096;
+/// Longest reply that `millrace ping` takes, bytes; the answer to HELLO fits. It may be anything, and the decoder calls itself
+/// for each level of nested arrays: for the five hundred levels of so many bytes it needs 1 MB of stack.
+pub const RAW_REPLY_BYTES_MAX: usize = 2 * 1024;

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use peer::{Server, millrace, run, with_each_server};
 
+/// What is said of a peer that speaks something else.
+const NO_SERVER: &str = ": the answer is not that of a Redis server\n";
+
 /// A server that answers everything with `reply`; the empty one never answers. Its address.
 fn answering(reply: &'static [u8]) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -23,7 +26,9 @@ fn answering(reply: &'static [u8]) -> String {
                     break;
                 }
                 let commands = request[..read].iter().filter(|&&byte| byte == b'*').count();
-                client.write_all(&reply.repeat(commands)).unwrap();
+                if client.write_all(&reply.repeat(commands)).is_err() {
+                    break;
+                }
             }
         }
     });
@@ -77,13 +82,82 @@ fn anything_but_pong_is_not_healthy() {
             b"-BUSY Redis is busy running a script.\r\n",
             "does not serve: the server is busy with a script\n",
         ),
-        (b"+GNOP\r\n", "GNOP"),
-        (b"HTTP/1.1 200 OK\r\n", ""),
+        (
+            b"+GNOP\r\n",
+            "does not serve: it answered \"GNOP\" instead of PONG\n",
+        ),
+        (
+            b":7\r\n",
+            "does not serve: it answered \"7\" instead of PONG\n",
+        ),
+        (
+            b"*1\r\n+PONG\r\n",
+            "does not serve: the answer is not that of a Redis server\n",
+        ),
+        (b"HTTP/1.1 200 OK\r\n", NO_SERVER),
     ] {
         let ended = run(millrace(&["ping", "--url", &answering(reply)]));
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(ended.stderr.contains(shown), "{ended:?}");
         assert_eq!(ended.stdout, "");
+    }
+}
+
+#[test]
+fn an_answer_without_end_or_very_deep_is_no_pong() {
+    for piece in ["+PONG and so on ", "*1\r\n", "*2\r\n+PONG\r\n"] {
+        let reply: &'static str = Box::leak(piece.repeat(200_000).into_boxed_str());
+        for protocol in ["", "?protocol=resp3"] {
+            let url = answering(reply.as_bytes()) + protocol;
+            let ended = run(millrace(&["ping", "--url", &url]));
+            assert_eq!(ended.code, 1, "{piece:?}{protocol}: {ended:?}");
+            assert!(ended.stderr.ends_with(NO_SERVER), "{piece:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn the_user_the_database_and_the_protocol_are_those_of_the_address() {
+    for kind in peer::kinds() {
+        let server = Server::start(&kind, &["--requirepass", "sesame", "--databases", "4"]);
+        let ping = |part: &str, behind: &str| {
+            let url = format!("redis://{part}127.0.0.1:{}{behind}", server.port);
+            run(millrace(&["ping", "--url", &url]))
+        };
+        for (part, behind) in [
+            (":sesame@", "/3"),
+            ("default:sesame@", ""),
+            ("default:sesame@", "/3?protocol=resp3"),
+            (":sesame@", "?protocol=resp3"),
+        ] {
+            let ended = ping(part, behind);
+            assert_eq!(
+                (ended.code, ended.stdout.as_str()),
+                (0, "PONG\n"),
+                "{behind}"
+            );
+        }
+        for (part, behind, shown) in [
+            (
+                ":sesame@",
+                "/4",
+                "the server answered 'ERR DB index is out of range'\n",
+            ),
+            (
+                ":wrong@",
+                "",
+                "the server did not accept the user or the password; ",
+            ),
+            (
+                "nobody:sesame@",
+                "",
+                "the server did not accept the user or the password; ",
+            ),
+        ] {
+            let ended = ping(part, behind);
+            assert_eq!(ended.code, 1, "{ended:?}");
+            assert!(ended.stderr.contains(shown), "{ended:?}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! demo      producer, worker processes, collector and the reclaimer on one queue
 //! ```
 //!
-//! Invariants: a tool speaks to a server over a socket only, with the blocking `redis` client, and
+//! Invariants: a tool speaks to a server over a socket only, with the blocking `redis` client (`ping`: raw), and
 //! so works against any server that speaks the protocol; it knows nothing of the engine. It prints
 //! through a writer and reports with an exit code. What goes wrong is one sentence on standard error, in one form:
 //! `millrace: cannot <do what> <to what>: <why>; <what to do>`.
@@ -18,6 +18,7 @@ use std::io::Write;
 pub mod connect;
 pub mod demo;
 pub mod ping;
+mod raw;
 mod reason;
 pub mod reclaim;
 

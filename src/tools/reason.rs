@@ -11,6 +11,9 @@ const WANTS_PASSWORD: &str = "the server wants a password; set MILLRACE_PASSWORD
 const REFUSED: &str =
     "the server did not accept the user or the password; if it has none, unset MILLRACE_PASSWORD";
 
+/// What speaks something else is something else.
+pub(super) const NO_SERVER: &str = "the answer is not that of a Redis server";
+
 /// The code of the server's error, also of the first one in a pipeline: `NOAUTH`, `WRONGTYPE`.
 pub(super) fn code_of(error: &RedisError) -> Option<String> {
     match error.code() {
@@ -44,7 +47,7 @@ pub(super) fn of(error: &RedisError) -> String {
             error.code().unwrap_or("ERR"),
             error.detail().unwrap_or_default(),
         ),
-        ErrorKind::Parse => "the answer is not that of a Redis server".to_owned(),
+        ErrorKind::Parse => NO_SERVER.to_owned(),
         ErrorKind::UnexpectedReturnType => format!("the server answered something else: {error}"),
         _ if error.is_timeout() => "the server did not answer in time".to_owned(),
         _ if error.is_connection_dropped() && !error.is_connection_refusal() => {
