@@ -37,6 +37,8 @@ pub(super) struct Served {
     pub(super) reply: Vec<u8>,
     /// Shards with keys of the waiter that were not in hand: their tables still hold it.
     pub(super) elsewhere: ShardSet,
+    /// The time at which it was served, Unix ms.
+    pub(super) now_ms: u64,
 }
 
 /// What others see of commands that ran.

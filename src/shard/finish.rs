@@ -82,7 +82,9 @@ impl Shard {
             }
             Ran::Needs(_) => debug_assert!(false, "it has not run"),
         }
-        if !pushes {
+        // The reply of a wait obeys CLIENT REPLY when the wait ends.
+        let waits = |action: &ShardAction| matches!(action, ShardAction::WaitForReplicas(_));
+        if !pushes && !actions.iter().any(waits) {
             finish_reply(client, reply, mark);
         }
         let mut flow = Flow::Next;

@@ -74,7 +74,9 @@ impl Shard {
             waiter,
             reply,
             elsewhere,
+            now_ms,
         } = served;
+        self.now_ms = self.now_ms.max(now_ms);
         if !elsewhere.is_empty() {
             self.forget_at(elsewhere, &waiter);
         }
@@ -85,13 +87,12 @@ impl Shard {
             self.unblock(&waiter, &reply);
             return false;
         }
-        let now_ms = self.now_ms;
         self.post.send(
             home,
             Message::Served {
                 waiter,
                 reply,
-                now_ms,
+                now_ms: self.now_ms,
             },
         );
         true

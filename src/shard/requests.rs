@@ -75,6 +75,7 @@ impl Shard {
         if args.at(0).eq_ignore_ascii_case(b"exec") {
             client.session.transaction.clear();
             client.session.mirror();
+            self.feed_monitors_exec(&client.session, &[], &[], args);
             error = Cow::Owned(error::exec_discarded(&error));
         }
         if client.session.transaction.active {

@@ -114,6 +114,7 @@ impl Env<'_> {
             while let Some(waiter) = pass.next_waiter() {
                 // Waiters are served after the command, at the time it is then.
                 let now_ms = self.now_ms.max(self.clock.now_ms());
+                let env = Env { now_ms, ..*self };
                 let present = space
                     .of(&key)
                     .peek(db, &key, now_ms)
@@ -128,7 +129,7 @@ impl Env<'_> {
                 if !present && !space.of(&key).waits(db).wants_absence(&key) {
                     break;
                 }
-                let served = concerns.then(|| self.serve_one(space, &waiter, after));
+                let served = concerns.then(|| env.serve_one(space, &waiter, after));
                 // What is nothing for one is nothing for those who wait for the same.
                 if served != Some(Serving::InVain) || waiter.class == WaitClass::Alone {
                     let waits = space.of(&key).waits(db);
@@ -167,6 +168,10 @@ impl Env<'_> {
             resumed: true,
             as_sent: waiter.as_sent.as_deref(),
         };
+        for keyspace in space.keyspaces_mut() {
+            // Nobody sees an earlier time in them any more.
+            keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
+        }
         let outcome = self.call(space, &mut session, &mut reply, &call);
         let counters = &self.shared.observations.shards[self.shard.index()];
         if let Outcome::Wait(wait) = outcome {
@@ -193,6 +198,7 @@ impl Env<'_> {
             waiter: Arc::clone(waiter),
             reply: reply.take(),
             elsewhere,
+            now_ms: self.now_ms,
         }));
         self.collect_of(waiter.client, space, after);
         self.log(after, &row.full_name);

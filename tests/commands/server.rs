@@ -362,3 +362,17 @@ fn what_is_not_there_is_said_so() {
         );
     });
 }
+
+#[test]
+fn a_monitor_sees_an_exec_that_may_not_run() {
+    for_each_shard_count(|server| {
+        let (mut monitor, mut client) = (server.connect(), server.connect());
+        let address = client.local_address();
+        check(&mut monitor, &[("MONITOR", "+OK")]);
+        client.pipeline(&["MULTI", "EXEC x", "PING"]);
+        for shown in [r#""MULTI""#, r#""EXEC" "x""#, r#""PING""#] {
+            let line = monitor.reply().text();
+            assert!(line.ends_with(&format!(" [0 {address}] {shown}")), "{line}");
+        }
+    });
+}

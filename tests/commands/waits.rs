@@ -114,3 +114,47 @@ fn who_listens_and_waits_receives_everything_in_its_order() {
         check(&mut client, &[("PING", "+PONG")]);
     });
 }
+
+#[test]
+fn the_error_of_an_unblocked_wait_is_left_out_on_request() {
+    for_each_shard_count(|server| {
+        let (mut control, mut client) = (server.connect(), server.connect());
+        let id = client.id();
+        client.send_line("CLIENT REPLY SKIP");
+        client.send_line("WAIT 1 0");
+        wait_for_flags(&mut control, id, "b");
+        assert_eq!(
+            raw(&mut control, &format!("CLIENT UNBLOCK {id} ERROR")),
+            ":1"
+        );
+        assert_eq!(raw(&mut client, "ECHO on"), "$2 on");
+    });
+}
+
+#[test]
+fn who_is_served_by_a_long_transaction_is_served_when_it_is_over() {
+    for_each_shard_count(|server| {
+        let (mut control, mut client) = (server.connect(), server.connect());
+        control.run("XGROUP CREATE s g 0 MKSTREAM");
+        let id = client.id();
+        for rounds in 1.. {
+            client.send_line("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+            wait_for_flags(&mut control, id, "b");
+            let lines = [
+                "MULTI",
+                "DEBUG SLEEP 0.3",
+                "XADD s * f v",
+                "EXEC",
+                "XPENDING s g - + 10",
+            ];
+            let replies = control.pipeline(&lines);
+            client.raw_reply();
+            let idle = replies[4].items().last().unwrap().items()[2].integer();
+            // On a machine with much to do it may be long; not each time.
+            if idle < 300 {
+                break;
+            }
+            assert!(rounds < 20, "idle for {idle} ms");
+        }
+    });
+}
