@@ -5,6 +5,8 @@
 
 #[path = "tidy/lists.rs"]
 mod lists;
+#[path = "tidy/order.rs"]
+mod order;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/source.rs"]
@@ -13,7 +15,7 @@ mod source;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use lists::{RATCHET, TOP_LEVEL};
+use lists::{ENGINE_FILES, ENGINE_TYPES, RATCHET, TOP_LEVEL};
 use millrace::command::table::commands;
 use source::Source;
 
@@ -91,6 +93,17 @@ fn rooms_import_only_rooms_further_down() {
             .flat_map(|source| rules::imports(source, &rooms))
             .collect::<Vec<_>>(),
     );
+}
+
+#[test]
+fn no_two_files_of_the_engine_need_each_other() {
+    let sources = sources();
+    expect_none(&order::one_way(
+        &sources,
+        "shard",
+        ENGINE_FILES,
+        ENGINE_TYPES,
+    ));
 }
 
 #[test]
@@ -209,6 +222,7 @@ fn every_command_is_sent_by_a_test() {
 mod samples {
     use std::collections::BTreeSet;
 
+    use super::order::one_way;
     use super::rules;
     use super::source::{Module, Source, blank_text};
 
@@ -221,6 +235,22 @@ mod samples {
 
     fn import_offences(path: &str, text: &str) -> usize {
         rules::imports(&Source::new(path, text), &rooms()).len()
+    }
+
+    #[test]
+    fn files_that_need_a_later_one_are_caught_by_name_and_by_call() {
+        let below = Source::new("src/shard/below.rs", "impl Shard { fn low(&self) {} }");
+        let above = Source::new(
+            "src/shard/above.rs",
+            "impl Shard { fn high(&self) { self.low(); } }",
+        );
+        let inner = Source::new("src/shard/hand/inner.rs", "use super::super::above::Above;");
+        let sources = [below, above, inner];
+        let offences = |order: &[&str]| one_way(&sources, "shard", order, &["Shard"]).len();
+        assert_eq!(offences(&["below", "above", "hand/inner"]), 0);
+        assert_eq!(offences(&["above", "below", "hand/inner"]), 1);
+        assert_eq!(offences(&["hand/inner", "above", "below"]), 2);
+        assert_eq!(offences(&["below", "above"]), 1, "one is not in the list");
     }
 
     #[test]

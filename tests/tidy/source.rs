@@ -146,7 +146,7 @@ pub(crate) fn identifier(text: &str) -> &str {
 }
 
 /// The range from the `{` of the item starting at `from` to behind its `}`; none if a `;` ends the item first.
-fn body_of(code: &str, from: usize) -> Option<std::ops::Range<usize>> {
+pub(crate) fn body_of(code: &str, from: usize) -> Option<std::ops::Range<usize>> {
     let bytes = code.as_bytes();
     let mut brackets = 0_usize;
     let mut at = from;
