@@ -393,8 +393,8 @@ fn shards(families: &mut Families, seen: &Observations) {
             (|shard| &shard.mailbox) as fn(&ShardCounters) -> &Counter,
         ),
         (
-            "millrace_shard_admission_queue_length",
-            "Work for a shard's keys that waited at the end of its turn",
+            "millrace_shard_waiting_jobs",
+            "Jobs of a shard, commands among them, that waited for keyspaces at the end of its turn",
             |shard| &shard.queued,
         ),
     ] {
