@@ -105,9 +105,10 @@ impl Shard {
             self.put_back();
             return false;
         };
-        self.shared.observations.shards[self.id.index()]
-            .windows
-            .add(1);
+        if matches!(job, Job::Client(_)) {
+            let counters = &self.shared.observations.shards[self.id.index()];
+            counters.windows.add(1);
+        }
         self.prepare_hand();
         self.run_job(job);
         self.put_back();
