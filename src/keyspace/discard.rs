@@ -128,10 +128,10 @@ mod tests {
     fn only_what_takes_long_to_free_is_kept() {
         let mut discards = Discards::default();
         discards.add_value(list(10, 1000));
-        discards.add_value(Value::String(StringValue::Fixed(vec![0; 1000].into())));
+        discards.add_value(Value::String(StringValue::new(&[0; 1000])));
         assert!(discards.is_empty());
         discards.add_value(list(4000, 1000));
-        discards.add_value(Value::String(StringValue::Growing(vec![0; 4 << 20])));
+        discards.add_value(Value::String(StringValue::new(&vec![0; 4 << 20])));
         let kept = discards.take();
         assert_eq!(kept.iter().map(Discarded::object_count).sum::<u64>(), 2);
         assert!(discards.is_empty());

@@ -15,21 +15,42 @@ const STRING_PART_BYTES: usize = 16 * 1024;
 /// From this size on a string is shared by the replies that give it, bytes.
 const SHARED_BYTES_MIN: usize = crate::limits::SHARED_BULK_BYTES_MIN;
 
-/// A string, in the form Redis would choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The longest string in place, bytes: what fits beside the two words of one on the heap.
+const SHORT_BYTES_MAX: usize = 22;
+/// The least room of a string that was changed in place, bytes.
+const GROWING_BYTES_MIN: usize = 8;
+
+const _: () = assert!(size_of::<StringValue>() == 24);
+const _: () = assert!(size_of::<Value>() == 32);
+
+/// A string, in the form Redis would choose. A short one lies in the entry of its key: no memory of its own, and no cache
+/// line more to read.
+#[derive(Clone, Debug)]
 pub enum StringValue {
     /// A canonical 64-bit integer (`int`).
     Integer(i64),
-    /// Bytes as they were set (`embstr` up to 44 bytes, else `raw`).
+    /// Few bytes as they were set (`embstr`).
+    Short {
+        /// How many.
+        len: u8,
+        /// They, and bytes without meaning behind them.
+        bytes: [u8; SHORT_BYTES_MAX],
+    },
+    /// More bytes as they were set (`embstr` up to 44 bytes, else `raw`).
     Fixed(Box<[u8]>),
     /// Bytes that were changed in place (`raw`).
-    Growing(Vec<u8>),
+    Growing {
+        /// How many.
+        len: u32,
+        /// They, and zeros behind them.
+        room: Box<[u8]>,
+    },
     /// Many bytes, whether changed or not (`raw`).
     Large(LargeString),
 }
 
 /// A long string. A reply that is being sent has a share of it; a change meanwhile copies it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[allow(
     clippy::rc_buffer,
     reason = "it grows in place while nobody shares it, which an Arc<[u8]> does not"
@@ -57,32 +78,41 @@ impl StringValue {
             None if bytes.len() >= SHARED_BYTES_MIN => {
                 Self::Large(LargeString(Arc::new(bytes.to_vec())))
             }
-            None => Self::Fixed(bytes.into()),
+            None => Self::text(bytes),
+        }
+    }
+
+    /// Bytes, though they may look like an integer.
+    pub fn text(bytes: &[u8]) -> Self {
+        let len = bytes.len();
+        if len > SHORT_BYTES_MAX {
+            return Self::Fixed(bytes.into());
+        }
+        let mut short = [0; SHORT_BYTES_MAX];
+        short[..len].copy_from_slice(bytes);
+        Self::Short {
+            len: len as u8,
+            bytes: short,
         }
     }
 
     /// Puts a text in the place of another of the same length, in the room it has; false when that is not possible.
     pub fn replace(&mut self, text: &[u8]) -> bool {
-        match self {
-            Self::Fixed(old) if old.len() == text.len() => {
-                let fits = parse_canonical_integer(text).is_none();
-                if fits {
-                    old.copy_from_slice(text);
-                }
-                fits
-            }
-            Self::Integer(_) | Self::Fixed(_) | Self::Growing(_) | Self::Large(_) => false,
+        let old = match self {
+            Self::Short { len, bytes } => &mut bytes[..usize::from(*len)],
+            Self::Fixed(old) => old,
+            Self::Integer(_) | Self::Growing { .. } | Self::Large(_) => return false,
+        };
+        let fits = old.len() == text.len() && parse_canonical_integer(text).is_none();
+        if fits {
+            old.copy_from_slice(text);
         }
+        fits
     }
 
     /// Length of the text, bytes.
     pub fn len(&self) -> usize {
-        match self {
-            Self::Integer(value) => crate::resp::reply::format_integer(*value, &mut [0; 20]).len(),
-            Self::Fixed(bytes) => bytes.len(),
-            Self::Growing(bytes) => bytes.len(),
-            Self::Large(large) => large.0.len(),
-        }
+        self.bytes(&mut [0; 20]).len()
     }
 
     /// Whether the text is empty.
@@ -94,27 +124,56 @@ impl StringValue {
     pub fn bytes<'a>(&'a self, scratch: &'a mut [u8; 20]) -> &'a [u8] {
         match self {
             Self::Integer(value) => crate::resp::reply::format_integer(*value, scratch),
+            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
             Self::Fixed(bytes) => bytes,
-            Self::Growing(bytes) => bytes,
+            Self::Growing { len, room } => &room[..*len as usize],
             Self::Large(large) => large.as_ref(),
         }
     }
 
-    /// The bytes to change in place, from then on `raw`.
-    pub fn growing(&mut self) -> &mut Vec<u8> {
-        match self {
-            Self::Growing(bytes) if bytes.len() >= SHARED_BYTES_MIN => {
-                *self = Self::Large(LargeString(Arc::new(std::mem::take(bytes))));
-            }
-            Self::Growing(_) | Self::Large(_) => {}
-            Self::Integer(_) | Self::Fixed(_) => {
-                *self = Self::Growing(self.bytes(&mut [0; 20]).to_vec());
-            }
+    /// Writes a text over the bytes from `offset` on, zeros before it where there is nothing yet; from then on `raw`.
+    /// Amortised O(text), and O(string) when it was not changed in place before.
+    pub fn write_at(&mut self, offset: usize, text: &[u8]) {
+        let end = offset + text.len();
+        let bytes = self.growing(end);
+        bytes[offset..end].copy_from_slice(text);
+    }
+
+    /// The bytes to change in place, `len_min` of them or more.
+    fn growing(&mut self, len_min: usize) -> &mut [u8] {
+        let len = self.len().max(len_min);
+        let has_room = match self {
+            Self::Growing { room, .. } => len <= room.len(),
+            Self::Large(_) => true,
+            Self::Integer(_) | Self::Short { .. } | Self::Fixed(_) => false,
+        };
+        if !has_room {
+            let mut scratch = [0; 20];
+            let old = self.bytes(&mut scratch);
+            let room_bytes = len.max(2 * old.len()).max(GROWING_BYTES_MIN);
+            *self = if len >= SHARED_BYTES_MIN {
+                let mut bytes = Vec::with_capacity(room_bytes);
+                bytes.extend_from_slice(old);
+                Self::Large(LargeString(Arc::new(bytes)))
+            } else {
+                let mut room = vec![0; room_bytes.min(SHARED_BYTES_MIN)].into_boxed_slice();
+                room[..old.len()].copy_from_slice(old);
+                Self::Growing { len: 0, room }
+            };
         }
         match self {
-            Self::Growing(bytes) => bytes,
-            Self::Large(large) => Arc::make_mut(&mut large.0),
-            Self::Integer(_) | Self::Fixed(_) => unreachable!("made growing above"),
+            Self::Growing { len: at, room } => {
+                *at = len as u32;
+                &mut room[..len]
+            }
+            Self::Large(large) => {
+                let bytes = Arc::make_mut(&mut large.0);
+                bytes.resize(len, 0);
+                bytes
+            }
+            Self::Integer(_) | Self::Short { .. } | Self::Fixed(_) => {
+                unreachable!("made growing above")
+            }
         }
     }
 
@@ -122,17 +181,18 @@ impl StringValue {
     pub fn encoding(&self) -> &'static str {
         match self {
             Self::Integer(_) => "int",
+            Self::Short { .. } => "embstr",
             Self::Fixed(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => "embstr",
-            Self::Fixed(_) | Self::Growing(_) | Self::Large(_) => "raw",
+            Self::Fixed(_) | Self::Growing { .. } | Self::Large(_) => "raw",
         }
     }
 
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Self::Integer(_) => 0,
+            Self::Integer(_) | Self::Short { .. } => 0,
             Self::Fixed(bytes) => bytes.len(),
-            Self::Growing(bytes) => bytes.capacity(),
+            Self::Growing { room, .. } => room.len(),
             Self::Large(large) => large.0.capacity(),
         }
     }
@@ -273,17 +333,64 @@ mod tests {
         }
     }
 
+    fn text_of(string: &StringValue) -> Vec<u8> {
+        string.bytes(&mut [0; 20]).to_vec()
+    }
+
+    #[test]
+    fn a_string_has_the_bytes_it_was_made_from() {
+        for len in 0..100 {
+            let text = vec![b'x'; len];
+            let string = StringValue::new(&text);
+            assert_eq!(text_of(&string), text);
+            assert_eq!(string.len(), len);
+            assert_eq!(string.heap_bytes() == 0, len <= SHORT_BYTES_MAX);
+            assert_eq!(string.encoding() == "embstr", len <= EMBEDDED_BYTES_MAX);
+        }
+    }
+
     #[test]
     fn a_string_is_replaced_in_its_room_only_where_its_form_stays() {
-        let mut string = StringValue::new(b"abc");
-        assert!(string.replace(b"xyz"));
-        assert_eq!(string, StringValue::new(b"xyz"));
-        for other in [b"ab".as_slice(), b"abcd", b"123", b"-12", b""] {
-            assert!(!string.replace(other));
-            assert_eq!(string, StringValue::new(b"xyz"));
+        for more in ["", "and many bytes more than fit in place"] {
+            let with = |text: &str| [text, more].concat().into_bytes();
+            let mut string = StringValue::new(&with("abc"));
+            assert!(string.replace(&with("xyz")));
+            for other in ["ab", "abcd"] {
+                assert!(!string.replace(&with(other)));
+                assert_eq!(text_of(&string), with("xyz"));
+            }
+            assert!(string.replace(&with("012")));
         }
-        assert!(string.replace(b"012"));
+        let mut string = StringValue::new(b"abc");
+        for other in ["123", "-12", ""] {
+            assert!(!string.replace(other.as_bytes()));
+        }
         assert!(!StringValue::Integer(123).replace(b"abc"));
-        assert!(!StringValue::Growing(b"abc".to_vec()).replace(b"xyz"));
+        string.write_at(0, b"x");
+        assert!(!string.replace(b"xyz"));
+    }
+
+    #[test]
+    fn a_string_changed_in_place_has_what_a_vector_would_have() {
+        let firsts = ["", "12", "abc", "as many bytes as do not fit in place"];
+        for first in firsts.map(str::as_bytes) {
+            let (mut string, mut twin) = (StringValue::new(first), first.to_vec());
+            for step in 0..200 {
+                let text = vec![b'a' + (step % 26) as u8; step * step % 701];
+                let offset = match step % 3 {
+                    0 => twin.len(),
+                    1 => twin.len() / 2,
+                    _ => twin.len() + step,
+                };
+                let end = offset + text.len();
+                twin.resize(twin.len().max(end), 0);
+                twin[offset..end].copy_from_slice(&text);
+                string.write_at(offset, &text);
+                assert_eq!(text_of(&string), twin);
+                assert_eq!(string.encoding(), "raw");
+                assert!(string.heap_bytes() <= 2 * twin.len().max(GROWING_BYTES_MIN));
+            }
+            assert!(matches!(string, StringValue::Large(_)));
+        }
     }
 }

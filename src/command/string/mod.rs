@@ -114,9 +114,10 @@ fn string_of(entry: Option<&Entry>) -> Result<Option<&StringValue>, CommandError
 fn write_string(reply: &mut Reply, string: &StringValue) {
     match string {
         StringValue::Integer(value) => reply.bulk_integer(*value),
-        StringValue::Fixed(bytes) => reply.bulk(bytes),
-        StringValue::Growing(bytes) => reply.bulk(bytes),
         StringValue::Large(large) => reply.bulk_shared(large.as_ref(), || large.share()),
+        StringValue::Short { .. } | StringValue::Fixed(_) | StringValue::Growing { .. } => {
+            reply.bulk(string.bytes(&mut [0; 20]));
+        }
     }
 }
 

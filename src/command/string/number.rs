@@ -33,9 +33,7 @@ fn add(ctx: &mut Context<'_>, args: &Args<'_>, increment: i64) -> Result<Outcome
     let value = match string_of(handle.entry())? {
         None => 0,
         Some(StringValue::Integer(value)) => *value,
-        Some(StringValue::Fixed(bytes)) => args::required_integer(bytes)?,
-        Some(StringValue::Growing(bytes)) => args::required_integer(bytes)?,
-        Some(StringValue::Large(bytes)) => args::required_integer(bytes.as_ref())?,
+        Some(string) => args::required_integer(string.bytes(&mut [0; 20]))?,
     };
     let sum = value
         .checked_add(increment)
@@ -63,7 +61,7 @@ pub(super) fn incrbyfloat(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
         .ok_or(error::INCREMENT_NOT_FINITE)?;
     let text = sum.text().into_bytes();
     // Redis: the result stays text (`embstr`) even when it looks like an integer.
-    handle.insert(Value::String(StringValue::Fixed(text.as_slice().into())));
+    handle.insert(Value::String(StringValue::text(&text)));
     handle.effect(|effect| {
         effect.arg("SET").arg(args.at(1)).arg(&text).arg("KEEPTTL");
     });

@@ -290,9 +290,8 @@ pub(super) fn append(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
     }
     let len = match handle.value_mut() {
         Some(Value::String(string)) => {
-            let bytes = string.growing();
-            bytes.extend_from_slice(text);
-            bytes.len()
+            string.write_at(string.len(), text);
+            string.len()
         }
         _ => {
             handle.insert(Value::String(StringValue::new(text)));
@@ -325,17 +324,12 @@ pub(super) fn setrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
     check_length(ctx.settings, offset, text.len())?;
     let offset = offset as usize;
     if !handle.exists() {
-        handle.insert(Value::String(StringValue::Growing(Vec::new())));
+        handle.insert(Value::String(StringValue::text(b"")));
     }
     let mut len = 0;
     if let Some(Value::String(string)) = handle.value_mut() {
-        let bytes = string.growing();
-        let end = offset + text.len();
-        if bytes.len() < end {
-            bytes.resize(end, 0);
-        }
-        bytes[offset..end].copy_from_slice(text);
-        len = bytes.len();
+        string.write_at(offset, text);
+        len = string.len();
     }
     changed_in_place(handle, args, "setrange");
     ctx.reply.count(len);
