@@ -1,17 +1,20 @@
 //! When a key was last used, or how often: one number of an entry, as the policy of `maxmemory-policy` wants it.
 //!
 //! ```text
-//! LRU   seconds since 1970
+//! LRU   seconds since 1970, 24 bits
 //! LFU   minutes since 1970, 16 bits │ counter, 8 bits
 //! ```
 //! The counter is logarithmic: the more it shows, the less likely one more use makes it grow, and it loses one for every
 //! `lfu-decay-time` minutes without use. Source: "Key eviction" of Redis. As there, what was noted under one policy means
-//! little under another until the key is used again.
+//! little under another until the key is used again; and under LRU a key that was not used for 194 days seems to be used.
 
 /// The counter of a new key: as if it had been used, so that it is not the first to go.
 const COUNTER_AT_FIRST: u32 = 5;
 const COUNTER_MAX: u32 = 255;
 const MINUTES: u32 = 0xffff;
+const SECONDS: u32 = 0xff_ffff;
+/// A time that is so little ahead, seconds, is one of a clock that went back, not one of 193 days ago.
+const AHEAD_S_MAX: u32 = 24 * 60 * 60;
 
 /// What `maxmemory-policy` wants to know of the use of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -36,13 +39,22 @@ fn minutes(now_ms: u64) -> u32 {
     (now_ms / 60_000) as u32 & MINUTES
 }
 
+fn seconds(now_ms: u64) -> u32 {
+    (now_ms / 1000) as u32 & SECONDS
+}
+
 impl Access {
+    /// What [`Access::bits`] gave.
+    pub(super) fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Of a key that is made now.
     pub fn new(policy: AccessPolicy, now_ms: u64) -> Self {
-        match policy {
-            AccessPolicy::Recency => Self((now_ms / 1000) as u32),
-            AccessPolicy::Frequency { .. } => Self(minutes(now_ms) << 8 | COUNTER_AT_FIRST),
-        }
+        Self::of_bits(match policy {
+            AccessPolicy::Recency => seconds(now_ms),
+            AccessPolicy::Frequency { .. } => minutes(now_ms) << 8 | COUNTER_AT_FIRST,
+        })
     }
 
     /// The key is used. `chance`: a number without pattern.
@@ -55,7 +67,7 @@ impl Access {
         // Grows with a probability of 1 / (above · factor + 1).
         let odds = above * u64::from(log_factor) + 1;
         let grows = counter < COUNTER_MAX && u64::from(chance) * odds <= u64::from(u32::MAX);
-        Self(minutes(now_ms) << 8 | (counter + u32::from(grows)))
+        Self::of_bits(minutes(now_ms) << 8 | (counter + u32::from(grows)))
     }
 
     /// Another value under the same key. Redis: under LFU the count stays, under LRU the key is as if new.
@@ -68,22 +80,26 @@ impl Access {
 
     /// For how many seconds the key was not used, under LRU.
     pub fn idle_s(self, now_ms: u64) -> u64 {
-        (now_ms / 1000).saturating_sub(u64::from(self.0))
+        let idle_s = seconds(now_ms).wrapping_sub(self.bits()) & SECONDS;
+        if idle_s > SECONDS - AHEAD_S_MAX {
+            return 0;
+        }
+        idle_s.into()
     }
 
     /// The counter as it has decayed until now, under LFU.
     pub fn frequency(self, policy: AccessPolicy, now_ms: u64) -> u32 {
-        let counter = self.0 & COUNTER_MAX;
+        let counter = self.bits() & COUNTER_MAX;
         let AccessPolicy::Frequency { decay_minutes, .. } = policy else {
             return counter;
         };
-        let elapsed = minutes(now_ms).wrapping_sub(self.0 >> 8) & MINUTES;
+        let elapsed = minutes(now_ms).wrapping_sub(self.bits() >> 8) & MINUTES;
         counter.saturating_sub(elapsed.checked_div(decay_minutes).unwrap_or(0))
     }
 
     /// The 24 bits that DEBUG OBJECT shows.
     pub fn bits(self) -> u32 {
-        self.0 & 0xff_ffff
+        self.0
     }
 }
 
@@ -105,6 +121,10 @@ mod tests {
             0
         );
         assert_eq!(access.idle_s(1_000), 0);
+        // The seconds wrap around in between.
+        let before_ms = 1000 * 0x6_00ff_ff00;
+        let access = Access::new(AccessPolicy::Recency, before_ms);
+        assert_eq!(access.idle_s(before_ms + 1_000_000), 1000);
     }
 
     #[test]

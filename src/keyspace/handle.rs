@@ -107,7 +107,7 @@ impl<'k> KeyHandle<'k> {
         if let Some(at) = self.at
             && let Some(entry) = self.keyspace.databases[self.db].table.get_mut(at)
         {
-            entry.access = entry.access.again(policy, now_ms, chance);
+            entry.set_access(entry.access().again(policy, now_ms, chance));
         }
     }
 
@@ -122,6 +122,7 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// The value to change; a report is due from here on.
+    #[inline]
     pub fn value_mut(&mut self) -> Option<&mut Value> {
         self.report_due |= self.at.is_some();
         self.value_to_work_on()
@@ -139,10 +140,9 @@ impl<'k> KeyHandle<'k> {
     #[inline]
     fn value_to_work_on(&mut self) -> Option<&mut Value> {
         let at = self.at?;
+        let (policy, now_ms) = (self.keyspace.policy.access, self.keyspace.now_ms);
         let entry = self.keyspace.databases[self.db].table.get_mut(at)?;
-        entry.access = entry
-            .access
-            .replaced(self.keyspace.policy.access, self.keyspace.now_ms);
+        entry.set_access(entry.access().replaced(policy, now_ms));
         Some(&mut entry.value)
     }
 
@@ -157,12 +157,7 @@ impl<'k> KeyHandle<'k> {
         let at = match self.at {
             Some(at) => at,
             None => {
-                let entry = Entry {
-                    key: self.key.into(),
-                    value,
-                    expire_ms: 0,
-                    access: Access::new(policy, now_ms),
-                };
+                let entry = Entry::new(self.key, value, Access::new(policy, now_ms));
                 let database = &mut self.keyspace.databases[self.db];
                 database.streams.came(self.key, &entry.value);
                 let at = database.table.insert(self.hash, entry);
@@ -189,7 +184,7 @@ impl<'k> KeyHandle<'k> {
         if !matches!(entry.value, Value::Stream(_)) {
             database.streams.left(self.key, &old);
         }
-        entry.access = entry.access.replaced(policy, now_ms);
+        entry.set_access(entry.access().replaced(policy, now_ms));
         self.keyspace.discards.add_value(old);
         &mut entry.value
     }
@@ -249,6 +244,7 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// When the key ends, Unix ms.
+    #[inline]
     pub fn expiry(&self) -> Option<u64> {
         self.entry().and_then(Entry::expiry)
     }
@@ -261,16 +257,12 @@ impl<'k> KeyHandle<'k> {
         let Some(entry) = database.table.get_mut(at) else {
             return false;
         };
-        let old = std::mem::replace(&mut entry.expire_ms, expire_ms.unwrap_or(0));
-        if old != 0 {
+        let old = entry.expiry();
+        entry.set_expiry(expire_ms);
+        if let Some(old) = old {
             Keyspace::forget_expiry(database, old, self.hash, self.key);
         }
         if let Some(expire_ms) = expire_ms {
-            // 0 means "never" inside; no key can end at the epoch and still be seen.
-            let expire_ms = expire_ms.max(1);
-            if let Some(entry) = database.table.get_mut(at) {
-                entry.expire_ms = expire_ms;
-            }
             database.expiries.insert((expire_ms, self.hash));
         }
         self.keyspace.count_keys(self.db);

@@ -3,6 +3,7 @@
 //! ```text
 //! short   | length | bytes … |       up to 22 bytes, in place
 //! long    | pointer | length |       on the heap
+//! ending  | pointer |                on the heap with the time at which the key ends, when that is not near
 //! ```
 //! Names of queues are short, and a piece of memory of their own would cost more than the name.
 
@@ -21,6 +22,13 @@ enum Name {
         bytes: [u8; SHORT_BYTES_MAX],
     },
     Long(Box<[u8]>),
+    Ending(Box<Ending>),
+}
+
+#[derive(Clone)]
+struct Ending {
+    name: Box<[u8]>,
+    end_ms: u64,
 }
 
 /// The name of a key: bytes that do not change.
@@ -33,7 +41,28 @@ impl Key {
         match &self.0 {
             Name::Short { .. } => 0,
             Name::Long(bytes) => bytes.len(),
+            Name::Ending(ending) => size_of::<Ending>() + ending.name.len(),
         }
+    }
+
+    /// The time kept beside the name, Unix ms.
+    #[cold]
+    pub(super) fn end_ms(&self) -> Option<u64> {
+        match &self.0 {
+            Name::Short { .. } | Name::Long(_) => None,
+            Name::Ending(ending) => Some(ending.end_ms),
+        }
+    }
+
+    /// Keeps a time beside the name, Unix ms, or none any more.
+    pub(super) fn set_end(&mut self, end_ms: Option<u64>) {
+        *self = match end_ms {
+            None => Self::from(&**self),
+            Some(end_ms) => {
+                let name = (**self).into();
+                Self(Name::Ending(Box::new(Ending { name, end_ms })))
+            }
+        };
     }
 }
 
@@ -59,6 +88,7 @@ impl Deref for Key {
         match &self.0 {
             Name::Short { len, bytes } => &bytes[..usize::from(*len)],
             Name::Long(bytes) => bytes,
+            Name::Ending(ending) => &ending.name,
         }
     }
 }

@@ -25,6 +25,7 @@ mod counted_tests;
 pub mod discard;
 pub mod effect;
 pub mod event;
+mod expiry;
 mod handle;
 mod key;
 mod names;
@@ -254,7 +255,7 @@ impl Keyspace {
             let chance = self.chance();
             let entry = self.databases[db].table.get_mut(at)?;
             if touch {
-                entry.access = entry.access.again(self.policy.access, now_ms, chance);
+                entry.set_access(entry.access().again(self.policy.access, now_ms, chance));
             }
             return Some(entry);
         }
@@ -305,8 +306,8 @@ impl Keyspace {
     fn find(&self, db: usize, key: &[u8], hash: u64, now_ms: u64) -> Option<Found> {
         let table = &self.databases[db].table;
         let at = table.find(hash, key)?;
-        let expire_ms = table.get(at)?.expire_ms;
-        let expired = expire_ms != 0 && now_ms > expire_ms && !self.replaying;
+        let has_ended = |expire_ms| now_ms > expire_ms && !self.replaying;
+        let expired = table.get(at)?.expiry().is_some_and(has_ended);
         Some(Found { at, expired })
     }
 
@@ -367,7 +368,7 @@ impl Keyspace {
                 }
                 let key = self.databases[db]
                     .table
-                    .find_by_hash(hash, |entry| entry.expire_ms == at)
+                    .find_by_hash(hash, |entry| entry.expiry() == Some(at))
                     .map(|entry| entry.key.clone());
                 match key {
                     Some(key) => self.expire(db, &key, hash),
@@ -431,8 +432,8 @@ impl Keyspace {
         let entry = database.table.remove(hash, key)?;
         database.streams.left(key, &entry.value);
         self.walks.left(db, hash, &entry);
-        if entry.expire_ms != 0 {
-            Self::forget_expiry(database, entry.expire_ms, hash, key);
+        if let Some(expire_ms) = entry.expiry() {
+            Self::forget_expiry(database, expire_ms, hash, key);
         }
         self.count_keys(db);
         Some(entry)
@@ -441,7 +442,7 @@ impl Keyspace {
     /// Takes (when, hash) out of the index unless another key with the same hash ends at the same time.
     fn forget_expiry(database: &mut Database, expire_ms: u64, hash: u64, key: &[u8]) {
         let twin = database.table.find_by_hash(hash, |entry| {
-            entry.expire_ms == expire_ms && *entry.key != *key
+            entry.expiry() == Some(expire_ms) && *entry.key != *key
         });
         if twin.is_none() {
             database.expiries.remove(&(expire_ms, hash));

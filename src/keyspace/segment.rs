@@ -23,8 +23,6 @@ use super::table::Entry;
 /// Entries of a page.
 const PAGE_ENTRIES: usize = 16;
 
-const _: () = assert!(size_of::<Option<Entry>>() == size_of::<Entry>());
-
 type Page = [Option<Entry>; PAGE_ENTRIES];
 
 /// The bits that the index looks at: the top ones of a hash are the same in all of a segment.

@@ -19,6 +19,7 @@ use std::hash::BuildHasher;
 use hashbrown::DefaultHashBuilder;
 
 use super::access::Access;
+use super::expiry::{Ends, Expiry};
 use super::key::Key;
 use super::segment::Segment;
 use super::value::Value;
@@ -32,23 +33,71 @@ const DEPTH_MAX: u32 = 24;
 /// Bits of the hash that a scan position keeps.
 pub const SCAN_BITS: u32 = 46;
 
-/// A key with its value and what is known of it.
+/// A key with its value and what is known of it, in as many bytes as a cache line has. It lies across two of them: an
+/// allocator that is asked for whole lines wastes more memory than the second line costs time.
 #[derive(Debug)]
 pub struct Entry {
     /// The key.
     pub key: Key,
     /// The value.
     pub value: Value,
-    /// When the key ends, Unix ms; 0 for never.
-    pub(super) expire_ms: u64,
-    /// Its use.
-    pub access: Access,
+    /// When it ends, 40 bits, above its use, 24 bits.
+    times: u64,
 }
 
+const ACCESS_BITS: u32 = 24;
+const ACCESS_MASK: u64 = (1 << ACCESS_BITS) - 1;
+
+const _: () = assert!(size_of::<Entry>() == 64 && size_of::<Option<Entry>>() == 64);
+
 impl Entry {
+    /// A key that does not end.
+    pub fn new(key: &[u8], value: Value, access: Access) -> Self {
+        Self {
+            key: key.into(),
+            value,
+            times: access.bits().into(),
+        }
+    }
+
+    /// Its use.
+    #[inline]
+    pub fn access(&self) -> Access {
+        Access::of_bits((self.times & ACCESS_MASK) as u32)
+    }
+
+    #[inline]
+    pub(super) fn set_access(&mut self, access: Access) {
+        self.times = self.times & !ACCESS_MASK | u64::from(access.bits());
+    }
+
+    #[inline]
+    fn ends(&self) -> Expiry {
+        Expiry::of_bits(self.times >> ACCESS_BITS)
+    }
+
     /// When the key ends, Unix ms.
+    #[inline]
     pub fn expiry(&self) -> Option<u64> {
-        (self.expire_ms != 0).then_some(self.expire_ms)
+        match self.ends().ends() {
+            Ends::Never => None,
+            Ends::At(ms) => Some(ms),
+            Ends::Elsewhere => self.key.end_ms(),
+        }
+    }
+
+    pub(super) fn set_expiry(&mut self, expire_ms: Option<u64>) {
+        if self.ends() == Expiry::ELSEWHERE {
+            self.key.set_end(None);
+        }
+        let ends = match expire_ms {
+            None => Expiry::default(),
+            Some(ms) => Expiry::at(ms).unwrap_or_else(|| {
+                self.key.set_end(Some(ms));
+                Expiry::ELSEWHERE
+            }),
+        };
+        self.times = ends.bits() << ACCESS_BITS | self.times & ACCESS_MASK;
     }
 
     /// Estimated bytes of the key with its value (MEMORY USAGE).

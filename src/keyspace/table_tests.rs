@@ -8,12 +8,8 @@ use super::*;
 use crate::keyspace::value::StringValue;
 
 fn entry(key: &[u8], number: i64) -> Entry {
-    Entry {
-        key: key.into(),
-        value: Value::String(StringValue::Integer(number)),
-        expire_ms: 0,
-        access: Access::default(),
-    }
+    let value = Value::String(StringValue::Integer(number));
+    Entry::new(key, value, Access::default())
 }
 
 fn number(entry: &Entry) -> i64 {
@@ -47,6 +43,29 @@ fn check(table: &KeyTable) {
     assert_eq!(covered, table.directory.len());
     let entries: usize = table.segments.iter().map(Segment::len).sum();
     assert_eq!(entries, table.len());
+}
+
+#[test]
+fn an_entry_keeps_whatever_time_its_key_ends_at() {
+    for name in ["short", "a name that is too long to be kept in place"] {
+        let mut entry = entry(name.as_bytes(), 7);
+        let ends = [
+            None,
+            Some(1),
+            Some(1_800_000_000_000),
+            Some(u64::MAX),
+            Some(2),
+        ];
+        for end in ends.into_iter().chain(ends) {
+            entry.set_expiry(end);
+            assert_eq!(entry.expiry(), end);
+            assert_eq!(*entry.key, *name.as_bytes());
+            assert_eq!(number(&entry), 7);
+        }
+        let heap_bytes = Key::from(name.as_bytes()).heap_bytes();
+        entry.set_expiry(None);
+        assert_eq!(entry.key.heap_bytes(), heap_bytes);
+    }
 }
 
 proptest! {

@@ -69,7 +69,7 @@ pub(super) fn refcount(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
 pub(super) fn idletime(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let now_ms = ctx.now_ms();
     reply_fact(ctx, args, |entry, policy| match policy {
-        AccessPolicy::Recency => Ok(entry.access.idle_s(now_ms) as i64),
+        AccessPolicy::Recency => Ok(entry.access().idle_s(now_ms) as i64),
         AccessPolicy::Frequency { .. } => Err(error::LFU_SELECTED),
     })
 }
@@ -78,6 +78,6 @@ pub(super) fn freq(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     let now_ms = ctx.now_ms();
     reply_fact(ctx, args, |entry, policy| match policy {
         AccessPolicy::Recency => Err(error::LFU_NOT_SELECTED),
-        AccessPolicy::Frequency { .. } => Ok(entry.access.frequency(policy, now_ms).into()),
+        AccessPolicy::Frequency { .. } => Ok(entry.access().frequency(policy, now_ms).into()),
     })
 }

@@ -45,12 +45,12 @@ pub(super) fn digest_value(
 fn described(entry: &Entry, now_ms: u64, chunk_limit: i32) -> String {
     let value = &entry.value;
     let bytes = value.heap_bytes();
-    let idle_s = entry.access.idle_s(now_ms);
+    let idle_s = entry.access().idle_s(now_ms);
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{bytes} lru:{} lru_seconds_idle:{idle_s}",
         std::ptr::from_ref(value),
         value.encoding(),
-        entry.access.bits(),
+        entry.access().bits(),
     );
     if let Value::List(list) = value
         && list.chunk_count() > 0
