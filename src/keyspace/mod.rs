@@ -305,9 +305,9 @@ impl Keyspace {
 
     fn find(&self, db: usize, key: &[u8], hash: u64, now_ms: u64) -> Option<Found> {
         let table = &self.databases[db].table;
-        let at = table.find(hash, key)?;
+        let (at, entry) = table.find_entry(hash, key)?;
         let has_ended = |expire_ms| now_ms > expire_ms && !self.replaying;
-        let expired = table.get(at)?.expiry().is_some_and(has_ended);
+        let expired = entry.expiry().is_some_and(has_ended);
         Some(Found { at, expired })
     }
 

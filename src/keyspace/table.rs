@@ -14,6 +14,11 @@
 //! Invariants: the prefixes of the segments cover all hashes, none twice; the directory has at most a bit more than the
 //! deepest segment, two after a merge.
 
+#![allow(
+    clippy::vec_box,
+    reason = "a segment stays where it is while the list of segments grows: it is large"
+)]
+
 use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
@@ -21,11 +26,9 @@ use hashbrown::DefaultHashBuilder;
 use super::access::Access;
 use super::expiry::{Ends, Expiry};
 use super::key::Key;
-use super::segment::Segment;
+use super::segment::{SEGMENT_ENTRIES_MAX, Segment};
 use super::value::Value;
 
-/// Entries of a segment that make it split: what an index of 256 places holds.
-const SEGMENT_ENTRIES_MAX: usize = 224;
 /// Entries of two twins together up to which they merge: far from where they would split again.
 const MERGED_ENTRIES_MAX: usize = SEGMENT_ENTRIES_MAX / 4;
 /// Deepest directory: 2^24 segments.
@@ -118,7 +121,7 @@ pub struct Position {
 pub struct KeyTable {
     directory: Vec<u32>,
     depth: u32,
-    segments: Vec<Segment>,
+    segments: Vec<Box<Segment>>,
     /// Segments by depth.
     depths: [u32; DEPTH_MAX as usize + 1],
     len: usize,
@@ -133,7 +136,7 @@ impl KeyTable {
         Self {
             directory: vec![0],
             depth: 0,
-            segments: vec![Segment::default()],
+            segments: vec![Box::new(Segment::new(0, 0))],
             depths,
             len: 0,
             hasher,
@@ -165,9 +168,16 @@ impl KeyTable {
 
     /// Where the key is. O(1).
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Position> {
+        self.find_entry(hash, key).map(|(at, _)| at)
+    }
+
+    /// Where the key is, and its entry. O(1).
+    #[inline]
+    pub(super) fn find_entry(&self, hash: u64, key: &[u8]) -> Option<(Position, &Entry)> {
         let segment = self.segment_of(hash);
-        let place = self.segments[segment as usize].find(hash, |entry| *entry.key == *key)?;
-        Some(Position { segment, place })
+        let is_it = |entry: &Entry| *entry.key == *key;
+        let (place, entry) = self.segments[segment as usize].find(hash, &is_it)?;
+        Some((Position { segment, place }, entry))
     }
 
     /// Whether the key is there. O(1).
@@ -200,7 +210,7 @@ impl KeyTable {
         }
         let hasher = &self.hasher;
         let hash_of = |entry: &Entry| hasher.hash_one(&*entry.key);
-        let place = self.segments[segment as usize].push(hash, entry, hash_of);
+        let place = self.segments[segment as usize].push(hash, entry, &hash_of);
         self.len += 1;
         Position { segment, place }
     }
@@ -211,8 +221,8 @@ impl KeyTable {
         let hasher = &self.hasher;
         let entry = self.segments[segment as usize].remove(
             hash,
-            |entry| *entry.key == *key,
-            |entry| hasher.hash_one(&*entry.key),
+            &|entry: &Entry| *entry.key == *key,
+            &|entry: &Entry| hasher.hash_one(&*entry.key),
         )?;
         self.len -= 1;
         if self.segments[segment as usize].len() <= MERGED_ENTRIES_MAX / 2 {
@@ -229,7 +239,7 @@ impl KeyTable {
 
     /// Lets the directory lead to a segment where its prefix says.
     fn enter(&mut self, number: u32) {
-        let Segment { depth, prefix, .. } = self.segments[number as usize];
+        let Segment { depth, prefix, .. } = *self.segments[number as usize];
         let span = self.span(depth, prefix);
         self.directory[span].fill(number);
     }
@@ -237,7 +247,6 @@ impl KeyTable {
     fn split(&mut self, number: u32) {
         let old = &mut self.segments[number as usize];
         let (depth, prefix) = (old.depth + 1, old.prefix << 1);
-        let count = old.len();
         let hashes: Vec<u64> = old
             .entries()
             .map(|entry| self.hasher.hash_one(&*entry.key))
@@ -249,12 +258,11 @@ impl KeyTable {
         }
         let hash_of = |entry: &Entry| self.hasher.hash_one(&*entry.key);
         let is_high = |hash: u64| hash >> (64 - depth) & 1 == 1;
-        let high_count = hashes.iter().filter(|hash| is_high(**hash)).count();
-        let mut low = Segment::with_room(depth, prefix, count - high_count);
-        let mut high = Segment::with_room(depth, prefix | 1, high_count);
+        let mut low = Box::new(Segment::new(depth, prefix));
+        let mut high = Box::new(Segment::new(depth, prefix | 1));
         for (hash, entry) in hashes.into_iter().zip(entries) {
             let half = if is_high(hash) { &mut high } else { &mut low };
-            half.push(hash, entry, hash_of);
+            half.push(hash, entry, &hash_of);
         }
         self.segments[number as usize] = low;
         let new = self.segments.len() as u32;
@@ -267,7 +275,7 @@ impl KeyTable {
     /// Merges a small segment with its twin, and what comes of it with its own, as long as both together are small.
     fn merge(&mut self, mut number: u32) {
         loop {
-            let Segment { depth, prefix, .. } = self.segments[number as usize];
+            let Segment { depth, prefix, .. } = *self.segments[number as usize];
             if depth == 0 {
                 break;
             }
@@ -279,11 +287,11 @@ impl KeyTable {
             if other.depth != depth || one.len() + other.len() > MERGED_ENTRIES_MAX {
                 break;
             }
-            let mut merged = Segment::with_room(depth - 1, prefix >> 1, one.len() + other.len());
+            let mut merged = Box::new(Segment::new(depth - 1, prefix >> 1));
             for part in [number, twin] {
                 for entry in self.segments[part as usize].take_entries() {
                     let hash_of = |entry: &Entry| self.hasher.hash_one(&*entry.key);
-                    merged.push(hash_of(&entry), entry, hash_of);
+                    merged.push(hash_of(&entry), entry, &hash_of);
                 }
             }
             // The last segment takes the place that becomes free.
@@ -317,7 +325,7 @@ impl KeyTable {
 
     /// All entries, in no order to rely on.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.segments.iter().flat_map(Segment::entries)
+        self.segments.iter().flat_map(|segment| segment.entries())
     }
 
     /// The scan position of a hash: its top [`SCAN_BITS`] bits.
@@ -423,14 +431,15 @@ impl KeyTable {
         // The index also asks about entries that share only a few bits of the hash.
         let segment = &self.segments[segment as usize];
         let is_it = |entry: &Entry| matches(entry) && self.hash(&entry.key) == hash;
-        segment.get(segment.find(hash, is_it)?)
+        segment.find(hash, &is_it).map(|(_, entry)| entry)
     }
 
     /// Bytes of the table itself, entries included but not what they point to.
     pub fn heap_bytes(&self) -> usize {
         self.directory.capacity() * size_of::<u32>()
-            + self.segments.capacity() * size_of::<Segment>()
-            + self.segments.iter().map(Segment::heap_bytes).sum::<usize>()
+            + self.segments.capacity() * size_of::<Box<Segment>>()
+            + self.segments.len() * size_of::<Segment>()
+            + (self.segments.iter().map(|segment| segment.heap_bytes())).sum::<usize>()
     }
 }
 

@@ -41,7 +41,7 @@ fn check(table: &KeyTable) {
         .map(|segment| table.span(segment.depth, segment.prefix).len())
         .sum();
     assert_eq!(covered, table.directory.len());
-    let entries: usize = table.segments.iter().map(Segment::len).sum();
+    let entries: usize = table.segments.iter().map(|segment| segment.len()).sum();
     assert_eq!(entries, table.len());
 }
 
