@@ -6,6 +6,8 @@ mod peer;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use peer::{Server, millrace, run, with_each_server};
@@ -188,4 +190,42 @@ fn only_exact_first_words_are_subcommands() {
         assert_eq!(ended.code, 1, "{word}: {ended:?}");
         assert!(ended.stderr.contains("configuration file"), "{ended:?}");
     }
+}
+
+#[test]
+fn ping_of_a_unix_socket_ends_within_its_time_when_nobody_accepts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let _listener = UnixListener::bind(&path).unwrap();
+    // Earlier checks, which nobody has accepted, fill the queue.
+    let fill = path.clone();
+    let (sender, filling) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        while let Ok(stream) = UnixStream::connect(&fill) {
+            kept.push(stream);
+            if sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    // Until another does not come through.
+    while filling.recv_timeout(Duration::from_secs(1)).is_ok() {}
+    let url = format!("unix://{}", path.display());
+    let begun = Instant::now();
+    let mut ping = Command::new(env!("CARGO_BIN_EXE_millrace"))
+        .args(["ping", "--timeout", "1s", "--url", &url])
+        .spawn()
+        .unwrap();
+    let status = loop {
+        if let Some(status) = ping.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            ping.kill().unwrap();
+            panic!("it hangs");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(1));
 }

@@ -111,6 +111,7 @@ fn hold_for(client: &mut Client, reply: &mut Reply, mark: Mark, answers: usize) 
         *missing += answers;
         return;
     }
+    debug_assert!(!client.phase.holds_a_reply(), "it would be lost");
     client.phase = Phase::Barrier {
         missing: answers,
         reply: reply.split_off(mark),

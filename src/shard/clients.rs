@@ -93,11 +93,12 @@ impl Clients {
         std::mem::take(&mut self.arrived)
     }
 
-    /// A client is gone; it is given back unless it runs.
+    /// A client, which does not run, is gone.
     pub(super) fn close(&mut self, id: ClientId) -> Option<Box<Client>> {
-        let client = self.all.remove(&id)??;
+        let slot = self.all.remove(&id)?;
+        debug_assert!(slot.is_some(), "closed while it runs");
         self.closed.push(id);
-        Some(client)
+        slot
     }
 
     /// Who is gone since the last call.

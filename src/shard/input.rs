@@ -119,14 +119,18 @@ impl Shard {
 
     pub(super) fn is_over(&self, budget: &mut Budget, reply: &Reply) -> bool {
         // As of the end of the command before: what came since is its own parsing.
-        let lap_ns = self.lap_ns.get();
+        let now_ns = self.lap_ns.get().unwrap_or_else(|| {
+            let now_ns = self.clock.nanoseconds();
+            self.lap_ns.set(Some(now_ns));
+            now_ns
+        });
         if budget.commands == 0
             || reply.len() > limits::TURN_REPLY_BYTES_MAX
-            || self.hands.is_due(lap_ns)
+            || self.hands.is_due(now_ns)
         {
             return true;
         }
         budget.commands -= 1;
-        lap_ns.is_some_and(|now_ns| now_ns > budget.deadline_ns)
+        now_ns > budget.deadline_ns
     }
 }

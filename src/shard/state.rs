@@ -38,7 +38,7 @@ pub struct Shard {
     pub(super) settings_version: u64,
     pub(super) post: Mail,
     pub(super) clock: Arc<dyn Clock>,
-    /// See [`execute::Env::lap_ns`].
+    /// See [`Env::lap_ns`].
     pub(super) lap_ns: Cell<Option<u64>>,
     pub(super) now_ms: u64,
     pub(super) hands: Hands,

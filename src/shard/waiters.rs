@@ -113,7 +113,8 @@ impl Env<'_> {
             let mut pass = space.of(&key).waits(db).pass(&key);
             while let Some(waiter) = pass.next_waiter() {
                 // Waiters are served after the command, at the time it is then.
-                let now_ms = self.now_ms.max(self.clock.now_ms());
+                let seen_ms = space.keyspaces().map(|keyspace| keyspace.now_ms);
+                let now_ms = seen_ms.fold(self.now_ms.max(self.clock.now_ms()), u64::max);
                 let env = Env { now_ms, ..*self };
                 let present = space
                     .of(&key)

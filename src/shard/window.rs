@@ -131,8 +131,9 @@ impl Shard {
                     .wait_in_line(attempt.shards, Job::Client(client.id()));
                 return Flow::Stop;
             }
-            if attempt.shards.is_empty() && !attempt.row.command.flags.has(Flags::FAST) {
-                // It may sleep, write a file, hash a password: others do not wait for it.
+            let flags = attempt.row.command.flags;
+            if attempt.shards.is_empty() && (!flags.has(Flags::FAST) || flags.has(Flags::NO_AUTH)) {
+                // It may sleep, write a file, check a password: others do not wait for it.
                 self.put_back();
             }
             match self.run_in_hand(client, reply, &attempt) {

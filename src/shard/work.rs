@@ -116,6 +116,8 @@ impl Shard {
     }
 
     fn run_job(&mut self, job: Job) {
+        // What was before is not its time.
+        self.lap_ns.set(None);
         match job {
             Job::Client(client) => self.resume(client),
             Job::Alarms => self.ring(),

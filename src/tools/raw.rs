@@ -11,6 +11,8 @@
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use redis::{ConnectionAddr, ErrorKind, RedisError, RedisResult};
@@ -54,14 +56,19 @@ impl Connection {
     /// # Errors
     /// The server cannot be reached in time.
     pub(super) fn connect(address: &ConnectionAddr, deadline: Instant) -> RedisResult<Self> {
-        let stream = match address {
-            ConnectionAddr::Tcp(host, port) => Stream::Tcp(connect_tcp(host, *port, deadline)?),
-            ConnectionAddr::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
-            other => {
-                let text = other.to_string();
-                return Err((ErrorKind::InvalidClientConfig, "no such connection", text).into());
-            }
-        };
+        if !matches!(address, ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_)) {
+            let text = address.to_string();
+            return Err((ErrorKind::InvalidClientConfig, "no such connection", text).into());
+        }
+        // In a thread of its own: looking up a name, and connecting to a unix socket whose queue is full, know no time limit.
+        let (sender, receiver) = mpsc::channel();
+        let address = address.clone();
+        thread::spawn(move || {
+            // When nobody waits for it any more the process is about to end.
+            let _ = sender.send(open(&address, deadline));
+        });
+        let stream = receiver.recv_timeout(left_until(deadline)?);
+        let stream = stream.unwrap_or_else(|_| Err(IoKind::TimedOut.into()))?;
         Ok(Self {
             stream,
             deadline,
@@ -154,6 +161,14 @@ fn left_until(deadline: Instant) -> std::io::Result<Duration> {
 }
 
 /// The first address of the host that can be reached; else why the last could not.
+fn open(address: &ConnectionAddr, deadline: Instant) -> std::io::Result<Stream> {
+    match address {
+        ConnectionAddr::Tcp(host, port) => Ok(Stream::Tcp(connect_tcp(host, *port, deadline)?)),
+        ConnectionAddr::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
+        _ => Err(IoKind::Unsupported.into()),
+    }
+}
+
 fn connect_tcp(host: &str, port: u16, deadline: Instant) -> std::io::Result<TcpStream> {
     let mut last = IoKind::NotFound.into();
     for address in (host, port).to_socket_addrs()? {

@@ -122,3 +122,19 @@ fn slow_shard(world: &World) -> Shard {
         hashbrown::DefaultHashBuilder::default(),
     )
 }
+
+#[test]
+fn a_turn_ends_in_time_also_when_its_commands_have_something_to_tell() {
+    let mut world = World::empty(Random(1), 2);
+    let clock = Arc::new(SlowClock(Arc::clone(&world.clock)));
+    (0..2).for_each(|shard| replace_shard(&mut world, shard, clock.clone()));
+    world.connect_to(0, false);
+    world.settle();
+    send(&mut world, 0, &["CONFIG SET notify-keyspace-events KEA"]);
+    received(&mut world, 0);
+    send(&mut world, 0, &[format!("RPUSH {FIRST} v").as_str(); 60]);
+    world.flush(0);
+    let replies = &world.players[0].received;
+    let count = replies.iter().filter(|byte| **byte == b'\n').count();
+    assert!(count <= 2, "{count} in one turn");
+}

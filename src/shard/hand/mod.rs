@@ -173,11 +173,11 @@ impl Hands {
     }
 
     /// Whether others wait for what is in hand, and it has been long enough in this one.
-    pub(super) fn is_due(&self, now_ns: Option<u64>) -> bool {
+    pub(super) fn is_due(&self, now_ns: u64) -> bool {
         if self.shard_count == 1 || self.hand.shards.is_empty() {
             return false;
         }
-        let held_ns = now_ns.map_or(0, |now_ns| now_ns.saturating_sub(self.hand.taken_ns));
+        let held_ns = now_ns.saturating_sub(self.hand.taken_ns);
         let is_long = self.hand.commands >= limits::WANTED_HAND_COMMANDS_MAX
             || held_ns >= limits::WANTED_HAND_NS_MAX;
         is_long && self.post.berths().are_wanted(self.hand.shards)
