@@ -29,7 +29,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
 /// The first words that are subcommands; any other first word belongs to the server.
-pub const SUBCOMMANDS: [&str; 7] = [
+pub(crate) const SUBCOMMANDS: [&str; 7] = [
     "server",
     "reclaim",
     "demo",
@@ -40,7 +40,7 @@ pub const SUBCOMMANDS: [&str; 7] = [
 ];
 
 /// The address used when neither `--url` nor `MILLRACE_URL` names one.
-pub const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
+pub(crate) const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
 
 /// Whether `word`, standing first on the command line, selects a subcommand.
 #[must_use]
@@ -130,14 +130,14 @@ pub struct ServerArguments {
 
 /// Which server to talk to.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ServerAddress {
+pub(crate) struct ServerAddress {
     /// The server: redis://[user:password@]host[:port][/db] or unix:///path.
     ///
     /// Without it the environment variable MILLRACE_URL is used, then redis://127.0.0.1:6379.
     /// A password that is not in the URL is read from MILLRACE_PASSWORD or REDISCLI_AUTH, so
     /// that it need not stand on a command line that every user of the machine can read.
     #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
 }
 
 /// `millrace ping`.
@@ -149,13 +149,13 @@ pub struct ServerAddress {
 pub struct PingArguments {
     /// The server to ask.
     #[command(flatten)]
-    pub server: ServerAddress,
+    pub(crate) server: ServerAddress,
     /// How long connecting and answering may take together.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = positive_duration)]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Print nothing; the exit code is the answer.
     #[arg(long, short)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 const RECLAIM_AFTER_HELP: &str = "\
@@ -184,53 +184,53 @@ Millrace.";
 pub struct ReclaimArguments {
     /// The server to work on.
     #[command(flatten)]
-    pub server: ServerAddress,
+    pub(crate) server: ServerAddress,
     /// A stream to look after; may be given more than once, or several names in a row.
     #[arg(long = "stream", value_name = "KEY", required = true, num_args = 1..)]
-    pub streams: Vec<String>,
+    pub(crate) streams: Vec<String>,
     /// The consumer group, the same in every stream.
     #[arg(long, value_name = "GROUP")]
-    pub group: String,
+    pub(crate) group: String,
     /// Take entries that were delivered at least this long ago, e.g. 30s, 5m, 1h30m.
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
-    pub min_idle: Duration,
+    pub(crate) min_idle: Duration,
     /// Give everything to this consumer, alive or not, instead of the least loaded one that is alive.
     #[arg(long, value_name = "CONSUMER")]
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// The consumer of --to need not exist yet.
     #[arg(long, requires = "to")]
-    pub create: bool,
+    pub(crate) create: bool,
     /// How often an entry may be delivered: one delivered this often goes to --dead-letter or is
     /// deleted instead.
     #[arg(long, value_name = "N", requires = "too_often",
           value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_deliveries: Option<u64>,
+    pub(crate) max_deliveries: Option<u64>,
     /// Move entries delivered too often to this stream, with the fields source, id, group,
     /// deliveries and consumer added, and acknowledge them.
     #[arg(long, value_name = "KEY", requires = "max_deliveries")]
-    pub dead_letter: Option<String>,
+    pub(crate) dead_letter: Option<String>,
     /// Acknowledge entries delivered too often and delete them from the stream.
     #[arg(long, requires = "max_deliveries")]
-    pub delete: bool,
+    pub(crate) delete: bool,
     /// Remove consumers that have been idle for longer than this and have nothing pending.
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
-    pub drop_idle_consumers: Option<Duration>,
+    pub(crate) drop_idle_consumers: Option<Duration>,
     /// Entries to look at per request (a page of XPENDING).
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub count: u32,
+    pub(crate) count: u32,
     /// Repeat a pass this often instead of ending after one.
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
-    pub every: Option<Duration>,
+    pub(crate) every: Option<Duration>,
     /// Say what a pass would do and change nothing.
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Print one JSON object per pass instead of a table.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Print nothing about a pass that changed nothing; what fails is always said.
     #[arg(long, short)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 const DEMO_AFTER_HELP: &str = "\
@@ -248,36 +248,36 @@ pub struct DemoArguments {
     /// The server to use; without --url (and MILLRACE_URL is not looked at) the demo starts a
     /// millrace of its own on a free port and stops it at the end.
     #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Numbers to send; at least 40 for each worker.
     #[arg(long, value_name = "N", default_value_t = 20_000,
           value_parser = clap::value_parser!(u64).range(1..))]
-    pub messages: u64,
+    pub(crate) messages: u64,
     /// Worker processes; at least 2, for one is killed.
     #[arg(long, value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u64).range(2..=64))]
-    pub workers: u64,
+    pub(crate) workers: u64,
     /// Numbers to send per second; 0 is as fast as the workers can follow.
     #[arg(long, value_name = "R", default_value_t = 2_000)]
-    pub rate: u64,
+    pub(crate) rate: u64,
     /// Shards of the server that the demo starts.
     #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "url",
           value_parser = clap::value_parser!(u64).range(1..=64))]
-    pub shards: u64,
+    pub(crate) shards: u64,
     /// Use the keys sourceQ, resultQ and exitCh even if they hold something else: it is deleted.
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     /// Leave the keys behind for a look around with redis-cli.
     #[arg(long)]
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// Be the worker of this name (the demo starts its workers with it, and tells them the server
     /// by MILLRACE_URL, where a password in it is not shown to everybody).
     #[arg(long, hide = true, value_name = "NAME")]
-    pub as_worker: Option<String>,
+    pub(crate) as_worker: Option<String>,
     /// As a worker: after this many entries stop finishing, and only take in, so as to be killed
     /// with entries in hand.
     #[arg(long, hide = true, value_name = "N", requires = "as_worker")]
-    pub fall_ill_after: Option<u64>,
+    pub(crate) fall_ill_after: Option<u64>,
 }
 
 impl DemoArguments {
@@ -286,7 +286,7 @@ impl DemoArguments {
     /// # Errors
     /// A sentence for the user when there are too few messages for one worker to be caught with
     /// ten in hand.
-    pub fn validate(&self) -> Result<(), String> {
+    pub(crate) fn validate(&self) -> Result<(), String> {
         let messages_min = self.workers * 40;
         if self.as_worker.is_none() && self.messages < messages_min {
             return Err(format!(
@@ -303,7 +303,7 @@ impl ReclaimArguments {
     ///
     /// # Errors
     /// A sentence for the user when dead letters would go into a stream they come from.
-    pub fn validate(&self) -> Result<(), String> {
+    pub(crate) fn validate(&self) -> Result<(), String> {
         match &self.dead_letter {
             Some(key) if self.streams.contains(key) => Err(format!(
                 "--dead-letter {key} is one of the streams to look after"
@@ -393,7 +393,7 @@ impl Cli {
 ///
 /// # Errors
 /// A sentence for the user when the text is not one or more `<number><unit>` or too large.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is not a duration such as 500ms, 30s, 5m, 1h30m or 2d");
     let mut total_ms: u64 = 0;
     let mut rest = text;

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter with one writer: no locked instruction is needed to add.
 #[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     /// Adds; only the writer may.
-    pub fn add(&self, amount: u64) {
+    pub(crate) fn add(&self, amount: u64) {
         self.0.store(
             self.0.load(Ordering::Relaxed).wrapping_add(amount),
             Ordering::Relaxed,
@@ -19,46 +19,46 @@ impl Counter {
     }
 
     /// Sets; only the writer may, or a reset.
-    pub fn set(&self, value: u64) {
+    pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
     /// The value.
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// Facts of one database of one keyspace.
 #[derive(Debug, Default)]
-pub struct DatabaseCounters {
+pub(crate) struct DatabaseCounters {
     /// Keys.
-    pub keys: Counter,
+    pub(crate) keys: Counter,
     /// Keys that will expire.
-    pub expiring: Counter,
+    pub(crate) expiring: Counter,
     /// Average time to live of those, ms, as of the last round of expiry.
-    pub average_ttl_ms: Counter,
+    pub(crate) average_ttl_ms: Counter,
 }
 
 /// What a keyspace counts. The writer is whoever holds the keyspace.
 #[derive(Debug, Default)]
-pub struct KeyspaceCounters {
+pub(crate) struct KeyspaceCounters {
     /// By database.
-    pub databases: Vec<DatabaseCounters>,
+    pub(crate) databases: Vec<DatabaseCounters>,
     /// Lookups that found their key (`keyspace_hits`).
-    pub hits: Counter,
+    pub(crate) hits: Counter,
     /// Lookups that did not (`keyspace_misses`).
-    pub misses: Counter,
+    pub(crate) misses: Counter,
     /// Keys removed because their time had come (`expired_keys`).
-    pub expired: Counter,
+    pub(crate) expired: Counter,
     /// Changes since the process started (`rdb_changes_since_last_save`).
-    pub dirty: Counter,
+    pub(crate) dirty: Counter,
 }
 
 impl KeyspaceCounters {
     /// All zero, for so many databases.
     #[must_use]
-    pub fn new(database_count: usize) -> Self {
+    pub(crate) fn new(database_count: usize) -> Self {
         Self {
             databases: (0..database_count)
                 .map(|_| DatabaseCounters::default())
@@ -68,7 +68,7 @@ impl KeyspaceCounters {
     }
 
     /// CONFIG RESETSTAT: back to zero what counts events. A writer that adds at this moment may undo it for that counter.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         for counter in [&self.hits, &self.misses, &self.expired] {
             counter.set(0);
         }

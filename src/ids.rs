@@ -58,23 +58,23 @@ impl ShardSet {
     }
 
     /// Whether the shard is in it.
-    pub fn contains(self, shard: ShardId) -> bool {
+    pub(crate) fn contains(self, shard: ShardId) -> bool {
         self.0 & (1 << shard.0) != 0
     }
 
     /// Everything in either.
     #[must_use]
-    pub fn union(self, other: Self) -> Self {
+    pub(crate) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Whether all of `other` is in it.
-    pub fn covers(self, other: Self) -> bool {
+    pub(crate) fn covers(self, other: Self) -> bool {
         other.0 & !self.0 == 0
     }
 
     /// How many shards.
-    pub fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
@@ -84,7 +84,7 @@ impl ShardSet {
     }
 
     /// The lowest shard, if any.
-    pub fn first(self) -> Option<ShardId> {
+    pub(crate) fn first(self) -> Option<ShardId> {
         if self.0 == 0 {
             None
         } else {
@@ -166,7 +166,7 @@ pub fn slot_of(key: &[u8]) -> Slot {
 }
 
 /// The shard that owns a slot when there are `shard_count`.
-pub fn shard_of_slot(slot: Slot, shard_count: usize) -> ShardId {
+pub(crate) fn shard_of_slot(slot: Slot, shard_count: usize) -> ShardId {
     ShardId((usize::from(slot.0) * shard_count / SLOT_COUNT) as u16)
 }
 

@@ -61,16 +61,16 @@ pub mod cli;
 pub mod client;
 pub mod command;
 pub mod config;
-pub mod counters;
+pub(crate) mod counters;
 pub mod data;
 pub mod ids;
 pub mod keyspace;
 pub mod limits;
-pub mod net;
-pub mod observe;
+pub(crate) mod net;
+pub(crate) mod observe;
 #[cfg(test)]
 mod property;
-pub mod pubsub;
+pub(crate) mod pubsub;
 pub mod resp;
 pub mod server;
 pub mod shard;
@@ -78,4 +78,4 @@ mod sync;
 pub mod tools;
 
 /// The Redis whose behaviour clients may count on: what HELLO and INFO say.
-pub const REDIS_VERSION: &str = "7.4.0";
+pub(crate) const REDIS_VERSION: &str = "7.4.0";

@@ -3,159 +3,159 @@
 //! A limit that a setting can change is the default of that setting; the others are fixed.
 
 /// Longest bulk string in a request, bytes (`proto-max-bulk-len`).
-pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
+pub(crate) const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Most arguments of one request. A declared count reserves nothing, so what bounds memory is `client-query-buffer-limit`.
-pub const ARGUMENT_COUNT_MAX: usize = i32::MAX as usize;
+pub(crate) const ARGUMENT_COUNT_MAX: usize = i32::MAX as usize;
 /// Longest inline request line, bytes, and longest length line of a multibulk header.
-pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Most arguments of a request before AUTH.
-pub const UNAUTHENTICATED_ARGUMENT_COUNT_MAX: usize = 10;
+pub(crate) const UNAUTHENTICATED_ARGUMENT_COUNT_MAX: usize = 10;
 /// Longest bulk of a request before AUTH, bytes.
-pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
 /// Replies to one unbroken pipeline before AUTH, bytes: who sends more without a password is closed (Redis: what is beyond the
 /// buffer of 16 KB that every client has).
-pub const UNAUTHENTICATED_REPLY_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const UNAUTHENTICATED_REPLY_BYTES_MAX: usize = 16 * 1024;
 /// Addresses whose failed logins the log tells of one by one; the others share a line.
-pub const FAILED_LOGIN_ADDRESSES_MAX: usize = 1000;
+pub(crate) const FAILED_LOGIN_ADDRESSES_MAX: usize = 1000;
 /// Time between two lines about failed logins from one address, ms.
-pub const FAILED_LOGIN_LINE_MS: u64 = 60_000;
+pub(crate) const FAILED_LOGIN_LINE_MS: u64 = 60_000;
 /// Commands of one connection in a row before the others get a turn.
-pub const TURN_COMMANDS_MAX: usize = 128;
+pub(crate) const TURN_COMMANDS_MAX: usize = 128;
 /// Turns of clients with requests left, before sockets are looked at again: who has sent a single request does not wait for
 /// all who have sent thousands.
-pub const TURNS_PER_ROUND_MAX: usize = 16;
+pub(crate) const TURNS_PER_ROUND_MAX: usize = 16;
 /// Time of one connection's turn, µs.
-pub const TURN_US_MAX: u64 = 200;
+pub(crate) const TURN_US_MAX: u64 = 200;
 /// Reply bytes of one connection's turn.
-pub const TURN_REPLY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const TURN_REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Slots of the key space, as Redis Cluster has them.
-pub const SLOT_COUNT: usize = 16384;
+pub(crate) const SLOT_COUNT: usize = 16384;
 /// Most shards of one process: a shard's number fits a cursor's bits and a bit set of one word.
-pub const SHARD_COUNT_MAX: usize = 64;
+pub(crate) const SHARD_COUNT_MAX: usize = 64;
 /// Keys in all up to which KEYS looks at them at once; of more it walks some at a time. So many take half a millisecond.
-pub const KEYS_AT_ONCE_MAX: usize = 10_000;
+pub(crate) const KEYS_AT_ONCE_MAX: usize = 10_000;
 /// Keys that a walk looks at before other work gets its turn.
-pub const WALKED_PER_TURN_MAX: usize = 1000;
+pub(crate) const WALKED_PER_TURN_MAX: usize = 1000;
 /// Walks under way in a keyspace: each write looks at all of them. With so many KEYS does not walk.
-pub const WALKS_MAX: usize = 16;
+pub(crate) const WALKS_MAX: usize = 16;
 /// How deep `include` may nest: a file that includes itself must end with an error.
-pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
+pub(crate) const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 /// Unsent output at which a client's commands wait, bytes: it does not read its replies. (Redis goes on without end,
 /// unless `client-output-buffer-limit normal` says when to close the connection.)
-pub const OUTPUT_BYTES_TO_STOP_RUNNING: usize = 64 * 1024 * 1024;
+pub(crate) const OUTPUT_BYTES_TO_STOP_RUNNING: usize = 64 * 1024 * 1024;
 /// Reply bytes of a long range that are encoded at once; what follows them is encoded when these have left. Also what a
 /// command encodes of it before it turns to slices. A slice of the shortest elements takes about 50 µs.
-pub const REPLY_SLICE_BYTES: usize = 32 * 1024;
+pub(crate) const REPLY_SLICE_BYTES: usize = 32 * 1024;
 /// A value from this size on is sent from where it lies, without a copy, bytes: what a slice would copy.
-pub const SHARED_BULK_BYTES_MIN: usize = 32 * 1024;
+pub(crate) const SHARED_BULK_BYTES_MIN: usize = 32 * 1024;
 /// How long replies may take at the end of the process, ms: who reads has them by then.
-pub const LAST_REPLIES_MS: u64 = 100;
+pub(crate) const LAST_REPLIES_MS: u64 = 100;
 /// Output sent to one connection before the others get a turn, bytes.
-pub const SENT_PER_TURN_MAX: usize = 64 * 1024;
+pub(crate) const SENT_PER_TURN_MAX: usize = 64 * 1024;
 /// Bytes offered to a socket with one write: one that has much room would take a long value at once, for a millisecond.
-pub const WRITE_BYTES_MAX: usize = 128 * 1024;
+pub(crate) const WRITE_BYTES_MAX: usize = 128 * 1024;
 /// Replies from this size on become the output of their client as they are; shorter ones are copied, so that the shard
 /// keeps its buffer. Bytes.
-pub const REPLY_BYTES_HANDED_OVER: usize = 64 * 1024;
+pub(crate) const REPLY_BYTES_HANDED_OVER: usize = 64 * 1024;
 /// The buffer for replies that a shard keeps between turns, bytes: one that grew for a long reply is given back.
-pub const REPLY_BYTES_KEPT: usize = 1024 * 1024;
+pub(crate) const REPLY_BYTES_KEPT: usize = 1024 * 1024;
 /// Input kept for a client whose command is under way, bytes: one read more may come.
-pub const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
+pub(crate) const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
 /// Input of a client that waits (BLPOP, WAIT, CLIENT PAUSE) that is read at full speed, bytes: mostly enough to reach the
 /// end of its input, which ends the wait.
-pub const INPUT_BYTES_WHILE_WAITING_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const INPUT_BYTES_WHILE_WAITING_MAX: usize = 16 * 1024 * 1024;
 /// Input kept for a client that waits, bytes: above [`INPUT_BYTES_WHILE_WAITING_MAX`] it is read slowly. The end of a client that is gone is seen
 /// only behind what its socket and ours still hold, which is mostly less than the difference.
-pub const INPUT_BYTES_TO_REACH_THE_END_MAX: usize = 32 * 1024 * 1024;
+pub(crate) const INPUT_BYTES_TO_REACH_THE_END_MAX: usize = 32 * 1024 * 1024;
 const _: () = assert!(INPUT_BYTES_TO_REACH_THE_END_MAX > INPUT_BYTES_WHILE_WAITING_MAX);
 /// Input kept for a client that does not read its replies, bytes: many send a whole pipeline before they read the first one,
 /// and would wait for ever for us to read on.
-pub const INPUT_BYTES_WHILE_UNREAD_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const INPUT_BYTES_WHILE_UNREAD_MAX: usize = 64 * 1024 * 1024;
 /// Buffers of input, and as many of output, that a shard keeps for the next clients that need one, bytes in all …
-pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const SPARE_BYTES_MAX: usize = 1024 * 1024;
 /// … and of one of output: a client that is slow to read may hold one that is too large for it.
-pub const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
+pub(crate) const SPARE_OUTPUT_BUFFER_BYTES_MAX: usize = 4096;
 /// Commands that run with keyspaces in hand before others who wait for one of them get their turn …
-pub const WANTED_HAND_COMMANDS_MAX: u32 = 16;
+pub(crate) const WANTED_HAND_COMMANDS_MAX: u32 = 16;
 /// … and how long they may have had them, ns.
-pub const WANTED_HAND_NS_MAX: u64 = 20_000;
+pub(crate) const WANTED_HAND_NS_MAX: u64 = 20_000;
 /// How often a ticket may be passed before it reserves its berths …
-pub const TICKET_LOSSES_MAX: u32 = 20;
+pub(crate) const TICKET_LOSSES_MAX: u32 = 20;
 /// … and for how long, ns.
-pub const TICKET_AGE_MAX_NS: u64 = 1_000_000;
+pub(crate) const TICKET_AGE_MAX_NS: u64 = 1_000_000;
 /// When a thread tries for what its jobs wait for even though nothing was offered, ms: who was offered it may be held up.
-pub const TICKET_RETRY_MS: u64 = 1;
+pub(crate) const TICKET_RETRY_MS: u64 = 1;
 /// Jobs that wait for the same keyspaces and run in one round of the loop.
-pub const JOBS_PER_ROUND_MAX: usize = 16;
+pub(crate) const JOBS_PER_ROUND_MAX: usize = 16;
 /// Waiters that leave the wait tables of a keyspace in one hand.
-pub const WAITERS_FORGOTTEN_AT_ONCE: usize = 64;
+pub(crate) const WAITERS_FORGOTTEN_AT_ONCE: usize = 64;
 /// How often a thread looks for a keyspace that is in another hand …
-pub const SPINS_MAX: u32 = 200;
+pub(crate) const SPINS_MAX: u32 = 200;
 /// … for how long at most, ns …
-pub const SPIN_NS_MAX: u64 = 3_000;
+pub(crate) const SPIN_NS_MAX: u64 = 3_000;
 /// … and how often where threads have to share cores: who has it may not be running.
-pub const SPINS_SHARING_CORES: u32 = 16;
+pub(crate) const SPINS_SHARING_CORES: u32 = 16;
 /// Published messages from this size on are held once for all who wait for them; smaller ones are copied, bytes. Measured on
 /// two threads, to append and to send: 1 KB copied 0.9 µs, shared 1.8; 4 KB copied 5.5, shared 2.7; 64 KB copied 113, shared 15.
-pub const SHARED_BYTES_MIN: usize = 2048;
+pub(crate) const SHARED_BYTES_MIN: usize = 2048;
 /// Undelivered publications of one shard to another at which publishers are no longer read, bytes.
-pub const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const PUBLICATION_CREDIT_BYTES: usize = 8 * 1024 * 1024;
 /// Tracked keys forgotten at once when there are too many (`tracking-table-max-keys`); the rest a round later.
-pub const TRACKED_KEYS_FORGOTTEN_MAX: usize = 1000;
+pub(crate) const TRACKED_KEYS_FORGOTTEN_MAX: usize = 1000;
 /// References that a group notes as gone between two trims by ACKED; with more, the next such trim looks at everything again.
-pub const RELEASED_REFERENCES_NOTED_MAX: usize = 4096;
+pub(crate) const RELEASED_REFERENCES_NOTED_MAX: usize = 4096;
 /// Producers whose messages one stream knows (XADD IDMP): each takes about half a kilobyte until its messages have ended. A
 /// producer is a process that adds, so this is far above what a stream has; who makes up a name for each message meets it.
 pub const IDMP_PRODUCERS_MAX: usize = 100_000;
 /// Producers that a round of housekeeping forgets, because their time is over, before other work gets its turn …
-pub const IDMP_PRODUCERS_ENDED_PER_ROUND_MAX: usize = 2000;
+pub(crate) const IDMP_PRODUCERS_ENDED_PER_ROUND_MAX: usize = 2000;
 /// … and streams that it looks at for them.
-pub const IDMP_STREAMS_PER_ROUND_MAX: usize = 100;
+pub(crate) const IDMP_STREAMS_PER_ROUND_MAX: usize = 100;
 /// Watchers that a round of housekeeping looks at, for those whose WATCH is over: at least so many, which take 50 µs …
-pub const WATCHERS_SWEPT_PER_ROUND_MIN: usize = 5000;
+pub(crate) const WATCHERS_SWEPT_PER_ROUND_MIN: usize = 5000;
 /// … and this part of a larger table, so that a million that are gone are forgotten within six seconds.
-pub const WATCHERS_SWEPT_PER_ROUND_SHARE: usize = 16;
+pub(crate) const WATCHERS_SWEPT_PER_ROUND_SHARE: usize = 16;
 /// IDs of one XDEL or XACK that an effect consists of.
-pub const EFFECT_IDS_MAX: usize = 512;
+pub(crate) const EFFECT_IDS_MAX: usize = 512;
 /// Keys removed in one expiry round before other work gets its turn.
-pub const EXPIRIES_PER_ROUND_MAX: usize = 200;
+pub(crate) const EXPIRIES_PER_ROUND_MAX: usize = 200;
 /// Keys that blocked clients look at again in one round, because it is time, before other work gets its turn.
-pub const ALARMS_PER_ROUND_MAX: usize = 100;
+pub(crate) const ALARMS_PER_ROUND_MAX: usize = 100;
 /// Windows, most of them about one shard, at which a connection moves there for the first time.
-pub const MIGRATION_WINDOWS_MIN: u32 = 8;
+pub(crate) const MIGRATION_WINDOWS_MIN: u32 = 8;
 /// Time in which a connection's reluctance to move again halves, ms.
-pub const MIGRATION_DECAY_MS: u64 = 1000;
+pub(crate) const MIGRATION_DECAY_MS: u64 = 1000;
 /// Connections to the port of the metrics at a time. When one more comes the oldest that has not sent its request is closed:
 /// so many that whoever sends at once has sent before it is the oldest.
-pub const METRICS_CONNECTIONS_MAX: usize = 256;
+pub(crate) const METRICS_CONNECTIONS_MAX: usize = 256;
 /// Longest head of a request for metrics, bytes.
-pub const METRICS_REQUEST_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const METRICS_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Time to send a request for metrics in, ms.
 pub const METRICS_REQUEST_MS: u64 = 3000;
 /// Time for the whole exchange, until the metrics are read, ms. Prometheus gives up after 10 s.
-pub const METRICS_EXCHANGE_MS: u64 = 10_000;
+pub(crate) const METRICS_EXCHANGE_MS: u64 = 10_000;
 /// How long a scrape waits for a shard that is held up, ms.
-pub const METRICS_GATHER_MS: u64 = 2000;
+pub(crate) const METRICS_GATHER_MS: u64 = 2000;
 /// Groups of one stream in the metrics, at most.
-pub const METRICS_GROUPS_PER_STREAM_MAX: usize = 100;
+pub(crate) const METRICS_GROUPS_PER_STREAM_MAX: usize = 100;
 /// Names that a shard looks at for one scrape, when the pattern fits few of them.
-pub const METRICS_STREAMS_EXAMINED_MAX: usize = 10_000;
+pub(crate) const METRICS_STREAMS_EXAMINED_MAX: usize = 10_000;
 /// Longest name of a stream or group in the metrics, bytes.
-pub const METRICS_LABEL_BYTES_MAX: usize = 256;
+pub(crate) const METRICS_LABEL_BYTES_MAX: usize = 256;
 /// Open files a server needs beside its clients' sockets: listeners, logs, wake-ups, files (Redis: 32).
-pub const RESERVED_FILE_COUNT: u64 = 32;
+pub(crate) const RESERVED_FILE_COUNT: u64 = 32;
 /// How long accepting rests after the system refused a socket (no open file left), ms.
-pub const ACCEPT_PAUSE_MS: u64 = 100;
+pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
 /// Elements that one push of an effect names, so that a move of a long list is no longer a command than clients may send.
-pub const PUSH_EFFECT_ELEMENTS_MAX: usize = 64 * 1024;
+pub(crate) const PUSH_EFFECT_ELEMENTS_MAX: usize = 64 * 1024;
 /// Arguments of a request that the slow log keeps (Redis: 32).
-pub const SLOWLOG_ARGUMENTS_MAX: usize = 32;
+pub(crate) const SLOWLOG_ARGUMENTS_MAX: usize = 32;
 /// Bytes of an argument that the slow log keeps (Redis: 128).
-pub const SLOWLOG_ARGUMENT_BYTES_MAX: usize = 128;
+pub(crate) const SLOWLOG_ARGUMENT_BYTES_MAX: usize = 128;
 /// Seconds with a sample that LATENCY keeps of each event (Redis: 160).
-pub const LATENCY_SAMPLES_MAX: usize = 160;
+pub(crate) const LATENCY_SAMPLES_MAX: usize = 160;
 /// Longest password that ACL GENPASS makes, bits (Redis: 4096).
-pub const GENERATED_PASSWORD_BITS_MAX: usize = 4096;
+pub(crate) const GENERATED_PASSWORD_BITS_MAX: usize = 4096;
 /// Longest reply that `millrace ping` takes, bytes; the answer to HELLO fits. It may be anything, and the decoder calls itself
 /// for each level of nested arrays: for the five hundred levels of so many bytes it needs 1 MB of stack.
-pub const RAW_REPLY_BYTES_MAX: usize = 2 * 1024;
+pub(crate) const RAW_REPLY_BYTES_MAX: usize = 2 * 1024;

@@ -20,7 +20,7 @@ use crate::keyspace::watch::WatchFlag;
 
 /// How CLIENT UNBLOCK, a timeout or the end of a connection ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unblock {
+pub(crate) enum Unblock {
     /// As if the timeout had passed.
     Timeout,
     /// With the error `UNBLOCKED client unblocked via CLIENT UNBLOCK`.
@@ -29,7 +29,7 @@ pub enum Unblock {
 
 /// What a client is blocked in.
 #[derive(Clone, Debug)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// A command that waits for a key.
     Keys(Arc<Waiter>),
     /// WAIT or WAITAOF.
@@ -38,40 +38,40 @@ pub enum Wait {
 
 /// Text facts of a client.
 #[derive(Clone, Debug, Default)]
-pub struct ClientNames {
+pub(crate) struct ClientNames {
     /// CLIENT SETNAME.
-    pub name: Bytes,
+    pub(crate) name: Bytes,
     /// CLIENT SETINFO LIB-NAME.
-    pub lib_name: Bytes,
+    pub(crate) lib_name: Bytes,
     /// CLIENT SETINFO LIB-VER.
-    pub lib_ver: Bytes,
+    pub(crate) lib_ver: Bytes,
 }
 
 /// Flag bits of a client, for CLIENT LIST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientFlag(pub u32);
+pub(crate) struct ClientFlag(pub(crate) u32);
 
 impl ClientFlag {
     /// `P`: in subscribed mode.
-    pub const PUBSUB: Self = Self(1);
+    pub(crate) const PUBSUB: Self = Self(1);
     /// `x`: in MULTI.
-    pub const MULTI: Self = Self(1 << 1);
+    pub(crate) const MULTI: Self = Self(1 << 1);
     /// `O`: MONITOR.
-    pub const MONITOR: Self = Self(1 << 2);
+    pub(crate) const MONITOR: Self = Self(1 << 2);
     /// `c`: closes after its replies.
-    pub const CLOSING: Self = Self(1 << 4);
+    pub(crate) const CLOSING: Self = Self(1 << 4);
     /// `U`: unix socket.
-    pub const UNIX_SOCKET: Self = Self(1 << 5);
+    pub(crate) const UNIX_SOCKET: Self = Self(1 << 5);
     /// `e`: CLIENT NO-EVICT ON.
-    pub const NO_EVICT: Self = Self(1 << 6);
+    pub(crate) const NO_EVICT: Self = Self(1 << 6);
     /// `T`: CLIENT NO-TOUCH ON.
-    pub const NO_TOUCH: Self = Self(1 << 7);
+    pub(crate) const NO_TOUCH: Self = Self(1 << 7);
     /// Speaks RESP3.
-    pub const RESP3: Self = Self(1 << 8);
+    pub(crate) const RESP3: Self = Self(1 << 8);
     /// Held by CLIENT PAUSE.
-    pub const PAUSED: Self = Self(1 << 9);
+    pub(crate) const PAUSED: Self = Self(1 << 9);
     /// Another client's invalidations are redirected to it: it stays on its shard.
-    pub const TOLD_FOR_OTHERS: Self = Self(1 << 10);
+    pub(crate) const TOLD_FOR_OTHERS: Self = Self(1 << 10);
 }
 
 /// What everybody may know of a client, and the flags by which it is reached.
@@ -80,47 +80,47 @@ pub struct ClientHandle {
     /// CLIENT ID.
     pub id: ClientId,
     /// Peer, `ip:port` or the path of the unix socket with `:0`.
-    pub address: String,
+    pub(crate) address: String,
     /// Own end of the connection.
-    pub local_address: String,
+    pub(crate) local_address: String,
     /// File descriptor, for CLIENT LIST.
-    pub fd: i32,
+    pub(crate) fd: i32,
     /// When it connected, Unix ms.
-    pub created_ms: u64,
+    pub(crate) created_ms: u64,
     /// When it last sent a command, Unix ms.
-    pub active_ms: AtomicU64,
+    pub(crate) active_ms: AtomicU64,
     /// The shard that owns the connection.
     shard: AtomicU16,
     /// Database.
-    pub db: AtomicU32,
+    pub(crate) db: AtomicU32,
     /// [`ClientFlag`] bits.
-    pub flags: AtomicU32,
+    pub(crate) flags: AtomicU32,
     /// Channels subscribed to.
-    pub channels: AtomicU32,
+    pub(crate) channels: AtomicU32,
     /// Patterns subscribed to.
-    pub patterns: AtomicU32,
+    pub(crate) patterns: AtomicU32,
     /// Shard channels subscribed to.
-    pub shard_channels: AtomicU32,
+    pub(crate) shard_channels: AtomicU32,
     /// Commands queued in MULTI; -1 outside.
-    pub multi: AtomicI32,
+    pub(crate) multi: AtomicI32,
     /// Watched keys.
-    pub watched: AtomicU32,
+    pub(crate) watched: AtomicU32,
     /// Row number of the last command; `u16::MAX` for none.
-    pub command: AtomicU16,
+    pub(crate) command: AtomicU16,
     /// Bytes read and not yet run.
     pub query_bytes: AtomicUsize,
     /// Bytes of replies not yet sent.
-    pub output_bytes: AtomicUsize,
+    pub(crate) output_bytes: AtomicUsize,
     /// In how many pieces they are held.
-    pub output_pieces: AtomicUsize,
+    pub(crate) output_pieces: AtomicUsize,
     /// Bytes of commands queued in MULTI.
-    pub multi_bytes: AtomicUsize,
+    pub(crate) multi_bytes: AtomicUsize,
     /// Bytes read from it in all.
-    pub net_in: AtomicU64,
+    pub(crate) net_in: AtomicU64,
     /// Bytes sent to it in all.
-    pub net_out: AtomicU64,
+    pub(crate) net_out: AtomicU64,
     /// Commands it ran.
-    pub commands: AtomicU64,
+    pub(crate) commands: AtomicU64,
     /// Made by the first CLIENT TRACKING ON, and kept.
     tracker: OnceLock<Arc<Tracker>>,
     killed: AtomicBool,
@@ -139,18 +139,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone, Debug, Default)]
 pub struct ClientOrigin {
     /// See [`ClientHandle::address`].
-    pub address: String,
+    pub(crate) address: String,
     /// See [`ClientHandle::local_address`].
-    pub local_address: String,
+    pub(crate) local_address: String,
     /// See [`ClientHandle::fd`].
-    pub fd: i32,
+    pub(crate) fd: i32,
     /// Whether by a unix socket.
-    pub unix_socket: bool,
+    pub(crate) unix_socket: bool,
 }
 
 impl ClientHandle {
     /// A client that has just connected.
-    pub fn new(id: ClientId, origin: ClientOrigin, shard: ShardId, now_ms: u64) -> Self {
+    pub(crate) fn new(id: ClientId, origin: ClientOrigin, shard: ShardId, now_ms: u64) -> Self {
         let flags = if origin.unix_socket {
             ClientFlag::UNIX_SOCKET.0
         } else {
@@ -195,12 +195,12 @@ impl ClientHandle {
 
     /// The connection has come to another shard. Whoever kills it from now on pokes that shard; who has before is seen
     /// there by [`ClientHandle::is_killed`]: one order for both, so that one of the two happens.
-    pub fn moved_to(&self, shard: ShardId) {
+    pub(crate) fn moved_to(&self, shard: ShardId) {
         self.shard.store(shard.0, Ordering::SeqCst);
     }
 
     /// Sets or takes a flag.
-    pub fn set_flag(&self, flag: ClientFlag, on: bool) {
+    pub(crate) fn set_flag(&self, flag: ClientFlag, on: bool) {
         if on {
             self.flags.fetch_or(flag.0, Ordering::Relaxed);
         } else {
@@ -209,31 +209,31 @@ impl ClientHandle {
     }
 
     /// Whether a flag is set.
-    pub fn has_flag(&self, flag: ClientFlag) -> bool {
+    pub(crate) fn has_flag(&self, flag: ClientFlag) -> bool {
         self.flags.load(Ordering::Relaxed) & flag.0 != 0
     }
 
     /// Counts bytes read from it. The shard that owns the connection is the only one to count: no locked addition is needed.
-    pub fn count_read(&self, bytes: usize) {
+    pub(crate) fn count_read(&self, bytes: usize) {
         let sum = self.net_in.load(Ordering::Relaxed) + bytes as u64;
         self.net_in.store(sum, Ordering::Relaxed);
     }
 
     /// Counts bytes sent to it, as [`ClientHandle::count_read`].
-    pub fn count_sent(&self, bytes: usize) {
+    pub(crate) fn count_sent(&self, bytes: usize) {
         let sum = self.net_out.load(Ordering::Relaxed) + bytes as u64;
         self.net_out.store(sum, Ordering::Relaxed);
     }
 
     /// Whether it connects from this machine.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         let peer = self.address.parse::<std::net::SocketAddr>();
         self.has_flag(ClientFlag::UNIX_SOCKET)
             || peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
     }
 
     /// Its part in client-side caching, if it ever had one.
-    pub fn tracker(&self) -> Option<&Arc<Tracker>> {
+    pub(crate) fn tracker(&self) -> Option<&Arc<Tracker>> {
         self.tracker.get()
     }
 
@@ -244,50 +244,50 @@ impl ClientHandle {
     }
 
     /// What it asked for by CLIENT TRACKING; nothing when it does not track.
-    pub fn tracking(&self) -> TrackingOptions {
+    pub(crate) fn tracking(&self) -> TrackingOptions {
         self.tracker
             .get()
             .map_or_else(TrackingOptions::default, |tracker| tracker.options())
     }
 
     /// Whether it tracks, or is told for somebody who does.
-    pub fn is_told_of_keys(&self) -> bool {
+    pub(crate) fn is_told_of_keys(&self) -> bool {
         self.has_flag(ClientFlag::TOLD_FOR_OTHERS) || self.tracking().has(TrackingOptions::ON)
     }
 
     /// It watches keys from now on.
-    pub fn watches(&self, flag: &Arc<WatchFlag>) {
+    pub(crate) fn watches(&self, flag: &Arc<WatchFlag>) {
         *lock(&self.watch_flag) = Arc::downgrade(flag);
     }
 
     /// Whether a key that it watches has changed.
-    pub fn is_dirty(&self) -> bool {
+    pub(crate) fn is_dirty(&self) -> bool {
         let flag = lock(&self.watch_flag).upgrade();
         flag.is_some_and(|flag| flag.is_set())
     }
 
     /// Its names.
-    pub fn names(&self) -> ClientNames {
+    pub(crate) fn names(&self) -> ClientNames {
         lock(&self.names).clone()
     }
 
     /// Changes its names.
-    pub fn set_names(&self, change: impl FnOnce(&mut ClientNames)) {
+    pub(crate) fn set_names(&self, change: impl FnOnce(&mut ClientNames)) {
         change(&mut lock(&self.names));
     }
 
     /// Asks for the connection to be closed; its shard must be told (a poke). False when it was asked before.
-    pub fn kill(&self) -> bool {
+    pub(crate) fn kill(&self) -> bool {
         !self.killed.swap(true, Ordering::SeqCst)
     }
 
     /// Whether the connection is to be closed.
-    pub fn is_killed(&self) -> bool {
+    pub(crate) fn is_killed(&self) -> bool {
         self.killed.load(Ordering::SeqCst)
     }
 
     /// Notes what it is blocked in, or that it is not.
-    pub fn set_wait(&self, wait: Option<Wait>) {
+    pub(crate) fn set_wait(&self, wait: Option<Wait>) {
         *lock(&self.wait) = wait;
     }
 
@@ -299,7 +299,7 @@ impl ClientHandle {
     /// Whether it is blocked, and the wait for keys in which it is: both of one moment. A wait that was served or given up
     /// blocks nobody, though the client's shard may hear of it later: whoever served it has seen the end when its own reply
     /// is there.
-    pub fn blocked_now(&self) -> (bool, Option<Arc<Waiter>>) {
+    pub(crate) fn blocked_now(&self) -> (bool, Option<Arc<Waiter>>) {
         match &*lock(&self.wait) {
             Some(Wait::Keys(waiter)) if waiter.is_waiting() => (true, Some(Arc::clone(waiter))),
             Some(Wait::Replicas) => (true, None),
@@ -308,7 +308,7 @@ impl ClientHandle {
     }
 
     /// CLIENT UNBLOCK: ends its wait if it wins; its shard must be told (a poke). False when it is not blocked.
-    pub fn unblock(&self, how: Unblock) -> bool {
+    pub(crate) fn unblock(&self, how: Unblock) -> bool {
         let mut wait = lock(&self.wait);
         let won = match &*wait {
             None => false,
@@ -323,12 +323,12 @@ impl ClientHandle {
     }
 
     /// The time of its WAIT is over. False when CLIENT UNBLOCK came first: the poke is on its way.
-    pub fn stop_waiting_for_replicas(&self) -> bool {
+    pub(crate) fn stop_waiting_for_replicas(&self) -> bool {
         lock(&self.wait).take().is_some()
     }
 
     /// How its wait was ended by CLIENT UNBLOCK, once.
-    pub fn take_unblocked(&self) -> Option<Unblock> {
+    pub(crate) fn take_unblocked(&self) -> Option<Unblock> {
         lock(&self.unblocked).take()
     }
 }
@@ -342,17 +342,17 @@ pub struct ClientRegistry {
 
 impl ClientRegistry {
     /// The next CLIENT ID.
-    pub fn next_id(&self) -> ClientId {
+    pub(crate) fn next_id(&self) -> ClientId {
         ClientId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Adds a client.
-    pub fn insert(&self, handle: Arc<ClientHandle>) {
+    pub(crate) fn insert(&self, handle: Arc<ClientHandle>) {
         self.clients.insert(handle.id.0, handle);
     }
 
     /// Takes a client out: its connection is closed.
-    pub fn remove(&self, id: ClientId) {
+    pub(crate) fn remove(&self, id: ClientId) {
         self.clients.remove(&id.0);
     }
 
@@ -369,12 +369,12 @@ impl ClientRegistry {
     }
 
     /// How many are connected.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.clients.len()
     }
 
     /// Whether nobody is connected.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.clients.is_empty()
     }
 

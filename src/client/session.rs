@@ -16,7 +16,7 @@ use super::transaction::Transaction;
 
 /// CLIENT REPLY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ReplyMode {
+pub(crate) enum ReplyMode {
     /// Every reply is sent.
     #[default]
     On,
@@ -30,57 +30,57 @@ pub enum ReplyMode {
 
 /// What a client is subscribed to.
 #[derive(Debug, Default)]
-pub struct Subscriptions {
+pub(crate) struct Subscriptions {
     /// SUBSCRIBE.
-    pub channels: BTreeSet<Name>,
+    pub(crate) channels: BTreeSet<Name>,
     /// PSUBSCRIBE.
-    pub patterns: BTreeSet<Name>,
+    pub(crate) patterns: BTreeSet<Name>,
     /// SSUBSCRIBE.
-    pub shard_channels: BTreeSet<Name>,
+    pub(crate) shard_channels: BTreeSet<Name>,
 }
 
 impl Subscriptions {
     /// Channels and patterns together: the count in the replies of (P)(UN)SUBSCRIBE.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.channels.len() + self.patterns.len()
     }
 
     /// Whether there is any, shard channels included.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.count() + self.shard_channels.len() > 0
     }
 }
 
 /// A client as its commands see it.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// What everybody may know.
-    pub handle: Arc<ClientHandle>,
+    pub(crate) handle: Arc<ClientHandle>,
     /// Database; change it with [`Session::select`].
-    pub db: usize,
+    pub(crate) db: usize,
     /// Protocol version; change it with [`Session::set_protocol`].
-    pub protocol: Protocol,
+    pub(crate) protocol: Protocol,
     /// Whether it may run commands.
-    pub authenticated: bool,
+    pub(crate) authenticated: bool,
     /// Which replies are sent.
-    pub reply_mode: ReplyMode,
+    pub(crate) reply_mode: ReplyMode,
     /// MULTI and WATCH.
-    pub transaction: Transaction,
+    pub(crate) transaction: Transaction,
     /// Channels and patterns.
-    pub subscriptions: Subscriptions,
+    pub(crate) subscriptions: Subscriptions,
     /// CLIENT TRACKING and CLIENT CACHING.
-    pub caching: Caching,
+    pub(crate) caching: Caching,
     /// CLIENT NO-TOUCH.
-    pub no_touch: bool,
+    pub(crate) no_touch: bool,
     /// MONITOR.
-    pub monitoring: bool,
+    pub(crate) monitoring: bool,
     /// Close when the replies so far are sent.
-    pub closing: bool,
+    pub(crate) closing: bool,
 }
 
 impl Session {
     /// A client that has just connected.
-    pub fn new(handle: Arc<ClientHandle>, authenticated: bool) -> Self {
+    pub(crate) fn new(handle: Arc<ClientHandle>, authenticated: bool) -> Self {
         Self {
             handle,
             db: 0,
@@ -97,35 +97,35 @@ impl Session {
     }
 
     /// CLIENT ID.
-    pub fn id(&self) -> ClientId {
+    pub(crate) fn id(&self) -> ClientId {
         self.handle.id
     }
 
     /// SELECT.
-    pub fn select(&mut self, db: usize) {
+    pub(crate) fn select(&mut self, db: usize) {
         self.db = db;
         self.handle.db.store(db as u32, Ordering::Relaxed);
     }
 
     /// HELLO.
-    pub fn set_protocol(&mut self, protocol: Protocol) {
+    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
         self.handle
             .set_flag(ClientFlag::RESP3, protocol == Protocol::Resp3);
     }
 
     /// Whether messages reach it that are no replies to its commands.
-    pub fn listens(&self) -> bool {
+    pub(crate) fn listens(&self) -> bool {
         self.subscriptions.any() || self.handle.is_told_of_keys()
     }
 
     /// Whether only the commands of RESP2's subscribed mode are allowed.
-    pub fn in_subscribed_mode(&self) -> bool {
+    pub(crate) fn in_subscribed_mode(&self) -> bool {
         self.protocol == Protocol::Resp2 && self.subscriptions.any()
     }
 
     /// Copies the counts of subscriptions, MULTI and WATCH to the handle.
-    pub fn mirror(&self) {
+    pub(crate) fn mirror(&self) {
         let handle = &self.handle;
         handle
             .channels

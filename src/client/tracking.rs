@@ -17,16 +17,16 @@ use super::session::Session;
 
 /// What the session of a client keeps of CLIENT TRACKING besides its [`Tracker`].
 #[derive(Debug, Default)]
-pub struct Caching {
+pub(crate) struct Caching {
     /// CLIENT CACHING was said: the next command, or the transaction, differs from what the mode says.
-    pub exception: bool,
+    pub(crate) exception: bool,
     /// BCAST's prefixes.
-    pub prefixes: BTreeSet<Bytes>,
+    pub(crate) prefixes: BTreeSet<Bytes>,
 }
 
 /// Prefixes and who listens to them, for the whole process.
 #[derive(Debug, Default)]
-pub struct BroadcastRegistry {
+pub(crate) struct BroadcastRegistry {
     prefixes: RwLock<BTreeMap<Bytes, Vec<Arc<Tracker>>>>,
     counts: Arc<TrackingCounts>,
     client_count: AtomicUsize,
@@ -34,27 +34,27 @@ pub struct BroadcastRegistry {
 
 impl BroadcastRegistry {
     /// What all keyspaces count together.
-    pub fn counts(&self) -> &Arc<TrackingCounts> {
+    pub(crate) fn counts(&self) -> &Arc<TrackingCounts> {
         &self.counts
     }
 
     /// How many prefixes have listeners.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.counts.prefixes.load(Ordering::Acquire)
     }
 
     /// Whether no prefix has a listener.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many clients track, in any mode.
-    pub fn client_count(&self) -> usize {
+    pub(crate) fn client_count(&self) -> usize {
         self.client_count.load(Ordering::Acquire)
     }
 
     /// Turns tracking on, or changes it: CLIENT TRACKING ON. BCAST's `prefixes` join those it has.
-    pub fn start(
+    pub(crate) fn start(
         &self,
         session: &mut Session,
         options: TrackingOptions,
@@ -74,7 +74,7 @@ impl BroadcastRegistry {
     }
 
     /// Turns tracking off: CLIENT TRACKING OFF, RESET, the end of the connection.
-    pub fn stop(&self, session: &mut Session) {
+    pub(crate) fn stop(&self, session: &mut Session) {
         let caching = std::mem::take(&mut session.caching);
         let Some(tracker) = session.handle.tracker() else {
             return;
@@ -111,7 +111,7 @@ impl BroadcastRegistry {
     }
 
     /// The prefixes for which `is_concerned`, in their order, each with who listens. O(prefixes) calls.
-    pub fn concerned(
+    pub(crate) fn concerned(
         &self,
         is_concerned: impl Fn(&[u8]) -> bool,
     ) -> Vec<(Bytes, Vec<Arc<Tracker>>)> {

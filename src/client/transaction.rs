@@ -9,55 +9,55 @@ use crate::resp::arguments::Request;
 
 /// A command queued in MULTI.
 #[derive(Clone, Debug)]
-pub struct Queued {
+pub(crate) struct Queued {
     /// Row number in the command table.
-    pub command: u16,
+    pub(crate) command: u16,
     /// Where its keys are.
-    pub shards: ShardSet,
+    pub(crate) shards: ShardSet,
     /// Its arguments.
-    pub request: Request,
+    pub(crate) request: Request,
 }
 
 /// Keys with their database, each once.
-pub type WatchedKeys = BTreeSet<(usize, Box<[u8]>)>;
+pub(crate) type WatchedKeys = BTreeSet<(usize, Box<[u8]>)>;
 
 /// What a client has said between MULTI and EXEC, and what it watches.
 #[derive(Debug, Default)]
-pub struct Transaction {
+pub(crate) struct Transaction {
     /// Whether MULTI was said.
-    pub active: bool,
+    pub(crate) active: bool,
     /// Whether a command was refused while queueing: EXEC answers EXECABORT.
-    pub aborted: bool,
+    pub(crate) aborted: bool,
     /// The queued commands; [`Transaction::enqueue`] adds one.
-    pub queue: Vec<Queued>,
+    pub(crate) queue: Vec<Queued>,
     /// Bytes of their arguments.
     queued_bytes: usize,
     /// Watched keys.
-    pub watched: WatchedKeys,
+    pub(crate) watched: WatchedKeys,
     /// Set when a watched key changes. A new one for each WATCH set: without it the watch tables know that the set is gone.
-    pub flag: Option<Arc<WatchFlag>>,
+    pub(crate) flag: Option<Arc<WatchFlag>>,
 }
 
 impl Transaction {
     /// Forgets queue and WATCH set (EXEC, DISCARD, RESET).
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// Forgets the WATCH set (UNWATCH).
-    pub fn unwatch(&mut self) {
+    pub(crate) fn unwatch(&mut self) {
         self.watched.clear();
         self.flag = None;
     }
 
     /// Appends a command. O(its arguments), however many are queued already.
-    pub fn enqueue(&mut self, queued: Queued) {
+    pub(crate) fn enqueue(&mut self, queued: Queued) {
         self.queued_bytes += queued.request.args().byte_count();
         self.queue.push(queued);
     }
 
     /// Bytes of the queue.
-    pub fn queued_bytes(&self) -> usize {
+    pub(crate) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
 }

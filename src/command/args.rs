@@ -7,7 +7,7 @@ use crate::resp::arguments::Args;
 use super::error::{self, CommandError};
 
 /// A 64-bit integer in Redis' strict form: no blanks, no leading zeros, no plus.
-pub fn integer(bytes: &[u8]) -> Option<i64> {
+pub(crate) fn integer(bytes: &[u8]) -> Option<i64> {
     parse_canonical_integer(bytes)
 }
 
@@ -15,7 +15,7 @@ pub fn integer(bytes: &[u8]) -> Option<i64> {
 ///
 /// # Errors
 /// When the text is not one.
-pub fn required_integer(bytes: &[u8]) -> Result<i64, CommandError> {
+pub(crate) fn required_integer(bytes: &[u8]) -> Result<i64, CommandError> {
     integer(bytes).ok_or(error::NOT_INTEGER)
 }
 
@@ -23,7 +23,7 @@ pub fn required_integer(bytes: &[u8]) -> Result<i64, CommandError> {
 ///
 /// # Errors
 /// When the text is not one.
-pub fn non_negative(bytes: &[u8]) -> Result<u64, CommandError> {
+pub(crate) fn non_negative(bytes: &[u8]) -> Result<u64, CommandError> {
     integer(bytes)
         .and_then(|value| u64::try_from(value).ok())
         .ok_or(error::NOT_POSITIVE)
@@ -33,7 +33,7 @@ pub fn non_negative(bytes: &[u8]) -> Result<u64, CommandError> {
 ///
 /// # Errors
 /// Redis' three texts: no number, negative, out of range.
-pub fn timeout_seconds(bytes: &[u8], now_ms: u64) -> Result<Option<u64>, CommandError> {
+pub(crate) fn timeout_seconds(bytes: &[u8], now_ms: u64) -> Result<Option<u64>, CommandError> {
     let seconds = Extended::parse(bytes).ok_or(error::TIMEOUT_NOT_FLOAT)?;
     let ms = seconds.product_ceiling(1000);
     if ms < 0 {
@@ -46,7 +46,7 @@ pub fn timeout_seconds(bytes: &[u8], now_ms: u64) -> Result<Option<u64>, Command
 ///
 /// # Errors
 /// Redis' three texts: no integer, negative, out of range.
-pub fn timeout_milliseconds(bytes: &[u8], now_ms: u64) -> Result<Option<u64>, CommandError> {
+pub(crate) fn timeout_milliseconds(bytes: &[u8], now_ms: u64) -> Result<Option<u64>, CommandError> {
     deadline(integer(bytes).ok_or(error::TIMEOUT_NOT_INTEGER)?, now_ms)
 }
 
@@ -64,39 +64,39 @@ fn deadline(ms: i64, now_ms: u64) -> Result<Option<u64>, CommandError> {
 }
 
 /// Whether an argument is a keyword, in any case.
-pub fn is(argument: &[u8], keyword: &str) -> bool {
+pub(crate) fn is(argument: &[u8], keyword: &str) -> bool {
     argument.eq_ignore_ascii_case(keyword.as_bytes())
 }
 
 /// A reader of optional arguments: a position that moves over them.
-pub struct Cursor<'a, 'b> {
+pub(crate) struct Cursor<'a, 'b> {
     args: &'b Args<'a>,
     at: usize,
 }
 
 impl<'a, 'b> Cursor<'a, 'b> {
     /// Starts at argument `at`.
-    pub fn new(args: &'b Args<'a>, at: usize) -> Self {
+    pub(crate) fn new(args: &'b Args<'a>, at: usize) -> Self {
         Self { args, at }
     }
 
     /// The position of the next argument.
-    pub fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// How many arguments are left.
-    pub fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.args.len().saturating_sub(self.at)
     }
 
     /// The next argument without moving.
-    pub fn peek(&self) -> Option<&'a [u8]> {
+    pub(crate) fn peek(&self) -> Option<&'a [u8]> {
         self.args.get(self.at)
     }
 
     /// Moves over the keyword when it is next.
-    pub fn keyword(&mut self, keyword: &str) -> bool {
+    pub(crate) fn keyword(&mut self, keyword: &str) -> bool {
         let found = self.peek().is_some_and(|argument| is(argument, keyword));
         self.at += usize::from(found);
         found
@@ -106,7 +106,7 @@ impl<'a, 'b> Cursor<'a, 'b> {
     ///
     /// # Errors
     /// When there is none.
-    pub fn value(&mut self) -> Result<&'a [u8], CommandError> {
+    pub(crate) fn value(&mut self) -> Result<&'a [u8], CommandError> {
         self.next().ok_or(error::SYNTAX)
     }
 }

@@ -26,55 +26,55 @@ use super::row::{CommandTable, Row};
 /// Facts and registries that every shard sees.
 pub struct Shared {
     /// All commands.
-    pub commands: &'static CommandTable,
+    pub(crate) commands: &'static CommandTable,
     /// The settings in force; shards take a new snapshot when [`Shared::settings_version`] has moved.
-    pub settings: RwLock<Arc<Settings>>,
+    pub(crate) settings: RwLock<Arc<Settings>>,
     /// Moves when `settings` change.
-    pub settings_version: AtomicU64,
+    pub(crate) settings_version: AtomicU64,
     /// What CONFIG GET and SET work on.
-    pub configuration: Mutex<Configuration>,
+    pub(crate) configuration: Mutex<Configuration>,
     /// Makes the process follow CONFIG SET; absent in tests without a server.
-    pub process: OnceLock<Box<dyn ProcessControl>>,
+    pub(crate) process: OnceLock<Box<dyn ProcessControl>>,
     /// All clients.
     pub clients: ClientRegistry,
     /// Client-side caching.
-    pub tracking: BroadcastRegistry,
+    pub(crate) tracking: BroadcastRegistry,
     /// All channels.
-    pub channels: ChannelRegistry,
+    pub(crate) channels: ChannelRegistry,
     /// Counters, slow log, latency, by shard where they are hot.
-    pub observations: Observations,
+    pub(crate) observations: Observations,
     /// Effects recorded for whoever asked (DEBUG EFFECTS).
-    pub effects: EffectLog,
+    pub(crate) effects: EffectLog,
     /// CLIENT PAUSE: until when, Unix ms; 0 for not paused.
-    pub paused_until_ms: AtomicU64,
+    pub(crate) paused_until_ms: AtomicU64,
     /// CLIENT PAUSE: whether only writes wait.
-    pub pause_writes_only: AtomicBool,
+    pub(crate) pause_writes_only: AtomicBool,
     /// Clients in MONITOR.
-    pub monitor_count: AtomicUsize,
+    pub(crate) monitor_count: AtomicUsize,
     /// DEBUG SET-ACTIVE-EXPIRE.
-    pub active_expire: AtomicBool,
+    pub(crate) active_expire: AtomicBool,
     /// DEBUG PAUSE-CRON.
     pub cron_paused: AtomicBool,
     /// DEBUG QUICKLIST-PACKED-THRESHOLD, bytes; 0 for the built-in one.
-    pub list_packed_threshold: AtomicUsize,
+    pub(crate) list_packed_threshold: AtomicUsize,
     /// How many shards.
-    pub shard_count: usize,
+    pub(crate) shard_count: usize,
     /// Identifies this run of the process, 40 hex digits.
-    pub run_id: String,
+    pub(crate) run_id: String,
     /// When the process started, Unix ms.
-    pub started_ms: u64,
+    pub(crate) started_ms: u64,
     /// Told of every execution; absent but in a simulation.
     pub witness: OnceLock<Box<dyn Witness>>,
     /// Frees big values on a thread of its own; absent in tests without a server.
-    pub disposal: OnceLock<Box<dyn Disposal>>,
+    pub(crate) disposal: OnceLock<Box<dyn Disposal>>,
     /// Set when the process is to end.
-    pub stopping: AtomicBool,
+    pub(crate) stopping: AtomicBool,
     /// Shards that have nothing left to do at the end of the process.
-    pub drained_shards: AtomicUsize,
+    pub(crate) drained_shards: AtomicUsize,
 }
 
 /// Frees what takes long to free, so that no shard has to.
-pub trait Disposal: Send + Sync {
+pub(crate) trait Disposal: Send + Sync {
     /// Takes it over; returns at once.
     fn free(&self, discards: Vec<Discarded>);
 }
@@ -107,60 +107,60 @@ pub trait Witness: Send + Sync {
 }
 
 /// What a handler is given.
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The keyspaces in hand, the database, the time.
-    pub space: Space<'a>,
+    pub(crate) space: Space<'a>,
     /// Where the reply goes.
-    pub reply: &'a mut Reply,
+    pub(crate) reply: &'a mut Reply,
     /// The client. When a command that waited runs again it is a copy that is thrown away: such a command changes nothing in it.
-    pub session: &'a mut Session,
+    pub(crate) session: &'a mut Session,
     /// What all shards share.
-    pub shared: &'a Shared,
+    pub(crate) shared: &'a Shared,
     /// The settings of this turn.
-    pub settings: &'a Settings,
+    pub(crate) settings: &'a Settings,
     /// The row that runs.
-    pub row: &'static Row,
+    pub(crate) row: &'static Row,
     /// The shard that runs it.
-    pub shard: ShardId,
+    pub(crate) shard: ShardId,
     /// Whether it may wait: not in MULTI, not in a replay. Else [`Outcome::Wait`] becomes the null of the command, which
     /// the handler has written to the reply.
-    pub may_block: bool,
+    pub(crate) may_block: bool,
     /// Whether this is a blocked command that runs again because one of its keys is ready. Only keys in hand
     /// (`space.holds`) are to be looked at; `Outcome::Wait` means: nothing for it, it goes on waiting.
-    pub resumed: bool,
+    pub(crate) resumed: bool,
 }
 
 impl Context<'_> {
     /// The time of the command, Unix ms.
-    pub fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         self.space.now_ms
     }
 }
 
 /// A command that waits.
 #[derive(Debug)]
-pub struct WaitFor {
+pub(crate) struct WaitFor {
     /// For what.
-    pub kind: WaitKind,
+    pub(crate) kind: WaitKind,
     /// Who waits for the same.
-    pub class: WaitClass,
+    pub(crate) class: WaitClass,
     /// On which keys of the client's database.
-    pub keys: Vec<Name>,
+    pub(crate) keys: Vec<Name>,
     /// Until when, Unix ms; `None`: for ever.
-    pub deadline_ms: Option<u64>,
+    pub(crate) deadline_ms: Option<u64>,
     /// The command to run again, with what had to be resolved when it came (`$`).
-    pub request: Request,
+    pub(crate) request: Request,
     /// The command as it was sent, when that is another.
-    pub as_sent: Option<Box<Request>>,
+    pub(crate) as_sent: Option<Box<Request>>,
     /// Keys that it writes to besides those it waits on (the destination of BLMOVE).
-    pub destinations: Vec<Box<[u8]>>,
+    pub(crate) destinations: Vec<Box<[u8]>>,
     /// Keys it is to look at again, and when, Unix ms, though nothing happens to them.
-    pub alarms: Vec<(Box<[u8]>, u64)>,
+    pub(crate) alarms: Vec<(Box<[u8]>, u64)>,
 }
 
 /// What is left to do when a handler returns.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing: the reply is written.
     Done,
     /// Wait for a key. The reply holds the null that a timeout (or MULTI) gives, and the shard takes it back.
@@ -171,18 +171,18 @@ pub enum Outcome {
 
 /// A subscription that was made or ended; session, registry and reply know of it already.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubscriptionChange {
+pub(crate) struct SubscriptionChange {
     /// Which name space.
-    pub kind: ChannelKind,
+    pub(crate) kind: ChannelKind,
     /// Channel or pattern.
-    pub name: Name,
+    pub(crate) name: Name,
     /// Made (true) or ended.
-    pub subscribed: bool,
+    pub(crate) subscribed: bool,
 }
 
 /// What a shard carries out for a handler.
 #[derive(Debug)]
-pub enum ShardAction {
+pub(crate) enum ShardAction {
     /// Update the shard's own list of subscribers.
     Subscriptions(Vec<SubscriptionChange>),
     /// Send a message to all subscribers of a channel.

@@ -10,33 +10,33 @@ mod tracking;
 
 use std::borrow::Cow;
 
-pub use pending::*;
-pub use server::*;
-pub use stream_writes::*;
-pub use tracking::*;
+pub(crate) use pending::*;
+pub(crate) use server::*;
+pub(crate) use stream_writes::*;
+pub(crate) use tracking::*;
 
 /// An error reply: its text with the code in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandError(Cow<'static, [u8]>);
+pub(crate) struct CommandError(Cow<'static, [u8]>);
 
 impl CommandError {
     /// A fixed text.
-    pub const fn fixed(text: &'static str) -> Self {
+    pub(crate) const fn fixed(text: &'static str) -> Self {
         Self(Cow::Borrowed(text.as_bytes()))
     }
 
     /// A text made for the occasion.
-    pub fn text(text: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn text(text: impl Into<Vec<u8>>) -> Self {
         Self(Cow::Owned(text.into()))
     }
 
     /// The text.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// The code in front: `ERR`, `WRONGTYPE` … (INFO errorstats).
-    pub fn code(&self) -> &[u8] {
+    pub(crate) fn code(&self) -> &[u8] {
         self.0
             .split(|byte| *byte == b' ')
             .next()
@@ -45,7 +45,7 @@ impl CommandError {
 }
 
 /// Joins parts to a text; parts may hold any bytes.
-pub fn joined(parts: &[&[u8]]) -> CommandError {
+pub(crate) fn joined(parts: &[&[u8]]) -> CommandError {
     // Redis: these are C strings, so a NUL ends a part.
     let cut = |part: &&[u8]| {
         part.split(|byte| *byte == 0)
@@ -59,52 +59,55 @@ pub fn joined(parts: &[&[u8]]) -> CommandError {
 // General
 
 /// The key holds another type.
-pub const WRONG_TYPE: CommandError =
+pub(crate) const WRONG_TYPE: CommandError =
     CommandError::fixed("WRONGTYPE Operation against a key holding the wrong kind of value");
 /// The arguments do not follow the syntax.
-pub const SYNTAX: CommandError = CommandError::fixed("ERR syntax error");
+pub(crate) const SYNTAX: CommandError = CommandError::fixed("ERR syntax error");
 /// Not a 64-bit integer.
-pub const NOT_INTEGER: CommandError =
+pub(crate) const NOT_INTEGER: CommandError =
     CommandError::fixed("ERR value is not an integer or out of range");
 /// Not a number.
-pub const NOT_FLOAT: CommandError = CommandError::fixed("ERR value is not a valid float");
+pub(crate) const NOT_FLOAT: CommandError = CommandError::fixed("ERR value is not a valid float");
 /// Below zero or above the limit.
-pub const NOT_POSITIVE: CommandError =
+pub(crate) const NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR value is out of range, must be positive");
 /// Outside its range.
-pub const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");
+pub(crate) const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");
 /// A key that must exist does not.
-pub const NO_SUCH_KEY: CommandError = CommandError::fixed("ERR no such key");
+pub(crate) const NO_SUCH_KEY: CommandError = CommandError::fixed("ERR no such key");
 /// An index outside the list.
-pub const INDEX_OUT_OF_RANGE: CommandError = CommandError::fixed("ERR index out of range");
+pub(crate) const INDEX_OUT_OF_RANGE: CommandError = CommandError::fixed("ERR index out of range");
 /// Database number out of range.
-pub const DB_INDEX: CommandError = CommandError::fixed("ERR DB index is out of range");
+pub(crate) const DB_INDEX: CommandError = CommandError::fixed("ERR DB index is out of range");
 /// A timeout that is no number.
-pub const TIMEOUT_NOT_FLOAT: CommandError =
+pub(crate) const TIMEOUT_NOT_FLOAT: CommandError =
     CommandError::fixed("ERR timeout is not a float or out of range");
 /// A timeout that is no integer.
-pub const TIMEOUT_NOT_INTEGER: CommandError =
+pub(crate) const TIMEOUT_NOT_INTEGER: CommandError =
     CommandError::fixed("ERR timeout is not an integer or out of range");
 /// A timeout below zero.
-pub const TIMEOUT_NEGATIVE: CommandError = CommandError::fixed("ERR timeout is negative");
+pub(crate) const TIMEOUT_NEGATIVE: CommandError = CommandError::fixed("ERR timeout is negative");
 /// A timeout too far away.
-pub const TIMEOUT_RANGE: CommandError = CommandError::fixed("ERR timeout is out of range");
+pub(crate) const TIMEOUT_RANGE: CommandError = CommandError::fixed("ERR timeout is out of range");
 /// CLIENT UNBLOCK … ERROR.
-pub const UNBLOCKED: CommandError =
+pub(crate) const UNBLOCKED: CommandError =
     CommandError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 // Before a command runs
 
 /// A command before AUTH.
-pub const NO_AUTH: CommandError = CommandError::fixed("NOAUTH Authentication required.");
+pub(crate) const NO_AUTH: CommandError = CommandError::fixed("NOAUTH Authentication required.");
 /// DEBUG while it is not enabled.
-pub const DEBUG_DISABLED: CommandError = CommandError::fixed(
+pub(crate) const DEBUG_DISABLED: CommandError = CommandError::fixed(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local \
      connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
 
 /// The command does not exist. Source: what Redis shows of the arguments, 128 bytes in all.
-pub fn unknown_command<'a>(name: &[u8], arguments: impl Iterator<Item = &'a [u8]>) -> CommandError {
+pub(crate) fn unknown_command<'a>(
+    name: &[u8],
+    arguments: impl Iterator<Item = &'a [u8]>,
+) -> CommandError {
     let mut shown = Vec::new();
     for argument in arguments {
         if shown.len() >= 128 {
@@ -125,7 +128,7 @@ pub fn unknown_command<'a>(name: &[u8], arguments: impl Iterator<Item = &'a [u8]
 }
 
 /// The subcommand does not exist.
-pub fn unknown_subcommand(container: &str, name: &[u8]) -> CommandError {
+pub(crate) fn unknown_subcommand(container: &str, name: &[u8]) -> CommandError {
     joined(&[
         b"ERR unknown subcommand '",
         &name[..name.len().min(128)],
@@ -136,7 +139,7 @@ pub fn unknown_subcommand(container: &str, name: &[u8]) -> CommandError {
 }
 
 /// Too few or too many arguments; `name` as `xgroup|create` for a subcommand.
-pub fn wrong_arity(name: &str) -> CommandError {
+pub(crate) fn wrong_arity(name: &str) -> CommandError {
     joined(&[
         b"ERR wrong number of arguments for '",
         name.as_bytes(),
@@ -145,14 +148,14 @@ pub fn wrong_arity(name: &str) -> CommandError {
 }
 
 /// EXEC that may not run: the transaction is gone with it. Redis: the code of the reason stays, unless it is `ERR`.
-pub fn exec_discarded(reason: &CommandError) -> CommandError {
+pub(crate) fn exec_discarded(reason: &CommandError) -> CommandError {
     let reason = reason.bytes();
     let reason = reason.strip_prefix(b"ERR ".as_slice()).unwrap_or(reason);
     joined(&[b"EXECABORT Transaction discarded because of: ", reason])
 }
 
 /// A command that RESP2's subscribed mode does not allow.
-pub fn in_subscribed_mode(name: &str) -> CommandError {
+pub(crate) fn in_subscribed_mode(name: &str) -> CommandError {
     joined(&[
         b"ERR Can't execute '", name.as_bytes(),
         b"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
@@ -162,123 +165,124 @@ pub fn in_subscribed_mode(name: &str) -> CommandError {
 // Streams
 
 /// Not an ID.
-pub const INVALID_STREAM_ID: CommandError =
+pub(crate) const INVALID_STREAM_ID: CommandError =
     CommandError::fixed("ERR Invalid stream ID specified as stream command argument");
 /// Nothing comes after the excluded start.
-pub const INVALID_START_ID: CommandError =
+pub(crate) const INVALID_START_ID: CommandError =
     CommandError::fixed("ERR invalid start ID for the interval");
 /// Nothing comes before the excluded end.
-pub const INVALID_END_ID: CommandError = CommandError::fixed("ERR invalid end ID for the interval");
+pub(crate) const INVALID_END_ID: CommandError =
+    CommandError::fixed("ERR invalid end ID for the interval");
 /// XADD with 0-0.
-pub const XADD_ID_ZERO: CommandError =
+pub(crate) const XADD_ID_ZERO: CommandError =
     CommandError::fixed("ERR The ID specified in XADD must be greater than 0-0");
 /// XADD with an ID that is not above the last.
-pub const XADD_ID_TOO_SMALL: CommandError = CommandError::fixed(
+pub(crate) const XADD_ID_TOO_SMALL: CommandError = CommandError::fixed(
     "ERR The ID specified in XADD is equal or smaller than the target stream top item",
 );
 /// The last possible ID is taken.
-pub const STREAM_EXHAUSTED: CommandError = CommandError::fixed(
+pub(crate) const STREAM_EXHAUSTED: CommandError = CommandError::fixed(
     "ERR The stream has exhausted the last possible ID, unable to add more items",
 );
 /// An entry larger than a block may be.
-pub const STREAM_ENTRY_TOO_LARGE: CommandError =
+pub(crate) const STREAM_ENTRY_TOO_LARGE: CommandError =
     CommandError::fixed("ERR Elements are too large to be stored");
 /// Both MAXLEN and MINID, or one twice.
-pub const TRIM_STRATEGIES: CommandError = CommandError::fixed(
+pub(crate) const TRIM_STRATEGIES: CommandError = CommandError::fixed(
     "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
 );
 /// MAXLEN below zero.
-pub const MAXLEN_NEGATIVE: CommandError =
+pub(crate) const MAXLEN_NEGATIVE: CommandError =
     CommandError::fixed("ERR The MAXLEN argument must be >= 0.");
 /// LIMIT below zero.
-pub const LIMIT_NEGATIVE: CommandError =
+pub(crate) const LIMIT_NEGATIVE: CommandError =
     CommandError::fixed("ERR The LIMIT argument must be >= 0.");
 /// LIMIT alone.
-pub const LIMIT_WITHOUT_STRATEGY: CommandError = CommandError::fixed(
+pub(crate) const LIMIT_WITHOUT_STRATEGY: CommandError = CommandError::fixed(
     "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
 );
 /// LIMIT of an exact trim.
-pub const LIMIT_WITHOUT_APPROXIMATION: CommandError =
+pub(crate) const LIMIT_WITHOUT_APPROXIMATION: CommandError =
     CommandError::fixed("ERR syntax error, LIMIT cannot be used without the special ~ option");
 /// XTRIM without MAXLEN and MINID.
-pub const TRIM_WITHOUT_STRATEGY: CommandError =
+pub(crate) const TRIM_WITHOUT_STRATEGY: CommandError =
     CommandError::fixed("ERR syntax error, XTRIM must be called with a trimming strategy");
 /// XSETID ENTRIESADDED below zero.
-pub const ENTRIES_ADDED_NEGATIVE: CommandError =
+pub(crate) const ENTRIES_ADDED_NEGATIVE: CommandError =
     CommandError::fixed("ERR entries_added must be positive");
 /// XSETID below its own MAXDELETEDID.
-pub const XSETID_BELOW_GIVEN_DELETED: CommandError = CommandError::fixed(
+pub(crate) const XSETID_BELOW_GIVEN_DELETED: CommandError = CommandError::fixed(
     "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id",
 );
 /// XSETID below what was deleted.
-pub const XSETID_BELOW_DELETED: CommandError = CommandError::fixed(
+pub(crate) const XSETID_BELOW_DELETED: CommandError = CommandError::fixed(
     "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
 );
 /// XSETID below the last entry.
-pub const XSETID_BELOW_TOP: CommandError = CommandError::fixed(
+pub(crate) const XSETID_BELOW_TOP: CommandError = CommandError::fixed(
     "ERR The ID specified in XSETID is smaller than the target stream top item",
 );
 /// XSETID ENTRIESADDED below the length.
-pub const XSETID_ADDED_BELOW_LENGTH: CommandError = CommandError::fixed(
+pub(crate) const XSETID_ADDED_BELOW_LENGTH: CommandError = CommandError::fixed(
     "ERR The entries_added specified in XSETID is smaller than the target stream length",
 );
 /// GROUP in XREAD.
-pub const GROUP_IN_XREAD: CommandError = CommandError::fixed(
+pub(crate) const GROUP_IN_XREAD: CommandError = CommandError::fixed(
     "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
 );
 /// NOACK in XREAD.
-pub const NOACK_IN_XREAD: CommandError = CommandError::fixed(
+pub(crate) const NOACK_IN_XREAD: CommandError = CommandError::fixed(
     "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
 );
 /// XREADGROUP without GROUP.
-pub const MISSING_GROUP: CommandError =
+pub(crate) const MISSING_GROUP: CommandError =
     CommandError::fixed("ERR Missing GROUP option for XREADGROUP");
 /// `>` in XREAD.
-pub const UNDELIVERED_IN_XREAD: CommandError = CommandError::fixed(
+pub(crate) const UNDELIVERED_IN_XREAD: CommandError = CommandError::fixed(
     "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
 );
 /// `$` in XREADGROUP.
-pub const DOLLAR_IN_XREADGROUP: CommandError = CommandError::fixed(
+pub(crate) const DOLLAR_IN_XREADGROUP: CommandError = CommandError::fixed(
     "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by \
      specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
 );
 /// `+` in XREADGROUP.
-pub const PLUS_IN_XREADGROUP: CommandError = CommandError::fixed(
+pub(crate) const PLUS_IN_XREADGROUP: CommandError = CommandError::fixed(
     "ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by \
      specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.",
 );
 /// `+` in XREAD of a stream that never had an entry.
 /// XGROUP on a missing key.
-pub const XGROUP_WITHOUT_KEY: CommandError = CommandError::fixed(
+pub(crate) const XGROUP_WITHOUT_KEY: CommandError = CommandError::fixed(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
      option to create an empty stream automatically.",
 );
 /// XGROUP CREATE of a group that is there.
-pub const GROUP_EXISTS: CommandError =
+pub(crate) const GROUP_EXISTS: CommandError =
     CommandError::fixed("BUSYGROUP Consumer Group name already exists");
 /// ENTRIESREAD below -1.
-pub const ENTRIES_READ_NEGATIVE: CommandError =
+pub(crate) const ENTRIES_READ_NEGATIVE: CommandError =
     CommandError::fixed("ERR value for ENTRIESREAD must be positive or -1");
 /// XCLAIM's min-idle-time.
-pub const XCLAIM_MIN_IDLE: CommandError =
+pub(crate) const XCLAIM_MIN_IDLE: CommandError =
     CommandError::fixed("ERR Invalid min-idle-time argument for XCLAIM");
 /// XCLAIM's IDLE.
-pub const XCLAIM_IDLE: CommandError =
+pub(crate) const XCLAIM_IDLE: CommandError =
     CommandError::fixed("ERR Invalid IDLE option argument for XCLAIM");
 /// XCLAIM's TIME.
-pub const XCLAIM_TIME: CommandError =
+pub(crate) const XCLAIM_TIME: CommandError =
     CommandError::fixed("ERR Invalid TIME option argument for XCLAIM");
 /// XCLAIM's RETRYCOUNT.
-pub const XCLAIM_RETRYCOUNT: CommandError =
+pub(crate) const XCLAIM_RETRYCOUNT: CommandError =
     CommandError::fixed("ERR Invalid RETRYCOUNT option argument for XCLAIM");
 /// XAUTOCLAIM's min-idle-time.
-pub const XAUTOCLAIM_MIN_IDLE: CommandError =
+pub(crate) const XAUTOCLAIM_MIN_IDLE: CommandError =
     CommandError::fixed("ERR Invalid min-idle-time argument for XAUTOCLAIM");
 /// XAUTOCLAIM's COUNT.
-pub const COUNT_NOT_POSITIVE: CommandError = CommandError::fixed("ERR COUNT must be > 0");
+pub(crate) const COUNT_NOT_POSITIVE: CommandError = CommandError::fixed("ERR COUNT must be > 0");
 
 /// An odd number of arguments after STREAMS.
-pub fn unbalanced_streams(for_group: bool) -> CommandError {
+pub(crate) fn unbalanced_streams(for_group: bool) -> CommandError {
     let (command, mark) = if for_group {
         ("xreadgroup", '>')
     } else {
@@ -290,7 +294,7 @@ pub fn unbalanced_streams(for_group: bool) -> CommandError {
 }
 
 /// XREADGROUP without the key or the group.
-pub fn no_group_to_read(key: &[u8], group: &[u8]) -> CommandError {
+pub(crate) fn no_group_to_read(key: &[u8], group: &[u8]) -> CommandError {
     joined(&[
         b"NOGROUP No such key '",
         key,
@@ -301,7 +305,7 @@ pub fn no_group_to_read(key: &[u8], group: &[u8]) -> CommandError {
 }
 
 /// XPENDING, XCLAIM, XAUTOCLAIM without the key or the group.
-pub fn no_group(key: &[u8], group: &[u8]) -> CommandError {
+pub(crate) fn no_group(key: &[u8], group: &[u8]) -> CommandError {
     joined(&[
         b"NOGROUP No such key '",
         key,
@@ -312,7 +316,7 @@ pub fn no_group(key: &[u8], group: &[u8]) -> CommandError {
 }
 
 /// XGROUP and XINFO CONSUMERS without the group.
-pub fn no_such_group(key: &[u8], group: &[u8]) -> CommandError {
+pub(crate) fn no_such_group(key: &[u8], group: &[u8]) -> CommandError {
     joined(&[
         b"NOGROUP No such consumer group '",
         group,
@@ -323,12 +327,12 @@ pub fn no_such_group(key: &[u8], group: &[u8]) -> CommandError {
 }
 
 /// An option XCLAIM does not know.
-pub fn unrecognized_xclaim_option(option: &[u8]) -> CommandError {
+pub(crate) fn unrecognized_xclaim_option(option: &[u8]) -> CommandError {
     joined(&[b"ERR Unrecognized XCLAIM option '", option, b"'"])
 }
 
 /// A subcommand whose arguments do not fit (what the arity does not catch).
-pub fn wrong_subcommand(container: &str, name: &[u8]) -> CommandError {
+pub(crate) fn wrong_subcommand(container: &str, name: &[u8]) -> CommandError {
     joined(&[
         b"ERR unknown subcommand or wrong number of arguments for '",
         &name[..name.len().min(128)],
@@ -341,77 +345,81 @@ pub fn wrong_subcommand(container: &str, name: &[u8]) -> CommandError {
 // Transactions
 
 /// MULTI in MULTI.
-pub const NESTED_MULTI: CommandError = CommandError::fixed("ERR MULTI calls can not be nested");
+pub(crate) const NESTED_MULTI: CommandError =
+    CommandError::fixed("ERR MULTI calls can not be nested");
 /// EXEC outside.
-pub const EXEC_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR EXEC without MULTI");
+pub(crate) const EXEC_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR EXEC without MULTI");
 /// DISCARD outside.
-pub const DISCARD_WITHOUT_MULTI: CommandError = CommandError::fixed("ERR DISCARD without MULTI");
+pub(crate) const DISCARD_WITHOUT_MULTI: CommandError =
+    CommandError::fixed("ERR DISCARD without MULTI");
 /// WATCH inside.
-pub const WATCH_IN_MULTI: CommandError =
+pub(crate) const WATCH_IN_MULTI: CommandError =
     CommandError::fixed("ERR WATCH inside MULTI is not allowed");
 /// A command was refused while queueing.
-pub const EXEC_ABORTED: CommandError =
+pub(crate) const EXEC_ABORTED: CommandError =
     CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
 /// A command that cannot be queued.
-pub const NOT_IN_TRANSACTION: CommandError =
+pub(crate) const NOT_IN_TRANSACTION: CommandError =
     CommandError::fixed("ERR Command not allowed inside a transaction");
 
 // Strings and keys
 
 /// A sum beyond 64 bits.
-pub const INCREMENT_OVERFLOW: CommandError =
+pub(crate) const INCREMENT_OVERFLOW: CommandError =
     CommandError::fixed("ERR increment or decrement would overflow");
 /// DECRBY by the lowest integer.
-pub const DECREMENT_OVERFLOW: CommandError = CommandError::fixed("ERR decrement would overflow");
+pub(crate) const DECREMENT_OVERFLOW: CommandError =
+    CommandError::fixed("ERR decrement would overflow");
 /// INCRBYFLOAT out of the range of numbers.
-pub const INCREMENT_NOT_FINITE: CommandError =
+pub(crate) const INCREMENT_NOT_FINITE: CommandError =
     CommandError::fixed("ERR increment would produce NaN or Infinity");
 /// SETRANGE before the beginning.
-pub const OFFSET_OUT_OF_RANGE: CommandError = CommandError::fixed("ERR offset is out of range");
+pub(crate) const OFFSET_OUT_OF_RANGE: CommandError =
+    CommandError::fixed("ERR offset is out of range");
 /// APPEND, SETRANGE beyond `proto-max-bulk-len`.
-pub const STRING_TOO_LONG: CommandError =
+pub(crate) const STRING_TOO_LONG: CommandError =
     CommandError::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 /// LCS of something else.
-pub const LCS_NOT_STRINGS: CommandError =
+pub(crate) const LCS_NOT_STRINGS: CommandError =
     CommandError::fixed("ERR The specified keys must contain string values");
 /// LCS LEN IDX.
-pub const LCS_LEN_AND_IDX: CommandError =
+pub(crate) const LCS_LEN_AND_IDX: CommandError =
     CommandError::fixed("ERR If you want both the length and indexes, please just use IDX.");
 /// LCS with a table beyond `proto-max-bulk-len`.
-pub const LCS_TOO_LARGE: CommandError = CommandError::fixed(
+pub(crate) const LCS_TOO_LARGE: CommandError = CommandError::fixed(
     "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
 );
 /// A number that is no database could have, as Redis says it.
-pub const NOT_INT32: CommandError =
+pub(crate) const NOT_INT32: CommandError =
     CommandError::fixed("ERR value is out of range, value must between -2147483648 and 2147483647");
 /// COPY, MOVE onto itself.
-pub const SAME_OBJECT: CommandError =
+pub(crate) const SAME_OBJECT: CommandError =
     CommandError::fixed("ERR source and destination objects are the same");
 /// SWAPDB.
-pub const FIRST_DB_INDEX: CommandError = CommandError::fixed("ERR invalid first DB index");
+pub(crate) const FIRST_DB_INDEX: CommandError = CommandError::fixed("ERR invalid first DB index");
 /// SWAPDB.
-pub const SECOND_DB_INDEX: CommandError = CommandError::fixed("ERR invalid second DB index");
+pub(crate) const SECOND_DB_INDEX: CommandError = CommandError::fixed("ERR invalid second DB index");
 /// SCAN with a cursor that is no number.
-pub const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
+pub(crate) const INVALID_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
 /// EXPIRE … NX XX.
-pub const EXPIRE_NX_WITH_OTHERS: CommandError =
+pub(crate) const EXPIRE_NX_WITH_OTHERS: CommandError =
     CommandError::fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
 /// EXPIRE … GT LT.
-pub const EXPIRE_GT_AND_LT: CommandError =
+pub(crate) const EXPIRE_GT_AND_LT: CommandError =
     CommandError::fixed("ERR GT and LT options at the same time are not compatible");
 /// OBJECT FREQ without an LFU policy.
-pub const LFU_NOT_SELECTED: CommandError = CommandError::fixed(
+pub(crate) const LFU_NOT_SELECTED: CommandError = CommandError::fixed(
     "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
      policies at runtime LRU and LFU data will take some time to adjust.",
 );
 /// OBJECT IDLETIME with an LFU policy.
-pub const LFU_SELECTED: CommandError = CommandError::fixed(
+pub(crate) const LFU_SELECTED: CommandError = CommandError::fixed(
     "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at \
      runtime LRU and LFU data will take some time to adjust.",
 );
 
 /// An expiry of zero, below zero or too far away.
-pub fn invalid_expire_time(name: &str) -> CommandError {
+pub(crate) fn invalid_expire_time(name: &str) -> CommandError {
     joined(&[
         b"ERR invalid expire time in '",
         name.as_bytes(),
@@ -420,86 +428,89 @@ pub fn invalid_expire_time(name: &str) -> CommandError {
 }
 
 /// An option that EXPIRE does not have.
-pub fn unsupported_option(option: &[u8]) -> CommandError {
+pub(crate) fn unsupported_option(option: &[u8]) -> CommandError {
     joined(&[b"ERR Unsupported option ", option])
 }
 
 // Lists
 
 /// RANK 0 of LPOS.
-pub const LPOS_RANK_ZERO: CommandError = CommandError::fixed(
+pub(crate) const LPOS_RANK_ZERO: CommandError = CommandError::fixed(
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from \
      the end of the list",
 );
 /// COUNT of LPOS.
-pub const LPOS_COUNT_NEGATIVE: CommandError = CommandError::fixed("ERR COUNT can't be negative");
+pub(crate) const LPOS_COUNT_NEGATIVE: CommandError =
+    CommandError::fixed("ERR COUNT can't be negative");
 /// MAXLEN of LPOS.
-pub const LPOS_MAXLEN_NEGATIVE: CommandError = CommandError::fixed("ERR MAXLEN can't be negative");
+pub(crate) const LPOS_MAXLEN_NEGATIVE: CommandError =
+    CommandError::fixed("ERR MAXLEN can't be negative");
 /// The number of keys of LMPOP.
-pub const NUMKEYS_NOT_POSITIVE: CommandError =
+pub(crate) const NUMKEYS_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR numkeys should be greater than 0");
 /// COUNT of LMPOP.
-pub const LIST_COUNT_NOT_POSITIVE: CommandError =
+pub(crate) const LIST_COUNT_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR count should be greater than 0");
 /// The one 64-bit integer without an opposite.
-pub const NOT_SYMMETRIC: CommandError = CommandError::fixed(
+pub(crate) const NOT_SYMMETRIC: CommandError = CommandError::fixed(
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
 );
 
 // The connection
 
 /// A wrong user or password.
-pub const WRONG_PASSWORD: CommandError =
+pub(crate) const WRONG_PASSWORD: CommandError =
     CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled.");
 /// AUTH with a password where none is set.
-pub const AUTH_WITHOUT_PASSWORD: CommandError = CommandError::fixed(
+pub(crate) const AUTH_WITHOUT_PASSWORD: CommandError = CommandError::fixed(
     "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration \
      is correct?",
 );
 /// HELLO's version is no number.
-pub const HELLO_VERSION_NOT_INTEGER: CommandError =
+pub(crate) const HELLO_VERSION_NOT_INTEGER: CommandError =
     CommandError::fixed("ERR Protocol version is not an integer or out of range");
 /// A version of the protocol that does not exist.
-pub const HELLO_VERSION: CommandError = CommandError::fixed("NOPROTO unsupported protocol version");
+pub(crate) const HELLO_VERSION: CommandError =
+    CommandError::fixed("NOPROTO unsupported protocol version");
 /// HELLO before AUTH.
-pub const HELLO_NO_AUTH: CommandError = CommandError::fixed(
+pub(crate) const HELLO_NO_AUTH: CommandError = CommandError::fixed(
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
      option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
 /// CLIENT SETNAME with a blank.
-pub const CLIENT_NAME: CommandError =
+pub(crate) const CLIENT_NAME: CommandError =
     CommandError::fixed("ERR Client names cannot contain spaces, newlines or special characters.");
 /// CLIENT LIST ID.
-pub const INVALID_CLIENT_ID: CommandError = CommandError::fixed("ERR Invalid client ID");
+pub(crate) const INVALID_CLIENT_ID: CommandError = CommandError::fixed("ERR Invalid client ID");
 /// CLIENT KILL of an address.
-pub const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");
+pub(crate) const NO_SUCH_CLIENT: CommandError = CommandError::fixed("ERR No such client");
 /// CLIENT KILL ID.
-pub const CLIENT_ID_NOT_POSITIVE: CommandError =
+pub(crate) const CLIENT_ID_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR client-id should be greater than 0");
 /// CLIENT KILL MAXAGE.
-pub const MAXAGE_NOT_INTEGER: CommandError =
+pub(crate) const MAXAGE_NOT_INTEGER: CommandError =
     CommandError::fixed("ERR maxage is not an integer or out of range");
 /// CLIENT KILL MAXAGE.
-pub const MAXAGE_NOT_POSITIVE: CommandError =
+pub(crate) const MAXAGE_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR maxage should be greater than 0");
 /// CLIENT UNBLOCK.
-pub const UNBLOCK_REASON: CommandError =
+pub(crate) const UNBLOCK_REASON: CommandError =
     CommandError::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
 /// CLIENT PAUSE.
-pub const PAUSE_MODE: CommandError =
+pub(crate) const PAUSE_MODE: CommandError =
     CommandError::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL");
 /// An option that HELLO does not know, or that lacks its value.
-pub fn hello_option(option: &[u8]) -> CommandError {
+pub(crate) fn hello_option(option: &[u8]) -> CommandError {
     joined(&[b"ERR Syntax error in HELLO option '", option, b"'"])
 }
 
 /// CLIENT SETINFO of something else.
-pub fn unrecognized_option(option: &[u8]) -> CommandError {
+pub(crate) fn unrecognized_option(option: &[u8]) -> CommandError {
     joined(&[b"ERR Unrecognized option '", option, b"'"])
 }
 
 /// CLIENT SETINFO with a blank in its value.
-pub fn client_fact(option: &[u8]) -> CommandError {
+pub(crate) fn client_fact(option: &[u8]) -> CommandError {
     joined(&[
         b"ERR ",
         option,
@@ -508,70 +519,71 @@ pub fn client_fact(option: &[u8]) -> CommandError {
 }
 
 /// CLIENT LIST and KILL TYPE.
-pub fn unknown_client_type(name: &[u8]) -> CommandError {
+pub(crate) fn unknown_client_type(name: &[u8]) -> CommandError {
     joined(&[b"ERR Unknown client type '", name, b"'"])
 }
 
 /// CLIENT KILL USER.
-pub fn no_such_user(name: &[u8]) -> CommandError {
+pub(crate) fn no_such_user(name: &[u8]) -> CommandError {
     joined(&[b"ERR No such user '", name, b"'"])
 }
 
 // The server
 
 /// SLOWLOG GET.
-pub const SLOWLOG_COUNT: CommandError =
+pub(crate) const SLOWLOG_COUNT: CommandError =
     CommandError::fixed("ERR count should be greater than or equal to -1");
 /// CLUSTER, READONLY, READWRITE, ASKING.
-pub const CLUSTER_DISABLED: CommandError =
+pub(crate) const CLUSTER_DISABLED: CommandError =
     CommandError::fixed("ERR This instance has cluster support disabled");
 /// MODULE LOAD.
-pub const MODULES_DISABLED: CommandError = CommandError::fixed(
+pub(crate) const MODULES_DISABLED: CommandError = CommandError::fixed(
     "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a \
      local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
 /// ACL GENPASS.
-pub const GENPASS_BITS: CommandError = CommandError::fixed(
+pub(crate) const GENPASS_BITS: CommandError = CommandError::fixed(
     "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096",
 );
 /// Ours: the system gives no random bytes.
-pub const NO_RANDOM: CommandError = CommandError::fixed("ERR the system gives no random bytes");
+pub(crate) const NO_RANDOM: CommandError =
+    CommandError::fixed("ERR the system gives no random bytes");
 /// MONITOR in MULTI.
-pub const MONITOR_IN_MULTI: CommandError =
+pub(crate) const MONITOR_IN_MULTI: CommandError =
     CommandError::fixed("ERR MONITOR isn't allowed for DENY BLOCKING client");
 /// WAITAOF's first number.
-pub const WAITAOF_LOCAL: CommandError =
+pub(crate) const WAITAOF_LOCAL: CommandError =
     CommandError::fixed("ERR value is out of range, value must between 0 and 1");
 /// WAITAOF 1 without a file.
-pub const WAITAOF_WITHOUT_FILE: CommandError = CommandError::fixed(
+pub(crate) const WAITAOF_WITHOUT_FILE: CommandError = CommandError::fixed(
     "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
 );
 /// SHUTDOWN ABORT.
-pub const NO_SHUTDOWN: CommandError = CommandError::fixed("ERR No shutdown in progress.");
+pub(crate) const NO_SHUTDOWN: CommandError = CommandError::fixed("ERR No shutdown in progress.");
 /// SHUTDOWN SAVE: nothing can be saved.
-pub const SHUTDOWN_SAVE: CommandError =
+pub(crate) const SHUTDOWN_SAVE: CommandError =
     CommandError::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
 /// REPLICAOF's port.
-pub const INVALID_MASTER_PORT: CommandError = CommandError::fixed("ERR Invalid master port");
+pub(crate) const INVALID_MASTER_PORT: CommandError = CommandError::fixed("ERR Invalid master port");
 /// Ours: REPLICAOF a host.
-pub const REPLICATION_UNSUPPORTED: CommandError =
+pub(crate) const REPLICATION_UNSUPPORTED: CommandError =
     CommandError::fixed("ERR replication is not supported by this server");
 /// FAILOVER TIMEOUT.
-pub const FAILOVER_TIMEOUT: CommandError =
+pub(crate) const FAILOVER_TIMEOUT: CommandError =
     CommandError::fixed("ERR FAILOVER timeout must be greater than 0");
 /// FAILOVER ABORT.
-pub const NO_FAILOVER: CommandError = CommandError::fixed("ERR No failover in progress.");
+pub(crate) const NO_FAILOVER: CommandError = CommandError::fixed("ERR No failover in progress.");
 /// FAILOVER.
-pub const FAILOVER_WITHOUT_REPLICAS: CommandError =
+pub(crate) const FAILOVER_WITHOUT_REPLICAS: CommandError =
     CommandError::fixed("ERR FAILOVER requires connected replicas.");
 
 /// LATENCY GRAPH.
-pub fn no_latency_samples(event: &[u8]) -> CommandError {
+pub(crate) fn no_latency_samples(event: &[u8]) -> CommandError {
     joined(&[b"ERR No samples available for event '", event, b"'"])
 }
 
 /// ACL CAT.
-pub fn unknown_category(name: &[u8]) -> CommandError {
+pub(crate) fn unknown_category(name: &[u8]) -> CommandError {
     joined(&[
         b"ERR Unknown category '",
         &name[..name.len().min(128)],
@@ -580,11 +592,11 @@ pub fn unknown_category(name: &[u8]) -> CommandError {
 }
 
 /// ACL DRYRUN.
-pub fn user_not_found(name: &[u8]) -> CommandError {
+pub(crate) fn user_not_found(name: &[u8]) -> CommandError {
     joined(&[b"ERR User '", name, b"' not found"])
 }
 
 /// ACL DRYRUN.
-pub fn command_not_found(name: &[u8]) -> CommandError {
+pub(crate) fn command_not_found(name: &[u8]) -> CommandError {
     joined(&[b"ERR Command '", name, b"' not found"])
 }

@@ -39,7 +39,7 @@ const fn row(command: Command) -> Command {
 }
 
 /// The family's rows.
-pub static COMMANDS: &[Command] = &[
+pub(crate) static COMMANDS: &[Command] = &[
     row(
         Command::new("blmove", "source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT> timeout", transfer::blmove)
             .arity(6)

@@ -12,7 +12,7 @@ use crate::observe::metrics::{GroupFacts, StreamFacts, StreamListing};
 use crate::pubsub::pattern::{self, Case};
 
 /// The first streams by database and name, at most `count`, of those that a glob pattern fits.
-pub fn stream_listing(
+pub(crate) fn stream_listing(
     keyspace: &Keyspace,
     pattern: &[u8],
     count: usize,

@@ -10,28 +10,27 @@
 //! Blocking, subscribing, publishing, closing, sleeping are such answers; so MULTI, replay of effects, simulation and
 //! tests run the same handler.
 
-pub mod args;
-pub mod connection;
+pub(crate) mod args;
+pub(crate) mod connection;
 pub mod context;
-pub mod error;
-pub mod keyspace;
-pub mod list;
+pub(crate) mod error;
+pub(crate) mod keyspace;
+pub(crate) mod list;
 #[cfg(test)]
 mod long_replies;
-pub mod metrics;
-pub mod pubsub;
-pub mod redact;
-pub mod row;
-pub mod scripting;
-pub mod server;
-pub mod spec;
-pub mod stream;
-pub mod string;
+pub(crate) mod metrics;
+pub(crate) mod pubsub;
+pub(crate) mod redact;
+pub(crate) mod row;
+pub(crate) mod scripting;
+pub(crate) mod server;
+pub(crate) mod spec;
+pub(crate) mod stream;
+pub(crate) mod string;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod transaction;
+pub(crate) mod transaction;
 
-pub use context::{Context, Outcome, ShardAction, Shared, WaitFor};
-pub use error::CommandError;
-pub use spec::{Command, Flags, KeySpec, Scope};
+pub(crate) use context::{Context, Outcome, ShardAction, Shared};
+pub(crate) use spec::{Command, Flags};

@@ -34,7 +34,7 @@ const QUERY_FLAGS: &[Flags] = &[Flags::PUBSUB, Flags::LOADING, Flags::STALE];
 const SHARD_CHANNELS: &[KeySpec] = &[KeySpec::range(KeyFlags::NOT_KEY, 1, -1, 1)];
 
 /// The family's rows.
-pub static COMMANDS: &[Command] = &[
+pub(crate) static COMMANDS: &[Command] = &[
     Command::new("subscribe", "channel [channel ...]", subscribe)
         .arity(-2)
         .flags(SUBSCRIBE_FLAGS)

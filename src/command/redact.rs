@@ -18,7 +18,7 @@ const SECRET_PARAMETERS: [&str; 5] = [
 ];
 
 /// The request with its secrets covered, when it has any. `name`: the row's full name.
-pub fn redacted(name: &str, args: &Args<'_>) -> Option<Request> {
+pub(crate) fn redacted(name: &str, args: &Args<'_>) -> Option<Request> {
     let mut shown: Vec<Cow<'_, [u8]>> = args.iter().map(Cow::Borrowed).collect();
     let mut found = false;
     let mut cover = |at: usize| {

@@ -10,11 +10,11 @@ use super::spec::{Command, Flags};
 #[derive(Debug)]
 pub struct Row {
     /// Its number, for statistics; subcommands have their own.
-    pub id: u16,
+    pub(crate) id: u16,
     /// `get`, `xgroup|create`: what clients are told it is. The parts of one command have the name of the whole.
-    pub full_name: String,
+    pub(crate) full_name: String,
     /// The number it is counted by: its own, or that of the whole.
-    pub counted_as: u16,
+    pub(crate) counted_as: u16,
     /// What it is.
     pub command: &'static Command,
     /// The container's number, for a subcommand.
@@ -146,12 +146,12 @@ impl CommandTable {
     }
 
     /// The rows that clients are told of: all but the parts of one command.
-    pub fn told(&'static self) -> impl Iterator<Item = &'static Row> + Clone {
+    pub(crate) fn told(&'static self) -> impl Iterator<Item = &'static Row> + Clone {
         self.rows.iter().filter(|row| row.counted_as == row.id)
     }
 
     /// A row that clients are told of, by its full name in any case.
-    pub fn find_told(&'static self, full_name: &[u8]) -> Option<&'static Row> {
+    pub(crate) fn find_told(&'static self, full_name: &[u8]) -> Option<&'static Row> {
         let mut words = full_name.split(|byte| *byte == b'|');
         let container = self.find(words.next()?)?;
         match (words.next(), words.next()) {
@@ -168,12 +168,16 @@ impl CommandTable {
     }
 
     /// A command by name, in any case.
-    pub fn find(&'static self, name: &[u8]) -> Option<&'static Row> {
+    pub(crate) fn find(&'static self, name: &[u8]) -> Option<&'static Row> {
         self.row_named(name)
     }
 
     /// A subcommand of a container by name, in any case.
-    pub fn find_subcommand(&'static self, container: &Row, name: &[u8]) -> Option<&'static Row> {
+    pub(crate) fn find_subcommand(
+        &'static self,
+        container: &Row,
+        name: &[u8],
+    ) -> Option<&'static Row> {
         let id = container
             .subcommands
             .get(lower(name, &mut [0; NAME_BYTES_MAX])?)?;
@@ -183,17 +187,17 @@ impl CommandTable {
 
 impl Row {
     /// Whether it only holds subcommands.
-    pub fn is_container(&self) -> bool {
+    pub(crate) fn is_container(&self) -> bool {
         !self.command.subcommands.is_empty()
     }
 
     /// Whether its subcommands are nobody else's business.
-    pub fn is_one_command(&self) -> bool {
+    pub(crate) fn is_one_command(&self) -> bool {
         self.command.flags.has(Flags::ONE_COMMAND)
     }
 
     /// Its subcommands' numbers.
-    pub fn subcommand_ids(&self) -> impl Iterator<Item = u16> {
+    pub(crate) fn subcommand_ids(&self) -> impl Iterator<Item = u16> {
         let mut ids: Vec<u16> = self.subcommands.values().copied().collect();
         ids.sort_unstable();
         ids.into_iter()

@@ -8,7 +8,7 @@ use super::error::{self, CommandError};
 use super::spec::{Command, Flags};
 
 /// The family's rows.
-pub static COMMANDS: &[Command] = &[Command::new("function", "", container)
+pub(crate) static COMMANDS: &[Command] = &[Command::new("function", "", container)
     .arity(-2)
     .docs(
         "7.0.0",

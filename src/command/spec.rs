@@ -9,14 +9,15 @@ use super::context::{Context, Outcome};
 use super::error::CommandError;
 
 /// What a row's handler looks like.
-pub type Handler = for<'a, 'b> fn(&mut Context<'a>, &Args<'b>) -> Result<Outcome, CommandError>;
+pub(crate) type Handler =
+    for<'a, 'b> fn(&mut Context<'a>, &Args<'b>) -> Result<Outcome, CommandError>;
 
 /// What a command does to its key, where that depends on its arguments.
-pub type KeyFlagsOf = for<'a, 'b> fn(&'a Args<'b>) -> KeyFlags;
+pub(crate) type KeyFlagsOf = for<'a, 'b> fn(&'a Args<'b>) -> KeyFlags;
 
 /// Which keyspaces a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Those of its keys, found with its key specs.
     Keys,
     /// None: it runs where the connection is.
@@ -29,78 +30,78 @@ pub enum Scope {
 
 /// Flags of a command as COMMAND INFO names them, and our own, from [`Flags::RUNS_IN_MULTI`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Flags(pub u32);
+pub(crate) struct Flags(pub(crate) u32);
 
 impl Flags {
     /// `write`
-    pub const WRITE: Self = Self(1);
+    pub(crate) const WRITE: Self = Self(1);
     /// `readonly`
-    pub const READONLY: Self = Self(1 << 1);
+    pub(crate) const READONLY: Self = Self(1 << 1);
     /// `denyoom`
-    pub const DENYOOM: Self = Self(1 << 2);
+    pub(crate) const DENYOOM: Self = Self(1 << 2);
     /// `admin`
-    pub const ADMIN: Self = Self(1 << 3);
+    pub(crate) const ADMIN: Self = Self(1 << 3);
     /// `pubsub`
-    pub const PUBSUB: Self = Self(1 << 4);
+    pub(crate) const PUBSUB: Self = Self(1 << 4);
     /// `noscript`
-    pub const NOSCRIPT: Self = Self(1 << 5);
+    pub(crate) const NOSCRIPT: Self = Self(1 << 5);
     /// `blocking`
-    pub const BLOCKING: Self = Self(1 << 6);
+    pub(crate) const BLOCKING: Self = Self(1 << 6);
     /// `loading`
-    pub const LOADING: Self = Self(1 << 7);
+    pub(crate) const LOADING: Self = Self(1 << 7);
     /// `stale`
-    pub const STALE: Self = Self(1 << 8);
+    pub(crate) const STALE: Self = Self(1 << 8);
     /// `skip_monitor`
-    pub const SKIP_MONITOR: Self = Self(1 << 9);
+    pub(crate) const SKIP_MONITOR: Self = Self(1 << 9);
     /// `skip_slowlog`
-    pub const SKIP_SLOWLOG: Self = Self(1 << 10);
+    pub(crate) const SKIP_SLOWLOG: Self = Self(1 << 10);
     /// `asking`
-    pub const ASKING: Self = Self(1 << 11);
+    pub(crate) const ASKING: Self = Self(1 << 11);
     /// `fast`
-    pub const FAST: Self = Self(1 << 12);
+    pub(crate) const FAST: Self = Self(1 << 12);
     /// `no_auth`
-    pub const NO_AUTH: Self = Self(1 << 13);
+    pub(crate) const NO_AUTH: Self = Self(1 << 13);
     /// `may_replicate`, which Redis does not tell.
-    pub const MAY_REPLICATE: Self = Self(1 << 14);
+    pub(crate) const MAY_REPLICATE: Self = Self(1 << 14);
     /// `no_mandatory_keys`
-    pub const NO_MANDATORY_KEYS: Self = Self(1 << 15);
+    pub(crate) const NO_MANDATORY_KEYS: Self = Self(1 << 15);
     /// `no_async_loading`
-    pub const NO_ASYNC_LOADING: Self = Self(1 << 16);
+    pub(crate) const NO_ASYNC_LOADING: Self = Self(1 << 16);
     /// `no_multi`
-    pub const NO_MULTI: Self = Self(1 << 17);
+    pub(crate) const NO_MULTI: Self = Self(1 << 17);
     /// `movablekeys`
-    pub const MOVABLE_KEYS: Self = Self(1 << 18);
+    pub(crate) const MOVABLE_KEYS: Self = Self(1 << 18);
     /// `allow_busy`
-    pub const ALLOW_BUSY: Self = Self(1 << 19);
+    pub(crate) const ALLOW_BUSY: Self = Self(1 << 19);
     /// Ours: runs at once between MULTI and EXEC.
-    pub const RUNS_IN_MULTI: Self = Self(1 << 21);
+    pub(crate) const RUNS_IN_MULTI: Self = Self(1 << 21);
     /// Ours: allowed in RESP2's subscribed mode.
-    pub const WHILE_SUBSCRIBED: Self = Self(1 << 22);
+    pub(crate) const WHILE_SUBSCRIBED: Self = Self(1 << 22);
     /// Ours: CLIENT PAUSE does not hold it.
-    pub const WHILE_PAUSED: Self = Self(1 << 23);
+    pub(crate) const WHILE_PAUSED: Self = Self(1 << 23);
     /// Ours: is an access to its keys also for a client that asked for NO-TOUCH.
-    pub const ALWAYS_TOUCHES: Self = Self(1 << 24);
+    pub(crate) const ALWAYS_TOUCHES: Self = Self(1 << 24);
     /// Ours: needs `enable-debug-command`. Redis: `CMD_PROTECTED`.
-    pub const PROTECTED: Self = Self(1 << 26);
+    pub(crate) const PROTECTED: Self = Self(1 << 26);
     /// Ours, of a container: Redis has one command that reads the second word itself (DEBUG). Here each has a row, because
     /// they need different keyspaces, but no client is told of more than the container.
-    pub const ONE_COMMAND: Self = Self(1 << 27);
+    pub(crate) const ONE_COMMAND: Self = Self(1 << 27);
     /// Ours: `syscmd` in COMMAND DOCS, for the server's own tests.
-    pub const SYSTEM: Self = Self(1 << 28);
+    pub(crate) const SYSTEM: Self = Self(1 << 28);
 
     /// Whether all flags of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
+    pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// Both sets together.
     #[must_use]
-    pub const fn and(self, other: Self) -> Self {
+    pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// The names COMMAND INFO replies, in Redis' order.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         const NAMES: [(&str, Flags); 19] = [
             ("write", Flags::WRITE),
             ("readonly", Flags::READONLY),
@@ -131,45 +132,45 @@ impl Flags {
 
 /// Flags of a key spec as COMMAND INFO names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyFlags(pub u16);
+pub(crate) struct KeyFlags(pub(crate) u16);
 
 impl KeyFlags {
     /// `RO`
-    pub const RO: Self = Self(1);
+    pub(crate) const RO: Self = Self(1);
     /// `RW`
-    pub const RW: Self = Self(1 << 1);
+    pub(crate) const RW: Self = Self(1 << 1);
     /// `OW`
-    pub const OW: Self = Self(1 << 2);
+    pub(crate) const OW: Self = Self(1 << 2);
     /// `RM`
-    pub const RM: Self = Self(1 << 3);
+    pub(crate) const RM: Self = Self(1 << 3);
     /// `access`
-    pub const ACCESS: Self = Self(1 << 4);
+    pub(crate) const ACCESS: Self = Self(1 << 4);
     /// `update`
-    pub const UPDATE: Self = Self(1 << 5);
+    pub(crate) const UPDATE: Self = Self(1 << 5);
     /// `insert`
-    pub const INSERT: Self = Self(1 << 6);
+    pub(crate) const INSERT: Self = Self(1 << 6);
     /// `delete`
-    pub const DELETE: Self = Self(1 << 7);
+    pub(crate) const DELETE: Self = Self(1 << 7);
     /// `not_key`: routed like a key but none (channels).
-    pub const NOT_KEY: Self = Self(1 << 8);
+    pub(crate) const NOT_KEY: Self = Self(1 << 8);
     /// `incomplete`
-    pub const INCOMPLETE: Self = Self(1 << 9);
+    pub(crate) const INCOMPLETE: Self = Self(1 << 9);
     /// `variable_flags`
-    pub const VARIABLE: Self = Self(1 << 10);
+    pub(crate) const VARIABLE: Self = Self(1 << 10);
 
     /// Both sets together.
     #[must_use]
-    pub const fn and(self, other: Self) -> Self {
+    pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Whether all flags of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
+    pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// The names COMMAND INFO replies, in Redis' order.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         const NAMES: [(&str, KeyFlags); 11] = [
             ("RO", KeyFlags::RO),
             ("RW", KeyFlags::RW),
@@ -192,7 +193,7 @@ impl KeyFlags {
 
 /// Where the keys of a spec begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
+pub(crate) enum Begin {
     /// At an argument.
     Index(usize),
     /// After a keyword, looked for from an argument on (backwards from the end when negative).
@@ -201,7 +202,7 @@ pub enum Begin {
 
 /// Which arguments from the begin on are keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Find {
+pub(crate) enum Find {
     /// From the begin to `last` (relative to the begin; negative: from the end of the request, -1 the last argument),
     /// every `step`; with `limit` > 1 only the first of `limit` equal parts when `last` is -1.
     Range {
@@ -225,18 +226,18 @@ pub enum Find {
 
 /// How to find keys among the arguments.
 #[derive(Clone, Copy, Debug)]
-pub struct KeySpec {
+pub(crate) struct KeySpec {
     /// What the command does to them.
-    pub flags: KeyFlags,
+    pub(crate) flags: KeyFlags,
     /// Where they begin.
-    pub begin: Begin,
+    pub(crate) begin: Begin,
     /// Which they are.
-    pub find: Find,
+    pub(crate) find: Find,
 }
 
 impl KeySpec {
     /// Keys from argument `first` to `last` (negative: from the end of the request), every `step`: Redis' classic triple.
-    pub const fn range(flags: KeyFlags, first: usize, last: i32, step: usize) -> Self {
+    pub(crate) const fn range(flags: KeyFlags, first: usize, last: i32, step: usize) -> Self {
         let last = if last >= 0 { last - first as i32 } else { last };
         Self {
             flags,
@@ -250,12 +251,12 @@ impl KeySpec {
     }
 
     /// One key at an argument.
-    pub const fn one(flags: KeyFlags, at: usize) -> Self {
+    pub(crate) const fn one(flags: KeyFlags, at: usize) -> Self {
         Self::range(flags, at, at as i32, 1)
     }
 
     /// A count at argument `at`, then that many keys.
-    pub const fn counted(flags: KeyFlags, at: usize) -> Self {
+    pub(crate) const fn counted(flags: KeyFlags, at: usize) -> Self {
         Self {
             flags,
             begin: Begin::Index(at),
@@ -268,7 +269,7 @@ impl KeySpec {
     }
 
     /// The first half of what follows a keyword (XREAD's STREAMS).
-    pub const fn half_after(flags: KeyFlags, keyword: &'static str, from: i32) -> Self {
+    pub(crate) const fn half_after(flags: KeyFlags, keyword: &'static str, from: i32) -> Self {
         Self {
             flags,
             begin: Begin::Keyword(keyword, from),
@@ -281,7 +282,7 @@ impl KeySpec {
     }
 
     /// Calls `take` with the index of each key among the arguments; false when the arguments do not fit the spec.
-    pub fn for_each(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
+    pub(crate) fn for_each(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
         let count = args.len();
         let begin = match self.begin {
             Begin::Index(at) => at,
@@ -349,7 +350,7 @@ impl KeySpec {
 }
 
 /// The ACL categories in Redis' order.
-pub const CATEGORIES: [&str; 21] = [
+pub(crate) const CATEGORIES: [&str; 21] = [
     "keyspace",
     "read",
     "write",
@@ -375,7 +376,7 @@ pub const CATEGORIES: [&str; 21] = [
 
 /// The word at the end of a command that asks for fields of our own in its reply. Without it a reply has the fields that
 /// clients know and no others, since some refuse a reply for one they do not know.
-pub const EXTENDED: &str = "EXTENDED";
+pub(crate) const EXTENDED: &str = "EXTENDED";
 
 /// A row of the command table. Names are lower case.
 #[derive(Debug)]
@@ -383,42 +384,42 @@ pub struct Command {
     /// Its name; of a subcommand, the second word.
     pub name: &'static str,
     /// Grammar of the arguments after the name, in the notation of the documentation.
-    pub syntax: &'static str,
+    pub(crate) syntax: &'static str,
     /// Number of arguments, the name included; negative: at least so many.
-    pub arity: i32,
+    pub(crate) arity: i32,
     /// Flags.
-    pub flags: Flags,
+    pub(crate) flags: Flags,
     /// Which keyspaces it needs.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// How to find its keys.
-    pub keys: &'static [KeySpec],
+    pub(crate) keys: &'static [KeySpec],
     /// What takes the place of the flags of a key spec with [`KeyFlags::VARIABLE`].
-    pub variable_key_flags: Option<KeyFlagsOf>,
+    pub(crate) variable_key_flags: Option<KeyFlagsOf>,
     /// ACL categories beyond those that follow from the flags, as Redis names them without `@`.
-    pub categories: &'static [&'static str],
+    pub(crate) categories: &'static [&'static str],
     /// Command tips, as COMMAND INFO replies them.
-    pub tips: &'static [&'static str],
+    pub(crate) tips: &'static [&'static str],
     /// The Redis version it appeared in.
-    pub since: &'static str,
+    pub(crate) since: &'static str,
     /// The group of the documentation: `list`, `stream`, `generic` …
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// Complexity, in our words.
-    pub complexity: &'static str,
+    pub(crate) complexity: &'static str,
     /// What it does, in our words.
-    pub summary: &'static str,
+    pub(crate) summary: &'static str,
     /// Since when it is deprecated, and what to use instead.
-    pub deprecated: Option<(&'static str, &'static str)>,
+    pub(crate) deprecated: Option<(&'static str, &'static str)>,
     /// A word of our own that may stand at the end, though the arity leaves no room for it. COMMAND does not tell of it.
-    pub own_word: Option<&'static str>,
+    pub(crate) own_word: Option<&'static str>,
     /// Its subcommands, for a container.
-    pub subcommands: &'static [Command],
+    pub(crate) subcommands: &'static [Command],
     /// What runs it. Of a container: never called, unless the container takes no subcommand.
-    pub handler: Handler,
+    pub(crate) handler: Handler,
 }
 
 impl Command {
     /// A row to be completed with the methods below.
-    pub const fn new(name: &'static str, syntax: &'static str, handler: Handler) -> Self {
+    pub(crate) const fn new(name: &'static str, syntax: &'static str, handler: Handler) -> Self {
         Self {
             name,
             syntax,
@@ -442,14 +443,14 @@ impl Command {
 
     /// See [`Command::arity`].
     #[must_use]
-    pub const fn arity(mut self, arity: i32) -> Self {
+    pub(crate) const fn arity(mut self, arity: i32) -> Self {
         self.arity = arity;
         self
     }
 
     /// See [`Command::flags`].
     #[must_use]
-    pub const fn flags(mut self, flags: &[Flags]) -> Self {
+    pub(crate) const fn flags(mut self, flags: &[Flags]) -> Self {
         let mut i = 0;
         while i < flags.len() {
             self.flags = self.flags.and(flags[i]);
@@ -460,7 +461,7 @@ impl Command {
 
     /// Key specs; the scope becomes [`Scope::Keys`] unless all are channels.
     #[must_use]
-    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+    pub(crate) const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
         self.keys = keys;
         if !keys.is_empty() && !keys[0].flags.has(KeyFlags::NOT_KEY) {
             self.scope = Scope::Keys;
@@ -470,35 +471,35 @@ impl Command {
 
     /// See [`Command::variable_key_flags`].
     #[must_use]
-    pub const fn variable_key_flags(mut self, flags: KeyFlagsOf) -> Self {
+    pub(crate) const fn variable_key_flags(mut self, flags: KeyFlagsOf) -> Self {
         self.variable_key_flags = Some(flags);
         self
     }
 
     /// See [`Command::scope`].
     #[must_use]
-    pub const fn scope(mut self, scope: Scope) -> Self {
+    pub(crate) const fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
     /// See [`Command::categories`].
     #[must_use]
-    pub const fn categories(mut self, categories: &'static [&'static str]) -> Self {
+    pub(crate) const fn categories(mut self, categories: &'static [&'static str]) -> Self {
         self.categories = categories;
         self
     }
 
     /// See [`Command::tips`].
     #[must_use]
-    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+    pub(crate) const fn tips(mut self, tips: &'static [&'static str]) -> Self {
         self.tips = tips;
         self
     }
 
     /// Version, group, complexity and summary.
     #[must_use]
-    pub const fn docs(
+    pub(crate) const fn docs(
         mut self,
         since: &'static str,
         group: &'static str,
@@ -514,27 +515,27 @@ impl Command {
 
     /// See [`Command::deprecated`].
     #[must_use]
-    pub const fn deprecated(mut self, since: &'static str, instead: &'static str) -> Self {
+    pub(crate) const fn deprecated(mut self, since: &'static str, instead: &'static str) -> Self {
         self.deprecated = Some((since, instead));
         self
     }
 
     /// See [`Command::own_word`].
     #[must_use]
-    pub const fn own_word(mut self, word: &'static str) -> Self {
+    pub(crate) const fn own_word(mut self, word: &'static str) -> Self {
         self.own_word = Some(word);
         self
     }
 
     /// See [`Command::subcommands`].
     #[must_use]
-    pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
+    pub(crate) const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
         self.subcommands = subcommands;
         self
     }
 
     /// Whether it is in an ACL category: named in the row, or because of a flag. Source: the rules of Redis' `ACL CAT`.
-    pub fn has_category(&self, category: &str) -> bool {
+    pub(crate) fn has_category(&self, category: &str) -> bool {
         let flags = self.flags;
         let implied = match category {
             "write" => flags.has(Flags::WRITE),
@@ -550,14 +551,14 @@ impl Command {
     }
 
     /// Its ACL categories in Redis' order.
-    pub fn category_names(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn category_names(&self) -> impl Iterator<Item = &'static str> {
         CATEGORIES
             .into_iter()
             .filter(|category| self.has_category(category))
     }
 
     /// Whether so many arguments are right.
-    pub fn accepts(&self, count: usize) -> bool {
+    pub(crate) fn accepts(&self, count: usize) -> bool {
         let count = count as i32;
         if self.arity >= 0 {
             count == self.arity
@@ -567,7 +568,7 @@ impl Command {
     }
 
     /// Whether the last argument is the command's own word, and what is before it has the right number.
-    pub fn accepts_own_word(&self, args: &Args<'_>) -> bool {
+    pub(crate) fn accepts_own_word(&self, args: &Args<'_>) -> bool {
         let Some((word, before)) = self.own_word.zip(args.len().checked_sub(1)) else {
             return false;
         };
@@ -575,7 +576,7 @@ impl Command {
     }
 
     /// Calls `take` with the index of each key (not of channels); false when a spec does not fit the arguments.
-    pub fn for_each_key(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
+    pub(crate) fn for_each_key(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
         let mut fits = true;
         for spec in self
             .keys

@@ -9,7 +9,7 @@ use super::error::{self, CommandError};
 use super::spec::{Command, Flags, KeyFlags, KeySpec};
 
 /// The family's rows.
-pub static COMMANDS: &[Command] = &[
+pub(crate) static COMMANDS: &[Command] = &[
     Command::new("multi", "", multi)
         .arity(1)
         .flags(&[

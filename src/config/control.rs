@@ -6,7 +6,7 @@
 use super::{Configuration, Notice, SetError, Settings};
 
 /// The process, as CONFIG sees it.
-pub trait ProcessControl: Send + Sync + std::fmt::Debug {
+pub(crate) trait ProcessControl: Send + Sync + std::fmt::Debug {
     /// Makes sockets, limits, directory and log follow `after` instead of `before`.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::value::Kind;
 
 /// What a parameter does in this server, as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// It acts; the heading it is listed under.
     Acts(&'static str),
     /// It is promised for later: a value that asks for it starts with a warning.
@@ -22,30 +22,30 @@ pub enum Role {
 
 /// A parameter, in words.
 #[derive(Clone, Debug)]
-pub struct Description {
+pub(crate) struct Description {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its older name.
-    pub alias: Option<&'static str>,
+    pub(crate) alias: Option<&'static str>,
     /// What it does here.
-    pub role: Role,
+    pub(crate) role: Role,
     /// One or two sentences.
-    pub about: String,
+    pub(crate) about: String,
     /// The form of a value, short: `yes|no`, `NUMBER`.
-    pub value: String,
+    pub(crate) value: String,
     /// The values there are, when they are few and have names.
-    pub choices: Vec<&'static str>,
+    pub(crate) choices: Vec<&'static str>,
     /// The default; `None` when it is empty.
-    pub default: Option<String>,
+    pub(crate) default: Option<String>,
     /// What the value must be, where the form does not say it.
-    pub range: Option<String>,
+    pub(crate) range: Option<String>,
     /// Whether and how it changes while the server runs.
-    pub change: &'static str,
+    pub(crate) change: &'static str,
 }
 
 /// All parameters but the hidden ones, by group in the order of the help, in a group as in the table.
 #[must_use]
-pub fn described() -> Vec<Description> {
+pub(crate) fn described() -> Vec<Description> {
     let mut rows: Vec<&Parameter> = PARAMETERS.iter().filter(|row| !row.hidden).collect();
     rows.sort_by_key(|row| match row.effect {
         Effect::Acts { group, .. } => Group::ALL.iter().position(|known| *known == group),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Where a directive stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// A file, by the name it was opened with.
     File(PathBuf),
     /// Standard input.
@@ -30,15 +30,15 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// Where it stands.
-    pub source: Source,
+    pub(crate) source: Source,
     /// Its line, from 1; 0 when the source itself could not be read.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The line as written; empty when the source itself could not be read.
-    pub text: String,
+    pub(crate) text: String,
     /// What is wrong and, where it is not plain, what to do.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The log file that the lines before it name, if they do.
-    pub logfile: Option<PathBuf>,
+    pub(crate) logfile: Option<PathBuf>,
 }
 
 impl fmt::Display for ConfigError {
@@ -59,7 +59,7 @@ impl std::error::Error for ConfigError {}
 
 /// Why CONFIG SET changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetError {
+pub(crate) enum SetError {
     /// No such parameter: the name as the client wrote it.
     Unknown(Vec<u8>),
     /// The parameter's name, and the reason.
@@ -69,7 +69,7 @@ pub enum SetError {
 impl SetError {
     /// The text of the error reply, without `ERR `.
     #[must_use]
-    pub fn text(&self) -> Vec<u8> {
+    pub(crate) fn text(&self) -> Vec<u8> {
         let name_and = |before: &str, name: &[u8], after: &str| {
             [before.as_bytes(), name, after.as_bytes()].concat()
         };

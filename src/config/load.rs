@@ -58,7 +58,7 @@ const REFUSED_DIRECTIVES: [(&[u8], usize, &str); 4] = [
 
 /// What a directive that is no parameter does, in a sentence.
 #[must_use]
-pub fn about_directive(name: &str) -> Option<String> {
+pub(crate) fn about_directive(name: &str) -> Option<String> {
     if name == "include" {
         return Some("Reads another configuration file at this place: include FILE.".to_owned());
     }

@@ -31,13 +31,13 @@ mod value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use control::ProcessControl;
-pub use describe::{Description, Role, described};
-pub use error::{ConfigError, SetError, Source};
-pub use load::about_directive;
-pub use nearest::nearest;
-pub use settings::{LazyFree, LogLevel, Permission, Settings, Supervision};
-pub use value::{OutputLimit, SavePoint};
+pub(crate) use control::ProcessControl;
+pub(crate) use describe::{Description, Role, described};
+pub(crate) use error::{ConfigError, SetError};
+pub(crate) use load::about_directive;
+pub(crate) use nearest::nearest;
+pub(crate) use settings::{LogLevel, Settings, Supervision};
+pub(crate) use value::OutputLimit;
 
 use parameters::PARAMETERS;
 use row::{Change, Effect};
@@ -57,7 +57,7 @@ pub struct Configuration {
 
 /// A line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// Something known has no effect.
     Ignored(String),
     /// Something asked for is not done.
@@ -134,7 +134,7 @@ impl Configuration {
 
     /// The file it was loaded from, absolute.
     #[must_use]
-    pub fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
@@ -182,7 +182,7 @@ impl Configuration {
     ///
     /// # Errors
     /// The first name or value that CONFIG SET refuses, in Redis' words.
-    pub fn with<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+    pub(crate) fn with<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
         changes: &[(N, V)],
         client_is_local: bool,
@@ -256,13 +256,13 @@ impl Configuration {
 
     /// The value of one parameter as text, by its name or alias.
     #[must_use]
-    pub fn value(&self, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn value(&self, name: &str) -> Option<Vec<u8>> {
         parameters::position(name.as_bytes()).map(|at| self.shown(at))
     }
 
     /// The same configuration with fewer clients: the system's limit on open files would not do.
     #[must_use]
-    pub fn with_maxclients(&self, maxclients: usize) -> Self {
+    pub(crate) fn with_maxclients(&self, maxclients: usize) -> Self {
         let mut changed = self.clone();
         if let Some(at) = parameters::position(b"maxclients") {
             changed.values[at] = Value::Number(maxclients as i128);
@@ -272,7 +272,7 @@ impl Configuration {
 
     /// What the log must say about a configuration at the start: each thing once.
     #[must_use]
-    pub fn notices(&self) -> Vec<Notice> {
+    pub(crate) fn notices(&self) -> Vec<Notice> {
         let mut notices = Vec::new();
         let mut ignored = Vec::new();
         for (at, row) in PARAMETERS.iter().enumerate() {
@@ -296,7 +296,7 @@ impl Configuration {
     }
 
     /// What the log must say after a change from `before`: an ignored parameter is told once.
-    pub fn notices_since(&mut self, before: &Configuration) -> Vec<Notice> {
+    pub(crate) fn notices_since(&mut self, before: &Configuration) -> Vec<Notice> {
         let mut notices = Vec::new();
         for (at, row) in PARAMETERS.iter().enumerate() {
             if self.values[at] == before.values[at] {

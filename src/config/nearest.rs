@@ -6,7 +6,10 @@
 
 /// The candidate closest to `word`, if it is close enough to be meant: one slip in words of up to five letters,
 /// two in longer ones, three from twelve on. The first among equals. O(candidates × length²).
-pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     let word: Vec<char> = word.to_lowercase().chars().collect();
     let allowed = match word.len() {
         0..=2 => 0,

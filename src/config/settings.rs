@@ -10,7 +10,7 @@ use super::{Configuration, parameters};
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Everything.
     Debug,
     /// Much that is rarely useful.
@@ -25,7 +25,7 @@ pub enum LogLevel {
 
 /// Who started the process and waits for its word that it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Supervision {
+pub(crate) enum Supervision {
     /// Nobody.
     No,
     /// Whoever the environment names.
@@ -38,7 +38,7 @@ pub enum Supervision {
 
 /// Who may use a guarded command or setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permission {
+pub(crate) enum Permission {
     /// Nobody.
     No,
     /// Everybody.
@@ -50,7 +50,7 @@ pub enum Permission {
 impl Permission {
     /// Whether a client may, given whether it is on this machine.
     #[must_use]
-    pub fn allows(self, client_is_local: bool) -> bool {
+    pub(crate) fn allows(self, client_is_local: bool) -> bool {
         match self {
             Permission::No => false,
             Permission::Yes => true,
@@ -62,116 +62,116 @@ impl Permission {
 /// Which of the freeing modes are on. Big values are always freed off the shard's thread when they
 /// are; these decide only what DEL and FLUSHALL without a mode mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LazyFree {
+pub(crate) struct LazyFree {
     /// Evicted keys.
-    pub eviction: bool,
+    pub(crate) eviction: bool,
     /// Expired keys.
-    pub expire: bool,
+    pub(crate) expire: bool,
     /// Keys overwritten by a command.
-    pub server_del: bool,
+    pub(crate) server_del: bool,
     /// DEL is UNLINK.
-    pub user_del: bool,
+    pub(crate) user_del: bool,
     /// FLUSHALL and FLUSHDB without a mode are ASYNC.
-    pub user_flush: bool,
+    pub(crate) user_flush: bool,
 }
 
 /// The acting settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// TCP port; 0: no TCP.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Addresses to listen on; `-` before one: it may be missing; `*` is all of IPv4, `::*` all of IPv6.
-    pub bind: Vec<String>,
+    pub(crate) bind: Vec<String>,
     /// Path of the unix socket.
-    pub unixsocket: Option<PathBuf>,
+    pub(crate) unixsocket: Option<PathBuf>,
     /// Its mode; 0: leave what the umask gives.
-    pub unixsocketperm: u32,
+    pub(crate) unixsocketperm: u32,
     /// Shards, 1..=64.
-    pub shards: usize,
+    pub(crate) shards: usize,
     /// Databases per shard.
-    pub databases: usize,
+    pub(crate) databases: usize,
     /// Working directory, absolute.
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Password of the default user; `None`: no password.
-    pub requirepass: Option<Vec<u8>>,
+    pub(crate) requirepass: Option<Vec<u8>>,
     /// Whether, with no password, only loopback addresses and unix sockets may connect.
-    pub protected_mode: bool,
+    pub(crate) protected_mode: bool,
     /// Most clients at a time.
-    pub maxclients: usize,
+    pub(crate) maxclients: usize,
     /// Idle clients are closed after this many seconds; 0: never.
-    pub timeout_s: u64,
+    pub(crate) timeout_s: u64,
     /// TCP keepalive, seconds; 0: off.
-    pub tcp_keepalive_s: u32,
+    pub(crate) tcp_keepalive_s: u32,
     /// Length of the accept queue.
-    pub tcp_backlog: i32,
+    pub(crate) tcp_backlog: i32,
     /// How much is logged.
-    pub loglevel: LogLevel,
+    pub(crate) loglevel: LogLevel,
     /// Where to; `None`: standard output.
-    pub logfile: Option<PathBuf>,
+    pub(crate) logfile: Option<PathBuf>,
     /// Whether to run detached.
-    pub daemonize: bool,
+    pub(crate) daemonize: bool,
     /// Where to write the process number.
-    pub pidfile: Option<PathBuf>,
+    pub(crate) pidfile: Option<PathBuf>,
     /// Who supervises.
-    pub supervised: Supervision,
+    pub(crate) supervised: Supervision,
     /// Longest bulk string of a request, bytes.
-    pub proto_max_bulk_bytes: u64,
+    pub(crate) proto_max_bulk_bytes: u64,
     /// Most unparsed input of a client, bytes.
-    pub client_query_buffer_bytes_max: u64,
+    pub(crate) client_query_buffer_bytes_max: u64,
     /// Limit on unsent output of ordinary clients.
-    pub output_limit_normal: OutputLimit,
+    pub(crate) output_limit_normal: OutputLimit,
     /// … of replicas.
-    pub output_limit_replica: OutputLimit,
+    pub(crate) output_limit_replica: OutputLimit,
     /// … of subscribers.
-    pub output_limit_pubsub: OutputLimit,
+    pub(crate) output_limit_pubsub: OutputLimit,
     /// Size of a list's chunk: above 0 entries, below 0 a class of bytes (-1: 4 KB … -5: 64 KB).
-    pub list_max_listpack_size: i32,
+    pub(crate) list_max_listpack_size: i32,
     /// Accepted; lists are not compressed.
-    pub list_compress_depth: u32,
+    pub(crate) list_compress_depth: u32,
     /// Most bytes of a stream's block; 0: no bound.
-    pub stream_node_bytes_max: u64,
+    pub(crate) stream_node_bytes_max: u64,
     /// Most entries of a stream's block; 0: no bound.
-    pub stream_node_entries_max: u64,
+    pub(crate) stream_node_entries_max: u64,
     /// How long a new stream knows its producers' messages, seconds.
-    pub stream_idmp_duration_s: u32,
+    pub(crate) stream_idmp_duration_s: u32,
     /// How many messages of a producer a new stream knows.
-    pub stream_idmp_size_max: u32,
+    pub(crate) stream_idmp_size_max: u32,
     /// Bits as `keyspace::event::EventClass` names them; 0: no notifications.
-    pub notify_keyspace_events: u32,
+    pub(crate) notify_keyspace_events: u32,
     /// Commands slower than this go to the slow log, µs; below 0: none.
-    pub slowlog_log_slower_than_us: i64,
+    pub(crate) slowlog_log_slower_than_us: i64,
     /// Entries of the slow log.
-    pub slowlog_len_max: usize,
+    pub(crate) slowlog_len_max: usize,
     /// Events slower than this are recorded, ms; 0: none.
-    pub latency_monitor_threshold_ms: u64,
+    pub(crate) latency_monitor_threshold_ms: u64,
     /// Whether each command's latencies are counted.
-    pub latency_tracking: bool,
+    pub(crate) latency_tracking: bool,
     /// Most keys that clients may have in their caches (`tracking-table-max-keys`); 0 for no limit.
-    pub tracking_table_keys_max: u64,
+    pub(crate) tracking_table_keys_max: u64,
     /// Which percentiles INFO shows.
-    pub latency_tracking_percentiles: Vec<f64>,
+    pub(crate) latency_tracking_percentiles: Vec<f64>,
     /// Port of the metrics over HTTP; 0: none.
-    pub metrics_port: u16,
+    pub(crate) metrics_port: u16,
     /// Streams that the metrics list, at most.
-    pub metrics_streams_max: usize,
+    pub(crate) metrics_streams_max: usize,
     /// Which streams they list, a glob pattern.
-    pub metrics_streams_pattern: Vec<u8>,
+    pub(crate) metrics_streams_pattern: Vec<u8>,
     /// Who may use DEBUG.
-    pub enable_debug_command: Permission,
+    pub(crate) enable_debug_command: Permission,
     /// Who may set protected parameters.
-    pub enable_protected_configs: Permission,
+    pub(crate) enable_protected_configs: Permission,
     /// Freeing modes.
-    pub lazyfree: LazyFree,
+    pub(crate) lazyfree: LazyFree,
     /// Background rounds a second, 1..=500.
-    pub hz: u32,
+    pub(crate) hz: u32,
     /// Whether `save` points or `appendonly yes` ask for durability (there is none yet).
-    pub durability_wanted: bool,
+    pub(crate) durability_wanted: bool,
     /// Eviction policy by name, for INFO.
-    pub maxmemory_policy: String,
+    pub(crate) maxmemory_policy: String,
     /// How slowly the counters of LFU grow.
-    pub lfu_log_factor: u32,
+    pub(crate) lfu_log_factor: u32,
     /// Minutes in which a counter of LFU that is not used loses one; 0: it loses nothing.
-    pub lfu_decay_minutes: u32,
+    pub(crate) lfu_decay_minutes: u32,
 }
 
 impl Settings {

@@ -1,6 +1,7 @@
 //! The table against itself, and the rules of loading and CONFIG SET.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use super::error::Source;
 use super::*;
 
 fn load(words: &[&str]) -> Result<Configuration, ConfigError> {

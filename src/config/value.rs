@@ -13,22 +13,22 @@ use std::path::{Path, PathBuf};
 
 /// A point of the `save` directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SavePoint {
+pub(crate) struct SavePoint {
     /// After this many seconds …
-    pub seconds: i64,
+    pub(crate) seconds: i64,
     /// … if at least this many changes happened.
-    pub changes: i32,
+    pub(crate) changes: i32,
 }
 
 /// Limits of a class of clients on unsent output. 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutputLimit {
+pub(crate) struct OutputLimit {
     /// Above this many bytes the client is closed at once.
-    pub hard_bytes: u64,
+    pub(crate) hard_bytes: u64,
     /// Above this many bytes for `soft_seconds` on end it is closed too.
-    pub soft_bytes: u64,
+    pub(crate) soft_bytes: u64,
     /// How long the soft limit may be exceeded.
-    pub soft_seconds: u64,
+    pub(crate) soft_seconds: u64,
 }
 
 /// A value in its own type.

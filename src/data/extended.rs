@@ -11,7 +11,7 @@
 
 mod convert;
 
-pub use convert::{double_at_start, parse_double};
+pub(crate) use convert::{double_at_start, parse_double};
 
 /// Bits of a mantissa.
 const MANTISSA_BITS: i32 = 64;
@@ -26,7 +26,7 @@ const TEXT_BYTES_END: usize = 5 * 1024;
 
 /// A value. See the module's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extended {
+pub(crate) struct Extended {
     negative: bool,
     magnitude: Magnitude,
 }
@@ -39,7 +39,7 @@ enum Magnitude {
 
 impl Extended {
     /// Zero.
-    pub const ZERO: Self = Self {
+    pub(crate) const ZERO: Self = Self {
         negative: false,
         magnitude: Magnitude::Finite {
             mantissa: 0,
@@ -50,7 +50,7 @@ impl Extended {
     /// Reads a text as `strtold` does, the whole of it: decimal, hexadecimal or infinite. `None`: no number, not a
     /// number, or beyond the range.
     #[must_use]
-    pub fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         if text.len() >= TEXT_BYTES_END {
             return None;
         }
@@ -81,7 +81,7 @@ impl Extended {
 
     /// The sum, rounded to the nearest value, ties to even. `None`: infinite or not a number.
     #[must_use]
-    pub fn checked_add(self, other: Self) -> Option<Self> {
+    pub(crate) fn checked_add(self, other: Self) -> Option<Self> {
         let (
             Magnitude::Finite {
                 mantissa: a,
@@ -142,7 +142,7 @@ impl Extended {
 
     /// The text `%.17Lf` gives, without zeros at the end and without a negative zero.
     #[must_use]
-    pub fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         let Magnitude::Finite { mantissa, exponent } = self.magnitude else {
             return if self.negative { "-inf" } else { "inf" }.to_owned();
         };

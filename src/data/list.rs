@@ -26,8 +26,8 @@ use std::sync::Arc;
 use super::listpack::{Element, Entry};
 use chunk::Packed;
 pub use edit::Side;
-pub use iter::{Backward, Forward};
-pub use share::{Share, SharedElement};
+pub(crate) use iter::{Backward, Forward};
+pub(crate) use share::{Share, SharedElement};
 
 /// Largest packed chunk when `list-max-listpack-size` counts entries, bytes.
 const SAFE_CHUNK_BYTES_MAX: usize = 8192;
@@ -214,13 +214,13 @@ impl List {
 
     /// Whether there is no element.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// What OBJECT ENCODING replies: `listpack` or `quicklist`.
     #[must_use]
-    pub fn encoding(&self) -> &'static str {
+    pub(crate) fn encoding(&self) -> &'static str {
         match &self.body {
             Body::Small(_) => "listpack",
             Body::Large(_) => "quicklist",
@@ -229,7 +229,7 @@ impl List {
 
     /// Bytes on the heap, shared chunks included. O(chunks).
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match &self.body {
             Body::Small(packed) => packed.heap_bytes(),
             Body::Large(chunks) => {
@@ -249,7 +249,7 @@ impl List {
 
     /// How many chunks a large list has, 0 for a small one (DEBUG OBJECT, `ql_nodes`).
     #[must_use]
-    pub fn chunk_count(&self) -> usize {
+    pub(crate) fn chunk_count(&self) -> usize {
         match &self.body {
             Body::Small(_) => 0,
             Body::Large(chunks) => chunks.nodes.len(),
@@ -282,7 +282,7 @@ impl List {
     }
 
     /// Makes a large list small when it fits the limit: for a list built as a whole (COPY, loading).
-    pub fn settle(&mut self, limits: &ListLimits) {
+    pub(crate) fn settle(&mut self, limits: &ListLimits) {
         self.shrink_below(limits, 1);
     }
 
@@ -360,7 +360,7 @@ impl List {
 
     /// The element with this index. O(chunks), from the nearer end.
     #[must_use]
-    pub fn get(&self, index: usize) -> Option<Element<'_>> {
+    pub(crate) fn get(&self, index: usize) -> Option<Element<'_>> {
         self.range(index, 1).next()
     }
 
@@ -372,7 +372,7 @@ impl List {
 
     /// Up to `count` elements from index `start` on.
     #[must_use]
-    pub fn range(&self, start: usize, count: usize) -> Forward<'_> {
+    pub(crate) fn range(&self, start: usize, count: usize) -> Forward<'_> {
         Forward::new(self, start, count)
     }
 

@@ -28,19 +28,18 @@
 
 mod entry;
 
-pub use entry::INTEGER_TEXT_BYTES_MAX;
-pub use entry::{Element, IntegerText, integer_text, parse_integer};
+pub(crate) use entry::{Element, parse_integer};
 pub(crate) use entry::{Entry, decode, entry_before, entry_length};
 use entry::{backlen, body_length};
 
 /// Bytes before the first entry.
-pub const HEADER_BYTES: usize = 6;
+pub(crate) const HEADER_BYTES: usize = 6;
 /// The byte after the last entry.
 const TERMINATOR: u8 = 0xFF;
 /// The element count that stands for "count them".
 const COUNT_UNKNOWN: u16 = u16::MAX;
 /// Largest pack that may be built, bytes: far enough from the u32 in the header (Redis stops here too).
-pub const LISTPACK_BYTES_MAX: usize = 1 << 30;
+pub(crate) const LISTPACK_BYTES_MAX: usize = 1 << 30;
 
 /// Why bytes are not a listpack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +82,7 @@ impl Listpack {
 
     /// An empty pack whose buffer has room for `capacity_bytes` in all (header and terminator included).
     #[must_use]
-    pub fn with_capacity(capacity_bytes: usize) -> Self {
+    pub(crate) fn with_capacity(capacity_bytes: usize) -> Self {
         let mut buffer = Vec::with_capacity(capacity_bytes.max(HEADER_BYTES + 1));
         buffer.extend_from_slice(&[HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, TERMINATOR]);
         Listpack { buffer }
@@ -133,13 +132,13 @@ impl Listpack {
 
     /// Bytes of the allocation.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.buffer.capacity()
     }
 
     /// Number of elements. O(1) up to 65,534, O(n) above.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self.counted() {
             COUNT_UNKNOWN => self.positions().count(),
             count => usize::from(count),
@@ -149,23 +148,23 @@ impl Listpack {
     /// Whether there is no element.
     #[must_use]
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.buffer.len() == HEADER_BYTES + 1
     }
 
     /// Makes room for `additional_bytes` more, so that appends up to there do not reallocate.
-    pub fn reserve(&mut self, additional_bytes: usize) {
+    pub(crate) fn reserve(&mut self, additional_bytes: usize) {
         self.buffer.reserve(additional_bytes);
     }
 
     /// Gives back what the allocation has too much: for a pack that will not grow again.
-    pub fn shrink_to_fit(&mut self) {
+    pub(crate) fn shrink_to_fit(&mut self) {
         self.buffer.shrink_to_fit();
     }
 
     /// Bytes the entry of this element will take.
     #[must_use]
-    pub fn entry_bytes(bytes: &[u8]) -> usize {
+    pub(crate) fn entry_bytes(bytes: &[u8]) -> usize {
         Entry::new(bytes).length()
     }
 
@@ -180,40 +179,40 @@ impl Listpack {
 
     /// Appends an integer and returns its position.
     #[inline]
-    pub fn push_integer(&mut self, value: i64) -> usize {
+    pub(crate) fn push_integer(&mut self, value: i64) -> usize {
         self.append_entry(&Entry::integer(value))
     }
 
     /// Puts an element first. O(bytes of the pack).
-    pub fn push_front(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn push_front(&mut self, bytes: &[u8]) -> usize {
         self.splice(HEADER_BYTES, 0, Some(&Entry::new(bytes)), 1)
     }
 
     /// Puts an element before the one at `position` (or at the end, for [`Listpack::end`]); returns the new element's position.
-    pub fn insert(&mut self, position: usize, bytes: &[u8]) -> usize {
+    pub(crate) fn insert(&mut self, position: usize, bytes: &[u8]) -> usize {
         self.splice(position, 0, Some(&Entry::new(bytes)), 1)
     }
 
     /// Replaces the element at `position`, which stays valid.
-    pub fn replace(&mut self, position: usize, bytes: &[u8]) {
+    pub(crate) fn replace(&mut self, position: usize, bytes: &[u8]) {
         let old = entry_length(&self.buffer, position);
         self.splice(position, old, Some(&Entry::new(bytes)), 0);
     }
 
     /// Replaces the element at `position` by an integer; in place when the widths are equal.
-    pub fn replace_integer(&mut self, position: usize, value: i64) {
+    pub(crate) fn replace_integer(&mut self, position: usize, value: i64) {
         let old = entry_length(&self.buffer, position);
         self.splice(position, old, Some(&Entry::integer(value)), 0);
     }
 
     /// Removes the element at `position`, where its successor (or the end) is then.
-    pub fn delete(&mut self, position: usize) {
+    pub(crate) fn delete(&mut self, position: usize) {
         let old = entry_length(&self.buffer, position);
         self.splice(position, old, None, -1);
     }
 
     /// Removes up to `count` elements from `position` on; returns how many.
-    pub fn delete_range(&mut self, position: usize, count: usize) -> usize {
+    pub(crate) fn delete_range(&mut self, position: usize, count: usize) -> usize {
         let (mut at, mut removed) = (position, 0);
         while removed < count && at < self.end() {
             at += entry_length(&self.buffer, at);
@@ -224,7 +223,7 @@ impl Listpack {
     }
 
     /// Removes everything and keeps the allocation.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.buffer.truncate(HEADER_BYTES);
         self.buffer.push(TERMINATOR);
         self.set_counted(0);
@@ -234,28 +233,28 @@ impl Listpack {
     /// The position behind the last element.
     #[must_use]
     #[inline]
-    pub fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.buffer.len() - 1
     }
 
     /// Position of the first element.
     #[must_use]
     #[inline]
-    pub fn first(&self) -> Option<usize> {
+    pub(crate) fn first(&self) -> Option<usize> {
         (!self.is_empty()).then_some(HEADER_BYTES)
     }
 
     /// Position of the last element.
     #[must_use]
     #[inline]
-    pub fn last(&self) -> Option<usize> {
+    pub(crate) fn last(&self) -> Option<usize> {
         (!self.is_empty()).then(|| entry_before(&self.buffer, self.end()))
     }
 
     /// Position of the element after the one at `position`.
     #[must_use]
     #[inline]
-    pub fn next(&self, position: usize) -> Option<usize> {
+    pub(crate) fn next(&self, position: usize) -> Option<usize> {
         let next = position + entry_length(&self.buffer, position);
         (next < self.end()).then_some(next)
     }
@@ -263,7 +262,7 @@ impl Listpack {
     /// Position of the element before the one at `position`, which may be the end.
     #[must_use]
     #[inline]
-    pub fn previous(&self, position: usize) -> Option<usize> {
+    pub(crate) fn previous(&self, position: usize) -> Option<usize> {
         (position > HEADER_BYTES).then(|| entry_before(&self.buffer, position))
     }
 
@@ -273,7 +272,7 @@ impl Listpack {
     /// When `position` is not one of this pack's.
     #[must_use]
     #[inline]
-    pub fn get(&self, position: usize) -> Element<'_> {
+    pub(crate) fn get(&self, position: usize) -> Element<'_> {
         decode(&self.buffer, position).0
     }
 
@@ -281,7 +280,7 @@ impl Listpack {
     /// `None` at the end.
     #[must_use]
     #[inline]
-    pub fn read(&self, position: usize) -> Option<(Element<'_>, usize)> {
+    pub(crate) fn read(&self, position: usize) -> Option<(Element<'_>, usize)> {
         if position >= self.end() {
             return None;
         }
@@ -292,13 +291,13 @@ impl Listpack {
     /// The position behind the element at `position`, without decoding it.
     #[must_use]
     #[inline]
-    pub fn skip(&self, position: usize) -> usize {
+    pub(crate) fn skip(&self, position: usize) -> usize {
         position + entry_length(&self.buffer, position)
     }
 
     /// Position of the element with this index. O(n), from the nearer end.
     #[must_use]
-    pub fn seek(&self, index: usize) -> Option<usize> {
+    pub(crate) fn seek(&self, index: usize) -> Option<usize> {
         let count = self.len();
         if index >= count {
             return None;

@@ -1,8 +1,8 @@
 //! Structures: pure, no RESP, no clock, no I/O.
 
-pub mod extended;
+pub(crate) mod extended;
 pub mod list;
 pub mod listpack;
-pub mod names;
-pub mod steps;
-pub mod stream;
+pub(crate) mod names;
+pub(crate) mod steps;
+pub(crate) mod stream;

@@ -17,14 +17,14 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// A name, shared by all tables it is in.
-pub type Name = Arc<[u8]>;
+pub(crate) type Name = Arc<[u8]>;
 
 /// Room for so many is kept, however few there are.
 const KEPT: usize = 16;
 
 /// Values by name. See the module's head.
 #[derive(Debug)]
-pub struct NameTable<V, N = Name> {
+pub(crate) struct NameTable<V, N = Name> {
     index: HashTable<u32>,
     slots: Vec<(N, V)>,
     hasher: DefaultHashBuilder,
@@ -34,11 +34,11 @@ pub struct NameTable<V, N = Name> {
 
 /// What a sweep is told of a name.
 #[derive(Clone, Copy, Debug)]
-pub struct Swept {
+pub(crate) struct Swept {
     /// The name stays.
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// The sweep goes on.
-    pub go_on: bool,
+    pub(crate) go_on: bool,
 }
 
 impl<V, N> Default for NameTable<V, N> {
@@ -55,13 +55,13 @@ impl<V, N> Default for NameTable<V, N> {
 impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
     /// Number of names.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
@@ -78,18 +78,18 @@ impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
 
     /// Whether it has this name. O(1), as all that name one.
     #[must_use]
-    pub fn contains(&self, name: &[u8]) -> bool {
+    pub(crate) fn contains(&self, name: &[u8]) -> bool {
         self.place(name).is_some()
     }
 
     /// The value of a name.
     #[must_use]
-    pub fn get(&self, name: &[u8]) -> Option<&V> {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&V> {
         self.place(name).map(|at| &self.slots[at].1)
     }
 
     /// The value of a name, to be changed.
-    pub fn get_mut(&mut self, name: &[u8]) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, name: &[u8]) -> Option<&mut V> {
         self.place(name).map(|at| &mut self.slots[at].1)
     }
 
@@ -97,7 +97,7 @@ impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
     ///
     /// # Panics
     /// At 2^32 names.
-    pub fn insert(&mut self, name: N, value: V) {
+    pub(crate) fn insert(&mut self, name: N, value: V) {
         debug_assert!(!self.contains(&name), "each name once");
         if self.slots.len() == self.slots.capacity() {
             // By an eighth: a doubled vector would be half empty.
@@ -112,7 +112,7 @@ impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
     }
 
     /// Takes a name out. Amortised O(1).
-    pub fn remove(&mut self, name: &[u8]) -> Option<V> {
+    pub(crate) fn remove(&mut self, name: &[u8]) -> Option<V> {
         let at = self.place(name)?;
         let value = self.remove_at(at);
         self.shrink();
@@ -148,7 +148,7 @@ impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
 
     /// Goes on where it ended the last time, at most once round or as long as `look` wants it, and takes those out that are
     /// not to be kept.
-    pub fn sweep(&mut self, mut look: impl FnMut(&mut V) -> Swept) {
+    pub(crate) fn sweep(&mut self, mut look: impl FnMut(&mut V) -> Swept) {
         for _ in 0..self.slots.len() {
             if self.swept >= self.slots.len() {
                 self.swept = 0;
@@ -172,17 +172,17 @@ impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
 
     /// The name at a place: any number below [`NameTable::len`] has one, until names come or go.
     #[must_use]
-    pub fn name_at(&self, place: usize) -> Option<&N> {
+    pub(crate) fn name_at(&self, place: usize) -> Option<&N> {
         self.slots.get(place).map(|(name, _)| name)
     }
 
     /// All names with their values, in no order to rely on.
-    pub fn iter(&self) -> impl Iterator<Item = (&N, &V)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&N, &V)> + '_ {
         self.slots.iter().map(|(name, value)| (name, value))
     }
 
     /// All names, in no order to rely on.
-    pub fn names(&self) -> impl Iterator<Item = &N> + '_ {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &N> + '_ {
         self.slots.iter().map(|(name, _)| name)
     }
 }

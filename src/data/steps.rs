@@ -20,12 +20,12 @@ pub(crate) fn count(steps: u64) {
 
 /// What this thread has counted so far.
 #[cfg(any(test, feature = "steps"))]
-pub fn seen() -> u64 {
+pub(crate) fn seen() -> u64 {
     STEPS.get()
 }
 
 /// What this thread has counted so far; it counts from 0 then.
 #[cfg(any(test, feature = "steps"))]
-pub fn take() -> u64 {
+pub(crate) fn take() -> u64 {
     STEPS.take()
 }

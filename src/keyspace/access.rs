@@ -18,7 +18,7 @@ const AHEAD_S_MAX: u32 = 24 * 60 * 60;
 
 /// What `maxmemory-policy` wants to know of the use of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum AccessPolicy {
+pub(crate) enum AccessPolicy {
     /// When it was.
     #[default]
     Recency,
@@ -33,7 +33,7 @@ pub enum AccessPolicy {
 
 /// The use of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Access(u32);
+pub(crate) struct Access(u32);
 
 fn minutes(now_ms: u64) -> u32 {
     (now_ms / 60_000) as u32 & MINUTES
@@ -50,7 +50,7 @@ impl Access {
     }
 
     /// Of a key that is made now.
-    pub fn new(policy: AccessPolicy, now_ms: u64) -> Self {
+    pub(crate) fn new(policy: AccessPolicy, now_ms: u64) -> Self {
         Self::of_bits(match policy {
             AccessPolicy::Recency => seconds(now_ms),
             AccessPolicy::Frequency { .. } => minutes(now_ms) << 8 | COUNTER_AT_FIRST,
@@ -58,7 +58,7 @@ impl Access {
     }
 
     /// The key is used. `chance`: a number without pattern.
-    pub fn again(self, policy: AccessPolicy, now_ms: u64, chance: u32) -> Self {
+    pub(crate) fn again(self, policy: AccessPolicy, now_ms: u64, chance: u32) -> Self {
         let AccessPolicy::Frequency { log_factor, .. } = policy else {
             return Self::new(policy, now_ms);
         };
@@ -71,7 +71,7 @@ impl Access {
     }
 
     /// Another value under the same key. Redis: under LFU the count stays, under LRU the key is as if new.
-    pub fn replaced(self, policy: AccessPolicy, now_ms: u64) -> Self {
+    pub(crate) fn replaced(self, policy: AccessPolicy, now_ms: u64) -> Self {
         match policy {
             AccessPolicy::Recency => Self::new(policy, now_ms),
             AccessPolicy::Frequency { .. } => self,
@@ -79,7 +79,7 @@ impl Access {
     }
 
     /// For how many seconds the key was not used, under LRU.
-    pub fn idle_s(self, now_ms: u64) -> u64 {
+    pub(crate) fn idle_s(self, now_ms: u64) -> u64 {
         let idle_s = seconds(now_ms).wrapping_sub(self.bits()) & SECONDS;
         if idle_s > SECONDS - AHEAD_S_MAX {
             return 0;
@@ -88,7 +88,7 @@ impl Access {
     }
 
     /// The counter as it has decayed until now, under LFU.
-    pub fn frequency(self, policy: AccessPolicy, now_ms: u64) -> u32 {
+    pub(crate) fn frequency(self, policy: AccessPolicy, now_ms: u64) -> u32 {
         let counter = self.bits() & COUNTER_MAX;
         let AccessPolicy::Frequency { decay_minutes, .. } = policy else {
             return counter;
@@ -98,7 +98,7 @@ impl Access {
     }
 
     /// The 24 bits that DEBUG OBJECT shows.
-    pub fn bits(self) -> u32 {
+    pub(crate) fn bits(self) -> u32 {
         self.0
     }
 }

@@ -35,19 +35,19 @@ impl Alarms {
 
 impl Keyspace {
     /// Those who wait for the key look at it at this time, Unix ms, or earlier. O(log n).
-    pub fn set_alarm(&mut self, db: usize, key: &[u8], at_ms: u64) {
+    pub(crate) fn set_alarm(&mut self, db: usize, key: &[u8], at_ms: u64) {
         if self.waits[db].set_alarm(key, at_ms) {
             self.alarms.add(&self.waits, at_ms, db, key);
         }
     }
 
     /// When the next alarm is due, Unix ms; at the latest then [`Keyspace::ring`].
-    pub fn next_alarm_ms(&self) -> Option<u64> {
+    pub(crate) fn next_alarm_ms(&self) -> Option<u64> {
         self.alarms.list.first().map(|(at_ms, ..)| *at_ms)
     }
 
     /// Marks the keys ready whose alarms are due, at most `budget`; whether there are more. O(log n) each.
-    pub fn ring(&mut self, now_ms: u64, budget: usize) -> bool {
+    pub(crate) fn ring(&mut self, now_ms: u64, budget: usize) -> bool {
         for _ in 0..budget {
             if self.next_alarm_ms().is_none_or(|at_ms| at_ms > now_ms) {
                 return false;

@@ -17,40 +17,40 @@ const CANCELLED: u8 = 3;
 
 /// The state of a wait.
 #[derive(Debug)]
-pub struct Claim(AtomicU8);
+pub(crate) struct Claim(AtomicU8);
 
 impl Claim {
     /// A wait that has begun.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicU8::new(WAITING))
     }
 
     /// Whether it goes on: nobody has served or cancelled it.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.0.load(Ordering::Acquire), WAITING | CLAIMED)
     }
 
     /// Takes it to be served; false when it was cancelled or served before. [`Claim::serve`] or [`Claim::release`] must follow in
     /// the same synchronous step. Whoever meets a claim waits its step out: what has become ready here may be what that other
     /// one, who looks at other keys, did not find.
-    pub fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         self.leave_waiting(CLAIMED)
     }
 
     /// What was claimed got its reply.
-    pub fn serve(&self) {
+    pub(crate) fn serve(&self) {
         let done = self.step(CLAIMED, SERVED);
         debug_assert!(done, "only who is claimed is served");
     }
 
     /// What was claimed got nothing: it waits on.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         let done = self.step(CLAIMED, WAITING);
         debug_assert!(done, "only who is claimed can be put back");
     }
 
     /// Ends the wait without serving; false when it was served or cancelled before.
-    pub fn cancel(&self) -> bool {
+    pub(crate) fn cancel(&self) -> bool {
         self.leave_waiting(CANCELLED)
     }
 

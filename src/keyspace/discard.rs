@@ -11,13 +11,13 @@ use super::Database;
 use super::value::Value;
 
 /// Whatever it is, it is only to be freed.
-pub struct Part {
+pub(crate) struct Part {
     _freed_with_it: Box<dyn Any + Send>,
 }
 
 impl Part {
     /// To be freed.
-    pub fn new(part: impl Any + Send) -> Self {
+    pub(crate) fn new(part: impl Any + Send) -> Self {
         Self {
             _freed_with_it: Box::new(part),
         }
@@ -31,11 +31,11 @@ impl fmt::Debug for Part {
 }
 
 /// Parts from which on a value is freed elsewhere (Redis: 64).
-pub const PARTS_MIN: usize = 64;
+pub(crate) const PARTS_MIN: usize = 64;
 
 /// Something to free.
 #[derive(Debug)]
-pub enum Discarded {
+pub(crate) enum Discarded {
     /// A value.
     Value(Value),
     /// All keys of a database.
@@ -46,7 +46,7 @@ pub enum Discarded {
 
 impl Discarded {
     /// Objects in it, as `lazyfreed_objects` counts them: a value is one, a database its keys.
-    pub fn object_count(&self) -> u64 {
+    pub(crate) fn object_count(&self) -> u64 {
         match self {
             Self::Value(_) => 1,
             Self::Database(database) => database.table().len() as u64,

@@ -15,7 +15,7 @@ use crate::resp::reply::format_integer;
 
 /// Effects of a keyspace that have not been handed on.
 #[derive(Debug, Default)]
-pub struct EffectBuffer {
+pub(crate) struct EffectBuffer {
     recording: bool,
     bytes: Vec<u8>,
     /// Database, end in `bytes`, number among what the thread did.
@@ -26,14 +26,14 @@ pub struct EffectBuffer {
 
 /// Collects the arguments of one effect.
 #[derive(Default)]
-pub struct EffectWriter {
+pub(crate) struct EffectWriter {
     bytes: Vec<u8>,
     count: usize,
 }
 
 impl EffectWriter {
     /// Adds an argument.
-    pub fn arg(&mut self, argument: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn arg(&mut self, argument: impl AsRef<[u8]>) -> &mut Self {
         let argument = argument.as_ref();
         let mut digits = [0; 20];
         self.bytes.push(b'$');
@@ -47,7 +47,7 @@ impl EffectWriter {
     }
 
     /// Adds an integer as an argument.
-    pub fn integer(&mut self, value: i64) -> &mut Self {
+    pub(crate) fn integer(&mut self, value: i64) -> &mut Self {
         let mut digits = [0; 20];
         let text = format_integer(value, &mut digits);
         let mut copy = [0; 20];
@@ -57,7 +57,7 @@ impl EffectWriter {
     }
 
     /// Adds several arguments.
-    pub fn args<'a>(&mut self, arguments: impl IntoIterator<Item = &'a [u8]>) -> &mut Self {
+    pub(crate) fn args<'a>(&mut self, arguments: impl IntoIterator<Item = &'a [u8]>) -> &mut Self {
         for argument in arguments {
             self.arg(argument);
         }
@@ -65,7 +65,7 @@ impl EffectWriter {
     }
 
     /// The command in RESP.
-    pub fn encode(&self, into: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         into.push(b'*');
         into.extend_from_slice(format_integer(self.count as i64, &mut [0; 20]));
         into.extend_from_slice(b"\r\n");
@@ -75,7 +75,7 @@ impl EffectWriter {
 
 impl EffectBuffer {
     /// An empty one that counts changes there.
-    pub fn counting(counters: Arc<KeyspaceCounters>) -> Self {
+    pub(crate) fn counting(counters: Arc<KeyspaceCounters>) -> Self {
         Self {
             counters,
             ..Self::default()
@@ -83,12 +83,12 @@ impl EffectBuffer {
     }
 
     /// Whether effects are recorded or only counted.
-    pub fn is_recording(&self) -> bool {
+    pub(crate) fn is_recording(&self) -> bool {
         self.recording
     }
 
     /// Starts or stops recording; what was recorded and not drained is dropped when it stops.
-    pub fn set_recording(&mut self, recording: bool) {
+    pub(crate) fn set_recording(&mut self, recording: bool) {
         self.recording = recording;
         if !recording {
             self.bytes.clear();
@@ -97,7 +97,12 @@ impl EffectBuffer {
     }
 
     /// Records one effect on database `db`, which stands for so many changes; `write` runs only when somebody listens.
-    pub fn record(&mut self, db: usize, changes: u64, write: impl FnOnce(&mut EffectWriter)) {
+    pub(crate) fn record(
+        &mut self,
+        db: usize,
+        changes: u64,
+        write: impl FnOnce(&mut EffectWriter),
+    ) {
         self.counters.dirty.add(changes);
         if self.recording {
             let mut writer = EffectWriter::default();
@@ -108,17 +113,17 @@ impl EffectBuffer {
     }
 
     /// Whether nothing waits to be drained.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Hands every effect on, in order: database and RESP command.
-    pub fn drain(&mut self, mut take: impl FnMut(usize, &[u8])) {
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(usize, &[u8])) {
         self.drain_ordered(|_, db, command| take(db, command));
     }
 
     /// As [`EffectBuffer::drain`], each with its number among what the thread did to all keyspaces in hand.
-    pub fn drain_ordered(&mut self, mut take: impl FnMut(u64, usize, &[u8])) {
+    pub(crate) fn drain_ordered(&mut self, mut take: impl FnMut(u64, usize, &[u8])) {
         let mut start = 0;
         for (db, end, order) in self.ends.drain(..) {
             take(order, db, &self.bytes[start..end]);

@@ -4,43 +4,43 @@
 
 /// Classes of events as bits, each a letter of `notify-keyspace-events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct EventClass(pub u32);
+pub(crate) struct EventClass(pub(crate) u32);
 
 impl EventClass {
     /// `K`: publish to `__keyspace@<db>__:<key>`.
-    pub const KEYSPACE: Self = Self(1 << 0);
+    pub(crate) const KEYSPACE: Self = Self(1 << 0);
     /// `E`: publish to `__keyevent@<db>__:<event>`.
-    pub const KEYEVENT: Self = Self(1 << 1);
+    pub(crate) const KEYEVENT: Self = Self(1 << 1);
     /// `g`: DEL, EXPIRE, RENAME …
-    pub const GENERIC: Self = Self(1 << 2);
+    pub(crate) const GENERIC: Self = Self(1 << 2);
     /// `$`
-    pub const STRING: Self = Self(1 << 3);
+    pub(crate) const STRING: Self = Self(1 << 3);
     /// `l`
-    pub const LIST: Self = Self(1 << 4);
+    pub(crate) const LIST: Self = Self(1 << 4);
     /// `s`
-    pub const SET: Self = Self(1 << 5);
+    pub(crate) const SET: Self = Self(1 << 5);
     /// `h`
-    pub const HASH: Self = Self(1 << 6);
+    pub(crate) const HASH: Self = Self(1 << 6);
     /// `z`
-    pub const SORTED_SET: Self = Self(1 << 7);
+    pub(crate) const SORTED_SET: Self = Self(1 << 7);
     /// `x`
-    pub const EXPIRED: Self = Self(1 << 8);
+    pub(crate) const EXPIRED: Self = Self(1 << 8);
     /// `e`
-    pub const EVICTED: Self = Self(1 << 9);
+    pub(crate) const EVICTED: Self = Self(1 << 9);
     /// `t`
-    pub const STREAM: Self = Self(1 << 10);
+    pub(crate) const STREAM: Self = Self(1 << 10);
     /// `m`, not in `A`
-    pub const KEY_MISS: Self = Self(1 << 11);
+    pub(crate) const KEY_MISS: Self = Self(1 << 11);
     /// `d`
-    pub const MODULE: Self = Self(1 << 13);
+    pub(crate) const MODULE: Self = Self(1 << 13);
     /// `n`, not in `A`
-    pub const NEW: Self = Self(1 << 14);
+    pub(crate) const NEW: Self = Self(1 << 14);
     /// `o`, not in `A`: a value was replaced whole. Source: keyspace notifications of Redis 8.2.
-    pub const OVERWRITTEN: Self = Self(1 << 15);
+    pub(crate) const OVERWRITTEN: Self = Self(1 << 15);
     /// `c`, not in `A`: … by one of another type.
-    pub const TYPE_CHANGED: Self = Self(1 << 16);
+    pub(crate) const TYPE_CHANGED: Self = Self(1 << 16);
     /// `A`: every class but `m`, `n`, `o` and `c`
-    pub const ALL: Self = Self(
+    pub(crate) const ALL: Self = Self(
         Self::GENERIC.0
             | Self::STRING.0
             | Self::LIST.0
@@ -54,20 +54,20 @@ impl EventClass {
     );
 
     /// Whether any bit of `other` is in it.
-    pub fn intersects(self, other: Self) -> bool {
+    pub(crate) fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
 
 /// One event of one key.
 #[derive(Clone, Debug)]
-pub struct KeyEvent {
+pub(crate) struct KeyEvent {
     /// Its number among what the thread did to all keyspaces in hand.
-    pub order: u64,
+    pub(crate) order: u64,
     /// Database.
-    pub db: usize,
+    pub(crate) db: usize,
     /// Event name: `lpush`, `expired` …
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Key.
-    pub key: Box<[u8]>,
+    pub(crate) key: Box<[u8]>,
 }

@@ -23,7 +23,7 @@ use super::{Database, Keyspace};
 use crate::data::stream::Removed;
 
 /// What came of work on a value, see [`KeyHandle::change`].
-pub trait Report {
+pub(crate) trait Report {
     /// Whether anything changed that an effect must repeat. What no replay can know does not count: when a consumer was
     /// seen, how often a message came again.
     fn is_change(&self) -> bool;
@@ -63,7 +63,7 @@ impl Report for Removed {
 }
 
 /// Access to one key of one database to change it.
-pub struct KeyHandle<'k> {
+pub(crate) struct KeyHandle<'k> {
     keyspace: &'k mut Keyspace,
     db: usize,
     key: &'k [u8],
@@ -91,12 +91,12 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// The key.
-    pub fn key(&self) -> &'k [u8] {
+    pub(crate) fn key(&self) -> &'k [u8] {
         self.key
     }
 
     /// The entry, if the key exists.
-    pub fn entry(&self) -> Option<&Entry> {
+    pub(crate) fn entry(&self) -> Option<&Entry> {
         self.keyspace.databases[self.db].table.get(self.at?)
     }
 
@@ -112,18 +112,18 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// Whether the key exists.
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.at.is_some()
     }
 
     /// The value, if the key exists.
-    pub fn value(&self) -> Option<&Value> {
+    pub(crate) fn value(&self) -> Option<&Value> {
         self.entry().map(|entry| &entry.value)
     }
 
     /// The value to change; a report is due from here on.
     #[inline]
-    pub fn value_mut(&mut self) -> Option<&mut Value> {
+    pub(crate) fn value_mut(&mut self) -> Option<&mut Value> {
         self.report_due |= self.at.is_some();
         self.value_to_work_on()
     }
@@ -131,7 +131,7 @@ impl<'k> KeyHandle<'k> {
     /// Works on the value, if the key exists, without a need to know beforehand whether that changes it: what `work` gives
     /// says so. If it is a change a report is due from here on.
     #[inline]
-    pub fn change<R: Report>(&mut self, work: impl FnOnce(Option<&mut Value>) -> R) -> R {
+    pub(crate) fn change<R: Report>(&mut self, work: impl FnOnce(Option<&mut Value>) -> R) -> R {
         let report = work(self.value_to_work_on());
         self.report_due |= report.is_change();
         report
@@ -151,7 +151,7 @@ impl<'k> KeyHandle<'k> {
     ///
     /// # Panics
     /// Never: the entry was just put there.
-    pub fn insert(&mut self, value: Value) -> &mut Value {
+    pub(crate) fn insert(&mut self, value: Value) -> &mut Value {
         self.report_due = true;
         let (policy, now_ms) = (self.keyspace.policy.access, self.keyspace.now_ms);
         let at = match self.at {
@@ -191,7 +191,7 @@ impl<'k> KeyHandle<'k> {
 
     /// As [`KeyHandle::insert`], for a command that puts a new value in the place of the old without regard to it (SET): tells
     /// that it was overwritten and, if so, that its type changed. Redis: before the event of the command.
-    pub fn overwrite(&mut self, value: Value) {
+    pub(crate) fn overwrite(&mut self, value: Value) {
         let old = self.value().map(Value::value_type);
         let new = value.value_type();
         self.insert(value);
@@ -199,7 +199,7 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// As [`KeyHandle::overwrite`], with a string; a text of the same length needs no new room.
-    pub fn overwrite_string(&mut self, text: &[u8]) {
+    pub(crate) fn overwrite_string(&mut self, text: &[u8]) {
         let replaced = match self.value_mut() {
             Some(Value::String(string)) => string.replace(text),
             _ => false,
@@ -213,7 +213,7 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// Tells that a value of type `old` was replaced by one of type `new`.
-    pub fn overwritten(&mut self, old: Option<ValueType>, new: ValueType) {
+    pub(crate) fn overwritten(&mut self, old: Option<ValueType>, new: ValueType) {
         let Some(old) = old else { return };
         self.event(EventClass::OVERWRITTEN, "overwritten");
         if old != new {
@@ -222,7 +222,7 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// Removes the key; false when there is none. Blocked clients look at the key after the command.
-    pub fn remove(&mut self) -> bool {
+    pub(crate) fn remove(&mut self) -> bool {
         let Some(entry) = self.take() else {
             return false;
         };
@@ -232,12 +232,12 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// Lets part of the value that has left it be freed by another thread.
-    pub fn discard(&mut self, part: Part) {
+    pub(crate) fn discard(&mut self, part: Part) {
         self.keyspace.discards.add_part(part);
     }
 
     /// Takes the entry out to put it elsewhere; [`KeyHandle::ready`] is due behind that.
-    pub fn take(&mut self) -> Option<Entry> {
+    pub(crate) fn take(&mut self) -> Option<Entry> {
         self.at.take()?;
         self.report_due = true;
         self.keyspace.take_entry(self.db, self.key, self.hash)
@@ -245,12 +245,12 @@ impl<'k> KeyHandle<'k> {
 
     /// When the key ends, Unix ms.
     #[inline]
-    pub fn expiry(&self) -> Option<u64> {
+    pub(crate) fn expiry(&self) -> Option<u64> {
         self.entry().and_then(Entry::expiry)
     }
 
     /// Sets or takes away the time at which the key ends, Unix ms. False when there is no key.
-    pub fn set_expiry(&mut self, expire_ms: Option<u64>) -> bool {
+    pub(crate) fn set_expiry(&mut self, expire_ms: Option<u64>) -> bool {
         let Some(at) = self.at else { return false };
         self.report_due = true;
         let database: &mut Database = &mut self.keyspace.databases[self.db];
@@ -270,73 +270,73 @@ impl<'k> KeyHandle<'k> {
     }
 
     /// Whether effects are replayed: limits that held when they were recorded are not asked again.
-    pub fn is_replaying(&self) -> bool {
+    pub(crate) fn is_replaying(&self) -> bool {
         self.keyspace.replaying
     }
 
     /// Whether effects are recorded: an expensive argument need not be made when not.
-    pub fn records_effects(&self) -> bool {
+    pub(crate) fn records_effects(&self) -> bool {
         self.keyspace.effects.is_recording()
     }
 
     /// Reports the change as one deterministic command.
-    pub fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
+    pub(crate) fn effect(&mut self, write: impl FnOnce(&mut EffectWriter)) {
         self.report_due = false;
         self.keyspace.effects.record(self.db, 1, write);
     }
 
     /// As [`KeyHandle::effect`], of an effect that stands for so many changes.
-    pub fn effect_of(&mut self, changes: usize, write: impl FnOnce(&mut EffectWriter)) {
+    pub(crate) fn effect_of(&mut self, changes: usize, write: impl FnOnce(&mut EffectWriter)) {
         self.report_due = false;
         self.keyspace.effects.record(self.db, changes as u64, write);
     }
 
     /// As [`KeyHandle::effect`], for a command that ran in another database than the key's (COPY DB).
-    pub fn effect_in(&mut self, db: usize, write: impl FnOnce(&mut EffectWriter)) {
+    pub(crate) fn effect_in(&mut self, db: usize, write: impl FnOnce(&mut EffectWriter)) {
         self.report_due = false;
         self.keyspace.effects.record(db, 1, write);
     }
 
     /// The change is part of an effect that another handle of this command reports (LMOVE, RENAME).
-    pub fn covered(&mut self) {
+    pub(crate) fn covered(&mut self) {
         self.report_due = false;
     }
 
     /// The key counts as modified: WATCH, tracking. Only where Redis signals a modified key.
-    pub fn touched(&mut self) {
+    pub(crate) fn touched(&mut self) {
         self.keyspace.touch(self.db, self.key);
     }
 
     /// Blocked clients should look at the key though it has neither come nor gone: a stream has new entries, a group ended.
-    pub fn ready(&mut self) {
+    pub(crate) fn ready(&mut self) {
         self.keyspace.mark_ready(self.db, self.key);
     }
 
     /// The stream has recorded whose message an entry is: it is looked after until what it knows has ended.
-    pub fn records_messages(&mut self) {
+    pub(crate) fn records_messages(&mut self) {
         let database = &mut self.keyspace.databases[self.db];
         database.streams.records(self.key);
     }
 
     /// Entries of a group are pending since this time, Unix ms: who is blocked to take them over looks at them in time.
-    pub fn pending_since(&mut self, group: &[u8], since_ms: u64) {
+    pub(crate) fn pending_since(&mut self, group: &[u8], since_ms: u64) {
         self.keyspace
             .pending_since(self.db, self.key, group, since_ms);
     }
 
     /// Entries of a group were released: who is blocked to take entries over looks at them after the command.
-    pub fn released(&mut self, group: &[u8]) {
+    pub(crate) fn released(&mut self, group: &[u8]) {
         self.keyspace.released(self.db, self.key, group);
     }
 
     /// A list that was there has become longer, to so many elements: who waits for that many looks at it.
     #[inline]
-    pub fn grown(&mut self, len: usize) {
+    pub(crate) fn grown(&mut self, len: usize) {
         self.keyspace.mark_grown(self.db, self.key, len);
     }
 
     /// A keyspace notification.
-    pub fn event(&mut self, class: EventClass, name: &'static str) {
+    pub(crate) fn event(&mut self, class: EventClass, name: &'static str) {
         self.keyspace.push_event(self.db, class, name, self.key);
     }
 }

@@ -33,11 +33,11 @@ struct Ending {
 
 /// The name of a key: bytes that do not change.
 #[derive(Clone)]
-pub struct Key(Name);
+pub(crate) struct Key(Name);
 
 impl Key {
     /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match &self.0 {
             Name::Short { .. } => 0,
             Name::Long(bytes) => bytes.len(),

@@ -17,28 +17,28 @@
 //! during CLIENT PAUSE, which leaves it where it is.
 //! Not here: clocks (`now_ms` enters), sockets, replies, which shard a key belongs to.
 
-pub mod access;
+pub(crate) mod access;
 mod alarm;
-pub mod claim;
+pub(crate) mod claim;
 #[cfg(test)]
 mod counted_tests;
-pub mod discard;
-pub mod effect;
-pub mod event;
+pub(crate) mod discard;
+pub(crate) mod effect;
+pub(crate) mod event;
 mod expiry;
 mod handle;
 mod key;
 mod names;
 mod order;
 mod segment;
-pub mod space;
-pub mod table;
-pub mod tracking;
-pub mod value;
-pub mod wait;
+pub(crate) mod space;
+pub(crate) mod table;
+pub(crate) mod tracking;
+pub(crate) mod value;
+pub(crate) mod wait;
 mod waits;
-pub mod walk;
-pub mod watch;
+pub(crate) mod walk;
+pub(crate) mod watch;
 mod whole;
 
 use std::cell::Cell;
@@ -56,10 +56,9 @@ use alarm::Alarms;
 use discard::{Discarded, Discards};
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
-pub use handle::{KeyHandle, Report};
-pub use key::Key;
+pub(crate) use handle::{KeyHandle, Report};
 use names::StreamNames;
-pub use space::{InHand, Space};
+pub(crate) use space::{InHand, Space};
 use table::{Entry, KeyTable};
 use tracking::{Change, Invalidation, TrackingCounts, TrackingTable};
 use value::Value;
@@ -69,20 +68,20 @@ use watch::WatchTable;
 
 /// What a shard's settings mean to its keyspace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyspacePolicy {
+pub(crate) struct KeyspacePolicy {
     /// Classes of events that are published (`notify-keyspace-events`).
-    pub notify: EventClass,
+    pub(crate) notify: EventClass,
     /// Whether an expired key is deleted with UNLINK (`lazyfree-lazy-expire`).
-    pub unlink_expired: bool,
+    pub(crate) unlink_expired: bool,
     /// CLIENT PAUSE, Unix ms: who only looks removes no expired key until then.
-    pub paused_until_ms: u64,
+    pub(crate) paused_until_ms: u64,
     /// What is noted of the use of keys (`maxmemory-policy`).
-    pub access: AccessPolicy,
+    pub(crate) access: AccessPolicy,
 }
 
 /// One numbered database of one keyspace.
 #[derive(Debug)]
-pub struct Database {
+pub(crate) struct Database {
     table: KeyTable,
     /// (when, hash of the key): what ends next.
     expiries: BTreeSet<(u64, u64)>,
@@ -99,22 +98,22 @@ impl Database {
     }
 
     /// The keys of streams that begin with `prefix`, in order; none unless [`Keyspace::list_streams`] was asked for.
-    pub fn streams<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn streams<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.streams.starting_with(prefix)
     }
 
     /// Its keys.
-    pub fn table(&self) -> &KeyTable {
+    pub(crate) fn table(&self) -> &KeyTable {
         &self.table
     }
 
     /// Number of keys that will expire.
-    pub fn expiring_count(&self) -> usize {
+    pub(crate) fn expiring_count(&self) -> usize {
         self.expiries.len()
     }
 
     /// Average time to live of the keys that will expire, ms: of the next few, as Redis estimates it too.
-    pub fn average_ttl_ms(&self, now_ms: u64) -> u64 {
+    pub(crate) fn average_ttl_ms(&self, now_ms: u64) -> u64 {
         let sample: Vec<u64> = self
             .expiries
             .iter()
@@ -148,7 +147,7 @@ pub struct Keyspace {
     watches: Vec<WatchTable>,
     tracking: TrackingTable,
     /// What all keyspaces of the process count together of it.
-    pub tracking_counts: Arc<TrackingCounts>,
+    pub(crate) tracking_counts: Arc<TrackingCounts>,
     invalidations: Vec<Invalidation>,
     ready: VecDeque<(u64, usize, Box<[u8]>)>,
     alarms: Alarms,
@@ -156,14 +155,14 @@ pub struct Keyspace {
     discards: Discards,
     walks: Walks,
     /// What writes did.
-    pub effects: EffectBuffer,
+    pub(crate) effects: EffectBuffer,
     /// Settings that matter here.
-    pub policy: KeyspacePolicy,
+    pub(crate) policy: KeyspacePolicy,
     counters: Arc<KeyspaceCounters>,
     /// The latest time seen, Unix ms: time never goes back for a keyspace.
-    pub now_ms: u64,
+    pub(crate) now_ms: u64,
     /// While effects are replayed nothing expires: their DELs follow.
-    pub replaying: bool,
+    pub(crate) replaying: bool,
     recording_before_replay: bool,
     chances: u64,
     hasher: DefaultHashBuilder,
@@ -172,7 +171,7 @@ pub struct Keyspace {
 
 impl Keyspace {
     /// An empty partition. Keyspaces of one process share `hasher`, so that values can move between them.
-    pub fn new(shard: ShardId, database_count: usize, hasher: DefaultHashBuilder) -> Self {
+    pub(crate) fn new(shard: ShardId, database_count: usize, hasher: DefaultHashBuilder) -> Self {
         let counters = Arc::new(KeyspaceCounters::new(database_count));
         Self {
             shard,
@@ -203,19 +202,19 @@ impl Keyspace {
     }
 
     /// Keeps a list of the keys that are streams from here on. To be called before there is any key.
-    pub fn list_streams(&mut self) {
+    pub(crate) fn list_streams(&mut self) {
         self.lists_streams = true;
         self.clear();
     }
 
     /// Counts in these from here on, which others read. To be called before there is any key.
-    pub fn count_in(&mut self, counters: &Arc<KeyspaceCounters>) {
+    pub(crate) fn count_in(&mut self, counters: &Arc<KeyspaceCounters>) {
         self.counters = Arc::clone(counters);
         self.effects = EffectBuffer::counting(Arc::clone(counters));
     }
 
     /// What it counts.
-    pub fn counters(&self) -> &KeyspaceCounters {
+    pub(crate) fn counters(&self) -> &KeyspaceCounters {
         &self.counters
     }
 
@@ -233,22 +232,28 @@ impl Keyspace {
     }
 
     /// The shard it belongs to.
-    pub fn shard(&self) -> ShardId {
+    pub(crate) fn shard(&self) -> ShardId {
         self.shard
     }
 
     /// Database `db`.
-    pub fn database(&self, db: usize) -> &Database {
+    pub(crate) fn database(&self, db: usize) -> &Database {
         &self.databases[db]
     }
 
     /// How many databases.
-    pub fn database_count(&self) -> usize {
+    pub(crate) fn database_count(&self) -> usize {
         self.databases.len()
     }
 
     /// Looks a key up to read it. An expired key is removed first.
-    pub fn read(&mut self, db: usize, key: &[u8], now_ms: u64, touch: bool) -> Option<&Entry> {
+    pub(crate) fn read(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        now_ms: u64,
+        touch: bool,
+    ) -> Option<&Entry> {
         let hash = self.databases[db].table.hash(key);
         if let Some(at) = self.find_live(db, key, hash, now_ms) {
             self.counters.hits.add(1);
@@ -277,14 +282,14 @@ impl Keyspace {
     }
 
     /// Looks a key up without counting, touching or a keymiss event (OBJECT, DEBUG, TTL …). An expired key is removed first.
-    pub fn peek(&mut self, db: usize, key: &[u8], now_ms: u64) -> Option<&Entry> {
+    pub(crate) fn peek(&mut self, db: usize, key: &[u8], now_ms: u64) -> Option<&Entry> {
         let hash = self.databases[db].table.hash(key);
         let at = self.find_live(db, key, hash, now_ms)?;
         self.databases[db].table.get(at)
     }
 
     /// Looks a key up to change it. An expired key is removed first.
-    pub fn write<'k>(&'k mut self, db: usize, key: &'k [u8], now_ms: u64) -> KeyHandle<'k> {
+    pub(crate) fn write<'k>(&'k mut self, db: usize, key: &'k [u8], now_ms: u64) -> KeyHandle<'k> {
         self.now_ms = self.now_ms.max(now_ms);
         let hash = self.databases[db].table.hash(key);
         let found = self.find(db, key, hash, now_ms);
@@ -297,7 +302,7 @@ impl Keyspace {
     }
 
     /// Whether a key is there that should not be seen any more: it expired during CLIENT PAUSE.
-    pub fn holds_expired(&self, db: usize, key: &[u8], now_ms: u64) -> bool {
+    pub(crate) fn holds_expired(&self, db: usize, key: &[u8], now_ms: u64) -> bool {
         let hash = self.databases[db].table.hash(key);
         let found = self.find(db, key, hash, now_ms);
         found.is_some_and(|found| found.expired)
@@ -353,7 +358,7 @@ impl Keyspace {
     }
 
     /// Removes keys whose time has come, at most `budget`; gives how many. O(log n) each.
-    pub fn expire_due(&mut self, now_ms: u64, budget: usize) -> usize {
+    pub(crate) fn expire_due(&mut self, now_ms: u64, budget: usize) -> usize {
         if self.replaying {
             return 0;
         }
@@ -386,7 +391,7 @@ impl Keyspace {
 
     /// Forgets the producers of streams whose messages have all ended, within limits of one round. Nobody can tell but by the
     /// memory: what has ended is not known to commands either.
-    pub fn end_producers(&mut self, now_ms: u64) {
+    pub(crate) fn end_producers(&mut self, now_ms: u64) {
         let mut budget = limits::IDMP_PRODUCERS_ENDED_PER_ROUND_MAX;
         for Database { table, streams, .. } in &mut self.databases {
             let count = streams.recording_count();
@@ -410,7 +415,7 @@ impl Keyspace {
     }
 
     /// Forgets watchers whose WATCH is over, within the limit of one round.
-    pub fn sweep_watchers(&mut self) {
+    pub(crate) fn sweep_watchers(&mut self) {
         for watches in self.watches.iter_mut().filter(|table| !table.is_empty()) {
             let share = watches.len() / limits::WATCHERS_SWEPT_PER_ROUND_SHARE;
             let budget = share.max(limits::WATCHERS_SWEPT_PER_ROUND_MIN);
@@ -419,7 +424,7 @@ impl Keyspace {
     }
 
     /// When the next key ends, Unix ms.
-    pub fn next_expiry_ms(&self) -> Option<u64> {
+    pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
         self.databases
             .iter()
             .filter_map(|database| database.expiries.first())
@@ -493,47 +498,47 @@ impl Keyspace {
     }
 
     /// The oldest event not yet published, all at once, in order.
-    pub fn take_events(&mut self) -> Vec<KeyEvent> {
+    pub(crate) fn take_events(&mut self) -> Vec<KeyEvent> {
         std::mem::take(&mut self.events)
     }
 
     /// Whether events wait to be published.
-    pub fn has_events(&self) -> bool {
+    pub(crate) fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
 
     /// The key that became ready first: its number in the order of the thread, database, key.
-    pub fn next_ready(&mut self) -> Option<(u64, usize, Box<[u8]>)> {
+    pub(crate) fn next_ready(&mut self) -> Option<(u64, usize, Box<[u8]>)> {
         self.ready.pop_front()
     }
 
     /// Whether a key is ready for its waiters.
-    pub fn has_ready(&self) -> bool {
+    pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
     /// Whether big values were discarded.
-    pub fn has_discards(&self) -> bool {
+    pub(crate) fn has_discards(&self) -> bool {
         !self.discards.is_empty()
     }
 
     /// The big values discarded since the last call, to free them elsewhere.
-    pub fn take_discards(&mut self) -> Vec<Discarded> {
+    pub(crate) fn take_discards(&mut self) -> Vec<Discarded> {
         self.discards.take()
     }
 
     /// The watched keys of database `db`.
-    pub fn watches_mut(&mut self, db: usize) -> &mut WatchTable {
+    pub(crate) fn watches_mut(&mut self, db: usize) -> &mut WatchTable {
         &mut self.watches[db]
     }
 
     /// The watched keys of database `db`.
-    pub fn watches(&self, db: usize) -> &WatchTable {
+    pub(crate) fn watches(&self, db: usize) -> &WatchTable {
         &self.watches[db]
     }
 
     /// Whether nothing of the work on this keyspace is left undone.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.ready.is_empty()
             && self.events.is_empty()
             && self.invalidations.is_empty()
@@ -542,7 +547,7 @@ impl Keyspace {
     }
 
     /// Begins or ends a replay of effects: nothing expires, nothing is recorded and nothing is published meanwhile.
-    pub fn set_replaying(&mut self, replaying: bool) {
+    pub(crate) fn set_replaying(&mut self, replaying: bool) {
         if replaying && !self.replaying {
             self.recording_before_replay = self.effects.is_recording();
             self.effects.set_recording(false);

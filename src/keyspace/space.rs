@@ -21,20 +21,20 @@ enum Parts<'a> {
 }
 
 /// The keyspaces in hand, with the database and the time of the command.
-pub struct Space<'a> {
+pub(crate) struct Space<'a> {
     parts: Parts<'a>,
     shard_count: usize,
     /// The database of the client.
-    pub db: usize,
+    pub(crate) db: usize,
     /// The one time of the command (of the whole EXEC), Unix ms.
-    pub now_ms: u64,
+    pub(crate) now_ms: u64,
     /// Whether a read counts as an access (not with CLIENT NO-TOUCH).
-    pub touch: bool,
+    pub(crate) touch: bool,
 }
 
 impl<'a> Space<'a> {
     /// One keyspace.
-    pub fn one(keyspace: &'a mut Keyspace, shard_count: usize) -> Self {
+    pub(crate) fn one(keyspace: &'a mut Keyspace, shard_count: usize) -> Self {
         Self {
             parts: Parts::One(keyspace),
             shard_count,
@@ -45,7 +45,7 @@ impl<'a> Space<'a> {
     }
 
     /// Several keyspaces, in ascending order of their shards.
-    pub fn many(keyspaces: &'a mut [Box<Keyspace>], shard_count: usize) -> Self {
+    pub(crate) fn many(keyspaces: &'a mut [Box<Keyspace>], shard_count: usize) -> Self {
         debug_assert!(keyspaces.is_sorted_by_key(|keyspace| keyspace.shard()));
         Self {
             parts: Parts::Many(keyspaces),
@@ -57,7 +57,7 @@ impl<'a> Space<'a> {
     }
 
     /// None: for commands without keys.
-    pub fn none(shard_count: usize) -> Self {
+    pub(crate) fn none(shard_count: usize) -> Self {
         Self {
             parts: Parts::None,
             shard_count,
@@ -68,7 +68,7 @@ impl<'a> Space<'a> {
     }
 
     /// A shorter borrow of the same keyspaces.
-    pub fn reborrow(&mut self) -> Space<'_> {
+    pub(crate) fn reborrow(&mut self) -> Space<'_> {
         let parts = match &mut self.parts {
             Parts::One(keyspace) => Parts::One(keyspace),
             Parts::Many(keyspaces) => Parts::Many(keyspaces),
@@ -84,17 +84,17 @@ impl<'a> Space<'a> {
     }
 
     /// How many shards there are in all.
-    pub fn shard_count(&self) -> usize {
+    pub(crate) fn shard_count(&self) -> usize {
         self.shard_count
     }
 
     /// How many databases each keyspace has; 0 when none is in hand.
-    pub fn database_count(&self) -> usize {
+    pub(crate) fn database_count(&self) -> usize {
         self.keyspaces().next().map_or(0, Keyspace::database_count)
     }
 
     /// The shards whose keyspaces are in hand.
-    pub fn shards(&self) -> ShardSet {
+    pub(crate) fn shards(&self) -> ShardSet {
         let mut set = ShardSet::EMPTY;
         for keyspace in self.keyspaces() {
             set.insert(keyspace.shard());
@@ -103,7 +103,7 @@ impl<'a> Space<'a> {
     }
 
     /// Whether the key's keyspace is in hand.
-    pub fn holds(&self, key: &[u8]) -> bool {
+    pub(crate) fn holds(&self, key: &[u8]) -> bool {
         match &self.parts {
             Parts::One(_) if self.shard_count == 1 => true,
             _ => self.shards().contains(shard_of(key, self.shard_count)),
@@ -111,7 +111,7 @@ impl<'a> Space<'a> {
     }
 
     /// Whether nothing of the work on the keyspaces in hand is left undone.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         match &self.parts {
             Parts::One(keyspace) => keyspace.is_settled(),
             Parts::Many(keyspaces) => keyspaces.iter().all(|keyspace| keyspace.is_settled()),
@@ -120,7 +120,7 @@ impl<'a> Space<'a> {
     }
 
     /// Whether somebody may wait who writes to another key when served: false is certain.
-    pub fn may_have_moving_waits(&self) -> bool {
+    pub(crate) fn may_have_moving_waits(&self) -> bool {
         match &self.parts {
             Parts::One(keyspace) => keyspace.may_have_moving_waits(),
             Parts::Many(keyspaces) => {
@@ -132,30 +132,30 @@ impl<'a> Space<'a> {
     }
 
     /// Looks a key up to read it; counts a hit or a miss.
-    pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
+    pub(crate) fn read(&mut self, key: &[u8]) -> Option<&Entry> {
         let (db, now_ms, touch) = (self.db, self.now_ms, self.touch);
         self.of(key).read(db, key, now_ms, touch)
     }
 
     /// Looks a key up to read it without touching it; counts a hit or a miss (EXISTS, TYPE, TTL).
-    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+    pub(crate) fn look(&mut self, key: &[u8]) -> Option<&Entry> {
         let (db, now_ms) = (self.db, self.now_ms);
         self.of(key).read(db, key, now_ms, false)
     }
 
     /// Looks a key up without counting or touching it.
-    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+    pub(crate) fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         let (db, now_ms) = (self.db, self.now_ms);
         self.of(key).peek(db, key, now_ms)
     }
 
     /// Looks a key up to change it.
-    pub fn write<'s>(&'s mut self, key: &'s [u8]) -> KeyHandle<'s> {
+    pub(crate) fn write<'s>(&'s mut self, key: &'s [u8]) -> KeyHandle<'s> {
         self.write_in(self.db, key)
     }
 
     /// Looks a key of another database up to change it (MOVE, COPY DB).
-    pub fn write_in<'s>(&'s mut self, db: usize, key: &'s [u8]) -> KeyHandle<'s> {
+    pub(crate) fn write_in<'s>(&'s mut self, db: usize, key: &'s [u8]) -> KeyHandle<'s> {
         let (now_ms, touch) = (self.now_ms, self.touch);
         let mut handle = self.of(key).write(db, key, now_ms);
         if touch {
@@ -165,19 +165,19 @@ impl<'a> Space<'a> {
     }
 
     /// Looks a key up to read it; an access whatever the client has said of them (TOUCH). Counts a hit or a miss.
-    pub fn access(&mut self, key: &[u8]) -> Option<&Entry> {
+    pub(crate) fn access(&mut self, key: &[u8]) -> Option<&Entry> {
         let (db, now_ms) = (self.db, self.now_ms);
         self.of(key).read(db, key, now_ms, true)
     }
 
     /// What is noted of the use of a key.
-    pub fn access_policy(&mut self, key: &[u8]) -> AccessPolicy {
+    pub(crate) fn access_policy(&mut self, key: &[u8]) -> AccessPolicy {
         self.of(key).policy.access
     }
 
     /// Sets the flag when a key changes from here on (WATCH). A key that has expired is removed now, so that its removal later
     /// does not count as a change; one that CLIENT PAUSE keeps counts as gone already.
-    pub fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>) {
+    pub(crate) fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>) {
         let (db, now_ms) = (self.db, self.now_ms);
         let keyspace = self.of(key);
         keyspace.peek(db, key, now_ms);
@@ -186,25 +186,25 @@ impl<'a> Space<'a> {
     }
 
     /// The parts of a database that are in hand, by shard, to look at.
-    pub fn databases(&self, db: usize) -> impl Iterator<Item = &Database> {
+    pub(crate) fn databases(&self, db: usize) -> impl Iterator<Item = &Database> {
         self.keyspaces().map(move |keyspace| keyspace.database(db))
     }
 
     /// The part of the client's database that belongs to a shard, to look at; `None` when it is not in hand.
-    pub fn database_of_shard(&self, shard: ShardId) -> Option<&Database> {
+    pub(crate) fn database_of_shard(&self, shard: ShardId) -> Option<&Database> {
         let mut keyspaces = self.keyspaces();
         let keyspace = keyspaces.find(|keyspace| keyspace.shard() == shard)?;
         Some(keyspace.database(self.db))
     }
 
     /// Walks under way in the keyspace that has most of them.
-    pub fn walk_count_max(&self) -> usize {
+    pub(crate) fn walk_count_max(&self) -> usize {
         let counts = self.keyspaces().map(Keyspace::walk_count);
         counts.max().unwrap_or(0)
     }
 
     /// Begins a walk in each keyspace in hand; gives how many.
-    pub fn begin_walks(&mut self, request: impl Fn() -> WalkRequest) -> usize {
+    pub(crate) fn begin_walks(&mut self, request: impl Fn() -> WalkRequest) -> usize {
         let mut count = 0;
         for keyspace in self.keyspaces_mut() {
             keyspace.begin_walk(request());
@@ -216,7 +216,7 @@ impl<'a> Space<'a> {
 
 /// The keyspaces themselves: for who has them in hand and finishes the work on them. Commands do without: they change keys
 /// through handles, and whole databases through what a space offers. `tests/tidy.rs` keeps this name out of their room.
-pub trait InHand {
+pub(crate) trait InHand {
     /// The keyspaces in hand, by shard.
     fn keyspaces(&self) -> impl Iterator<Item = &Keyspace>;
 

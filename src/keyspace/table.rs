@@ -34,16 +34,16 @@ const MERGED_ENTRIES_MAX: usize = SEGMENT_ENTRIES_MAX / 4;
 /// Deepest directory: 2^24 segments.
 const DEPTH_MAX: u32 = 24;
 /// Bits of the hash that a scan position keeps.
-pub const SCAN_BITS: u32 = 46;
+pub(crate) const SCAN_BITS: u32 = 46;
 
 /// A key with its value and what is known of it, in as many bytes as a cache line has. It lies across two of them: an
 /// allocator that is asked for whole lines wastes more memory than the second line costs time.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub key: Key,
+    pub(crate) key: Key,
     /// The value.
-    pub value: Value,
+    pub(crate) value: Value,
     /// When it ends, 40 bits, above its use, 24 bits.
     times: u64,
 }
@@ -55,7 +55,7 @@ const _: () = assert!(size_of::<Entry>() == 64 && size_of::<Option<Entry>>() == 
 
 impl Entry {
     /// A key that does not end.
-    pub fn new(key: &[u8], value: Value, access: Access) -> Self {
+    pub(crate) fn new(key: &[u8], value: Value, access: Access) -> Self {
         Self {
             key: key.into(),
             value,
@@ -81,7 +81,7 @@ impl Entry {
 
     /// When the key ends, Unix ms.
     #[inline]
-    pub fn expiry(&self) -> Option<u64> {
+    pub(crate) fn expiry(&self) -> Option<u64> {
         match self.ends().ends() {
             Ends::Never => None,
             Ends::At(ms) => Some(ms),
@@ -104,21 +104,21 @@ impl Entry {
     }
 
     /// Estimated bytes of the key with its value (MEMORY USAGE).
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.key.heap_bytes() + self.value.heap_bytes()
     }
 }
 
 /// Where an entry lies until the table changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub(crate) struct Position {
     segment: u32,
     place: u16,
 }
 
 /// The entries of one database of one keyspace.
 #[derive(Debug)]
-pub struct KeyTable {
+pub(crate) struct KeyTable {
     directory: Vec<u32>,
     depth: u32,
     segments: Vec<Box<Segment>>,
@@ -130,7 +130,7 @@ pub struct KeyTable {
 
 impl KeyTable {
     /// An empty table. Tables that share `hasher` agree on SCAN order.
-    pub fn new(hasher: DefaultHashBuilder) -> Self {
+    pub(crate) fn new(hasher: DefaultHashBuilder) -> Self {
         let mut depths = [0; DEPTH_MAX as usize + 1];
         depths[0] = 1;
         Self {
@@ -144,17 +144,17 @@ impl KeyTable {
     }
 
     /// Number of entries.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The hash of a key in this table.
-    pub fn hash(&self, key: &[u8]) -> u64 {
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
         self.hasher.hash_one(key)
     }
 
@@ -167,7 +167,7 @@ impl KeyTable {
     }
 
     /// Where the key is. O(1).
-    pub fn find(&self, hash: u64, key: &[u8]) -> Option<Position> {
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Position> {
         self.find_entry(hash, key).map(|(at, _)| at)
     }
 
@@ -181,22 +181,22 @@ impl KeyTable {
     }
 
     /// Whether the key is there. O(1).
-    pub fn has(&self, key: &[u8]) -> bool {
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
         self.find(self.hash(key), key).is_some()
     }
 
     /// The entry at a position found since the last change of the table.
-    pub fn get(&self, at: Position) -> Option<&Entry> {
+    pub(crate) fn get(&self, at: Position) -> Option<&Entry> {
         self.segments[at.segment as usize].get(at.place)
     }
 
     /// The entry at a position found since the last change of the table, to change.
-    pub fn get_mut(&mut self, at: Position) -> Option<&mut Entry> {
+    pub(crate) fn get_mut(&mut self, at: Position) -> Option<&mut Entry> {
         self.segments[at.segment as usize].get_mut(at.place)
     }
 
     /// Adds a key that is not there. O(1), now and then the split of one segment.
-    pub fn insert(&mut self, hash: u64, entry: Entry) -> Position {
+    pub(crate) fn insert(&mut self, hash: u64, entry: Entry) -> Position {
         debug_assert!(
             self.find(hash, &entry.key).is_none(),
             "the key must not be there"
@@ -216,7 +216,7 @@ impl KeyTable {
     }
 
     /// Takes an entry out. O(1), now and then the merge of two small segments.
-    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
+    pub(crate) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
         let segment = self.segment_of(hash);
         let hasher = &self.hasher;
         let entry = self.segments[segment as usize].remove(
@@ -324,7 +324,7 @@ impl KeyTable {
     }
 
     /// All entries, in no order to rely on.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.segments.iter().flat_map(|segment| segment.entries())
     }
 
@@ -335,7 +335,12 @@ impl KeyTable {
 
     /// Entries from a scan position on, in hash order, at least `count` when there are so many (all that share the last
     /// position). Gives the position to go on from, `None` at the end. O(count + entries of the segments touched).
-    pub fn scan(&self, from: u64, count: usize, mut take: impl FnMut(&Entry)) -> Option<u64> {
+    pub(crate) fn scan(
+        &self,
+        from: u64,
+        count: usize,
+        mut take: impl FnMut(&Entry),
+    ) -> Option<u64> {
         let mut taken = 0;
         let mut position = from;
         loop {
@@ -379,7 +384,12 @@ impl KeyTable {
 
     /// Entries from a scan position on, whole segments in hash order, until there were `count`; in no order within a segment.
     /// Gives the position to go on from, `None` at the end.
-    pub fn walk(&self, from: u64, count: usize, mut take: impl FnMut(&Entry)) -> Option<u64> {
+    pub(crate) fn walk(
+        &self,
+        from: u64,
+        count: usize,
+        mut take: impl FnMut(&Entry),
+    ) -> Option<u64> {
         let (mut position, mut taken) = (from, 0);
         loop {
             let slot = match self.depth {
@@ -407,7 +417,7 @@ impl KeyTable {
     }
 
     /// An entry picked with `random`, each equally likely; `None` when empty.
-    pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
+    pub(crate) fn random(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
         if self.is_empty() {
             return None;
         }
@@ -426,7 +436,11 @@ impl KeyTable {
     }
 
     /// An entry by its hash and a condition; for the expiry index.
-    pub fn find_by_hash(&self, hash: u64, matches: impl Fn(&Entry) -> bool) -> Option<&Entry> {
+    pub(crate) fn find_by_hash(
+        &self,
+        hash: u64,
+        matches: impl Fn(&Entry) -> bool,
+    ) -> Option<&Entry> {
         let segment = self.segment_of(hash);
         // The index also asks about entries that share only a few bits of the hash.
         let segment = &self.segments[segment as usize];
@@ -435,7 +449,7 @@ impl KeyTable {
     }
 
     /// Bytes of the table itself, entries included but not what they point to.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.directory.capacity() * size_of::<u32>()
             + self.segments.capacity() * size_of::<Box<Segment>>()
             + self.segments.len() * size_of::<Segment>()

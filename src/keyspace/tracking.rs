@@ -24,46 +24,46 @@ const READERS_SWEPT: isize = 2;
 
 /// The options of CLIENT TRACKING as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct TrackingOptions(pub u32);
+pub(crate) struct TrackingOptions(pub(crate) u32);
 
 impl TrackingOptions {
     /// Tracking is on.
-    pub const ON: Self = Self(1);
+    pub(crate) const ON: Self = Self(1);
     /// BCAST: told of all keys with its prefixes, whatever it read.
-    pub const BROADCAST: Self = Self(1 << 1);
+    pub(crate) const BROADCAST: Self = Self(1 << 1);
     /// OPTIN: only keys read behind CLIENT CACHING YES.
-    pub const OPT_IN: Self = Self(1 << 2);
+    pub(crate) const OPT_IN: Self = Self(1 << 2);
     /// OPTOUT: all keys but those read behind CLIENT CACHING NO.
-    pub const OPT_OUT: Self = Self(1 << 3);
+    pub(crate) const OPT_OUT: Self = Self(1 << 3);
     /// NOLOOP: not told of what it changes itself.
-    pub const NO_LOOP: Self = Self(1 << 4);
+    pub(crate) const NO_LOOP: Self = Self(1 << 4);
     /// The client to redirect to was gone when there was something to tell.
-    pub const BROKEN: Self = Self(1 << 5);
+    pub(crate) const BROKEN: Self = Self(1 << 5);
 
     /// Whether all options of `other` are set.
-    pub fn has(self, other: Self) -> bool {
+    pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// Both sets together.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
 /// A client that tracks, or did: written by its shard, read by whoever changes a key.
 #[derive(Debug)]
-pub struct Tracker {
+pub(crate) struct Tracker {
     /// The client.
-    pub client: ClientId,
+    pub(crate) client: ClientId,
     options: AtomicU32,
     redirection: AtomicU64,
 }
 
 impl Tracker {
     /// One that does not track yet.
-    pub fn new(client: ClientId) -> Self {
+    pub(crate) fn new(client: ClientId) -> Self {
         Self {
             client,
             options: AtomicU32::new(0),
@@ -72,29 +72,29 @@ impl Tracker {
     }
 
     /// What it asked for.
-    pub fn options(&self) -> TrackingOptions {
+    pub(crate) fn options(&self) -> TrackingOptions {
         TrackingOptions(self.options.load(Ordering::Acquire))
     }
 
     /// The client that is told in its place; 0 for none.
-    pub fn redirection(&self) -> u64 {
+    pub(crate) fn redirection(&self) -> u64 {
         self.redirection.load(Ordering::Acquire)
     }
 
     /// Begins, changes or ends tracking.
-    pub fn set(&self, options: TrackingOptions, redirection: u64) {
+    pub(crate) fn set(&self, options: TrackingOptions, redirection: u64) {
         self.redirection.store(redirection, Ordering::Release);
         self.options.store(options.0, Ordering::Release);
     }
 
     /// Nobody is there to be told in its place.
-    pub fn mark_broken(&self) {
+    pub(crate) fn mark_broken(&self) {
         self.options
             .fetch_or(TrackingOptions::BROKEN.0, Ordering::AcqRel);
     }
 
     /// Whether the keys of a command are to be remembered. `caching`: CLIENT CACHING was said before it.
-    pub fn wants_keys(&self, caching: bool) -> bool {
+    pub(crate) fn wants_keys(&self, caching: bool) -> bool {
         let options = self.options();
         options.has(TrackingOptions::ON)
             && !options.has(TrackingOptions::BROADCAST)
@@ -105,7 +105,7 @@ impl Tracker {
 
 /// How a key came to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// A command did it.
     Written,
     /// Its time had come.
@@ -116,26 +116,26 @@ pub enum Change {
 
 /// Somebody is to be told of a key.
 #[derive(Clone, Debug)]
-pub struct Invalidation {
+pub(crate) struct Invalidation {
     /// Its number among what the thread did to all keyspaces in hand.
-    pub order: u64,
+    pub(crate) order: u64,
     /// The key; `None` for all there are (FLUSHALL).
-    pub key: Option<Box<[u8]>>,
+    pub(crate) key: Option<Box<[u8]>>,
     /// Who read it.
-    pub trackers: Vec<Arc<Tracker>>,
+    pub(crate) trackers: Vec<Arc<Tracker>>,
     /// Why.
-    pub change: Change,
+    pub(crate) change: Change,
 }
 
 /// What the keyspaces of a process count together, so that a limit holds for all of them.
 #[derive(Debug, Default)]
-pub struct TrackingCounts {
+pub(crate) struct TrackingCounts {
     /// Prefixes that clients listen to: every change concerns them.
-    pub prefixes: AtomicUsize,
+    pub(crate) prefixes: AtomicUsize,
     /// Tracked keys.
-    pub keys: AtomicUsize,
+    pub(crate) keys: AtomicUsize,
     /// Trackers of all those keys, the gone included until met.
-    pub items: AtomicUsize,
+    pub(crate) items: AtomicUsize,
 }
 
 impl TrackingCounts {
@@ -196,7 +196,7 @@ impl Readers {
 
 /// The tracked keys of one keyspace.
 #[derive(Debug, Default)]
-pub struct TrackingTable {
+pub(crate) struct TrackingTable {
     keys: NameTable<Readers, Box<[u8]>>,
     /// Trackers of all keys, the gone included until met.
     item_count: usize,
@@ -208,22 +208,22 @@ pub struct TrackingTable {
 
 impl TrackingTable {
     /// Whether no key is tracked.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
     /// Keys.
-    pub fn key_count(&self) -> usize {
+    pub(crate) fn key_count(&self) -> usize {
         self.keys.len()
     }
 
     /// Trackers of all keys.
-    pub fn item_count(&self) -> usize {
+    pub(crate) fn item_count(&self) -> usize {
         self.item_count
     }
 
     /// A client has read a key. Amortised O(log trackers of the key); at once, what a key that is swept has of trackers.
-    pub fn remember(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
+    pub(crate) fn remember(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
         match self.keys.get_mut(key) {
             Some(readers) => {
                 if !readers.add(tracker) {
@@ -262,7 +262,7 @@ impl TrackingTable {
     }
 
     /// Takes a key out; gives who has read it and wants to be told of it.
-    pub fn take(&mut self, key: &[u8]) -> Vec<Arc<Tracker>> {
+    pub(crate) fn take(&mut self, key: &[u8]) -> Vec<Arc<Tracker>> {
         let Some(readers) = self.keys.remove(key) else {
             return Vec::new();
         };
@@ -279,7 +279,7 @@ impl TrackingTable {
     }
 
     /// A key to forget, chosen without regard to its use.
-    pub fn any(&mut self) -> Option<Box<[u8]>> {
+    pub(crate) fn any(&mut self) -> Option<Box<[u8]>> {
         self.choices = self.choices.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let len = self.keys.len().max(1) as u64;
         let at = (self.choices >> 32) % len;
@@ -287,7 +287,7 @@ impl TrackingTable {
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 }
@@ -327,7 +327,7 @@ impl Keyspace {
     }
 
     /// Forgets tracked keys as if they had changed while all keyspaces together have more than `max`, at most `budget`.
-    pub fn limit_tracked(&mut self, max: usize, budget: usize) {
+    pub(crate) fn limit_tracked(&mut self, max: usize, budget: usize) {
         for _ in 0..budget {
             if self.tracking.is_empty() || !self.tracking_counts.claim_surplus(max) {
                 return;
@@ -354,12 +354,12 @@ impl Keyspace {
     }
 
     /// Forgets all tracked keys: whoever empties a database tells all who track.
-    pub fn clear_tracked(&mut self) {
+    pub(crate) fn clear_tracked(&mut self) {
         self.change_tracking(TrackingTable::clear);
     }
 
     /// All who track are told that every key has changed.
-    pub fn invalidate_all(&mut self) {
+    pub(crate) fn invalidate_all(&mut self) {
         self.invalidations.push(Invalidation {
             order: order::next(),
             key: None,
@@ -369,22 +369,22 @@ impl Keyspace {
     }
 
     /// A client has read a key and is to be told when it changes.
-    pub fn remember_reader(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
+    pub(crate) fn remember_reader(&mut self, key: &[u8], tracker: &Arc<Tracker>) {
         self.change_tracking(|table| table.remember(key, tracker));
     }
 
     /// The tracked keys.
-    pub fn tracking(&self) -> &TrackingTable {
+    pub(crate) fn tracking(&self) -> &TrackingTable {
         &self.tracking
     }
 
     /// Who is to be told of what, in order.
-    pub fn take_invalidations(&mut self) -> Vec<Invalidation> {
+    pub(crate) fn take_invalidations(&mut self) -> Vec<Invalidation> {
         std::mem::take(&mut self.invalidations)
     }
 
     /// Whether somebody is to be told of a key.
-    pub fn has_invalidations(&self) -> bool {
+    pub(crate) fn has_invalidations(&self) -> bool {
         !self.invalidations.is_empty()
     }
 }

@@ -26,7 +26,7 @@ const _: () = assert!(size_of::<Value>() == 32);
 /// A string, in the form Redis would choose. A short one lies in the entry of its key: no memory of its own, and no cache
 /// line more to read.
 #[derive(Clone, Debug)]
-pub enum StringValue {
+pub(crate) enum StringValue {
     /// A canonical 64-bit integer (`int`).
     Integer(i64),
     /// Few bytes as they were set (`embstr`).
@@ -55,7 +55,7 @@ pub enum StringValue {
     clippy::rc_buffer,
     reason = "it grows in place while nobody shares it, which an Arc<[u8]> does not"
 )]
-pub struct LargeString(Arc<Vec<u8>>);
+pub(crate) struct LargeString(Arc<Vec<u8>>);
 
 impl AsRef<[u8]> for LargeString {
     fn as_ref(&self) -> &[u8] {
@@ -65,14 +65,14 @@ impl AsRef<[u8]> for LargeString {
 
 impl LargeString {
     /// The same bytes, for a reply. O(1).
-    pub fn share(&self) -> Bytes {
+    pub(crate) fn share(&self) -> Bytes {
         Bytes::from_owner(self.clone())
     }
 }
 
 impl StringValue {
     /// The form Redis gives a value that is set: an integer when the text is one, else bytes.
-    pub fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         match parse_canonical_integer(bytes) {
             Some(value) => Self::Integer(value),
             None if bytes.len() >= SHARED_BYTES_MIN => {
@@ -97,7 +97,7 @@ impl StringValue {
     }
 
     /// Puts a text in the place of another of the same length, in the room it has; false when that is not possible.
-    pub fn replace(&mut self, text: &[u8]) -> bool {
+    pub(crate) fn replace(&mut self, text: &[u8]) -> bool {
         let old = match self {
             Self::Short { len, bytes } => &mut bytes[..usize::from(*len)],
             Self::Fixed(old) => old,
@@ -111,17 +111,17 @@ impl StringValue {
     }
 
     /// Length of the text, bytes.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes(&mut [0; 20]).len()
     }
 
     /// Whether the text is empty.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The text; an integer is formatted into `scratch`.
-    pub fn bytes<'a>(&'a self, scratch: &'a mut [u8; 20]) -> &'a [u8] {
+    pub(crate) fn bytes<'a>(&'a self, scratch: &'a mut [u8; 20]) -> &'a [u8] {
         match self {
             Self::Integer(value) => crate::resp::reply::format_integer(*value, scratch),
             Self::Short { len, bytes } => &bytes[..usize::from(*len)],
@@ -178,7 +178,7 @@ impl StringValue {
     }
 
     /// `int`, `embstr` or `raw`.
-    pub fn encoding(&self) -> &'static str {
+    pub(crate) fn encoding(&self) -> &'static str {
         match self {
             Self::Integer(_) => "int",
             Self::Short { .. } => "embstr",
@@ -188,7 +188,7 @@ impl StringValue {
     }
 
     /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::Integer(_) | Self::Short { .. } => 0,
             Self::Fixed(bytes) => bytes.len(),
@@ -199,7 +199,7 @@ impl StringValue {
 }
 
 /// The integer a text stands for, when the text is exactly how that integer is printed. Source: `string2ll` of Redis.
-pub fn parse_canonical_integer(bytes: &[u8]) -> Option<i64> {
+pub(crate) fn parse_canonical_integer(bytes: &[u8]) -> Option<i64> {
     let (negative, digits) = match bytes {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
@@ -225,7 +225,7 @@ pub fn parse_canonical_integer(bytes: &[u8]) -> Option<i64> {
 
 /// A value of a key.
 #[derive(Clone)]
-pub enum Value {
+pub(crate) enum Value {
     /// `string`
     String(StringValue),
     /// `list`; in place, since most are short queues.
@@ -236,7 +236,7 @@ pub enum Value {
 
 /// The types, as TYPE names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueType {
+pub(crate) enum ValueType {
     /// `string`
     String,
     /// `list`
@@ -247,7 +247,7 @@ pub enum ValueType {
 
 impl ValueType {
     /// The name that TYPE replies.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::String => "string",
             Self::List => "list",
@@ -267,7 +267,7 @@ impl std::fmt::Debug for Value {
 
 impl Value {
     /// Its type.
-    pub fn value_type(&self) -> ValueType {
+    pub(crate) fn value_type(&self) -> ValueType {
         match self {
             Self::String(_) => ValueType::String,
             Self::List(_) => ValueType::List,
@@ -276,7 +276,7 @@ impl Value {
     }
 
     /// What OBJECT ENCODING replies.
-    pub fn encoding(&self) -> &'static str {
+    pub(crate) fn encoding(&self) -> &'static str {
         match self {
             Self::String(string) => string.encoding(),
             Self::List(list) => list.encoding(),
@@ -285,7 +285,7 @@ impl Value {
     }
 
     /// How many pieces of memory it is made of, roughly: what it costs to free. O(groups of a stream).
-    pub fn part_count(&self) -> usize {
+    pub(crate) fn part_count(&self) -> usize {
         match self {
             Self::String(string) => string.heap_bytes() / STRING_PART_BYTES,
             Self::List(list) => list.chunk_count(),
@@ -301,7 +301,7 @@ impl Value {
     }
 
     /// Bytes on the heap, the box included.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::String(string) => string.heap_bytes(),
             Self::List(list) => list.heap_bytes(),

@@ -19,7 +19,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use crate::data::names::Name;
+pub(crate) use crate::data::names::Name;
 use crate::data::names::NameTable;
 use crate::ids::{ClientId, ShardId};
 use crate::resp::Protocol;
@@ -32,7 +32,7 @@ use queue::Queue;
 
 /// What a blocked command waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitKind {
+pub(crate) enum WaitKind {
     /// An element of a list (BLPOP, BLMOVE …).
     List,
     /// So many elements of a list at once (BLMOVEM EXACTLY).
@@ -45,7 +45,7 @@ pub enum WaitKind {
 
 impl WaitKind {
     /// Whether a key that now has this value (`None`: no key) can end the wait.
-    pub fn concerns(self, present: Option<&Value>) -> bool {
+    pub(crate) fn concerns(self, present: Option<&Value>) -> bool {
         match self {
             Self::List => matches!(present, Some(Value::List(_))),
             Self::ListOf(count) => {
@@ -59,7 +59,7 @@ impl WaitKind {
 
 /// Who waits for the same: when one of them finds nothing at a key, none of the others would.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WaitClass {
+pub(crate) enum WaitClass {
     /// Each may find something where others do not.
     Alone,
     /// What a consumer group has for any of its consumers.
@@ -78,63 +78,63 @@ pub struct Waiter {
     /// Ascends with the time of registration, in every queue.
     number: u64,
     /// The client.
-    pub client: ClientId,
+    pub(crate) client: ClientId,
     /// Where its connection is; a blocked connection does not migrate.
-    pub home: ShardId,
+    pub(crate) home: ShardId,
     /// What it waits for.
-    pub kind: WaitKind,
+    pub(crate) kind: WaitKind,
     /// Who waits for the same.
-    pub class: WaitClass,
+    pub(crate) class: WaitClass,
     /// Its database.
-    pub db: usize,
+    pub(crate) db: usize,
     /// The version its reply is written in.
-    pub protocol: Protocol,
+    pub(crate) protocol: Protocol,
     /// The keys it waits for.
-    pub keys: Vec<Name>,
+    pub(crate) keys: Vec<Name>,
     /// The command to run again (IDs like `$` already resolved).
-    pub request: Request,
+    pub(crate) request: Request,
     /// The command as it was sent, when that is another.
-    pub as_sent: Option<Box<Request>>,
+    pub(crate) as_sent: Option<Box<Request>>,
     /// Keys it writes to besides those it waits on (the destination of BLMOVE).
-    pub destinations: Vec<Box<[u8]>>,
+    pub(crate) destinations: Vec<Box<[u8]>>,
     /// CLIENT NO-TOUCH of the client.
-    pub no_touch: bool,
+    pub(crate) no_touch: bool,
     /// CLIENT CACHING before the command.
-    pub caching: bool,
+    pub(crate) caching: bool,
 }
 
 /// What a waiter is made from.
 #[derive(Debug)]
-pub struct WaiterFacts {
+pub(crate) struct WaiterFacts {
     /// See [`Waiter`].
-    pub client: ClientId,
+    pub(crate) client: ClientId,
     /// See [`Waiter`].
-    pub home: ShardId,
+    pub(crate) home: ShardId,
     /// See [`Waiter`].
-    pub kind: WaitKind,
+    pub(crate) kind: WaitKind,
     /// See [`Waiter`].
-    pub class: WaitClass,
+    pub(crate) class: WaitClass,
     /// See [`Waiter`].
-    pub db: usize,
+    pub(crate) db: usize,
     /// See [`Waiter`].
-    pub protocol: Protocol,
+    pub(crate) protocol: Protocol,
     /// See [`Waiter`].
-    pub keys: Vec<Name>,
+    pub(crate) keys: Vec<Name>,
     /// See [`Waiter`].
-    pub request: Request,
+    pub(crate) request: Request,
     /// See [`Waiter`].
-    pub as_sent: Option<Box<Request>>,
+    pub(crate) as_sent: Option<Box<Request>>,
     /// See [`Waiter`].
-    pub destinations: Vec<Box<[u8]>>,
+    pub(crate) destinations: Vec<Box<[u8]>>,
     /// See [`Waiter`].
-    pub no_touch: bool,
+    pub(crate) no_touch: bool,
     /// See [`Waiter`].
-    pub caching: bool,
+    pub(crate) caching: bool,
 }
 
 impl Waiter {
     /// A waiter in state WAITING.
-    pub fn new(facts: WaiterFacts) -> Self {
+    pub(crate) fn new(facts: WaiterFacts) -> Self {
         let WaiterFacts {
             client,
             home,
@@ -170,19 +170,19 @@ impl Waiter {
     }
 
     /// Who ends the wait.
-    pub fn claim(&self) -> &Claim {
+    pub(crate) fn claim(&self) -> &Claim {
         &self.claim
     }
 
     /// Whether it still waits.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.claim.is_waiting()
     }
 }
 
 /// A pass over the waiters of a key, longest waiting first: one candidate of each line.
 #[derive(Debug, Default)]
-pub struct Pass {
+pub(crate) struct Pass {
     candidates: BinaryHeap<Candidate>,
 }
 
@@ -211,14 +211,14 @@ impl Ord for Candidate {
 
 impl Pass {
     /// The next to be served. Who is behind it in its line comes only after [`WaitTable::go_on`].
-    pub fn next_waiter(&mut self) -> Option<Arc<Waiter>> {
+    pub(crate) fn next_waiter(&mut self) -> Option<Arc<Waiter>> {
         self.candidates.pop().map(|candidate| candidate.0)
     }
 }
 
 /// The wait queues of one database of one keyspace.
 #[derive(Debug, Default)]
-pub struct WaitTable {
+pub(crate) struct WaitTable {
     queues: NameTable<Queue>,
     /// Queues with a waiter who writes to another key when served.
     moving: usize,
@@ -226,12 +226,12 @@ pub struct WaitTable {
 
 impl WaitTable {
     /// Whether nobody waits for anything here.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.queues.is_empty()
     }
 
     /// Whether somebody who waits here writes to another key when served.
-    pub fn has_destinations(&self) -> bool {
+    pub(crate) fn has_destinations(&self) -> bool {
         self.moving > 0
     }
 
@@ -251,7 +251,7 @@ impl WaitTable {
     }
 
     /// Appends a waiter to a key's queue, which shares the key. Amortised O(log n).
-    pub fn register(&mut self, key: impl Into<Name>, waiter: Arc<Waiter>) {
+    pub(crate) fn register(&mut self, key: impl Into<Name>, waiter: Arc<Waiter>) {
         let key = key.into();
         if self.queues.contains(&key) {
             self.change(&key, |queue| queue.push(waiter));
@@ -263,36 +263,36 @@ impl WaitTable {
     }
 
     /// Takes a waiter out of a key's queue: it was served or cancelled. O(log n).
-    pub fn forget(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
+    pub(crate) fn forget(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
         self.change(key, |queue| queue.remove(waiter));
     }
 
     /// Whether somebody may wait for the key.
-    pub fn has(&self, key: &[u8]) -> bool {
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
         self.queues.contains(key)
     }
 
     /// Marks the key ready; true when it has waiters and was not marked before.
-    pub fn mark_ready(&mut self, key: &[u8]) -> bool {
+    pub(crate) fn mark_ready(&mut self, key: &[u8]) -> bool {
         let queue = self.queues.get_mut(key);
         queue.is_some_and(|queue| !queue.set_ready(true))
     }
 
     /// Whether somebody waits for several elements of a list at once, and so many are enough.
-    pub fn is_enough(&self, key: &[u8], len: usize) -> bool {
+    pub(crate) fn is_enough(&self, key: &[u8], len: usize) -> bool {
         let queue = self.queues.get(key);
         queue.is_some_and(|queue| queue.is_enough(len))
     }
 
     /// Takes the ready mark off a key, before its waiters are looked at.
-    pub fn take_ready(&mut self, key: &[u8]) {
+    pub(crate) fn take_ready(&mut self, key: &[u8]) {
         self.change(key, |queue| {
             queue.set_ready(false);
         });
     }
 
     /// The first of each line of a key. O(lines).
-    pub fn pass(&self, key: &[u8]) -> Pass {
+    pub(crate) fn pass(&self, key: &[u8]) -> Pass {
         let first = self.queues.get(key).map(Queue::first_of_each_line);
         Pass {
             candidates: first.into_iter().flatten().map(Candidate).collect(),
@@ -300,19 +300,19 @@ impl WaitTable {
     }
 
     /// Who stands behind this one in its line takes part in the pass too.
-    pub fn go_on(&self, key: &[u8], pass: &mut Pass, waiter: &Waiter) {
+    pub(crate) fn go_on(&self, key: &[u8], pass: &mut Pass, waiter: &Waiter) {
         let queue = self.queues.get(key);
         let next = queue.and_then(|queue| queue.next_behind(waiter));
         pass.candidates.extend(next.map(Candidate));
     }
 
     /// After how many idle milliseconds the first of those who wait for the key takes over pending entries of a group.
-    pub fn shortest_claim_ms(&self, key: &[u8], group: &[u8]) -> Option<u64> {
+    pub(crate) fn shortest_claim_ms(&self, key: &[u8], group: &[u8]) -> Option<u64> {
         self.queues.get(key)?.shortest_claim_ms(group)
     }
 
     /// Those who wait for the key look at it at this time, Unix ms, unless they do earlier anyway; whether that is news.
-    pub fn set_alarm(&mut self, key: &[u8], at_ms: u64) -> bool {
+    pub(crate) fn set_alarm(&mut self, key: &[u8], at_ms: u64) -> bool {
         match self.queues.get_mut(key).map(Queue::many) {
             Some(queue) if queue.alarm_ms.is_none_or(|other_ms| at_ms < other_ms) => {
                 queue.alarm_ms = Some(at_ms);
@@ -323,12 +323,12 @@ impl WaitTable {
     }
 
     /// When those who wait for the key look at it, Unix ms.
-    pub fn alarm_ms(&self, key: &[u8]) -> Option<u64> {
+    pub(crate) fn alarm_ms(&self, key: &[u8]) -> Option<u64> {
         self.queues.get(key)?.alarm_ms()
     }
 
     /// The alarm of a key is over; whether it was set for this time.
-    pub fn take_alarm(&mut self, key: &[u8], at_ms: u64) -> bool {
+    pub(crate) fn take_alarm(&mut self, key: &[u8], at_ms: u64) -> bool {
         match self.queues.get_mut(key) {
             Some(queue) if queue.alarm_ms() == Some(at_ms) => {
                 queue.many().alarm_ms = None;
@@ -339,18 +339,18 @@ impl WaitTable {
     }
 
     /// Whether a waiter of the key may be served though the key is gone.
-    pub fn wants_absence(&self, key: &[u8]) -> bool {
+    pub(crate) fn wants_absence(&self, key: &[u8]) -> bool {
         self.queues.get(key).is_some_and(Queue::wants_absence)
     }
 
     /// The keys that those who wait for a key write to, each once.
-    pub fn destinations(&self, key: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn destinations(&self, key: &[u8]) -> impl Iterator<Item = &[u8]> {
         let queue = self.queues.get(key).and_then(Queue::as_many).into_iter();
         queue.flat_map(|queue| queue.destinations.keys().map(|key| &**key))
     }
 
     /// Every key that somebody waits for.
-    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
         self.queues.names().map(|key| &**key)
     }
 }

@@ -5,18 +5,18 @@ use super::wait::WaitTable;
 
 impl Keyspace {
     /// The wait queues of database `db`.
-    pub fn waits(&self, db: usize) -> &WaitTable {
+    pub(crate) fn waits(&self, db: usize) -> &WaitTable {
         &self.waits[db]
     }
 
     /// The wait queues of database `db`, to register and forget waiters.
-    pub fn waits_mut(&mut self, db: usize) -> &mut WaitTable {
+    pub(crate) fn waits_mut(&mut self, db: usize) -> &mut WaitTable {
         self.waits_changed.set(true);
         &mut self.waits[db]
     }
 
     /// Whether somebody may wait who writes to another key when served: false is certain. O(1) while nobody comes to wait.
-    pub fn may_have_moving_waits(&self) -> bool {
+    pub(crate) fn may_have_moving_waits(&self) -> bool {
         if self.waits_changed.get() {
             self.waits_changed.set(self.moving_waits().next().is_some());
         }
@@ -24,7 +24,7 @@ impl Keyspace {
     }
 
     /// The wait queues of the databases in which a waiter writes to another key when served.
-    pub fn moving_waits(&self) -> impl Iterator<Item = &WaitTable> {
+    pub(crate) fn moving_waits(&self) -> impl Iterator<Item = &WaitTable> {
         self.waits.iter().filter(|waits| waits.has_destinations())
     }
 }

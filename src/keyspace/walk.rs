@@ -20,33 +20,33 @@ use super::Keyspace;
 use super::table::{Entry, KeyTable};
 
 /// Whether a key is wanted, by its name.
-pub type Wanted = Box<dyn Fn(&[u8]) -> bool + Send>;
+pub(crate) type Wanted = Box<dyn Fn(&[u8]) -> bool + Send>;
 
 /// A walk to begin.
-pub struct WalkRequest {
+pub(crate) struct WalkRequest {
     /// The database.
-    pub db: usize,
+    pub(crate) db: usize,
     /// Keys that have expired by then are not there, Unix ms.
-    pub now_ms: u64,
+    pub(crate) now_ms: u64,
     /// Who asks, and on which shard it is.
-    pub client: ClientId,
+    pub(crate) client: ClientId,
     /// See above.
-    pub home: ShardId,
+    pub(crate) home: ShardId,
     /// Which keys.
-    pub wanted: Wanted,
+    pub(crate) wanted: Wanted,
 }
 
 /// What a walk found.
 #[derive(Debug)]
 pub struct Walked {
     /// Who asked.
-    pub client: ClientId,
+    pub(crate) client: ClientId,
     /// Where it is.
-    pub home: ShardId,
+    pub(crate) home: ShardId,
     /// How many keys.
-    pub count: usize,
+    pub(crate) count: usize,
     /// The keys as bulk strings.
-    pub keys: Vec<u8>,
+    pub(crate) keys: Vec<u8>,
 }
 
 struct Walk {
@@ -61,7 +61,7 @@ struct Walk {
 
 /// Whether a key met in a walk is still there for clients. Redis leaves its removal to others.
 #[must_use]
-pub fn is_live(entry: &Entry, now_ms: u64) -> bool {
+pub(crate) fn is_live(entry: &Entry, now_ms: u64) -> bool {
     entry.expiry().is_none_or(|at| now_ms <= at)
 }
 
@@ -120,7 +120,7 @@ impl Walks {
 
 impl Keyspace {
     /// Begins a walk: what is there now will be found.
-    pub fn begin_walk(&mut self, request: WalkRequest) {
+    pub(crate) fn begin_walk(&mut self, request: WalkRequest) {
         self.walks.0.push(Walk {
             request,
             position: Some(0),
@@ -131,12 +131,12 @@ impl Keyspace {
     }
 
     /// Walks under way, or not handed on yet.
-    pub fn walk_count(&self) -> usize {
+    pub(crate) fn walk_count(&self) -> usize {
         self.walks.0.len()
     }
 
     /// Goes on with the oldest walk by about so many keys; gives it when it is over.
-    pub fn step_walk(&mut self, keys: usize) -> Option<Walked> {
+    pub(crate) fn step_walk(&mut self, keys: usize) -> Option<Walked> {
         let walk = self.walks.0.first_mut()?;
         walk.step(&self.databases[walk.request.db].table, keys);
         if walk.position.is_some() {

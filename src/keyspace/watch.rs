@@ -20,16 +20,16 @@ const WATCHERS_SWEPT: isize = 2;
 
 /// The dirty flag of one client's WATCH set; EXEC reads it.
 #[derive(Debug, Default)]
-pub struct WatchFlag(AtomicBool);
+pub(crate) struct WatchFlag(AtomicBool);
 
 impl WatchFlag {
     /// A watched key changed.
-    pub fn set(&self) {
+    pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Whether a watched key changed.
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -64,7 +64,7 @@ fn forget_gone(watchers: &mut Watchers) -> usize {
 
 /// The watched keys of one database of one keyspace.
 #[derive(Debug, Default)]
-pub struct WatchTable {
+pub(crate) struct WatchTable {
     watchers: NameTable<Watchers, Box<[u8]>>,
     /// Watchers of all keys, the gone included until met.
     len: usize,
@@ -74,18 +74,18 @@ pub struct WatchTable {
 
 impl WatchTable {
     /// Watchers of all keys, the gone included until met.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether nothing is watched.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.watchers.is_empty()
     }
 
     /// Adds a watcher of a key, unless it watches it already. `is_expired`: the key is there, but should not be seen any
     /// more. Amortised O(log watchers of the key).
-    pub fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>, is_expired: bool) {
+    pub(crate) fn watch(&mut self, key: &[u8], flag: &Arc<WatchFlag>, is_expired: bool) {
         let watcher = || Watcher {
             flag: Arc::downgrade(flag),
             was_expired: is_expired,
@@ -111,7 +111,7 @@ impl WatchTable {
 
     /// Forgets watchers that are gone, and looks at so many; the next sweep goes on behind them. Gives how many are left to
     /// look at; below 0 when the last key had more watchers than that. O(budget), and what the last key has of watchers.
-    pub fn sweep(&mut self, budget: isize) -> isize {
+    pub(crate) fn sweep(&mut self, budget: isize) -> isize {
         let (mut left, mut gone) = (budget, 0);
         self.watchers.sweep(|watchers| {
             left -= watchers.len() as isize;
@@ -126,7 +126,7 @@ impl WatchTable {
     }
 
     /// The key changed.
-    pub fn touch(&mut self, key: &[u8]) {
+    pub(crate) fn touch(&mut self, key: &[u8]) {
         if let Some(watchers) = self.watchers.remove(key) {
             self.len -= watchers.len();
             for flag in watchers.iter().filter_map(|watcher| watcher.flag.upgrade()) {
@@ -136,7 +136,7 @@ impl WatchTable {
     }
 
     /// The key was removed since it had expired: a change for those who have seen it.
-    pub fn touch_expired(&mut self, key: &[u8]) {
+    pub(crate) fn touch_expired(&mut self, key: &[u8]) {
         let Some(watchers) = self.watchers.remove(key) else {
             return;
         };
@@ -157,7 +157,7 @@ impl WatchTable {
     }
 
     /// Whether a watcher watches a key that had expired then.
-    pub fn was_expired(&self, key: &[u8], flag: &WatchFlag) -> bool {
+    pub(crate) fn was_expired(&self, key: &[u8], flag: &WatchFlag) -> bool {
         let Some(watchers) = self.watchers.get(key) else {
             return false;
         };
@@ -166,7 +166,7 @@ impl WatchTable {
     }
 
     /// Every watched key.
-    pub fn keys(&self) -> Vec<Box<[u8]>> {
+    pub(crate) fn keys(&self) -> Vec<Box<[u8]>> {
         self.watchers
             .names()
             .map(|name| Box::from(&**name))

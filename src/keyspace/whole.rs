@@ -9,7 +9,7 @@ use super::{Database, Keyspace, Space};
 impl Keyspace {
     /// Empties a database (FLUSHDB, FLUSHALL): watchers of keys that were there and all blocked clients learn of it.
     /// The effect is the caller's. O(keys watched and waited for).
-    pub fn flush(&mut self, db: usize) {
+    pub(crate) fn flush(&mut self, db: usize) {
         for key in self.watches[db].keys() {
             self.write(db, &key, self.now_ms);
         }
@@ -28,7 +28,7 @@ impl Keyspace {
     }
 
     /// Drops every key without a trace, to rebuild them by replay.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         for db in 0..self.databases.len() {
             self.end_walks(db);
             let empty = self.empty_database();
@@ -39,7 +39,7 @@ impl Keyspace {
     }
 
     /// Swaps the contents of two databases (SWAPDB); watchers of keys in either and blocked clients learn of it.
-    pub fn swap(&mut self, a: usize, b: usize, now_ms: u64) {
+    pub(crate) fn swap(&mut self, a: usize, b: usize, now_ms: u64) {
         // What is there only to be removed as expired goes first: it changes nothing for who watched its absence.
         for (db, other) in [(a, b), (b, a)] {
             for key in self.watches[db].keys() {
@@ -79,14 +79,14 @@ impl Keyspace {
 
 impl Space<'_> {
     /// Empties the client's database (FLUSHDB), with all keyspaces in hand, and reports the effect.
-    pub fn flush(&mut self, effect: impl FnOnce(&mut EffectWriter)) {
+    pub(crate) fn flush(&mut self, effect: impl FnOnce(&mut EffectWriter)) {
         let db = self.db;
         self.keyspaces_mut().for_each(|keyspace| keyspace.flush(db));
         self.report_flush(effect);
     }
 
     /// Empties all databases (FLUSHALL), with all keyspaces in hand, and reports the effect.
-    pub fn flush_all(&mut self, effect: impl FnOnce(&mut EffectWriter)) {
+    pub(crate) fn flush_all(&mut self, effect: impl FnOnce(&mut EffectWriter)) {
         for keyspace in self.keyspaces_mut() {
             (0..keyspace.database_count()).for_each(|db| keyspace.flush(db));
         }
@@ -104,7 +104,7 @@ impl Space<'_> {
 
     /// Swaps the contents of two databases (SWAPDB), with all keyspaces in hand, and reports the effect. Redis: to swap a
     /// database with itself is a change too.
-    pub fn swap(&mut self, a: usize, b: usize, effect: impl FnOnce(&mut EffectWriter)) {
+    pub(crate) fn swap(&mut self, a: usize, b: usize, effect: impl FnOnce(&mut EffectWriter)) {
         if a != b {
             let now_ms = self.now_ms;
             self.keyspaces_mut()
@@ -123,13 +123,13 @@ impl Space<'_> {
     }
 
     /// Starts or ends the recording of effects in the keyspaces in hand (DEBUG EFFECTS).
-    pub fn record_effects(&mut self, recording: bool) {
+    pub(crate) fn record_effects(&mut self, recording: bool) {
         self.keyspaces_mut()
             .for_each(|keyspace| keyspace.effects.set_recording(recording));
     }
 
     /// Begins or ends a replay in the keyspaces in hand (DEBUG EFFECTS REPLAY).
-    pub fn set_replaying(&mut self, replaying: bool) {
+    pub(crate) fn set_replaying(&mut self, replaying: bool) {
         self.keyspaces_mut()
             .for_each(|keyspace| keyspace.set_replaying(replaying));
     }

@@ -25,7 +25,7 @@ use crate::resp::reply::Reply;
 use crate::resp::rest::{Piece, Rest};
 
 /// Pieces that one write takes.
-pub const PIECES_PER_WRITE_MAX: usize = 32;
+pub(crate) const PIECES_PER_WRITE_MAX: usize = 32;
 
 /// From this size on it takes long to free a piece, bytes.
 const SPENT_BYTES_MIN: usize = 1 << 20;
@@ -34,7 +34,7 @@ const SPENT_BYTES_MIN: usize = 1 << 20;
 /// after it leaves room in which entries that stay are put, and where the next one no longer fits: a stream of
 /// 100-byte entries took 124 bytes for each of them instead of 114.
 #[derive(Debug)]
-pub struct Spares {
+pub(crate) struct Spares {
     buffers: Vec<Vec<u8>>,
     /// Of all of them.
     bytes: usize,
@@ -44,12 +44,12 @@ pub struct Spares {
 
 impl Spares {
     /// Those of inputs, of any size.
-    pub fn of_inputs() -> Self {
+    pub(crate) fn of_inputs() -> Self {
         Self::new(SPARE_BYTES_MAX)
     }
 
     /// Those of outputs: small ones.
-    pub fn of_outputs() -> Self {
+    pub(crate) fn of_outputs() -> Self {
         Self::new(SPARE_OUTPUT_BUFFER_BYTES_MAX)
     }
 
@@ -81,29 +81,29 @@ impl Spares {
 
 /// Bytes read and not yet parsed.
 #[derive(Debug, Default)]
-pub struct Input {
+pub(crate) struct Input {
     bytes: Vec<u8>,
     at: usize,
 }
 
 impl Input {
     /// Unparsed bytes.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.at
     }
 
     /// Whether nothing is unparsed.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The unparsed bytes.
-    pub fn unparsed(&self) -> &[u8] {
+    pub(crate) fn unparsed(&self) -> &[u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// Appends bytes read.
-    pub fn append(&mut self, bytes: &[u8], spares: &mut Spares) {
+    pub(crate) fn append(&mut self, bytes: &[u8], spares: &mut Spares) {
         if bytes.is_empty() {
             return;
         }
@@ -118,7 +118,7 @@ impl Input {
     }
 
     /// The first `count` unparsed bytes were parsed.
-    pub fn consume(&mut self, count: usize, spares: &mut Spares) {
+    pub(crate) fn consume(&mut self, count: usize, spares: &mut Spares) {
         self.at += count;
         debug_assert!(self.at <= self.bytes.len(), "consumed more than there was");
         if self.is_empty() {
@@ -174,24 +174,24 @@ pub struct Output {
 
 impl Output {
     /// Unsent bytes, as far as they are known: see the module's head.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether everything is sent.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty() && self.segments.is_empty()
     }
 
     /// Gives it a buffer, if it owns none, for what is appended next.
-    pub fn equip(&mut self, spares: &mut Spares) {
+    pub(crate) fn equip(&mut self, spares: &mut Spares) {
         if self.own.capacity() == 0 && self.segments.is_empty() {
             self.own = spares.take();
         }
     }
 
     /// Takes a reply over, leaving nothing of it.
-    pub fn take(&mut self, reply: &mut Reply) {
+    pub(crate) fn take(&mut self, reply: &mut Reply) {
         if reply.is_plain() {
             if reply.len() < REPLY_BYTES_HANDED_OVER {
                 self.append(reply.bytes());
@@ -218,13 +218,13 @@ impl Output {
     }
 
     /// Whether it holds shares of values: to free the last of them may take long.
-    pub fn has_shares(&self) -> bool {
+    pub(crate) fn has_shares(&self) -> bool {
         let mut segments = self.segments.iter();
         segments.any(|segment| !matches!(segment, Segment::Own(_)))
     }
 
     /// Encodes what is to be sent next, when it is not yet. To be called before the bytes to send are asked for.
-    pub fn prepare(&mut self) {
+    pub(crate) fn prepare(&mut self) {
         let (mut ready, mut at) = (self.own.len(), 0);
         while let Some(segment) = self.segments.get_mut(at) {
             if ready >= self.sent + REPLY_SLICE_BYTES {
@@ -250,7 +250,7 @@ impl Output {
     }
 
     /// Appends a copy.
-    pub fn append(&mut self, bytes: &[u8]) {
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -267,7 +267,7 @@ impl Output {
     }
 
     /// Appends bytes that others hold too: large ones without a copy.
-    pub fn append_shared(&mut self, bytes: &Bytes) {
+    pub(crate) fn append_shared(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARED_BYTES_MIN {
             self.append(bytes);
         } else {
@@ -277,12 +277,12 @@ impl Output {
     }
 
     /// Takes the long pieces that were sent: it may be the last to hold them.
-    pub fn take_spent(&mut self) -> Vec<Bytes> {
+    pub(crate) fn take_spent(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.spent)
     }
 
     /// In how many pieces the unsent bytes are held.
-    pub fn piece_count(&self) -> usize {
+    pub(crate) fn piece_count(&self) -> usize {
         self.segments.len() + usize::from(!self.own.is_empty())
     }
 
@@ -299,13 +299,16 @@ impl Output {
     }
 
     /// What one write may send next, when it is in one piece, as nearly always.
-    pub fn only_piece(&self) -> Option<&[u8]> {
+    pub(crate) fn only_piece(&self) -> Option<&[u8]> {
         let piece = (self.piece_count() == 1).then(|| self.front())?;
         (!piece.is_empty()).then(|| piece.get(..WRITE_BYTES_MAX).unwrap_or(piece))
     }
 
     /// Puts what one write may send next into `pieces`, which are empty; gives how many.
-    pub fn next_pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX]) -> usize {
+    pub(crate) fn next_pieces<'a>(
+        &'a self,
+        pieces: &mut [IoSlice<'a>; PIECES_PER_WRITE_MAX],
+    ) -> usize {
         let bytes = self.segments.iter().map_while(Segment::bytes);
         let next =
             std::iter::once(self.front()).chain(bytes.skip(usize::from(self.own.is_empty())));
@@ -326,7 +329,7 @@ impl Output {
     }
 
     /// The first `count` unsent bytes were sent. Who has sent everything owns no buffer: it goes to the spare ones.
-    pub fn consume(&mut self, count: usize, spares: &mut Spares) {
+    pub(crate) fn consume(&mut self, count: usize, spares: &mut Spares) {
         debug_assert!(count <= self.len, "sent more than there was");
         self.len = self.len.saturating_sub(count);
         self.sent += count;

@@ -1,4 +1,4 @@
 //! Sockets only: bytes in, bytes out.
 
-pub mod buffers;
-pub mod transport;
+pub(crate) mod buffers;
+pub(crate) mod transport;

@@ -20,7 +20,7 @@ pub enum ParkedTransport {
 
 /// A socket registered with the runtime of the present thread.
 #[derive(Debug)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// TCP.
     Tcp(tokio::net::TcpStream),
     /// Unix.
@@ -37,7 +37,7 @@ impl ParkedTransport {
     ///
     /// # Errors
     /// When the runtime cannot register it.
-    pub fn wake(self) -> io::Result<Transport> {
+    pub(crate) fn wake(self) -> io::Result<Transport> {
         match self {
             Self::Tcp(stream) => tokio::net::TcpStream::from_std(stream).map(Transport::Tcp),
             Self::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Transport::Unix),
@@ -50,7 +50,7 @@ impl Transport {
     ///
     /// # Errors
     /// When the runtime cannot let go of it.
-    pub fn park(self) -> io::Result<ParkedTransport> {
+    pub(crate) fn park(self) -> io::Result<ParkedTransport> {
         match self {
             Self::Tcp(stream) => stream.into_std().map(ParkedTransport::Tcp),
             Self::Unix(stream) => stream.into_std().map(ParkedTransport::Unix),
@@ -58,7 +58,7 @@ impl Transport {
     }
 
     /// Whether the peer has ended its side, or the connection is broken, however much is left to read.
-    pub fn peer_has_ended(&self) -> bool {
+    pub(crate) fn peer_has_ended(&self) -> bool {
         let fd = match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
@@ -72,7 +72,7 @@ impl Transport {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(context),
             Self::Unix(stream) => stream.poll_write_ready(context),
@@ -83,7 +83,7 @@ impl Transport {
     ///
     /// # Errors
     /// When the connection is broken.
-    pub fn poll_read(
+    pub(crate) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
@@ -99,7 +99,7 @@ impl Transport {
     ///
     /// # Errors
     /// `WouldBlock` when there is no room; else the connection is broken.
-    pub fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, pieces) {
             (Self::Tcp(stream), [piece]) => {
                 stream.try_io(Interest::WRITABLE, || send_now(stream, piece))

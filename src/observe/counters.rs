@@ -8,67 +8,67 @@ use super::latency::LatencyHistogram;
 
 /// What is counted of one row of the command table.
 #[derive(Debug, Default)]
-pub struct CommandCounters {
+pub(crate) struct CommandCounters {
     /// Runs.
-    pub calls: Counter,
+    pub(crate) calls: Counter,
     /// Time in all, ns.
-    pub nanoseconds: Counter,
+    pub(crate) nanoseconds: Counter,
     /// Refused before it ran.
-    pub rejected: Counter,
+    pub(crate) rejected: Counter,
     /// Ran and replied an error.
-    pub failed: Counter,
+    pub(crate) failed: Counter,
     /// How long it took; made at the first run (`latency-tracking`).
-    pub latency: OnceLock<Box<LatencyHistogram>>,
+    pub(crate) latency: OnceLock<Box<LatencyHistogram>>,
 }
 
 /// What one shard counts.
 #[derive(Debug)]
-pub struct ShardCounters {
+pub(crate) struct ShardCounters {
     /// By row of the command table.
-    pub commands: Vec<CommandCounters>,
+    pub(crate) commands: Vec<CommandCounters>,
     /// Of its keyspace: written by whoever holds that.
-    pub keyspace: Arc<KeyspaceCounters>,
+    pub(crate) keyspace: Arc<KeyspaceCounters>,
     /// Commands run.
-    pub processed: Counter,
+    pub(crate) processed: Counter,
     /// Connections it has, as of the last round.
-    pub clients: Counter,
+    pub(crate) clients: Counter,
     /// Times something was read.
-    pub reads: Counter,
+    pub(crate) reads: Counter,
     /// Times something was sent.
-    pub writes: Counter,
+    pub(crate) writes: Counter,
     /// Turns of its loop.
-    pub turns: Counter,
+    pub(crate) turns: Counter,
     /// Time those took, from waking up to falling asleep, ns.
-    pub turn_nanoseconds: Counter,
+    pub(crate) turn_nanoseconds: Counter,
     /// Bytes read.
-    pub net_in: Counter,
+    pub(crate) net_in: Counter,
     /// Bytes sent.
-    pub net_out: Counter,
+    pub(crate) net_out: Counter,
     /// Windows: times its thread took keyspaces for commands.
-    pub windows: Counter,
+    pub(crate) windows: Counter,
     /// Tickets: times those were in another hand, and its job waited in line.
-    pub tickets: Counter,
+    pub(crate) tickets: Counter,
     /// Connections moved to another shard.
-    pub migrations: Counter,
+    pub(crate) migrations: Counter,
     /// Blocked clients that were woken with a reply.
-    pub wakeups: Counter,
+    pub(crate) wakeups: Counter,
     /// Commands of blocked clients that ran again and found nothing.
-    pub attempts_in_vain: Counter,
+    pub(crate) attempts_in_vain: Counter,
     /// Connections closed for their output limit.
-    pub output_limit_disconnections: Counter,
+    pub(crate) output_limit_disconnections: Counter,
     /// Messages published that somebody was subscribed to.
-    pub publications: Counter,
+    pub(crate) publications: Counter,
     /// Messages handed to subscribers.
-    pub deliveries: Counter,
+    pub(crate) deliveries: Counter,
     /// Messages of other shards that waited at the end of the last turn.
-    pub mailbox: Counter,
+    pub(crate) mailbox: Counter,
     /// Work for its keys that waited at the end of the last turn.
-    pub queued: Counter,
+    pub(crate) queued: Counter,
 }
 
 impl ShardCounters {
     /// All zero.
-    pub fn new(row_count: usize, database_count: usize) -> Self {
+    pub(crate) fn new(row_count: usize, database_count: usize) -> Self {
         Self {
             commands: (0..row_count).map(|_| CommandCounters::default()).collect(),
             keyspace: Arc::new(KeyspaceCounters::new(database_count)),

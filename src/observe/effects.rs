@@ -8,11 +8,11 @@ use std::sync::{Mutex, PoisonError};
 
 /// One effect: its database and its command in RESP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Effect {
+pub(crate) struct Effect {
     /// Database.
-    pub db: usize,
+    pub(crate) db: usize,
     /// The command in RESP.
-    pub command: Vec<u8>,
+    pub(crate) command: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -23,19 +23,19 @@ struct Log {
 
 /// The FIFO.
 #[derive(Debug, Default)]
-pub struct EffectLog {
+pub(crate) struct EffectLog {
     recording: AtomicBool,
     log: Mutex<Log>,
 }
 
 impl EffectLog {
     /// Whether effects are recorded; keyspaces read it once per turn.
-    pub fn is_recording(&self) -> bool {
+    pub(crate) fn is_recording(&self) -> bool {
         self.recording.load(Ordering::Acquire)
     }
 
     /// Starts with an empty log, or stops.
-    pub fn set_recording(&self, recording: bool) {
+    pub(crate) fn set_recording(&self, recording: bool) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.effects.clear();
         log.suppressed = None;
@@ -43,7 +43,7 @@ impl EffectLog {
     }
 
     /// Drops the effects that one command causes, to show that a comparison notices. `full_name` as `xgroup|create`.
-    pub fn suppress(&self, full_name: Option<String>) {
+    pub(crate) fn suppress(&self, full_name: Option<String>) {
         self.log
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -51,7 +51,7 @@ impl EffectLog {
     }
 
     /// Appends the effects of one command, in order and contiguous. `cause` is the command's full name.
-    pub fn append(&self, cause: &str, effects: Vec<Effect>) {
+    pub(crate) fn append(&self, cause: &str, effects: Vec<Effect>) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if log.suppressed.as_deref() != Some(cause) {
             log.effects.extend(effects);
@@ -59,7 +59,7 @@ impl EffectLog {
     }
 
     /// Takes everything recorded so far.
-    pub fn take(&self) -> Vec<Effect> {
+    pub(crate) fn take(&self) -> Vec<Effect> {
         std::mem::take(
             &mut self
                 .log

@@ -8,11 +8,11 @@ const CODES_MAX: usize = 128;
 
 /// Counts by code; one lock, taken only when a reply is an error.
 #[derive(Debug, Default)]
-pub struct ErrorCounters(Mutex<BTreeMap<Box<[u8]>, u64>>);
+pub(crate) struct ErrorCounters(Mutex<BTreeMap<Box<[u8]>, u64>>);
 
 impl ErrorCounters {
     /// Counts an error reply; `text` starts with its code.
-    pub fn add(&self, text: &[u8]) {
+    pub(crate) fn add(&self, text: &[u8]) {
         let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(code) {
@@ -23,7 +23,7 @@ impl ErrorCounters {
     }
 
     /// All counts in the order of the codes.
-    pub fn all(&self) -> Vec<(Box<[u8]>, u64)> {
+    pub(crate) fn all(&self) -> Vec<(Box<[u8]>, u64)> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts
             .iter()

@@ -18,7 +18,7 @@ use super::sample::Totals;
 
 /// A section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Section {
+pub(crate) enum Section {
     /// The process.
     Server,
     /// Connections.
@@ -65,7 +65,7 @@ const SECTIONS: [(Section, &str); 13] = [
 ];
 
 /// The sections that the arguments of INFO ask for, each once, in the order of the text.
-pub fn sections<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Section> {
+pub(crate) fn sections<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Section> {
     let names: Vec<&[u8]> = names.collect();
     let asks = |wanted: &str| {
         names
@@ -86,72 +86,72 @@ pub fn sections<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<Section> {
 
 /// Facts of the connections.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ClientFacts {
+pub(crate) struct ClientFacts {
     /// Connected.
-    pub connected: usize,
+    pub(crate) connected: usize,
     /// Blocked in a command.
-    pub blocked: usize,
+    pub(crate) blocked: usize,
     /// Keys that they wait for.
-    pub blocking_keys: usize,
+    pub(crate) blocking_keys: usize,
     /// Keys whose absence they wait to be told of.
-    pub blocking_keys_on_absence: usize,
+    pub(crate) blocking_keys_on_absence: usize,
     /// That track keys (CLIENT TRACKING).
-    pub tracking: usize,
+    pub(crate) tracking: usize,
     /// Keys that they have read.
-    pub tracked_keys: usize,
+    pub(crate) tracked_keys: usize,
     /// Readers of all those keys.
-    pub tracked_items: usize,
+    pub(crate) tracked_items: usize,
     /// Prefixes that such clients listen to.
-    pub tracked_prefixes: usize,
+    pub(crate) tracked_prefixes: usize,
     /// With a subscription.
-    pub pubsub: usize,
+    pub(crate) pubsub: usize,
     /// With a watched key.
-    pub watching: usize,
+    pub(crate) watching: usize,
     /// Keys they watch.
-    pub watched_keys: u64,
+    pub(crate) watched_keys: u64,
     /// Longest input that is not run yet, bytes.
-    pub input_bytes_max: usize,
+    pub(crate) input_bytes_max: usize,
     /// Longest output that is not sent yet, bytes.
-    pub output_bytes_max: usize,
+    pub(crate) output_bytes_max: usize,
     /// Of all buffers, bytes.
-    pub buffer_bytes: usize,
+    pub(crate) buffer_bytes: usize,
 }
 
 /// What is told besides the [`Observations`].
 #[derive(Debug, Default)]
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// Unix time, ms.
-    pub now_ms: u64,
+    pub(crate) now_ms: u64,
     /// Unix time when the process started, ms.
-    pub started_ms: u64,
+    pub(crate) started_ms: u64,
     /// Identity of the run.
-    pub run_id: &'a str,
+    pub(crate) run_id: &'a str,
     /// Port.
-    pub tcp_port: u16,
+    pub(crate) tcp_port: u16,
     /// Addresses listened on.
-    pub bind: &'a [String],
+    pub(crate) bind: &'a [String],
     /// Unix socket listened on.
-    pub unix_socket: Option<String>,
+    pub(crate) unix_socket: Option<String>,
     /// Rounds a second.
-    pub hz: u32,
+    pub(crate) hz: u32,
     /// Path of the configuration file.
-    pub config_file: String,
+    pub(crate) config_file: String,
     /// Most connections.
-    pub maxclients: usize,
+    pub(crate) maxclients: usize,
     /// Eviction policy.
-    pub maxmemory_policy: &'a str,
+    pub(crate) maxmemory_policy: &'a str,
     /// Whether durability is asked for.
-    pub durability_wanted: bool,
+    pub(crate) durability_wanted: bool,
     /// Percentiles of `latencystats`.
-    pub percentiles: &'a [f64],
+    pub(crate) percentiles: &'a [f64],
     /// Whether `latencystats` has anything.
-    pub latency_tracking: bool,
+    pub(crate) latency_tracking: bool,
     /// Connections.
-    pub clients: ClientFacts,
+    pub(crate) clients: ClientFacts,
     /// Channels, patterns, shard channels.
-    pub channels: [usize; 3],
+    pub(crate) channels: [usize; 3],
     /// Full names of the rows of the command table.
-    pub commands: Vec<&'a str>,
+    pub(crate) commands: Vec<&'a str>,
 }
 
 /// Collects `name:value` lines.
@@ -195,7 +195,7 @@ fn human(bytes: u64) -> String {
 }
 
 /// The text of the sections.
-pub fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observations) -> String {
+pub(crate) fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observations) -> String {
     let mut text = Text(String::new());
     for section in sections {
         match section {

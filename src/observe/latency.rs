@@ -43,7 +43,7 @@ fn floor_of(bucket: usize) -> u64 {
 
 /// How often a command took how long, on one shard.
 #[derive(Debug)]
-pub struct LatencyHistogram {
+pub(crate) struct LatencyHistogram {
     buckets: [Counter; BUCKETS],
 }
 
@@ -57,7 +57,7 @@ impl Default for LatencyHistogram {
 
 impl LatencyHistogram {
     /// Counts one run; only the owning thread may.
-    pub fn record(&self, nanoseconds: u64) {
+    pub(crate) fn record(&self, nanoseconds: u64) {
         if let Some(bucket) = self.buckets.get(bucket_of(nanoseconds)) {
             bucket.add(1);
         }
@@ -72,7 +72,7 @@ impl LatencyHistogram {
 
 /// Histograms of several shards together.
 #[derive(Clone, Debug)]
-pub struct LatencySum {
+pub(crate) struct LatencySum {
     counts: Vec<u64>,
 }
 
@@ -86,19 +86,19 @@ impl Default for LatencySum {
 
 impl LatencySum {
     /// Adds a shard's.
-    pub fn add(&mut self, histogram: &LatencyHistogram) {
+    pub(crate) fn add(&mut self, histogram: &LatencyHistogram) {
         for (sum, bucket) in self.counts.iter_mut().zip(&histogram.buckets) {
             *sum += bucket.get();
         }
     }
 
     /// Runs in all.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
     /// The time, ns, within which `percentile` of 100 runs ended, as the end of its bucket; 0 when there was none.
-    pub fn percentile(&self, percentile: f64) -> u64 {
+    pub(crate) fn percentile(&self, percentile: f64) -> u64 {
         let wanted = (percentile / 100.0 * self.total() as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
         for (bucket, count) in self.counts.iter().enumerate() {
@@ -111,7 +111,7 @@ impl LatencySum {
     }
 
     /// How many runs were shorter than each of these times, ns: ascending powers of two from 16 on, where buckets begin.
-    pub fn below(&self, bounds_ns: &[u64]) -> Vec<u64> {
+    pub(crate) fn below(&self, bounds_ns: &[u64]) -> Vec<u64> {
         let (mut bucket, mut seen) = (0, 0);
         let mut counts = Vec::with_capacity(bounds_ns.len());
         for bound_ns in bounds_ns {
@@ -126,7 +126,7 @@ impl LatencySum {
 
     /// Cumulative counts by powers of two of microseconds, only those steps that add something: `(µs, runs)`. The labels
     /// are those of Redis, whose buckets end 1/128 above the power.
-    pub fn steps(&self) -> Vec<(u64, u64)> {
+    pub(crate) fn steps(&self) -> Vec<(u64, u64)> {
         let mut steps = Vec::new();
         let (mut bucket, mut seen, mut end) = (0, 0, FIRST_STEP_NS);
         while bucket < BUCKETS {
@@ -146,16 +146,16 @@ impl LatencySum {
 
 /// What LATENCY knows of one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LatencyEvent {
+pub(crate) struct LatencyEvent {
     /// Second (Unix) and longest of that second, ms; oldest first.
-    pub samples: VecDeque<(u64, u64)>,
+    pub(crate) samples: VecDeque<(u64, u64)>,
     /// The longest since the event was reset, ms.
-    pub max_ms: u64,
+    pub(crate) max_ms: u64,
 }
 
 /// The events by name.
 #[derive(Debug, Default)]
-pub struct LatencyEvents {
+pub(crate) struct LatencyEvents {
     events: Mutex<BTreeMap<&'static str, LatencyEvent>>,
 }
 
@@ -165,7 +165,7 @@ impl LatencyEvents {
     }
 
     /// Notes that an event took so long. The caller compares with the threshold.
-    pub fn add(&self, name: &'static str, at_s: u64, took_ms: u64) {
+    pub(crate) fn add(&self, name: &'static str, at_s: u64, took_ms: u64) {
         let mut events = self.events();
         let event = events.entry(name).or_default();
         event.max_ms = event.max_ms.max(took_ms);
@@ -181,12 +181,12 @@ impl LatencyEvents {
     }
 
     /// All events.
-    pub fn all(&self) -> BTreeMap<&'static str, LatencyEvent> {
+    pub(crate) fn all(&self) -> BTreeMap<&'static str, LatencyEvent> {
         self.events().clone()
     }
 
     /// One event.
-    pub fn get(&self, name: &[u8]) -> Option<(&'static str, LatencyEvent)> {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<(&'static str, LatencyEvent)> {
         self.events()
             .iter()
             .find(|(known, _)| known.as_bytes() == name)
@@ -194,7 +194,7 @@ impl LatencyEvents {
     }
 
     /// Forgets all events; gives how many.
-    pub fn clear(&self) -> usize {
+    pub(crate) fn clear(&self) -> usize {
         let mut events = self.events();
         let count = events.len();
         events.clear();
@@ -202,7 +202,7 @@ impl LatencyEvents {
     }
 
     /// Forgets one event; whether there was one.
-    pub fn remove(&self, name: &[u8]) -> bool {
+    pub(crate) fn remove(&self, name: &[u8]) -> bool {
         let mut events = self.events();
         let before = events.len();
         events.retain(|known, _| known.as_bytes() != name);

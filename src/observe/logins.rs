@@ -34,7 +34,7 @@ impl Window {
 
 /// All failed logins.
 #[derive(Debug, Default)]
-pub struct FailedLogins {
+pub(crate) struct FailedLogins {
     count: AtomicU64,
     windows: Mutex<HashMap<Box<str>, Window>>,
 }
@@ -47,12 +47,12 @@ fn host(address: &str) -> &str {
 
 impl FailedLogins {
     /// How many since the start (`acl_access_denied_auth`).
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
     /// One more, from a client with this address (`ip:port`, or the path of a unix socket and a port).
-    pub fn note(&self, address: &str) {
+    pub(crate) fn note(&self, address: &str) {
         self.count.fetch_add(1, Ordering::Relaxed);
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let mut name = host(address);
@@ -72,7 +72,7 @@ impl FailedLogins {
     }
 
     /// What the log is to tell now, by address.
-    pub fn take_due(&self, now_ms: u64) -> Vec<(Box<str>, u64)> {
+    pub(crate) fn take_due(&self, now_ms: u64) -> Vec<(Box<str>, u64)> {
         let mut due = Vec::new();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         windows.retain(|address, window| {

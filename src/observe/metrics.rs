@@ -21,40 +21,40 @@ use super::counters::{CommandCounters, ShardCounters};
 use super::latency::LatencySum;
 use super::process;
 use families::{Families, labels};
-pub use streams::{GroupFacts, StreamFacts, StreamListing};
+pub(crate) use streams::{GroupFacts, StreamFacts, StreamListing};
 
 /// Connections of one shard.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ShardClients {
+pub(crate) struct ShardClients {
     /// Connected.
-    pub connected: usize,
+    pub(crate) connected: usize,
     /// Blocked in a command.
-    pub blocked: usize,
+    pub(crate) blocked: usize,
     /// With a subscription.
-    pub pubsub: usize,
+    pub(crate) pubsub: usize,
     /// Read and not yet run, bytes.
-    pub input_bytes: usize,
+    pub(crate) input_bytes: usize,
     /// Not yet sent, bytes: what several wait for counts for each.
-    pub output_bytes: usize,
+    pub(crate) output_bytes: usize,
 }
 
 /// What is told besides the [`Observations`].
 #[derive(Debug, Default)]
-pub struct MetricsFacts<'a> {
+pub(crate) struct MetricsFacts<'a> {
     /// Unix time when the process started, ms.
-    pub started_ms: u64,
+    pub(crate) started_ms: u64,
     /// Most connections.
-    pub maxclients: usize,
+    pub(crate) maxclients: usize,
     /// Connections by shard.
-    pub clients: Vec<ShardClients>,
+    pub(crate) clients: Vec<ShardClients>,
     /// Channels, patterns, shard channels.
-    pub channels: [usize; 3],
+    pub(crate) channels: [usize; 3],
     /// Full names of the rows of the command table.
-    pub commands: Vec<&'a str>,
+    pub(crate) commands: Vec<&'a str>,
     /// Whether latencies are counted.
-    pub latency_tracking: bool,
+    pub(crate) latency_tracking: bool,
     /// Streams.
-    pub streams: StreamListing,
+    pub(crate) streams: StreamListing,
 }
 
 /// Where the buckets of a latency end: powers of four from 1 µs to 1 s, as powers of two of ns.
@@ -69,7 +69,7 @@ const LATENCY_BOUNDS_NS: [u64; 11] = {
 };
 
 /// The text of all metrics.
-pub fn render(facts: &MetricsFacts<'_>, seen: &Observations) -> String {
+pub(crate) fn render(facts: &MetricsFacts<'_>, seen: &Observations) -> String {
     let mut families = Families::default();
     server(&mut families, facts, seen);
     clients(&mut families, facts, seen);

@@ -2,17 +2,17 @@
 //!
 //! Hot counters are per shard and written by that shard alone: a reader sums them up.
 
-pub mod counters;
-pub mod effects;
-pub mod errors;
-pub mod info;
-pub mod latency;
-pub mod logins;
-pub mod metrics;
-pub mod monitor;
-pub mod process;
-pub mod sample;
-pub mod slowlog;
+pub(crate) mod counters;
+pub(crate) mod effects;
+pub(crate) mod errors;
+pub(crate) mod info;
+pub(crate) mod latency;
+pub(crate) mod logins;
+pub(crate) mod metrics;
+pub(crate) mod monitor;
+pub(crate) mod process;
+pub(crate) mod sample;
+pub(crate) mod slowlog;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,32 +27,32 @@ use slowlog::SlowLog;
 
 /// Everything that is counted or recorded.
 #[derive(Debug)]
-pub struct Observations {
+pub(crate) struct Observations {
     /// By shard.
-    pub shards: Vec<ShardCounters>,
+    pub(crate) shards: Vec<ShardCounters>,
     /// Connections accepted.
-    pub connections: AtomicU64,
+    pub(crate) connections: AtomicU64,
     /// Connections refused: maxclients, protected mode.
-    pub rejected_connections: AtomicU64,
+    pub(crate) rejected_connections: AtomicU64,
     /// Objects that wait to be freed by the thread that does so.
-    pub lazy_free_pending: AtomicU64,
+    pub(crate) lazy_free_pending: AtomicU64,
     /// Objects it has freed.
-    pub lazy_freed: AtomicU64,
+    pub(crate) lazy_freed: AtomicU64,
     /// SLOWLOG.
-    pub slowlog: SlowLog,
+    pub(crate) slowlog: SlowLog,
     /// LATENCY, but for its histograms.
-    pub latency: LatencyEvents,
+    pub(crate) latency: LatencyEvents,
     /// Error replies by code.
-    pub errors: ErrorCounters,
+    pub(crate) errors: ErrorCounters,
     /// Wrong passwords.
-    pub failed_logins: FailedLogins,
+    pub(crate) failed_logins: FailedLogins,
     /// Rates.
-    pub sampler: Sampler,
+    pub(crate) sampler: Sampler,
 }
 
 impl Observations {
     /// Nothing counted yet.
-    pub fn new(shard_count: usize, row_count: usize, database_count: usize) -> Self {
+    pub(crate) fn new(shard_count: usize, row_count: usize, database_count: usize) -> Self {
         Self {
             connections: AtomicU64::new(0),
             rejected_connections: AtomicU64::new(0),
@@ -70,13 +70,13 @@ impl Observations {
     }
 
     /// A counter over all shards.
-    pub fn sum(&self, of: impl Fn(&ShardCounters) -> &Counter) -> u64 {
+    pub(crate) fn sum(&self, of: impl Fn(&ShardCounters) -> &Counter) -> u64 {
         self.shards.iter().map(|shard| of(shard).get()).sum()
     }
 
     /// CONFIG RESETSTAT: back to zero what counts events; what describes the present (keys, blocked clients) stays,
     /// and so do failed logins, as in Redis.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         for shard in &self.shards {
             shard.reset();
         }

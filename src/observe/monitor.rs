@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 /// One command as MONITOR shows it: `+1700000000.123456 [0 127.0.0.1:1234] "set" "k"`. Arguments quoted as Redis quotes them.
-pub fn line<'a>(
+pub(crate) fn line<'a>(
     now_ms: u64,
     db: usize,
     address: &str,
@@ -24,7 +24,7 @@ pub fn line<'a>(
 }
 
 /// Appends bytes in double quotes, what is not printable escaped (`sdscatrepr` of Redis).
-pub fn quote(bytes: &[u8], into: &mut Vec<u8>) {
+pub(crate) fn quote(bytes: &[u8], into: &mut Vec<u8>) {
     into.push(b'"');
     for byte in bytes {
         match byte {

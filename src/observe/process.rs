@@ -7,24 +7,24 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Memory, bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// Resident now.
-    pub resident: u64,
+    pub(crate) resident: u64,
     /// Most that was resident.
-    pub resident_peak: u64,
+    pub(crate) resident_peak: u64,
     /// Anonymous pages and data: what the process itself asked for and has.
-    pub private: u64,
+    pub(crate) private: u64,
     /// Of the machine.
-    pub system: u64,
+    pub(crate) system: u64,
 }
 
 /// Processor time, seconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ProcessorTime {
+pub(crate) struct ProcessorTime {
     /// In the kernel.
-    pub system: f64,
+    pub(crate) system: f64,
     /// Outside.
-    pub user: f64,
+    pub(crate) user: f64,
 }
 
 fn field_kb(text: &str, name: &str) -> Option<u64> {
@@ -34,7 +34,7 @@ fn field_kb(text: &str, name: &str) -> Option<u64> {
 }
 
 /// Memory of the process.
-pub fn memory() -> Memory {
+pub(crate) fn memory() -> Memory {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let of = |name| field_kb(&status, name).unwrap_or(0);
@@ -71,26 +71,26 @@ fn times(path: &str) -> [ProcessorTime; 2] {
 }
 
 /// Processor time of the process and of its ended children.
-pub fn processor_time() -> [ProcessorTime; 2] {
+pub(crate) fn processor_time() -> [ProcessorTime; 2] {
     times("/proc/self/stat")
 }
 
 /// Processor time of the main thread.
-pub fn main_thread_time() -> ProcessorTime {
+pub(crate) fn main_thread_time() -> ProcessorTime {
     times(&format!("/proc/self/task/{}/stat", std::process::id()))[0]
 }
 
 /// Time of a thread, seconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ThreadTime {
+pub(crate) struct ThreadTime {
     /// On a processor.
-    pub running: f64,
+    pub(crate) running: f64,
     /// Ready to run, without one.
-    pub waiting: f64,
+    pub(crate) waiting: f64,
 }
 
 /// Times of the threads of the shards, by number. The kernel counts them anyway; the shards themselves measure nothing.
-pub fn shard_times(shard_count: usize) -> Vec<ThreadTime> {
+pub(crate) fn shard_times(shard_count: usize) -> Vec<ThreadTime> {
     let mut times = vec![ThreadTime::default(); shard_count];
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
     for task in tasks.flatten() {
@@ -113,7 +113,7 @@ pub fn shard_times(shard_count: usize) -> Vec<ThreadTime> {
 }
 
 /// `Linux 6.1.0 x86_64`.
-pub fn operating_system() -> String {
+pub(crate) fn operating_system() -> String {
     let read = |name: &str| {
         let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
         text.trim().to_owned()
@@ -127,7 +127,7 @@ pub fn operating_system() -> String {
 }
 
 /// Path of the program.
-pub fn executable() -> String {
+pub(crate) fn executable() -> String {
     std::env::current_exe()
         .map(|path| path.display().to_string())
         .unwrap_or_default()

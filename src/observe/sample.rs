@@ -13,22 +13,22 @@ const PERIOD_MS: u64 = 100;
 
 /// What grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Commands run.
-    pub commands: u64,
+    pub(crate) commands: u64,
     /// Bytes read.
-    pub net_in: u64,
+    pub(crate) net_in: u64,
     /// Bytes sent.
-    pub net_out: u64,
+    pub(crate) net_out: u64,
     /// Turns of the shards' loops.
-    pub turns: u64,
+    pub(crate) turns: u64,
     /// Time those took, µs.
-    pub turns_us: u64,
+    pub(crate) turns_us: u64,
 }
 
 impl Totals {
     /// Of all shards.
-    pub fn of(shards: &[ShardCounters]) -> Self {
+    pub(crate) fn of(shards: &[ShardCounters]) -> Self {
         shards.iter().fold(Self::default(), |sum, shard| Self {
             commands: sum.commands + shard.processed.get(),
             net_in: sum.net_in + shard.net_in.get(),
@@ -61,11 +61,11 @@ struct Samples {
 
 /// The samples.
 #[derive(Debug, Default)]
-pub struct Sampler(Mutex<Samples>);
+pub(crate) struct Sampler(Mutex<Samples>);
 
 impl Sampler {
     /// Takes a sample unless the last one is fresh.
-    pub fn take(&self, now_ms: u64, shards: &[ShardCounters]) {
+    pub(crate) fn take(&self, now_ms: u64, shards: &[ShardCounters]) {
         let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed_ms = now_ms.saturating_sub(samples.last_ms);
         if elapsed_ms < PERIOD_MS {
@@ -82,7 +82,7 @@ impl Sampler {
     }
 
     /// The mean growth a second.
-    pub fn rates(&self) -> Totals {
+    pub(crate) fn rates(&self) -> Totals {
         let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mean =
             |of: fn(&Totals) -> u64| samples.rates.iter().map(of).sum::<u64>() / SAMPLES as u64;

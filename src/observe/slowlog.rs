@@ -12,19 +12,19 @@ use crate::limits;
 
 /// One slow command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlowEntry {
+pub(crate) struct SlowEntry {
     /// Unique while the process runs, rising.
-    pub id: u64,
+    pub(crate) id: u64,
     /// When it ran, Unix seconds.
-    pub at_s: u64,
+    pub(crate) at_s: u64,
     /// How long it took, µs.
-    pub duration_us: u64,
+    pub(crate) duration_us: u64,
     /// What it was, cut.
-    pub arguments: Vec<Bytes>,
+    pub(crate) arguments: Vec<Bytes>,
     /// Who sent it.
-    pub address: String,
+    pub(crate) address: String,
     /// CLIENT SETNAME.
-    pub name: Bytes,
+    pub(crate) name: Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -35,12 +35,12 @@ struct Ring {
 
 /// The ring.
 #[derive(Debug, Default)]
-pub struct SlowLog {
+pub(crate) struct SlowLog {
     ring: Mutex<Ring>,
 }
 
 /// The arguments as the log keeps them: at most 32 of at most 128 bytes, the rest told by its number.
-pub fn cut<'a>(arguments: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Bytes> {
+pub(crate) fn cut<'a>(arguments: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Bytes> {
     let (count_max, bytes_max) = (
         limits::SLOWLOG_ARGUMENTS_MAX,
         limits::SLOWLOG_ARGUMENT_BYTES_MAX,
@@ -86,7 +86,7 @@ impl SlowLog {
     }
 
     /// Adds an entry (its `id` is given here); the oldest go when there are more than `len_max`.
-    pub fn add(&self, mut entry: SlowEntry, len_max: usize) {
+    pub(crate) fn add(&self, mut entry: SlowEntry, len_max: usize) {
         let mut ring = self.ring();
         entry.id = ring.next_id;
         ring.next_id += 1;
@@ -95,22 +95,22 @@ impl SlowLog {
     }
 
     /// The newest entries, newest first.
-    pub fn newest(&self, count: usize) -> Vec<SlowEntry> {
+    pub(crate) fn newest(&self, count: usize) -> Vec<SlowEntry> {
         self.ring().entries.iter().take(count).cloned().collect()
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ring().entries.len()
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Forgets all; ids go on.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.ring().entries.clear();
     }
 }

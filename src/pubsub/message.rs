@@ -10,7 +10,7 @@ use crate::resp::reply::Reply;
 
 /// By what a message reaches a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery<'a> {
+pub(crate) enum Delivery<'a> {
     /// `message`: by the channel.
     Channel,
     /// `pmessage`: by this pattern.
@@ -21,13 +21,13 @@ pub enum Delivery<'a> {
 
 /// A message on the wire, in parts of which a large payload is the publisher's: all versions and patterns share it.
 #[derive(Clone, Debug)]
-pub struct Encoded {
+pub(crate) struct Encoded {
     parts: [Bytes; 3],
 }
 
 impl Encoded {
     /// The parts, in order; some may be empty.
-    pub fn parts(&self) -> &[Bytes] {
+    pub(crate) fn parts(&self) -> &[Bytes] {
         &self.parts
     }
 }
@@ -41,7 +41,7 @@ impl From<Bytes> for Encoded {
 }
 
 /// Encodes one delivery.
-pub fn encode(
+pub(crate) fn encode(
     protocol: Protocol,
     delivery: Delivery<'_>,
     channel: &[u8],

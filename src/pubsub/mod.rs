@@ -1,8 +1,8 @@
 //! Publish/subscribe without sockets: who subscribes to what, on which shard.
 
-pub mod message;
-pub mod pattern;
-pub mod patterns;
-pub mod registry;
+pub(crate) mod message;
+pub(crate) mod pattern;
+pub(crate) mod patterns;
+pub(crate) mod registry;
 
-pub use crate::data::names::{Name, NameTable};
+pub(crate) use crate::data::names::{Name, NameTable};

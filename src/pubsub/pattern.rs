@@ -13,7 +13,7 @@ const STARS_MAX: usize = 1000;
 
 /// Whether letters must match exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Case {
+pub(crate) enum Case {
     /// `a` is not `A`.
     Sensitive,
     /// ASCII letters match in either case.
@@ -31,7 +31,7 @@ impl Case {
 
 /// Whether the whole of `text` matches `pattern`. O(pattern × text), without allocation.
 #[must_use]
-pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
+pub(crate) fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let (mut rest, mut unmatched) = (pattern, text);
     // Behind the last star: the pattern that follows it, and the text from where that was last tried.
     let mut retry: Option<(&[u8], &[u8])> = None;
@@ -78,7 +78,7 @@ pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
 
 /// What every text begins with that matches, and whatever begins so does: `text*`, the pattern most asked for.
 #[must_use]
-pub fn prefix_of(pattern: &[u8]) -> Option<&[u8]> {
+pub(crate) fn prefix_of(pattern: &[u8]) -> Option<&[u8]> {
     let (last, prefix) = pattern.split_last()?;
     let is_special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
     (*last == b'*' && !prefix.is_empty() && !prefix.iter().any(is_special)).then_some(prefix)

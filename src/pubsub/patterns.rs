@@ -25,7 +25,7 @@ const KEPT: usize = 16;
 
 /// Values by pattern. See the module's head.
 #[derive(Debug)]
-pub struct Patterns<V> {
+pub(crate) struct Patterns<V> {
     by_prefix: HashTable<SamePrefix<V>>,
     hasher: DefaultHashBuilder,
     /// How many prefixes have a length.
@@ -81,18 +81,18 @@ impl<V> Default for Patterns<V> {
 impl<V> Patterns<V> {
     /// Number of patterns.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// The value of a pattern, to be changed. O(log patterns with its prefix), as all that name one pattern.
-    pub fn get_mut(&mut self, pattern: &[u8]) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, pattern: &[u8]) -> Option<&mut V> {
         let prefix = literal(pattern);
         let hash = self.hasher.hash_one(prefix);
         let same = self
@@ -102,7 +102,7 @@ impl<V> Patterns<V> {
     }
 
     /// Adds a pattern that is not there.
-    pub fn insert(&mut self, pattern: Name, value: V) {
+    pub(crate) fn insert(&mut self, pattern: Name, value: V) {
         debug_assert!(self.get_mut(&pattern).is_none(), "each pattern once");
         self.count += 1;
         let prefix = literal(&pattern);
@@ -132,7 +132,7 @@ impl<V> Patterns<V> {
     }
 
     /// Forgets a pattern.
-    pub fn remove(&mut self, pattern: &[u8]) {
+    pub(crate) fn remove(&mut self, pattern: &[u8]) {
         let prefix = literal(pattern);
         let hash = self.hasher.hash_one(prefix);
         let found = self
@@ -183,7 +183,10 @@ impl<V> Patterns<V> {
 
     /// The patterns that match a channel, in no order to rely on. O(lengths of prefixes + patterns that share what the
     /// channel begins with).
-    pub fn matching<'s>(&'s self, channel: &[u8]) -> impl Iterator<Item = (&'s Name, &'s V)> {
+    pub(crate) fn matching<'s>(
+        &'s self,
+        channel: &[u8],
+    ) -> impl Iterator<Item = (&'s Name, &'s V)> {
         let lengths = self.lengths.range(..=channel.len());
         let with_prefix = lengths.filter_map(|(length, _)| {
             let prefix = channel.get(..*length)?;

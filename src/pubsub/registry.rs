@@ -144,16 +144,16 @@ impl Channels {
 
 /// Where a publication goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Targets {
+pub(crate) struct Targets {
     /// Shards with at least one receiver.
-    pub shards: ShardSet,
+    pub(crate) shards: ShardSet,
     /// Receptions in all: a client counts once for its channel and once for each pattern that matches.
-    pub receivers: usize,
+    pub(crate) receivers: usize,
 }
 
 /// The registry.
 #[derive(Debug, Default)]
-pub struct ChannelRegistry {
+pub(crate) struct ChannelRegistry {
     channels: Channels,
     patterns: RwLock<Patterns<Counts>>,
     /// How many patterns there are: mostly none, and then no publication need ask.
@@ -183,17 +183,17 @@ impl ChannelRegistry {
     }
 
     /// The number of a new publication: greater than that of every earlier one.
-    pub fn next_publication(&self) -> u64 {
+    pub(crate) fn next_publication(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// The number of the last publication: a subscription made now does not receive it, even if it is still on its way.
-    pub fn last_publication(&self) -> u64 {
+    pub(crate) fn last_publication(&self) -> u64 {
         self.sequence.load(Ordering::Acquire)
     }
 
     /// One more subscriber on a shard.
-    pub fn subscribe(&self, kind: ChannelKind, name: &Name, shard: ShardId) {
+    pub(crate) fn subscribe(&self, kind: ChannelKind, name: &Name, shard: ShardId) {
         match self.names(kind) {
             Some(names) => names.add(name, shard),
             None => self.change_patterns(|patterns| match patterns.get_mut(name) {
@@ -204,7 +204,7 @@ impl ChannelRegistry {
     }
 
     /// One subscriber less on a shard.
-    pub fn unsubscribe(&self, kind: ChannelKind, name: &Name, shard: ShardId) {
+    pub(crate) fn unsubscribe(&self, kind: ChannelKind, name: &Name, shard: ShardId) {
         let Some(names) = self.names(kind) else {
             self.change_patterns(|patterns| {
                 let Some(counts) = patterns.get_mut(name) else {
@@ -221,7 +221,7 @@ impl ChannelRegistry {
     }
 
     /// Where a message on a channel goes. O(1), and what [`Patterns::matching`] takes.
-    pub fn targets(&self, kind: ChannelKind, channel: &[u8]) -> Targets {
+    pub(crate) fn targets(&self, kind: ChannelKind, channel: &[u8]) -> Targets {
         let mut targets = Targets::default();
         let mut add = |counts: &Counts| {
             for (shard, count) in counts.iter() {
@@ -242,7 +242,7 @@ impl ChannelRegistry {
     }
 
     /// Channels with subscribers that match `filter` (PUBSUB CHANNELS), in no order to rely on; no patterns.
-    pub fn active(&self, kind: ChannelKind, filter: Option<&[u8]>) -> Vec<Name> {
+    pub(crate) fn active(&self, kind: ChannelKind, filter: Option<&[u8]>) -> Vec<Name> {
         let wanted = |name: &Name| {
             filter.is_none_or(|filter| pattern::matches(filter, name, pattern::Case::Sensitive))
         };
@@ -254,14 +254,14 @@ impl ChannelRegistry {
     }
 
     /// Subscribers of one name (PUBSUB NUMSUB).
-    pub fn subscribers(&self, kind: ChannelKind, name: &[u8]) -> usize {
+    pub(crate) fn subscribers(&self, kind: ChannelKind, name: &[u8]) -> usize {
         self.names(kind).map_or(0, |names| {
             names.read(name, |counts| counts.map_or(0, Counts::total))
         })
     }
 
     /// Names with at least one subscriber.
-    pub fn name_count(&self, kind: ChannelKind) -> usize {
+    pub(crate) fn name_count(&self, kind: ChannelKind) -> usize {
         match self.names(kind) {
             Some(names) => names.parts().map(|part| part.len()).sum(),
             None => self.pattern_count.load(Ordering::Acquire),

@@ -12,9 +12,9 @@ use smallvec::SmallVec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgumentRange {
     /// Offset of the first byte.
-    pub start: u32,
+    pub(crate) start: u32,
     /// Length.
-    pub len: u32,
+    pub(crate) len: u32,
 }
 
 /// The arguments of a request, the command's name first.
@@ -26,34 +26,34 @@ pub struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// Arguments that lie at `ranges` of `buffer`.
-    pub const fn new(buffer: &'a [u8], ranges: &'a [ArgumentRange]) -> Self {
+    pub(crate) const fn new(buffer: &'a [u8], ranges: &'a [ArgumentRange]) -> Self {
         Self { buffer, ranges }
     }
 
     /// How many, the name included.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ranges.len()
     }
 
     /// Whether there is none, not even a name.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
     /// Argument `index`; empty when there is none, which the arity check rules out for the required ones.
-    pub fn at(&self, index: usize) -> &'a [u8] {
+    pub(crate) fn at(&self, index: usize) -> &'a [u8] {
         self.get(index).unwrap_or_default()
     }
 
     /// Argument `index`, if there.
-    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+    pub(crate) fn get(&self, index: usize) -> Option<&'a [u8]> {
         let range = self.ranges.get(index)?;
         self.buffer
             .get(range.start as usize..range.start as usize + range.len as usize)
     }
 
     /// The arguments from `index` on.
-    pub fn from(
+    pub(crate) fn from(
         &self,
         index: usize,
     ) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
@@ -74,12 +74,12 @@ impl<'a> Args<'a> {
     }
 
     /// Bytes of all arguments together.
-    pub fn byte_count(&self) -> usize {
+    pub(crate) fn byte_count(&self) -> usize {
         self.ranges.iter().map(|range| range.len as usize).sum()
     }
 
     /// An owned copy.
-    pub fn to_request(&self) -> Request {
+    pub(crate) fn to_request(&self) -> Request {
         Request::from_arguments(self.iter())
     }
 }
@@ -94,14 +94,14 @@ impl std::fmt::Debug for Args<'_> {
 
 /// A request that owns its bytes: in a MULTI queue, in a wait table, kept by its connection. Cloning shares the bytes.
 #[derive(Clone)]
-pub struct Request {
+pub(crate) struct Request {
     bytes: Bytes,
     ranges: SmallVec<[ArgumentRange; 6]>,
 }
 
 impl Request {
     /// Copies arguments together.
-    pub fn from_arguments<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    pub(crate) fn from_arguments<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut bytes = Vec::new();
         let mut ranges = SmallVec::new();
         for argument in arguments {
@@ -118,7 +118,7 @@ impl Request {
     }
 
     /// Its arguments.
-    pub fn args(&self) -> Args<'_> {
+    pub(crate) fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.ranges)
     }
 }

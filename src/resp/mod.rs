@@ -1,13 +1,13 @@
 //! The wire format, without sockets: requests in, replies out.
 
 pub mod arguments;
-pub mod reply;
+pub(crate) mod reply;
 pub mod request;
-pub mod rest;
+pub(crate) mod rest;
 
 /// Which version of the protocol a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// RESP2, the one a connection starts with.
     #[default]
     Resp2,

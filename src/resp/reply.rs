@@ -16,19 +16,19 @@ use super::rest::{Elements, Piece, Rest};
 
 /// A position in a reply to come back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub(crate) struct Mark {
     bytes: usize,
     cuts: usize,
 }
 
 impl Mark {
     /// Before everything.
-    pub const START: Self = Self { bytes: 0, cuts: 0 };
+    pub(crate) const START: Self = Self { bytes: 0, cuts: 0 };
 }
 
 /// Replies under construction, in the order in which they leave.
 #[derive(Debug, Default)]
-pub struct Reply {
+pub(crate) struct Reply {
     buffer: Vec<u8>,
     protocol: Protocol,
     /// Whether there may be cuts.
@@ -40,7 +40,7 @@ pub struct Reply {
 }
 
 /// Writes an integer as decimal text into `buffer` and gives the written end of it.
-pub fn format_integer(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
+pub(crate) fn format_integer(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
     let mut at = buffer.len();
     let mut rest = value.unsigned_abs();
     loop {
@@ -63,7 +63,7 @@ pub fn format_integer(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
 }
 
 /// The text of a double as Redis replies it: the shortest that reads back the same, `inf`, `-inf`, `nan`.
-pub fn format_double(value: f64) -> String {
+pub(crate) fn format_double(value: f64) -> String {
     if value.is_nan() {
         "nan".into()
     } else if value.is_infinite() {
@@ -97,7 +97,7 @@ pub fn format_double(value: f64) -> String {
 
 impl Reply {
     /// An empty reply in a protocol version.
-    pub fn new(protocol: Protocol) -> Self {
+    pub(crate) fn new(protocol: Protocol) -> Self {
         Self {
             protocol,
             ..Self::default()
@@ -105,22 +105,22 @@ impl Reply {
     }
 
     /// Whether long parts may be encoded later: only for a reply that goes to a client's output as it is.
-    pub fn set_slices(&mut self, slices: bool) {
+    pub(crate) fn set_slices(&mut self, slices: bool) {
         self.slices = slices;
     }
 
     /// See [`Reply::set_slices`].
-    pub fn slices(&self) -> bool {
+    pub(crate) fn slices(&self) -> bool {
         self.slices
     }
 
     /// Whether it is nothing but bytes of its own.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.cuts.is_empty()
     }
 
     /// The length from which on it is better to give the rest by [`Reply::rest`].
-    pub fn slice_end(&self) -> usize {
+    pub(crate) fn slice_end(&self) -> usize {
         if self.slices {
             self.len() + REPLY_SLICE_BYTES
         } else {
@@ -129,7 +129,7 @@ impl Reply {
     }
 
     /// Writes elements, the first ones now and the others when they leave.
-    pub fn rest(&mut self, mut elements: Box<dyn Elements>) {
+    pub(crate) fn rest(&mut self, mut elements: Box<dyn Elements>) {
         if self.slices {
             if let Some(rest) = Rest::begin(elements, self) {
                 self.cut(Piece::Rest(rest));
@@ -142,7 +142,7 @@ impl Reply {
     }
 
     /// A bulk string that others hold too: instead of a copy of a long one there is a share.
-    pub fn bulk_shared(&mut self, bytes: &[u8], share: impl FnOnce() -> Bytes) {
+    pub(crate) fn bulk_shared(&mut self, bytes: &[u8], share: impl FnOnce() -> Bytes) {
         if !self.slices || bytes.len() < SHARED_BULK_BYTES_MIN {
             return self.bulk(bytes);
         }
@@ -152,7 +152,7 @@ impl Reply {
     }
 
     /// Appends bytes that are RESP already and nobody else's: many of them without a copy.
-    pub fn append(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn append(&mut self, bytes: Vec<u8>) {
         if self.slices && bytes.len() >= SHARED_BULK_BYTES_MIN {
             self.cut(Piece::Bytes(bytes.into()));
         } else {
@@ -166,7 +166,7 @@ impl Reply {
     }
 
     /// Takes all parts in order, leaving nothing.
-    pub fn take_pieces(&mut self) -> Vec<Piece> {
+    pub(crate) fn take_pieces(&mut self) -> Vec<Piece> {
         let own = Bytes::from(std::mem::take(&mut self.buffer));
         let mut pieces = Vec::with_capacity(2 * self.cuts.len() + 1);
         let mut from = 0;
@@ -185,7 +185,7 @@ impl Reply {
     }
 
     /// Takes what was written since `mark` into a reply of its own.
-    pub fn split_off(&mut self, mark: Mark) -> Self {
+    pub(crate) fn split_off(&mut self, mark: Mark) -> Self {
         let cuts = self.cuts.split_off(mark.cuts);
         let moved = cuts.into_iter().map(|(at, piece)| (at - mark.bytes, piece));
         let mut tail = Self {
@@ -206,17 +206,17 @@ impl Reply {
     }
 
     /// Makes room for so many bytes more.
-    pub fn reserve(&mut self, bytes: usize) {
+    pub(crate) fn reserve(&mut self, bytes: usize) {
         self.buffer.reserve(bytes);
     }
 
     /// Where the next own byte will stand among the own bytes, for [`Reply::replace`].
-    pub fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.buffer.len()
     }
 
     /// Replaces own bytes, between which nothing else stands: a head whose number is known only now.
-    pub fn replace(&mut self, range: Range<usize>, bytes: &[u8]) {
+    pub(crate) fn replace(&mut self, range: Range<usize>, bytes: &[u8]) {
         for (at, _) in &mut self.cuts {
             if *at >= range.end {
                 *at = *at - range.len() + bytes.len();
@@ -226,53 +226,53 @@ impl Reply {
     }
 
     /// The version written from here on.
-    pub fn protocol(&self) -> Protocol {
+    pub(crate) fn protocol(&self) -> Protocol {
         self.protocol
     }
 
     /// Whether it is RESP3.
-    pub fn is_resp3(&self) -> bool {
+    pub(crate) fn is_resp3(&self) -> bool {
         self.protocol == Protocol::Resp3
     }
 
     /// Changes the version from here on (HELLO).
-    pub fn set_protocol(&mut self, protocol: Protocol) {
+    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
     }
 
     /// What is written so far, without parts that are not its own.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.buffer
     }
 
     /// Length so far, bytes; of a rest that is not encoded the estimate.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.buffer.len() + self.cut_bytes
     }
 
     /// Whether nothing is written.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
     /// Takes what is written, leaving nothing. For a plain reply.
-    pub fn take(&mut self) -> Vec<u8> {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         debug_assert!(self.is_plain(), "parts would be lost");
         std::mem::take(&mut self.buffer)
     }
 
     /// Bytes it holds room for.
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.buffer.capacity()
     }
 
     /// Forgets what is written but keeps the room for more.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.truncate(Mark::START);
     }
 
     /// The present position.
-    pub fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         Mark {
             bytes: self.buffer.len(),
             cuts: self.cuts.len(),
@@ -280,7 +280,7 @@ impl Reply {
     }
 
     /// Takes back everything written since `mark`.
-    pub fn truncate(&mut self, mark: Mark) {
+    pub(crate) fn truncate(&mut self, mark: Mark) {
         self.buffer.truncate(mark.bytes);
         if self.cuts.len() > mark.cuts {
             self.cuts.truncate(mark.cuts);
@@ -289,12 +289,12 @@ impl Reply {
     }
 
     /// What was written since `mark`, without parts that are not its own.
-    pub fn since(&self, mark: Mark) -> &[u8] {
+    pub(crate) fn since(&self, mark: Mark) -> &[u8] {
         self.buffer.get(mark.bytes..).unwrap_or_default()
     }
 
     /// Appends bytes that are RESP already.
-    pub fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -332,17 +332,17 @@ impl Reply {
     }
 
     /// `+OK`.
-    pub fn ok(&mut self) {
+    pub(crate) fn ok(&mut self) {
         self.buffer.extend_from_slice(b"+OK\r\n");
     }
 
     /// A simple string. It must not hold a line break.
-    pub fn simple(&mut self, text: &str) {
+    pub(crate) fn simple(&mut self, text: &str) {
         self.line(b'+', text.as_bytes());
     }
 
     /// An error; `text` starts with its code (`ERR …`). Line breaks at the end go, others become spaces, as Redis does.
-    pub fn error(&mut self, text: &[u8]) {
+    pub(crate) fn error(&mut self, text: &[u8]) {
         let is_newline = |byte: &u8| matches!(byte, b'\r' | b'\n');
         let end = text.iter().rposition(|byte| !is_newline(byte));
         let text = text.get(..end.map_or(0, |end| end + 1)).unwrap_or_default();
@@ -355,18 +355,18 @@ impl Reply {
     }
 
     /// An integer.
-    pub fn integer(&mut self, value: i64) {
+    pub(crate) fn integer(&mut self, value: i64) {
         self.header(b':', value);
     }
 
     /// An integer from a length or count.
-    pub fn count(&mut self, value: usize) {
+    pub(crate) fn count(&mut self, value: usize) {
         self.header(b':', value as i64);
     }
 
     /// A bulk string.
     #[inline]
-    pub fn bulk(&mut self, bytes: &[u8]) {
+    pub(crate) fn bulk(&mut self, bytes: &[u8]) {
         self.buffer.reserve(bytes.len() + 24);
         self.header(b'$', bytes.len() as i64);
         self.buffer.extend_from_slice(bytes);
@@ -374,12 +374,12 @@ impl Reply {
     }
 
     /// The head of a bulk string of so many bytes, which follow it with a line end.
-    pub fn bulk_length(&mut self, len: usize) {
+    pub(crate) fn bulk_length(&mut self, len: usize) {
         self.header(b'$', len as i64);
     }
 
     /// An integer as a bulk string.
-    pub fn bulk_integer(&mut self, value: i64) {
+    pub(crate) fn bulk_integer(&mut self, value: i64) {
         let mut digits = [0; 20];
         let text = format_integer(value, &mut digits);
         self.header(b'$', text.len() as i64);
@@ -388,7 +388,7 @@ impl Reply {
     }
 
     /// The null of a missing value: `$-1` or `_`.
-    pub fn null(&mut self) {
+    pub(crate) fn null(&mut self) {
         self.buffer.extend_from_slice(match self.protocol {
             Protocol::Resp2 => b"$-1\r\n".as_slice(),
             Protocol::Resp3 => b"_\r\n",
@@ -396,7 +396,7 @@ impl Reply {
     }
 
     /// The null of a missing array: `*-1` or `_`.
-    pub fn null_array(&mut self) {
+    pub(crate) fn null_array(&mut self) {
         self.buffer.extend_from_slice(match self.protocol {
             Protocol::Resp2 => b"*-1\r\n".as_slice(),
             Protocol::Resp3 => b"_\r\n",
@@ -404,12 +404,12 @@ impl Reply {
     }
 
     /// Opens an array of `len` elements.
-    pub fn array(&mut self, len: usize) {
+    pub(crate) fn array(&mut self, len: usize) {
         self.header(b'*', len as i64);
     }
 
     /// Opens a map of `len` pairs; a flat array in RESP2.
-    pub fn map(&mut self, len: usize) {
+    pub(crate) fn map(&mut self, len: usize) {
         match self.protocol {
             Protocol::Resp2 => self.header(b'*', 2 * len as i64),
             Protocol::Resp3 => self.header(b'%', len as i64),
@@ -417,7 +417,7 @@ impl Reply {
     }
 
     /// Opens a set of `len` elements; an array in RESP2.
-    pub fn set(&mut self, len: usize) {
+    pub(crate) fn set(&mut self, len: usize) {
         match self.protocol {
             Protocol::Resp2 => self.header(b'*', len as i64),
             Protocol::Resp3 => self.header(b'~', len as i64),
@@ -425,7 +425,7 @@ impl Reply {
     }
 
     /// Opens a push of `len` elements; an array in RESP2.
-    pub fn push(&mut self, len: usize) {
+    pub(crate) fn push(&mut self, len: usize) {
         match self.protocol {
             Protocol::Resp2 => self.header(b'*', len as i64),
             Protocol::Resp3 => self.header(b'>', len as i64),
@@ -433,7 +433,7 @@ impl Reply {
     }
 
     /// A double; a bulk string in RESP2.
-    pub fn double(&mut self, value: f64) {
+    pub(crate) fn double(&mut self, value: f64) {
         let text = format_double(value);
         match self.protocol {
             Protocol::Resp2 => self.bulk(text.as_bytes()),
@@ -442,7 +442,7 @@ impl Reply {
     }
 
     /// A boolean; 1 or 0 in RESP2.
-    pub fn boolean(&mut self, value: bool) {
+    pub(crate) fn boolean(&mut self, value: bool) {
         match self.protocol {
             Protocol::Resp2 => self.integer(i64::from(value)),
             Protocol::Resp3 => {
@@ -453,7 +453,7 @@ impl Reply {
     }
 
     /// Text with a three-letter format (`txt`, `mkd`); a bulk string in RESP2.
-    pub fn verbatim(&mut self, format: &str, bytes: &[u8]) {
+    pub(crate) fn verbatim(&mut self, format: &str, bytes: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(bytes),
             Protocol::Resp3 => {
@@ -467,7 +467,7 @@ impl Reply {
     }
 
     /// A number too large for an integer; a bulk string in RESP2.
-    pub fn big_number(&mut self, digits: &str) {
+    pub(crate) fn big_number(&mut self, digits: &str) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(digits.as_bytes()),
             Protocol::Resp3 => self.line(b'(', digits.as_bytes()),
@@ -475,13 +475,13 @@ impl Reply {
     }
 
     /// Opens an attribute of `len` pairs. RESP3 only.
-    pub fn attribute(&mut self, len: usize) {
+    pub(crate) fn attribute(&mut self, len: usize) {
         debug_assert!(self.is_resp3(), "RESP2 has no attributes");
         self.header(b'|', len as i64);
     }
 
     /// Lines of text as an array of simple strings: what HELP replies.
-    pub fn lines(&mut self, lines: &[&str]) {
+    pub(crate) fn lines(&mut self, lines: &[&str]) {
         self.array(lines.len());
         for line in lines {
             self.simple(line);

@@ -45,9 +45,9 @@ pub struct RequestLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnauthenticatedLimits {
     /// Most arguments.
-    pub argument_count_max: usize,
+    pub(crate) argument_count_max: usize,
     /// Longest bulk, bytes.
-    pub bulk_bytes_max: usize,
+    pub(crate) bulk_bytes_max: usize,
 }
 
 /// Why a connection cannot go on: its bytes are not the protocol. It is told so and closed.
@@ -75,7 +75,7 @@ pub enum ProtocolError {
 
 impl ProtocolError {
     /// Appends the text of the error reply, without `-`, code and line end: `Protocol error: …`.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Protocol error: ");
         let text: &[u8] = match self {
             ProtocolError::InlineTooBig => b"too big inline request",
@@ -207,7 +207,7 @@ impl RequestParser {
     /// The bytes that [`RequestParser::ranges`] refer to: `buffer` as it was at the last call, or the parser's own for an inline request.
     #[must_use]
     #[inline]
-    pub fn source<'b>(&'b self, buffer: &'b [u8]) -> &'b [u8] {
+    pub(crate) fn source<'b>(&'b self, buffer: &'b [u8]) -> &'b [u8] {
         if self.is_inline { &self.inline } else { buffer }
     }
 
@@ -227,24 +227,24 @@ impl RequestParser {
 
     /// Bytes at the start of the buffer that are understood: of the request in progress, not of a whole one.
     #[must_use]
-    pub fn understood_bytes(&self) -> usize {
+    pub(crate) fn understood_bytes(&self) -> usize {
         if self.whole { 0 } else { self.position }
     }
 
     /// Whether nothing of a request has been seen.
     #[must_use]
-    pub fn is_at_start(&self) -> bool {
+    pub(crate) fn is_at_start(&self) -> bool {
         self.whole || (self.announced == 0 && self.searched == 0)
     }
 
     /// Bytes allocated by the parser.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.ranges.capacity() * size_of::<ArgumentRange>() + self.inline.capacity()
     }
 
     /// Gives back all memory, for a connection that goes idle between requests.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if self.is_at_start() {
             *self = Self::default();
         }

@@ -19,7 +19,7 @@ use super::Protocol;
 use super::reply::Reply;
 
 /// Elements at the end of a container whose head is written. Both protocol versions write them the same.
-pub trait Elements: Send {
+pub(crate) trait Elements: Send {
     /// Writes the next elements: at least one, then as many as it takes for the reply to be `end` long, or all.
     fn write_next(&mut self, reply: &mut Reply, end: usize);
 
@@ -28,7 +28,7 @@ pub trait Elements: Send {
 }
 
 /// Elements of a reply that are not encoded yet: at least one.
-pub struct Rest {
+pub(crate) struct Rest {
     elements: Box<dyn Elements>,
     /// Of those encoded: bytes, and how many.
     encoded: (u64, u64),
@@ -46,7 +46,7 @@ impl Rest {
     }
 
     /// The next slice.
-    pub fn next_slice(&mut self) -> Vec<Piece> {
+    pub(crate) fn next_slice(&mut self) -> Vec<Piece> {
         let mut reply = Reply::new(Protocol::default());
         reply.set_slices(true);
         reply.reserve(REPLY_SLICE_BYTES + REPLY_SLICE_BYTES / 4);
@@ -64,12 +64,12 @@ impl Rest {
     }
 
     /// Whether all is encoded.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.elements.left() == 0
     }
 
     /// How long it will be, bytes; above 0 as long as something is left.
-    pub fn estimated_bytes(&self) -> usize {
+    pub(crate) fn estimated_bytes(&self) -> usize {
         let (bytes, count) = self.encoded;
         let left = self.elements.left();
         left.saturating_mul((bytes / count.max(1)).max(1) as usize)
@@ -84,7 +84,7 @@ impl fmt::Debug for Rest {
 
 /// A part of a reply, in its order.
 #[derive(Debug)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Bytes, its own or also somebody else's.
     Bytes(Bytes),
     /// See [`Rest`].
@@ -93,7 +93,7 @@ pub enum Piece {
 
 impl Piece {
     /// How long it is, or will be.
-    pub fn estimated_bytes(&self) -> usize {
+    pub(crate) fn estimated_bytes(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Rest(rest) => rest.estimated_bytes(),

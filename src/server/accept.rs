@@ -24,7 +24,7 @@ use crate::limits::ACCEPT_PAUSE_MS;
 
 /// A client's socket, non-blocking, bound to no runtime.
 #[derive(Debug)]
-pub enum Accepted {
+pub(crate) enum Accepted {
     /// From the network.
     Tcp {
         /// The socket, its options set.
@@ -44,10 +44,10 @@ pub enum Accepted {
 }
 
 /// Who takes accepted sockets. Called on the acceptor's thread; must not block.
-pub type Take = Rc<dyn Fn(Accepted)>;
+pub(crate) type Take = Rc<dyn Fn(Accepted)>;
 
 /// The tasks that accept.
-pub struct Acceptors {
+pub(crate) struct Acceptors {
     tcp: Vec<JoinHandle<()>>,
     unix: Vec<JoinHandle<()>>,
     take: Take,
@@ -59,7 +59,7 @@ impl Acceptors {
     ///
     /// # Errors
     /// The runtime does not take a socket.
-    pub fn start(
+    pub(crate) fn start(
         listeners: Vec<Listener>,
         settings: &Settings,
         take: Take,
@@ -102,7 +102,7 @@ impl Acceptors {
     }
 
     /// Keepalive for the sockets accepted from now on, seconds.
-    pub fn set_keepalive(&self, keepalive_s: u32) {
+    pub(crate) fn set_keepalive(&self, keepalive_s: u32) {
         self.keepalive_s.set(keepalive_s);
     }
 
@@ -110,7 +110,11 @@ impl Acceptors {
     ///
     /// # Errors
     /// An address cannot be listened on: those of `before` are in use again.
-    pub async fn rebind(&mut self, before: &Settings, after: &Settings) -> Result<(), StartError> {
+    pub(crate) async fn rebind(
+        &mut self,
+        before: &Settings,
+        after: &Settings,
+    ) -> Result<(), StartError> {
         // The old sockets close first: an address may be part of both.
         end(&mut self.tcp).await;
         match listen::open_tcp(after) {
@@ -124,7 +128,7 @@ impl Acceptors {
     }
 
     /// Accepts no more: sockets are closed, the unix socket's file is gone.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         end(&mut self.tcp).await;
         end(&mut self.unix).await;
     }

@@ -12,7 +12,7 @@ use crate::config::{SetError, Settings};
 ///
 /// # Errors
 /// What could not be done, in Redis' words; nothing has changed then.
-pub async fn apply(
+pub(crate) async fn apply(
     before: &Settings,
     after: &Settings,
     acceptors: &mut Acceptors,

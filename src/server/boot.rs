@@ -20,18 +20,18 @@ use super::startup::{Prepared, Start, prepare};
 use crate::config::{ConfigError, LogLevel};
 
 /// The shards, as the boot sees them.
-pub struct Engine {
+pub(crate) struct Engine {
     /// Takes accepted sockets, on this thread; must not wait for a shard.
-    pub take: Take,
+    pub(crate) take: Take,
     /// Ends the shards: returns when the replies under way are sent and the threads have ended.
-    pub stop: Box<dyn FnOnce(End)>,
+    pub(crate) stop: Box<dyn FnOnce(End)>,
     /// What the shards tell of themselves.
-    pub metrics: Rc<Source>,
+    pub(crate) metrics: Rc<Source>,
 }
 
 /// Runs a server with the words after the program's name; returns when it has ended. `clock` gives Unix ms,
 /// `start` starts the shards before the first socket is accepted.
-pub fn run<A: AsRef<[u8]>>(
+pub(crate) fn run<A: AsRef<[u8]>>(
     words: &[A],
     clock: Clock,
     start: impl FnOnce(&Prepared, Control) -> Result<Engine, StartError>,

@@ -36,7 +36,7 @@ type Answer = std::sync::mpsc::SyncSender<Result<(), SetError>>;
 
 /// Why serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// A signal.
     Signal(EndSignal),
     /// A client's SHUTDOWN.
@@ -45,21 +45,21 @@ pub enum End {
 
 /// Reaches the acceptor's thread from any other.
 #[derive(Clone, Debug)]
-pub struct Control(UnboundedSender<Request>);
+pub(crate) struct Control(UnboundedSender<Request>);
 
 /// What the acceptor's thread is asked.
-pub struct Requests(UnboundedReceiver<Request>);
+pub(crate) struct Requests(UnboundedReceiver<Request>);
 
 /// A pair of both ends.
 #[must_use]
-pub fn channel() -> (Control, Requests) {
+pub(crate) fn channel() -> (Control, Requests) {
     let (sender, receiver) = unbounded_channel();
     (Control(sender), Requests(receiver))
 }
 
 impl Control {
     /// Ends serving.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         // Fails when serving has ended already.
         let _ = self.0.send(Request::Stop);
     }
@@ -137,7 +137,7 @@ fn replace(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> std::io::Resul
 ///
 /// # Errors
 /// The runtime does not take a socket.
-pub async fn serve(
+pub(crate) async fn serve(
     listeners: Vec<Listener>,
     settings: &Settings,
     take: Take,

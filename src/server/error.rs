@@ -7,7 +7,7 @@ use crate::config::ConfigError;
 
 /// What stopped the start. `Display` gives one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// A directive.
     Configuration(ConfigError),
     /// An address that cannot be listened on, why, and the options that name it.

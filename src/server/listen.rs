@@ -22,7 +22,7 @@ use crate::config::Settings;
 
 /// A socket that is listened on.
 #[derive(Debug)]
-pub enum Listener {
+pub(crate) enum Listener {
     /// An address and port.
     Tcp(std::net::TcpListener),
     /// A path.
@@ -31,7 +31,7 @@ pub enum Listener {
 
 /// A unix listener whose file goes when it goes.
 #[derive(Debug)]
-pub struct UnixListener {
+pub(crate) struct UnixListener {
     listener: std::os::unix::net::UnixListener,
     path: PathBuf,
 }
@@ -39,13 +39,13 @@ pub struct UnixListener {
 impl UnixListener {
     /// The listener itself.
     #[must_use]
-    pub fn listener(&self) -> &std::os::unix::net::UnixListener {
+    pub(crate) fn listener(&self) -> &std::os::unix::net::UnixListener {
         &self.listener
     }
 
     /// Its path, absolute.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -60,7 +60,7 @@ impl Drop for UnixListener {
 ///
 /// # Errors
 /// An address that is taken or not allowed; none of the addresses exists.
-pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, StartError> {
+pub(crate) fn open_all(settings: &Settings) -> Result<Vec<Listener>, StartError> {
     let mut listeners = open_tcp(settings)?;
     if let Some(path) = &settings.unixsocket {
         listeners.push(open_unix(path, settings)?);
@@ -72,7 +72,7 @@ pub fn open_all(settings: &Settings) -> Result<Vec<Listener>, StartError> {
 ///
 /// # Errors
 /// As [`open_all`].
-pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
+pub(crate) fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
     let listeners = open_port(settings, settings.port, "--port or --bind")?;
     Ok(listeners.into_iter().map(Listener::Tcp).collect())
 }
@@ -81,7 +81,7 @@ pub fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
 ///
 /// # Errors
 /// As [`open_all`].
-pub fn open_metrics(settings: &Settings) -> Result<Vec<std::net::TcpListener>, StartError> {
+pub(crate) fn open_metrics(settings: &Settings) -> Result<Vec<std::net::TcpListener>, StartError> {
     open_port(settings, settings.metrics_port, "--metrics-port")
 }
 
@@ -208,7 +208,7 @@ fn make_room(path: &Path) -> std::io::Result<()> {
 
 /// Prepares an accepted TCP socket: no delay, and keepalive probes after `keepalive_s` idle seconds (0: none).
 /// What the system refuses is logged: the connection works without.
-pub fn prepare_accepted(socket: &std::net::TcpStream, keepalive_s: u32) {
+pub(crate) fn prepare_accepted(socket: &std::net::TcpStream, keepalive_s: u32) {
     let prepare = || -> rustix::io::Result<()> {
         sockopt::set_tcp_nodelay(socket, true)?;
         if keepalive_s > 0 {
@@ -232,14 +232,14 @@ pub fn prepare_accepted(socket: &std::net::TcpStream, keepalive_s: u32) {
 /// Whether protected mode turns away a client: it is not on this machine and nobody set a password.
 /// `peer` is `None` on the unix socket.
 #[must_use]
-pub fn is_turned_away(settings: &Settings, peer: Option<SocketAddr>) -> bool {
+pub(crate) fn is_turned_away(settings: &Settings, peer: Option<SocketAddr>) -> bool {
     settings.protected_mode
         && settings.requirepass.is_none()
         && peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback())
 }
 
 /// What a client that protected mode turns away reads, with line end.
-pub const PROTECTED_MODE_REPLY: &str = "-DENIED This server is in protected mode: no password is set for \
+pub(crate) const PROTECTED_MODE_REPLY: &str = "-DENIED This server is in protected mode: no password is set for \
 the default user, so only connections to 127.0.0.1, ::1 or a unix socket are accepted. To connect from \
 elsewhere, do one of: 1) set a password with 'requirepass' or 'CONFIG SET requirepass', 2) from this \
 machine, switch the mode off with 'CONFIG SET protected-mode no', if nobody else can reach the server, \

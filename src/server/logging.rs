@@ -27,7 +27,7 @@ use super::error::{StartError, reason_of};
 use crate::config::LogLevel;
 
 /// Milliseconds since 1970: the log's clock is passed in.
-pub type Clock = fn() -> u64;
+pub(crate) type Clock = fn() -> u64;
 
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Notice as u8);
 static HAS_FILE: AtomicBool = AtomicBool::new(false);
@@ -36,7 +36,7 @@ static HAS_FILE: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 /// The file cannot be opened for appending.
-pub fn start(file: Option<&Path>, level: LogLevel, clock: Clock) -> Result<(), StartError> {
+pub(crate) fn start(file: Option<&Path>, level: LogLevel, clock: Clock) -> Result<(), StartError> {
     if let Some(path) = file {
         open(path).map_err(|error| StartError::LogFile(path.to_path_buf(), reason_of(error)))?;
     }
@@ -54,12 +54,12 @@ pub fn start(file: Option<&Path>, level: LogLevel, clock: Clock) -> Result<(), S
 
 /// Whether the log goes to a file.
 #[must_use]
-pub fn has_file() -> bool {
+pub(crate) fn has_file() -> bool {
     HAS_FILE.load(Ordering::Relaxed)
 }
 
 /// Changes what is logged from now on.
-pub fn set_level(level: LogLevel) {
+pub(crate) fn set_level(level: LogLevel) {
     LEVEL.store(level as u8, Ordering::Relaxed);
     tracing::callsite::rebuild_interest_cache();
 }

@@ -51,7 +51,7 @@ use places::{Place, Places, Stage};
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Where the metrics come from.
-pub struct Source {
+pub(crate) struct Source {
     shared: Arc<Shared>,
     post: Arc<dyn Post>,
     /// Held while one scrape is gathered.
@@ -60,7 +60,7 @@ pub struct Source {
 
 impl Source {
     /// The facts and mailboxes of all shards.
-    pub fn new(shared: Arc<Shared>, post: Arc<dyn Post>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, post: Arc<dyn Post>) -> Self {
         Self {
             shared,
             post,
@@ -143,7 +143,7 @@ fn clients_by_shard(shared: &Shared) -> Vec<ShardClients> {
 }
 
 /// Answers on listening sockets for as long as the process lives. Call in a `LocalSet`.
-pub async fn serve(listeners: Vec<std::net::TcpListener>, source: Rc<Source>) {
+pub(crate) async fn serve(listeners: Vec<std::net::TcpListener>, source: Rc<Source>) {
     let places = Rc::new(Places::default());
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {

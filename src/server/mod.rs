@@ -14,24 +14,19 @@
 //!
 //! Deliberately not here: commands, keyspaces, connections once they are accepted.
 
-pub mod accept;
-pub mod apply;
-pub mod boot;
-pub mod control;
+pub(crate) mod accept;
+pub(crate) mod apply;
+pub(crate) mod boot;
+pub(crate) mod control;
 mod disposal;
-pub mod error;
-pub mod listen;
-pub mod logging;
-pub mod metrics;
-pub mod process;
+pub(crate) mod error;
+pub(crate) mod listen;
+pub(crate) mod logging;
+pub(crate) mod metrics;
+pub(crate) mod process;
 pub mod shards;
-pub mod signals;
-pub mod startup;
-
-pub use boot::Engine;
-pub use control::{Control, End};
-pub use error::StartError;
-pub use startup::Prepared;
+pub(crate) mod signals;
+pub(crate) mod startup;
 
 use std::process::ExitCode;
 

@@ -31,14 +31,14 @@ const PIDFILE_DEFAULT: &str = "/var/run/millrace.pid";
 
 /// Whether this process is one that `detach` started.
 #[must_use]
-pub fn is_detached() -> bool {
+pub(crate) fn is_detached() -> bool {
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
     parent.is_some() && std::env::var(DETACHED).ok() == parent
 }
 
 /// Whether the settings ask for a process of its own: a supervised one must stay its supervisor's child.
 #[must_use]
-pub fn wants_to_detach(settings: &Settings) -> bool {
+pub(crate) fn wants_to_detach(settings: &Settings) -> bool {
     settings.daemonize && supervisor(settings) == Supervision::No
 }
 
@@ -47,7 +47,7 @@ pub fn wants_to_detach(settings: &Settings) -> bool {
 ///
 /// # Errors
 /// The program could not be started again.
-pub fn detach(stdin: &[u8]) -> Result<u8, StartError> {
+pub(crate) fn detach(stdin: &[u8]) -> Result<u8, StartError> {
     let failed = |error: std::io::Error| StartError::Detach(reason_of(error));
     let program = std::env::current_exe().map_err(failed)?;
     let mut child = Command::new(program)
@@ -81,13 +81,13 @@ pub fn detach(stdin: &[u8]) -> Result<u8, StartError> {
 }
 
 /// In the process that `detach` started: leaves the terminal's session.
-pub fn leave_session() {
+pub(crate) fn leave_session() {
     // Fails only for a group leader, which a fresh child is not.
     let _ = rustix::process::setsid();
 }
 
 /// In the process that `detach` started, when it serves: lets the parent end.
-pub fn release_parent() {
+pub(crate) fn release_parent() {
     match std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -105,7 +105,7 @@ pub fn release_parent() {
 ///
 /// # Errors
 /// It cannot be entered.
-pub fn enter_directory(path: &Path) -> Result<(), StartError> {
+pub(crate) fn enter_directory(path: &Path) -> Result<(), StartError> {
     std::env::set_current_dir(path)
         .map_err(|error| StartError::Directory(path.to_path_buf(), reason_of(error)))
 }
@@ -115,7 +115,7 @@ pub fn enter_directory(path: &Path) -> Result<(), StartError> {
 ///
 /// # Errors
 /// Not one client could be served.
-pub fn allow_open_files(settings: &Settings) -> Result<usize, StartError> {
+pub(crate) fn allow_open_files(settings: &Settings) -> Result<usize, StartError> {
     let maxclients = settings.maxclients;
     let needed = maxclients as u64 + RESERVED_FILE_COUNT;
     let wanted = if settings.metrics_port == 0 {
@@ -148,7 +148,7 @@ pub fn allow_open_files(settings: &Settings) -> Result<usize, StartError> {
 }
 
 /// How many connections for metrics there may be: those there are open files for. A few are within the reserve.
-pub fn metrics_connections_max(maxclients: usize) -> usize {
+pub(crate) fn metrics_connections_max(maxclients: usize) -> usize {
     let within_reserve = RESERVED_FILE_COUNT / 2;
     let allowed = rustix::process::getrlimit(Resource::Nofile).current;
     let spare = allowed.map_or(u64::MAX, |allowed| {
@@ -181,12 +181,12 @@ fn raise_open_files(limit: Rlimit, now: u64, wanted: u64) -> u64 {
 
 /// The file with the process' number; removed when dropped.
 #[derive(Debug)]
-pub struct Pidfile(PathBuf);
+pub(crate) struct Pidfile(PathBuf);
 
 impl Pidfile {
     /// Writes it if the settings ask for one or the process is detached. A failure is logged, as in Redis.
     #[must_use]
-    pub fn write(settings: &Settings) -> Option<Pidfile> {
+    pub(crate) fn write(settings: &Settings) -> Option<Pidfile> {
         let path = match &settings.pidfile {
             Some(path) => path.clone(),
             None if is_detached() => PathBuf::from(PIDFILE_DEFAULT),
@@ -226,7 +226,7 @@ fn supervisor(settings: &Settings) -> Supervision {
 }
 
 /// Tells the supervisor that connections are accepted.
-pub fn tell_supervisor_ready(settings: &Settings) {
+pub(crate) fn tell_supervisor_ready(settings: &Settings) {
     match supervisor(settings) {
         Supervision::No | Supervision::Auto => {}
         Supervision::Systemd => {
@@ -244,7 +244,7 @@ pub fn tell_supervisor_ready(settings: &Settings) {
 }
 
 /// Tells the supervisor that the server ends.
-pub fn tell_supervisor_stopping(settings: &Settings) {
+pub(crate) fn tell_supervisor_stopping(settings: &Settings) {
     if supervisor(settings) == Supervision::Systemd {
         tell_systemd(b"STATUS=Shutting down\nSTOPPING=1\n");
     }

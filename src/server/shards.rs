@@ -97,7 +97,7 @@ fn end_with_a_panic() {
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError> {
+pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError> {
     let shared = Arc::new(share(
         prepared.configuration.clone(),
         prepared.settings.clone(),

@@ -6,7 +6,7 @@ use super::error::{StartError, reason_of};
 
 /// Which signal asked for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndSignal {
+pub(crate) enum EndSignal {
     /// SIGINT.
     Interrupt,
     /// SIGTERM.
@@ -16,7 +16,7 @@ pub enum EndSignal {
 impl EndSignal {
     /// Its name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             EndSignal::Interrupt => "SIGINT",
             EndSignal::Terminate => "SIGTERM",
@@ -26,7 +26,7 @@ impl EndSignal {
 
 /// The signals that a server listens to.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     /// Held so that the default action, the end, does not apply.
@@ -38,7 +38,7 @@ impl Signals {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn new() -> Result<Signals, StartError> {
+    pub(crate) fn new() -> Result<Signals, StartError> {
         let take = |kind| signal(kind).map_err(|error| StartError::Runtime(reason_of(error)));
         Ok(Signals {
             interrupt: take(SignalKind::interrupt())?,
@@ -48,7 +48,7 @@ impl Signals {
     }
 
     /// Waits for the next signal that asks for the end. Cancelling loses none.
-    pub async fn next(&mut self) -> EndSignal {
+    pub(crate) async fn next(&mut self) -> EndSignal {
         tokio::select! {
             _ = self.interrupt.recv() => EndSignal::Interrupt,
             _ = self.terminate.recv() => EndSignal::Terminate,

@@ -21,7 +21,7 @@ use super::signals::Signals;
 use crate::config::{Configuration, Notice, Settings};
 
 /// What the words of a command line led to.
-pub enum Start {
+pub(crate) enum Start {
     /// This process serves what comes through the doors.
     Serve(Box<Prepared>, Doors),
     /// Another process serves, or failed to: end with this exit code.
@@ -30,30 +30,30 @@ pub enum Start {
 
 /// Everything a server has before its shards.
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// As loaded, `maxclients` fitted to the system's limit.
-    pub configuration: Configuration,
+    pub(crate) configuration: Configuration,
     /// Its acting values.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     pidfile: Option<Pidfile>,
 }
 
 /// What the world reaches a server through.
 #[derive(Debug)]
-pub struct Doors {
+pub(crate) struct Doors {
     /// Open, nothing accepted yet.
-    pub listeners: Vec<Listener>,
+    pub(crate) listeners: Vec<Listener>,
     /// Those for the metrics.
-    pub metrics: Vec<std::net::TcpListener>,
+    pub(crate) metrics: Vec<std::net::TcpListener>,
     /// Taken over before a socket listens: whoever can connect can ask for the end.
-    pub signals: Signals,
+    pub(crate) signals: Signals,
 }
 
 /// Takes the first steps. `words` follow the program's name. Call inside a runtime.
 ///
 /// # Errors
 /// The first step that fails, as one line to print.
-pub fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start, StartError> {
+pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start, StartError> {
     let mut stdin = Recorded {
         source: io::stdin().lock(),
         seen: Vec::new(),
@@ -106,7 +106,7 @@ fn tell_start(configuration: &Configuration, settings: &Settings) {
 }
 
 /// Puts notices into the log.
-pub fn tell(notices: Vec<Notice>) {
+pub(crate) fn tell(notices: Vec<Notice>) {
     for notice in notices {
         match notice {
             Notice::Ignored(text) => info!("{text}"),
@@ -117,7 +117,7 @@ pub fn tell(notices: Vec<Notice>) {
 
 impl Prepared {
     /// The server serves: says so to whoever waits for it.
-    pub fn announce_ready(&self) {
+    pub(crate) fn announce_ready(&self) {
         if self.settings.port != 0 {
             info!("Running mode=standalone, port={}.", self.settings.port);
         }
@@ -141,7 +141,7 @@ impl Prepared {
     }
 
     /// The server ends: says so, removes the pidfile.
-    pub fn announce_end(mut self) {
+    pub(crate) fn announce_end(mut self) {
         process::tell_supervisor_stopping(&self.settings);
         self.pidfile = None;
         info!("millrace is now ready to exit, bye bye...");

@@ -179,7 +179,7 @@ impl Env<'_> {
 }
 
 /// The command that runs on this thread, or ran last: for the last words of a process that panics.
-pub fn running_command() -> &'static str {
+pub(crate) fn running_command() -> &'static str {
     RUNNING.get()
 }
 

@@ -46,7 +46,7 @@ pub struct Client {
 
 impl Client {
     /// A connection with nothing read or written.
-    pub fn new(session: Session, transport: Option<ParkedTransport>) -> Self {
+    pub(crate) fn new(session: Session, transport: Option<ParkedTransport>) -> Self {
         Self {
             session,
             parser: RequestParser::new(),
@@ -76,7 +76,7 @@ impl Client {
     }
 
     /// Takes the socket out, once.
-    pub fn take_transport(&mut self) -> Option<ParkedTransport> {
+    pub(crate) fn take_transport(&mut self) -> Option<ParkedTransport> {
         self.transport.take()
     }
 

@@ -10,11 +10,11 @@ use crate::observe::metrics::StreamListing;
 #[derive(Debug)]
 pub struct StreamQuery {
     /// Which, by a glob pattern.
-    pub pattern: Vec<u8>,
+    pub(crate) pattern: Vec<u8>,
     /// How many at most.
-    pub streams_max: usize,
+    pub(crate) streams_max: usize,
     /// Where the answer goes; one per shard.
-    pub answer: UnboundedSender<StreamListing>,
+    pub(crate) answer: UnboundedSender<StreamListing>,
 }
 
 impl StreamQuery {

@@ -94,23 +94,23 @@ impl Shard {
 
     /// Whether it has offered keyspaces to other threads since the last call: who shares the core with one of them lets it run,
     /// or the offer is for what this thread will have again by then.
-    pub fn take_offered(&mut self) -> bool {
+    pub(crate) fn take_offered(&mut self) -> bool {
         self.hands.take_offered()
     }
 
     /// Whether clients have output that nobody was told of yet.
-    pub fn has_output(&self) -> bool {
+    pub(crate) fn has_output(&self) -> bool {
         self.clients.has_news()
     }
 
     /// Monotonic time at which a turn of the loop begins, for [`Shard::end_round`], ns.
-    pub fn begin_round(&self) -> u64 {
+    pub(crate) fn begin_round(&self) -> u64 {
         self.clock.nanoseconds()
     }
 
     /// Notes how long the turn took that began then, and what waits at its end: so many messages in the mailbox, and work
     /// in the queue.
-    pub fn end_round(&self, begun_ns: u64, messages: usize) {
+    pub(crate) fn end_round(&self, begun_ns: u64, messages: usize) {
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.turns.add(1);
         let took_ns = self.clock.nanoseconds().saturating_sub(begun_ns);
@@ -139,12 +139,12 @@ impl Shard {
     }
 
     /// Clients that have come since the last call, for whoever drives the shard.
-    pub fn take_arrived(&mut self) -> Vec<ClientId> {
+    pub(crate) fn take_arrived(&mut self) -> Vec<ClientId> {
         self.clients.take_arrived()
     }
 
     /// The socket of a client that has come.
-    pub fn take_transport(
+    pub(crate) fn take_transport(
         &mut self,
         id: ClientId,
     ) -> Option<crate::net::transport::ParkedTransport> {
@@ -182,7 +182,7 @@ impl Shard {
     }
 
     /// Whether a client waits and is not read meanwhile, so that the end of its input is not seen by reading.
-    pub fn waits_unread(&self, id: ClientId) -> bool {
+    pub(crate) fn waits_unread(&self, id: ClientId) -> bool {
         let Some(client) = self.clients.get(id) else {
             return false;
         };
@@ -190,7 +190,7 @@ impl Shard {
     }
 
     /// Whether a client that waits should be read a little, though it has sent much: towards the end of its input.
-    pub fn wants_a_little_input(&self, id: ClientId) -> bool {
+    pub(crate) fn wants_a_little_input(&self, id: ClientId) -> bool {
         let Some(client) = self.clients.get(id) else {
             return false;
         };

@@ -97,7 +97,7 @@ impl Shard {
     }
 
     /// Drops a client: its waits, subscriptions, registry entry.
-    pub fn disconnect(&mut self, id: ClientId) {
+    pub(crate) fn disconnect(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.close(id) else {
             return;
         };

@@ -25,27 +25,27 @@ use super::hand::berths::Berths;
 #[derive(Debug)]
 pub struct Publication {
     /// PUBLISH or SPUBLISH.
-    pub kind: ChannelKind,
+    pub(crate) kind: ChannelKind,
     /// Channel.
-    pub channel: Bytes,
+    pub(crate) channel: Bytes,
     /// Message.
-    pub payload: Bytes,
+    pub(crate) payload: Bytes,
     /// Its place among all publications; 0 before it is sent.
-    pub number: u64,
+    pub(crate) number: u64,
     /// The client whose commands caused it: it gets its own message after the reply, as on one thread.
-    pub cause: Option<ClientId>,
+    pub(crate) cause: Option<ClientId>,
 }
 
 impl Publication {
     /// What it weighs in a mailbox, bytes.
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.channel.len() + self.payload.len() + 64
     }
 }
 
 /// What a client-side cache is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoticeKind {
+pub(crate) enum NoticeKind {
     /// Of keys, by who read them.
     Invalidation,
     /// Of keys, in the place of who read them.
@@ -58,18 +58,18 @@ pub enum NoticeKind {
 #[derive(Clone, Debug)]
 pub struct Notice {
     /// Who counts it as undelivered; `None` when it is credited already.
-    pub from: Option<ShardId>,
+    pub(crate) from: Option<ShardId>,
     /// Who is told.
-    pub receiver: ClientId,
+    pub(crate) receiver: ClientId,
     /// What.
-    pub kind: NoticeKind,
+    pub(crate) kind: NoticeKind,
     /// The keys as a RESP array, or a null for all.
-    pub payload: Bytes,
+    pub(crate) payload: Bytes,
 }
 
 impl Notice {
     /// What it weighs in a mailbox, bytes.
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.payload.len() + 64
     }
 }

@@ -20,7 +20,7 @@ impl Shard {
     }
 
     /// Takes in so many of the messages that have come; true when there are more.
-    pub fn deliver_mail(&mut self, messages_max: usize) -> bool {
+    pub(crate) fn deliver_mail(&mut self, messages_max: usize) -> bool {
         if !self.post.has_mail() {
             return false;
         }

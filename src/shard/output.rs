@@ -54,7 +54,7 @@ impl Shard {
     }
 
     /// Gives a spent list of dirty clients back, to save its allocation.
-    pub fn reuse_dirty(&mut self, list: Vec<ClientId>) {
+    pub(crate) fn reuse_dirty(&mut self, list: Vec<ClientId>) {
         self.clients.reuse_dirty(list);
     }
 
@@ -64,7 +64,7 @@ impl Shard {
     }
 
     /// Whether all that a client is owed was sent.
-    pub fn is_sent(&self, id: ClientId) -> bool {
+    pub(crate) fn is_sent(&self, id: ClientId) -> bool {
         match self.clients.get(id) {
             Some(client) => client.output.is_empty(),
             _ => true,
@@ -72,7 +72,7 @@ impl Shard {
     }
 
     /// A client has had its share of this turn: the rest of its output is sent in the next.
-    pub fn send_on(&mut self, id: ClientId) {
+    pub(crate) fn send_on(&mut self, id: ClientId) {
         self.clients.note_output(id);
     }
 
@@ -121,7 +121,7 @@ impl Shard {
     }
 
     /// Whether a client is to be closed now that its output is sent.
-    pub fn should_close(&self, id: ClientId) -> bool {
+    pub(crate) fn should_close(&self, id: ClientId) -> bool {
         match self.clients.get(id) {
             Some(client) => {
                 client.output.is_empty() && client.session.closing && !client.phase.holds_a_reply()

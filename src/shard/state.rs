@@ -82,7 +82,7 @@ impl Shard {
     }
 
     /// Whether the process is ending.
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_some()
     }
 
@@ -133,7 +133,7 @@ impl Shard {
     }
 
     /// Of how many shards it is one.
-    pub fn shard_count(&self) -> usize {
+    pub(crate) fn shard_count(&self) -> usize {
         self.shared.shard_count
     }
 

@@ -61,7 +61,7 @@ impl Mailbox {
 
 /// The mailboxes of all threads, and the berths.
 #[derive(Debug)]
-pub struct Mailboxes {
+pub(crate) struct Mailboxes {
     boxes: Vec<Mailbox>,
     /// Held only while one step puts messages into several mailboxes.
     order: Mutex<()>,
@@ -70,7 +70,7 @@ pub struct Mailboxes {
 
 impl Mailboxes {
     /// A mailbox and a berth for each shard.
-    pub fn new(shard_count: usize) -> Self {
+    pub(crate) fn new(shard_count: usize) -> Self {
         Self {
             boxes: (0..shard_count).map(|_| Mailbox::default()).collect(),
             order: Mutex::new(()),
@@ -207,7 +207,7 @@ struct Driver {
 ///
 /// # Errors
 /// When the runtime cannot be made.
-pub fn run(
+pub(crate) fn run(
     shard: Shard,
     mailboxes: Arc<Mailboxes>,
     ended: impl FnOnce(),

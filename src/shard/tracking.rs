@@ -126,7 +126,7 @@ impl Shard {
 
     /// Tells who listens to prefixes what has changed since the last call: before what others can conclude it from, a reply
     /// or the keyspace, leaves this shard.
-    pub fn tell_broadcasts(&mut self) {
+    pub(crate) fn tell_broadcasts(&mut self) {
         if !self.subscribers.has_changes() {
             return;
         }

@@ -24,7 +24,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// The address is not one that the client can use.
-pub fn client(url: Option<&str>) -> anyhow::Result<redis::Client> {
+pub(crate) fn client(url: Option<&str>) -> anyhow::Result<redis::Client> {
     let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let url = url
         .map(str::to_owned)
@@ -46,7 +46,7 @@ pub fn client(url: Option<&str>) -> anyhow::Result<redis::Client> {
 ///
 /// # Errors
 /// The server cannot be reached, or refuses the password or the database.
-pub fn connect(client: &redis::Client) -> anyhow::Result<redis::Connection> {
+pub(crate) fn connect(client: &redis::Client) -> anyhow::Result<redis::Connection> {
     let mut connection = connect_within(client, CONNECT_TIMEOUT, REPLY_TIMEOUT)?;
     // A server that wants a password says so to the first command only.
     match redis::cmd("PING").exec(&mut connection) {
@@ -63,7 +63,7 @@ fn is_answer(error: &redis::RedisError) -> bool {
 }
 
 /// The error of a connection that cannot be used: not reached, or not let in.
-pub fn failed(client: &redis::Client, error: redis::RedisError) -> anyhow::Error {
+pub(crate) fn failed(client: &redis::Client, error: redis::RedisError) -> anyhow::Error {
     let what = if reason::is_login_refused(&error) {
         "cannot log in to"
     } else {
@@ -77,7 +77,7 @@ pub fn failed(client: &redis::Client, error: redis::RedisError) -> anyhow::Error
 ///
 /// # Errors
 /// The server cannot be reached in time, or refuses the password or the database.
-pub fn connect_within(
+pub(crate) fn connect_within(
     client: &redis::Client,
     connect_timeout: Duration,
     reply_timeout: Duration,
@@ -92,7 +92,7 @@ pub fn connect_within(
 
 /// The address for messages, without user and password.
 #[must_use]
-pub fn address(client: &redis::Client) -> String {
+pub(crate) fn address(client: &redis::Client) -> String {
     client.get_connection_info().addr().to_string()
 }
 

@@ -15,7 +15,7 @@
 
 use std::io::Write;
 
-pub mod connect;
+pub(crate) mod connect;
 pub mod demo;
 pub mod ping;
 mod raw;

@@ -19,7 +19,7 @@ use crate::resp::arguments::Args;
 use super::client::is_printable_word;
 
 /// The only user.
-pub const DEFAULT_USER: &[u8] = b"default";
+pub(crate) const DEFAULT_USER: &[u8] = b"default";
 
 /// Compares in a time that depends on the lengths alone.
 fn same_secret(given: &[u8], right: &[u8]) -> bool {

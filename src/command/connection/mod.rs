@@ -7,10 +7,10 @@
 //! ```
 //! Others are reached by their handle in the registry and a poke of their shard; no handler here touches a socket.
 
-pub mod client;
-pub mod kill;
-pub mod list;
-pub mod login;
+pub(crate) mod client;
+pub(crate) mod kill;
+pub(crate) mod list;
+pub(crate) mod login;
 mod tracking;
 
 use crate::resp::arguments::Args;
@@ -34,7 +34,7 @@ const BEFORE_AUTH: &[Flags] = &[
 const ANY_TIME: &[Flags] = &[Flags::RUNS_IN_MULTI, Flags::WHILE_SUBSCRIBED];
 
 /// The family's rows.
-pub static COMMANDS: &[Command] = &[
+pub(crate) static COMMANDS: &[Command] = &[
     Command::new("ping", "[message]", ping)
         .arity(-1)
         .flags(&[Flags::FAST, Flags::WHILE_SUBSCRIBED])

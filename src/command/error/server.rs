@@ -5,57 +5,60 @@ use super::{CommandError, joined};
 // Of COMMAND GETKEYS
 
 /// No such command.
-pub const INVALID_COMMAND: CommandError = CommandError::fixed("ERR Invalid command specified");
+pub(crate) const INVALID_COMMAND: CommandError =
+    CommandError::fixed("ERR Invalid command specified");
 /// A command without keys.
-pub const NO_KEY_ARGUMENTS: CommandError =
+pub(crate) const NO_KEY_ARGUMENTS: CommandError =
     CommandError::fixed("ERR The command has no key arguments");
 /// Not as many arguments as the command takes.
-pub const WRONG_ARGUMENT_COUNT: CommandError =
+pub(crate) const WRONG_ARGUMENT_COUNT: CommandError =
     CommandError::fixed("ERR Invalid number of arguments specified for command");
 /// Arguments among which the keys cannot be found.
-pub const INVALID_ARGUMENTS: CommandError =
+pub(crate) const INVALID_ARGUMENTS: CommandError =
     CommandError::fixed("ERR Invalid arguments specified for command");
 
 // Of DEBUG
 
 /// DEBUG LISTPACK of another value.
-pub const NOT_LISTPACK: CommandError = CommandError::fixed("ERR Not a listpack encoded object.");
+pub(crate) const NOT_LISTPACK: CommandError =
+    CommandError::fixed("ERR Not a listpack encoded object.");
 /// DEBUG QUICKLIST of another value.
-pub const NOT_QUICKLIST: CommandError = CommandError::fixed("ERR Not a quicklist encoded object.");
+pub(crate) const NOT_QUICKLIST: CommandError =
+    CommandError::fixed("ERR Not a quicklist encoded object.");
 /// DEBUG QUICKLIST-PACKED-THRESHOLD.
-pub const PACKED_THRESHOLD: CommandError =
+pub(crate) const PACKED_THRESHOLD: CommandError =
     CommandError::fixed("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
 /// DEBUG PROTOCOL PUSH in RESP2.
-pub const RESP2_NOT_SUPPORTED: CommandError =
+pub(crate) const RESP2_NOT_SUPPORTED: CommandError =
     CommandError::fixed("ERR RESP2 is not supported by this command");
 /// DEBUG PROTOCOL of a type that is none.
-pub const PROTOCOL_TYPE: CommandError = CommandError::fixed(
+pub(crate) const PROTOCOL_TYPE: CommandError = CommandError::fixed(
     "ERR Wrong protocol type name. Please use one of the following: \
      string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
 );
 /// DEBUG RELOAD with an option it does not know.
-pub const RELOAD_OPTION: CommandError =
+pub(crate) const RELOAD_OPTION: CommandError =
     CommandError::fixed("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
 /// DEBUG RELOAD with an option about a file.
-pub const RELOAD_WITHOUT_FILE: CommandError =
+pub(crate) const RELOAD_WITHOUT_FILE: CommandError =
     CommandError::fixed("ERR There is no file to load: DEBUG RELOAD works in memory");
 
 // Of FUNCTION
 
 /// FUNCTION FLUSH in another way.
-pub const FUNCTION_FLUSH_MODE: CommandError =
+pub(crate) const FUNCTION_FLUSH_MODE: CommandError =
     CommandError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
 /// FUNCTION LIST LIBRARYNAME of none.
-pub const LIBRARY_NAME_MISSING: CommandError =
+pub(crate) const LIBRARY_NAME_MISSING: CommandError =
     CommandError::fixed("ERR library name argument was not given");
 
 /// FUNCTION LIST with an argument it does not know, or twice with one.
-pub fn unknown_function_list_argument(argument: &[u8]) -> CommandError {
+pub(crate) fn unknown_function_list_argument(argument: &[u8]) -> CommandError {
     joined(&[b"ERR Unknown argument ", argument])
 }
 
 // Of publish/subscribe
 
 /// SSUBSCRIBE in a transaction.
-pub const SSUBSCRIBE_DENIED: CommandError =
+pub(crate) const SSUBSCRIBE_DENIED: CommandError =
     CommandError::fixed("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");

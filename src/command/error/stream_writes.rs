@@ -4,29 +4,29 @@ use super::{CommandError, joined};
 use crate::limits;
 
 /// How many IDs follow is no number above 0.
-pub const NUMIDS_NOT_POSITIVE: CommandError =
+pub(crate) const NUMIDS_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR Number of IDs must be a positive integer");
 /// More or fewer IDs follow than was said.
-pub const NUMIDS_MISMATCH: CommandError =
+pub(crate) const NUMIDS_MISMATCH: CommandError =
     CommandError::fixed("ERR The `numids` parameter must match the number of arguments");
 
 /// IDMP with an ID of one's own.
-pub const IDMP_WITH_ID: CommandError =
+pub(crate) const IDMP_WITH_ID: CommandError =
     CommandError::fixed("ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs");
 /// Both, or one twice.
-pub const IDMP_TWICE: CommandError =
+pub(crate) const IDMP_TWICE: CommandError =
     CommandError::fixed("ERR syntax error, IDMP/IDMPAUTO specified multiple times");
 /// IDMP of nobody.
-pub const IDMP_WITHOUT_PRODUCER: CommandError =
+pub(crate) const IDMP_WITHOUT_PRODUCER: CommandError =
     CommandError::fixed("ERR syntax error, IDMP requires a non-empty producer ID");
 /// IDMP of nothing.
-pub const IDMP_WITHOUT_MESSAGE: CommandError =
+pub(crate) const IDMP_WITHOUT_MESSAGE: CommandError =
     CommandError::fixed("ERR syntax error, IDMP requires a non-empty idempotent ID");
 /// IDMPAUTO of nobody.
-pub const IDMPAUTO_WITHOUT_PRODUCER: CommandError =
+pub(crate) const IDMPAUTO_WITHOUT_PRODUCER: CommandError =
     CommandError::fixed("ERR syntax error, IDMPAUTO requires a non-empty producer ID");
 /// IDMP of one producer too many.
-pub fn idmp_too_many_producers() -> CommandError {
+pub(crate) fn idmp_too_many_producers() -> CommandError {
     let most = limits::IDMP_PRODUCERS_MAX.to_string();
     joined(&[
         b"ERR too many IDMP producers: this stream knows messages of ",
@@ -35,28 +35,29 @@ pub fn idmp_too_many_producers() -> CommandError {
     ])
 }
 /// XIDMPRECORD of nobody.
-pub const XIDMPRECORD_WITHOUT_PRODUCER: CommandError =
+pub(crate) const XIDMPRECORD_WITHOUT_PRODUCER: CommandError =
     CommandError::fixed("ERR producer ID must be non-empty");
 /// XIDMPRECORD of nothing.
-pub const XIDMPRECORD_WITHOUT_MESSAGE: CommandError =
+pub(crate) const XIDMPRECORD_WITHOUT_MESSAGE: CommandError =
     CommandError::fixed("ERR idempotent ID must be non-empty");
 /// XIDMPRECORD of a message that became another entry.
-pub const IDMP_RECORDED_OTHERWISE: CommandError =
+pub(crate) const IDMP_RECORDED_OTHERWISE: CommandError =
     CommandError::fixed("ERR IID already exists for this producer with a different stream ID");
 /// XIDMPRECORD of an entry that is not there.
-pub const IDMP_ENTRY_GONE: CommandError = CommandError::fixed("ERR No such message in stream");
+pub(crate) const IDMP_ENTRY_GONE: CommandError =
+    CommandError::fixed("ERR No such message in stream");
 /// XCFGSET of nothing.
-pub const XCFGSET_WITHOUT_PARAMETER: CommandError =
+pub(crate) const XCFGSET_WITHOUT_PARAMETER: CommandError =
     CommandError::fixed("ERR At least one parameter must be specified");
 /// XCFGSET with a parameter twice.
-pub const IDMP_DURATION_TWICE: CommandError =
+pub(crate) const IDMP_DURATION_TWICE: CommandError =
     CommandError::fixed("ERR IDMP-DURATION specified multiple times");
 /// XCFGSET with a parameter twice.
-pub const IDMP_MAXSIZE_TWICE: CommandError =
+pub(crate) const IDMP_MAXSIZE_TWICE: CommandError =
     CommandError::fixed("ERR IDMP-MAXSIZE specified multiple times");
 /// XCFGSET IDMP-DURATION.
-pub const IDMP_DURATION_RANGE: CommandError =
+pub(crate) const IDMP_DURATION_RANGE: CommandError =
     CommandError::fixed("ERR IDMP-DURATION must be between 1 and 86400 seconds");
 /// XCFGSET IDMP-MAXSIZE.
-pub const IDMP_MAXSIZE_RANGE: CommandError =
+pub(crate) const IDMP_MAXSIZE_RANGE: CommandError =
     CommandError::fixed("ERR IDMP-MAXSIZE must be between 1 and 10000 entries");

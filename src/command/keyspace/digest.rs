@@ -12,7 +12,7 @@ use crate::keyspace::value::Value;
 use crate::keyspace::walk::is_live;
 
 /// SHA-1 of something canonical.
-pub type Digest = [u8; 20];
+pub(crate) type Digest = [u8; 20];
 
 /// Feeds parts to the hash so that no two sequences of parts look the same.
 struct Canonical {
@@ -115,14 +115,14 @@ impl Canonical {
 }
 
 /// The digest of a value alone.
-pub fn value_digest(value: &Value, now_ms: u64) -> Digest {
+pub(crate) fn value_digest(value: &Value, now_ms: u64) -> Digest {
     let mut canonical = Canonical::new(now_ms);
     canonical.value(value);
     canonical.digest()
 }
 
 /// The digest of a key with its database, its expiry and its value.
-pub fn entry_digest(db: usize, entry: &Entry, now_ms: u64) -> Digest {
+pub(crate) fn entry_digest(db: usize, entry: &Entry, now_ms: u64) -> Digest {
     let mut canonical = Canonical::new(now_ms);
     canonical.number(db as u64);
     canonical.bytes(&entry.key);
@@ -133,7 +133,10 @@ pub fn entry_digest(db: usize, entry: &Entry, now_ms: u64) -> Digest {
 
 /// The digest of all keys that have not expired, of databases with their numbers: zeros when there is none. O(bytes of all
 /// values).
-pub fn digest<'k>(databases: impl Iterator<Item = (usize, &'k Database)>, now_ms: u64) -> Digest {
+pub(crate) fn digest<'k>(
+    databases: impl Iterator<Item = (usize, &'k Database)>,
+    now_ms: u64,
+) -> Digest {
     let mut all = [0; 20];
     for (db, database) in databases {
         let entries = database.table().iter();

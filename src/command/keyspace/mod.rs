@@ -22,11 +22,11 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use digest::{Digest, digest, entry_digest, value_digest};
+pub(crate) use digest::{digest, value_digest};
 pub(super) use expiry::{lift_expiry, set_expiry};
 pub(super) use remove::remove_as_expired;
-pub use rewrite::rewrite;
-pub use scan::shards_for_cursor;
+pub(crate) use rewrite::rewrite;
+pub(crate) use scan::shards_for_cursor;
 
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec, Scope};
 
@@ -41,7 +41,7 @@ const SUMMED: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum
 const ALL_SUCCEEDED: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 
 /// The family's rows.
-pub static COMMANDS: &[Command] = &[
+pub(crate) static COMMANDS: &[Command] = &[
     row("del", "key [key ...]", remove::del)
         .arity(-2)
         .flags(&[Flags::WRITE])

@@ -32,7 +32,7 @@ const BATCH: usize = 64;
 type KnownMessage<'a> = (&'a [u8], &'a [u8], StreamId);
 
 /// Gives the effects that make the key of an entry, in order, for the database it is in.
-pub fn rewrite(entry: &Entry, now_ms: u64, take: &mut dyn FnMut(&EffectWriter)) {
+pub(crate) fn rewrite(entry: &Entry, now_ms: u64, take: &mut dyn FnMut(&EffectWriter)) {
     let key = &*entry.key;
     match &entry.value {
         Value::String(string) => {

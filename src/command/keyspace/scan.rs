@@ -157,7 +157,7 @@ fn shard_id(cursor: ScanCursor) -> Option<ShardId> {
 
 /// The shards that a SCAN needs: from its cursor's on, as many as are needed to fill its count if their counters are
 /// right. Never empty; shard 0 when the arguments are wrong, for the error.
-pub fn shards_for_cursor(args: &Args<'_>, shared: &Shared, db: usize) -> ShardSet {
+pub(crate) fn shards_for_cursor(args: &Args<'_>, shared: &Shared, db: usize) -> ShardSet {
     let wanted = ScanOptions::read(args).map_or(0, |options| options.count as u64);
     let cursor = ScanCursor::parse(args.at(1));
     let cursor = cursor.filter(|cursor| cursor.shard < shared.shard_count);

@@ -217,7 +217,7 @@ fn the_shards_for_a_cursor_hold_enough_keys() {
 }
 
 /// The digest of everything, and of everything made again from its rewrite.
-fn digests(bench: &mut Bench) -> [super::Digest; 2] {
+fn digests(bench: &mut Bench) -> [super::digest::Digest; 2] {
     let mut again = Bench::with_shards(bench.keyspaces.len());
     again.now_ms = bench.now_ms;
     for keyspace in &mut again.keyspaces {

@@ -18,7 +18,7 @@ const FLAGS: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 
 /// The row.
-pub static COMMANDS: &[Command] = &[Command::new("acl", "", super::unreachable_container)
+pub(crate) static COMMANDS: &[Command] = &[Command::new("acl", "", super::unreachable_container)
     .arity(-2)
     .docs(
         "6.0.0",

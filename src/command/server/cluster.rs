@@ -25,7 +25,7 @@ const fn row(
 }
 
 /// The rows.
-pub static COMMANDS: &[Command] = &[
+pub(crate) static COMMANDS: &[Command] = &[
     Command::new("cluster", "", super::unreachable_container)
         .arity(-2)
         .docs(

@@ -15,7 +15,7 @@ const FLAGS: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::
 const TIPS: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 
 /// The row.
-pub static COMMANDS: &[Command] = &[Command::new("config", "", help)
+pub(crate) static COMMANDS: &[Command] = &[Command::new("config", "", help)
     .arity(-2)
     .docs(
         "2.0.0",

@@ -13,7 +13,7 @@ use crate::pubsub::registry::ChannelKind;
 use crate::resp::arguments::Args;
 
 /// The row.
-pub static COMMANDS: &[Command] = &[Command::new("info", "[section [section ...]]", info)
+pub(crate) static COMMANDS: &[Command] = &[Command::new("info", "[section [section ...]]", info)
     .arity(-1)
     .flags(&[Flags::LOADING, Flags::STALE])
     .categories(&["dangerous"])

@@ -18,7 +18,7 @@ const FACT: &[Flags] = &[Flags::LOADING, Flags::STALE, Flags::FAST];
 const WAITING: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
 /// The rows.
-pub static COMMANDS: &[Command] = &[
+pub(crate) static COMMANDS: &[Command] = &[
     Command::new(
         "failover",
         "[TO target:<host port [FORCE]>] [ABORT] [TIMEOUT milliseconds]",

@@ -16,60 +16,61 @@ const READING: &[&str] = &[
 ];
 
 /// The row.
-pub static COMMANDS: &[Command] = &[Command::new("latency", "", super::unreachable_container)
-    .arity(-2)
-    .docs(
-        "2.8.13",
-        "server",
-        "Depends on the subcommand.",
-        "Container of the commands about how long things took.",
-    )
-    .subcommands(&[
-        Command::new("doctor", "", doctor)
-            .arity(2)
-            .flags(FLAGS)
-            .tips(READING)
-            .docs("2.8.13", "server", "O(1)", "Puts the events into words."),
-        Command::new("graph", "event", graph)
-            .arity(3)
-            .flags(FLAGS)
-            .tips(READING)
-            .docs("2.8.13", "server", "O(1)", "Draws the times of an event."),
-        Command::new("histogram", "[command [command ...]]", histogram)
-            .arity(-2)
-            .flags(FLAGS)
-            .tips(READING)
-            .docs(
-                "7.0.0",
-                "server",
-                "O(N) for N commands that have run.",
-                "Replies how often commands took how long.",
-            ),
-        Command::new("history", "event", history)
-            .arity(3)
-            .flags(FLAGS)
-            .tips(READING)
-            .docs("2.8.13", "server", "O(1)", "Replies the times of an event."),
-        Command::new("latest", "", latest)
-            .arity(2)
-            .flags(FLAGS)
-            .tips(READING)
-            .docs(
-                "2.8.13",
-                "server",
-                "O(1)",
-                "Replies the latest time of each event.",
-            ),
-        Command::new("reset", "[event [event ...]]", reset)
-            .arity(-2)
-            .flags(FLAGS)
-            .tips(&["request_policy:all_nodes", "response_policy:agg_sum"])
-            .docs("2.8.13", "server", "O(1)", "Forgets events."),
-        Command::new("help", "", help)
-            .arity(2)
-            .flags(&[Flags::LOADING, Flags::STALE])
-            .docs("2.8.13", "server", "O(1)", "Describes the subcommands."),
-    ])];
+pub(crate) static COMMANDS: &[Command] =
+    &[Command::new("latency", "", super::unreachable_container)
+        .arity(-2)
+        .docs(
+            "2.8.13",
+            "server",
+            "Depends on the subcommand.",
+            "Container of the commands about how long things took.",
+        )
+        .subcommands(&[
+            Command::new("doctor", "", doctor)
+                .arity(2)
+                .flags(FLAGS)
+                .tips(READING)
+                .docs("2.8.13", "server", "O(1)", "Puts the events into words."),
+            Command::new("graph", "event", graph)
+                .arity(3)
+                .flags(FLAGS)
+                .tips(READING)
+                .docs("2.8.13", "server", "O(1)", "Draws the times of an event."),
+            Command::new("histogram", "[command [command ...]]", histogram)
+                .arity(-2)
+                .flags(FLAGS)
+                .tips(READING)
+                .docs(
+                    "7.0.0",
+                    "server",
+                    "O(N) for N commands that have run.",
+                    "Replies how often commands took how long.",
+                ),
+            Command::new("history", "event", history)
+                .arity(3)
+                .flags(FLAGS)
+                .tips(READING)
+                .docs("2.8.13", "server", "O(1)", "Replies the times of an event."),
+            Command::new("latest", "", latest)
+                .arity(2)
+                .flags(FLAGS)
+                .tips(READING)
+                .docs(
+                    "2.8.13",
+                    "server",
+                    "O(1)",
+                    "Replies the latest time of each event.",
+                ),
+            Command::new("reset", "[event [event ...]]", reset)
+                .arity(-2)
+                .flags(FLAGS)
+                .tips(&["request_policy:all_nodes", "response_policy:agg_sum"])
+                .docs("2.8.13", "server", "O(1)", "Forgets events."),
+            Command::new("help", "", help)
+                .arity(2)
+                .flags(&[Flags::LOADING, Flags::STALE])
+                .docs("2.8.13", "server", "O(1)", "Describes the subcommands."),
+        ])];
 
 fn latest(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     let events = ctx.shared.observations.latency.all();

@@ -19,50 +19,51 @@ const TIPS: &[&str] = &[
 ];
 
 /// The row.
-pub static COMMANDS: &[Command] = &[Command::new("memory", "", super::unreachable_container)
-    .arity(-2)
-    .docs(
-        "4.0.0",
-        "server",
-        "Depends on the subcommand.",
-        "Container of the commands about memory.",
-    )
-    .subcommands(&[
-        Command::new("doctor", "", doctor).arity(2).tips(TIPS).docs(
+pub(crate) static COMMANDS: &[Command] =
+    &[Command::new("memory", "", super::unreachable_container)
+        .arity(-2)
+        .docs(
             "4.0.0",
             "server",
-            "O(1)",
-            "Tells of problems with memory.",
-        ),
-        Command::new("malloc-stats", "", malloc_stats)
-            .arity(2)
-            .tips(TIPS)
-            .docs("4.0.0", "server", "O(1)", "Tells what the allocator knows."),
-        Command::new("purge", "", purge)
-            .arity(2)
-            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-            .docs("4.0.0", "server", "O(1)", "Gives unused memory back."),
-        Command::new("stats", "", stats).arity(2).tips(TIPS).docs(
-            "4.0.0",
-            "server",
-            "O(N) for N connections.",
-            "Tells where memory is.",
-        ),
-        Command::new("usage", "key [SAMPLES count]", usage)
-            .arity(-3)
-            .flags(&[Flags::READONLY])
-            .keys(&[KeySpec::one(KeyFlags::RO, 2)])
-            .docs(
+            "Depends on the subcommand.",
+            "Container of the commands about memory.",
+        )
+        .subcommands(&[
+            Command::new("doctor", "", doctor).arity(2).tips(TIPS).docs(
                 "4.0.0",
                 "server",
-                "O(N) for N parts of the value.",
-                "Estimates the memory of a key with its value.",
+                "O(1)",
+                "Tells of problems with memory.",
             ),
-        Command::new("help", "", help)
-            .arity(2)
-            .flags(&[Flags::LOADING, Flags::STALE])
-            .docs("4.0.0", "server", "O(1)", "Describes the subcommands."),
-    ])];
+            Command::new("malloc-stats", "", malloc_stats)
+                .arity(2)
+                .tips(TIPS)
+                .docs("4.0.0", "server", "O(1)", "Tells what the allocator knows."),
+            Command::new("purge", "", purge)
+                .arity(2)
+                .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+                .docs("4.0.0", "server", "O(1)", "Gives unused memory back."),
+            Command::new("stats", "", stats).arity(2).tips(TIPS).docs(
+                "4.0.0",
+                "server",
+                "O(N) for N connections.",
+                "Tells where memory is.",
+            ),
+            Command::new("usage", "key [SAMPLES count]", usage)
+                .arity(-3)
+                .flags(&[Flags::READONLY])
+                .keys(&[KeySpec::one(KeyFlags::RO, 2)])
+                .docs(
+                    "4.0.0",
+                    "server",
+                    "O(N) for N parts of the value.",
+                    "Estimates the memory of a key with its value.",
+                ),
+            Command::new("help", "", help)
+                .arity(2)
+                .flags(&[Flags::LOADING, Flags::STALE])
+                .docs("4.0.0", "server", "O(1)", "Describes the subcommands."),
+        ])];
 
 /// SAMPLES is checked and not needed: sizes are kept, not sampled.
 fn usage(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

@@ -1,16 +1,16 @@
 //! The server family.
 
-pub mod acl;
-pub mod cluster;
-pub mod command;
-pub mod config;
-pub mod debug;
-pub mod info;
-pub mod instance;
-pub mod latency;
-pub mod memory;
-pub mod module;
-pub mod slowlog;
+pub(crate) mod acl;
+pub(crate) mod cluster;
+pub(crate) mod command;
+pub(crate) mod config;
+pub(crate) mod debug;
+pub(crate) mod info;
+pub(crate) mod instance;
+pub(crate) mod latency;
+pub(crate) mod memory;
+pub(crate) mod module;
+pub(crate) mod slowlog;
 
 use crate::resp::arguments::Args;
 
@@ -19,7 +19,7 @@ use super::error::{self, CommandError};
 use super::spec::Command;
 
 /// The rows of each part of the family.
-pub static COMMANDS: &[&[Command]] = &[
+pub(crate) static COMMANDS: &[&[Command]] = &[
     acl::COMMANDS,
     cluster::COMMANDS,
     command::COMMANDS,

@@ -7,46 +7,47 @@ use crate::resp::arguments::Args;
 const LOADING: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
 
 /// The row.
-pub static COMMANDS: &[Command] = &[Command::new("module", "", super::unreachable_container)
-    .arity(-2)
-    .docs(
-        "4.0.0",
-        "server",
-        "Depends on the subcommand.",
-        "Container of the commands about modules.",
-    )
-    .subcommands(&[
-        Command::new("list", "", list)
-            .arity(2)
-            .flags(&[Flags::ADMIN, Flags::NOSCRIPT])
-            .tips(&["nondeterministic_output_order"])
-            .docs("4.0.0", "server", "O(1)", "Lists the modules."),
-        Command::new("load", "path [arg [arg ...]]", refused)
+pub(crate) static COMMANDS: &[Command] =
+    &[Command::new("module", "", super::unreachable_container)
+        .arity(-2)
+        .docs(
+            "4.0.0",
+            "server",
+            "Depends on the subcommand.",
+            "Container of the commands about modules.",
+        )
+        .subcommands(&[
+            Command::new("list", "", list)
+                .arity(2)
+                .flags(&[Flags::ADMIN, Flags::NOSCRIPT])
+                .tips(&["nondeterministic_output_order"])
+                .docs("4.0.0", "server", "O(1)", "Lists the modules."),
+            Command::new("load", "path [arg [arg ...]]", refused)
+                .arity(-3)
+                .flags(LOADING)
+                .docs("4.0.0", "server", "O(1)", "Loads a module."),
+            Command::new(
+                "loadex",
+                "path [CONFIG configs:<name value> [CONFIG name value ...]] [ARGS args [args ...]]",
+                refused,
+            )
             .arity(-3)
             .flags(LOADING)
-            .docs("4.0.0", "server", "O(1)", "Loads a module."),
-        Command::new(
-            "loadex",
-            "path [CONFIG configs:<name value> [CONFIG name value ...]] [ARGS args [args ...]]",
-            refused,
-        )
-        .arity(-3)
-        .flags(LOADING)
-        .docs(
-            "7.0.0",
-            "server",
-            "O(1)",
-            "Loads a module with its parameters.",
-        ),
-        Command::new("unload", "name", refused)
-            .arity(3)
-            .flags(LOADING)
-            .docs("4.0.0", "server", "O(1)", "Unloads a module."),
-        Command::new("help", "", help)
-            .arity(2)
-            .flags(&[Flags::LOADING, Flags::STALE])
-            .docs("5.0.0", "server", "O(1)", "Describes the subcommands."),
-    ])];
+            .docs(
+                "7.0.0",
+                "server",
+                "O(1)",
+                "Loads a module with its parameters.",
+            ),
+            Command::new("unload", "name", refused)
+                .arity(3)
+                .flags(LOADING)
+                .docs("4.0.0", "server", "O(1)", "Unloads a module."),
+            Command::new("help", "", help)
+                .arity(2)
+                .flags(&[Flags::LOADING, Flags::STALE])
+                .docs("5.0.0", "server", "O(1)", "Describes the subcommands."),
+        ])];
 
 fn list(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     ctx.reply.array(0);

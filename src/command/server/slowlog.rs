@@ -10,54 +10,55 @@ const FLAGS: &[Flags] = &[Flags::ADMIN, Flags::LOADING, Flags::STALE];
 const COUNT_DEFAULT: usize = 10;
 
 /// The row.
-pub static COMMANDS: &[Command] = &[Command::new("slowlog", "", super::unreachable_container)
-    .arity(-2)
-    .docs(
-        "2.2.12",
-        "server",
-        "Depends on the subcommand.",
-        "Container of the commands about slow commands.",
-    )
-    .subcommands(&[
-        Command::new("get", "[count]", get)
-            .arity(-2)
-            .flags(FLAGS)
-            .tips(&["request_policy:all_nodes", "nondeterministic_output"])
-            .docs(
-                "2.2.12",
-                "server",
-                "O(N) for N entries replied.",
-                "Replies the latest slow commands.",
-            ),
-        Command::new("len", "", len)
-            .arity(2)
-            .flags(FLAGS)
-            .tips(&[
-                "request_policy:all_nodes",
-                "response_policy:agg_sum",
-                "nondeterministic_output",
-            ])
-            .docs(
-                "2.2.12",
-                "server",
-                "O(1)",
-                "Counts the slow commands that are kept.",
-            ),
-        Command::new("reset", "", reset)
-            .arity(2)
-            .flags(FLAGS)
-            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
-            .docs(
-                "2.2.12",
-                "server",
-                "O(N) for N entries kept.",
-                "Forgets the slow commands.",
-            ),
-        Command::new("help", "", help)
-            .arity(2)
-            .flags(&[Flags::LOADING, Flags::STALE])
-            .docs("6.2.0", "server", "O(1)", "Describes the subcommands."),
-    ])];
+pub(crate) static COMMANDS: &[Command] =
+    &[Command::new("slowlog", "", super::unreachable_container)
+        .arity(-2)
+        .docs(
+            "2.2.12",
+            "server",
+            "Depends on the subcommand.",
+            "Container of the commands about slow commands.",
+        )
+        .subcommands(&[
+            Command::new("get", "[count]", get)
+                .arity(-2)
+                .flags(FLAGS)
+                .tips(&["request_policy:all_nodes", "nondeterministic_output"])
+                .docs(
+                    "2.2.12",
+                    "server",
+                    "O(N) for N entries replied.",
+                    "Replies the latest slow commands.",
+                ),
+            Command::new("len", "", len)
+                .arity(2)
+                .flags(FLAGS)
+                .tips(&[
+                    "request_policy:all_nodes",
+                    "response_policy:agg_sum",
+                    "nondeterministic_output",
+                ])
+                .docs(
+                    "2.2.12",
+                    "server",
+                    "O(1)",
+                    "Counts the slow commands that are kept.",
+                ),
+            Command::new("reset", "", reset)
+                .arity(2)
+                .flags(FLAGS)
+                .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+                .docs(
+                    "2.2.12",
+                    "server",
+                    "O(N) for N entries kept.",
+                    "Forgets the slow commands.",
+                ),
+            Command::new("help", "", help)
+                .arity(2)
+                .flags(&[Flags::LOADING, Flags::STALE])
+                .docs("6.2.0", "server", "O(1)", "Describes the subcommands."),
+        ])];
 
 fn get(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     if args.len() > 3 {

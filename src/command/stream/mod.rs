@@ -44,7 +44,7 @@ use super::error::{self, CommandError};
 use super::spec::Command;
 
 /// The rows of each part of the family.
-pub static COMMANDS: &[&[Command]] = &[
+pub(crate) static COMMANDS: &[&[Command]] = &[
     write::COMMANDS,
     delete::COMMANDS,
     idempotency::COMMANDS,

@@ -31,7 +31,7 @@ const OVERWRITE_ONE: &[KeySpec] = &[KeySpec::one(KeyFlags::OW.and(KeyFlags::UPDA
 const INSERT_ONE: &[KeySpec] = &[KeySpec::one(KeyFlags::OW.and(KeyFlags::INSERT), 1)];
 
 /// The family's rows.
-pub static COMMANDS: &[Command] = &[
+pub(crate) static COMMANDS: &[Command] = &[
     row("get", "key", read::get).arity(2).flags(&[Flags::READONLY, Flags::FAST]).keys(READ_ONE)
         .docs("1.0.0", "string", "O(1)", "Gives the string of a key."),
     row("set", "key value [condition@2.6.12:<NX | XX>] [GET@6.2.0] [expiration:<EX seconds@2.6.12 | PX milliseconds@2.6.12 | \

@@ -11,7 +11,7 @@ impl Extended {
     /// The product with a factor, rounded as every product of such values, then up to a whole number; the ends of the
     /// type stand for what is beyond them.
     #[must_use]
-    pub fn product_ceiling(self, factor: u64) -> i128 {
+    pub(crate) fn product_ceiling(self, factor: u64) -> i128 {
         let product = match self.magnitude {
             Magnitude::Finite { mantissa, exponent } => {
                 rounded(u128::from(mantissa) * u128::from(factor), exponent, false)
@@ -57,7 +57,7 @@ fn split(mantissa: u64, shift: u32) -> (u64, bool) {
 /// Reads a text as `strtod` does, the whole of it, without blanks around it. `None`: no number, not a number, or finite
 /// and beyond the range of a double at either end.
 #[must_use]
-pub fn parse_double(text: &[u8]) -> Option<f64> {
+pub(crate) fn parse_double(text: &[u8]) -> Option<f64> {
     let extended = Extended::parse(text)?;
     let is_hexadecimal = text.iter().any(|byte| byte.eq_ignore_ascii_case(&b'x'));
     let value = if is_hexadecimal {
@@ -74,7 +74,7 @@ pub fn parse_double(text: &[u8]) -> Option<f64> {
 
 /// The number at the start of a text behind blanks, as `strtod` finds it whatever follows; 0 when there is none.
 #[must_use]
-pub fn double_at_start(text: &[u8]) -> f64 {
+pub(crate) fn double_at_start(text: &[u8]) -> f64 {
     let text = text.trim_ascii_start();
     let text = &text[..text.len().min(PREFIX_BYTES_MAX)];
     let mut ends = (1..=text.len()).rev();

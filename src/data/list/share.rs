@@ -9,7 +9,7 @@ use super::{Body, List, Node};
 use crate::data::listpack::Element;
 
 /// Elements of a list, to be read in order. See the module's head.
-pub struct Share {
+pub(crate) struct Share {
     nodes: VecDeque<Node>,
     /// Where the next element lies in the first chunk.
     at: usize,
@@ -18,7 +18,7 @@ pub struct Share {
 
 /// One element.
 #[derive(Clone, Copy)]
-pub enum SharedElement<'s> {
+pub(crate) enum SharedElement<'s> {
     /// In a chunk with others.
     Packed(Element<'s>),
     /// Alone, and as large as that.
@@ -28,7 +28,7 @@ pub enum SharedElement<'s> {
 impl List {
     /// A share of up to `count` elements from index `start` on. O(chunks).
     #[must_use]
-    pub fn share(&self, start: usize, count: usize) -> Share {
+    pub(crate) fn share(&self, start: usize, count: usize) -> Share {
         let left = count.min(self.len().saturating_sub(start));
         let Some((node, index)) = self.locate(start).filter(|_| left > 0) else {
             return Share {
@@ -60,12 +60,12 @@ impl List {
 impl Share {
     /// Elements not read yet.
     #[must_use]
-    pub fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.left
     }
 
     /// Reads elements until `take` says that it is enough, or there are no more.
-    pub fn read(&mut self, mut take: impl FnMut(SharedElement<'_>) -> bool) {
+    pub(crate) fn read(&mut self, mut take: impl FnMut(SharedElement<'_>) -> bool) {
         while self.left > 0
             && let Some(node) = self.nodes.front()
         {

@@ -9,7 +9,7 @@ use super::LISTPACK_BYTES_MAX;
 use std::cmp::Ordering;
 
 /// The longest decimal form of an `i64`.
-pub const INTEGER_TEXT_BYTES_MAX: usize = 20;
+pub(crate) const INTEGER_TEXT_BYTES_MAX: usize = 20;
 
 /// One element, borrowed from its pack.
 #[derive(Debug, Clone, Copy)]
@@ -21,12 +21,12 @@ pub enum Element<'a> {
 }
 
 /// Room for the decimal text of an integer element.
-pub type IntegerText = [u8; INTEGER_TEXT_BYTES_MAX];
+pub(crate) type IntegerText = [u8; INTEGER_TEXT_BYTES_MAX];
 
 impl<'a> Element<'a> {
     /// Length of the element as a client sees it, bytes.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match *self {
             Element::Int(value) => integer_text_length(value),
             Element::Bytes(bytes) => bytes.len(),
@@ -35,13 +35,13 @@ impl<'a> Element<'a> {
 
     /// Whether the element is the empty string.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Element::Bytes(bytes) if bytes.is_empty())
     }
 
     /// The element as a client sees it; `text` is where the digits of an integer go.
     #[must_use]
-    pub fn as_bytes<'t>(&self, text: &'t mut IntegerText) -> &'t [u8]
+    pub(crate) fn as_bytes<'t>(&self, text: &'t mut IntegerText) -> &'t [u8]
     where
         'a: 't,
     {
@@ -52,7 +52,7 @@ impl<'a> Element<'a> {
     }
 
     /// Appends the element as a client sees it.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
         let mut text = [0; INTEGER_TEXT_BYTES_MAX];
         out.extend_from_slice(self.as_bytes(&mut text));
     }
@@ -66,7 +66,7 @@ impl<'a> Element<'a> {
 
     /// The element as an integer, if it is one in canonical form.
     #[must_use]
-    pub fn as_integer(&self) -> Option<i64> {
+    pub(crate) fn as_integer(&self) -> Option<i64> {
         match *self {
             Element::Int(value) => Some(value),
             Element::Bytes(bytes) => parse_integer(bytes),
@@ -75,7 +75,7 @@ impl<'a> Element<'a> {
 
     /// Compares with a byte string, without allocating.
     #[must_use]
-    pub fn compare(&self, other: &[u8]) -> Ordering {
+    pub(crate) fn compare(&self, other: &[u8]) -> Ordering {
         let mut text = [0; INTEGER_TEXT_BYTES_MAX];
         self.as_bytes(&mut text).cmp(other)
     }
@@ -105,7 +105,7 @@ impl Eq for Element<'_> {}
 /// The integer whose canonical decimal form these bytes are: no sign but `-`, no leading zero, no space.
 #[must_use]
 #[inline]
-pub fn parse_integer(bytes: &[u8]) -> Option<i64> {
+pub(crate) fn parse_integer(bytes: &[u8]) -> Option<i64> {
     let (negative, digits) = match bytes {
         [b'0'] => return Some(0),
         [b'-', digits @ ..] => (true, digits),
@@ -132,7 +132,7 @@ pub fn parse_integer(bytes: &[u8]) -> Option<i64> {
 
 /// The decimal form of an integer, written into `text`.
 #[must_use]
-pub fn integer_text(value: i64, text: &mut IntegerText) -> &[u8] {
+pub(crate) fn integer_text(value: i64, text: &mut IntegerText) -> &[u8] {
     let mut magnitude = value.unsigned_abs();
     let mut start = text.len();
     loop {

@@ -499,7 +499,7 @@ fn mark(bytes: &mut [u8], positions: &[usize]) {
 
 /// Fields and values of one entry, in order.
 #[derive(Clone)]
-pub struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     bytes: &'a [u8],
     /// Where the next name is, when the names are the master entry's.
     names_at: Option<usize>,

@@ -17,35 +17,35 @@ use super::pending::{CONSUMER_COUNT_MAX, ConsumerIndex, Delivery, PendingEntries
 
 /// A consumer of a group.
 #[derive(Clone, Debug)]
-pub struct Consumer {
+pub(crate) struct Consumer {
     name: Arc<[u8]>,
     /// Last attempt to read, claim or similar, Unix milliseconds.
-    pub seen_ms: u64,
+    pub(crate) seen_ms: u64,
     /// Last time it got something; none so far (Redis writes -1).
-    pub active_ms: Option<u64>,
+    pub(crate) active_ms: Option<u64>,
 }
 
 impl Consumer {
     /// The consumer's name.
     #[must_use]
-    pub fn name(&self) -> &[u8] {
+    pub(crate) fn name(&self) -> &[u8] {
         &self.name
     }
 
     /// The name, shared.
     #[must_use]
-    pub fn shared_name(&self) -> Arc<[u8]> {
+    pub(crate) fn shared_name(&self) -> Arc<[u8]> {
         Arc::clone(&self.name)
     }
 }
 
 /// A consumer group of a stream.
 #[derive(Clone)]
-pub struct Group {
+pub(crate) struct Group {
     /// The last entry handed out by `>` reads, or where SETID put the group.
-    pub last_delivered: StreamId,
+    pub(crate) last_delivered: StreamId,
     /// How many entries the group has read since the stream's first ever; `None`: unknown.
-    pub entries_read: Option<u64>,
+    pub(crate) entries_read: Option<u64>,
     pending: PendingEntries,
     by_name: BTreeMap<Arc<[u8]>, ConsumerIndex>,
     consumers: Vec<Option<Consumer>>,
@@ -55,7 +55,7 @@ pub struct Group {
 impl Group {
     /// A group that will read what comes after `last_delivered`.
     #[must_use]
-    pub fn new(last_delivered: StreamId, entries_read: Option<u64>) -> Group {
+    pub(crate) fn new(last_delivered: StreamId, entries_read: Option<u64>) -> Group {
         Group {
             last_delivered,
             entries_read,
@@ -68,23 +68,23 @@ impl Group {
 
     /// What is pending.
     #[must_use]
-    pub fn pending(&self) -> &PendingEntries {
+    pub(crate) fn pending(&self) -> &PendingEntries {
         &self.pending
     }
 
     /// What is pending, to change.
-    pub fn pending_mut(&mut self) -> &mut PendingEntries {
+    pub(crate) fn pending_mut(&mut self) -> &mut PendingEntries {
         &mut self.pending
     }
 
     /// Number of consumers. O(1).
     #[must_use]
-    pub fn consumer_count(&self) -> usize {
+    pub(crate) fn consumer_count(&self) -> usize {
         self.by_name.len()
     }
 
     /// The consumers by name, ascending.
-    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerIndex, &Consumer)> + '_ {
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = (ConsumerIndex, &Consumer)> + '_ {
         self.by_name
             .values()
             .map(|&index| (index, self.consumer(index)))
@@ -92,7 +92,7 @@ impl Group {
 
     /// The consumer with this name.
     #[must_use]
-    pub fn find_consumer(&self, name: &[u8]) -> Option<ConsumerIndex> {
+    pub(crate) fn find_consumer(&self, name: &[u8]) -> Option<ConsumerIndex> {
         self.by_name.get(name).copied()
     }
 
@@ -101,7 +101,7 @@ impl Group {
     /// # Panics
     /// When the index is not of a living consumer of this group.
     #[must_use]
-    pub fn consumer(&self, index: ConsumerIndex) -> &Consumer {
+    pub(crate) fn consumer(&self, index: ConsumerIndex) -> &Consumer {
         self.consumers[index.0 as usize]
             .as_ref()
             .expect("an index of a living consumer")
@@ -111,7 +111,7 @@ impl Group {
     ///
     /// # Panics
     /// When the index is not of a living consumer of this group.
-    pub fn consumer_mut(&mut self, index: ConsumerIndex) -> &mut Consumer {
+    pub(crate) fn consumer_mut(&mut self, index: ConsumerIndex) -> &mut Consumer {
         self.consumers[index.0 as usize]
             .as_mut()
             .expect("an index of a living consumer")
@@ -121,7 +121,7 @@ impl Group {
     ///
     /// # Panics
     /// At 2^31 consumers.
-    pub fn create_consumer(&mut self, name: &[u8], now_ms: u64) -> Option<ConsumerIndex> {
+    pub(crate) fn create_consumer(&mut self, name: &[u8], now_ms: u64) -> Option<ConsumerIndex> {
         if self.by_name.contains_key(name) {
             return None;
         }
@@ -149,7 +149,7 @@ impl Group {
     }
 
     /// Removes a consumer with what it has pending; gives how much that was.
-    pub fn delete_consumer(&mut self, name: &[u8]) -> Option<usize> {
+    pub(crate) fn delete_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let index = self.by_name.remove(name)?;
         let pending_count = self.pending.forget_consumer(index);
         self.consumers[index.0 as usize] = None;
@@ -158,13 +158,13 @@ impl Group {
     }
 
     /// Takes an entry off the pending list; whether it was there. O(log n).
-    pub fn acknowledge(&mut self, id: StreamId) -> Option<PendingEntry> {
+    pub(crate) fn acknowledge(&mut self, id: StreamId) -> Option<PendingEntry> {
         self.pending.acknowledge(id)
     }
 
     /// The group moves on to `id`, an entry of the log above its position: keeps `entries_read` as
     /// exact as Redis does.
-    pub fn advance(&mut self, id: StreamId, log: &Log) {
+    pub(crate) fn advance(&mut self, id: StreamId, log: &Log) {
         match self.entries_read {
             Some(read) if !log.has_tombstone_from(id) => {
                 self.entries_read = Some(read.saturating_add(1));
@@ -177,14 +177,14 @@ impl Group {
 
     /// First delivery of entries by `>`, in their order: they are pending with this consumer from now on, whoever
     /// had them (SETID may have moved the group back). Cost as [`PendingEntries::deliver_each`].
-    pub fn deliver(&mut self, ids: &[StreamId], consumer: ConsumerIndex, now_ms: u64) {
+    pub(crate) fn deliver(&mut self, ids: &[StreamId], consumer: ConsumerIndex, now_ms: u64) {
         self.pending.deliver_each(ids, consumer, now_ms);
         self.consumer_mut(consumer).active_ms = Some(now_ms);
     }
 
     /// The name of who has a pending entry; empty when it was released.
     #[must_use]
-    pub fn owner_name(&self, delivery: &Delivery) -> &[u8] {
+    pub(crate) fn owner_name(&self, delivery: &Delivery) -> &[u8] {
         delivery
             .consumer
             .map_or(&[], |consumer| self.consumer(consumer).name())
@@ -193,7 +193,7 @@ impl Group {
     /// Goes over what a claim may take, in its order (see [`PendingEntries::by_idleness`]): released entries and those
     /// delivered no later than `latest_ms`. `take` gets the pending entry and the log's, until it returns false.
     /// References to entries that have left the log are passed over, now and by later claims. Amortised O(log n) each.
-    pub fn for_each_claimable<'l>(
+    pub(crate) fn for_each_claimable<'l>(
         &mut self,
         log: &'l Log,
         latest_ms: Option<u64>,
@@ -219,7 +219,7 @@ impl Group {
 
     /// When the entry was delivered that somebody has, that is in the log, and that was delivered longest ago, Unix ms.
     /// 0 when there is a released one. Amortised O(log n).
-    pub fn oldest_claimable_ms(&mut self, log: &Log) -> Option<u64> {
+    pub(crate) fn oldest_claimable_ms(&mut self, log: &Log) -> Option<u64> {
         let mut oldest_ms = None;
         self.for_each_claimable(log, Some(u64::MAX), |pending, _| {
             oldest_ms = Some(pending.delivery.delivered_ms);
@@ -230,7 +230,7 @@ impl Group {
 
     /// The first entry of the log that the group has not been given.
     #[must_use]
-    pub fn first_undelivered(&self, log: &Log) -> Option<StreamId> {
+    pub(crate) fn first_undelivered(&self, log: &Log) -> Option<StreamId> {
         let start = self.last_delivered.successor()?;
         log.range(start, StreamId::MAX).next().map(|entry| entry.id)
     }
@@ -242,7 +242,7 @@ impl Group {
         clippy::cast_possible_wrap,
         reason = "counters of entries stay below 2^63"
     )]
-    pub fn lag(&self, log: &Log) -> Option<i64> {
+    pub(crate) fn lag(&self, log: &Log) -> Option<i64> {
         if log.entries_added() == 0 {
             return Some(0);
         }
@@ -261,7 +261,7 @@ impl Group {
 
     /// Bytes of the group's structures.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let names: usize = self
             .by_name
             .keys()

@@ -15,16 +15,16 @@ const FORMATTED_BYTES_MAX: usize = 41;
 
 /// An entry's ID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct StreamId {
+pub(crate) struct StreamId {
     /// Unix time of the entry in milliseconds, as the writer saw it.
-    pub ms: u64,
+    pub(crate) ms: u64,
     /// Place among the entries of the same millisecond.
-    pub seq: u64,
+    pub(crate) seq: u64,
 }
 
 /// An ID as XADD takes it: whole, or with the sequence left to the server (`<ms>-*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RequestedId {
+pub(crate) enum RequestedId {
     /// Both parts given.
     Whole(StreamId),
     /// `<ms>-*`.
@@ -33,26 +33,26 @@ pub enum RequestedId {
 
 /// The text is not an ID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct InvalidId;
+pub(crate) struct InvalidId;
 
 impl StreamId {
     /// 0-0: before every entry; also "none" where Redis writes 0-0 for none.
-    pub const MIN: StreamId = StreamId { ms: 0, seq: 0 };
+    pub(crate) const MIN: StreamId = StreamId { ms: 0, seq: 0 };
     /// The last possible ID.
-    pub const MAX: StreamId = StreamId {
+    pub(crate) const MAX: StreamId = StreamId {
         ms: u64::MAX,
         seq: u64::MAX,
     };
 
     /// An ID from its parts.
     #[must_use]
-    pub const fn new(ms: u64, seq: u64) -> StreamId {
+    pub(crate) const fn new(ms: u64, seq: u64) -> StreamId {
         StreamId { ms, seq }
     }
 
     /// The next ID; none after the last.
     #[must_use]
-    pub const fn successor(self) -> Option<StreamId> {
+    pub(crate) const fn successor(self) -> Option<StreamId> {
         match (self.seq.checked_add(1), self.ms.checked_add(1)) {
             (Some(seq), _) => Some(StreamId { ms: self.ms, seq }),
             (None, Some(ms)) => Some(StreamId { ms, seq: 0 }),
@@ -62,7 +62,7 @@ impl StreamId {
 
     /// The ID before; none before 0-0.
     #[must_use]
-    pub const fn predecessor(self) -> Option<StreamId> {
+    pub(crate) const fn predecessor(self) -> Option<StreamId> {
         match (self.seq.checked_sub(1), self.ms.checked_sub(1)) {
             (Some(seq), _) => Some(StreamId { ms: self.ms, seq }),
             (None, Some(ms)) => Some(StreamId { ms, seq: u64::MAX }),
@@ -72,7 +72,7 @@ impl StreamId {
 
     /// Whether this is 0-0.
     #[must_use]
-    pub const fn is_zero(self) -> bool {
+    pub(crate) const fn is_zero(self) -> bool {
         self.ms == 0 && self.seq == 0
     }
 
@@ -80,7 +80,7 @@ impl StreamId {
     ///
     /// # Errors
     /// [`InvalidId`] for anything else, `-`, `+` and `<ms>-*` included.
-    pub fn parse(text: &[u8], missing_seq: u64) -> Result<StreamId, InvalidId> {
+    pub(crate) fn parse(text: &[u8], missing_seq: u64) -> Result<StreamId, InvalidId> {
         match split(text)? {
             (ms, None) => Ok(StreamId {
                 ms: number(ms)?,
@@ -97,7 +97,7 @@ impl StreamId {
     ///
     /// # Errors
     /// [`InvalidId`] for anything else.
-    pub fn parse_requested(text: &[u8]) -> Result<RequestedId, InvalidId> {
+    pub(crate) fn parse_requested(text: &[u8]) -> Result<RequestedId, InvalidId> {
         match split(text)? {
             (ms, Some(b"*")) => Ok(RequestedId::AnySequence(number(ms)?)),
             _ => StreamId::parse(text, 0).map(RequestedId::Whole),
@@ -106,7 +106,7 @@ impl StreamId {
 
     /// The 16 bytes under which Redis' files and radix trees know this ID: both parts big endian.
     #[must_use]
-    pub fn to_be_bytes(self) -> [u8; 16] {
+    pub(crate) fn to_be_bytes(self) -> [u8; 16] {
         ((u128::from(self.ms) << 64) | u128::from(self.seq)).to_be_bytes()
     }
 
@@ -116,7 +116,7 @@ impl StreamId {
         clippy::cast_possible_truncation,
         reason = "each half is taken by its own cast"
     )]
-    pub fn from_be_bytes(bytes: [u8; 16]) -> StreamId {
+    pub(crate) fn from_be_bytes(bytes: [u8; 16]) -> StreamId {
         let both = u128::from_be_bytes(bytes);
         StreamId {
             ms: (both >> 64) as u64,
@@ -126,7 +126,7 @@ impl StreamId {
 
     /// The text of this ID without allocation.
     #[must_use]
-    pub fn text(self) -> StreamIdText {
+    pub(crate) fn text(self) -> StreamIdText {
         let mut bytes = [0; FORMATTED_BYTES_MAX];
         let mut start = write_backwards(&mut bytes, FORMATTED_BYTES_MAX, self.seq);
         start -= 1;
@@ -144,7 +144,7 @@ impl fmt::Display for StreamId {
 
 /// An ID's text in a buffer of its own.
 #[derive(Clone, Copy)]
-pub struct StreamIdText {
+pub(crate) struct StreamIdText {
     bytes: [u8; FORMATTED_BYTES_MAX],
     start: usize,
 }
@@ -152,7 +152,7 @@ pub struct StreamIdText {
 impl StreamIdText {
     /// The text.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 }

@@ -32,11 +32,11 @@ const PRODUCERS_KEPT: usize = 16;
 
 /// How long, and how many of, the messages of a producer stay known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Window {
+pub(crate) struct Window {
     /// Seconds a message stays known.
-    pub duration_s: u32,
+    pub(crate) duration_s: u32,
     /// Messages of one producer that stay known.
-    pub size_max: u32,
+    pub(crate) size_max: u32,
 }
 
 impl Window {
@@ -56,16 +56,16 @@ impl Default for Window {
 
 /// How much is known at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Tracked {
+pub(crate) struct Tracked {
     /// Producers with a message that is known.
-    pub producers: usize,
+    pub(crate) producers: usize,
     /// Messages that are known.
-    pub messages: usize,
+    pub(crate) messages: usize,
 }
 
 /// What a stream knows of its producers' messages. See the module's head.
 #[derive(Clone, Default)]
-pub struct Idempotency {
+pub(crate) struct Idempotency {
     window: Window,
     /// Somebody chose the window for this stream.
     is_configured: bool,
@@ -141,7 +141,7 @@ impl Producer {
 impl Idempotency {
     /// Nothing known, with this window.
     #[must_use]
-    pub fn new(window: Window) -> Self {
+    pub(crate) fn new(window: Window) -> Self {
         Idempotency {
             window,
             ..Idempotency::default()
@@ -150,12 +150,12 @@ impl Idempotency {
 
     /// The window.
     #[must_use]
-    pub fn window(&self) -> Window {
+    pub(crate) fn window(&self) -> Window {
         self.window
     }
 
     /// Sets the window; one that differs makes all messages unknown. Whether it differs.
-    pub fn set_window(&mut self, window: Window) -> bool {
+    pub(crate) fn set_window(&mut self, window: Window) -> bool {
         if self.window == window {
             return false;
         }
@@ -165,7 +165,7 @@ impl Idempotency {
     }
 
     /// Notes that somebody chose the window for this stream. Whether it was not used before.
-    pub fn note_configured(&mut self) -> bool {
+    pub(crate) fn note_configured(&mut self) -> bool {
         let was_used = self.is_used();
         self.is_configured = true;
         !was_used
@@ -173,30 +173,30 @@ impl Idempotency {
 
     /// Whether somebody chose the window, or a message was ever recorded.
     #[must_use]
-    pub fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         self.is_configured || self.added > 0
     }
 
     /// How many messages were ever recorded.
     #[must_use]
-    pub fn added(&self) -> u64 {
+    pub(crate) fn added(&self) -> u64 {
         self.added
     }
 
     /// How many times a known message came again.
     #[must_use]
-    pub fn duplicates(&self) -> u64 {
+    pub(crate) fn duplicates(&self) -> u64 {
         self.duplicates
     }
 
     /// Counts a known message that came again.
-    pub fn count_duplicate(&mut self) {
+    pub(crate) fn count_duplicate(&mut self) {
         self.duplicates += 1;
     }
 
     /// The entry that a producer's message became, while it is known. O(1).
     #[must_use]
-    pub fn find(&self, producer: &[u8], message: &[u8], now_ms: u64) -> Option<StreamId> {
+    pub(crate) fn find(&self, producer: &[u8], message: &[u8], now_ms: u64) -> Option<StreamId> {
         let producer = self.tables.as_ref()?.producers.get(producer)?;
         let place = producer.places.get(message)? - producer.ended;
         let record = producer.order.get(usize::try_from(place).ok()?)?;
@@ -205,12 +205,12 @@ impl Idempotency {
 
     /// Whether something is known, or was and has not been forgotten yet.
     #[must_use]
-    pub fn is_recording(&self) -> bool {
+    pub(crate) fn is_recording(&self) -> bool {
         self.tables.is_some()
     }
 
     /// Whether there is room for a producer's records: it has some already, or there are fewer producers than the limit.
-    pub fn has_room_for(&mut self, producer: &[u8], now_ms: u64) -> bool {
+    pub(crate) fn has_room_for(&mut self, producer: &[u8], now_ms: u64) -> bool {
         let most = limits::IDMP_PRODUCERS_MAX;
         let is_full = |tables: &Arc<Tables>| {
             tables.producers.len() >= most && !tables.producers.contains_key(producer)
@@ -224,7 +224,7 @@ impl Idempotency {
 
     /// Records that a producer's message became this entry; what was known of it before is superseded. O(log producers),
     /// besides what ends.
-    pub fn record(&mut self, producer: &[u8], message: &[u8], id: StreamId, now_ms: u64) {
+    pub(crate) fn record(&mut self, producer: &[u8], message: &[u8], id: StreamId, now_ms: u64) {
         self.end_producers(now_ms, usize::MAX);
         self.added += 1;
         let window = self.window;
@@ -263,7 +263,7 @@ impl Idempotency {
 
     /// Forgets the producers whose messages have all ended, at most `budget`; gives how many. O(1) when there is none, else
     /// amortised O(log producers) for each.
-    pub fn end_producers(&mut self, now_ms: u64, budget: usize) -> usize {
+    pub(crate) fn end_producers(&mut self, now_ms: u64, budget: usize) -> usize {
         let window = self.window;
         let Some(tables) = &mut self.tables else {
             return 0;
@@ -293,7 +293,7 @@ impl Idempotency {
     /// How much is known now. O(producers · log messages), unless a
     /// replay has superseded some.
     #[must_use]
-    pub fn tracked(&self, now_ms: u64) -> Tracked {
+    pub(crate) fn tracked(&self, now_ms: u64) -> Tracked {
         let mut tracked = Tracked::default();
         let tables = self.tables.iter();
         for producer in tables.flat_map(|tables| tables.producers.values()) {
@@ -306,7 +306,10 @@ impl Idempotency {
 
     /// All that is known now: producer, message, entry. By producers' names, the messages of each in the order in which they
     /// were recorded.
-    pub fn records(&self, now_ms: u64) -> impl Iterator<Item = (&[u8], &[u8], StreamId)> + '_ {
+    pub(crate) fn records(
+        &self,
+        now_ms: u64,
+    ) -> impl Iterator<Item = (&[u8], &[u8], StreamId)> + '_ {
         let producers = self.tables.iter().flat_map(|tables| &tables.producers);
         let mut producers: Vec<_> = producers.collect();
         producers.sort_unstable_by_key(|(name, _)| *name);
@@ -318,7 +321,7 @@ impl Idempotency {
 
     /// How many pieces of memory it is made of, roughly: one producer is taken for all. O(1) but for gaps in the table.
     #[must_use]
-    pub fn part_count(&self) -> usize {
+    pub(crate) fn part_count(&self) -> usize {
         let tables = self.tables.as_ref().map(|tables| &tables.producers);
         let first = tables.and_then(|producers| producers.values().next());
         let messages = first.map_or(0, |producer| producer.order.len());
@@ -327,7 +330,7 @@ impl Idempotency {
 
     /// Bytes of all tables, also those shared with clones.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         /// The two counts in front of what an `Arc` shares.
         const COUNTS: usize = 2 * size_of::<usize>();
         let Some(tables) = &self.tables else { return 0 };

@@ -24,11 +24,11 @@ use super::range::{Range, RangeReverse};
 
 /// How large blocks grow (`stream-node-max-bytes`, `stream-node-max-entries`); 0: no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BlockLimits {
+pub(crate) struct BlockLimits {
     /// Bytes of a block.
-    pub bytes_max: usize,
+    pub(crate) bytes_max: usize,
     /// Entries of a block, deleted ones included.
-    pub entries_max: u64,
+    pub(crate) entries_max: u64,
 }
 
 impl Default for BlockLimits {
@@ -42,7 +42,7 @@ impl Default for BlockLimits {
 
 /// Why an entry could not be appended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AppendError {
+pub(crate) enum AppendError {
     /// The ID is not above the stream's last.
     IdNotGreater,
     /// The last possible ID has been used.
@@ -53,16 +53,16 @@ pub enum AppendError {
 
 /// An entry of a stream, borrowed.
 #[derive(Clone)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// Its ID.
-    pub id: StreamId,
+    pub(crate) id: StreamId,
     /// Its fields and values in order.
-    pub fields: Fields<'a>,
+    pub(crate) fields: Fields<'a>,
 }
 
 /// The entries and counters of a stream. See the module's head.
 #[derive(Clone, Default)]
-pub struct Log {
+pub(crate) struct Log {
     pub(super) blocks: VecDeque<Block>,
     pub(super) length: u64,
     pub(super) first_id: StreamId,
@@ -84,43 +84,43 @@ impl Log {
 
     /// Number of entries. O(1).
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.length
     }
 
     /// Whether there is no entry.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }
 
     /// The highest ID ever added or set.
     #[must_use]
-    pub fn last_id(&self) -> StreamId {
+    pub(crate) fn last_id(&self) -> StreamId {
         self.last_id
     }
 
     /// The first entry's ID; 0-0 when there is none.
     #[must_use]
-    pub fn first_id(&self) -> StreamId {
+    pub(crate) fn first_id(&self) -> StreamId {
         self.first_id
     }
 
     /// The highest ID deleted, as XINFO tells it; 0-0: none.
     #[must_use]
-    pub fn max_deleted_id(&self) -> StreamId {
+    pub(crate) fn max_deleted_id(&self) -> StreamId {
         self.max_deleted_id
     }
 
     /// How many entries were ever added.
     #[must_use]
-    pub fn entries_added(&self) -> u64 {
+    pub(crate) fn entries_added(&self) -> u64 {
         self.entries_added
     }
 
     /// Number of blocks (`radix-tree-keys`).
     #[must_use]
-    pub fn block_count(&self) -> usize {
+    pub(crate) fn block_count(&self) -> usize {
         self.blocks.len()
     }
 
@@ -129,12 +129,12 @@ impl Log {
     /// A leaf for each key, a node where keys part, and one for each run of bytes shared by
     /// all keys below it. Keys are the 16 bytes of the master IDs.
     #[must_use]
-    pub fn radix_node_count(&self) -> usize {
+    pub(crate) fn radix_node_count(&self) -> usize {
         super::radix::node_count(self.blocks.iter().map(|block| block.master.to_be_bytes()))
     }
 
     /// The blocks as files have them: master ID and listpack.
-    pub fn blocks(&self) -> impl Iterator<Item = (StreamId, &[u8])> + '_ {
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (StreamId, &[u8])> + '_ {
         self.blocks
             .iter()
             .map(|block| (block.master, block.bytes()))
@@ -142,7 +142,7 @@ impl Log {
 
     /// The ID an entry gets by `*` at `now_ms`: never at or below the last. `None` when exhausted.
     #[must_use]
-    pub fn next_id(&self, now_ms: u64) -> Option<StreamId> {
+    pub(crate) fn next_id(&self, now_ms: u64) -> Option<StreamId> {
         if now_ms > self.last_id.ms {
             Some(StreamId { ms: now_ms, seq: 0 })
         } else {
@@ -154,7 +154,7 @@ impl Log {
     ///
     /// # Errors
     /// [`AppendError::IdNotGreater`] when no sequence of this millisecond is above the last ID.
-    pub fn next_id_within(&self, ms: u64) -> Result<StreamId, AppendError> {
+    pub(crate) fn next_id_within(&self, ms: u64) -> Result<StreamId, AppendError> {
         let seq = if ms == self.last_id.ms {
             self.last_id.seq.checked_add(1)
         } else {
@@ -168,7 +168,7 @@ impl Log {
     ///
     /// # Errors
     /// [`AppendError`]; the log is unchanged then.
-    pub fn append<'a, F>(
+    pub(crate) fn append<'a, F>(
         &mut self,
         id: StreamId,
         fields: F,
@@ -233,7 +233,7 @@ impl Log {
 
     /// The entry with this ID. O(log blocks + entries of a block).
     #[must_use]
-    pub fn get(&self, id: StreamId) -> Option<Entry<'_>> {
+    pub(crate) fn get(&self, id: StreamId) -> Option<Entry<'_>> {
         let block = &self.blocks[self.block_for(id)?];
         let (master, head) = block.find(id)?;
         (!head.deleted).then(|| Entry {
@@ -244,43 +244,43 @@ impl Log {
 
     /// Whether there is an entry with this ID.
     #[must_use]
-    pub fn contains(&self, id: StreamId) -> bool {
+    pub(crate) fn contains(&self, id: StreamId) -> bool {
         self.get(id).is_some()
     }
 
     /// Whether an ID that once was an entry of this log is certain to be one still, without looking. O(1).
     #[must_use]
-    pub fn surely_keeps(&self, id: StreamId) -> bool {
+    pub(crate) fn surely_keeps(&self, id: StreamId) -> bool {
         self.length > 0 && id >= self.first_id && id > self.tombstones_until
     }
 
     /// The entries of `start..=end`, ascending.
     #[must_use]
-    pub fn range(&self, start: StreamId, end: StreamId) -> Range<'_> {
+    pub(crate) fn range(&self, start: StreamId, end: StreamId) -> Range<'_> {
         Range::new(self, start, end)
     }
 
     /// The entries of `start..=end`, descending.
     #[must_use]
-    pub fn range_reverse(&self, start: StreamId, end: StreamId) -> RangeReverse<'_> {
+    pub(crate) fn range_reverse(&self, start: StreamId, end: StreamId) -> RangeReverse<'_> {
         RangeReverse::new(self, start, end)
     }
 
     /// The first entry.
     #[must_use]
-    pub fn first(&self) -> Option<Entry<'_>> {
+    pub(crate) fn first(&self) -> Option<Entry<'_>> {
         self.range(StreamId::MIN, StreamId::MAX).next()
     }
 
     /// The last entry.
     #[must_use]
-    pub fn last(&self) -> Option<Entry<'_>> {
+    pub(crate) fn last(&self) -> Option<Entry<'_>> {
         self.range_reverse(StreamId::MIN, StreamId::MAX).next()
     }
 
     /// The last entry's ID. O(1) unless the newest entries were deleted.
     #[must_use]
-    pub fn last_entry_id(&self) -> Option<StreamId> {
+    pub(crate) fn last_entry_id(&self) -> Option<StreamId> {
         match self.blocks.back() {
             Some(tail) if tail.deleted == 0 && tail.live > 0 => Some(tail.last_id()),
             _ => self.last().map(|entry| entry.id),
@@ -288,7 +288,7 @@ impl Log {
     }
 
     /// Deletes an entry, as XDEL does; whether it was there.
-    pub fn delete(&mut self, id: StreamId) -> bool {
+    pub(crate) fn delete(&mut self, id: StreamId) -> bool {
         let Some(at) = self.block_for(id) else {
             return false;
         };
@@ -321,7 +321,7 @@ impl Log {
     }
 
     /// Sets the last ID (XSETID). The caller has checked it against the entries.
-    pub fn set_last_id(&mut self, id: StreamId) {
+    pub(crate) fn set_last_id(&mut self, id: StreamId) {
         if id < self.last_id {
             // An emptied log may go back, and what was trimmed above `id` would seem to lie among new entries.
             self.tombstones_until = self.tombstones_until.max(self.last_id);
@@ -332,24 +332,24 @@ impl Log {
 
     /// How often the last ID went back: only then an ID that has left the log may come into being again.
     #[must_use]
-    pub fn rewinds(&self) -> u32 {
+    pub(crate) fn rewinds(&self) -> u32 {
         self.rewinds
     }
 
     /// Sets how many entries were ever added.
-    pub fn set_entries_added(&mut self, count: u64) {
+    pub(crate) fn set_entries_added(&mut self, count: u64) {
         self.entries_added = count;
     }
 
     /// Sets the highest deleted ID.
-    pub fn set_max_deleted_id(&mut self, id: StreamId) {
+    pub(crate) fn set_max_deleted_id(&mut self, id: StreamId) {
         self.max_deleted_id = id;
         self.tombstones_until = self.tombstones_until.max(id);
     }
 
     /// Whether, as far as Redis can tell, an entry from `start` on was deleted.
     #[must_use]
-    pub fn has_tombstone_from(&self, start: StreamId) -> bool {
+    pub(crate) fn has_tombstone_from(&self, start: StreamId) -> bool {
         self.length > 0
             && !self.max_deleted_id.is_zero()
             && self.first_id <= self.max_deleted_id
@@ -359,7 +359,7 @@ impl Log {
     /// How many entries were ever added up to this ID, where Redis can tell: at or beyond the ends, or
     /// before the first entry when none was deleted in between.
     #[must_use]
-    pub fn count_up_to(&self, id: StreamId) -> Option<u64> {
+    pub(crate) fn count_up_to(&self, id: StreamId) -> Option<u64> {
         if self.entries_added == 0 {
             return Some(0);
         }
@@ -383,7 +383,7 @@ impl Log {
 
     /// Number of entries above this ID, exactly. O(blocks after it + entries of a block).
     #[must_use]
-    pub fn live_after(&self, id: StreamId) -> u64 {
+    pub(crate) fn live_after(&self, id: StreamId) -> u64 {
         let Some(at) = self.block_for(id) else {
             return self.length;
         };
@@ -403,7 +403,7 @@ impl Log {
     /// Puts a block behind the others, as read from a file; whether it was in order. The counters are the
     /// caller's to set afterwards.
     #[must_use]
-    pub fn push_block(&mut self, master: StreamId, listpack: &[u8]) -> bool {
+    pub(crate) fn push_block(&mut self, master: StreamId, listpack: &[u8]) -> bool {
         let in_order = self
             .blocks
             .back()
@@ -422,7 +422,7 @@ impl Log {
 
     /// Bytes of the blocks and their deque.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.blocks.capacity() * size_of::<Block>()
             + self.blocks.iter().map(Block::heap_bytes).sum::<usize>()
     }

@@ -36,21 +36,17 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use block::Fields;
-pub use group::{Consumer, Group};
-pub use id::{InvalidId, RequestedId, StreamId, StreamIdText};
-pub use idempotency::{Idempotency, Tracked, Window};
-pub use log::{AppendError, BlockLimits, Entry, Log};
-pub use pending::{
-    ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, IdleClaim, PendingEntries, PendingEntry,
-};
-pub use range::{Range, RangeReverse};
-pub use references::{Fate, ReferencePolicy, Removed};
-pub use trim::{TrimOptions, TrimTo};
+pub(crate) use group::Group;
+pub(crate) use id::{RequestedId, StreamId};
+pub(crate) use idempotency::{Idempotency, Window};
+pub(crate) use log::{AppendError, BlockLimits, Entry, Log};
+pub(crate) use pending::{ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, IdleClaim, PendingEntry};
+pub(crate) use references::{Fate, ReferencePolicy, Removed};
+pub(crate) use trim::{TrimOptions, TrimTo};
 
 /// A stream with its groups and what it knows of its producers.
 #[derive(Clone, Default)]
-pub struct Stream {
+pub(crate) struct Stream {
     log: Log,
     groups: BTreeMap<Arc<[u8]>, Group>,
     idempotency: Idempotency,
@@ -59,7 +55,7 @@ pub struct Stream {
 impl Stream {
     /// An empty stream that remembers its producers' messages as long as the window says.
     #[must_use]
-    pub fn new(window: Window) -> Self {
+    pub(crate) fn new(window: Window) -> Self {
         Stream {
             idempotency: Idempotency::new(window),
             ..Stream::default()
@@ -68,39 +64,39 @@ impl Stream {
 
     /// What is known of producers' messages.
     #[must_use]
-    pub fn idempotency(&self) -> &Idempotency {
+    pub(crate) fn idempotency(&self) -> &Idempotency {
         &self.idempotency
     }
 
     /// What is known of producers' messages, to change.
-    pub fn idempotency_mut(&mut self) -> &mut Idempotency {
+    pub(crate) fn idempotency_mut(&mut self) -> &mut Idempotency {
         &mut self.idempotency
     }
 
     /// The entries and counters.
     #[must_use]
-    pub fn log(&self) -> &Log {
+    pub(crate) fn log(&self) -> &Log {
         &self.log
     }
 
     /// The entries and counters, to change.
-    pub fn log_mut(&mut self) -> &mut Log {
+    pub(crate) fn log_mut(&mut self) -> &mut Log {
         &mut self.log
     }
 
     /// The group with this name.
     #[must_use]
-    pub fn group(&self, name: &[u8]) -> Option<&Group> {
+    pub(crate) fn group(&self, name: &[u8]) -> Option<&Group> {
         self.groups.get(name)
     }
 
     /// The group with this name to change, and the log to look at meanwhile.
-    pub fn group_mut(&mut self, name: &[u8]) -> Option<(&mut Group, &Log)> {
+    pub(crate) fn group_mut(&mut self, name: &[u8]) -> Option<(&mut Group, &Log)> {
         Some((self.groups.get_mut(name)?, &self.log))
     }
 
     /// Adds a group; `false` when the name is taken.
-    pub fn create_group(&mut self, name: &[u8], mut group: Group) -> bool {
+    pub(crate) fn create_group(&mut self, name: &[u8], mut group: Group) -> bool {
         if self.groups.contains_key(name) {
             return false;
         }
@@ -110,7 +106,7 @@ impl Stream {
     }
 
     /// Removes a group with all it has pending.
-    pub fn remove_group(&mut self, name: &[u8]) -> Option<Group> {
+    pub(crate) fn remove_group(&mut self, name: &[u8]) -> Option<Group> {
         let group = self.groups.remove(name)?;
         self.inherit_releases(&group);
         Some(group)
@@ -118,18 +114,18 @@ impl Stream {
 
     /// Number of groups. O(1).
     #[must_use]
-    pub fn group_count(&self) -> usize {
+    pub(crate) fn group_count(&self) -> usize {
         self.groups.len()
     }
 
     /// The groups by name, ascending.
-    pub fn groups(&self) -> impl Iterator<Item = (&[u8], &Group)> + '_ {
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&[u8], &Group)> + '_ {
         self.groups.iter().map(|(name, group)| (&**name, group))
     }
 
     /// Bytes of all structures of the stream, without the `Stream` itself.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let groups: usize = self
             .groups
             .iter()

@@ -32,18 +32,18 @@ use super::records::{GONE, Highest, NOBODY, Owned, PendingRecord, Place, Release
 use super::releases::Releases;
 use super::tree::{Iter, Tree};
 
-pub use claim::IdleClaim;
+pub(crate) use claim::IdleClaim;
 
 /// Stands for a delivery count that does not fit 32 bits (XCLAIM RETRYCOUNT may set any).
 const COUNT_IS_LARGE: u32 = u32::MAX;
 /// A delivery count ends here: the highest that a reply can tell, and what XNACK FATAL sets.
-pub const DELIVERY_COUNT_MAX: u64 = i64::MAX as u64;
+pub(crate) const DELIVERY_COUNT_MAX: u64 = i64::MAX as u64;
 /// More consumers than this a group does not have.
 pub(super) const CONSUMER_COUNT_MAX: u32 = NOBODY;
 
 /// Which consumer of its group: a small number that the group gives out, reused after deletion.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ConsumerIndex(pub(super) u32);
+pub(crate) struct ConsumerIndex(pub(super) u32);
 
 impl ConsumerIndex {
     fn slot(self) -> usize {
@@ -53,22 +53,22 @@ impl ConsumerIndex {
 
 /// One pending entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PendingEntry {
+pub(crate) struct PendingEntry {
     /// The stream entry.
-    pub id: StreamId,
+    pub(crate) id: StreamId,
     /// Who has it and since when.
-    pub delivery: Delivery,
+    pub(crate) delivery: Delivery,
 }
 
 /// Who has an entry, since when, and how often it was delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// The owner; none: it was released.
-    pub consumer: Option<ConsumerIndex>,
+    pub(crate) consumer: Option<ConsumerIndex>,
     /// Unix time of the last delivery, milliseconds; 0 when it was released.
-    pub delivered_ms: u64,
+    pub(crate) delivered_ms: u64,
     /// Deliveries so far.
-    pub delivery_count: u64,
+    pub(crate) delivery_count: u64,
 }
 
 impl Delivery {
@@ -78,25 +78,25 @@ impl Delivery {
         clippy::cast_possible_wrap,
         reason = "Redis computes with signed milliseconds; both are far below 2^63"
     )]
-    pub fn idle_ms(&self, now_ms: u64) -> i64 {
+    pub(crate) fn idle_ms(&self, now_ms: u64) -> i64 {
         (now_ms as i64).wrapping_sub(self.delivered_ms as i64)
     }
 
     /// Whether it was released: anybody may take it, at once.
     #[must_use]
-    pub fn is_released(&self) -> bool {
+    pub(crate) fn is_released(&self) -> bool {
         self.consumer.is_none()
     }
 
     /// Whether it may be taken after so many idle milliseconds; 0 asks for nothing.
     #[must_use]
-    pub fn is_claimable(&self, now_ms: u64, idle_min_ms: i64) -> bool {
+    pub(crate) fn is_claimable(&self, now_ms: u64, idle_min_ms: i64) -> bool {
         self.is_released() || idle_min_ms <= 0 || self.idle_ms(now_ms) >= idle_min_ms
     }
 
     /// The count after one more delivery.
     #[must_use]
-    pub fn next_count(&self) -> u64 {
+    pub(crate) fn next_count(&self) -> u64 {
         next_count(self.delivery_count)
     }
 }
@@ -122,7 +122,7 @@ fn next_count(count: u64) -> u64 {
 
 /// All pending entries of one group. See the module's head.
 #[derive(Clone, Default)]
-pub struct PendingEntries {
+pub(crate) struct PendingEntries {
     records: Tree<PendingRecord>,
     by_consumer: Vec<Tree<Owned>>,
     released: Tree<Released>,
@@ -142,68 +142,68 @@ pub struct PendingEntries {
 impl PendingEntries {
     /// Number of pending entries. O(1).
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
 
     /// How often an entry was delivered that had been delivered before, since this structure was made.
     #[must_use]
-    pub fn redeliveries(&self) -> u64 {
+    pub(crate) fn redeliveries(&self) -> u64 {
         self.redeliveries
     }
 
     /// How many entries were given up for good: their count is the highest there is (XNACK FATAL). O(1).
     #[must_use]
-    pub fn dead_count(&self) -> usize {
+    pub(crate) fn dead_count(&self) -> usize {
         self.dead_count
     }
 
     /// Whether nothing is pending.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Number of entries this consumer has. O(1).
     #[must_use]
-    pub fn len_of(&self, consumer: ConsumerIndex) -> usize {
+    pub(crate) fn len_of(&self, consumer: ConsumerIndex) -> usize {
         self.by_consumer.get(consumer.slot()).map_or(0, Tree::len)
     }
 
     /// The pending entry with this ID. O(log n).
     #[must_use]
-    pub fn get(&self, id: StreamId) -> Option<PendingEntry> {
+    pub(crate) fn get(&self, id: StreamId) -> Option<PendingEntry> {
         self.records.get(id).map(|record| self.open(record))
     }
 
     /// The lowest pending ID. O(log n).
     #[must_use]
-    pub fn first_id(&self) -> Option<StreamId> {
+    pub(crate) fn first_id(&self) -> Option<StreamId> {
         self.records.at_rank(0).map(|r| r.id)
     }
 
     /// The highest pending ID. O(log n).
     #[must_use]
-    pub fn last_id(&self) -> Option<StreamId> {
+    pub(crate) fn last_id(&self) -> Option<StreamId> {
         self.records.last().map(|r| r.id)
     }
 
     /// Number of released entries: nobody has them. O(1).
     #[must_use]
-    pub fn released_count(&self) -> usize {
+    pub(crate) fn released_count(&self) -> usize {
         self.released_count
     }
 
     /// When the entry was delivered that somebody has and that was delivered longest ago, Unix ms. O(1).
     #[must_use]
-    pub fn oldest_delivery_ms(&self) -> Option<u64> {
+    pub(crate) fn oldest_delivery_ms(&self) -> Option<u64> {
         let oldest_ms = self.records.summary().oldest_ms();
         (oldest_ms != Idleness::NEVER_MS).then_some(oldest_ms)
     }
 
     /// Makes the entry pending with this delivery, whoever had it before: delivery, claim, transfer and, without a
     /// consumer, release to the end of the queue in one. Returns how it was. O(log n).
-    pub fn assign(&mut self, id: StreamId, delivery: Delivery) -> Option<PendingEntry> {
+    pub(crate) fn assign(&mut self, id: StreamId, delivery: Delivery) -> Option<PendingEntry> {
         let record = self.pack(id, delivery);
         let before = self.records.insert(record);
         self.reindex(id, before.as_ref(), Some(&record));
@@ -221,7 +221,7 @@ impl PendingEntries {
 
     /// First delivery of these entries, which ascend. O(log n + m) for m of them when they are behind all that are pending, as
     /// new ones are; else O(log n) each.
-    pub fn deliver_each(&mut self, ids: &[StreamId], consumer: ConsumerIndex, now_ms: u64) {
+    pub(crate) fn deliver_each(&mut self, ids: &[StreamId], consumer: ConsumerIndex, now_ms: u64) {
         let delivery = Delivery {
             consumer: Some(consumer),
             delivered_ms: now_ms,
@@ -242,7 +242,7 @@ impl PendingEntries {
     }
 
     /// The entry was handed to its owner once more: new time, one delivery more. `None` when nobody has it. O(log n).
-    pub fn redeliver(&mut self, id: StreamId, now_ms: u64) -> Option<Delivery> {
+    pub(crate) fn redeliver(&mut self, id: StreamId, now_ms: u64) -> Option<Delivery> {
         let before = self.get(id)?.delivery;
         before.consumer?;
         let delivery = Delivery {
@@ -255,7 +255,7 @@ impl PendingEntries {
     }
 
     /// Takes the entry off the list; gives what it was. O(log n).
-    pub fn acknowledge(&mut self, id: StreamId) -> Option<PendingEntry> {
+    pub(crate) fn acknowledge(&mut self, id: StreamId) -> Option<PendingEntry> {
         let record = self.records.remove(id)?;
         self.reindex(id, Some(&record), None);
         let entry = self.open(&record);
@@ -343,12 +343,12 @@ impl PendingEntries {
     }
 
     /// Pending entries from `from` on in ID order. O(log n) to start.
-    pub fn iter_from(&self, from: StreamId) -> impl Iterator<Item = PendingEntry> + '_ {
+    pub(crate) fn iter_from(&self, from: StreamId) -> impl Iterator<Item = PendingEntry> + '_ {
         self.records.iter_from(from).map(|r| self.open(r))
     }
 
     /// IDs of one consumer's pending entries from `from` on. O(log n) to start.
-    pub fn ids_of(
+    pub(crate) fn ids_of(
         &self,
         consumer: ConsumerIndex,
         from: StreamId,
@@ -361,7 +361,7 @@ impl PendingEntries {
     }
 
     /// One consumer's pending entries from `from` on: O(log n) each.
-    pub fn iter_of(
+    pub(crate) fn iter_of(
         &self,
         consumer: ConsumerIndex,
         from: StreamId,
@@ -371,7 +371,12 @@ impl PendingEntries {
 
     /// The first entry from `from` on that was idle for at least `idle_min_ms` at `now_ms`, or is released. O(log n).
     #[must_use]
-    pub fn next_idle(&self, from: StreamId, now_ms: u64, idle_min_ms: u64) -> Option<PendingEntry> {
+    pub(crate) fn next_idle(
+        &self,
+        from: StreamId,
+        now_ms: u64,
+        idle_min_ms: u64,
+    ) -> Option<PendingEntry> {
         let holds = holds_idle(latest_ms(now_ms, idle_min_ms));
         self.records.next_where(from, &holds).map(|r| self.open(r))
     }
@@ -379,7 +384,7 @@ impl PendingEntries {
     /// What a claim takes, in its order: the released entries, first in first out, then those delivered no later than
     /// `latest_ms`, longest idle first and of equal ones the lowest ID first. Nothing below `lowest`, and nothing known
     /// as gone. O(log n) each.
-    pub fn by_idleness(
+    pub(crate) fn by_idleness(
         &self,
         lowest: StreamId,
         latest_ms: Option<u64>,
@@ -438,7 +443,7 @@ impl PendingEntries {
 
     /// The released entries in the order of the queue, gone ones too. O(n log n).
     #[must_use]
-    pub fn released_in_order(&self) -> Vec<PendingEntry> {
+    pub(crate) fn released_in_order(&self) -> Vec<PendingEntry> {
         let released = self.records.iter().filter(|r| r.consumer().is_none());
         let mut released: Vec<&PendingRecord> = released.collect();
         released.sort_unstable_by_key(|r| r.time);
@@ -476,7 +481,7 @@ impl PendingEntries {
 
     /// The first of a consumer's entries from `from` on that was idle for at least `idle_min_ms` at `now_ms`. O(log n).
     #[must_use]
-    pub fn next_idle_of(
+    pub(crate) fn next_idle_of(
         &self,
         consumer: ConsumerIndex,
         from: StreamId,
@@ -500,19 +505,19 @@ impl PendingEntries {
 
     /// How many pending entries have a lower ID. O(log n).
     #[must_use]
-    pub fn rank(&self, id: StreamId) -> usize {
+    pub(crate) fn rank(&self, id: StreamId) -> usize {
         self.records.rank(id)
     }
 
     /// The ID that has `rank` pending IDs before it. O(log n).
     #[must_use]
-    pub fn id_at_rank(&self, rank: usize) -> Option<StreamId> {
+    pub(crate) fn id_at_rank(&self, rank: usize) -> Option<StreamId> {
         self.records.at_rank(rank).map(|r| r.id)
     }
 
     /// Bytes of all trees.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.records.heap_bytes()
             + self.by_consumer.capacity() * size_of::<Tree<Owned>>()
             + self.by_consumer.iter().map(Tree::heap_bytes).sum::<usize>()

@@ -19,7 +19,7 @@ struct Position<'a> {
 impl Log {
     /// How many entries there are in `start..=end`. O(blocks + entries of two of them).
     #[must_use]
-    pub fn count_between(&self, start: StreamId, end: StreamId) -> u64 {
+    pub(crate) fn count_between(&self, start: StreamId, end: StreamId) -> u64 {
         let Some((first, last)) = self.blocks_between(start, end) else {
             return 0;
         };
@@ -40,7 +40,7 @@ impl Log {
     /// A log of the blocks in which the entries of `start..=end` lie, without the counters: those entries are in it as they
     /// are now, whatever becomes of this one. O(blocks).
     #[must_use]
-    pub fn share(&self, start: StreamId, end: StreamId) -> Log {
+    pub(crate) fn share(&self, start: StreamId, end: StreamId) -> Log {
         let blocks = self.blocks_between(start, end);
         let blocks = blocks.map(|(first, last)| self.blocks.range(first..=last).cloned().collect());
         Log::of_blocks(blocks.unwrap_or_default())
@@ -48,7 +48,7 @@ impl Log {
 
     /// A share of the blocks that a trim is about to take, when there are more than so many: it may be the last to hold them.
     #[must_use]
-    pub fn share_before_trim(&self, options: &TrimOptions, more_than: usize) -> Option<Log> {
+    pub(crate) fn share_before_trim(&self, options: &TrimOptions, more_than: usize) -> Option<Log> {
         let whole: usize = match options.to {
             TrimTo::MaxLength(length) => {
                 let mut excess = self.length.saturating_sub(length);
@@ -65,14 +65,14 @@ impl Log {
     }
 
     /// Gives the blocks of a share back that end before `id`.
-    pub fn forget_before(&mut self, id: StreamId) {
+    pub(crate) fn forget_before(&mut self, id: StreamId) {
         while self.blocks.get(1).is_some_and(|next| next.master <= id) {
             self.blocks.pop_front();
         }
     }
 
     /// Gives the blocks of a share back that begin behind `id`.
-    pub fn forget_after(&mut self, id: StreamId) {
+    pub(crate) fn forget_after(&mut self, id: StreamId) {
         while self.blocks.back().is_some_and(|last| last.master > id) {
             self.blocks.pop_back();
         }
@@ -86,7 +86,7 @@ impl Log {
 }
 
 /// Entries in ascending order.
-pub struct Range<'a> {
+pub(crate) struct Range<'a> {
     log: &'a Log,
     start: StreamId,
     end: StreamId,
@@ -149,7 +149,7 @@ impl<'a> Iterator for Range<'a> {
 }
 
 /// Entries in descending order.
-pub struct RangeReverse<'a> {
+pub(crate) struct RangeReverse<'a> {
     log: &'a Log,
     start: StreamId,
     end: StreamId,

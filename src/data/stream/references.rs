@@ -24,7 +24,7 @@ use super::trim::{Needs, TrimOptions, TrimTo};
 
 /// What becomes of the references to an entry that goes. See the module's head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ReferencePolicy {
+pub(crate) enum ReferencePolicy {
     /// They stay.
     #[default]
     Keep,
@@ -36,7 +36,7 @@ pub enum ReferencePolicy {
 
 /// What became of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It is gone.
     Deleted,
     /// It was not there.
@@ -47,21 +47,21 @@ pub enum Fate {
 
 /// What removals took, in terms that need no policy.
 #[derive(Default, Debug)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// How many entries a trim took.
-    pub trimmed: u64,
+    pub(crate) trimmed: u64,
     /// The exact trim that repeats it, but for `deleted`.
-    pub trim: Option<TrimTo>,
+    pub(crate) trim: Option<TrimTo>,
     /// Entries that were deleted, or that a trim took from behind one that stayed.
-    pub deleted: Vec<StreamId>,
+    pub(crate) deleted: Vec<StreamId>,
     /// References taken away, by group.
-    pub references: BTreeMap<Arc<[u8]>, Vec<StreamId>>,
+    pub(crate) references: BTreeMap<Arc<[u8]>, Vec<StreamId>>,
 }
 
 impl Removed {
     /// Whether the trim took anything from the front.
     #[must_use]
-    pub fn front_moved(&self) -> bool {
+    pub(crate) fn front_moved(&self) -> bool {
         self.trimmed > self.deleted.len() as u64
     }
 }
@@ -69,7 +69,7 @@ impl Removed {
 impl Stream {
     /// Whether a group has the entry pending or has still to be given it. O(groups · log pending).
     #[must_use]
-    pub fn is_needed(&self, id: StreamId) -> bool {
+    pub(crate) fn is_needed(&self, id: StreamId) -> bool {
         let needs = |group: &Group| id > group.last_delivered || group.pending().get(id).is_some();
         self.groups.values().any(needs)
     }
@@ -77,7 +77,12 @@ impl Stream {
     /// Deletes an entry as the policy wants it; with [`ReferencePolicy::Delete`] the references to an entry that is not
     /// there go all the same, and with [`ReferencePolicy::Acknowledged`] it is needed as if it were
     /// there. O(log blocks + entries of a block + groups · log pending).
-    pub fn delete(&mut self, id: StreamId, policy: ReferencePolicy, removed: &mut Removed) -> Fate {
+    pub(crate) fn delete(
+        &mut self,
+        id: StreamId,
+        policy: ReferencePolicy,
+        removed: &mut Removed,
+    ) -> Fate {
         if policy == ReferencePolicy::Delete {
             self.release(id, removed);
         }
@@ -93,7 +98,7 @@ impl Stream {
 
     /// Takes an entry off a group's pending list, then deletes it as the policy wants it. [`Fate::Missing`]: it was not
     /// pending, and nothing happened. An entry that was gone before counts as deleted. Cost as [`Stream::delete`].
-    pub fn acknowledge_and_delete(
+    pub(crate) fn acknowledge_and_delete(
         &mut self,
         group: &[u8],
         id: StreamId,
@@ -133,7 +138,7 @@ impl Stream {
     /// O(log pending) for each group and each reference that goes; with [`ReferencePolicy::Acknowledged`] the blocks are
     /// looked into that lie in front of where the trim ends or the slowest group stands, those the last one has looked into
     /// only where a reference went since.
-    pub fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> Removed {
+    pub(crate) fn trim(&mut self, options: &TrimOptions, policy: ReferencePolicy) -> Removed {
         // Redis: where references count, `~` bounds the work but spares no block.
         let by_entry = options.approximate && policy != ReferencePolicy::Keep;
         let options = &TrimOptions {
@@ -229,7 +234,7 @@ impl Stream {
     }
 
     /// Sets the last ID (XSETID). The caller has checked it against the entries.
-    pub fn set_last_id(&mut self, id: StreamId) {
+    pub(crate) fn set_last_id(&mut self, id: StreamId) {
         if id < self.log.last_id() {
             // New entries will have IDs that are settled.
             for group in self.groups.values_mut() {

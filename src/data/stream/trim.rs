@@ -20,7 +20,7 @@ use super::log::Log;
 
 /// What a trim leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TrimTo {
+pub(crate) enum TrimTo {
     /// At most so many entries.
     MaxLength(u64),
     /// No entry below this ID.
@@ -29,13 +29,13 @@ pub enum TrimTo {
 
 /// How to trim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TrimOptions {
+pub(crate) struct TrimOptions {
     /// The goal.
-    pub to: TrimTo,
+    pub(crate) to: TrimTo,
     /// Whole blocks only (`~`). Where references to entries count, single entries all the same.
-    pub approximate: bool,
+    pub(crate) approximate: bool,
     /// Stop before removing more entries than this in all; 0: no limit.
-    pub limit: u64,
+    pub(crate) limit: u64,
 }
 
 /// What a trim is told about the entries that must stay.
@@ -73,7 +73,7 @@ struct Candidates {
 
 impl Log {
     /// Removes entries at the front; gives how many. O(1) a block removed.
-    pub fn trim(&mut self, options: &TrimOptions) -> u64 {
+    pub(crate) fn trim(&mut self, options: &TrimOptions) -> u64 {
         let mut removed = 0;
         while let Some(block) = self.blocks.front() {
             let live = u64::from(block.live);
@@ -261,7 +261,7 @@ impl Log {
 
     /// The goal that, applied exactly to the log as it was, leaves what the trim has left.
     #[must_use]
-    pub fn exact_goal(&self, options: &TrimOptions) -> TrimTo {
+    pub(crate) fn exact_goal(&self, options: &TrimOptions) -> TrimTo {
         match options.to {
             _ if !options.approximate => options.to,
             TrimTo::MaxLength(_) => TrimTo::MaxLength(self.length),

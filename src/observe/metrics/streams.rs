@@ -13,63 +13,63 @@ use super::families::{Families, labels};
 
 /// A group of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GroupFacts {
+pub(crate) struct GroupFacts {
     /// Its name.
-    pub name: Vec<u8>,
+    pub(crate) name: Vec<u8>,
     /// Entries it has still to read, exactly.
-    pub lag: u64,
+    pub(crate) lag: u64,
     /// Entries delivered and not acknowledged.
-    pub pending: usize,
+    pub(crate) pending: usize,
     /// Since when the longest of them is pending, ms; 0 when there is none.
-    pub oldest_pending_ms: u64,
+    pub(crate) oldest_pending_ms: u64,
     /// Pending entries that nobody has: given back.
-    pub released: usize,
+    pub(crate) released: usize,
     /// Pending entries that were given up for good.
-    pub dead: usize,
+    pub(crate) dead: usize,
     /// Consumers.
-    pub consumers: usize,
+    pub(crate) consumers: usize,
     /// Deliveries that were not the first of their entry.
-    pub redeliveries: u64,
+    pub(crate) redeliveries: u64,
 }
 
 /// A stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamFacts {
+pub(crate) struct StreamFacts {
     /// Its database.
-    pub db: usize,
+    pub(crate) db: usize,
     /// Its key.
-    pub key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
     /// Entries.
-    pub entries: u64,
+    pub(crate) entries: u64,
     /// Entries ever added.
-    pub added: u64,
+    pub(crate) added: u64,
     /// Number of groups.
-    pub group_count: usize,
+    pub(crate) group_count: usize,
     /// The groups that are listed.
-    pub groups: Vec<GroupFacts>,
+    pub(crate) groups: Vec<GroupFacts>,
 }
 
 /// What is known of streams.
 #[derive(Clone, Debug, Default)]
-pub struct StreamListing {
+pub(crate) struct StreamListing {
     /// By database and key.
-    pub streams: Vec<StreamFacts>,
+    pub(crate) streams: Vec<StreamFacts>,
     /// Whether there are streams, or groups of them, that are not listed.
-    pub is_cut: bool,
+    pub(crate) is_cut: bool,
     /// Shards that have answered.
-    pub shards_answered: usize,
+    pub(crate) shards_answered: usize,
 }
 
 impl StreamListing {
     /// Takes in what another shard has found.
-    pub fn merge(&mut self, other: StreamListing) {
+    pub(crate) fn merge(&mut self, other: StreamListing) {
         self.streams.extend(other.streams);
         self.is_cut |= other.is_cut;
         self.shards_answered += other.shards_answered;
     }
 
     /// Keeps the first `count` of all.
-    pub fn keep_first(&mut self, count: usize) {
+    pub(crate) fn keep_first(&mut self, count: usize) {
         let order = |stream: &StreamFacts| (stream.db, stream.key.clone());
         self.streams.sort_by_cached_key(order);
         self.is_cut |= self.streams.len() > count;

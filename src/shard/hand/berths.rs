@@ -24,14 +24,14 @@ use crate::ids::{ShardId, ShardSet};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, fence};
 
 /// How long a reservation holds, ns: its thread renews it each time it tries.
-pub const RESERVED_NS: u64 = 2_000_000;
+pub(crate) const RESERVED_NS: u64 = 2_000_000;
 
 /// What is taken at once: nearly always one.
 pub type Taken<T> = SmallVec<[T; 1]>;
 
 /// The place of a thread in the queues of all berths it needs.
 #[derive(Debug)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     thread: ShardId,
     shards: ShardSet,
     /// Its place among all tickets.
@@ -42,7 +42,7 @@ pub struct Ticket {
 
 impl Ticket {
     /// Whether its thread was told to try, and has not tried since.
-    pub fn is_offered(&self) -> bool {
+    pub(crate) fn is_offered(&self) -> bool {
         self.is_offered.load(Ordering::Relaxed)
     }
 }
@@ -125,7 +125,7 @@ pub struct PutBack {
     /// The thread that is to be told to try.
     pub offer: Option<ShardId>,
     /// It must be looked at earlier than its thread knows.
-    pub is_early: bool,
+    pub(crate) is_early: bool,
 }
 
 /// The berths of all shards.
@@ -155,7 +155,7 @@ impl<T> Berths<T> {
     }
 
     /// A ticket of a thread for a set, in no queue yet.
-    pub fn ticket(&self, thread: ShardId, shards: ShardSet) -> Arc<Ticket> {
+    pub(crate) fn ticket(&self, thread: ShardId, shards: ShardSet) -> Arc<Ticket> {
         Arc::new(Ticket {
             thread,
             shards,
@@ -165,13 +165,13 @@ impl<T> Berths<T> {
     }
 
     /// Whether all of them seem to be there: a look without a lock.
-    pub fn seem_free(&self, shards: ShardSet) -> bool {
+    pub(crate) fn seem_free(&self, shards: ShardSet) -> bool {
         let mut shards = shards.iter();
         shards.all(|shard| self.berths[shard.index()].is_free.load(Ordering::Acquire))
     }
 
     /// Whether somebody waits for one of them.
-    pub fn are_wanted(&self, shards: ShardSet) -> bool {
+    pub(crate) fn are_wanted(&self, shards: ShardSet) -> bool {
         let mut shards = shards.iter();
         shards.any(|shard| self.berths[shard.index()].is_wanted.load(Ordering::Relaxed))
     }
@@ -202,7 +202,7 @@ impl<T> Berths<T> {
 
     /// Tries with a ticket: all of its set, the ticket being over, or nothing, the ticket being in the queue of each. An old one
     /// reserves. `offer` gets the threads that are to be told to try instead.
-    pub fn claim(
+    pub(crate) fn claim(
         &self,
         ticket: &Arc<Ticket>,
         is_old: bool,
@@ -273,7 +273,12 @@ impl<T> Berths<T> {
     }
 
     /// Ends a ticket whose thread wants nothing any more. `offer` gets who is to be told to try instead.
-    pub fn withdraw(&self, ticket: &Arc<Ticket>, now_ns: u64, mut offer: impl FnMut(ShardId)) {
+    pub(crate) fn withdraw(
+        &self,
+        ticket: &Arc<Ticket>,
+        now_ns: u64,
+        mut offer: impl FnMut(ShardId),
+    ) {
         for shard in ticket.shards.iter() {
             let berth = &self.berths[shard.index()];
             let mut state = berth.lock();

@@ -32,8 +32,7 @@ mod plan;
 mod report;
 mod too_often;
 
-pub use pass::Reclaimer;
-pub use report::{PassReport, StreamReport};
+pub(crate) use pass::Reclaimer;
 
 /// Runs the subcommand.
 #[must_use]

@@ -30,7 +30,7 @@ const RESERVED_PREFIX: &str = "millrace-reclaim-";
 
 /// Passes over the same streams, with what is remembered between them.
 #[derive(Debug)]
-pub struct Reclaimer {
+pub(crate) struct Reclaimer {
     arguments: ReclaimArguments,
     min_idle_ms: u64,
     verdict: Option<Verdict>,
@@ -52,7 +52,7 @@ struct StreamPass<'a> {
 impl Reclaimer {
     /// A reclaimer that does what the command line asks for.
     #[must_use]
-    pub fn new(arguments: &ReclaimArguments) -> Reclaimer {
+    pub(crate) fn new(arguments: &ReclaimArguments) -> Reclaimer {
         let verdict = match (&arguments.dead_letter, arguments.delete) {
             (Some(destination), _) => Some(Verdict::DeadLetter(destination.clone())),
             (None, true) => Some(Verdict::Delete),
@@ -75,7 +75,7 @@ impl Reclaimer {
 
     /// Makes one pass over all streams. What fails is in the report; after a failure of the
     /// connection the streams left over are not tried.
-    pub fn pass(&mut self, connection: &mut Connection) -> PassReport {
+    pub(crate) fn pass(&mut self, connection: &mut Connection) -> PassReport {
         let mut report = PassReport {
             dry_run: self.arguments.dry_run,
             streams: Vec::new(),

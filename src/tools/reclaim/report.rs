@@ -22,7 +22,7 @@ pub(super) struct TooOften {
 
 /// What a pass did with one stream.
 #[derive(Debug, Default)]
-pub struct StreamReport {
+pub(crate) struct StreamReport {
     pub(super) stream: String,
     pub(super) group: String,
     /// Whether there is no such stream (yet).
@@ -49,7 +49,7 @@ pub struct StreamReport {
 
 /// What a pass did.
 #[derive(Debug, Default)]
-pub struct PassReport {
+pub(crate) struct PassReport {
     pub(super) dry_run: bool,
     /// One per stream, in the order asked for.
     pub(super) streams: Vec<StreamReport>,
@@ -194,12 +194,12 @@ const COLUMNS: [&str; 10] = [
 impl PassReport {
     /// Entries given to other consumers.
     #[must_use]
-    pub fn handed_on(&self) -> u64 {
+    pub(crate) fn handed_on(&self) -> u64 {
         self.streams.iter().map(StreamReport::handed_on).sum()
     }
 
     /// What went wrong, a sentence each.
-    pub fn errors(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &str> {
         self.streams
             .iter()
             .flat_map(|report| report.errors.iter().map(String::as_str))
@@ -207,7 +207,7 @@ impl PassReport {
 
     /// Whether the pass changed something, or would have in a dry run.
     #[must_use]
-    pub fn changed_something(&self) -> bool {
+    pub(crate) fn changed_something(&self) -> bool {
         self.streams.iter().any(StreamReport::changed_something)
     }
 
@@ -215,7 +215,7 @@ impl PassReport {
     ///
     /// # Errors
     /// The writer's.
-    pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         let streams: Vec<Value> = self.streams.iter().map(StreamReport::json).collect();
         let ok = self.errors().next().is_none();
         writeln!(
@@ -229,7 +229,7 @@ impl PassReport {
     ///
     /// # Errors
     /// The writer's.
-    pub fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
         let header: Vec<String> = COLUMNS.iter().map(|&name| name.to_owned()).collect();
         let rows: Vec<Vec<String>> = std::iter::once(header)
             .chain(self.streams.iter().map(StreamReport::row))

@@ -24,7 +24,7 @@ const FLAGS: &[Flags] = &[Flags::LOADING, Flags::STALE];
 const TIPS: &[&str] = &["nondeterministic_output_order"];
 
 /// The row.
-pub static COMMANDS: &[Command] = &[Command::new("command", "", all)
+pub(crate) static COMMANDS: &[Command] = &[Command::new("command", "", all)
     .arity(-1)
     .flags(FLAGS)
     .categories(&["connection"])

@@ -52,7 +52,7 @@ const KEY: &[KeySpec] = &[KeySpec::one(KeyFlags::RO, 2)];
 const KEYS: &[KeySpec] = &[KeySpec::range(KeyFlags::RO, 2, -1, 1)];
 
 /// The row.
-pub static COMMANDS: &[Command] = &[row(
+pub(crate) static COMMANDS: &[Command] = &[row(
     "debug",
     "",
     unknown,

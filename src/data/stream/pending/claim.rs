@@ -12,21 +12,21 @@ use super::{
 
 /// Which entries to claim, for whom.
 #[derive(Clone, Copy, Debug)]
-pub struct IdleClaim {
+pub(crate) struct IdleClaim {
     /// From this ID on.
-    pub from: StreamId,
+    pub(crate) from: StreamId,
     /// Below this ID, when given.
-    pub end: Option<StreamId>,
+    pub(crate) end: Option<StreamId>,
     /// So many, at most.
-    pub most: usize,
+    pub(crate) most: usize,
     /// Idle for at least so long, or released.
-    pub idle_min_ms: u64,
+    pub(crate) idle_min_ms: u64,
     /// Who gets them.
-    pub consumer: ConsumerIndex,
+    pub(crate) consumer: ConsumerIndex,
     /// The time of the claim, Unix ms.
-    pub now_ms: u64,
+    pub(crate) now_ms: u64,
     /// Whether it counts as a delivery.
-    pub counts: bool,
+    pub(crate) counts: bool,
 }
 
 /// A record before and after it was claimed.
@@ -35,7 +35,7 @@ type Change = (PendingRecord, PendingRecord);
 impl PendingEntries {
     /// Claims entries in the order of their IDs; gives them as they are then. None of them may be marked as gone. O(log n)
     /// for each run of them that lie together and had one owner.
-    pub fn claim_idle(&mut self, claim: &IdleClaim) -> Vec<PendingEntry> {
+    pub(crate) fn claim_idle(&mut self, claim: &IdleClaim) -> Vec<PendingEntry> {
         let mut changes: Vec<Change> = Vec::with_capacity(claim.most.min(self.len()).min(1024));
         self.records.change_where(Sweep {
             from: claim.from,
