@@ -373,11 +373,6 @@ impl ClientRegistry {
         self.clients.len()
     }
 
-    /// Whether nobody is connected.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.clients.is_empty()
-    }
-
     /// All clients in the order of their ids, but those that were killed.
     pub fn all(&self) -> Vec<Arc<ClientHandle>> {
         let mut all: Vec<_> = self

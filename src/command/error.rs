@@ -34,14 +34,6 @@ impl CommandError {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
-
-    /// The code in front: `ERR`, `WRONGTYPE` … (INFO errorstats).
-    pub(crate) fn code(&self) -> &[u8] {
-        self.0
-            .split(|byte| *byte == b' ')
-            .next()
-            .unwrap_or_default()
-    }
 }
 
 /// Joins parts to a text; parts may hold any bytes.
@@ -71,8 +63,6 @@ pub(crate) const NOT_FLOAT: CommandError = CommandError::fixed("ERR value is not
 /// Below zero or above the limit.
 pub(crate) const NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR value is out of range, must be positive");
-/// Outside its range.
-pub(crate) const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");
 /// A key that must exist does not.
 pub(crate) const NO_SUCH_KEY: CommandError = CommandError::fixed("ERR no such key");
 /// An index outside the list.

@@ -255,6 +255,7 @@ impl Configuration {
     }
 
     /// The value of one parameter as text, by its name or alias.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn value(&self, name: &str) -> Option<Vec<u8>> {
         parameters::position(name.as_bytes()).map(|at| self.shown(at))

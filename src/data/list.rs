@@ -278,15 +278,6 @@ impl List {
     /// To be called after elements were removed or one was replaced: makes a large list small when it has come down to
     /// half of the limit, so that a list at the limit does not change back and forth.
     pub fn after_removing(&mut self, limits: &ListLimits) {
-        self.shrink_below(limits, 2);
-    }
-
-    /// Makes a large list small when it fits the limit: for a list built as a whole (COPY, loading).
-    pub(crate) fn settle(&mut self, limits: &ListLimits) {
-        self.shrink_below(limits, 1);
-    }
-
-    fn shrink_below(&mut self, limits: &ListLimits, fraction: usize) {
         let Body::Large(chunks) = &mut self.body else {
             return;
         };
@@ -297,8 +288,8 @@ impl List {
             return;
         };
         let above = match limits.chunk() {
-            ChunkLimit::Bytes(max) => packed.listpack_bytes() > max / fraction,
-            ChunkLimit::Entries(max) => packed.count() > max / fraction,
+            ChunkLimit::Bytes(max) => packed.listpack_bytes() > max / 2,
+            ChunkLimit::Entries(max) => packed.count() > max / 2,
         };
         if !above {
             self.body = Body::Small(std::mem::take(packed));

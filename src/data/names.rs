@@ -177,6 +177,7 @@ impl<V, N: Deref<Target = [u8]>> NameTable<V, N> {
     }
 
     /// All names with their values, in no order to rely on.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&N, &V)> + '_ {
         self.slots.iter().map(|(name, value)| (name, value))
     }

@@ -37,11 +37,11 @@ pub(crate) const PARTS_MIN: usize = 64;
 #[derive(Debug)]
 pub(crate) enum Discarded {
     /// A value.
-    Value(Value),
+    Value(#[expect(dead_code, reason = "held to be dropped where it is freed")] Value),
     /// All keys of a database.
     Database(Box<Database>),
     /// Part of a value, or a reply that was not sent: nobody else may hold any more what it shares of a value.
-    Part(Part),
+    Part(#[expect(dead_code, reason = "held to be dropped where it is freed")] Part),
 }
 
 impl Discarded {

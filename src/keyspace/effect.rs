@@ -118,11 +118,12 @@ impl EffectBuffer {
     }
 
     /// Hands every effect on, in order: database and RESP command.
+    #[cfg(test)]
     pub(crate) fn drain(&mut self, mut take: impl FnMut(usize, &[u8])) {
         self.drain_ordered(|_, db, command| take(db, command));
     }
 
-    /// As [`EffectBuffer::drain`], each with its number among what the thread did to all keyspaces in hand.
+    /// Hands every effect on, in order: its number among what the thread did to all keyspaces in hand, database and RESP command.
     pub(crate) fn drain_ordered(&mut self, mut take: impl FnMut(u64, usize, &[u8])) {
         let mut start = 0;
         for (db, end, order) in self.ends.drain(..) {

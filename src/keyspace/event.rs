@@ -17,42 +17,18 @@ impl EventClass {
     pub(crate) const STRING: Self = Self(1 << 3);
     /// `l`
     pub(crate) const LIST: Self = Self(1 << 4);
-    /// `s`
-    pub(crate) const SET: Self = Self(1 << 5);
-    /// `h`
-    pub(crate) const HASH: Self = Self(1 << 6);
-    /// `z`
-    pub(crate) const SORTED_SET: Self = Self(1 << 7);
     /// `x`
     pub(crate) const EXPIRED: Self = Self(1 << 8);
-    /// `e`
-    pub(crate) const EVICTED: Self = Self(1 << 9);
     /// `t`
     pub(crate) const STREAM: Self = Self(1 << 10);
     /// `m`, not in `A`
     pub(crate) const KEY_MISS: Self = Self(1 << 11);
-    /// `d`
-    pub(crate) const MODULE: Self = Self(1 << 13);
     /// `n`, not in `A`
     pub(crate) const NEW: Self = Self(1 << 14);
     /// `o`, not in `A`: a value was replaced whole. Source: keyspace notifications of Redis 8.2.
     pub(crate) const OVERWRITTEN: Self = Self(1 << 15);
     /// `c`, not in `A`: … by one of another type.
     pub(crate) const TYPE_CHANGED: Self = Self(1 << 16);
-    /// `A`: every class but `m`, `n`, `o` and `c`
-    pub(crate) const ALL: Self = Self(
-        Self::GENERIC.0
-            | Self::STRING.0
-            | Self::LIST.0
-            | Self::SET.0
-            | Self::HASH.0
-            | Self::SORTED_SET.0
-            | Self::EXPIRED.0
-            | Self::EVICTED.0
-            | Self::STREAM.0
-            | Self::MODULE.0,
-    );
-
     /// Whether any bit of `other` is in it.
     pub(crate) fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0

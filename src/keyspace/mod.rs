@@ -513,6 +513,7 @@ impl Keyspace {
     }
 
     /// Whether a key is ready for its waiters.
+    #[cfg(test)]
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }

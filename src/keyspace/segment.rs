@@ -264,6 +264,7 @@ impl Segment {
     }
 
     /// Bytes on the heap, but not what entries point to.
+    #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
         let more = self.more.as_ref();
         self.pages.iter().flatten().count() * size_of::<Page>()

@@ -65,7 +65,7 @@ impl Entry {
 
     /// Its use.
     #[inline]
-    pub fn access(&self) -> Access {
+    pub(crate) fn access(&self) -> Access {
         Access::of_bits((self.times & ACCESS_MASK) as u32)
     }
 
@@ -449,6 +449,7 @@ impl KeyTable {
     }
 
     /// Bytes of the table itself, entries included but not what they point to.
+    #[cfg(test)]
     pub(crate) fn heap_bytes(&self) -> usize {
         self.directory.capacity() * size_of::<u32>()
             + self.segments.capacity() * size_of::<Box<Segment>>()

@@ -373,11 +373,6 @@ impl Keyspace {
         self.change_tracking(|table| table.remember(key, tracker));
     }
 
-    /// The tracked keys.
-    pub(crate) fn tracking(&self) -> &TrackingTable {
-        &self.tracking
-    }
-
     /// Who is to be told of what, in order.
     pub(crate) fn take_invalidations(&mut self) -> Vec<Invalidation> {
         std::mem::take(&mut self.invalidations)

@@ -83,7 +83,7 @@ impl StringValue {
     }
 
     /// Bytes, though they may look like an integer.
-    pub fn text(bytes: &[u8]) -> Self {
+    pub(crate) fn text(bytes: &[u8]) -> Self {
         let len = bytes.len();
         if len > SHORT_BYTES_MAX {
             return Self::Fixed(bytes.into());
@@ -115,11 +115,6 @@ impl StringValue {
         self.bytes(&mut [0; 20]).len()
     }
 
-    /// Whether the text is empty.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The text; an integer is formatted into `scratch`.
     pub(crate) fn bytes<'a>(&'a self, scratch: &'a mut [u8; 20]) -> &'a [u8] {
         match self {
@@ -133,7 +128,7 @@ impl StringValue {
 
     /// Writes a text over the bytes from `offset` on, zeros before it where there is nothing yet; from then on `raw`.
     /// Amortised O(text), and O(string) when it was not changed in place before.
-    pub fn write_at(&mut self, offset: usize, text: &[u8]) {
+    pub(crate) fn write_at(&mut self, offset: usize, text: &[u8]) {
         let end = offset + text.len();
         let bytes = self.growing(end);
         bytes[offset..end].copy_from_slice(text);

@@ -267,11 +267,6 @@ impl WaitTable {
         self.change(key, |queue| queue.remove(waiter));
     }
 
-    /// Whether somebody may wait for the key.
-    pub(crate) fn has(&self, key: &[u8]) -> bool {
-        self.queues.contains(key)
-    }
-
     /// Marks the key ready; true when it has waiters and was not marked before.
     pub(crate) fn mark_ready(&mut self, key: &[u8]) -> bool {
         let queue = self.queues.get_mut(key);

@@ -104,11 +104,6 @@ impl SlowLog {
         self.ring().entries.len()
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Forgets all; ids go on.
     pub(crate) fn clear(&self) {
         self.ring().entries.clear();

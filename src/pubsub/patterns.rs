@@ -85,12 +85,6 @@ impl<V> Patterns<V> {
         self.count
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// The value of a pattern, to be changed. O(log patterns with its prefix), as all that name one pattern.
     pub(crate) fn get_mut(&mut self, pattern: &[u8]) -> Option<&mut V> {
         let prefix = literal(pattern);

@@ -35,11 +35,6 @@ impl<'a> Args<'a> {
         self.ranges.len()
     }
 
-    /// Whether there is none, not even a name.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-
     /// Argument `index`; empty when there is none, which the arity check rules out for the required ones.
     pub(crate) fn at(&self, index: usize) -> &'a [u8] {
         self.get(index).unwrap_or_default()

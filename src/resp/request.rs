@@ -231,23 +231,11 @@ impl RequestParser {
         if self.whole { 0 } else { self.position }
     }
 
-    /// Whether nothing of a request has been seen.
-    #[must_use]
-    pub(crate) fn is_at_start(&self) -> bool {
-        self.whole || (self.announced == 0 && self.searched == 0)
-    }
-
     /// Bytes allocated by the parser.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn heap_bytes(&self) -> usize {
         self.ranges.capacity() * size_of::<ArgumentRange>() + self.inline.capacity()
-    }
-
-    /// Gives back all memory, for a connection that goes idle between requests.
-    pub(crate) fn release(&mut self) {
-        if self.is_at_start() {
-            *self = Self::default();
-        }
     }
 
     /// Takes the bulks of less than 1000 bytes that are whole, up to the first that is not one of them: the usual arguments,

@@ -6,7 +6,6 @@
 //! Invariant: positions come from whoever owns the buffer and are starts (or ends) of entries; anything else is a bug and panics.
 
 use super::LISTPACK_BYTES_MAX;
-use std::cmp::Ordering;
 
 /// The longest decimal form of an `i64`.
 pub(crate) const INTEGER_TEXT_BYTES_MAX: usize = 20;
@@ -24,21 +23,6 @@ pub enum Element<'a> {
 pub(crate) type IntegerText = [u8; INTEGER_TEXT_BYTES_MAX];
 
 impl<'a> Element<'a> {
-    /// Length of the element as a client sees it, bytes.
-    #[must_use]
-    pub(crate) fn len(&self) -> usize {
-        match *self {
-            Element::Int(value) => integer_text_length(value),
-            Element::Bytes(bytes) => bytes.len(),
-        }
-    }
-
-    /// Whether the element is the empty string.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        matches!(self, Element::Bytes(bytes) if bytes.is_empty())
-    }
-
     /// The element as a client sees it; `text` is where the digits of an integer go.
     #[must_use]
     pub(crate) fn as_bytes<'t>(&self, text: &'t mut IntegerText) -> &'t [u8]
@@ -49,12 +33,6 @@ impl<'a> Element<'a> {
             Element::Int(value) => integer_text(value, text),
             Element::Bytes(bytes) => bytes,
         }
-    }
-
-    /// Appends the element as a client sees it.
-    pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
-        let mut text = [0; INTEGER_TEXT_BYTES_MAX];
-        out.extend_from_slice(self.as_bytes(&mut text));
     }
 
     /// The element as a byte string of its own.
@@ -71,13 +49,6 @@ impl<'a> Element<'a> {
             Element::Int(value) => Some(value),
             Element::Bytes(bytes) => parse_integer(bytes),
         }
-    }
-
-    /// Compares with a byte string, without allocating.
-    #[must_use]
-    pub(crate) fn compare(&self, other: &[u8]) -> Ordering {
-        let mut text = [0; INTEGER_TEXT_BYTES_MAX];
-        self.as_bytes(&mut text).cmp(other)
     }
 }
 
@@ -148,11 +119,6 @@ pub(crate) fn integer_text(value: i64, text: &mut IntegerText) -> &[u8] {
         text[start] = b'-';
     }
     &text[start..]
-}
-
-fn integer_text_length(value: i64) -> usize {
-    let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
-    digits + usize::from(value < 0)
 }
 
 /// The part of an entry before its payload: encoding byte and length or the whole integer.

@@ -183,21 +183,6 @@ impl Block {
         }
     }
 
-    /// A sealed block out of bytes that came from a file.
-    pub(super) fn from_bytes(master: StreamId, bytes: &[u8]) -> Option<Block> {
-        let mut block = Block {
-            master,
-            live: 0,
-            deleted: 0,
-            bytes: Bytes::Sealed(Arc::from(bytes)),
-        };
-        let mut at = HEADER_BYTES;
-        block.live = u32::try_from(count(bytes, &mut at)).ok()?;
-        block.deleted = u32::try_from(count(bytes, &mut at)).ok()?;
-        block.last_head()?;
-        Some(block)
-    }
-
     /// The listpack.
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.bytes {

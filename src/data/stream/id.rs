@@ -44,12 +44,6 @@ impl StreamId {
         seq: u64::MAX,
     };
 
-    /// An ID from its parts.
-    #[must_use]
-    pub(crate) const fn new(ms: u64, seq: u64) -> StreamId {
-        StreamId { ms, seq }
-    }
-
     /// The next ID; none after the last.
     #[must_use]
     pub(crate) const fn successor(self) -> Option<StreamId> {

@@ -134,6 +134,7 @@ impl Log {
     }
 
     /// The blocks as files have them: master ID and listpack.
+    #[cfg(test)]
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (StreamId, &[u8])> + '_ {
         self.blocks
             .iter()
@@ -398,26 +399,6 @@ impl Log {
         }
         let part = block.heads().filter(|h| h.id > id && !h.deleted).count();
         whole + part as u64
-    }
-
-    /// Puts a block behind the others, as read from a file; whether it was in order. The counters are the
-    /// caller's to set afterwards.
-    #[must_use]
-    pub(crate) fn push_block(&mut self, master: StreamId, listpack: &[u8]) -> bool {
-        let in_order = self
-            .blocks
-            .back()
-            .is_none_or(|tail| tail.last_id() < master);
-        let Some(block) = Block::from_bytes(master, listpack).filter(|_| in_order) else {
-            return false;
-        };
-        self.length += u64::from(block.live);
-        self.last_id = self.last_id.max(block.last_id());
-        // Whatever was deleted before is not known.
-        self.tombstones_until = self.tombstones_until.max(block.last_id());
-        self.blocks.push_back(block);
-        self.find_first_id();
-        true
     }
 
     /// Bytes of the blocks and their deque.

@@ -158,12 +158,6 @@ impl PendingEntries {
         self.dead_count
     }
 
-    /// Whether nothing is pending.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Number of entries this consumer has. O(1).
     #[must_use]
     pub(crate) fn len_of(&self, consumer: ConsumerIndex) -> usize {

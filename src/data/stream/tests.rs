@@ -146,7 +146,6 @@ enum LogStep {
         limit: u64,
     },
     Share,
-    Reload,
 }
 
 fn field_text() -> impl Strategy<Value = Vec<u8>> {
@@ -176,7 +175,6 @@ fn log_step() -> impl Strategy<Value = LogStep> {
         1 => (to, any::<bool>(), prop_oneof![Just(0u64), 1u64..20])
             .prop_map(|(to, approximate, limit)| LogStep::Trim { to, approximate, limit }),
         1 => Just(LogStep::Share),
-        1 => Just(LogStep::Reload),
     ]
 }
 
@@ -264,17 +262,6 @@ proptest! {
                     prop_assert_eq!(log.trim(&options), model.trim(&options));
                 }
                 LogStep::Share => shares.push((log.clone(), model.clone())),
-                LogStep::Reload => {
-                    let mut copy = Log::default();
-                    for (master, bytes) in log.blocks() {
-                        prop_assert!(copy.push_block(master, bytes));
-                    }
-                    prop_assert_eq!(copy.len(), log.len());
-                    copy.set_last_id(log.last_id());
-                    copy.set_entries_added(log.entries_added());
-                    copy.set_max_deleted_id(log.max_deleted_id());
-                    log = copy;
-                }
             }
             compare(&log, &model);
         }
