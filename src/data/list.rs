@@ -214,7 +214,7 @@ impl List {
 
     /// Whether there is no element.
     #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

@@ -74,7 +74,7 @@ impl<'a> Args<'a> {
     }
 
     /// An owned copy.
-    pub(crate) fn to_request(&self) -> Request {
+    pub(crate) fn to_request(self) -> Request {
         Request::from_arguments(self.iter())
     }
 }

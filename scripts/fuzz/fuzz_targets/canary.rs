@@ -8,6 +8,7 @@ fuzz_target!(|bytes: &[u8]| {
     let limits = RequestLimits {
         bulk_bytes_max: 1 << 20,
         argument_count_max: 1024,
+        unparsed_bytes_max: 2 << 20,
         line_bytes_max: 64,
         unauthenticated: None,
     };

@@ -9,6 +9,7 @@ use redis_protocol::resp2::types::OwnedFrame;
 const LIMITS: RequestLimits = RequestLimits {
     bulk_bytes_max: 1 << 20,
     argument_count_max: 1024,
+    unparsed_bytes_max: 2 << 20,
     line_bytes_max: 64,
     unauthenticated: None,
 };
@@ -27,7 +28,8 @@ fn parse(bytes: &[u8], step: usize) -> (Vec<Request>, bool) {
                     .iter()
                     .map(<[u8]>::to_vec)
                     .collect();
-                requests.push((words, parser.is_inline(), consumed));
+                let is_inline = bytes[start] != b'*';
+                requests.push((words, is_inline, consumed));
                 start += consumed;
             }
             Ok(None) if end == bytes.len() => return (requests, false),

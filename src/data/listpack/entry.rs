@@ -37,7 +37,7 @@ impl<'a> Element<'a> {
 
     /// The element as a byte string of its own.
     #[must_use]
-    pub fn to_vec(&self) -> Vec<u8> {
+    pub fn to_vec(self) -> Vec<u8> {
         let mut text = [0; INTEGER_TEXT_BYTES_MAX];
         self.as_bytes(&mut text).to_vec()
     }
