@@ -277,7 +277,7 @@ fn memory_of_a_large_request_is_given_back() {
     let line = [&b"echo "[..], &[b'a'; 5000], b"\n"].concat();
     assert_eq!(parser.parse(&line, &LIMITS), Ok(Some(line.len())));
     assert_eq!(parser.parse(b"", &LIMITS), Ok(None));
-    assert_eq!(parser.heap_bytes(), 0);
+    assert!(parser.heap_bytes() <= RANGES_KEPT_MAX * size_of::<ArgumentRange>());
 }
 
 #[test]
