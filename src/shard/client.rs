@@ -100,7 +100,8 @@ impl Client {
     }
 
     /// Whether more replies come as soon as its command has its keyspaces: they leave with those that are there already.
-    /// Not so for who is told of things, whose order it might be that matters, nor when there is much to send.
+    /// Not for subscribers and tracking clients, which may rely on the order of messages and replies; nor when there is much to
+    /// send.
     pub(super) fn has_more_output_soon(&self) -> bool {
         matches!(self.phase, Phase::Queued)
             && self.output.len() < limits::TURN_REPLY_BYTES_MAX

@@ -75,7 +75,7 @@ impl Clients {
         }
     }
 
-    /// Whether a client is told of what others do.
+    /// Whether a client receives messages that others cause: a subscriber, a tracking client.
     pub(super) fn listens(&self, id: ClientId) -> bool {
         self.get(id).is_some_and(|client| client.session.listens())
     }

@@ -1,4 +1,4 @@
-//! Events of sockets and time, as whoever drives the shard hands them in; and what it asks of the shard.
+//! Events of sockets and time, as the driver (`thread`, or the simulation) hands them in; and what the driver asks of a shard.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -138,7 +138,7 @@ impl Shard {
         Box::new(Client::new(Session::new(handle, authenticated), transport))
     }
 
-    /// Clients that have come since the last call, for whoever drives the shard.
+    /// Clients that have come since the last call, for the driver.
     pub(crate) fn take_arrived(&mut self) -> Vec<ClientId> {
         self.clients.take_arrived()
     }

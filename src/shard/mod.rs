@@ -14,7 +14,7 @@
 //! * what there is: `clock` · `route` keys to shards · `phase` what keeps a client · `habits` where it is best placed · `admit`
 //!   whether a command may run · `client` · `describe`, `job` what asks for keyspaces · `mailbox` messages
 //! * the three parts of a shard: `hand/` where keyspaces are, and who waits for them · `clients`, `turns` who is connected ·
-//!   `subscribers` who is told of what
+//!   `subscribers` who receives which messages
 //! * a command runs: `env` what it reads and leaves · `measure` records · `readers` who has read a key · `call` its handler ·
 //!   `waiters` who is served by it · `execute` one command · `transaction` EXEC
 //! * the parts together: `state` a shard · `refresh` settings · `tracking` what caches are told · `taking` keyspaces ·

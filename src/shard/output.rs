@@ -1,6 +1,6 @@
 //! What clients are owed: who has output, what of it is sent next, and what follows when it was sent.
 //!
-//! A shard writes to no socket: whoever drives it is given the next bytes and tells how many of them it sent.
+//! A shard writes to no socket: its driver gets the next bytes and tells how many of them it sent.
 
 use std::io;
 use std::sync::Arc;

@@ -166,7 +166,7 @@ impl Shard {
         }
     }
 
-    /// Sends a transaction that ran to whoever is in MONITOR: its commands, unless the reply shows that they did not run,
+    /// Sends a transaction that ran to the clients in MONITOR: its commands, unless the reply shows that they did not run,
     /// then EXEC.
     pub(super) fn feed_monitors_exec(
         &self,
@@ -189,7 +189,7 @@ impl Shard {
         }
     }
 
-    /// Sends a command to whoever is in MONITOR, when it has run. Redis: so SELECT is shown with the new database.
+    /// Sends a command that has run to the clients in MONITOR. Redis: so SELECT is shown with the new database.
     pub(super) fn feed_monitors(&self, session: &Session, args: &Args<'_>, row: &Row) {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0
             || row.command.flags.has(Flags::SKIP_MONITOR)

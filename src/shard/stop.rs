@@ -21,7 +21,7 @@ use super::phase::Phase;
 use super::state::{Shard, Stop};
 
 impl Shard {
-    /// The process is to end: whoever runs it is told; without one (a simulation) the shards tell each other.
+    /// Ends the process: tells its owner; without one (in a simulation) the shards tell each other.
     pub(super) fn shut_down(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
         match self.shared.process.get() {

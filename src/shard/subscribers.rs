@@ -123,8 +123,8 @@ impl Listeners {
     }
 }
 
-/// Who is told of things on one shard: subscribers, clients in MONITOR. And what is on its way: what it has published and not
-/// seen delivered, which changes of keys it has not told yet.
+/// The receivers of messages on one shard: subscribers and clients in MONITOR. Also what this shard has sent: the bytes that are
+/// not delivered yet, and the changed keys that tracking clients with prefixes were not told of yet.
 #[derive(Debug)]
 pub(super) struct Subscribers {
     channels: Channels,

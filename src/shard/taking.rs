@@ -1,6 +1,7 @@
 //! Keyspaces are taken and put back. One way for the commands of clients and for all other jobs.
 //!
-//! Invariant: what is in hand is put back before other keyspaces are taken; who waits for it is told, and woken, at once.
+//! Invariant: what is in hand is put back before other keyspaces are taken; the thread whose ticket is next is told, and woken,
+//! at once.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::mailbox::Message;
 use super::state::Shard;
 
 impl Shard {
-    /// Takes a waiter out of the wait tables of these shards, as soon as they are to be had.
+    /// Takes a waiter out of the wait tables of these shards, as soon as they are free.
     pub(super) fn forget_at(&mut self, shards: ShardSet, waiter: &Arc<Waiter>) {
         for shard in shards.iter().map(ShardSet::one) {
             let waiter = Arc::clone(waiter);
@@ -37,7 +38,7 @@ impl Shard {
         self.forget_at(shards, waiter);
     }
 
-    /// Takes a set of keyspaces, if they are to be had now; what was in hand is put back.
+    /// Takes a set of keyspaces, if all of them are free now; puts back what was in hand.
     pub(super) fn reach(&mut self, shards: ShardSet) -> bool {
         self.put_back();
         let now_ns = self
@@ -54,7 +55,7 @@ impl Shard {
         true
     }
 
-    /// Puts back what is in hand, the work on it being finished; then the threads that something was sent to are woken.
+    /// Puts back what is in hand; the work on it is finished. Then wakes the threads to which something was sent.
     pub(super) fn put_back(&mut self) {
         if !self.hands.shards().is_empty() {
             self.tell_broadcasts();
@@ -69,7 +70,7 @@ impl Shard {
         }
     }
 
-    /// Works with the keyspaces in hand, which the job has asked for.
+    /// Works with the keyspaces in hand.
     pub(super) fn with_hand<R>(&mut self, work: impl FnOnce(&Env<'_>, &mut Space<'_>) -> R) -> R {
         let shard_count = self.shared.shard_count;
         let (mut env, hands) = self.env_and_hands();

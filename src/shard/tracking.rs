@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! command here ─► keyspace: who has read the key ─► Invalidation in the aftermath ─► dispatch
-//!      dispatch ─► mailbox of the shard of whoever is to be told ─► its output, behind a reply that is held
+//!      dispatch ─► mailbox of the receiver's shard ─► its output, behind a reply that is held
 //! ```
 //! The messages take the way of publications: from the shard that did the work, through the mailbox, before its reply
 //! leaves. So a value that was read is in the client's hands before the word that it has changed.
@@ -106,7 +106,7 @@ impl Shard {
         let payload = match key {
             Some(key) => array_of([key].into_iter()),
             None => {
-                // Redis: the null of the protocol of who tracks, whoever gets it.
+                // Redis: the null of the tracking client's protocol, also when another client receives it.
                 let handle = self.shared.clients.get(tracker.client);
                 let speaks_resp3 = handle.is_some_and(|handle| handle.has_flag(ClientFlag::RESP3));
                 Bytes::from_static(if speaks_resp3 { b"_\r\n" } else { b"$-1\r\n" })
@@ -154,7 +154,7 @@ impl Shard {
         }
     }
 
-    /// Sends a notice to the shard of whoever is told for the tracker.
+    /// Sends a notice to the shard of its receiver: the tracking client, or the one it redirects to.
     fn send_notice(&mut self, tracker: &Tracker, payload: Bytes, telling: &mut Telling) {
         let redirection = tracker.redirection();
         let (mut receiver, mut kind) = (tracker.client, NoticeKind::Invalidation);

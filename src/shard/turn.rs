@@ -104,7 +104,7 @@ impl Shard {
             client.session.closing = true;
         }
         if client.session.closing {
-            // Before its last reply leaves: who hears of that counts it as gone.
+            // Before its last reply leaves: another client that has seen the effect of that reply counts this one as gone.
             client.session.handle.set_flag(ClientFlag::CLOSING, true);
         }
         if !client.output.is_empty() || client.session.closing {

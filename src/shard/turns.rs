@@ -21,7 +21,7 @@ impl Turns {
         }
     }
 
-    /// Who has waited longest; whoever takes it resets [`Client::has_turn_coming`].
+    /// The client that has waited longest; the caller resets [`Client::has_turn_coming`].
     pub(super) fn next(&mut self) -> Option<ClientId> {
         self.0.pop_front()
     }

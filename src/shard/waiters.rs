@@ -26,7 +26,7 @@ use super::phase::Blocked;
 const SERVED_REPLY_BYTES: usize = 256;
 
 /// The keyspaces that must be in hand besides those that are, so that every waiter who may be served can be: those of the
-/// destinations of whoever waits for a key the command may make ready, and of whoever waits for those, and so on.
+/// destinations of the clients that wait for a key the command may make ready, of the clients that wait for those, and so on.
 /// O(keys), and nothing is allocated, while no waiter of these keys writes elsewhere.
 pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Option<ShardSet> {
     if !row.command.flags.has(Flags::WRITE) || !space.may_have_moving_waits() {

@@ -147,8 +147,8 @@ impl Shard {
         Flow::Stop
     }
 
-    /// Whether what a command needs is in hand, or could be taken. Who is told of things runs only when it has been told of all
-    /// that was done before: the word of it may have come since its turn began.
+    /// Whether what a command needs is in hand, or could be taken. A subscriber or tracking client must not see a change before
+    /// the message about it. So when messages have come since its turn began, its command waits until they are delivered.
     fn has_in_hand(&mut self, client: &mut Client, shards: ShardSet) -> bool {
         if shards.is_empty() || self.hands.shards() == shards {
             return true;

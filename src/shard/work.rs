@@ -1,9 +1,9 @@
-//! The work of a round: jobs whose keyspaces are to be had, then the clients that can go on.
+//! The work of a round: jobs whose keyspaces are free, then the clients that can go on.
 //!
 //! ```text
 //! command ──► reach its set ─┬─► runs in the client's turn (window.rs)
 //!                            └─► Job::Client in line ─┐
-//! time ─────► Job::Alarms, Housekeeping, Expire ──────┼──► each set that is to be tried is tried, its jobs run
+//! time ─────► Job::Alarms, Housekeeping, Expire ──────┼──► each set that is due is tried, its jobs run
 //! waits' ends ► Job::Forget, metrics ► Job::Describe ─┘
 //! ```
 
@@ -71,7 +71,7 @@ impl Shard {
         }
     }
 
-    /// Tries for the sets that are waited for, and runs the jobs for which it gets them: not those that come meanwhile.
+    /// Tries to take the sets that jobs wait for, and runs the jobs for which it gets them. Jobs that come meanwhile run next time.
     pub(super) fn run_lines(&mut self) {
         if self.hands.lines().is_empty() {
             return;
@@ -86,12 +86,12 @@ impl Shard {
         }
     }
 
-    /// Runs the first job in line for a set; false when the set is not to be had.
+    /// Runs the first job in line for a set; false when the set is not free.
     fn run_next(&mut self, shards: ShardSet) -> bool {
         if let Some(Job::Client(id)) = self.hands.first_in_line(shards)
             && self.clients.listens(*id)
         {
-            // Nobody waits for a keyspace while much is told.
+            // Before the keyspaces are taken, so that nobody waits for them while a long mailbox is delivered.
             self.hear();
         }
         let now_ns = self.clock.nanoseconds();
@@ -116,7 +116,7 @@ impl Shard {
     }
 
     fn run_job(&mut self, job: Job) {
-        // What was before is not its time.
+        // The time before it does not count as its own.
         self.lap_ns.set(None);
         match job {
             Job::Client(client) => self.resume(client),
@@ -146,8 +146,8 @@ impl Shard {
         }
     }
 
-    /// A client whose command was kept goes on; its keyspaces are in hand. Who is told of things is told first what was sent
-    /// until then.
+    /// A client whose command was kept goes on; its keyspaces are in hand. A subscriber or tracking client first receives what
+    /// was sent until then.
     pub(super) fn resume(&mut self, id: ClientId) {
         if self.clients.listens(id) {
             self.hear();
@@ -212,7 +212,7 @@ impl Shard {
         self.has_work()
     }
 
-    /// Whether work is left that can be done now. Not what waits with a ticket: that is offered, or tried again in time.
+    /// Whether work is left that can be done now. A job with a ticket is none: its thread gets an offer, or tries again in time.
     pub fn has_work(&self) -> bool {
         let has_turns = self.clients.turn_count() > 0 && !self.is_stopping();
         has_turns || self.hands.lines().any_called()

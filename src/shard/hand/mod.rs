@@ -107,7 +107,7 @@ impl Hands {
         } else {
             post.berths().put(id, keyspace, u64::MAX, true, || 0);
         }
-        // Who has it may not run, where threads have to share cores: then looking keeps it from running.
+        // Where threads share cores the holder may not be running: then looking only keeps it from running.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             id,
@@ -138,7 +138,7 @@ impl Hands {
         &mut self.hand
     }
 
-    /// Gives the hand to who works with it; [`Hands::resume`] brings it back.
+    /// Gives the hand away for some work; [`Hands::resume`] brings it back.
     pub(super) fn lend(&mut self) -> Hand {
         std::mem::take(&mut self.hand)
     }
@@ -183,7 +183,7 @@ impl Hands {
         is_long && self.post.berths().are_wanted(self.hand.shards)
     }
 
-    /// Takes the set, the hand being empty. False in vain.
+    /// Takes the set; the hand is empty. False when not all of it is free.
     pub(super) fn reach(&mut self, shards: ShardSet, now_ns: u64) -> bool {
         debug_assert!(self.hand.keyspaces.is_empty(), "one hand at a time");
         let taken = if self.shard_count == 1 {
@@ -200,8 +200,8 @@ impl Hands {
         self.hold(shards, taken, now_ns)
     }
 
-    /// Tries for the first in line for the set, the hand being empty: gives its job when it has it in hand. `offer`: who is to
-    /// try instead.
+    /// Tries to take the set for the first job in line; the hand is empty. Gives the job when it has the set in hand. `offer` gets
+    /// the threads that are to try instead.
     pub(super) fn reach_in_line(
         &mut self,
         shards: ShardSet,
@@ -248,7 +248,8 @@ impl Hands {
         true
     }
 
-    /// Puts back what is in hand. `tell`: which thread is offered something (`None`), or must look at its keyspace by when.
+    /// Puts back what is in hand. `tell` gets a thread and `None` when it is offered something, or the time by which it must look at
+    /// its keyspace.
     pub(super) fn put_back(&mut self, mut tell: impl FnMut(ShardId, Option<u64>)) {
         let mut hand = self.lend();
         hand.shards = ShardSet::EMPTY;
@@ -312,7 +313,7 @@ impl Hands {
         self.lines.tidy(shards);
     }
 
-    /// No job of this thread waits any more: gives those that did. `offer`: who is to try instead.
+    /// Ends all lines of this thread; gives the jobs that waited. `offer` gets the threads that are to try instead.
     pub(super) fn clear(&mut self, mut offer: impl FnMut(ShardId)) -> Vec<Job> {
         let now_ns = self.clock.nanoseconds();
         let (tickets, jobs) = self.lines.clear();
@@ -322,7 +323,7 @@ impl Hands {
         jobs
     }
 
-    /// Waits a moment for who has them: mostly it is a few commands, less than it takes to come back for it.
+    /// Waits a moment for the holder: mostly it runs a few commands, which takes less time than coming back later.
     fn awaits(&self, shards: ShardSet) -> bool {
         let berths = self.post.berths();
         if berths.seem_free(shards) {
