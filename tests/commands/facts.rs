@@ -467,6 +467,12 @@ fn debug_reaches_inside() {
             object.contains(" refcount:1 encoding:listpack serializedlength:"),
             "{object}"
         );
+        client.run("SET short value");
+        let object = client.run("DEBUG OBJECT short").text();
+        assert!(
+            object.contains(" encoding:embstr serializedlength:5 "),
+            "{object}"
+        );
     });
 }
 

@@ -44,7 +44,11 @@ pub(super) fn digest_value(
 /// Fields as Redis has them; sizes are those of this process's own forms.
 fn described(entry: &Entry, now_ms: u64, chunk_limit: i32) -> String {
     let value = &entry.value;
-    let bytes = value.heap_bytes();
+    let bytes = match value {
+        // A short one lies in the entry of its key.
+        Value::String(string) => string.len(),
+        value => value.heap_bytes(),
+    };
     let idle_s = entry.access().idle_s(now_ms);
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{bytes} lru:{} lru_seconds_idle:{idle_s}",
