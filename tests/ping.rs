@@ -6,9 +6,10 @@ mod peer;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use peer::{Server, millrace, run, with_each_server};
 
@@ -196,21 +197,22 @@ fn only_exact_first_words_are_subcommands() {
 fn ping_of_a_unix_socket_ends_within_its_time_when_nobody_accepts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let _listener = UnixListener::bind(&path).unwrap();
-    // Earlier checks, which nobody has accepted, fill the queue.
-    let fill = path.clone();
-    let (sender, filling) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut kept = Vec::new();
-        while let Ok(stream) = UnixStream::connect(&fill) {
-            kept.push(stream);
-            if sender.send(()).is_err() {
-                return;
-            }
+    let address = SocketAddrUnix::new(&path).unwrap();
+    let socket = |flags| {
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap()
+    };
+    let listener = socket(SocketFlags::empty());
+    rustix::net::bind(&listener, &address).unwrap();
+    rustix::net::listen(&listener, 1).unwrap();
+    // Earlier checks, which nobody has accepted, fill the queue until the next would have to wait.
+    let mut kept = Vec::new();
+    loop {
+        let earlier = socket(SocketFlags::NONBLOCK);
+        match rustix::net::connect(&earlier, &address) {
+            Ok(()) => kept.push(earlier),
+            Err(error) => break assert_eq!(error, rustix::io::Errno::AGAIN),
         }
-    });
-    // Until another does not come through.
-    while filling.recv_timeout(Duration::from_secs(1)).is_ok() {}
+    }
     let url = format!("unix://{}", path.display());
     let begun = Instant::now();
     let mut ping = Command::new(env!("CARGO_BIN_EXE_millrace"))

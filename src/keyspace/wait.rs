@@ -77,6 +77,12 @@ pub struct Waiter {
     claim: Claim,
     /// Ascends with the time of registration, in every queue.
     number: u64,
+    facts: WaiterFacts,
+}
+
+/// What does not change of a waiter while it waits.
+#[derive(Debug)]
+pub struct WaiterFacts {
     /// The client.
     pub(crate) client: ClientId,
     /// Where its connection is; a blocked connection does not migrate.
@@ -103,69 +109,23 @@ pub struct Waiter {
     pub(crate) caching: bool,
 }
 
-/// What a waiter is made from.
-#[derive(Debug)]
-pub(crate) struct WaiterFacts {
-    /// See [`Waiter`].
-    pub(crate) client: ClientId,
-    /// See [`Waiter`].
-    pub(crate) home: ShardId,
-    /// See [`Waiter`].
-    pub(crate) kind: WaitKind,
-    /// See [`Waiter`].
-    pub(crate) class: WaitClass,
-    /// See [`Waiter`].
-    pub(crate) db: usize,
-    /// See [`Waiter`].
-    pub(crate) protocol: Protocol,
-    /// See [`Waiter`].
-    pub(crate) keys: Vec<Name>,
-    /// See [`Waiter`].
-    pub(crate) request: Request,
-    /// See [`Waiter`].
-    pub(crate) as_sent: Option<Box<Request>>,
-    /// See [`Waiter`].
-    pub(crate) destinations: Vec<Box<[u8]>>,
-    /// See [`Waiter`].
-    pub(crate) no_touch: bool,
-    /// See [`Waiter`].
-    pub(crate) caching: bool,
+impl std::ops::Deref for Waiter {
+    type Target = WaiterFacts;
+
+    fn deref(&self) -> &WaiterFacts {
+        &self.facts
+    }
 }
 
 impl Waiter {
     /// A waiter in state WAITING.
     pub(crate) fn new(facts: WaiterFacts) -> Self {
-        let WaiterFacts {
-            client,
-            home,
-            kind,
-            class,
-            db,
-            protocol,
-            keys,
-            request,
-            as_sent,
-            destinations,
-            no_touch,
-            caching,
-        } = facts;
         // Taken while the keyspaces of its keys are in hand: who is there already has a lower one.
         static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
         Self {
             claim: Claim::new(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
-            client,
-            home,
-            kind,
-            class,
-            db,
-            protocol,
-            keys,
-            request,
-            as_sent,
-            destinations,
-            no_touch,
-            caching,
+            facts,
         }
     }
 

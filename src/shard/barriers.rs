@@ -37,7 +37,7 @@ impl Shard {
     /// Another thread's client waits until this one has seen the shared facts, and has done what follows from them.
     pub(super) fn pass_barrier(&mut self, from: ShardId, client: ClientId) {
         self.refresh();
-        self.release_paused();
+        self.clients.release_paused(self.now_ms);
         if self.hands.lines().any(Job::follows_from_settings) {
             let own = ShardSet::one(self.id);
             self.hands.wait_in_line(own, Job::Answer { from, client });
@@ -50,7 +50,7 @@ impl Shard {
     pub(super) fn raise_barrier(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
         self.settings_version = u64::MAX;
         self.refresh();
-        self.release_paused();
+        self.clients.release_paused(self.now_ms);
         // What is in hand was taken before.
         self.prepare_hand();
         let mut shards = ShardSet::all(self.shared.shard_count);

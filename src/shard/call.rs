@@ -185,29 +185,17 @@ pub(crate) fn running_command() -> &'static str {
 
 /// The publications of a keyspace notification. Source: "Keyspace notifications" of Redis: keyspace first, then keyevent.
 fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Outgoing>) {
-    let prefix = |name: &str| format!("__{name}@{}__:", event.db).into_bytes();
+    let mut publish = |kind: &str, about: &[u8], payload: Bytes| {
+        let mut channel = format!("__{kind}@{}__:", event.db).into_bytes();
+        channel.extend_from_slice(about);
+        let publication = Publication::new(ChannelKind::Channel, channel.into(), payload);
+        into.push(Outgoing::Publication(publication));
+    };
+    let name = event.name.as_bytes();
     if notify.intersects(EventClass::KEYSPACE) {
-        let mut channel = prefix("keyspace");
-        channel.extend_from_slice(&event.key);
-        let payload = Bytes::from_static(event.name.as_bytes());
-        into.push(Outgoing::Publication(Publication {
-            kind: ChannelKind::Channel,
-            channel: channel.into(),
-            payload,
-            number: 0,
-            cause: None,
-        }));
+        publish("keyspace", &event.key, Bytes::from_static(name));
     }
     if notify.intersects(EventClass::KEYEVENT) {
-        let mut channel = prefix("keyevent");
-        channel.extend_from_slice(event.name.as_bytes());
-        let payload = Bytes::copy_from_slice(&event.key);
-        into.push(Outgoing::Publication(Publication {
-            kind: ChannelKind::Channel,
-            channel: channel.into(),
-            payload,
-            number: 0,
-            cause: None,
-        }));
+        publish("keyevent", name, Bytes::copy_from_slice(&event.key));
     }
 }

@@ -163,7 +163,7 @@ impl Clients {
         self.paused.push(client.id());
     }
 
-    /// Lets clients that were held by a pause go on.
+    /// Lets clients that were held by a pause go on: it is over, or has changed.
     pub(super) fn release_paused(&mut self, now_ms: u64) {
         for id in std::mem::take(&mut self.paused) {
             if let Some(Some(client)) = self.all.get_mut(&id)

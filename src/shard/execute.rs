@@ -62,13 +62,8 @@ impl Env<'_> {
                 channel,
                 payload,
             } => {
-                after.outgoing.push(Outgoing::Publication(Publication {
-                    kind,
-                    channel,
-                    payload,
-                    number: 0,
-                    cause: None,
-                }));
+                let publication = Publication::new(kind, channel, payload);
+                after.outgoing.push(Outgoing::Publication(publication));
             }
             ShardAction::Subscriptions(changes) => {
                 after.outgoing.push(Outgoing::Subscriptions(changes));

@@ -37,6 +37,17 @@ pub struct Publication {
 }
 
 impl Publication {
+    /// One that was not sent yet, and is nobody's doing as far as is known.
+    pub(super) fn new(kind: ChannelKind, channel: Bytes, payload: Bytes) -> Self {
+        Self {
+            kind,
+            channel,
+            payload,
+            number: 0,
+            cause: None,
+        }
+    }
+
     /// What it weighs in a mailbox, bytes.
     pub(crate) fn weight(&self) -> usize {
         self.channel.len() + self.payload.len() + 64

@@ -40,9 +40,4 @@ impl Shard {
         }
         row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
     }
-
-    /// Lets held clients go on when the pause is over or changed.
-    pub(super) fn release_paused(&mut self) {
-        self.clients.release_paused(self.now_ms);
-    }
 }

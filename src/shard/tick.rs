@@ -59,7 +59,7 @@ impl Shard {
             }
         }
         if self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms {
-            self.release_paused();
+            self.clients.release_paused(self.now_ms);
         }
         self.queue_own(Job::Housekeeping);
         self.close_idle();

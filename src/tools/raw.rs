@@ -56,10 +56,6 @@ impl Connection {
     /// # Errors
     /// The server cannot be reached in time.
     pub(super) fn connect(address: &ConnectionAddr, deadline: Instant) -> RedisResult<Self> {
-        if !matches!(address, ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_)) {
-            let text = address.to_string();
-            return Err((ErrorKind::InvalidClientConfig, "no such connection", text).into());
-        }
         // In a thread of its own: looking up a name, and connecting to a unix socket whose queue is full, know no time limit.
         let (sender, receiver) = mpsc::channel();
         let address = address.clone();
@@ -68,7 +64,7 @@ impl Connection {
             let _ = sender.send(open(&address, deadline));
         });
         let stream = receiver.recv_timeout(left_until(deadline)?);
-        let stream = stream.unwrap_or_else(|_| Err(IoKind::TimedOut.into()))?;
+        let stream = stream.map_err(|_| std::io::Error::from(IoKind::TimedOut))??;
         Ok(Self {
             stream,
             deadline,
@@ -160,15 +156,18 @@ fn left_until(deadline: Instant) -> std::io::Result<Duration> {
     Ok(left)
 }
 
-/// The first address of the host that can be reached; else why the last could not.
-fn open(address: &ConnectionAddr, deadline: Instant) -> std::io::Result<Stream> {
+fn open(address: &ConnectionAddr, deadline: Instant) -> RedisResult<Stream> {
     match address {
         ConnectionAddr::Tcp(host, port) => Ok(Stream::Tcp(connect_tcp(host, *port, deadline)?)),
         ConnectionAddr::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
-        _ => Err(IoKind::Unsupported.into()),
+        other => {
+            let text = other.to_string();
+            Err((ErrorKind::InvalidClientConfig, "no such connection", text).into())
+        }
     }
 }
 
+/// The first address of the host that can be reached; else why the last could not.
 fn connect_tcp(host: &str, port: u16, deadline: Instant) -> std::io::Result<TcpStream> {
     let mut last = IoKind::NotFound.into();
     for address in (host, port).to_socket_addrs()? {

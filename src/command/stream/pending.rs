@@ -12,6 +12,7 @@ use crate::data::stream::{
     ConsumerIndex, DELIVERY_COUNT_MAX, Delivery, Entry, Group, IdleClaim, Log, PendingEntry,
     StreamId,
 };
+use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
@@ -256,12 +257,9 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     let request = ClaimRequest::parse(args, now_ms)?;
     let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
     let recording = handle.records_effects();
-    let missing = || error::no_group(key, name);
     let claimed = handle.change(|value| {
-        let found = stream_in_mut(value).and_then(|stream| stream.group_mut(name));
-        let (group, log) = found.ok_or_else(missing)?;
-        let consumer = named_consumer(group, consumer_name, now_ms);
-        let (consumer, created) = consumer.ok_or_else(missing)?;
+        let found = claimant(value, name, consumer_name, now_ms);
+        let (group, log, consumer, created) = found.ok_or_else(|| error::no_group(key, name))?;
         let moved = request.last_id > group.last_delivered;
         if moved {
             group.last_delivered = request.last_id;
@@ -292,6 +290,18 @@ fn xclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErro
     })?;
     claimed.report(&mut handle, name, consumer_name, request.delivered_ms);
     Ok(Outcome::Done)
+}
+
+/// The group, its stream's log, and the consumer that claims, which is created when it is new: whether it was.
+fn claimant<'v>(
+    value: Option<&'v mut Value>,
+    group: &[u8],
+    consumer: &[u8],
+    now_ms: u64,
+) -> Option<(&'v mut Group, &'v Log, ConsumerIndex, bool)> {
+    let (group, log) = stream_in_mut(value)?.group_mut(group)?;
+    let (consumer, created) = named_consumer(group, consumer, now_ms)?;
+    Some((group, log, consumer, created))
 }
 
 /// Claims one entry; whether the consumer has it now. An entry that is gone from the stream goes from the list.
@@ -390,12 +400,9 @@ fn xautoclaim(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
     }
     let (reply, mut handle) = (&mut *ctx.reply, ctx.space.write(key));
     let recording = handle.records_effects();
-    let missing = || error::no_group(key, name);
     let claimed = handle.change(|value| {
-        let found = stream_in_mut(value).and_then(|stream| stream.group_mut(name));
-        let (group, log) = found.ok_or_else(missing)?;
-        let consumer = named_consumer(group, consumer_name, now_ms);
-        let (consumer, created) = consumer.ok_or_else(missing)?;
+        let found = claimant(value, name, consumer_name, now_ms);
+        let (group, log, consumer, created) = found.ok_or_else(|| error::no_group(key, name))?;
         let mut sweep = Sweep {
             log,
             consumer,
