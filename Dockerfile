@@ -11,6 +11,8 @@
 # password. Options of your own replace the default ones, so they need either `--protected-mode no` or a `--requirepass`.
 
 FROM rust:1-slim-bookworm AS build
+# The allocator is built with make.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends make
 WORKDIR /build
 # Not rust-toolchain.toml: it would make rustup fetch a second toolchain beside the image's.
 COPY Cargo.toml Cargo.lock ./

@@ -13,6 +13,7 @@ fail() { printf 'scripts/test.sh: %s\n' "$*" >&2; exit 1; }
 install_system_packages() {
   local wanted=()
   command -v cc >/dev/null || wanted+=(gcc libc6-dev)
+  command -v make >/dev/null || wanted+=(make)
   command -v redis-server >/dev/null || wanted+=(redis-server)
   { command -v redis-cli && command -v redis-benchmark; } >/dev/null || wanted+=(redis-tools)
   command -v curl >/dev/null || wanted+=(curl)
@@ -96,7 +97,7 @@ install_system_packages
 fetch_promtool
 install_python_clients
 install_node_clients
-for tool in cc redis-server redis-cli redis-benchmark node; do
+for tool in cc make redis-server redis-cli redis-benchmark node; do
   command -v "$tool" >/dev/null || fail "$tool is missing"
 done
 raise_file_limit

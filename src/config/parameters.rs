@@ -216,7 +216,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("crash-memcheck-enabled", YesNo, "yes", Live),
     row("use-exit-on-panic", YesNo, "no", Live).hidden(),
     row("disable-thp", YesNo, "yes", Fixed),
-    row("jemalloc-bg-thread", YesNo, "yes", Live),
+    row("jemalloc-bg-thread", YesNo, "yes", Live).acts(
+        Process,
+        "Whether a thread of the allocator gives unused memory back.",
+    ),
     row("oom-score-adj", OOM_ADJUST, "no", Live),
     row("oom-score-adj-values", Kind::OomScores, "0 200 800", Live),
     row("server_cpulist", ANY, "", Fixed).alias("server-cpulist"),

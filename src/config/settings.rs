@@ -164,6 +164,8 @@ pub struct Settings {
     pub(crate) lazyfree: LazyFree,
     /// Background rounds a second, 1..=500.
     pub(crate) hz: u32,
+    /// Whether a thread of the allocator gives unused memory back.
+    pub(crate) jemalloc_bg_thread: bool,
     /// Whether `save` points or `appendonly yes` ask for durability (there is none yet).
     pub(crate) durability_wanted: bool,
     /// Eviction policy by name, for INFO.
@@ -223,6 +225,7 @@ impl Settings {
             enable_protected_configs: row.permission("enable-protected-configs"),
             lazyfree: row.lazyfree(),
             hz: row.number("hz"),
+            jemalloc_bg_thread: row.yes("jemalloc-bg-thread"),
             durability_wanted: row.yes("appendonly") || !row.shown("save").is_empty(),
             maxmemory_policy: row.shown("maxmemory-policy"),
             lfu_log_factor: row.number("lfu-log-factor"),

@@ -13,8 +13,8 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
 
 use super::Observations;
-use super::process;
 use super::sample::Totals;
+use super::{allocator, process};
 
 /// A section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,8 +292,8 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
 
 fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let memory = process::memory();
-    let used = memory.private.max(1);
-    let peak = memory.resident_peak.max(used);
+    let heap = allocator::allocated();
+    let (used, peak) = (heap.used, heap.peak);
     let overhead = facts.clients.buffer_bytes as u64;
     let dataset = used.saturating_sub(overhead);
     text.section("Memory");
@@ -305,15 +305,15 @@ fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         format_args!("{:.2}%", 100.0 * used as f64 / peak as f64),
     );
     text.field("used_memory_overhead", overhead);
-    text.field("used_memory_startup", 0);
+    text.field("used_memory_startup", heap.at_start);
     text.field("used_memory_dataset", dataset);
     text.field(
         "used_memory_dataset_perc",
         format_args!("{:.2}%", 100.0 * dataset as f64 / used as f64),
     );
     text.field("allocator_allocated", used);
-    text.field("allocator_active", memory.resident);
-    text.field("allocator_resident", memory.resident);
+    text.field("allocator_active", heap.active);
+    text.field("allocator_resident", heap.resident);
     text.bytes("total_system_memory", memory.system);
     for name in ["used_memory_lua", "used_memory_scripts"] {
         text.bytes(name, 0);
@@ -331,18 +331,16 @@ fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     ]);
     text.bytes("maxmemory", 0);
     text.field("maxmemory_policy", facts.maxmemory_policy);
-    let ratio = memory.resident as f64 / used as f64;
-    text.field("allocator_frag_ratio", "1.00");
-    text.field("allocator_frag_bytes", 0);
-    text.field("allocator_rss_ratio", format_args!("{ratio:.2}"));
-    text.field("allocator_rss_bytes", memory.resident.saturating_sub(used));
-    text.field("rss_overhead_ratio", "1.00");
-    text.field("rss_overhead_bytes", 0);
-    text.field("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
-    text.field(
-        "mem_fragmentation_bytes",
-        memory.resident.saturating_sub(used),
-    );
+    for (name, whole, part) in [
+        ("allocator_frag", heap.active, used),
+        ("allocator_rss", heap.resident, heap.active),
+        ("rss_overhead", memory.resident, heap.resident),
+        ("mem_fragmentation", memory.resident, used),
+    ] {
+        let ratio = whole as f64 / part as f64;
+        text.field(&format!("{name}_ratio"), format_args!("{ratio:.2}"));
+        text.field(&format!("{name}_bytes"), whole as i64 - part as i64);
+    }
     text.fields(&[
         ("mem_not_counted_for_evict", "0"),
         ("mem_replication_backlog", "0"),
@@ -350,12 +348,9 @@ fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("mem_clients_slaves", "0"),
     ]);
     text.field("mem_clients_normal", facts.clients.buffer_bytes);
-    text.fields(&[
-        ("mem_cluster_links", "0"),
-        ("mem_aof_buffer", "0"),
-        ("mem_allocator", "libc"),
-        ("active_defrag_running", "0"),
-    ]);
+    text.fields(&[("mem_cluster_links", "0"), ("mem_aof_buffer", "0")]);
+    text.field("mem_allocator", allocator::name());
+    text.field("active_defrag_running", 0);
     let (pending, freed) = (&seen.lazy_free_pending, &seen.lazy_freed);
     text.field("lazyfree_pending_objects", pending.load(Ordering::Relaxed));
     text.field("lazyfreed_objects", freed.load(Ordering::Relaxed));

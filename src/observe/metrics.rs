@@ -19,7 +19,7 @@ use crate::counters::Counter;
 use super::Observations;
 use super::counters::{CommandCounters, ShardCounters};
 use super::latency::LatencySum;
-use super::process;
+use super::{allocator, process};
 use families::{Families, labels};
 pub(crate) use streams::{GroupFacts, StreamFacts, StreamListing};
 
@@ -108,8 +108,8 @@ fn server(families: &mut Families, facts: &MetricsFacts<'_>, seen: &Observations
     for (name, help, bytes) in [
         (
             "millrace_memory_used_bytes",
-            "Memory the process asked for and has",
-            memory.private,
+            "Memory the allocator has given out",
+            allocator::allocated().used,
         ),
         (
             "millrace_memory_resident_bytes",

@@ -2,6 +2,7 @@
 //!
 //! Hot counters are per shard and written by that shard alone: a reader sums them up.
 
+pub(crate) mod allocator;
 pub(crate) mod counters;
 pub(crate) mod effects;
 pub(crate) mod errors;

@@ -12,8 +12,6 @@ pub(crate) struct Memory {
     pub(crate) resident: u64,
     /// Most that was resident.
     pub(crate) resident_peak: u64,
-    /// Anonymous pages and data: what the process itself asked for and has.
-    pub(crate) private: u64,
     /// Of the machine.
     pub(crate) system: u64,
 }
@@ -41,7 +39,6 @@ pub(crate) fn memory() -> Memory {
     Memory {
         resident: of("VmRSS"),
         resident_peak: of("VmHWM"),
-        private: of("RssAnon"),
         system: field_kb(&machine, "MemTotal").unwrap_or(0),
     }
 }

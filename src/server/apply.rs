@@ -7,6 +7,7 @@ use super::accept::Acceptors;
 use super::error::StartError;
 use super::{logging, process};
 use crate::config::{SetError, Settings};
+use crate::observe::allocator;
 
 /// Makes the process follow `after` instead of `before`. Runs on the acceptor's thread.
 ///
@@ -47,6 +48,9 @@ pub(crate) async fn apply(
         });
     }
     acceptors.set_keepalive(after.tcp_keepalive_s);
+    if after.jemalloc_bg_thread != before.jemalloc_bg_thread {
+        allocator::give_back_in_background(after.jemalloc_bg_thread);
+    }
     if after.loglevel != before.loglevel {
         logging::set_level(after.loglevel);
     }

@@ -19,6 +19,7 @@ use super::logging::{self, Clock};
 use super::process::{self, Pidfile};
 use super::signals::Signals;
 use crate::config::{Configuration, Notice, Settings};
+use crate::observe::allocator;
 
 /// What the words of a command line led to.
 pub(crate) enum Start {
@@ -69,6 +70,7 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
     process::enter_directory(&settings.dir)?;
     logging::start(settings.logfile.as_deref(), settings.loglevel, clock)?;
     tell_start(&configuration, &settings);
+    allocator::give_back_in_background(settings.jemalloc_bg_thread);
     let served = process::allow_open_files(&settings)?;
     if served < settings.maxclients {
         configuration = configuration.with_maxclients(served);
@@ -133,6 +135,7 @@ impl Prepared {
                 self.settings.metrics_port
             );
         }
+        allocator::note_start();
         info!("Ready to accept connections");
         process::tell_supervisor_ready(&self.settings);
         if process::is_detached() {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::limits;
+use crate::observe::allocator;
 
 use super::job::Job;
 use super::phase::{Happening, Reaction};
@@ -54,6 +55,8 @@ impl Shard {
         if self.id.index() == 0 {
             let observations = &self.shared.observations;
             observations.sampler.take(self.now_ms, &observations.shards);
+            // The peak that INFO tells is that of these samples.
+            allocator::allocated();
             for (address, count) in observations.failed_logins.take_due(self.now_ms) {
                 tracing::warn!("Failed logins from {address}: {count} (told of once a minute)");
             }

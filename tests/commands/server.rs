@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::connection::{check, raw, spaced, wait_for_flags};
+use crate::support::server::info_field;
 use crate::support::{Client, Server, for_each_shard_count};
 
 #[test]
@@ -32,10 +33,6 @@ fn the_server_tells_of_itself() {
                 ("ACL CAT foo", "-ERR Unknown category 'foo'"),
                 ("MODULE LIST", "*0"),
                 ("MEMORY PURGE", "+OK"),
-                (
-                    "MEMORY MALLOC-STATS",
-                    "$45 Stats not supported for the current allocator",
-                ),
                 ("MEMORY USAGE nothing", "$-1"),
                 ("CONFIG RESETSTAT", "+OK"),
             ]
@@ -374,5 +371,32 @@ fn a_monitor_sees_an_exec_that_may_not_run() {
             let line = monitor.reply().text();
             assert!(line.ends_with(&format!(" [0 {address}] {shown}")), "{line}");
         }
+    });
+}
+
+#[test]
+fn memory_is_counted_and_given_back_after_flushall() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        let mut bytes = |name: &str| -> u64 {
+            let info = client.run("INFO memory").text();
+            info_field(&info, name).unwrap().parse().unwrap()
+        };
+        let (empty, at_start) = (bytes("used_memory"), bytes("used_memory_startup"));
+        assert!(at_start > 0 && empty < 16 << 20, "{empty} {at_start}");
+        let mut filler = server.connect();
+        filler.run("DEBUG POPULATE 100000 memory 400");
+        let full = bytes("used_memory");
+        assert!((40 << 20..80 << 20).contains(&full), "{full}");
+        assert!(bytes("used_memory_rss") > full / 2);
+        filler.run("FLUSHALL");
+        // Values are freed by another thread.
+        while bytes("used_memory") > empty + (4 << 20) {
+            std::thread::yield_now();
+        }
+        assert!(bytes("used_memory_peak") >= full);
+        assert_eq!(filler.run("MEMORY PURGE").text(), "OK");
+        let rss = bytes("used_memory_rss");
+        assert!(rss < full / 2, "{rss} of {full}");
     });
 }

@@ -1,6 +1,4 @@
 //! MEMORY: what keys take.
-//!
-//! There is no cache of our own to purge and the allocator tells nothing; those subcommands answer so.
 
 use std::sync::atomic::Ordering;
 
@@ -9,7 +7,7 @@ use crate::command::error::{self, CommandError};
 use crate::command::spec::{KeyFlags, KeySpec};
 use crate::command::{Command, Context, Flags, Outcome};
 use crate::keyspace::table::Entry;
-use crate::observe::process;
+use crate::observe::{allocator, process};
 use crate::resp::arguments::Args;
 
 const TIPS: &[&str] = &[
@@ -89,8 +87,7 @@ enum Fact {
     Ratio(f64),
 }
 
-/// What takes memory, in Redis' names and order. What does not exist here is 0; the allocator is taken to hold what the
-/// system says the process has.
+/// What takes memory, in Redis' names and order. What does not exist here is 0.
 fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 27] {
     use Fact::{Bytes, Ratio};
     let buffers = |client: &std::sync::Arc<crate::client::registry::ClientHandle>| {
@@ -101,16 +98,16 @@ fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 27] {
     let clients: usize = ctx.shared.clients.all().iter().map(buffers).sum();
     let clients = clients as u64;
     let memory = process::memory();
-    let used = memory.private.max(1);
-    let peak = memory.resident_peak.max(used);
+    let heap = allocator::allocated();
+    let (used, peak) = (heap.used, heap.peak);
     let dataset = used.saturating_sub(clients);
     let share = |part: u64, whole: u64| part as f64 * 100.0 / whole as f64;
-    let spread = memory.resident as f64 / used as f64;
-    let unused = memory.resident.saturating_sub(used);
+    let ratio = |whole: u64, part: u64| Ratio(whole as f64 / part as f64);
+    let beyond = |whole: u64, part: u64| Bytes(whole.wrapping_sub(part));
     [
         ("peak.allocated", Bytes(peak)),
         ("total.allocated", Bytes(used)),
-        ("startup.allocated", Bytes(0)),
+        ("startup.allocated", Bytes(heap.at_start)),
         ("replication.backlog", Bytes(0)),
         ("clients.slaves", Bytes(0)),
         ("clients.normal", Bytes(clients)),
@@ -128,16 +125,16 @@ fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 27] {
         ("dataset.percentage", Ratio(share(dataset, used))),
         ("peak.percentage", Ratio(share(used, peak))),
         ("allocator.allocated", Bytes(used)),
-        ("allocator.active", Bytes(memory.resident)),
-        ("allocator.resident", Bytes(memory.resident)),
-        ("allocator-fragmentation.ratio", Ratio(1.0)),
-        ("allocator-fragmentation.bytes", Bytes(0)),
-        ("allocator-rss.ratio", Ratio(spread)),
-        ("allocator-rss.bytes", Bytes(unused)),
-        ("rss-overhead.ratio", Ratio(1.0)),
-        ("rss-overhead.bytes", Bytes(0)),
-        ("fragmentation", Ratio(spread)),
-        ("fragmentation.bytes", Bytes(unused)),
+        ("allocator.active", Bytes(heap.active)),
+        ("allocator.resident", Bytes(heap.resident)),
+        ("allocator-fragmentation.ratio", ratio(heap.active, used)),
+        ("allocator-fragmentation.bytes", beyond(heap.active, used)),
+        ("allocator-rss.ratio", ratio(heap.resident, heap.active)),
+        ("allocator-rss.bytes", beyond(heap.resident, heap.active)),
+        ("rss-overhead.ratio", ratio(memory.resident, heap.resident)),
+        ("rss-overhead.bytes", beyond(memory.resident, heap.resident)),
+        ("fragmentation", ratio(memory.resident, used)),
+        ("fragmentation.bytes", beyond(memory.resident, used)),
     ]
 }
 
@@ -184,12 +181,12 @@ fn doctor(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandErr
 }
 
 fn malloc_stats(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let text = "Stats not supported for the current allocator";
-    ctx.reply.bulk(text.as_bytes());
+    ctx.reply.verbatim("txt", &allocator::report());
     Ok(Outcome::Done)
 }
 
 fn purge(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    allocator::give_back_now();
     ctx.reply.ok();
     Ok(Outcome::Done)
 }
