@@ -330,13 +330,29 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Values,
         "FLUSHALL and FLUSHDB without a mode free memory on another thread.",
     ),
-    row("hash-max-listpack-entries", LONG, "512", Live).alias("hash-max-ziplist-entries"),
-    row("hash-max-listpack-value", BYTES, "64", Live).alias("hash-max-ziplist-value"),
-    row("set-max-intset-entries", LONG, "512", Live),
-    row("set-max-listpack-entries", LONG, "128", Live),
-    row("set-max-listpack-value", LONG, "64", Live),
-    row("zset-max-listpack-entries", LONG, "128", Live).alias("zset-max-ziplist-entries"),
-    row("zset-max-listpack-value", BYTES, "64", Live).alias("zset-max-ziplist-value"),
+    row("hash-max-listpack-entries", LONG, "512", Live)
+        .alias("hash-max-ziplist-entries")
+        .acts(Values, "Most fields of a hash that is stored in one piece."),
+    row("hash-max-listpack-value", BYTES, "64", Live)
+        .alias("hash-max-ziplist-value")
+        .acts(Values, "The longest field or value of such a hash."),
+    row("set-max-intset-entries", LONG, "512", Live).acts(
+        Values,
+        "Most members of a set of integers that is stored as numbers.",
+    ),
+    row("set-max-listpack-entries", LONG, "128", Live)
+        .acts(Values, "Most members of a set that is stored in one piece."),
+    row("set-max-listpack-value", LONG, "64", Live)
+        .acts(Values, "The longest member of such a set."),
+    row("zset-max-listpack-entries", LONG, "128", Live)
+        .alias("zset-max-ziplist-entries")
+        .acts(
+            Values,
+            "Most members of a sorted set that is stored in one piece.",
+        ),
+    row("zset-max-listpack-value", BYTES, "64", Live)
+        .alias("zset-max-ziplist-value")
+        .acts(Values, "The longest member of such a sorted set."),
     row("hll-sparse-max-bytes", BYTES, "3000", Live),
     row("activerehashing", YesNo, "yes", Live),
     row("active-expire-effort", Integer(1, 10), "1", Live),

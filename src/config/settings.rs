@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use crate::data::listpack::PackLimits;
+
 use super::value::{OutputLimit, Value, path_of};
 use super::{Configuration, parameters};
 
@@ -128,6 +130,14 @@ pub struct Settings {
     pub(crate) list_max_listpack_size: i32,
     /// Accepted; lists are not compressed.
     pub(crate) list_compress_depth: u32,
+    /// Up to which size a hash is small.
+    pub(crate) hash_limits: PackLimits,
+    /// Up to which size a set is small.
+    pub(crate) set_limits: PackLimits,
+    /// Most members of a set of integers that is small.
+    pub(crate) set_max_intset_entries: usize,
+    /// Up to which size a sorted set is small.
+    pub(crate) zset_limits: PackLimits,
     /// Most bytes of a stream's block; 0: no bound.
     pub(crate) stream_node_bytes_max: u64,
     /// Most entries of a stream's block; 0: no bound.
@@ -207,6 +217,10 @@ impl Settings {
             output_limit_pubsub: output_limits[2],
             list_max_listpack_size: row.number("list-max-listpack-size"),
             list_compress_depth: row.number("list-compress-depth"),
+            hash_limits: row.pack_limits("hash"),
+            set_limits: row.pack_limits("set"),
+            set_max_intset_entries: row.number("set-max-intset-entries"),
+            zset_limits: row.pack_limits("zset"),
             stream_node_bytes_max: row.number("stream-node-max-bytes"),
             stream_node_entries_max: row.number("stream-node-max-entries"),
             stream_idmp_duration_s: row.number("stream-idmp-duration"),
@@ -259,6 +273,13 @@ impl Row<'_> {
                 Err(_) => panic!("bounds of {name} exceed its type"),
             },
             other => panic!("{name} is no number: {other:?}"),
+        }
+    }
+
+    fn pack_limits(&self, family: &str) -> PackLimits {
+        PackLimits {
+            entry_count_max: self.number(&format!("{family}-max-listpack-entries")),
+            text_bytes_max: self.number(&format!("{family}-max-listpack-value")),
         }
     }
 

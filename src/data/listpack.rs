@@ -21,12 +21,14 @@
 //! Invariants: the buffer is always a whole, valid listpack, so [`Listpack::bytes`] is a copy-free serialisation.
 //! A string pushed here that is the canonical decimal form of an `i64` is stored as an integer (bytes taken over may differ; comparisons do not care).
 //!
-//! Lists and streams keep entries in buffers of their own and change them there (`entry.rs`). [`Listpack`] is the judge
-//! of such bytes, for tests and fuzzing: it looks at every entry, reads from both ends, and builds a pack at its end. It
-//! knows nothing of the size limits of lists and streams.
+//! Lists and streams keep entries in buffers of their own and change them there (`entry.rs`). A [`Listpack`] is the small form of
+//! hashes, sets and sorted sets (`edit.rs`), and the judge of such bytes, for tests and fuzzing: it looks at every entry and
+//! reads from both ends. It knows no size limits.
 
+mod edit;
 mod entry;
 
+pub(crate) use edit::PackLimits;
 pub(crate) use entry::{Element, parse_integer};
 pub(crate) use entry::{Entry, decode, entry_before, entry_length};
 use entry::{backlen, body_length};

@@ -1,8 +1,11 @@
 //! Structures: pure, no RESP, no clock, no I/O.
 
 pub(crate) mod extended;
+pub(crate) mod hash;
 pub mod list;
 pub mod listpack;
 pub(crate) mod names;
+pub(crate) mod set;
+pub(crate) mod sorted_set;
 pub(crate) mod steps;
 pub(crate) mod stream;

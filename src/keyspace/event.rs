@@ -17,6 +17,12 @@ impl EventClass {
     pub(crate) const STRING: Self = Self(1 << 3);
     /// `l`
     pub(crate) const LIST: Self = Self(1 << 4);
+    /// `s`
+    pub(crate) const SET: Self = Self(1 << 5);
+    /// `h`
+    pub(crate) const HASH: Self = Self(1 << 6);
+    /// `z`
+    pub(crate) const SORTED_SET: Self = Self(1 << 7);
     /// `x`
     pub(crate) const EXPIRED: Self = Self(1 << 8);
     /// `t`

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::data::hash::Hash;
 use crate::data::list::List;
+use crate::data::set::Set;
+use crate::data::sorted_set::SortedSet;
 use crate::data::stream::Stream;
 
 /// The longest string that Redis keeps in the object itself, bytes.
@@ -225,6 +228,12 @@ pub(crate) enum Value {
     String(StringValue),
     /// `list`; in place, since most are short queues.
     List(List),
+    /// `set`
+    Set(Set),
+    /// `zset`
+    SortedSet(SortedSet),
+    /// `hash`
+    Hash(Hash),
     /// `stream`
     Stream(Box<Stream>),
 }
@@ -236,6 +245,12 @@ pub(crate) enum ValueType {
     String,
     /// `list`
     List,
+    /// `set`
+    Set,
+    /// `zset`
+    SortedSet,
+    /// `hash`
+    Hash,
     /// `stream`
     Stream,
 }
@@ -246,6 +261,9 @@ impl ValueType {
         match self {
             Self::String => "string",
             Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "zset",
+            Self::Hash => "hash",
             Self::Stream => "stream",
         }
     }
@@ -255,7 +273,9 @@ impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::String(string) => string.fmt(f),
-            Self::List(_) | Self::Stream(_) => f.write_str(self.value_type().name()),
+            Self::List(_) | Self::Set(_) | Self::SortedSet(_) | Self::Hash(_) | Self::Stream(_) => {
+                f.write_str(self.value_type().name())
+            }
         }
     }
 }
@@ -266,6 +286,9 @@ impl Value {
         match self {
             Self::String(_) => ValueType::String,
             Self::List(_) => ValueType::List,
+            Self::Set(_) => ValueType::Set,
+            Self::SortedSet(_) => ValueType::SortedSet,
+            Self::Hash(_) => ValueType::Hash,
             Self::Stream(_) => ValueType::Stream,
         }
     }
@@ -275,6 +298,9 @@ impl Value {
         match self {
             Self::String(string) => string.encoding(),
             Self::List(list) => list.encoding(),
+            Self::Set(set) => set.encoding(),
+            Self::SortedSet(set) => set.encoding(),
+            Self::Hash(hash) => hash.encoding(),
             Self::Stream(_) => "stream",
         }
     }
@@ -284,6 +310,9 @@ impl Value {
         match self {
             Self::String(string) => string.heap_bytes() / STRING_PART_BYTES,
             Self::List(list) => list.chunk_count(),
+            Self::Set(set) => set.part_count(),
+            Self::SortedSet(set) => set.part_count(),
+            Self::Hash(hash) => hash.part_count(),
             Self::Stream(stream) => {
                 let groups = stream.groups();
                 let groups =
@@ -300,6 +329,9 @@ impl Value {
         match self {
             Self::String(string) => string.heap_bytes(),
             Self::List(list) => list.heap_bytes(),
+            Self::Set(set) => set.heap_bytes(),
+            Self::SortedSet(set) => set.heap_bytes(),
+            Self::Hash(hash) => hash.heap_bytes(),
             Self::Stream(stream) => size_of::<Stream>() + stream.heap_bytes(),
         }
     }

@@ -37,6 +37,8 @@ pub(crate) enum WaitKind {
     List,
     /// So many elements of a list at once (BLMOVEM EXACTLY).
     ListOf(usize),
+    /// A member of a sorted set (BZPOPMIN, BZPOPMAX, BZMPOP).
+    SortedSet,
     /// An entry of a stream (XREAD).
     Stream,
     /// An entry for a consumer group; also runs again when the key goes or changes its type (XREADGROUP).
@@ -51,6 +53,7 @@ impl WaitKind {
             Self::ListOf(count) => {
                 matches!(present, Some(Value::List(list)) if list.len() >= count)
             }
+            Self::SortedSet => matches!(present, Some(Value::SortedSet(_))),
             Self::Stream => matches!(present, Some(Value::Stream(_))),
             Self::StreamGroup => true,
         }

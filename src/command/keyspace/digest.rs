@@ -60,6 +60,9 @@ impl Canonical {
                     self.bytes(element.as_bytes(&mut [0; 20]));
                 }
             }
+            Value::Set(set) => match *set {},
+            Value::SortedSet(set) => match *set {},
+            Value::Hash(hash) => match *hash {},
             Value::Stream(stream) => self.stream(stream),
         }
     }

@@ -42,6 +42,9 @@ pub(crate) fn rewrite(entry: &Entry, now_ms: u64, take: &mut dyn FnMut(&EffectWr
             }));
         }
         Value::List(list) => rewrite_list(key, list, take),
+        Value::Set(set) => match *set {},
+        Value::SortedSet(set) => match *set {},
+        Value::Hash(hash) => match *hash {},
         Value::Stream(stream) => rewrite_stream(key, stream, now_ms, take),
     }
     if let Some(at) = entry.expiry() {

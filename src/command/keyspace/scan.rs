@@ -57,9 +57,16 @@ impl ScanCursor {
 
 /// The type that TYPE asks for. Redis 7.2: of one that does not exist there are no keys; it is no error.
 fn type_named(name: &[u8]) -> Option<ValueType> {
-    [ValueType::String, ValueType::List, ValueType::Stream]
-        .into_iter()
-        .find(|value_type| args::is(name, value_type.name()))
+    [
+        ValueType::String,
+        ValueType::List,
+        ValueType::Set,
+        ValueType::SortedSet,
+        ValueType::Hash,
+        ValueType::Stream,
+    ]
+    .into_iter()
+    .find(|value_type| args::is(name, value_type.name()))
 }
 
 struct ScanOptions<'a> {

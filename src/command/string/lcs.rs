@@ -59,7 +59,7 @@ pub(super) fn lcs(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Com
         match ctx.space.read(key).map(|entry| &entry.value) {
             None => {}
             Some(Value::String(value)) => *string = value.bytes(&mut [0; 20]).to_vec(),
-            Some(Value::List(_) | Value::Stream(_)) => all_strings = false,
+            Some(_) => all_strings = false,
         }
     }
     if !all_strings {

@@ -106,7 +106,7 @@ fn string_of(entry: Option<&Entry>) -> Result<Option<&StringValue>, CommandError
     match entry.map(|entry| &entry.value) {
         None => Ok(None),
         Some(Value::String(string)) => Ok(Some(string)),
-        Some(Value::List(_) | Value::Stream(_)) => Err(error::WRONG_TYPE),
+        Some(_) => Err(error::WRONG_TYPE),
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn mget(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     for key in args.from(1) {
         match ctx.space.read(key).map(|entry| &entry.value) {
             Some(Value::String(string)) => write_string(ctx.reply, string),
-            Some(Value::List(_) | Value::Stream(_)) | None => ctx.reply.null(),
+            Some(_) | None => ctx.reply.null(),
         }
     }
     Ok(Outcome::Done)

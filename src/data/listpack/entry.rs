@@ -225,6 +225,16 @@ impl<'a> Entry<'a> {
         body + backlen_bytes(body)
     }
 
+    /// Whether the entry at this position is this one. Equal elements are equal bytes in packs that are written here.
+    #[inline]
+    pub(super) fn is_at(&self, buffer: &[u8], at: usize) -> bool {
+        let rest = &buffer[at..];
+        let (prefix, payload) = (self.prefix.as_slice(), self.payload);
+        rest.len() >= self.body_length()
+            && rest[..prefix.len()] == *prefix
+            && rest[prefix.len()..self.body_length()] == *payload
+    }
+
     /// Appends the entry; the caller has reserved [`Entry::length`] bytes.
     #[inline]
     pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
