@@ -438,6 +438,12 @@ pub(crate) const LPOS_MAXLEN_NEGATIVE: CommandError =
 /// The number of keys of LMPOP.
 pub(crate) const NUMKEYS_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR numkeys should be greater than 0");
+/// More keys than arguments (SINTERCARD).
+pub(crate) const NUMKEYS_TOO_MANY: CommandError =
+    CommandError::fixed("ERR Number of keys can't be greater than number of args");
+/// LIMIT of SINTERCARD.
+pub(crate) const MEMBER_LIMIT_NEGATIVE: CommandError =
+    CommandError::fixed("ERR LIMIT can't be negative");
 /// COUNT of LMPOP.
 pub(crate) const LIST_COUNT_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR count should be greater than 0");

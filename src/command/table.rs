@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use super::row::CommandTable;
-use super::{connection, keyspace, list, pubsub, scripting, server, stream, string, transaction};
+use super::{
+    connection, keyspace, list, pubsub, scripting, server, set, stream, string, transaction,
+};
 
 /// All commands.
 pub fn commands() -> &'static CommandTable {
@@ -16,6 +18,7 @@ pub fn commands() -> &'static CommandTable {
             &[pubsub::COMMANDS],
             &[scripting::COMMANDS],
             server::COMMANDS,
+            &[set::COMMANDS],
             stream::COMMANDS,
             &[string::COMMANDS],
             &[transaction::COMMANDS],

@@ -4,6 +4,7 @@ pub(crate) mod extended;
 pub(crate) mod hash;
 pub mod list;
 pub mod listpack;
+pub(crate) mod members;
 pub(crate) mod names;
 pub(crate) mod set;
 pub(crate) mod sorted_set;

@@ -334,6 +334,17 @@ impl Keyspace {
         None
     }
 
+    /// The key, unless its time has come.
+    fn view(&self, db: usize, key: &[u8], now_ms: u64) -> Option<&Entry> {
+        let table = &self.databases[db].table;
+        let found = self.find(db, key, table.hash(key), now_ms)?;
+        if found.expired {
+            None
+        } else {
+            table.get(found.at)
+        }
+    }
+
     /// Removes a key whose time has come: event, DEL effect, watchers, waiters.
     fn expire(&mut self, db: usize, key: &[u8], hash: u64) {
         if let Some(entry) = self.take_entry(db, key, hash) {

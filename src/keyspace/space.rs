@@ -149,6 +149,15 @@ impl<'a> Space<'a> {
         self.of(key).peek(db, key, now_ms)
     }
 
+    /// Looks a key up again that [`Space::read`] has looked up, with no effect: so several values can be looked at together.
+    pub(crate) fn view(&self, key: &[u8]) -> Option<&Entry> {
+        let shard = shard_of(key, self.shard_count);
+        let keyspace = self
+            .keyspaces()
+            .find(|keyspace| keyspace.shard() == shard)?;
+        keyspace.view(self.db, key, self.now_ms)
+    }
+
     /// Looks a key up to change it.
     pub(crate) fn write<'s>(&'s mut self, key: &'s [u8]) -> KeyHandle<'s> {
         self.write_in(self.db, key)

@@ -60,7 +60,12 @@ impl Canonical {
                     self.bytes(element.as_bytes(&mut [0; 20]));
                 }
             }
-            Value::Set(set) => match *set {},
+            Value::Set(set) => {
+                let mut members: Vec<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+                members.sort_unstable();
+                self.number(members.len() as u64);
+                members.iter().for_each(|member| self.bytes(member));
+            }
             Value::SortedSet(set) => match *set {},
             Value::Hash(hash) => match *hash {},
             Value::Stream(stream) => self.stream(stream),

@@ -1,10 +1,9 @@
 //! Keys looked at, whatever they hold.
 
-use std::hash::{BuildHasher as _, RandomState};
-
 use crate::client::session::ReplyMode;
 use crate::command::context::{Context, Outcome, ShardAction};
 use crate::command::error::CommandError;
+use crate::command::random::Random;
 use crate::keyspace::Database;
 use crate::keyspace::walk::{WalkRequest, Wanted, is_live};
 use crate::limits::{KEYS_AT_ONCE_MAX, WALKS_MAX};
@@ -134,22 +133,5 @@ pub(super) fn randomkey(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outco
             ctx.reply.bulk(&key);
             return Ok(Outcome::Done);
         }
-    }
-}
-
-/// Splitmix64, seeded anew for each command. Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators".
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        Self(RandomState::new().hash_one(0))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }

@@ -20,6 +20,7 @@
 use std::collections::BTreeSet;
 
 use crate::data::list::List;
+use crate::data::set::Set;
 use crate::data::stream::{Group, Log, Stream, StreamId, Window};
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::table::Entry;
@@ -42,7 +43,7 @@ pub(crate) fn rewrite(entry: &Entry, now_ms: u64, take: &mut dyn FnMut(&EffectWr
             }));
         }
         Value::List(list) => rewrite_list(key, list, take),
-        Value::Set(set) => match *set {},
+        Value::Set(set) => rewrite_set(key, set, take),
         Value::SortedSet(set) => match *set {},
         Value::Hash(hash) => match *hash {},
         Value::Stream(stream) => rewrite_stream(key, stream, now_ms, take),
@@ -67,6 +68,18 @@ fn rewrite_list(key: &[u8], list: &List, take: &mut dyn FnMut(&EffectWriter)) {
             effect.arg("RPUSH").arg(key);
             for element in elements.by_ref().take(BATCH) {
                 effect.arg(element.as_bytes(&mut [0; 20]));
+            }
+        }));
+    }
+}
+
+fn rewrite_set(key: &[u8], set: &Set, take: &mut dyn FnMut(&EffectWriter)) {
+    let mut members = set.iter().peekable();
+    while members.peek().is_some() {
+        take(&command(|effect| {
+            effect.arg("SADD").arg(key);
+            for member in members.by_ref().take(BATCH) {
+                effect.arg(member.as_bytes(&mut [0; 20]));
             }
         }));
     }

@@ -1,0 +1,101 @@
+//! SADD, SREM, SMOVE: changes of sets by name.
+
+use crate::command::context::{Context, Outcome};
+use crate::command::error::CommandError;
+use crate::data::set::Set;
+use crate::keyspace::event::EventClass;
+use crate::keyspace::value::Value;
+use crate::resp::arguments::Args;
+
+use super::{finish_removal, limits, set_in};
+
+pub(super) fn sadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let limits = limits(ctx);
+    let members = args.from(2);
+    let mut handle = ctx.space.write(args.at(1));
+    if set_in(handle.value())?.is_none() {
+        let set = Set::for_member(args.at(2), members.len(), &limits);
+        handle.insert(Value::Set(set));
+    }
+    let added = handle.change(|value| match value {
+        Some(Value::Set(set)) => {
+            set.before_adding(members.len(), &limits);
+            members.filter(|member| set.add(member, &limits)).count()
+        }
+        _ => 0,
+    });
+    if added > 0 {
+        handle.touched();
+        handle.event(EventClass::SET, "sadd");
+        handle.effect_of(added, |effect| {
+            effect.args(args.iter());
+        });
+    }
+    ctx.reply.count(added);
+    Ok(Outcome::Done)
+}
+
+pub(super) fn srem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let mut handle = ctx.space.write(args.at(1));
+    if set_in(handle.value())?.is_none() {
+        ctx.reply.count(0);
+        return Ok(Outcome::Done);
+    }
+    let removed = handle.change(|value| match value {
+        Some(Value::Set(set)) => args.from(2).filter(|member| set.remove(member)).count(),
+        _ => 0,
+    });
+    if removed > 0 {
+        finish_removal(&mut handle, "srem");
+        handle.effect_of(removed, |effect| {
+            effect.args(args.iter());
+        });
+    }
+    ctx.reply.count(removed);
+    Ok(Outcome::Done)
+}
+
+/// Redis: one change, and one more when the destination did not have the member.
+pub(super) fn smove(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let (source, destination, member) = (args.at(1), args.at(2), args.at(3));
+    let limits = limits(ctx);
+    let has_source = ctx.space.write(source).exists();
+    // Redis looks both up before it looks at types.
+    let has_destination = ctx.space.write(destination).exists();
+    if !has_source {
+        ctx.reply.count(0);
+        return Ok(Outcome::Done);
+    }
+    let is_member =
+        set_in(ctx.space.write(source).value())?.is_some_and(|set| set.contains(member));
+    set_in(ctx.space.write(destination).value())?;
+    if source == destination || !is_member {
+        ctx.reply.count(usize::from(is_member));
+        return Ok(Outcome::Done);
+    }
+    let mut handle = ctx.space.write(source);
+    if let Some(Value::Set(set)) = handle.value_mut() {
+        set.remove(member);
+    }
+    finish_removal(&mut handle, "srem");
+    handle.covered();
+    drop(handle);
+
+    let mut handle = ctx.space.write(destination);
+    if !has_destination {
+        handle.insert(Value::Set(Set::for_member(member, 1, &limits)));
+    }
+    let is_new = handle.change(|value| match value {
+        Some(Value::Set(set)) => set.add(member, &limits),
+        _ => false,
+    });
+    if is_new {
+        handle.touched();
+        handle.event(EventClass::SET, "sadd");
+    }
+    handle.effect_of(1 + usize::from(is_new), |effect| {
+        effect.args(args.iter());
+    });
+    ctx.reply.count(1);
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,290 @@
+//! A table of byte strings, each with a payload: the large form of hashes and sets, and what finds the score of a member.
+//!
+//! ```text
+//! directory, by the top bits of the hash          segments, behind `Arc`
+//! | 0 | 0 | 1 | 2 |  ── numbers of segments ──►   | slots | packed entries | …
+//! ```
+//! The table is extendible: a segment of about 800 entries or 64 KB splits in two, two small neighbours become one. So nothing is
+//! ever moved as a whole, and a clone shares all segments; a later change copies one.
+//!
+//! Invariants: a segment of depth `d` has the keys whose hashes begin with its `d` bits of prefix, and `2^(depth - d)` places
+//! in the directory. The order of [`Members::scan`] is that of hashes, so that splits move nothing past a cursor.
+//! Not here: what a payload means, small forms.
+
+mod segment;
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use hashbrown::DefaultHashBuilder;
+
+use segment::Segment;
+
+/// Bits of a hash that are a position of [`Members::scan`].
+const POSITION_BITS: u32 = 52;
+/// What a segment has at most where chance picks one, entries.
+const PICKED_MAX: u64 = 1024;
+
+/// A table. See the module's head.
+#[derive(Clone, Debug)]
+pub(crate) struct Members {
+    hasher: DefaultHashBuilder,
+    len: usize,
+    /// Bits of a hash that choose a place in the directory.
+    depth: u8,
+    directory: Vec<u32>,
+    segments: Vec<Arc<Segment>>,
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Members {
+    /// An empty table.
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            len: 0,
+            depth: 0,
+            directory: vec![0],
+            segments: vec![Arc::new(Segment::new(0, 0))],
+        }
+    }
+
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes on the heap. O(segments).
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let segments = self.segments.iter();
+        let bytes = |segment: &Arc<Segment>| size_of::<Segment>() + segment.heap_bytes();
+        self.directory.capacity() * size_of::<u32>()
+            + self.segments.capacity() * size_of::<Arc<Segment>>()
+            + segments.map(bytes).sum::<usize>()
+    }
+
+    /// Pieces of memory to free.
+    pub(crate) fn part_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The payload of a key.
+    #[inline]
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        let hash = self.hasher.hash_one(key);
+        self.segments[self.number_of(hash)].get(hash, key)
+    }
+
+    /// Whether there is the key.
+    #[inline]
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Puts a key with a payload, which comes in pieces; true when the key is new.
+    #[inline]
+    pub(crate) fn set(&mut self, key: &[u8], payload: &[&[u8]]) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let number = self.number_of(hash);
+        let segment = Arc::make_mut(&mut self.segments[number]);
+        let is_new = segment.set(hash, key, payload);
+        self.len += usize::from(is_new);
+        if segment.is_full() {
+            self.split(number);
+        }
+        is_new
+    }
+
+    /// Removes a key; false when there is none.
+    #[inline]
+    pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let number = self.number_of(hash);
+        // A segment that others share is not copied for nothing.
+        let Some(slot) = self.segments[number].find(hash, key) else {
+            return false;
+        };
+        let segment = Arc::make_mut(&mut self.segments[number]);
+        segment.remove(slot);
+        self.len -= 1;
+        if segment.is_small() {
+            self.merge(number);
+        }
+        true
+    }
+
+    /// A key with its payload, each as likely as any other.
+    pub(crate) fn random(&self, chance: &mut dyn FnMut() -> u64) -> Option<(&[u8], &[u8])> {
+        if self.len == 0 {
+            return None;
+        }
+        loop {
+            let random = chance();
+            let number = (random & 0xFFFF_FFFF) as usize % self.segments.len();
+            let segment = &self.segments[number];
+            // Segments are picked evenly, and kept as often as they have entries.
+            if self.segments.len() == 1 || (random >> 32) % PICKED_MAX < segment.len() as u64 {
+                return Some(segment.random(chance));
+            }
+        }
+    }
+
+    /// All keys with their payloads.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.segments.iter().flat_map(|segment| segment.iter())
+    }
+
+    /// Gives about `count` keys from a cursor on, 0 at first, in the order of their hashes; returns the next cursor, 0 at the
+    /// end. What is there all the time is given. A cursor is below 2^52. O(count + segment).
+    pub(crate) fn scan(
+        &self,
+        cursor: u64,
+        count: usize,
+        take: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> u64 {
+        let mut position = cursor;
+        let mut given = 0;
+        while position < 1 << POSITION_BITS {
+            let segment = &self.segments[self.number_of(position << (64 - POSITION_BITS))];
+            let mut found: Vec<(u64, &[u8], &[u8])> = segment
+                .iter()
+                .map(|(key, payload)| {
+                    let hash = self.hasher.hash_one(key);
+                    (hash >> (64 - POSITION_BITS), key, payload)
+                })
+                .filter(|(at, ..)| *at >= position)
+                .collect();
+            found.sort_unstable_by_key(|(at, ..)| *at);
+            let mut last = None;
+            for (at, key, payload) in found {
+                if given >= count && last != Some(at) {
+                    return at;
+                }
+                take(key, payload);
+                (given, last) = (given + 1, Some(at));
+            }
+            position = (segment.prefix() + 1) << (POSITION_BITS - u32::from(segment.depth()));
+            if given >= count {
+                break;
+            }
+        }
+        // Behind the last segment the position is 2^52.
+        position & ((1 << POSITION_BITS) - 1)
+    }
+
+    /// What is there now, to be read later. O(segments).
+    pub(crate) fn share(&self) -> MembersShare {
+        MembersShare {
+            segments: self.segments.iter().cloned().collect(),
+            slot: 0,
+        }
+    }
+
+    #[inline]
+    fn number_of(&self, hash: u64) -> usize {
+        // A shift by 64 is none.
+        let place = hash.checked_shr(64 - u32::from(self.depth)).unwrap_or(0);
+        self.directory[place as usize] as usize
+    }
+
+    /// The places of a prefix of so many bits in the directory.
+    fn places(&self, prefix: u64, depth: u8) -> std::ops::Range<usize> {
+        let width = self.depth - depth;
+        (prefix << width) as usize..((prefix + 1) << width) as usize
+    }
+
+    /// Splits a segment in two until none is full. One whose keys have the same hash stays as it is.
+    #[cold]
+    fn split(&mut self, number: usize) {
+        let segment = &self.segments[number];
+        let Some([low, high]) = segment.halves(&self.hasher) else {
+            return;
+        };
+        if low.depth() > self.depth {
+            self.directory = self.directory.iter().flat_map(|at| [*at, *at]).collect();
+            self.depth += 1;
+        }
+        let other = self.segments.len();
+        let full = [low.is_full(), high.is_full()];
+        let places = self.places(high.prefix(), high.depth());
+        self.directory[places].fill(other as u32);
+        self.segments[number] = Arc::new(low);
+        self.segments.push(Arc::new(high));
+        for (number, is_full) in [number, other].into_iter().zip(full) {
+            if is_full {
+                self.split(number);
+            }
+        }
+    }
+
+    /// Makes a small segment and its neighbour one, if that is small too.
+    #[cold]
+    fn merge(&mut self, number: usize) {
+        let segment = &self.segments[number];
+        let (prefix, depth) = (segment.prefix(), segment.depth());
+        if depth == 0 {
+            return;
+        }
+        let neighbour = self.directory[self.places(prefix ^ 1, depth).start] as usize;
+        if !segment.fits_with(&self.segments[neighbour]) {
+            return;
+        }
+        let joined = segment.joined_with(&self.segments[neighbour], &self.hasher);
+        let places = self.places(joined.prefix(), joined.depth());
+        self.directory[places].fill(number as u32);
+        self.segments[number] = Arc::new(joined);
+        self.segments.swap_remove(neighbour);
+        let moved = self.segments.get(neighbour);
+        if let Some((prefix, depth)) = moved.map(|moved| (moved.prefix(), moved.depth())) {
+            let places = self.places(prefix, depth);
+            self.directory[places].fill(neighbour as u32);
+        }
+        self.shrink_directory();
+    }
+
+    /// Halves the directory while no segment needs all of its bits.
+    fn shrink_directory(&mut self) {
+        let needed = self.segments.iter().map(|segment| segment.depth()).max();
+        let needed = needed.unwrap_or(0);
+        if needed < self.depth {
+            let step = 1 << (self.depth - needed);
+            self.directory = self.directory.iter().step_by(step).copied().collect();
+            self.depth = needed;
+        }
+    }
+}
+
+/// What a table was when the share was taken, whatever becomes of it. Segments that were read are given back one by one.
+#[derive(Debug)]
+pub(crate) struct MembersShare {
+    segments: VecDeque<Arc<Segment>>,
+    slot: usize,
+}
+
+impl MembersShare {
+    /// Reads keys with their payloads until `take` says that it is enough, or there are no more.
+    pub(crate) fn read(&mut self, take: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
+        while let Some(segment) = self.segments.front() {
+            while self.slot < segment.slot_count() {
+                let entry = segment.at(self.slot);
+                self.slot += 1;
+                if let Some((key, payload)) = entry
+                    && take(key, payload)
+                {
+                    return;
+                }
+            }
+            self.segments.pop_front();
+            self.slot = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
