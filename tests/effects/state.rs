@@ -20,6 +20,11 @@ pub(crate) fn canonical(client: &mut Client, databases: usize) -> Canonical {
             let content = match kind.as_str() {
                 "string" => ask(&[b"GET", key]),
                 "list" => ask(&[b"LRANGE", key, b"0", b"-1"]),
+                "set" => {
+                    let mut members = ask(&[b"SMEMBERS", key]);
+                    members.items_mut().sort_by_key(Frame::to_string);
+                    members
+                }
                 "stream" => {
                     without_clocks(ask(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]))
                 }

@@ -6,8 +6,11 @@ use crate::support::{Client, Random};
 
 const STRINGS: &[&str] = &["s1", "s2", "s3", "s4", "{h}s"];
 const LISTS: &[&str] = &["l1", "l2", "l3", "{h}l"];
+const SETS: &[&str] = &["t1", "t2", "t3", "{h}t"];
 const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
-const ANY: &[&str] = &["s1", "s2", "s3", "l1", "l2", "{h}l", "x1", "x2", "{h}x"];
+const ANY: &[&str] = &[
+    "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "x1", "x2", "{h}x",
+];
 const CONSUMERS: &[&str] = &["a", "b", "c"];
 
 /// Sends `steps` commands; errors (a wrong type, a missing group) are part of it.
@@ -113,7 +116,8 @@ fn on_entries(client: &mut Client, random: &mut Random) {
 fn line(random: &mut Random, value: &mut u64) -> String {
     *value += 1;
     match random.below(100) {
-        0..28 => on_a_list(random, *value),
+        0..20 => on_a_list(random, *value),
+        20..28 => on_a_set(random),
         28..52 => on_a_stream(random, *value),
         52..80 => on_a_string(random, *value),
         _ => on_any_key(random),
@@ -157,6 +161,26 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
             format!("BLMOVEM {key} {other} {side} {far} 0.001 COUNT 3 OBO")
         }
         _ => format!("BLMOVE {key} {other} {side} {far} 0.001"),
+    }
+}
+
+fn on_a_set(random: &mut Random) -> String {
+    let (key, other, third) = (random.pick(SETS), random.pick(SETS), random.pick(SETS));
+    let (member, number) = (random.pick(&["a", "b", "c"]), random.below(30));
+    // Now and then a member that makes the set large.
+    let long = "x".repeat(if random.percent(4) { 100 } else { 1 });
+    match random.below(14) {
+        0..3 => format!("SADD {key} {number} {}", random.below(30)),
+        3 => format!("SADD {key} {number} {member} {long}"),
+        4 | 5 => format!("SREM {key} {number} {member} x"),
+        6 => format!("SPOP {key}"),
+        7 => format!("SPOP {key} {}", random.pick(&["0", "2", "1000"])),
+        8 => format!("SMOVE {key} {other} {number}"),
+        9 => format!("SMOVE {key} {other} {member}"),
+        10 => format!("SUNIONSTORE {key} {other} {third}"),
+        11 => format!("SDIFFSTORE {key} {other} {third}"),
+        12 => format!("SINTERSTORE {key} {other} {third}"),
+        _ => format!("SINTERSTORE {key} {other}"),
     }
 }
 

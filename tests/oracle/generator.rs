@@ -10,6 +10,7 @@
 
 mod lists;
 mod newest;
+mod sets;
 mod streams;
 mod strings;
 
@@ -79,6 +80,7 @@ pub(crate) use words;
 
 const STRING_KEYS: &[&[u8]] = &[b"s1", b"s2", b"{h}s", b"n1", b"\x00s\r\n\xff"];
 const LIST_KEYS: &[&[u8]] = &[b"l1", b"l2", b"l3", b"{h}l"];
+const SET_KEYS: &[&[u8]] = &[b"t1", b"t2", b"t3", b"{h}t"];
 const STREAM_KEYS: &[&[u8]] = &[b"x1", b"x2", b"{h}x"];
 const AUTO_STREAM_KEY: &[u8] = b"xa";
 const MISSING_KEYS: &[&[u8]] = &[b"none", b"{h}none", b""];
@@ -281,10 +283,11 @@ impl Generator {
 
     fn command(&mut self) -> Words {
         let words = match self.random.below(100) {
-            0..24 => self.string(),
-            24..42 => self.key(),
-            42..66 => self.list(),
-            66..95 => self.stream(),
+            0..20 => self.string(),
+            20..36 => self.key(),
+            36..54 => self.list(),
+            54..70 => self.set(),
+            70..95 => self.stream(),
             _ => self.connection(),
         };
         let words = if self.random.below(12) == 0 {
@@ -325,6 +328,22 @@ impl Generator {
             {
                 words[at + 1] = future.to_string().into_bytes();
             }
+        }
+        // What chance decides: all members or none are taken, and no more are asked for than there is room for.
+        match name.as_slice() {
+            b"SPOP" if words.len() == 2 => words.push(b"1000".to_vec()),
+            b"SPOP" if number(&words[2]).is_some_and(|count| (1..1000).contains(&count)) => {
+                words[2] = b"1000".to_vec();
+            }
+            b"SRANDMEMBER"
+                if words
+                    .get(2)
+                    .and_then(|word| number(word))
+                    .is_some_and(|count| (-i64::MAX..-1000).contains(&count)) =>
+            {
+                words[2] = b"-3".to_vec();
+            }
+            _ => {}
         }
         // The highest time overflows in EXPIRETIME up to 7.2.
         if matches!(name.as_slice(), b"PEXPIREAT" | b"EXPIREAT")
@@ -431,10 +450,11 @@ impl Generator {
     }
 
     fn key_of_any_type(&mut self) -> Vec<u8> {
-        let keys = match self.random.below(10) {
+        let keys = match self.random.below(12) {
             0..3 => STRING_KEYS,
             3..6 => LIST_KEYS,
-            6..9 => STREAM_KEYS,
+            6..8 => SET_KEYS,
+            8..11 => STREAM_KEYS,
             _ => MISSING_KEYS,
         };
         self.random.pick(keys).to_vec()

@@ -65,6 +65,37 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
         },
     },
     Normaliser {
+        name: "order-of-members",
+        reason: "sets have no order",
+        applies: |command| command.is(&["SMEMBERS", "SINTER", "SUNION", "SDIFF", "SPOP"]),
+        apply: |ours, theirs| {
+            sort_items(ours);
+            sort_items(theirs);
+        },
+    },
+    Normaliser {
+        name: "order-of-scanned-members",
+        reason: "as above, inside the reply",
+        applies: |command| command.is(&["SSCAN"]),
+        apply: |ours, theirs| {
+            for frame in [ours, theirs] {
+                if let Some(members) = frame.items_mut().get_mut(1) {
+                    sort_items(members);
+                }
+            }
+        },
+    },
+    Normaliser {
+        name: "random-members",
+        reason: "chance decides",
+        applies: |command| command.is(&["SRANDMEMBER"]),
+        apply: |ours, theirs| {
+            if ours.items().len() == theirs.items().len() {
+                same_shape(ours, theirs);
+            }
+        },
+    },
+    Normaliser {
         name: "order-of-channels",
         reason: "PUBSUB CHANNELS walks a hash table",
         applies: |command| command.is(&["PUBSUB"]) && command.sub(&["CHANNELS", "SHARDCHANNELS"]),
@@ -319,6 +350,18 @@ pub(crate) const VERSION_DIFFERENCES: &[Normaliser] = &[
         applies: |command| command.is(&["OBJECT"]) && command.sub(&["ENCODING"]),
         apply: |ours, theirs| {
             if ours.bytes() == b"listpack" && theirs.bytes() == b"quicklist" {
+                theirs.clone_from(ours);
+            }
+        },
+    },
+    Normaliser {
+        name: "encoding-of-small-sets",
+        reason: "7.2 keeps small sets as a listpack, 7.0 as a hashtable unless all members are integers",
+        applies: |command| command.is(&["OBJECT"]) && command.sub(&["ENCODING"]),
+        apply: |ours, theirs| {
+            if [b"listpack".as_slice(), b"intset"].contains(&ours.bytes())
+                && theirs.bytes() == b"hashtable"
+            {
                 theirs.clone_from(ours);
             }
         },

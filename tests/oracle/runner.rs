@@ -297,6 +297,7 @@ impl Run<'_> {
                 looks.push(match kind.as_str() {
                     "string" => words!["GET", key],
                     "list" => words!["LRANGE", key, "0", "-1"],
+                    "set" => words!["SMEMBERS", key],
                     _ => words!["XINFO", "STREAM", key, "FULL", "COUNT", "0"],
                 });
                 for words in &looks {

@@ -51,7 +51,7 @@ pub(super) fn reply_all(reply: &mut Reply, set: &Set) {
 /// The members behind the head of a reply.
 pub(super) fn reply_members(reply: &mut Reply, set: &Set) {
     match set.share() {
-        Some(share) if reply.slice_end() != usize::MAX && set.len() > 0 => {
+        Some(share) if reply.slice_end() != usize::MAX && !set.is_empty() => {
             let left = set.len();
             reply.rest(Box::new(Rest { share, left }));
         }

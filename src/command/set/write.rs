@@ -3,11 +3,27 @@
 use crate::command::context::{Context, Outcome};
 use crate::command::error::CommandError;
 use crate::data::set::Set;
+use crate::keyspace::Report;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
 
 use super::{finish_removal, limits, set_in};
+
+/// What SADD did to a set.
+#[derive(Clone, Copy, Default)]
+struct Added {
+    count: usize,
+    /// Redis changes the form for so many arguments also when all are members already. The command itself is the effect
+    /// then: replayed, it does the same.
+    is_encoded_anew: bool,
+}
+
+impl Report for Added {
+    fn is_change(&self) -> bool {
+        self.count > 0 || self.is_encoded_anew
+    }
+}
 
 pub(super) fn sadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let limits = limits(ctx);
@@ -17,21 +33,27 @@ pub(super) fn sadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         let set = Set::for_member(args.at(2), members.len(), &limits);
         handle.insert(Value::Set(set));
     }
-    let added = handle.change(|value| match value {
+    let done = handle.change(|value| match value {
         Some(Value::Set(set)) => {
+            let before = set.encoding();
             set.before_adding(members.len(), &limits);
-            members.filter(|member| set.add(member, &limits)).count()
+            Added {
+                count: members.filter(|member| set.add(member, &limits)).count(),
+                is_encoded_anew: set.encoding() != before,
+            }
         }
-        _ => 0,
+        _ => Added::default(),
     });
-    if added > 0 {
+    if done.count > 0 {
         handle.touched();
         handle.event(EventClass::SET, "sadd");
-        handle.effect_of(added, |effect| {
+    }
+    if done.is_change() {
+        handle.effect_of(done.count, |effect| {
             effect.args(args.iter());
         });
     }
-    ctx.reply.count(added);
+    ctx.reply.count(done.count);
     Ok(Outcome::Done)
 }
 
