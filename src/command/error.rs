@@ -438,6 +438,9 @@ pub(crate) const LPOS_MAXLEN_NEGATIVE: CommandError =
 /// The number of keys of LMPOP.
 pub(crate) const NUMKEYS_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR numkeys should be greater than 0");
+/// What SORT is to compare is no number.
+pub(crate) const SORT_NOT_DOUBLE: CommandError =
+    CommandError::fixed("ERR One or more scores can't be converted into double");
 /// More keys than arguments (SINTERCARD).
 pub(crate) const NUMKEYS_TOO_MANY: CommandError =
     CommandError::fixed("ERR Number of keys can't be greater than number of args");

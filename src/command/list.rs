@@ -213,7 +213,7 @@ pub(crate) static COMMANDS: &[Command] = &[
 ];
 
 /// The settings that shape lists.
-fn limits(ctx: &Context<'_>) -> ListLimits {
+pub(super) fn limits(ctx: &Context<'_>) -> ListLimits {
     ListLimits {
         chunk_limit: ctx.settings.list_max_listpack_size,
         packed_bytes_max: ctx.shared.list_packed_threshold.load(Ordering::Relaxed),

@@ -15,6 +15,7 @@ pub(crate) mod connection;
 pub mod context;
 pub(crate) mod element_scan;
 pub(crate) mod error;
+pub(crate) mod key_spec;
 pub(crate) mod keyspace;
 pub(crate) mod list;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub(crate) mod row;
 pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod set;
+pub(crate) mod sort;
 pub(crate) mod spec;
 pub(crate) mod stream;
 pub(crate) mod string;

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::row::CommandTable;
 use super::{
-    connection, keyspace, list, pubsub, scripting, server, set, stream, string, transaction,
+    connection, keyspace, list, pubsub, scripting, server, set, sort, stream, string, transaction,
 };
 
 /// All commands.
@@ -19,6 +19,7 @@ pub fn commands() -> &'static CommandTable {
             &[scripting::COMMANDS],
             server::COMMANDS,
             &[set::COMMANDS],
+            &[sort::COMMANDS],
             stream::COMMANDS,
             &[string::COMMANDS],
             &[transaction::COMMANDS],

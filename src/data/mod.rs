@@ -1,5 +1,6 @@
 //! Structures: pure, no RESP, no clock, no I/O.
 
+pub(crate) mod double;
 pub(crate) mod extended;
 pub(crate) mod hash;
 pub mod list;

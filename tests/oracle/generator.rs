@@ -11,6 +11,7 @@
 mod lists;
 mod newest;
 mod sets;
+mod sorting;
 mod streams;
 mod strings;
 
@@ -286,7 +287,8 @@ impl Generator {
             0..20 => self.string(),
             20..36 => self.key(),
             36..54 => self.list(),
-            54..70 => self.set(),
+            54..68 => self.set(),
+            68..70 => self.sorting(),
             70..95 => self.stream(),
             _ => self.connection(),
         };

@@ -96,6 +96,21 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
         },
     },
     Normaliser {
+        name: "order-of-unsorted-members",
+        reason: "BY a constant leaves a set without order",
+        applies: |command| {
+            command.is(&["SORT", "SORT_RO"])
+                && command
+                    .words
+                    .iter()
+                    .any(|word| word.eq_ignore_ascii_case(b"by"))
+        },
+        apply: |ours, theirs| {
+            sort_items(ours);
+            sort_items(theirs);
+        },
+    },
+    Normaliser {
         name: "order-of-channels",
         reason: "PUBSUB CHANNELS walks a hash table",
         applies: |command| command.is(&["PUBSUB"]) && command.sub(&["CHANNELS", "SHARDCHANNELS"]),

@@ -109,8 +109,22 @@ fn typed(reply: &mut Reply, kind: &str) {
     reply.bulk(b"spec");
 }
 
+/// A part of a spec that tells nothing.
+fn unknown(reply: &mut Reply) {
+    typed(reply, "unknown");
+    reply.map(0);
+}
+
 fn key_spec(reply: &mut Reply, spec: &KeySpec) {
-    reply.map(3);
+    let note = match spec.begin {
+        Begin::Unknown { note, .. } => Some(note),
+        Begin::Index(_) | Begin::Keyword(..) => None,
+    };
+    reply.map(3 + usize::from(note.is_some()));
+    if let Some(note) = note {
+        reply.bulk(b"notes");
+        reply.bulk(note.as_bytes());
+    }
     reply.bulk(b"flags");
     names(reply, spec.flags.names());
     reply.bulk(b"begin_search");
@@ -119,6 +133,7 @@ fn key_spec(reply: &mut Reply, spec: &KeySpec) {
             typed(reply, "index");
             numbers(reply, &[("index", at as i64)]);
         }
+        Begin::Unknown { .. } => unknown(reply),
         Begin::Keyword(keyword, from) => {
             typed(reply, "keyword");
             reply.map(2);
@@ -130,6 +145,7 @@ fn key_spec(reply: &mut Reply, spec: &KeySpec) {
     }
     reply.bulk(b"find_keys");
     match spec.find {
+        Find::Range { .. } if note.is_some() => unknown(reply),
         Find::Range { last, step, limit } => {
             typed(reply, "range");
             let (last, step, limit) = (i64::from(last), step as i64, limit as i64);

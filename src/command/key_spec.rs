@@ -1,0 +1,273 @@
+//! Where the keys of a command are among its arguments, and what it does to them.
+//!
+//! Source: "Key specifications" of Redis, as COMMAND INFO tells them.
+
+use crate::resp::arguments::Args;
+
+use super::args;
+
+/// Flags of a key spec as COMMAND INFO names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyFlags(pub(crate) u16);
+
+impl KeyFlags {
+    /// `RO`
+    pub(crate) const RO: Self = Self(1);
+    /// `RW`
+    pub(crate) const RW: Self = Self(1 << 1);
+    /// `OW`
+    pub(crate) const OW: Self = Self(1 << 2);
+    /// `RM`
+    pub(crate) const RM: Self = Self(1 << 3);
+    /// `access`
+    pub(crate) const ACCESS: Self = Self(1 << 4);
+    /// `update`
+    pub(crate) const UPDATE: Self = Self(1 << 5);
+    /// `insert`
+    pub(crate) const INSERT: Self = Self(1 << 6);
+    /// `delete`
+    pub(crate) const DELETE: Self = Self(1 << 7);
+    /// `not_key`: routed like a key but none (channels).
+    pub(crate) const NOT_KEY: Self = Self(1 << 8);
+    /// `incomplete`
+    pub(crate) const INCOMPLETE: Self = Self(1 << 9);
+    /// `variable_flags`
+    pub(crate) const VARIABLE: Self = Self(1 << 10);
+
+    /// Both sets together.
+    #[must_use]
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all flags of `other` are set.
+    pub(crate) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names COMMAND INFO replies, in Redis' order.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        const NAMES: [(&str, KeyFlags); 11] = [
+            ("RO", KeyFlags::RO),
+            ("RW", KeyFlags::RW),
+            ("OW", KeyFlags::OW),
+            ("RM", KeyFlags::RM),
+            ("access", KeyFlags::ACCESS),
+            ("update", KeyFlags::UPDATE),
+            ("insert", KeyFlags::INSERT),
+            ("delete", KeyFlags::DELETE),
+            ("not_key", KeyFlags::NOT_KEY),
+            ("incomplete", KeyFlags::INCOMPLETE),
+            ("variable_flags", KeyFlags::VARIABLE),
+        ];
+        NAMES
+            .into_iter()
+            .filter(move |(_, flag)| self.has(*flag))
+            .map(|(name, _)| name)
+    }
+}
+
+/// Where the keys of a spec begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// At an argument.
+    Index(usize),
+    /// After a keyword, looked for from an argument on (backwards from the end when negative).
+    Keyword(&'static str, i32),
+    /// No spec can tell: one after the last keyword among the options of SORT, or whatever its patterns name.
+    Unknown {
+        /// Why not, as COMMAND INFO tells it.
+        note: &'static str,
+        /// The keyword, if the key is among the arguments.
+        keyword: Option<&'static str>,
+    },
+}
+
+/// Which arguments from the begin on are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Find {
+    /// From the begin to `last` (relative to the begin; negative: from the end of the request, -1 the last argument),
+    /// every `step`; with `limit` > 1 only the first of `limit` equal parts when `last` is -1.
+    Range {
+        /// See above.
+        last: i32,
+        /// See above.
+        step: usize,
+        /// See above.
+        limit: usize,
+    },
+    /// A count at `count_at` (relative to the begin), the keys from `first` (relative to the begin) on, every `step`.
+    Count {
+        /// See above.
+        count_at: usize,
+        /// See above.
+        first: usize,
+        /// See above.
+        step: usize,
+    },
+}
+
+/// How to find keys among the arguments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeySpec {
+    /// What the command does to them.
+    pub(crate) flags: KeyFlags,
+    /// Where they begin.
+    pub(crate) begin: Begin,
+    /// Which they are.
+    pub(crate) find: Find,
+}
+
+impl KeySpec {
+    /// Keys from argument `first` to `last` (negative: from the end of the request), every `step`: Redis' classic triple.
+    pub(crate) const fn range(flags: KeyFlags, first: usize, last: i32, step: usize) -> Self {
+        let last = if last >= 0 { last - first as i32 } else { last };
+        Self {
+            flags,
+            begin: Begin::Index(first),
+            find: Find::Range {
+                last,
+                step,
+                limit: 0,
+            },
+        }
+    }
+
+    /// One key at an argument.
+    pub(crate) const fn one(flags: KeyFlags, at: usize) -> Self {
+        Self::range(flags, at, at as i32, 1)
+    }
+
+    /// A count at argument `at`, then that many keys.
+    pub(crate) const fn counted(flags: KeyFlags, at: usize) -> Self {
+        Self {
+            flags,
+            begin: Begin::Index(at),
+            find: Find::Count {
+                count_at: 0,
+                first: 1,
+                step: 1,
+            },
+        }
+    }
+
+    /// The first half of what follows a keyword (XREAD's STREAMS).
+    pub(crate) const fn half_after(flags: KeyFlags, keyword: &'static str, from: i32) -> Self {
+        Self {
+            flags,
+            begin: Begin::Keyword(keyword, from),
+            find: Find::Range {
+                last: -1,
+                step: 1,
+                limit: 2,
+            },
+        }
+    }
+
+    /// A key that no spec can tell, see [`Begin::Unknown`].
+    pub(crate) const fn unknown(
+        flags: KeyFlags,
+        note: &'static str,
+        keyword: Option<&'static str>,
+    ) -> Self {
+        Self {
+            flags,
+            begin: Begin::Unknown { note, keyword },
+            find: Find::Range {
+                last: 0,
+                step: 1,
+                limit: 0,
+            },
+        }
+    }
+
+    /// Calls `take` with the index of each key among the arguments; false when the arguments do not fit the spec.
+    pub(crate) fn for_each(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
+        let count = args.len();
+        let begin = match self.begin {
+            Begin::Index(at) => at,
+            Begin::Unknown { keyword, .. } => {
+                if let Some(at) = keyword.and_then(|keyword| after_last(args, keyword)) {
+                    take(at);
+                }
+                return true;
+            }
+            Begin::Keyword(keyword, from) => {
+                let matches = |at: &usize| args.at(*at).eq_ignore_ascii_case(keyword.as_bytes());
+                let found = if from >= 0 {
+                    (from as usize..count).find(matches)
+                } else {
+                    (1..(count as i32 + from + 1).max(1) as usize)
+                        .rev()
+                        .find(matches)
+                };
+                match found {
+                    Some(at) => at + 1,
+                    None => return false,
+                }
+            }
+        };
+        if begin >= count {
+            return false;
+        }
+        let (first, last, step) = match self.find {
+            Find::Range { last, step, limit } => {
+                let last = if last >= 0 {
+                    begin + last as usize
+                } else if limit <= 1 {
+                    (count as i32 + last).max(0) as usize
+                } else {
+                    begin + (count - begin) / limit - usize::from((count - begin) / limit > 0)
+                };
+                if limit > 1 && (count - begin) / limit == 0 {
+                    return false;
+                }
+                (begin, last, step)
+            }
+            Find::Count {
+                count_at,
+                first,
+                step,
+            } => {
+                let Some(number) = args::integer(args.at(begin + count_at)) else {
+                    return false;
+                };
+                let Ok(number) = usize::try_from(number) else {
+                    return false;
+                };
+                if number == 0
+                    || begin + first + (number.saturating_sub(1)).saturating_mul(step) >= count
+                {
+                    return false;
+                }
+                (begin + first, begin + first + (number - 1) * step, step)
+            }
+        };
+        if last >= count {
+            return false;
+        }
+        let mut at = first;
+        while at <= last {
+            take(at);
+            at += step;
+        }
+        true
+    }
+}
+
+/// The argument after the last `keyword` among the options of SORT, whose other options take arguments too.
+fn after_last(args: &Args<'_>, keyword: &str) -> Option<usize> {
+    let is = |at: usize, word: &str| args.at(at).eq_ignore_ascii_case(word.as_bytes());
+    let (mut at, mut found) = (2, None);
+    while at < args.len() {
+        if is(at, "limit") {
+            at += 2;
+        } else if is(at, "get") || is(at, "by") {
+            at += 1;
+        } else if is(at, keyword) && at + 1 < args.len() {
+            found = Some(at + 1);
+        }
+        at += 1;
+    }
+    found
+}

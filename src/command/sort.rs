@@ -1,0 +1,277 @@
+//! SORT, SORT_RO: the elements of a list, set or sorted set in order, and what other keys say of each.
+//!
+//! ```text
+//! elements ── BY pattern ──► what to compare ── order, LIMIT ──► GET patterns ──► reply, or a list at STORE
+//! ```
+//! A pattern names a key for each element, `*` being the element; behind `->` a field of a hash. Which keys that are only the
+//! run finds: such a command holds all shards (`Scope::KeysAndPatterns`).
+
+use std::cmp::Ordering;
+
+use crate::data::double;
+use crate::data::list::{End, List};
+use crate::keyspace::Space;
+use crate::keyspace::event::EventClass;
+use crate::keyspace::value::Value;
+use crate::resp::arguments::Args;
+
+use super::args::{Cursor, required_integer};
+use super::context::{Context, Outcome};
+use super::error::{self, CommandError};
+use super::list::limits as list_limits;
+use super::spec::{Command, Flags, KeyFlags, KeySpec, Scope};
+
+const READ: KeyFlags = KeyFlags::RO.and(KeyFlags::ACCESS);
+const PATTERNS: KeySpec = KeySpec::unknown(
+    READ,
+    "Which keys BY and GET name depends on the elements.",
+    None,
+);
+const DESTINATION: KeySpec = KeySpec::unknown(
+    KeyFlags::OW.and(KeyFlags::UPDATE),
+    "STORE may stand anywhere among the options.",
+    Some("store"),
+);
+const CATEGORIES: &[&str] = &["set", "sortedset", "list", "dangerous"];
+
+/// The family's rows.
+#[rustfmt::skip]
+pub(crate) static COMMANDS: &[Command] = &[
+    Command::new("sort", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [order:<ASC | DESC>] [sorting=ALPHA] [STORE destination]", sort)
+        .arity(-2).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLE_KEYS]).categories(CATEGORIES)
+        .keys(&[KeySpec::one(READ, 1), PATTERNS, DESTINATION]).scope(Scope::KeysAndPatterns)
+        .docs("1.0.0", "generic", "O(N*log(N)) for N elements.", "Sorts the elements of a list, set or sorted set; may store them."),
+    Command::new("sort_ro", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [order:<ASC | DESC>] [sorting=ALPHA]", sort_ro)
+        .arity(-2).flags(&[Flags::READONLY, Flags::MOVABLE_KEYS]).categories(CATEGORIES)
+        .keys(&[KeySpec::one(READ, 1), PATTERNS]).scope(Scope::KeysAndPatterns)
+        .docs("7.0.0", "generic", "O(N*log(N)) for N elements.", "Sorts the elements of a list, set or sorted set."),
+];
+
+/// What is asked for.
+#[derive(Default)]
+struct Sorting<'a> {
+    descending: bool,
+    alpha: bool,
+    by: Option<&'a [u8]>,
+    get: Vec<&'a [u8]>,
+    /// Elements to skip, and how many to give (negative: all).
+    limit: Option<(i64, i64)>,
+    store: Option<&'a [u8]>,
+}
+
+impl<'a> Sorting<'a> {
+    fn read(args: &Args<'a>, may_store: bool) -> Result<Self, CommandError> {
+        let mut sorting = Self::default();
+        let mut rest = Cursor::new(args, 2);
+        while rest.left() > 0 {
+            let (has_one, has_two) = (rest.left() > 1, rest.left() > 2);
+            if rest.keyword("ASC") {
+                sorting.descending = false;
+            } else if rest.keyword("DESC") {
+                sorting.descending = true;
+            } else if rest.keyword("ALPHA") {
+                sorting.alpha = true;
+            } else if has_two && rest.keyword("LIMIT") {
+                let offset = required_integer(rest.value()?)?;
+                sorting.limit = Some((offset, required_integer(rest.value()?)?));
+            } else if may_store && has_one && rest.keyword("STORE") {
+                sorting.store = Some(rest.value()?);
+            } else if has_one && rest.keyword("BY") {
+                sorting.by = Some(rest.value()?);
+            } else if has_one && rest.keyword("GET") {
+                sorting.get.push(rest.value()?);
+            } else {
+                return Err(error::SYNTAX);
+            }
+        }
+        Ok(sorting)
+    }
+
+    /// Which of so many elements are given.
+    fn span(&self, count: usize) -> std::ops::Range<usize> {
+        let (offset, limit) = self.limit.unwrap_or((0, -1));
+        let start = usize::try_from(offset.max(0))
+            .unwrap_or(usize::MAX)
+            .min(count);
+        let end = match usize::try_from(limit) {
+            Ok(limit) => start.saturating_add(limit).min(count),
+            Err(_) => count,
+        };
+        start..end
+    }
+}
+
+pub(super) fn sort(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    run(ctx, args, true)
+}
+
+pub(super) fn sort_ro(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    run(ctx, args, false)
+}
+
+fn run(ctx: &mut Context<'_>, args: &Args<'_>, may_store: bool) -> Result<Outcome, CommandError> {
+    let mut sorting = Sorting::read(args, may_store)?;
+    let value = ctx.space.read(args.at(1)).map(|entry| &entry.value);
+    let is_set = matches!(value, Some(Value::Set(_)));
+    let mut elements = elements_of(value)?;
+    // BY something that is the same for all: no order. Redis: a set that is stored gets one, since it has none of its own.
+    let mut is_sorted = sorting.by.is_none_or(|pattern| pattern.contains(&b'*'));
+    if !is_sorted && is_set && sorting.store.is_some() {
+        (is_sorted, sorting.alpha, sorting.by) = (true, true, None);
+    }
+    if is_sorted {
+        elements = ordered(&mut ctx.space, elements, &sorting)?;
+    } else if sorting.descending && !is_set {
+        elements.reverse();
+    }
+    let span = sorting.span(elements.len());
+    let chosen = &elements[span];
+    match sorting.store {
+        Some(destination) => {
+            let found = found(&mut ctx.space, chosen, &sorting.get);
+            store(ctx, args, destination, found);
+        }
+        None if sorting.get.is_empty() => {
+            ctx.reply.array(chosen.len());
+            chosen.iter().for_each(|element| ctx.reply.bulk(element));
+        }
+        None => {
+            ctx.reply.array(chosen.len() * sorting.get.len());
+            for found in found(&mut ctx.space, chosen, &sorting.get) {
+                match found {
+                    Some(found) => ctx.reply.bulk(&found),
+                    None => ctx.reply.null(),
+                }
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn elements_of(value: Option<&Value>) -> Result<Vec<Vec<u8>>, CommandError> {
+    Ok(match value {
+        None => Vec::new(),
+        Some(Value::List(list)) => list.iter().map(|element| element.to_vec()).collect(),
+        Some(Value::Set(set)) => set.iter().map(|member| member.to_vec()).collect(),
+        Some(Value::SortedSet(set)) => match *set {},
+        Some(Value::String(_) | Value::Hash(_) | Value::Stream(_)) => {
+            return Err(error::WRONG_TYPE);
+        }
+    })
+}
+
+/// The elements in order. Redis: equal numbers are ordered by the elements themselves, so that the order is always the same;
+/// with BY, an element of which nothing is known has the number 0, or comes first.
+fn ordered(
+    space: &mut Space<'_>,
+    elements: Vec<Vec<u8>>,
+    sorting: &Sorting<'_>,
+) -> Result<Vec<Vec<u8>>, CommandError> {
+    let turned = |order: Ordering| {
+        if sorting.descending {
+            order.reverse()
+        } else {
+            order
+        }
+    };
+    let mut weight_of = |element: &[u8]| match sorting.by {
+        Some(pattern) => look_up(space, pattern, element),
+        None => Some(element.to_vec()),
+    };
+    if sorting.alpha {
+        let weights = elements
+            .into_iter()
+            .map(|element| (weight_of(&element), element));
+        let mut weighted: Vec<(Option<Vec<u8>>, Vec<u8>)> = weights.collect();
+        weighted.sort_by(|(a, _), (b, _)| turned(a.cmp(b)));
+        return Ok(weighted.into_iter().map(|(_, element)| element).collect());
+    }
+    let mut weighted = Vec::with_capacity(elements.len());
+    for element in elements {
+        let weight = weight_of(&element);
+        let number = weight.map_or(Some(0.0), |weight| double::parse(&weight));
+        weighted.push((number.ok_or(error::SORT_NOT_DOUBLE)?, element));
+    }
+    weighted.sort_by(|(a, x), (b, y)| {
+        turned(
+            a.partial_cmp(b)
+                .unwrap_or(Ordering::Equal)
+                .then_with(|| x.cmp(y)),
+        )
+    });
+    Ok(weighted.into_iter().map(|(_, element)| element).collect())
+}
+
+/// What GET finds for each of the elements; the elements themselves without one.
+fn found(space: &mut Space<'_>, chosen: &[Vec<u8>], get: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
+    if get.is_empty() {
+        return chosen.iter().cloned().map(Some).collect();
+    }
+    let mut found = Vec::with_capacity(chosen.len() * get.len());
+    for element in chosen {
+        for pattern in get {
+            found.push(if *pattern == b"#" {
+                Some(element.clone())
+            } else {
+                look_up(space, pattern, element)
+            });
+        }
+    }
+    found
+}
+
+/// What a pattern finds for an element. One without a place for the element finds nothing.
+fn look_up(space: &mut Space<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>> {
+    let place = pattern.iter().position(|byte| *byte == b'*')?;
+    let (before, behind) = (&pattern[..place], &pattern[place + 1..]);
+    let arrow = behind.windows(2).position(|two| two == b"->");
+    // Redis: an arrow at the end names no field; it is part of the key.
+    let arrow = arrow.filter(|at| at + 2 < behind.len());
+    let (behind, field) = match arrow {
+        Some(at) => (&behind[..at], Some(&behind[at + 2..])),
+        None => (behind, None),
+    };
+    let key = [before, element, behind].concat();
+    match (space.read(&key).map(|entry| &entry.value)?, field) {
+        (Value::String(string), None) => Some(string.bytes(&mut [0; 20]).to_vec()),
+        (Value::Hash(hash), Some(_)) => match *hash {},
+        _ => None,
+    }
+}
+
+/// Puts what was found into a list at the destination; what was not found is an empty element.
+fn store(ctx: &mut Context<'_>, args: &Args<'_>, destination: &[u8], found: Vec<Option<Vec<u8>>>) {
+    let limits = list_limits(ctx);
+    let count = found.len();
+    ctx.reply.count(count);
+    let mut handle = ctx.space.write(destination);
+    if count == 0 {
+        if handle.remove() {
+            handle.touched();
+            handle.event(EventClass::GENERIC, "del");
+            handle.effect(|effect| {
+                effect.arg("DEL").arg(destination);
+            });
+        }
+        return;
+    }
+    let mut list = List::new();
+    for element in found {
+        let element = element.unwrap_or_default();
+        list.before_adding(element.len(), 1, &limits);
+        list.push(End::Back, &element, &limits);
+    }
+    handle.overwrite(Value::List(list));
+    if handle.expiry().is_some() {
+        handle.set_expiry(None);
+    }
+    handle.touched();
+    handle.event(EventClass::LIST, "sortstore");
+    // Redis counts a change for each element.
+    handle.effect_of(count, |effect| {
+        effect.args(args.iter());
+    });
+}
+
+#[cfg(test)]
+mod tests;
