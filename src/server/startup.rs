@@ -70,6 +70,7 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
     process::enter_directory(&settings.dir)?;
     logging::start(settings.logfile.as_deref(), settings.loglevel, clock)?;
     tell_start(&configuration, &settings);
+    allocator::begin();
     allocator::give_back_in_background(settings.jemalloc_bg_thread);
     let served = process::allow_open_files(&settings)?;
     if served < settings.maxclients {

@@ -19,12 +19,12 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("XADD with very many fields", Room::of(20, 20), wide_entries),
         Case::new(
             "a stream with very many pending entries",
-            Room::of(40, 40),
+            Room::of(50, 40),
             many_pending,
         ),
         Case::new(
             "a stream with very many groups",
-            room((20, 20), (60, 60)),
+            room((20, 20), (70, 60)),
             many_groups,
         ),
         Case::new(
