@@ -19,6 +19,17 @@ pub(crate) fn required_integer(bytes: &[u8]) -> Result<i64, CommandError> {
     integer(bytes).ok_or(error::NOT_INTEGER)
 }
 
+/// An integer whose absolute value is one too, or `ERR value is out of range, value must between …`.
+///
+/// # Errors
+/// When the text is not one.
+pub(crate) fn symmetric_integer(bytes: &[u8]) -> Result<i64, CommandError> {
+    match required_integer(bytes)? {
+        i64::MIN => Err(error::NOT_SYMMETRIC),
+        value => Ok(value),
+    }
+}
+
 /// An integer of 0 or more, or `ERR value is out of range, must be positive`.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use crate::resp::reply::Reply;
 
 use super::args::{self, Cursor};
 use super::error::{self, CommandError};
+use super::keyspace::cursor_number;
 
 /// Elements of one call when COUNT does not say.
 const COUNT_DEFAULT: usize = 10;
@@ -24,9 +25,7 @@ impl<'a> ElementScan<'a> {
     /// # Errors
     /// `ERR invalid cursor`.
     pub(crate) fn cursor(args: &Args<'_>) -> Result<u64, CommandError> {
-        let text = std::str::from_utf8(args.at(2)).ok();
-        text.and_then(|text| text.parse().ok())
-            .ok_or(error::INVALID_CURSOR)
+        cursor_number(args.at(2)).ok_or(error::INVALID_CURSOR)
     }
 
     /// The options.

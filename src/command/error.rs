@@ -3,6 +3,7 @@
 //! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
+mod hash;
 mod pending;
 mod server;
 mod stream_writes;
@@ -10,6 +11,7 @@ mod tracking;
 
 use std::borrow::Cow;
 
+pub(crate) use hash::*;
 pub(crate) use pending::*;
 pub(crate) use server::*;
 pub(crate) use stream_writes::*;

@@ -132,6 +132,55 @@ fn a_range_of_a_stream_is_the_same_wherever_it_is_cut() {
     }
 }
 
+/// A large hash of 3000 fields, or a small one as long as that.
+fn hash(bench: &mut Bench, key: &str, is_small: bool) {
+    if is_small {
+        let settings = (*bench.settings).clone();
+        bench.settings = std::sync::Arc::new(crate::config::Settings {
+            hash_limits: crate::data::listpack::PackLimits {
+                entry_count_max: 10_000,
+                text_bytes_max: 100_000,
+            },
+            ..settings
+        });
+    }
+    for number in 0..3000 {
+        let value = match number % 500 {
+            7 => "m".repeat(9000),
+            8 => "l".repeat(SHARED_BULK_BYTES_MIN + 1),
+            _ => "v".repeat(number % 90),
+        };
+        bench.run(&words(&format!("HSET {key} field-{number} {value}x")));
+    }
+}
+
+#[test]
+fn all_of_a_hash_is_the_same_wherever_it_is_cut() {
+    for is_small in [false, true] {
+        let mut bench = Bench::new();
+        hash(&mut bench, "h", is_small);
+        for resp3 in [false, true] {
+            if resp3 {
+                bench.resp3();
+            }
+            for line in ["HGETALL h", "HVALS h", "HKEYS h"] {
+                assert!(same_in_slices(&mut bench, line) > 0, "{line}");
+            }
+            for line in ["HRANDFIELD h 3000", "HRANDFIELD h 5000 WITHVALUES"] {
+                assert!(same_in_slices(&mut bench, line) > 0, "{line}");
+            }
+            for line in [
+                "HRANDFIELD h 2000",
+                "HRANDFIELD h -9000",
+                "HRANDFIELD h -2000 WITHVALUES",
+            ] {
+                let (bytes, slices, _) = bench.run_sliced(&words(line)).finish();
+                assert!(slices > 0 && bytes.len() > 2 * REPLY_SLICE_BYTES, "{line}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_rest_shows_what_was_there_when_the_command_ran() {
     let mut bench = Bench::new();
@@ -139,7 +188,19 @@ fn the_rest_shows_what_was_there_when_the_command_ran() {
         push(&mut bench, "l", format!("element-{number}").into_bytes());
     }
     stream(&mut bench, "s");
+    hash(&mut bench, "h", false);
     for (read, changes) in [
+        (
+            "HGETALL h",
+            [
+                "HSET h field-2000 x",
+                "HSET h field-2000 longer",
+                "HDEL h field-1000 field-2000",
+                "HSET h new x",
+                "HINCRBY h number 1",
+                "DEL h",
+            ],
+        ),
         (
             "LRANGE l 0 -1",
             [
@@ -208,9 +269,17 @@ fn what_goes_in_bulk_is_freed_elsewhere() {
         bench.run(&words(
             "XREADGROUP GROUP group consumer COUNT 500 STREAMS s >",
         ));
+        bench.run(&words("DEL h"));
+        for first in (0..60_000).step_by(1000) {
+            let fields = (first..first + 1000).map(|number| format!("field-{number} value"));
+            let fields: Vec<String> = fields.collect();
+            bench.run(&words(&format!("HSET h {}", fields.join(" "))));
+        }
         bench.keyspaces[0].take_discards();
     };
     for (line, count) in [
+        ("DEL h", 1),
+        ("SET h x", 1),
         ("LTRIM l 990 -1", 1),
         ("LTRIM l 0 -10", 1),
         ("DEL l", 1),

@@ -15,6 +15,7 @@ pub(crate) mod connection;
 pub mod context;
 pub(crate) mod element_scan;
 pub(crate) mod error;
+pub(crate) mod hash;
 pub(crate) mod key_spec;
 pub(crate) mod keyspace;
 pub(crate) mod list;

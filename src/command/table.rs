@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use super::row::CommandTable;
 use super::{
-    connection, keyspace, list, pubsub, scripting, server, set, sort, stream, string, transaction,
+    connection, hash, keyspace, list, pubsub, scripting, server, set, sort, stream, string,
+    transaction,
 };
 
 /// All commands.
@@ -13,6 +14,7 @@ pub fn commands() -> &'static CommandTable {
     TABLE.get_or_init(|| {
         CommandTable::of(&[
             &[connection::COMMANDS],
+            &[hash::COMMANDS],
             &[keyspace::COMMANDS],
             &[list::COMMANDS],
             &[pubsub::COMMANDS],

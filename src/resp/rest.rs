@@ -18,6 +18,9 @@ use crate::limits::REPLY_SLICE_BYTES;
 use super::Protocol;
 use super::reply::Reply;
 
+/// A rest does not say that it is longer, bytes: whatever limit there is has been passed.
+const ESTIMATE_MAX: usize = 1 << 40;
+
 /// Elements at the end of a container whose head is written. Both protocol versions write them the same.
 pub(crate) trait Elements: Send {
     /// Writes the next elements: at least one, then as many as it takes for the reply to be `end` long, or all.
@@ -72,7 +75,9 @@ impl Rest {
     pub(crate) fn estimated_bytes(&self) -> usize {
         let (bytes, count) = self.encoded;
         let left = self.elements.left();
-        left.saturating_mul((bytes / count.max(1)).max(1) as usize)
+        let estimate = left.saturating_mul((bytes / count.max(1)).max(1) as usize);
+        // Far from what a sum of many could not hold.
+        estimate.min(ESTIMATE_MAX)
     }
 }
 

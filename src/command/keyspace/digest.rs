@@ -5,6 +5,7 @@
 
 use sha1::{Digest as _, Sha1};
 
+use crate::data::hash::Hash;
 use crate::data::stream::{Group, Stream, StreamId};
 use crate::keyspace::Database;
 use crate::keyspace::table::Entry;
@@ -67,9 +68,24 @@ impl Canonical {
                 members.iter().for_each(|member| self.bytes(member));
             }
             Value::SortedSet(set) => match *set {},
-            Value::Hash(hash) => match *hash {},
+            Value::Hash(hash) => self.hash(hash),
             Value::Stream(stream) => self.stream(stream),
         }
+    }
+
+    /// The order of fields is the encoding's: their digests are joined as those of keys are.
+    fn hash(&mut self, hash: &Hash) {
+        self.number(hash.len() as u64);
+        let mut all = [0; 20];
+        for (field, value) in hash.iter() {
+            let mut pair = Self::new(self.now_ms);
+            pair.bytes(field.as_bytes(&mut [0; 20]));
+            pair.bytes(value.as_bytes(&mut [0; 20]));
+            for (byte, more) in all.iter_mut().zip(pair.digest()) {
+                *byte ^= more;
+            }
+        }
+        self.hash.update(all);
     }
 
     fn stream(&mut self, stream: &Stream) {

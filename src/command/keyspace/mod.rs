@@ -26,7 +26,7 @@ pub(crate) use digest::{digest, value_digest};
 pub(super) use expiry::{lift_expiry, set_expiry};
 pub(super) use remove::remove_as_expired;
 pub(crate) use rewrite::rewrite;
-pub(crate) use scan::shards_for_cursor;
+pub(crate) use scan::{cursor_number, shards_for_cursor};
 
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec, Scope};
 

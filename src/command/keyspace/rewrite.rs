@@ -19,6 +19,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::data::hash::Hash;
 use crate::data::list::List;
 use crate::data::set::Set;
 use crate::data::stream::{Group, Log, Stream, StreamId, Window};
@@ -26,7 +27,7 @@ use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::table::Entry;
 use crate::keyspace::value::Value;
 
-/// Elements of one RPUSH, IDs of one XDEL.
+/// Elements of one RPUSH, fields of one HSET, IDs of one XDEL.
 const BATCH: usize = 64;
 
 /// A message of a producer, and the entry it is known to have become.
@@ -45,7 +46,7 @@ pub(crate) fn rewrite(entry: &Entry, now_ms: u64, take: &mut dyn FnMut(&EffectWr
         Value::List(list) => rewrite_list(key, list, take),
         Value::Set(set) => rewrite_set(key, set, take),
         Value::SortedSet(set) => match *set {},
-        Value::Hash(hash) => match *hash {},
+        Value::Hash(hash) => rewrite_hash(key, hash, take),
         Value::Stream(stream) => rewrite_stream(key, stream, now_ms, take),
     }
     if let Some(at) = entry.expiry() {
@@ -80,6 +81,19 @@ fn rewrite_set(key: &[u8], set: &Set, take: &mut dyn FnMut(&EffectWriter)) {
             effect.arg("SADD").arg(key);
             for member in members.by_ref().take(BATCH) {
                 effect.arg(member.as_bytes(&mut [0; 20]));
+            }
+        }));
+    }
+}
+
+fn rewrite_hash(key: &[u8], hash: &Hash, take: &mut dyn FnMut(&EffectWriter)) {
+    let mut fields = hash.iter().peekable();
+    while fields.peek().is_some() {
+        take(&command(|effect| {
+            effect.arg("HSET").arg(key);
+            for (field, value) in fields.by_ref().take(BATCH) {
+                effect.arg(field.as_bytes(&mut [0; 20]));
+                effect.arg(value.as_bytes(&mut [0; 20]));
             }
         }));
     }

@@ -27,23 +27,27 @@ struct ScanCursor {
     position: u64,
 }
 
+/// Reads a cursor as `strtoull` does: a sign or zeros in front allowed, nothing counts as 0, below zero from the top down.
+pub(crate) fn cursor_number(text: &[u8]) -> Option<u64> {
+    let (is_negative, digits) = match text {
+        [] => (false, b"0".as_slice()),
+        [sign @ (b'+' | b'-'), digits @ ..] => (*sign == b'-', digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(if is_negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
+}
+
 impl ScanCursor {
-    /// Reads a number as `strtoull` does: a sign or zeros in front allowed, nothing counts as 0, below zero from the top down.
     fn parse(text: &[u8]) -> Option<Self> {
-        let (is_negative, digits) = match text {
-            [] => (false, b"0".as_slice()),
-            [sign @ (b'+' | b'-'), digits @ ..] => (*sign == b'-', digits),
-            digits => (false, digits),
-        };
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-        let number = if is_negative {
-            number.wrapping_neg()
-        } else {
-            number
-        };
+        let number = cursor_number(text)?;
         Some(Self {
             shard: (number >> SCAN_BITS) as usize,
             position: number & ((1 << SCAN_BITS) - 1),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::command::args::{is, non_negative, required_integer};
+use crate::command::args::{is, non_negative, required_integer, symmetric_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::data::list::{List, Share, SharedElement};
@@ -159,14 +159,6 @@ impl Search {
             .skip(skipped)
             .take(wanted_count)
             .for_each(|(index, _)| found(index));
-    }
-}
-
-/// An integer whose absolute value is one too.
-fn symmetric_integer(bytes: &[u8]) -> Result<i64, CommandError> {
-    match required_integer(bytes)? {
-        i64::MIN => Err(error::NOT_SYMMETRIC),
-        value => Ok(value),
     }
 }
 

@@ -1,0 +1,242 @@
+//! The hash family: fields with values.
+//!
+//! ```text
+//! read.rs    HGET HMGET HGETALL HKEYS HVALS HLEN HEXISTS HSTRLEN HSCAN      random.rs  HRANDFIELD
+//! write.rs   HSET HMSET HSETNX HDEL                                       number.rs  HINCRBY HINCRBYFLOAT
+//! ```
+//! Invariants: a hash that becomes empty is removed in the same command; a command that sets fields calls
+//! [`Hash::before_setting`] once with all of them, so that encodings are Redis'. Whatever sets fields to texts is `HSET` as effect.
+
+mod number;
+mod random;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use crate::data::hash::Hash;
+use crate::data::listpack::Element;
+use crate::keyspace::KeyHandle;
+use crate::keyspace::table::Entry;
+use crate::keyspace::value::Value;
+use crate::resp::reply::Reply;
+
+use super::error::{self, CommandError};
+use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec};
+
+const READ: &[KeySpec] = &[KeySpec::one(KeyFlags::RO.and(KeyFlags::ACCESS), 1)];
+const LOOK: &[KeySpec] = &[KeySpec::one(KeyFlags::RO, 1)];
+const UPDATE: &[KeySpec] = &[KeySpec::one(KeyFlags::RW.and(KeyFlags::UPDATE), 1)];
+const INSERT: &[KeySpec] = &[KeySpec::one(KeyFlags::RW.and(KeyFlags::INSERT), 1)];
+const COUNT: &[KeySpec] = &[KeySpec::one(
+    KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE),
+    1,
+)];
+const DELETE: &[KeySpec] = &[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 1)];
+const WRITES: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::FAST];
+const READS_FAST: &[Flags] = &[Flags::READONLY, Flags::FAST];
+const ANY_ORDER: &[&str] = &["nondeterministic_output_order"];
+const ANY_OUTPUT: &[&str] = &["nondeterministic_output"];
+
+/// The family's rows.
+pub(crate) static COMMANDS: &[Command] = &[
+    row("hset", "key data:<field value> ...", write::hset)
+        .arity(-4)
+        .flags(WRITES)
+        .keys(UPDATE)
+        .docs(
+            "2.0.0",
+            "hash",
+            "O(N) for N fields; of a small hash each also takes its size.",
+            "Sets fields of a hash, made when there is none.",
+        ),
+    row("hmset", "key data:<field value> ...", write::hmset)
+        .arity(-4)
+        .flags(WRITES)
+        .keys(UPDATE)
+        .docs(
+            "2.0.0",
+            "hash",
+            "O(N) for N fields.",
+            "Sets fields of a hash, made when there is none.",
+        )
+        .deprecated("4.0.0", "`HSET` with multiple field-value pairs"),
+    row("hsetnx", "key field value", write::hsetnx)
+        .arity(4)
+        .flags(WRITES)
+        .keys(INSERT)
+        .docs(
+            "2.0.0",
+            "hash",
+            "O(1)",
+            "Sets a field of a hash unless it has one of that name.",
+        ),
+    row("hget", "key field", read::hget)
+        .arity(3)
+        .flags(READS_FAST)
+        .keys(READ)
+        .docs("2.0.0", "hash", "O(1)", "Gives the value of a field."),
+    row("hmget", "key field [field ...]", read::hmget)
+        .arity(-3)
+        .flags(READS_FAST)
+        .keys(READ)
+        .docs(
+            "2.0.0",
+            "hash",
+            "O(N) for N fields asked for.",
+            "Gives the values of several fields.",
+        ),
+    row("hgetall", "key", read::hgetall)
+        .arity(2)
+        .flags(&[Flags::READONLY])
+        .keys(READ)
+        .tips(ANY_ORDER)
+        .docs(
+            "2.0.0",
+            "hash",
+            "O(N) for N fields.",
+            "Gives all fields with their values.",
+        ),
+    row("hkeys", "key", read::hkeys)
+        .arity(2)
+        .flags(&[Flags::READONLY])
+        .keys(READ)
+        .tips(ANY_ORDER)
+        .docs("2.0.0", "hash", "O(N) for N fields.", "Gives all fields."),
+    row("hvals", "key", read::hvals)
+        .arity(2)
+        .flags(&[Flags::READONLY])
+        .keys(READ)
+        .tips(ANY_ORDER)
+        .docs(
+            "2.0.0",
+            "hash",
+            "O(N) for N fields.",
+            "Gives the values of all fields.",
+        ),
+    row("hlen", "key", read::hlen)
+        .arity(2)
+        .flags(READS_FAST)
+        .keys(LOOK)
+        .docs("2.0.0", "hash", "O(1)", "Gives the number of fields."),
+    row("hexists", "key field", read::hexists)
+        .arity(3)
+        .flags(READS_FAST)
+        .keys(LOOK)
+        .docs("2.0.0", "hash", "O(1)", "Says whether a hash has a field."),
+    row("hdel", "key field [field ...]", write::hdel)
+        .arity(-3)
+        .flags(&[Flags::WRITE, Flags::FAST])
+        .keys(DELETE)
+        .docs(
+            "2.0.0",
+            "hash",
+            "O(N) for N fields named.",
+            "Removes fields; without any left the hash goes too.",
+        ),
+    row("hstrlen", "key field", read::hstrlen)
+        .arity(3)
+        .flags(READS_FAST)
+        .keys(LOOK)
+        .docs(
+            "3.2.0",
+            "hash",
+            "O(1)",
+            "Gives the length of a field's value in bytes.",
+        ),
+    row("hincrby", "key field increment", number::hincrby)
+        .arity(4)
+        .flags(WRITES)
+        .keys(COUNT)
+        .docs(
+            "2.0.0",
+            "hash",
+            "O(1)",
+            "Adds to the integer of a field; a missing field counts as 0.",
+        ),
+    row(
+        "hincrbyfloat",
+        "key field increment:double",
+        number::hincrbyfloat,
+    )
+    .arity(4)
+    .flags(WRITES)
+    .keys(COUNT)
+    .docs(
+        "2.6.0",
+        "hash",
+        "O(1)",
+        "Adds to the number of a field, with decimals; a missing field counts as 0.",
+    ),
+    row(
+        "hrandfield",
+        "key [options:<count [WITHVALUES]>]",
+        random::hrandfield,
+    )
+    .arity(-2)
+    .flags(&[Flags::READONLY])
+    .keys(READ)
+    .tips(ANY_OUTPUT)
+    .docs(
+        "6.2.0",
+        "hash",
+        "O(N) for N fields returned.",
+        "Gives fields chosen by chance.",
+    ),
+    row(
+        "hscan",
+        "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
+        read::hscan,
+    )
+    .arity(-3)
+    .flags(&[Flags::READONLY])
+    .keys(READ)
+    .tips(ANY_OUTPUT)
+    .docs(
+        "2.8.0",
+        "hash",
+        "O(1) for each call, O(N) for a whole walk over N fields.",
+        "Walks over the fields, some at each call.",
+    ),
+];
+
+const fn row(name: &'static str, syntax: &'static str, handler: Handler) -> Command {
+    Command::new(name, syntax, handler).categories(&["hash"])
+}
+
+/// The hash of an entry; `None` without entry.
+fn hash_of(entry: Option<&Entry>) -> Result<Option<&Hash>, CommandError> {
+    match entry.map(|entry| &entry.value) {
+        None => Ok(None),
+        Some(Value::Hash(hash)) => Ok(Some(hash)),
+        Some(_) => Err(error::WRONG_TYPE),
+    }
+}
+
+/// The hash of a key, made when there is none, to change it; a report is due from here on.
+fn hash_to_set<'h>(handle: &'h mut KeyHandle<'_>) -> Result<&'h mut Hash, CommandError> {
+    let value = if handle.exists() {
+        handle.value_mut()
+    } else {
+        Some(handle.insert(Value::Hash(Hash::new())))
+    };
+    match value {
+        Some(Value::Hash(hash)) => Ok(hash),
+        _ => Err(error::WRONG_TYPE),
+    }
+}
+
+fn reply_element(reply: &mut Reply, element: Element<'_>) {
+    match element {
+        Element::Int(value) => reply.bulk_integer(value),
+        Element::Bytes(bytes) => reply.bulk(bytes),
+    }
+}
+
+/// The value of a field, or the null of a missing one.
+fn reply_value(reply: &mut Reply, value: Option<Element<'_>>) {
+    match value {
+        Some(value) => reply_element(reply, value),
+        None => reply.null(),
+    }
+}
