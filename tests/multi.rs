@@ -23,6 +23,8 @@ mod oracle {
     pub(crate) mod generator;
     #[path = "../oracle/normalise.rs"]
     pub(crate) mod normalise;
+    #[path = "../oracle/order.rs"]
+    pub(crate) mod order;
 }
 
 use std::io::Write;

@@ -11,6 +11,8 @@
 mod generator;
 #[path = "oracle/normalise.rs"]
 mod normalise;
+#[path = "oracle/order.rs"]
+mod order;
 #[path = "oracle/runner.rs"]
 mod runner;
 mod support;

@@ -47,7 +47,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         .docs(
             "2.0.0",
             "hash",
-            "O(N) for N fields; of a small hash each also takes its size.",
+            "O(1) for each field.",
             "Sets fields of a hash, made when there is none.",
         ),
     row("hmset", "key data:<field value> ...", write::hmset)
@@ -154,20 +154,16 @@ pub(crate) static COMMANDS: &[Command] = &[
             "O(1)",
             "Adds to the integer of a field; a missing field counts as 0.",
         ),
-    row(
-        "hincrbyfloat",
-        "key field increment:double",
-        number::hincrbyfloat,
-    )
-    .arity(4)
-    .flags(WRITES)
-    .keys(COUNT)
-    .docs(
-        "2.6.0",
-        "hash",
-        "O(1)",
-        "Adds to the number of a field, with decimals; a missing field counts as 0.",
-    ),
+    row("hincrbyfloat", "key field increment", number::hincrbyfloat)
+        .arity(4)
+        .flags(WRITES)
+        .keys(COUNT)
+        .docs(
+            "2.6.0",
+            "hash",
+            "O(1)",
+            "Adds to the number of a field, with decimals; a missing field counts as 0.",
+        ),
     row(
         "hrandfield",
         "key [options:<count [WITHVALUES]>]",

@@ -6,6 +6,7 @@ mod support;
 
 mod connection;
 mod facts;
+mod hash;
 mod introspection;
 mod list;
 mod pending;

@@ -8,6 +8,7 @@
 //! expiry is always followed by a pause and an access of the key), comparisons of two relative times (each TTL is
 //! used once), idle times near a limit, stream IDs from the clock other than on the keys for them.
 
+mod hashes;
 mod lists;
 mod newest;
 mod sets;
@@ -82,6 +83,7 @@ pub(crate) use words;
 const STRING_KEYS: &[&[u8]] = &[b"s1", b"s2", b"{h}s", b"n1", b"\x00s\r\n\xff"];
 const LIST_KEYS: &[&[u8]] = &[b"l1", b"l2", b"l3", b"{h}l"];
 const SET_KEYS: &[&[u8]] = &[b"t1", b"t2", b"t3", b"{h}t"];
+const HASH_KEYS: &[&[u8]] = &[b"h1", b"h2", b"{h}h"];
 const STREAM_KEYS: &[&[u8]] = &[b"x1", b"x2", b"{h}x"];
 const AUTO_STREAM_KEY: &[u8] = b"xa";
 const MISSING_KEYS: &[&[u8]] = &[b"none", b"{h}none", b""];
@@ -191,6 +193,13 @@ impl Generator {
             "stream-node-max-entries",
             entries
         ]));
+        for (name, values) in [
+            ("hash-max-listpack-entries", ["128", "128", "4", "0"]),
+            ("hash-max-listpack-value", ["64", "64", "5", "0"]),
+        ] {
+            let value = self.random.pick(&values);
+            steps.push(command(words!["CONFIG", "SET", name, value]));
+        }
         for key in STREAM_KEYS {
             steps.push(command(words![
                 "XGROUP", "CREATE", key, "g1", "0", "MKSTREAM"
@@ -284,12 +293,13 @@ impl Generator {
 
     fn command(&mut self) -> Words {
         let words = match self.random.below(100) {
-            0..20 => self.string(),
-            20..36 => self.key(),
-            36..54 => self.list(),
-            54..68 => self.set(),
-            68..70 => self.sorting(),
-            70..95 => self.stream(),
+            0..18 => self.string(),
+            18..34 => self.key(),
+            34..50 => self.list(),
+            50..62 => self.set(),
+            62..64 => self.sorting(),
+            64..76 => self.hash(),
+            76..95 => self.stream(),
             _ => self.connection(),
         };
         let words = if self.random.below(12) == 0 {
@@ -382,7 +392,8 @@ impl Generator {
         if matches!(
             name.as_slice(),
             // WAIT for replicas that do not exist would wait for ever.
-            b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN" | b"WAIT"
+            // A walk stands where its own server says.
+            b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN" | b"HSCAN" | b"WAIT"
         ) {
             return words;
         }
@@ -452,11 +463,12 @@ impl Generator {
     }
 
     fn key_of_any_type(&mut self) -> Vec<u8> {
-        let keys = match self.random.below(12) {
-            0..3 => STRING_KEYS,
-            3..6 => LIST_KEYS,
-            6..8 => SET_KEYS,
-            8..11 => STREAM_KEYS,
+        let keys = match self.random.below(13) {
+            0..2 => STRING_KEYS,
+            2..5 => LIST_KEYS,
+            5..7 => SET_KEYS,
+            7..9 => HASH_KEYS,
+            9..12 => STREAM_KEYS,
             _ => MISSING_KEYS,
         };
         self.random.pick(keys).to_vec()

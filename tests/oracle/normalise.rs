@@ -6,6 +6,7 @@
 //! everything else stays to be compared.
 
 use super::generator::Dialect;
+use super::order::{is_claimed, sort_claimed, sort_items, sort_pairs};
 use crate::support::Frame;
 
 /// How far two clocks' readings may lie apart, ms: the two servers run a command within this time.
@@ -74,6 +75,15 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
         },
     },
     Normaliser {
+        name: "order-of-fields",
+        reason: "a hash table has the order of its hashes",
+        applies: |command| command.is(&["HKEYS", "HVALS"]),
+        apply: |ours, theirs| {
+            sort_items(ours);
+            sort_items(theirs);
+        },
+    },
+    Normaliser {
         name: "order-of-scanned-members",
         reason: "as above, inside the reply",
         applies: |command| command.is(&["SSCAN"]),
@@ -109,6 +119,21 @@ pub(crate) const NORMALISERS: &[Normaliser] = &[
             sort_items(ours);
             sort_items(theirs);
         },
+    },
+    Normaliser {
+        name: "order-of-pairs",
+        reason: "a hash table has the order of its hashes",
+        applies: |command| command.is(&["HGETALL", "HSCAN"]),
+        apply: |ours, theirs| {
+            sort_pairs(ours);
+            sort_pairs(theirs);
+        },
+    },
+    Normaliser {
+        name: "choices",
+        reason: "HRANDFIELD chooses by chance; how many it chooses is compared",
+        applies: |command| command.is(&["HRANDFIELD"]),
+        apply: same_shape,
     },
     Normaliser {
         name: "order-of-channels",
@@ -489,7 +514,7 @@ pub(crate) fn same_frames(
     encoded(&ours) == encoded(&theirs)
 }
 
-fn encoded(frame: &Frame) -> Vec<u8> {
+pub(super) fn encoded(frame: &Frame) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame.encode(&mut bytes);
     bytes
@@ -519,35 +544,6 @@ fn drop_idle_consumers(frame: &mut Frame) {
     });
 }
 
-/// The two numbers of an ID's text.
-fn id_numbers(id: &[u8]) -> (u64, u64) {
-    let text = String::from_utf8_lossy(id);
-    let (ms, sequence) = text.split_once('-').unwrap_or_default();
-    (ms.parse().unwrap_or(0), sequence.parse().unwrap_or(0))
-}
-
-/// Whether a frame is an entry with its idle time and deliveries.
-fn is_claimed(frame: &Frame) -> bool {
-    matches!(
-        frame.items(),
-        [
-            Frame::Bulk(_),
-            Frame::Array(_),
-            Frame::Integer(_),
-            Frame::Integer(_)
-        ]
-    )
-}
-
-/// Entries in the order of their IDs.
-fn sort_claimed(frame: &mut Frame) {
-    if let Frame::Array(items) = frame
-        && items.iter().any(is_claimed)
-    {
-        items.sort_by_key(|item| item.items().first().map(|id| id_numbers(id.bytes())));
-    }
-}
-
 /// The idle time of each entry, the third of its four parts.
 fn close_claimed(ours: &mut Frame, theirs: &mut Frame) {
     let both = is_claimed(ours) && is_claimed(theirs);
@@ -563,10 +559,6 @@ fn close_claimed(ours: &mut Frame, theirs: &mut Frame) {
             close_claimed(ours, theirs);
         }
     }
-}
-
-fn sort_items(frame: &mut Frame) {
-    frame.items_mut().sort_by_key(encoded);
 }
 
 /// Two integers that are close, or both so large that they are clock readings that are close.

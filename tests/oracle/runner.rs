@@ -298,6 +298,7 @@ impl Run<'_> {
                     "string" => words!["GET", key],
                     "list" => words!["LRANGE", key, "0", "-1"],
                     "set" => words!["SMEMBERS", key],
+                    "hash" => words!["HGETALL", key],
                     _ => words!["XINFO", "STREAM", key, "FULL", "COUNT", "0"],
                 });
                 for words in &looks {

@@ -65,6 +65,12 @@ pub(super) const ACCEPTED: &[Accepted] = &[
     },
     Accepted {
         against: Against::Any,
+        fact: "arguments",
+        commands: &["hscan"],
+        reason: "NOVALUES is of Redis 7.4",
+    },
+    Accepted {
+        against: Against::Any,
         fact: "complexity",
         commands: &[
             "cluster|addslots",
@@ -257,6 +263,23 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     getex a foo
     getrange a 0 1
     getset a b
+    hdel a b c
+    hexists a b
+    hget a b
+    hgetall a
+    hincrby a b 1
+    hincrbyfloat a b 1
+    hkeys a
+    hlen a
+    hmget a b c
+    hmset a b c
+    hrandfield a
+    hrandfield a 2 withvalues
+    hscan a 0 match b
+    hset a b c
+    hsetnx a b c
+    hstrlen a b
+    hvals a
     incr a
     incrby a 1
     incrbyfloat a 1
