@@ -3,10 +3,14 @@
 //! ```text
 //! read.rs    HGET HMGET HGETALL HKEYS HVALS HLEN HEXISTS HSTRLEN HSCAN      random.rs  HRANDFIELD
 //! write.rs   HSET HMSET HSETNX HDEL                                       number.rs  HINCRBY HINCRBYFLOAT
+//! expiry.rs  HEXPIRE and its kin, HPERSIST, HTTL and its kin
 //! ```
 //! Invariants: a hash that becomes empty is removed in the same command; a command that sets fields calls
 //! [`Hash::before_setting`] once with all of them, so that encodings are Redis'. Whatever sets fields to texts is `HSET` as effect.
 
+mod expiry;
+#[cfg(test)]
+mod expiry_tests;
 mod number;
 mod random;
 mod read;
@@ -194,6 +198,24 @@ pub(crate) static COMMANDS: &[Command] = &[
         "O(1) for each call, O(N) for a whole walk over N fields.",
         "Walks over the fields, some at each call.",
     ),
+    row("hexpire", "key seconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hexpire).arity(-6).flags(WRITES).keys(UPDATE)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end after a number of seconds."),
+    row("hpexpire", "key milliseconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hpexpire).arity(-6).flags(WRITES).keys(UPDATE)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end after a number of milliseconds."),
+    row("hexpireat", "key unix-time-seconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hexpireat).arity(-6).flags(WRITES).keys(UPDATE)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end at a time, in seconds."),
+    row("hpexpireat", "key unix-time-milliseconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hpexpireat).arity(-6).flags(WRITES).keys(UPDATE)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end at a time, in milliseconds."),
+    row("hpersist", "key fields:<FIELDS numfields field [field ...]>", expiry::hpersist).arity(-5).flags(&[Flags::WRITE, Flags::FAST]).keys(UPDATE)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields not end any more."),
+    row("httl", "key fields:<FIELDS numfields field [field ...]>", expiry::httl).arity(-5).flags(READS_FAST).keys(READ)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Gives how long fields have left, in seconds."),
+    row("hpttl", "key fields:<FIELDS numfields field [field ...]>", expiry::hpttl).arity(-5).flags(READS_FAST).keys(READ)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Gives how long fields have left, in milliseconds."),
+    row("hexpiretime", "key fields:<FIELDS numfields field [field ...]>", expiry::hexpiretime).arity(-5).flags(READS_FAST).keys(READ)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Gives when fields end, in seconds."),
+    row("hpexpiretime", "key fields:<FIELDS numfields field [field ...]>", expiry::hpexpiretime).arity(-5).flags(READS_FAST).keys(READ)
+        .docs("7.4.0", "hash", "O(N) for N fields.", "Gives when fields end, in milliseconds."),
 ];
 
 const fn row(name: &'static str, syntax: &'static str, handler: Handler) -> Command {

@@ -1,33 +1,50 @@
-//! The hash: fields with values.
+//! The hash: fields with values, some of which may end by themselves.
 //!
 //! ```text
-//! small   listpack   field value │ field value │ …      in the order in which they came
-//! large   members    field ─► value                     in the order of their hashes
+//! small   listpack   field value │ field value │ …           in the order in which they came
+//! timed   listpack   field value ms │ field value ms │ …     the same, once a field has had an end (timed.rs)
+//! large   members    field ─► value                          in the order of their hashes
+//!         times      field ─► ms, and by ms                  once a field has had an end
 //! ```
 //! A small hash becomes a large one, never the other way, by Redis' rules: before texts are added their lengths and number
 //! are looked at ([`Hash::before_setting`]), behind that how many fields there are ([`Hash::set`]).
 //!
-//! Not here: an empty hash is no value of a key; whoever takes the last field out removes the key.
+//! Not here: the clock; an empty hash, which is no value of a key: whoever takes the last field out removes the key.
 
 mod share;
+mod timed;
 
 pub(crate) use share::Share;
 
 use crate::data::listpack::{self, Element, LISTPACK_BYTES_MAX, Listpack, PackLimits};
 use crate::data::members::Members;
+use timed::{TIMED_STEP, Times, time_at, time_text, with_times};
 
 /// Fields with values. See the module's head.
 #[derive(Clone, Debug)]
 pub(crate) enum Hash {
     /// Few and short ones (`listpack`).
     Small(Listpack),
+    /// Few and short ones, of which some end (`listpackex`).
+    Timed(Box<Listpack>),
     /// Others (`hashtable`).
-    Large(Box<Members>),
+    Large(Box<Table>),
 }
 
-/// Where the value of a field lies in a small hash.
-fn value_position(pack: &Listpack, field: &[u8]) -> Option<usize> {
-    pack.find(field, 2).map(|at| pack.next(at))
+/// A large hash.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    members: Members,
+    times: Option<Box<Times>>,
+}
+
+/// What a field that is set again does with its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OldEnd {
+    /// It is another value: it does not end.
+    Lift,
+    /// It is the value changed: it ends when it would have.
+    Keep,
 }
 
 impl Hash {
@@ -37,12 +54,22 @@ impl Hash {
         Self::Small(Listpack::new())
     }
 
+    /// The listpack, if it is one, and how many elements of it belong to a field.
+    fn pack(&self) -> Option<(&Listpack, usize)> {
+        match self {
+            Self::Small(pack) => Some((pack, 2)),
+            Self::Timed(pack) => Some((pack, TIMED_STEP)),
+            Self::Large(_) => None,
+        }
+    }
+
     /// How many fields.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Small(pack) => pack.len() / 2,
-            Self::Large(members) => members.len(),
+            Self::Timed(pack) => pack.len() / TIMED_STEP,
+            Self::Large(table) => table.members.len(),
         }
     }
 
@@ -57,6 +84,7 @@ impl Hash {
     pub(crate) fn encoding(&self) -> &'static str {
         match self {
             Self::Small(_) => "listpack",
+            Self::Timed(_) => "listpackex",
             Self::Large(_) => "hashtable",
         }
     }
@@ -65,8 +93,11 @@ impl Hash {
     #[must_use]
     pub(crate) fn part_count(&self) -> usize {
         match self {
-            Self::Small(_) => 1,
-            Self::Large(members) => members.part_count(),
+            Self::Small(_) | Self::Timed(_) => 1,
+            Self::Large(table) => {
+                let times = table.times.as_deref().map_or(0, Times::part_count);
+                table.members.part_count() + times
+            }
         }
     }
 
@@ -75,7 +106,12 @@ impl Hash {
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::Small(pack) => pack.heap_bytes(),
-            Self::Large(members) => size_of::<Members>() + members.heap_bytes(),
+            Self::Timed(pack) => size_of::<Listpack>() + pack.heap_bytes(),
+            Self::Large(table) => {
+                let times = table.times.as_deref();
+                let times = times.map_or(0, |times| size_of::<Times>() + times.heap_bytes());
+                size_of::<Table>() + table.members.heap_bytes() + times
+            }
         }
     }
 
@@ -83,18 +119,19 @@ impl Hash {
     #[must_use]
     pub(crate) fn get(&self, field: &[u8]) -> Option<Element<'_>> {
         match self {
-            Self::Small(pack) => value_position(pack, field).map(|at| pack.at(at)),
-            Self::Large(members) => members.get(field).map(Element::Bytes),
+            Self::Large(table) => table.members.get(field).map(Element::Bytes),
+            Self::Small(_) | Self::Timed(_) => {
+                let (pack, step) = self.pack()?;
+                let at = pack.find(field, step)?;
+                Some(pack.at(pack.next(at)))
+            }
         }
     }
 
     /// Whether it has a field.
     #[must_use]
     pub(crate) fn contains(&self, field: &[u8]) -> bool {
-        match self {
-            Self::Small(pack) => pack.find(field, 2).is_some(),
-            Self::Large(members) => members.contains(field),
-        }
+        self.get(field).is_some()
     }
 
     /// Looks at texts that are about to be set, fields and values in turn. Redis: half of them counts as new fields,
@@ -104,7 +141,7 @@ impl Hash {
         texts: impl ExactSizeIterator<Item = &'a [u8]>,
         limits: &PackLimits,
     ) {
-        let Self::Small(pack) = self else { return };
+        let Some((pack, _)) = self.pack() else { return };
         let mut bytes = pack.bytes().len();
         let fits = texts.len() / 2 <= limits.entry_count_max
             && texts.into_iter().all(|text| {
@@ -117,58 +154,165 @@ impl Hash {
     }
 
     /// Sets a field; whether it is new. O(1), of a small hash O(bytes).
-    pub(crate) fn set(&mut self, field: &[u8], value: &[u8], limits: &PackLimits) -> bool {
-        if let Self::Small(pack) = self {
+    pub(crate) fn set(
+        &mut self,
+        field: &[u8],
+        value: &[u8],
+        old_end: OldEnd,
+        limits: &PackLimits,
+    ) -> bool {
+        if let Some((pack, _)) = self.pack() {
             let is_long = field.len().max(value.len()) > limits.text_bytes_max;
-            // Room for the two heads and tails of the entries too.
-            let bytes = pack.bytes().len() + field.len() + value.len() + 32;
+            // Room for the heads and tails of the entries too.
+            let bytes = pack.bytes().len() + field.len() + value.len() + 64;
             if is_long || bytes > LISTPACK_BYTES_MAX {
                 self.enlarge();
             }
         }
-        match self {
-            Self::Small(pack) => {
-                let found = value_position(pack, field);
-                match found {
-                    Some(at) => pack.replace(at, value),
-                    None => pack.insert(pack.end(), &[field, value]),
+        let is_new = match self {
+            Self::Small(pack) => set_in_pack(pack, &[field, value], OldEnd::Keep),
+            Self::Timed(pack) => set_in_pack(pack, &[field, value, b"0"], old_end),
+            Self::Large(table) => {
+                if let Some(times) = table.times.as_deref_mut()
+                    && old_end == OldEnd::Lift
+                {
+                    times.set(field, None);
                 }
-                if pack.len() / 2 > limits.entry_count_max {
-                    self.enlarge();
-                }
-                found.is_none()
+                table.members.set(field, &[value])
             }
-            Self::Large(members) => members.set(field, &[value]),
+        };
+        if self.pack().is_some() && self.len() > limits.entry_count_max {
+            self.enlarge();
+        }
+        is_new
+    }
+
+    /// When a field ends, Unix ms; `None` when it does not, or there is no such field. O(1), of a small hash O(bytes).
+    #[must_use]
+    pub(crate) fn end_of(&self, field: &[u8]) -> Option<u64> {
+        match self {
+            Self::Small(_) => None,
+            Self::Timed(pack) => {
+                let at = pack.find(field, TIMED_STEP)?;
+                time_at(pack, pack.next(pack.next(at)))
+            }
+            Self::Large(table) => table.times.as_deref()?.get(field),
+        }
+    }
+
+    /// Lets a field that is there end, Unix ms above 0, or not. O(log n), of a small hash O(bytes).
+    pub(crate) fn set_end(&mut self, field: &[u8], ends_ms: Option<u64>) {
+        if let Self::Small(pack) = self {
+            *self = Self::Timed(Box::new(with_times(pack)));
+        }
+        match self {
+            Self::Small(_) => {}
+            Self::Timed(pack) => {
+                if let Some(at) = pack.find(field, TIMED_STEP) {
+                    let at = pack.next(pack.next(at));
+                    pack.replace(at, time_text(ends_ms).as_bytes());
+                }
+            }
+            Self::Large(table) => table.times.get_or_insert_default().set(field, ends_ms),
+        }
+    }
+
+    /// When the next field ends, Unix ms. O(1), of a small hash O(bytes).
+    #[must_use]
+    pub(crate) fn next_end_ms(&self) -> Option<u64> {
+        match self {
+            Self::Small(_) => None,
+            Self::Timed(_) => self.ends().map(|(ms, _)| ms).min(),
+            Self::Large(table) => table.times.as_deref()?.next_ms(),
+        }
+    }
+
+    /// The fields that end, with their times.
+    pub(crate) fn ends(&self) -> Box<dyn Iterator<Item = (u64, Element<'_>)> + '_> {
+        match self {
+            Self::Small(_) => Box::new(std::iter::empty()),
+            Self::Timed(pack) => {
+                let fields = std::iter::successors(Some(pack.first()), |at| {
+                    Some(pack.next(pack.next(pack.next(*at))))
+                });
+                let fields = fields.take_while(|at| *at < pack.end());
+                Box::new(
+                    fields.filter_map(|at| {
+                        Some((time_at(pack, pack.next(pack.next(at)))?, pack.at(at)))
+                    }),
+                )
+            }
+            Self::Large(table) => {
+                let times = table.times.as_deref().into_iter().flat_map(Times::iter);
+                Box::new(times.map(|(ms, field)| (ms, Element::Bytes(field))))
+            }
+        }
+    }
+
+    /// Takes fields out that ended before this time, Unix ms, at most `count`, and gives them. O(log n) each, of a small hash
+    /// O(bytes).
+    pub(crate) fn take_ended(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>> {
+        match self {
+            Self::Small(_) => Vec::new(),
+            Self::Timed(_) => {
+                let ended = self.ends().filter(|(ms, _)| *ms < now_ms);
+                let mut ended: Vec<(u64, Box<[u8]>)> = ended
+                    .map(|(ms, field)| (ms, field.to_vec().into()))
+                    .collect();
+                ended.sort_by_key(|(ms, _)| *ms);
+                ended.truncate(count);
+                for (_, field) in &ended {
+                    self.remove(field);
+                }
+                ended.into_iter().map(|(_, field)| field).collect()
+            }
+            Self::Large(table) => {
+                let Table { members, times } = &mut **table;
+                let Some(times) = times else {
+                    return Vec::new();
+                };
+                let ended = std::iter::from_fn(|| times.pop_ended(now_ms)).take(count);
+                ended.inspect(|field| drop(members.remove(field))).collect()
+            }
         }
     }
 
     /// Takes a field out; false when there is none. O(1), of a small hash O(bytes).
     pub(crate) fn remove(&mut self, field: &[u8]) -> bool {
-        match self {
-            Self::Small(pack) => {
-                let found = pack.find(field, 2);
-                if let Some(at) = found {
-                    pack.remove(at, 2);
-                }
-                found.is_some()
+        let remove_from = |pack: &mut Listpack, step| {
+            let found = pack.find(field, step);
+            if let Some(at) = found {
+                pack.remove(at, step);
             }
-            Self::Large(members) => members.remove(field),
+            found.is_some()
+        };
+        match self {
+            Self::Small(pack) => remove_from(pack, 2),
+            Self::Timed(pack) => remove_from(pack, TIMED_STEP),
+            Self::Large(table) => {
+                if let Some(times) = table.times.as_deref_mut() {
+                    times.set(field, None);
+                }
+                table.members.remove(field)
+            }
         }
     }
 
     /// Makes a large one of a small one. O(fields).
     fn enlarge(&mut self) {
-        if let Self::Small(pack) = self {
-            let mut members = Members::new();
-            let mut texts = pack.iter();
-            while let (Some(field), Some(value)) = (texts.next(), texts.next()) {
-                members.set(
-                    field.as_bytes(&mut [0; 20]),
-                    &[value.as_bytes(&mut [0; 20])],
-                );
-            }
-            *self = Self::Large(Box::new(members));
+        if self.pack().is_none() {
+            return;
         }
+        let mut table = Table::default();
+        for (field, value) in self.iter() {
+            let (field, value) = (field.to_vec(), value.to_vec());
+            table.members.set(&field, &[&value]);
+        }
+        for (ms, field) in self.ends() {
+            let times = table.times.get_or_insert_default();
+            times.set(&field.to_vec(), Some(ms));
+        }
+        *self = Self::Large(Box::new(table));
     }
 
     /// All fields with their values.
@@ -176,7 +320,8 @@ impl Hash {
     pub(crate) fn iter(&self) -> Iter<'_> {
         match self {
             Self::Small(pack) => Iter::Small(pack.iter()),
-            Self::Large(members) => Iter::Large(Box::new(members.iter())),
+            Self::Timed(pack) => Iter::Timed(pack.iter()),
+            Self::Large(table) => Iter::Large(Box::new(table.members.iter())),
         }
     }
 
@@ -186,15 +331,16 @@ impl Hash {
         chance: &mut dyn FnMut() -> u64,
     ) -> Option<(Element<'_>, Element<'_>)> {
         match self {
-            Self::Small(pack) => {
-                let count = (pack.len() / 2) as u64;
-                let chosen = chance().checked_rem(count)? as usize;
-                let field = pack.seek(2 * chosen);
-                Some((pack.at(field), pack.at(pack.next(field))))
-            }
-            Self::Large(members) => {
-                let (field, value) = members.random(chance)?;
+            Self::Large(table) => {
+                let (field, value) = table.members.random(chance)?;
                 Some((Element::Bytes(field), Element::Bytes(value)))
+            }
+            Self::Small(_) | Self::Timed(_) => {
+                let (pack, step) = self.pack()?;
+                let count = (pack.len() / step) as u64;
+                let chosen = chance().checked_rem(count)? as usize;
+                let field = pack.seek(step * chosen);
+                Some((pack.at(field), pack.at(pack.next(field))))
             }
         }
     }
@@ -208,11 +354,11 @@ impl Hash {
         take: &mut dyn FnMut(Element<'_>, Element<'_>),
     ) -> u64 {
         match self {
-            Self::Small(_) => {
+            Self::Small(_) | Self::Timed(_) => {
                 self.iter().for_each(|(field, value)| take(field, value));
                 0
             }
-            Self::Large(members) => members.scan(cursor, count, &mut |field, value| {
+            Self::Large(table) => table.members.scan(cursor, count, &mut |field, value| {
                 take(Element::Bytes(field), Element::Bytes(value));
             }),
         }
@@ -225,10 +371,27 @@ impl Hash {
     }
 }
 
+/// Sets the field that is the first of the texts in a listpack where each has so many elements; whether it is new.
+fn set_in_pack(pack: &mut Listpack, texts: &[&[u8]], old_end: OldEnd) -> bool {
+    let (step, field, value) = (texts.len(), texts[0], texts[1]);
+    let Some(at) = pack.find(field, step) else {
+        pack.insert(pack.end(), texts);
+        return true;
+    };
+    let at = pack.next(at);
+    pack.replace(at, value);
+    if old_end == OldEnd::Lift {
+        pack.replace(pack.next(at), texts[step - 1]);
+    }
+    false
+}
+
 /// All fields of a hash with their values.
 pub(crate) enum Iter<'a> {
     /// Of a small one.
     Small(listpack::Iter<'a>),
+    /// Of a small one with times.
+    Timed(listpack::Iter<'a>),
     /// Of a large one.
     Large(Box<dyn Iterator<Item = (&'a [u8], &'a [u8])> + 'a>),
 }
@@ -239,6 +402,11 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Small(texts) => texts.next().zip(texts.next()),
+            Self::Timed(texts) => {
+                let field = texts.next().zip(texts.next());
+                texts.next();
+                field
+            }
             Self::Large(members) => {
                 let (field, value) = members.next()?;
                 Some((Element::Bytes(field), Element::Bytes(value)))

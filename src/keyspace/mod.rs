@@ -26,6 +26,7 @@ pub(crate) mod discard;
 pub(crate) mod effect;
 pub(crate) mod event;
 mod expiry;
+mod field_ends;
 mod handle;
 mod key;
 mod names;
@@ -56,6 +57,7 @@ use alarm::Alarms;
 use discard::{Discarded, Discards};
 use effect::EffectBuffer;
 use event::{EventClass, KeyEvent};
+use field_ends::FieldEnds;
 pub(crate) use handle::{KeyHandle, Report};
 use names::StreamNames;
 pub(crate) use space::{InHand, Space};
@@ -85,6 +87,7 @@ pub(crate) struct Database {
     table: KeyTable,
     /// (when, hash of the key): what ends next.
     expiries: BTreeSet<(u64, u64)>,
+    field_ends: FieldEnds,
     streams: StreamNames,
 }
 
@@ -93,6 +96,7 @@ impl Database {
         Self {
             table: KeyTable::new(hasher),
             expiries: BTreeSet::new(),
+            field_ends: FieldEnds::default(),
             streams: StreamNames::new(lists_streams),
         }
     }
@@ -298,6 +302,7 @@ impl Keyspace {
             // Whoever writes makes room, also during a pause.
             self.expire(db, key, hash);
         }
+        let at = at.and_then(|at| self.without_ended_fields(db, key, at, now_ms));
         KeyHandle::new(self, db, key, hash, at)
     }
 
@@ -316,6 +321,23 @@ impl Keyspace {
         Some(Found { at, expired })
     }
 
+    /// The position of a key once fields of it that have ended are gone, and maybe the key with them.
+    #[inline]
+    fn without_ended_fields(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        at: table::Position,
+        now_ms: u64,
+    ) -> Option<table::Position> {
+        if !self.has_ended_fields(db, at, now_ms) {
+            return Some(at);
+        }
+        self.end_fields(db, key, now_ms, usize::MAX);
+        let table = &self.databases[db].table;
+        table.find(table.hash(key), key)
+    }
+
     /// Finds a key to read it.
     fn find_live(
         &mut self,
@@ -326,7 +348,7 @@ impl Keyspace {
     ) -> Option<table::Position> {
         let found = self.find(db, key, hash, now_ms)?;
         if !found.expired {
-            return Some(found.at);
+            return self.without_ended_fields(db, key, found.at, now_ms);
         }
         if now_ms >= self.policy.paused_until_ms {
             self.expire(db, key, hash);
@@ -397,7 +419,7 @@ impl Keyspace {
                 count += 1;
             }
         }
-        count
+        count + self.end_due_fields(now_ms, budget - count)
     }
 
     /// Forgets the producers of streams whose messages have all ended, within limits of one round. Nobody can tell but by the
@@ -434,19 +456,20 @@ impl Keyspace {
         }
     }
 
-    /// When the next key ends, Unix ms.
+    /// When the next key or field of a hash ends, Unix ms.
     pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
-        self.databases
-            .iter()
-            .filter_map(|database| database.expiries.first())
-            .map(|(at, _)| *at)
-            .min()
+        let next_of = |database: &Database| {
+            let key = database.expiries.first().map(|(at, _)| *at);
+            key.into_iter().chain(database.field_ends.next_ms()).min()
+        };
+        self.databases.iter().filter_map(next_of).min()
     }
 
     fn take_entry(&mut self, db: usize, key: &[u8], hash: u64) -> Option<Entry> {
         let database = &mut self.databases[db];
         let entry = database.table.remove(hash, key)?;
         database.streams.left(key, &entry.value);
+        database.field_ends.came(key, None);
         self.walks.left(db, hash, &entry);
         if let Some(expire_ms) = entry.expiry() {
             Self::forget_expiry(database, expire_ms, hash, key);

@@ -1,5 +1,7 @@
 //! The hash commands through a socket.
 
+use std::time::{Duration, Instant};
+
 use crate::support::{Client, Server, for_each_shard_count};
 
 /// Raw replies with blanks for line ends.
@@ -51,6 +53,51 @@ fn every_command_answers() {
                 ("EXISTS d", ":0"),
             ],
         );
+    });
+}
+
+#[test]
+fn every_command_on_ends_answers() {
+    for_each_shard_count(|server| {
+        check(
+            &mut server.connect(),
+            &[
+                ("HSET a f 1 g 2 h 3", ":3"),
+                ("HEXPIREAT a 4000000000 FIELDS 1 f", "*1 :1"),
+                ("HPEXPIREAT a 4000000000001 GT FIELDS 2 f g", "*2 :1 :0"),
+                ("HEXPIRETIME a FIELDS 2 f g", "*2 :4000000001 :-1"),
+                ("HPEXPIRETIME a FIELDS 1 f", "*1 :4000000000001"),
+                ("HEXPIRE a 100 FIELDS 2 g none", "*2 :1 :-2"),
+                ("HTTL a FIELDS 2 g h", "*2 :100 :-1"),
+                ("HPEXPIRE a 0 FIELDS 1 h", "*1 :2"),
+                ("HPTTL a FIELDS 1 h", "*1 :-2"),
+                ("HPERSIST a FIELDS 2 f h", "*2 :1 :-2"),
+                ("HPTTL a FIELDS 1 f", "*1 :-1"),
+                ("OBJECT ENCODING a", "$10 listpackex"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn fields_end_though_nobody_looks() {
+    for_each_shard_count(|server| {
+        let (mut client, mut listener) = (server.connect(), server.connect());
+        client.run("CONFIG SET notify-keyspace-events AKE");
+        listener.run("PSUBSCRIBE __keyevent@0__:*ex*");
+        for key in ["a", "b", "c", "d"] {
+            client.run(&format!("HSET {key} f 1"));
+            client.run(&format!("HPEXPIRE {key} 20 FIELDS 1 f"));
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while raw(&mut client, "DBSIZE") != ":0" {
+            assert!(Instant::now() < deadline, "a field that has ended stays");
+        }
+        let events: Vec<String> = (0..8).map(|_| listener.reply().to_string()).collect();
+        for name in ["hexpire\"", "hexpired\""] {
+            let count = events.iter().filter(|event| event.contains(name)).count();
+            assert_eq!(count, 4, "{name}: {events:?}");
+        }
     });
 }
 

@@ -11,5 +11,17 @@ pub(crate) const HASH_VALUE_NOT_FLOAT: CommandError =
 /// HINCRBYFLOAT by an infinite number.
 pub(crate) const INCREMENT_INFINITE: CommandError =
     CommandError::fixed("ERR value is NaN or Infinity");
+/// HEXPIRE without its fields.
+pub(crate) const FIELDS_MISSING: CommandError =
+    CommandError::fixed("ERR Mandatory argument FIELDS is missing or not at the right position");
+/// How many fields follow is no number above 0.
+pub(crate) const NUMFIELDS_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR Parameter `numFields` should be greater than 0");
+/// More or fewer fields follow than was said.
+pub(crate) const NUMFIELDS_MISMATCH: CommandError =
+    CommandError::fixed("ERR The `numfields` parameter must match the number of arguments");
+/// A time below zero.
+pub(crate) const FIELD_TIME_NEGATIVE: CommandError =
+    CommandError::fixed("ERR invalid expire time, must be >= 0");
 /// HRANDFIELD of more than a reply can have.
 pub(crate) const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");

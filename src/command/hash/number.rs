@@ -4,6 +4,7 @@ use crate::command::args;
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::data::extended::Extended;
+use crate::data::hash::OldEnd;
 use crate::keyspace::event::EventClass;
 use crate::resp::arguments::Args;
 use crate::resp::reply::format_integer;
@@ -22,7 +23,8 @@ pub(super) fn hincrby(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         .checked_add(increment)
         .ok_or(error::INCREMENT_OVERFLOW)?;
     let mut digits = [0; 20];
-    hash_to_set(&mut handle)?.set(field, format_integer(sum, &mut digits), &limits);
+    let text = format_integer(sum, &mut digits);
+    hash_to_set(&mut handle)?.set(field, text, OldEnd::Keep, &limits);
     handle.effect(|effect| {
         effect.args(args.iter());
     });
@@ -54,10 +56,19 @@ pub(super) fn hincrbyfloat(
         .checked_add(increment)
         .ok_or(error::INCREMENT_NOT_FINITE)?;
     let text = sum.text().into_bytes();
-    hash_to_set(&mut handle)?.set(field, &text, &limits);
+    let hash = hash_to_set(&mut handle)?;
+    hash.set(field, &text, OldEnd::Keep, &limits);
+    let ends_ms = hash.end_of(field);
     handle.effect(|effect| {
         effect.arg("HSET").arg(args.at(1)).arg(field).arg(&text);
     });
+    if let Some(ms) = ends_ms {
+        // The HSET of a replay lifts it.
+        handle.effect_of(0, |effect| {
+            effect.arg("HPEXPIREAT").arg(args.at(1)).integer(ms as i64);
+            effect.arg("FIELDS").arg("1").arg(field);
+        });
+    }
     handle.touched();
     handle.event(EventClass::HASH, "hincrbyfloat");
     drop(handle);

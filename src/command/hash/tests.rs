@@ -13,7 +13,7 @@ use crate::data::listpack::PackLimits;
 use crate::resp::request::{RequestLimits, RequestParser};
 
 /// A bench whose hashes become large above these limits.
-fn bench(entry_count_max: usize, text_bytes_max: usize) -> Bench {
+pub(super) fn bench(entry_count_max: usize, text_bytes_max: usize) -> Bench {
     let mut bench = Bench::new();
     let settings = (*bench.settings).clone();
     bench.settings = Arc::new(Settings {
@@ -27,7 +27,7 @@ fn bench(entry_count_max: usize, text_bytes_max: usize) -> Bench {
 }
 
 #[track_caller]
-fn check(bench: &mut Bench, table: &[(&str, &str)]) {
+pub(super) fn check(bench: &mut Bench, table: &[(&str, &str)]) {
     for (line, expected) in table {
         assert_eq!(bench.line(line), *expected, "{line}");
     }
@@ -52,7 +52,7 @@ fn words_of(commands: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
 }
 
 /// Effects since the last call, as words.
-fn effects(bench: &mut Bench) -> Vec<Vec<Vec<u8>>> {
+pub(super) fn effects(bench: &mut Bench) -> Vec<Vec<Vec<u8>>> {
     let mut commands = Vec::new();
     bench.keyspaces[0]
         .effects
@@ -60,7 +60,20 @@ fn effects(bench: &mut Bench) -> Vec<Vec<Vec<u8>>> {
     words_of(&commands)
 }
 
-fn digest_of(bench: &Bench) -> [u8; 20] {
+/// The commands that make everything again.
+pub(super) fn rewritten(bench: &Bench) -> Vec<Vec<Vec<u8>>> {
+    let mut commands = Vec::new();
+    for entry in bench.keyspaces[0].database(0).table().iter() {
+        rewrite(entry, bench.now_ms, &mut |effect| {
+            let mut bytes = Vec::new();
+            effect.encode(&mut bytes);
+            commands.push(bytes);
+        });
+    }
+    words_of(&commands)
+}
+
+pub(super) fn digest_of(bench: &Bench) -> [u8; 20] {
     let keyspace = &bench.keyspaces[0];
     digest([(0, keyspace.database(0))].into_iter(), bench.now_ms)
 }
@@ -515,16 +528,8 @@ proptest! {
             second.run(&effect);
         }
         prop_assert_eq!(digest_of(&first), digest_of(&second));
-        let mut commands = Vec::new();
-        for entry in first.keyspaces[0].database(0).table().iter() {
-            rewrite(entry, first.now_ms, &mut |effect| {
-                let mut bytes = Vec::new();
-                effect.encode(&mut bytes);
-                commands.push(bytes);
-            });
-        }
         let mut third = bench(4, 8);
-        for command in words_of(&commands) {
+        for command in rewritten(&first) {
             third.run(&command);
         }
         prop_assert_eq!(digest_of(&first), digest_of(&third));

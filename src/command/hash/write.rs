@@ -2,6 +2,7 @@
 
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
+use crate::data::hash::OldEnd;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
@@ -34,7 +35,7 @@ fn set_fields(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<usize, CommandEr
     let count = pairs.len();
     let mut created = 0;
     for (field, value) in pairs {
-        created += usize::from(hash.set(field, value, &limits));
+        created += usize::from(hash.set(field, value, OldEnd::Lift, &limits));
     }
     handle.effect_of(count, |effect| {
         effect.arg("HSET").args(args.from(1));
@@ -53,7 +54,7 @@ pub(super) fn hsetnx(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
     }
     let hash = hash_to_set(&mut handle)?;
     hash.before_setting(args.from(2), &limits);
-    hash.set(field, args.at(3), &limits);
+    hash.set(field, args.at(3), OldEnd::Lift, &limits);
     handle.effect(|effect| {
         effect.arg("HSET").args(args.from(1));
     });

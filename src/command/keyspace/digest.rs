@@ -85,6 +85,14 @@ impl Canonical {
                 *byte ^= more;
             }
         }
+        for (ms, field) in hash.ends() {
+            let mut end = Self::new(self.now_ms);
+            end.bytes(field.as_bytes(&mut [0; 20]));
+            end.number(ms);
+            for (byte, more) in all.iter_mut().zip(end.digest()) {
+                *byte ^= more;
+            }
+        }
         self.hash.update(all);
     }
 

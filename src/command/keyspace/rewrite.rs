@@ -97,6 +97,13 @@ fn rewrite_hash(key: &[u8], hash: &Hash, take: &mut dyn FnMut(&EffectWriter)) {
             }
         }));
     }
+    for (ms, field) in hash.ends() {
+        take(&command(|effect| {
+            effect.arg("HPEXPIREAT").arg(key).integer(ms as i64);
+            effect.arg("FIELDS").arg("1");
+            effect.arg(field.as_bytes(&mut [0; 20]));
+        }));
+    }
 }
 
 fn rewrite_stream(key: &[u8], stream: &Stream, now_ms: u64, take: &mut dyn FnMut(&EffectWriter)) {

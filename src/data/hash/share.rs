@@ -2,7 +2,7 @@
 //!
 //! A large hash gives its segments, a small one is copied.
 
-use super::Hash;
+use super::{Hash, TIMED_STEP};
 use crate::data::listpack::{Element, Listpack};
 use crate::data::members::MembersShare;
 
@@ -16,19 +16,29 @@ enum Body {
     /// The next field lies there.
     Small {
         pack: Listpack,
+        /// Elements of a field.
+        step: usize,
         at: usize,
     },
     Large(MembersShare),
 }
 
+impl Body {
+    fn small(pack: &Listpack, step: usize) -> Self {
+        Self::Small {
+            pack: pack.clone(),
+            step,
+            at: pack.first(),
+        }
+    }
+}
+
 impl Share {
     pub(super) fn new(hash: &Hash) -> Self {
         let body = match hash {
-            Hash::Small(pack) => Body::Small {
-                pack: pack.clone(),
-                at: pack.first(),
-            },
-            Hash::Large(members) => Body::Large(members.share()),
+            Hash::Large(table) => Body::Large(table.members.share()),
+            Hash::Small(pack) => Body::small(pack, 2),
+            Hash::Timed(pack) => Body::small(pack, TIMED_STEP),
         };
         Self {
             body,
@@ -50,10 +60,10 @@ impl Share {
             take(field, value)
         };
         match &mut self.body {
-            Body::Small { pack, at } => {
+            Body::Small { pack, step, at } => {
                 while *at < pack.end() {
                     let (field, value) = (*at, pack.next(*at));
-                    *at = pack.next(value);
+                    *at = (1..*step).fold(value, |at, _| pack.next(at));
                     if counted(pack.at(field), pack.at(value)) {
                         return;
                     }

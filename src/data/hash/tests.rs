@@ -6,11 +6,23 @@ use std::collections::BTreeMap;
 use super::*;
 use proptest::prelude::*;
 
-type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+/// Fields with their values and ends.
+type Model = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
+/// Fields with their values.
+type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn pairs_of(model: &Model) -> Pairs {
+    let pairs = model.iter();
+    pairs
+        .map(|(field, (value, _))| (field.clone(), value.clone()))
+        .collect()
+}
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Set(Vec<(Vec<u8>, Vec<u8>)>),
+    Set(Vec<(Vec<u8>, Vec<u8>)>, bool),
+    SetEnd(Vec<u8>, Option<u64>),
+    TakeEnded(u64, usize),
     Remove(Vec<u8>),
     Share,
     Scan(usize),
@@ -30,8 +42,10 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 fn operation() -> impl Strategy<Value = Operation> {
     let pair = (text(), text());
     prop_oneof![
-        5 => proptest::collection::vec(pair, 1..6).prop_map(Operation::Set),
+        5 => (proptest::collection::vec(pair, 1..6), any::<bool>()).prop_map(|(pairs, keep)| Operation::Set(pairs, keep)),
         3 => text().prop_map(Operation::Remove),
+        2 => (text(), proptest::option::of(1u64..100)).prop_map(|(field, ms)| Operation::SetEnd(field, ms)),
+        1 => (0u64..100, 1usize..9).prop_map(|(ms, count)| Operation::TakeEnded(ms, count)),
         1 => Just(Operation::Share),
         1 => (1usize..9).prop_map(Operation::Scan),
     ]
@@ -46,7 +60,7 @@ fn limits() -> impl Strategy<Value = PackLimits> {
     })
 }
 
-fn contents(hash: &Hash) -> Model {
+fn contents(hash: &Hash) -> Pairs {
     hash.iter()
         .map(|(field, value)| (field.to_vec(), value.to_vec()))
         .collect()
@@ -63,13 +77,17 @@ fn becomes_large(model: &Model, pairs: &[(Vec<u8>, Vec<u8>)], limits: &PackLimit
         return true;
     }
     let mut model = model.clone();
-    model.extend(pairs.iter().cloned());
+    model.extend(
+        pairs
+            .iter()
+            .map(|(field, value)| (field.clone(), (value.clone(), None))),
+    );
     model.len() > limits.entry_count_max
 }
 
 /// A whole walk from 0 to 0.
-fn walk(hash: &Hash, count: usize) -> Model {
-    let (mut found, mut cursor) = (Model::new(), 0);
+fn walk(hash: &Hash, count: usize) -> Pairs {
+    let (mut found, mut cursor) = (Pairs::new(), 0);
     loop {
         cursor = hash.scan(cursor, count, &mut |field, value| {
             found.insert(field.to_vec(), value.to_vec());
@@ -81,8 +99,8 @@ fn walk(hash: &Hash, count: usize) -> Model {
     }
 }
 
-fn read(mut share: Share, at_once: usize) -> Model {
-    let mut found = Model::new();
+fn read(mut share: Share, at_once: usize) -> Pairs {
+    let mut found = Pairs::new();
     while share.left() > 0 {
         let (before, mut count) = (share.left(), 0);
         share.read(|field, value| {
@@ -105,10 +123,11 @@ proptest! {
         operations in proptest::collection::vec(operation(), 1..80),
     ) {
         let (mut hash, mut model) = (Hash::new(), Model::new());
-        let (mut shares, mut is_large) = (Vec::new(), false);
+        let (mut shares, mut is_large, mut is_timed) = (Vec::new(), false, false);
         for operation in operations {
             match operation {
-                Operation::Set(pairs) => {
+                Operation::Set(pairs, keep) => {
+                    let old_end = if keep { OldEnd::Keep } else { OldEnd::Lift };
                     is_large |= becomes_large(&model, &pairs, &limits);
                     let texts: Vec<&[u8]> = pairs
                         .iter()
@@ -116,21 +135,48 @@ proptest! {
                         .collect();
                     hash.before_setting(texts.iter().copied(), &limits);
                     for (field, value) in pairs {
-                        let is_new = hash.set(&field, &value, &limits);
-                        prop_assert_eq!(is_new, model.insert(field, value).is_none());
+                        let is_new = hash.set(&field, &value, old_end, &limits);
+                        let old = model.remove(&field);
+                        prop_assert_eq!(is_new, old.is_none());
+                        let end = old.and_then(|(_, end)| end).filter(|_| keep);
+                        model.insert(field, (value, end));
                     }
                 }
                 Operation::Remove(field) => {
                     prop_assert_eq!(hash.remove(&field), model.remove(&field).is_some());
                 }
-                Operation::Share => shares.push((hash.share(), model.clone())),
-                Operation::Scan(count) => prop_assert_eq!(&walk(&hash, count), &model),
+                Operation::SetEnd(field, ms) => {
+                    if let Some((_, end)) = model.get_mut(&field) {
+                        hash.set_end(&field, ms);
+                        (*end, is_timed) = (ms, true);
+                    }
+                }
+                Operation::TakeEnded(now_ms, count) => {
+                    let mut ended: Vec<u64> = model.values().filter_map(|(_, end)| *end).collect();
+                    ended.retain(|ms| *ms < now_ms);
+                    ended.sort_unstable();
+                    ended.truncate(count);
+                    let taken = hash.take_ended(now_ms, count);
+                    let taken: Vec<u64> =
+                        taken.iter().map(|field| model.remove(&**field).unwrap().1.unwrap()).collect();
+                    prop_assert_eq!(taken, ended);
+                }
+                Operation::Share => shares.push((hash.share(), pairs_of(&model))),
+                Operation::Scan(count) => prop_assert_eq!(&walk(&hash, count), &pairs_of(&model)),
             }
             prop_assert_eq!(hash.len(), model.len());
-            prop_assert_eq!(hash.encoding(), if is_large { "hashtable" } else { "listpack" });
+            prop_assert_eq!(hash.next_end_ms(), model.values().filter_map(|(_, end)| *end).min());
+            prop_assert_eq!(hash.encoding(), match (is_large, is_timed) {
+                (true, _) => "hashtable",
+                (false, true) => "listpackex",
+                (false, false) => "listpack",
+            });
         }
-        prop_assert_eq!(&contents(&hash), &model);
-        for (field, value) in &model {
+        prop_assert_eq!(&contents(&hash), &pairs_of(&model));
+        let ends: BTreeMap<Vec<u8>, u64> = hash.ends().map(|(ms, field)| (field.to_vec(), ms)).collect();
+        for (field, (value, end)) in &model {
+            prop_assert_eq!(hash.end_of(field), *end);
+            prop_assert_eq!(ends.get(field), end.as_ref());
             prop_assert!(hash.contains(field));
             let found = hash.get(field).map(Element::to_vec);
             prop_assert_eq!(found.as_ref(), Some(value));
@@ -164,7 +210,12 @@ fn every_field_is_as_likely_as_the_others() {
         };
         let mut hash = Hash::new();
         for number in 0..count {
-            hash.set(format!("field:{number}").as_bytes(), b"value", &limits);
+            hash.set(
+                format!("field:{number}").as_bytes(),
+                b"value",
+                OldEnd::Lift,
+                &limits,
+            );
         }
         let mut drawn: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
         let per_field = 60;
@@ -201,12 +252,22 @@ fn what_takes_long_to_free_has_many_parts() {
     };
     let mut hash = Hash::new();
     for number in 0..100 {
-        hash.set(format!("{number}").as_bytes(), b"value", &limits);
+        hash.set(
+            format!("{number}").as_bytes(),
+            b"value",
+            OldEnd::Lift,
+            &limits,
+        );
     }
     assert_eq!(hash.part_count(), 1);
     assert!(hash.heap_bytes() > 0);
     for number in 0..100_000 {
-        hash.set(format!("{number}").as_bytes(), b"value", &limits);
+        hash.set(
+            format!("{number}").as_bytes(),
+            b"value",
+            OldEnd::Lift,
+            &limits,
+        );
     }
     assert!(hash.part_count() > 64);
     assert!(hash.heap_bytes() > 700_000);

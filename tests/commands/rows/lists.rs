@@ -36,6 +36,15 @@ pub(super) const OURS_ALONE: &[&str] = &[
 /// Commands of a Redis newer than any oracle.
 pub(super) const NEWER: &[&str] = &[
     "blmovem",
+    "hexpire",
+    "hexpireat",
+    "hexpiretime",
+    "hpersist",
+    "hpexpire",
+    "hpexpireat",
+    "hpexpiretime",
+    "hpttl",
+    "httl",
     "lmovem",
     "xackdel",
     "xcfgset",
@@ -265,6 +274,9 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     getset a b
     hdel a b c
     hexists a b
+    hexpire a 1 fields 1 b
+    hexpireat a 1 fields 1 b
+    hexpiretime a fields 1 b
     hget a b
     hgetall a
     hincrby a b 1
@@ -273,6 +285,12 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     hlen a
     hmget a b c
     hmset a b c
+    hpersist a fields 1 b
+    hpexpire a 1 nx fields 1 b
+    hpexpireat a 1 fields 1 b
+    hpexpiretime a fields 1 b
+    hpttl a fields 1 b
+    httl a fields 1 b
     hrandfield a
     hrandfield a 2 withvalues
     hscan a 0 match b
