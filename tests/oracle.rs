@@ -137,6 +137,7 @@ fn every_accepted_difference_has_a_name_and_a_reason() {
     let mut names = BTreeSet::new();
     for normaliser in normalise::NORMALISERS
         .iter()
+        .chain(order::ORDERS)
         .chain(normalise::VERSION_DIFFERENCES)
         .chain(normalise::SINCE_86)
         .chain(normalise::NEWER_THAN_ALL)

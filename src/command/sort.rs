@@ -234,7 +234,7 @@ fn look_up(space: &mut Space<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<
     let key = [before, element, behind].concat();
     match (space.read(&key).map(|entry| &entry.value)?, field) {
         (Value::String(string), None) => Some(string.bytes(&mut [0; 20]).to_vec()),
-        (Value::Hash(hash), Some(_)) => match *hash {},
+        (Value::Hash(hash), Some(field)) => hash.get(field).map(|value| value.to_vec()),
         _ => None,
     }
 }

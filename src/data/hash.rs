@@ -272,7 +272,11 @@ impl Hash {
                     return Vec::new();
                 };
                 let ended = std::iter::from_fn(|| times.pop_ended(now_ms)).take(count);
-                ended.inspect(|field| drop(members.remove(field))).collect()
+                ended
+                    .inspect(|field| {
+                        members.remove(field);
+                    })
+                    .collect()
             }
         }
     }

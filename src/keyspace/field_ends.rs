@@ -16,6 +16,7 @@ use super::table::Position;
 use super::value::Value;
 use super::{Database, Keyspace};
 use crate::data::hash::Hash;
+use crate::limits;
 
 /// When fields of the hashes of a database end. See the module's head.
 #[derive(Debug, Default)]
@@ -108,12 +109,14 @@ impl Keyspace {
             self.mark_ready(db, key);
         }
         self.touch(db, key);
-        self.effects.record(db, 0, |effect| {
-            effect.arg("HDEL").arg(key);
-            for field in &ended {
-                effect.arg(field);
-            }
-        });
+        for ended in ended.chunks(limits::PUSH_EFFECT_ELEMENTS_MAX) {
+            self.effects.record(db, 0, |effect| {
+                effect.arg("HDEL").arg(key);
+                for field in ended {
+                    effect.arg(field);
+                }
+            });
+        }
         ended.len()
     }
 

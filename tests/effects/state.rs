@@ -25,6 +25,16 @@ pub(crate) fn canonical(client: &mut Client, databases: usize) -> Canonical {
                     members.items_mut().sort_by_key(Frame::to_string);
                     members
                 }
+                "hash" => {
+                    let pairs = ask(&[b"HGETALL", key]);
+                    let mut fields: Vec<Frame> = pairs
+                        .items()
+                        .chunks(2)
+                        .map(|pair| Frame::Array(pair.to_vec()))
+                        .collect();
+                    fields.sort_by_key(Frame::to_string);
+                    Frame::Array(fields)
+                }
                 "stream" => {
                     without_clocks(ask(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]))
                 }

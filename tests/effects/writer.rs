@@ -7,9 +7,10 @@ use crate::support::{Client, Random};
 const STRINGS: &[&str] = &["s1", "s2", "s3", "s4", "{h}s"];
 const LISTS: &[&str] = &["l1", "l2", "l3", "{h}l"];
 const SETS: &[&str] = &["t1", "t2", "t3", "{h}t"];
+const HASHES: &[&str] = &["h1", "h2", "{h}h"];
 const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
 const ANY: &[&str] = &[
-    "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "x1", "x2", "{h}x",
+    "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "h1", "{h}h", "x1", "x2", "{h}x",
 ];
 const CONSUMERS: &[&str] = &["a", "b", "c"];
 
@@ -118,7 +119,8 @@ fn line(random: &mut Random, value: &mut u64) -> String {
     match random.below(100) {
         0..20 => on_a_list(random, *value),
         20..28 => on_a_set(random),
-        28..52 => on_a_stream(random, *value),
+        28..44 => on_a_stream(random, *value),
+        44..52 => on_a_hash(random, *value),
         52..80 => on_a_string(random, *value),
         _ => on_any_key(random),
     }
@@ -181,6 +183,22 @@ fn on_a_set(random: &mut Random) -> String {
         11 => format!("SDIFFSTORE {key} {other} {third}"),
         12 => format!("SINTERSTORE {key} {other} {third}"),
         _ => format!("SINTERSTORE {key} {other}"),
+    }
+}
+
+fn on_a_hash(random: &mut Random, value: u64) -> String {
+    let (key, field, other) = (random.pick(HASHES), random.below(12), random.below(12));
+    // Now and then a value that makes the hash large.
+    let long = "x".repeat(if random.percent(4) { 100 } else { 1 });
+    match random.below(12) {
+        0..4 => format!("HSET {key} {field} {value} {other} {long}"),
+        4 => format!("HMSET {key} {field} {value}"),
+        5 => format!("HSETNX {key} {field} {value}"),
+        6 => format!("HINCRBY {key} {field} {other}"),
+        7 => format!("HINCRBYFLOAT {key} {field} 0.25"),
+        8..10 => format!("HDEL {key} {field} {other}"),
+        10 => format!("HDEL {key} 0 1 2 3 4 5 6 7 8 9 10 11"),
+        _ => format!("HRANDFIELD {key} 3"),
     }
 }
 

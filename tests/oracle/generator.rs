@@ -490,39 +490,6 @@ impl Generator {
         words
     }
 
-    /// An expiry in the unit and form of an option: far away, never used twice.
-    fn expiry(&mut self, option: &str) -> Vec<u8> {
-        if self.random.percent(6) {
-            let wild = [
-                "0",
-                "-1",
-                "abc",
-                "9223372036854775807",
-                "-9223372036854775808",
-                "",
-                "9223372036854775",
-            ];
-            return self.random.pick(&wild).as_bytes().to_vec();
-        }
-        self.expiry_seconds += self.random.range(50, 90);
-        let relative = self.expiry_seconds;
-        // Beyond every relative time, in shuffled order.
-        let absolute = 4_000_000_000 + (self.expiry_seconds * 7919) % 90_000_000;
-        let number = match option {
-            "EX" | "EXPIRE" => relative,
-            "PX" | "PEXPIRE" => relative * 1000,
-            "EXAT" | "EXPIREAT" => absolute,
-            _ => absolute * 1000,
-        };
-        number.to_string().into_bytes()
-    }
-
-    fn expiry_option(&mut self, options: &mut Vec<Words>) {
-        let option = self.random.pick(&["EX", "PX", "EXAT", "PXAT"]);
-        let time = self.expiry(option);
-        options.push(words![option, time]);
-    }
-
     /// The words and then the options in random order.
     fn with_options(&mut self, mut words: Words, mut options: Vec<Words>) -> Words {
         self.random.shuffle(&mut options);

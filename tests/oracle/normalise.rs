@@ -6,7 +6,7 @@
 //! everything else stays to be compared.
 
 use super::generator::Dialect;
-use super::order::{is_claimed, sort_claimed, sort_items, sort_pairs};
+use super::order::{ORDERS, is_claimed, sort_claimed};
 use crate::support::Frame;
 
 /// How far two clocks' readings may lie apart, ms: the two servers run a command within this time.
@@ -19,15 +19,15 @@ pub(crate) struct Normaliser {
     /// Why the two may differ.
     pub(crate) reason: &'static str,
     /// Whether it concerns this command; the words' first one is in capitals.
-    applies: fn(&Command<'_>) -> bool,
+    pub(super) applies: fn(&Command<'_>) -> bool,
     /// Makes equal what may differ.
-    apply: fn(&mut Frame, &mut Frame),
+    pub(super) apply: fn(&mut Frame, &mut Frame),
 }
 
 /// A command as normalisers see it.
 pub(crate) struct Command<'a> {
     name: String,
-    words: &'a [Vec<u8>],
+    pub(super) words: &'a [Vec<u8>],
 }
 
 impl<'a> Command<'a> {
@@ -40,11 +40,11 @@ impl<'a> Command<'a> {
         Self { name, words }
     }
 
-    fn is(&self, names: &[&str]) -> bool {
+    pub(super) fn is(&self, names: &[&str]) -> bool {
         names.contains(&self.name.as_str())
     }
 
-    fn sub(&self, names: &[&str]) -> bool {
+    pub(super) fn sub(&self, names: &[&str]) -> bool {
         let sub = self
             .words
             .get(1)
@@ -56,94 +56,6 @@ impl<'a> Command<'a> {
 
 /// What may differ between any two servers.
 pub(crate) const NORMALISERS: &[Normaliser] = &[
-    Normaliser {
-        name: "order-of-keys",
-        reason: "KEYS walks the key table, whose order is the implementation's",
-        applies: |command| command.is(&["KEYS"]),
-        apply: |ours, theirs| {
-            sort_items(ours);
-            sort_items(theirs);
-        },
-    },
-    Normaliser {
-        name: "order-of-members",
-        reason: "sets have no order",
-        applies: |command| command.is(&["SMEMBERS", "SINTER", "SUNION", "SDIFF", "SPOP"]),
-        apply: |ours, theirs| {
-            sort_items(ours);
-            sort_items(theirs);
-        },
-    },
-    Normaliser {
-        name: "order-of-fields",
-        reason: "a hash table has the order of its hashes",
-        applies: |command| command.is(&["HKEYS", "HVALS"]),
-        apply: |ours, theirs| {
-            sort_items(ours);
-            sort_items(theirs);
-        },
-    },
-    Normaliser {
-        name: "order-of-scanned-members",
-        reason: "as above, inside the reply",
-        applies: |command| command.is(&["SSCAN"]),
-        apply: |ours, theirs| {
-            for frame in [ours, theirs] {
-                if let Some(members) = frame.items_mut().get_mut(1) {
-                    sort_items(members);
-                }
-            }
-        },
-    },
-    Normaliser {
-        name: "random-members",
-        reason: "chance decides",
-        applies: |command| command.is(&["SRANDMEMBER"]),
-        apply: |ours, theirs| {
-            if ours.items().len() == theirs.items().len() {
-                same_shape(ours, theirs);
-            }
-        },
-    },
-    Normaliser {
-        name: "order-of-unsorted-members",
-        reason: "BY a constant leaves a set without order",
-        applies: |command| {
-            command.is(&["SORT", "SORT_RO"])
-                && command
-                    .words
-                    .iter()
-                    .any(|word| word.eq_ignore_ascii_case(b"by"))
-        },
-        apply: |ours, theirs| {
-            sort_items(ours);
-            sort_items(theirs);
-        },
-    },
-    Normaliser {
-        name: "order-of-pairs",
-        reason: "a hash table has the order of its hashes",
-        applies: |command| command.is(&["HGETALL", "HSCAN"]),
-        apply: |ours, theirs| {
-            sort_pairs(ours);
-            sort_pairs(theirs);
-        },
-    },
-    Normaliser {
-        name: "choices",
-        reason: "HRANDFIELD chooses by chance; how many it chooses is compared",
-        applies: |command| command.is(&["HRANDFIELD"]),
-        apply: same_shape,
-    },
-    Normaliser {
-        name: "order-of-channels",
-        reason: "PUBSUB CHANNELS walks a hash table",
-        applies: |command| command.is(&["PUBSUB"]) && command.sub(&["CHANNELS", "SHARDCHANNELS"]),
-        apply: |ours, theirs| {
-            sort_items(ours);
-            sort_items(theirs);
-        },
-    },
     Normaliser {
         name: "time-to-live",
         reason: "the two servers read their clocks at different moments",
@@ -506,6 +418,7 @@ pub(crate) fn same_frames(
         lists.push(VERSION_DIFFERENCES);
     }
     lists.push(NORMALISERS);
+    lists.push(ORDERS);
     for normaliser in lists.into_iter().flatten() {
         if (normaliser.applies)(&command) {
             (normaliser.apply)(&mut ours, &mut theirs);
@@ -572,7 +485,7 @@ fn close_integers(ours: &mut Frame, theirs: &mut Frame) {
 }
 
 /// Only the kind of reply counts, through all its items.
-fn same_shape(ours: &mut Frame, theirs: &mut Frame) {
+pub(super) fn same_shape(ours: &mut Frame, theirs: &mut Frame) {
     match (&mut *ours, &mut *theirs) {
         (Frame::Integer(a), Frame::Integer(b)) => *b = *a,
         (Frame::Bulk(a), Frame::Bulk(b)) => b.clone_from(a),

@@ -1,7 +1,99 @@
-//! The one order into which replies are put whose order is the implementation's.
+//! What is the implementation's own: the order of a reply, or what chance puts into it.
 
-use super::normalise::encoded;
+use super::normalise::{Normaliser, encoded, same_shape};
 use crate::support::Frame;
+
+/// Replies that are compared in one order, or by their number.
+pub(crate) const ORDERS: &[Normaliser] = &[
+    Normaliser {
+        name: "order-of-keys",
+        reason: "KEYS walks the key table, whose order is the implementation's",
+        applies: |command| command.is(&["KEYS"]),
+        apply: |ours, theirs| {
+            sort_items(ours);
+            sort_items(theirs);
+        },
+    },
+    Normaliser {
+        name: "order-of-members",
+        reason: "sets have no order",
+        applies: |command| command.is(&["SMEMBERS", "SINTER", "SUNION", "SDIFF", "SPOP"]),
+        apply: |ours, theirs| {
+            sort_items(ours);
+            sort_items(theirs);
+        },
+    },
+    Normaliser {
+        name: "order-of-fields",
+        reason: "a hash table has the order of its hashes",
+        applies: |command| command.is(&["HKEYS", "HVALS"]),
+        apply: |ours, theirs| {
+            sort_items(ours);
+            sort_items(theirs);
+        },
+    },
+    Normaliser {
+        name: "order-of-scanned-members",
+        reason: "as above, inside the reply",
+        applies: |command| command.is(&["SSCAN"]),
+        apply: |ours, theirs| {
+            for frame in [ours, theirs] {
+                if let Some(members) = frame.items_mut().get_mut(1) {
+                    sort_items(members);
+                }
+            }
+        },
+    },
+    Normaliser {
+        name: "random-members",
+        reason: "chance decides",
+        applies: |command| command.is(&["SRANDMEMBER"]),
+        apply: |ours, theirs| {
+            if ours.items().len() == theirs.items().len() {
+                same_shape(ours, theirs);
+            }
+        },
+    },
+    Normaliser {
+        name: "order-of-unsorted-members",
+        reason: "BY a constant leaves a set without order",
+        applies: |command| {
+            command.is(&["SORT", "SORT_RO"])
+                && command
+                    .words
+                    .iter()
+                    .any(|word| word.eq_ignore_ascii_case(b"by"))
+        },
+        apply: |ours, theirs| {
+            sort_items(ours);
+            sort_items(theirs);
+        },
+    },
+    Normaliser {
+        name: "order-of-pairs",
+        reason: "a hash table has the order of its hashes",
+        applies: |command| command.is(&["HGETALL", "HSCAN"]),
+        apply: |ours, theirs| {
+            sort_pairs(ours);
+            sort_pairs(theirs);
+        },
+    },
+    Normaliser {
+        name: "choices",
+        reason: "HRANDFIELD chooses by chance; how many it chooses is compared",
+        applies: |command| command.is(&["HRANDFIELD"]),
+        apply: same_shape,
+    },
+    Normaliser {
+        name: "order-of-channels",
+        reason: "PUBSUB CHANNELS walks a hash table",
+        applies: |command| command.is(&["PUBSUB"]) && command.sub(&["CHANNELS", "SHARDCHANNELS"]),
+        apply: |ours, theirs| {
+            sort_items(ours);
+            sort_items(theirs);
+        },
+    },
+];
 
 /// The two numbers of an ID's text.
 fn id_numbers(id: &[u8]) -> (u64, u64) {

@@ -31,9 +31,9 @@ impl Generator {
             options.push(words!["BY", self.random.pick(&["nosort", "s1"])]);
         }
         for _ in 0..self.random.below(3) {
-            let pattern = self
-                .random
-                .pick(&["#", "s*", "n*", "x*->f", "none", "*", "l*->"]);
+            let pattern = self.random.pick(&[
+                "#", "s*", "n*", "x*->f", "h*->n", "h*->f1", "none", "*", "l*->",
+            ]);
             options.push(words!["GET", pattern]);
         }
         if name == "SORT" && self.random.percent(30) {
