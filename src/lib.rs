@@ -9,7 +9,7 @@
 //!                                         └ mailbox (shard/mailbox.rs)
 //!  berths    one for each keyspace (shard/hand/berths.rs): any thread takes it for a window of commands
 //!  command/  one row and one handler per command: synchronous, no socket, no clock
-//!  data/     list, stream, listpack: pure structures
+//!  data/     list, hash, stream, listpack: pure structures
 //! ```
 //! A key's home is `slot * N / 16384` (`ids.rs`). Whoever holds a keyspace finishes the work on it: effects logged, blocked
 //! clients served, publications sent, before it is put back and before the reply leaves.
@@ -44,7 +44,7 @@
 //! many names*: `data/names.rs`. *XCLAIM*: `command/stream/pending.rs`, row at the top of the family. *A client's text*: `command/error.rs`. *A limit*:
 //! `limits.rs`. *Long replies*: `resp/rest.rs` (encoded as they leave), `net/buffers.rs`; KEYS over very many keys:
 //! `keyspace/walk.rs`, `shard/walk.rs`. *A setting*: `config/parameters.rs`. *Publish/subscribe*: `shard/publish.rs`. *Client-side caching*: `keyspace/tracking.rs`, `shard/tracking.rs`. *Moving connections*:
-//! `shard/migrate.rs`. *Freeing big values*: `keyspace/discard.rs`,
+//! `shard/migrate.rs`. *Fields of hashes that end*: `keyspace/field_ends.rs`. *Freeing big values*: `keyspace/discard.rs`,
 //! `server/disposal.rs`. *INFO*: `observe/info.rs`. *Metrics*: `observe/metrics.rs`, `server/metrics.rs`. *The tools*:
 //! `tools/reclaim/`, `tools/demo/`, `tools/ping.rs`. *The command line, its help, completions and manual*: `cli/`. *The benchmark*: `bin/millrace-bench/`, run by `scripts/bench.sh`.
 //!

@@ -232,15 +232,14 @@ impl Hash {
         match self {
             Self::Small(_) => Box::new(std::iter::empty()),
             Self::Timed(pack) => {
-                let fields = std::iter::successors(Some(pack.first()), |at| {
-                    Some(pack.next(pack.next(pack.next(*at))))
+                let at_field = |at: usize| (at < pack.end()).then_some(at);
+                let fields = std::iter::successors(at_field(pack.first()), move |at| {
+                    at_field(pack.next(pack.next(pack.next(*at))))
                 });
-                let fields = fields.take_while(|at| *at < pack.end());
-                Box::new(
-                    fields.filter_map(|at| {
-                        Some((time_at(pack, pack.next(pack.next(at)))?, pack.at(at)))
-                    }),
-                )
+                Box::new(fields.filter_map(|at| {
+                    let ms = time_at(pack, pack.next(pack.next(at)))?;
+                    Some((ms, pack.at(at)))
+                }))
             }
             Self::Large(table) => {
                 let times = table.times.as_deref().into_iter().flat_map(Times::iter);

@@ -64,9 +64,26 @@ impl Database {
 }
 
 impl Keyspace {
+    /// The position of a key once fields of it that have ended are gone, and maybe the key with them.
+    #[inline]
+    pub(super) fn without_ended_fields(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        at: Position,
+        now_ms: u64,
+    ) -> Option<Position> {
+        if !self.has_ended_fields(db, at, now_ms) {
+            return Some(at);
+        }
+        self.end_fields(db, key, now_ms, usize::MAX);
+        let table = &self.databases[db].table;
+        table.find(table.hash(key), key)
+    }
+
     /// Whether the value at a position is a hash of which a field has ended.
     #[inline]
-    pub(super) fn has_ended_fields(&self, db: usize, at: Position, now_ms: u64) -> bool {
+    fn has_ended_fields(&self, db: usize, at: Position, now_ms: u64) -> bool {
         let database = &self.databases[db];
         if self.replaying || database.field_ends.next_ms().is_none_or(|ms| ms >= now_ms) {
             return false;

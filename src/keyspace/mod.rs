@@ -321,23 +321,6 @@ impl Keyspace {
         Some(Found { at, expired })
     }
 
-    /// The position of a key once fields of it that have ended are gone, and maybe the key with them.
-    #[inline]
-    fn without_ended_fields(
-        &mut self,
-        db: usize,
-        key: &[u8],
-        at: table::Position,
-        now_ms: u64,
-    ) -> Option<table::Position> {
-        if !self.has_ended_fields(db, at, now_ms) {
-            return Some(at);
-        }
-        self.end_fields(db, key, now_ms, usize::MAX);
-        let table = &self.databases[db].table;
-        table.find(table.hash(key), key)
-    }
-
     /// Finds a key to read it.
     fn find_live(
         &mut self,

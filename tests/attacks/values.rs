@@ -33,6 +33,19 @@ pub(crate) fn cases() -> Vec<Case> {
             trimmed,
         ),
         Case::new("a very long list", Room::of(20, 20), long_list),
+        Case::new("a very large hash", room((20, 20), (150, 60)), large_hash),
+        Case::new(
+            "choices without end",
+            room((20, 20), (60, 60)),
+            choices_without_end,
+        )
+        .ours_only(),
+        Case::new(
+            "very many fields that end together",
+            room((30, 30), (400, 100)),
+            ending_fields,
+        )
+        .ours_only(),
         Case::new("a chain of BLMOVE", Room::of(10, 10), chain),
         Case::new("a ring of BLMOVE", Room::of(10, 10), ring),
         Case::new(
@@ -210,6 +223,61 @@ fn long_list(attack: &Attack<'_>) -> String {
     let during = attack.resident_mb();
     assert_eq!(client.run("DEL list").integer(), 1);
     format!("{count} elements, {during} MB")
+}
+
+/// Sets so many fields, a hundred by each command.
+fn set_fields(client: &mut Client, key: &str, count: usize) {
+    none_fails(client, count / 100, |number| {
+        let fields = (100 * number..100 * number + 100).map(|at| format!("field:{at} value:{at}"));
+        let fields: Vec<String> = fields.collect();
+        format!("HSET {key} {}", fields.join(" "))
+    });
+}
+
+fn large_hash(attack: &Attack<'_>) -> String {
+    let count = attack.size(50_000, 1_000_000);
+    let mut client = attack.connect();
+    set_fields(&mut client, "hash", count);
+    assert_eq!(client.run("HLEN hash").integer() as usize, count);
+    assert_eq!(client.run("HGETALL hash").items().len(), 2 * count);
+    assert_eq!(client.run("HKEYS hash").items().len(), count);
+    let chosen = client.run(&format!("HRANDFIELD hash {}", count / 2));
+    assert_eq!(chosen.items().len(), count / 2);
+    let during = attack.resident_mb();
+    none_fails(&mut client, count / 2, |at| format!("HDEL hash field:{at}"));
+    assert_eq!(
+        client.run("HLEN hash").integer() as usize,
+        count - count / 2
+    );
+    assert_eq!(client.run("DEL hash").integer(), 1);
+    format!("{count} fields, {during} MB")
+}
+
+/// Clients ask for more choices than there are bytes in the world, read a little and leave.
+fn choices_without_end(attack: &Attack<'_>) -> String {
+    let mut control = attack.connect();
+    set_fields(&mut control, "hash", 1000);
+    let mut greedy = attack.connections(attack.size(5, 50));
+    for client in &mut greedy {
+        client.send_line("HRANDFIELD hash -9223372036854775807");
+        client.send_line("HRANDFIELD hash -4611686018427387903 WITHVALUES");
+    }
+    none_fails(&mut control, 10_000, |at| format!("HGET hash field:{at}"));
+    String::new()
+}
+
+fn ending_fields(attack: &Attack<'_>) -> String {
+    let count = attack.size(20_000, 1_000_000);
+    let mut client = attack.connect();
+    set_fields(&mut client, "hash", count);
+    let time = client.run("TIME").items()[0].text().parse::<u64>().unwrap();
+    let at = time + attack.size(1, 15) as u64;
+    none_fails(&mut client, count, |number| {
+        format!("HEXPIREAT hash {at} FIELDS 1 field:{number}")
+    });
+    let during = attack.resident_mb();
+    until("they have ended", || client.run("DBSIZE").integer() <= 8);
+    format!("{count} fields, {during} MB")
 }
 
 fn chain(attack: &Attack<'_>) -> String {
