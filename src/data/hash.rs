@@ -367,6 +367,18 @@ impl Hash {
         }
     }
 
+    /// What it is now, to choose from later; without ends. O(segments), of a small hash O(bytes).
+    #[must_use]
+    pub(crate) fn to_choose_from(&self) -> Self {
+        match self {
+            Self::Small(_) | Self::Timed(_) => self.clone(),
+            Self::Large(table) => Self::Large(Box::new(Table {
+                members: table.members.clone(),
+                times: None,
+            })),
+        }
+    }
+
     /// What it is now, to be read later. O(segments), of a small hash O(bytes).
     #[must_use]
     pub(crate) fn share(&self) -> Share {

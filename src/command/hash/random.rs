@@ -85,7 +85,7 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outco
     ctx.reply.array(wanted.saturating_mul(per_field));
     if count < 0 {
         ctx.reply.rest(Box::new(Choices {
-            hash: hash.clone(),
+            hash: hash.to_choose_from(),
             left: wanted,
             random: Random::new(),
             form,

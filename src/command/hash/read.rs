@@ -91,7 +91,8 @@ fn all(ctx: &mut Context<'_>, args: &Args<'_>, parts: Parts) -> Result<Outcome, 
     let Some(hash) = hash else {
         return Ok(Outcome::Done);
     };
-    if ctx.reply.slices() && hash.heap_bytes() > REPLY_SLICE_BYTES {
+    let is_long = matches!(hash, Hash::Large(_)) || hash.heap_bytes() > REPLY_SLICE_BYTES;
+    if ctx.reply.slices() && is_long {
         let share = hash.share();
         ctx.reply.rest(Box::new(Rest { share, parts }));
     } else {
