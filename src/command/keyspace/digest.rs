@@ -6,6 +6,7 @@
 use sha1::{Digest as _, Sha1};
 
 use crate::data::hash::Hash;
+use crate::data::sorted_set::SortedSet;
 use crate::data::stream::{Group, Stream, StreamId};
 use crate::keyspace::Database;
 use crate::keyspace::table::Entry;
@@ -67,8 +68,8 @@ impl Canonical {
                 self.number(members.len() as u64);
                 members.iter().for_each(|member| self.bytes(member));
             }
-            Value::SortedSet(set) => match *set {},
             Value::Hash(hash) => self.hash(hash),
+            Value::SortedSet(set) => self.sorted_set(set),
             Value::Stream(stream) => self.stream(stream),
         }
     }
@@ -94,6 +95,15 @@ impl Canonical {
             }
         }
         self.hash.update(all);
+    }
+
+    /// In the order of the set. A small one knows no sign of zero, so it does not count.
+    fn sorted_set(&mut self, set: &SortedSet) {
+        self.number(set.len() as u64);
+        for (member, score) in set.iter() {
+            self.bytes(member.as_bytes(&mut [0; 20]));
+            self.number(if score == 0.0 { 0 } else { score.to_bits() });
+        }
     }
 
     fn stream(&mut self, stream: &Stream) {

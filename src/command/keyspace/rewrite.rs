@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use crate::data::hash::Hash;
 use crate::data::list::List;
 use crate::data::set::Set;
+use crate::data::sorted_set::{ScoreText, SortedSet};
 use crate::data::stream::{Group, Log, Stream, StreamId, Window};
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::table::Entry;
@@ -45,8 +46,8 @@ pub(crate) fn rewrite(entry: &Entry, now_ms: u64, take: &mut dyn FnMut(&EffectWr
         }
         Value::List(list) => rewrite_list(key, list, take),
         Value::Set(set) => rewrite_set(key, set, take),
-        Value::SortedSet(set) => match *set {},
         Value::Hash(hash) => rewrite_hash(key, hash, take),
+        Value::SortedSet(set) => rewrite_sorted_set(key, set, take),
         Value::Stream(stream) => rewrite_stream(key, stream, now_ms, take),
     }
     if let Some(at) = entry.expiry() {
@@ -102,6 +103,19 @@ fn rewrite_hash(key: &[u8], hash: &Hash, take: &mut dyn FnMut(&EffectWriter)) {
             effect.arg("HPEXPIREAT").arg(key).integer(ms as i64);
             effect.arg("FIELDS").arg("1");
             effect.arg(field.as_bytes(&mut [0; 20]));
+        }));
+    }
+}
+
+fn rewrite_sorted_set(key: &[u8], set: &SortedSet, take: &mut dyn FnMut(&EffectWriter)) {
+    let mut pairs = set.iter().peekable();
+    while pairs.peek().is_some() {
+        take(&command(|effect| {
+            effect.arg("ZADD").arg(key);
+            for (member, score) in pairs.by_ref().take(BATCH) {
+                effect.arg(ScoreText::new(score).bytes());
+                effect.arg(member.as_bytes(&mut [0; 20]));
+            }
         }));
     }
 }

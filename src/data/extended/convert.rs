@@ -72,6 +72,20 @@ pub(crate) fn parse_double(text: &[u8]) -> Option<f64> {
     (!beyond).then_some(value)
 }
 
+/// Reads a text as `strtod` does, the whole of it, blanks in front allowed: what is beyond the range of a double is the end of
+/// the range. `None`: no number, or not a number.
+#[must_use]
+pub(crate) fn double_of_any_range(text: &[u8]) -> Option<f64> {
+    let is_blank = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
+    let start = text.iter().position(|byte| !is_blank(byte))?;
+    let text = &text[start..];
+    if text.iter().any(|byte| byte.eq_ignore_ascii_case(&b'x')) {
+        return Extended::parse(text).map(Extended::to_double);
+    }
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (!value.is_nan()).then_some(value)
+}
+
 /// The number at the start of a text behind blanks, as `strtod` finds it whatever follows; 0 when there is none.
 #[must_use]
 pub(crate) fn double_at_start(text: &[u8]) -> f64 {

@@ -4,7 +4,7 @@
 //! what lies behind it. All are O(bytes of the pack).
 
 use super::entry::{Element, Entry, decode, entry_before, entry_length};
-use super::{COUNT_UNKNOWN, HEADER_BYTES, LISTPACK_BYTES_MAX, Listpack, TERMINATOR};
+use super::{COUNT_UNKNOWN, HEADER_BYTES, Iter, LISTPACK_BYTES_MAX, Listpack, TERMINATOR};
 
 /// Up to which size a value stays in its small form: settings like `hash-max-listpack-entries` and `-value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,16 @@ impl Listpack {
             (0..index).fold(self.first(), |at, _| self.next(at))
         } else {
             (index..count).fold(self.end(), |at, _| self.before(at))
+        }
+    }
+
+    /// Elements from one position on up to another, from both ends.
+    #[must_use]
+    pub(crate) fn iter_between(&self, from: usize, to: usize) -> Iter<'_> {
+        Iter {
+            buffer: &self.buffer,
+            front: from,
+            back: to,
         }
     }
 
