@@ -6,6 +6,7 @@
 mod hash;
 mod pending;
 mod server;
+mod sorted_sets;
 mod stream_writes;
 mod tracking;
 
@@ -14,6 +15,7 @@ use std::borrow::Cow;
 pub(crate) use hash::*;
 pub(crate) use pending::*;
 pub(crate) use server::*;
+pub(crate) use sorted_sets::*;
 pub(crate) use stream_writes::*;
 pub(crate) use tracking::*;
 

@@ -30,6 +30,7 @@ pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod set;
 pub(crate) mod sort;
+pub(crate) mod sorted_set;
 pub(crate) mod spec;
 pub(crate) mod stream;
 pub(crate) mod string;

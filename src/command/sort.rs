@@ -153,7 +153,7 @@ fn elements_of(value: Option<&Value>) -> Result<Vec<Vec<u8>>, CommandError> {
         None => Vec::new(),
         Some(Value::List(list)) => list.iter().map(|element| element.to_vec()).collect(),
         Some(Value::Set(set)) => set.iter().map(|member| member.to_vec()).collect(),
-        Some(Value::SortedSet(set)) => match *set {},
+        Some(Value::SortedSet(set)) => set.iter().map(|(member, _)| member.to_vec()).collect(),
         Some(Value::String(_) | Value::Hash(_) | Value::Stream(_)) => {
             return Err(error::WRONG_TYPE);
         }

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use super::row::CommandTable;
 use super::{
-    connection, hash, keyspace, list, pubsub, scripting, server, set, sort, stream, string,
-    transaction,
+    connection, hash, keyspace, list, pubsub, scripting, server, set, sort, sorted_set, stream,
+    string, transaction,
 };
 
 /// All commands.
@@ -22,6 +22,7 @@ pub fn commands() -> &'static CommandTable {
             server::COMMANDS,
             &[set::COMMANDS],
             &[sort::COMMANDS],
+            &[sorted_set::COMMANDS],
             stream::COMMANDS,
             &[string::COMMANDS],
             &[transaction::COMMANDS],

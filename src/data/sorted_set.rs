@@ -348,7 +348,16 @@ impl SortedSet {
     /// The member of a rank and its score, if there is one. O(log n).
     #[must_use]
     pub(crate) fn at(&self, rank: usize) -> Option<(Element<'_>, f64)> {
-        self.range(rank..rank.saturating_add(1)).next()
+        if rank >= self.len() {
+            return None;
+        }
+        match &self.0 {
+            Body::Small(pack) => small::range(pack, rank..rank + 1).next(),
+            Body::Large(large) => {
+                let (score, member) = large.order.at(rank);
+                Some((Element::Bytes(member), score))
+            }
+        }
     }
 
     /// A walk in steps over all members: those that are there throughout are given. A cursor of 0 begins it and says the end.

@@ -441,6 +441,14 @@ impl Reply {
         }
     }
 
+    /// As [`Reply::double`], of one whose text is there already.
+    pub(crate) fn double_text(&mut self, text: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => self.line(b',', text),
+        }
+    }
+
     /// A boolean; 1 or 0 in RESP2.
     pub(crate) fn boolean(&mut self, value: bool) {
         match self.protocol {

@@ -11,8 +11,8 @@
 //! Nodes are shared by clones; a change copies those on its path that somebody else has too. Rising (and falling) scores
 //! fill leaves whole, since the last (first) leaf is not halved when it overflows at its end.
 //!
-//! Invariants: no leaf is empty but the only one, no inner node has one child or none at the root. A leaf of several entries
-//! has up to twice [`LEAF_BYTES_MAX`]; a member that is longer than half of it is alone.
+//! Invariants: no leaf is empty but the only one, a root is no inner node with one child. A leaf of several entries has at most
+//! twice [`LEAF_BYTES_MAX`]; a member too long for that is alone.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -233,7 +233,7 @@ impl<'t> Run<'t> {
 
 /// Entries in order. Amortised O(1) each.
 #[derive(Clone)]
-pub(super) struct Entries<'t> {
+pub(crate) struct Entries<'t> {
     tree: &'t Tree,
     front: Run<'t>,
     back: Run<'t>,

@@ -54,8 +54,9 @@ impl Kind {
     /// By the name of the argument, where names mean different things by the command.
     fn of(name: &str, command: &Command) -> Self {
         let is_stream = command.group == "stream";
+        let is_lex = command.name.contains("lex") || command.name == "zrangestore";
         match name {
-            "key" | "source" | "destination" | "newkey" | "key1" | "key2" => {
+            "key" | "source" | "destination" | "src" | "dst" | "newkey" | "key1" | "key2" => {
                 // The key of CLUSTER KEYSLOT is only a text.
                 let has_keys = !command.keys.is_empty();
                 if has_keys { Kind::Key } else { Kind::Text }
@@ -67,12 +68,15 @@ impl Kind {
             "increment" if command.name.ends_with("float") => Kind::Double,
             "unix-time-seconds" | "unix-time-milliseconds" => Kind::UnixTime,
             "start" | "end" if is_stream => Kind::Text,
+            "start" | "stop" if command.name == "zrange" => Kind::Text,
+            "score" => Kind::Double,
+            "min" | "max" if !is_lex => Kind::Double,
             "timeout" | "count" | "exactly" | "index" | "start" | "end" | "stop" | "seconds"
             | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
             | "bits" | "numids" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
             | "entries-read" | "index1" | "index2" | "protover" | "version" | "slot" | "maxage"
-            | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len" => {
+            | "weight" | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len" => {
                 Kind::Integer
             }
             _ => Kind::Text,

@@ -1,0 +1,82 @@
+//! ZRANGE, ZREVRANGE, ZRANGEBYSCORE, ZREVRANGEBYSCORE, ZRANGEBYLEX, ZREVRANGEBYLEX, ZRANGESTORE.
+
+use crate::command::context::{Context, Outcome};
+use crate::command::error::CommandError;
+use crate::resp::arguments::Args;
+
+use super::query::{By, Grammar, Query};
+use super::replies::{Style, reply_range};
+use super::{set_of, store};
+
+pub(super) fn zrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    reply(ctx, args, None, None)
+}
+
+pub(super) fn zrevrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    reply(ctx, args, Some(By::Rank), Some(true))
+}
+
+pub(super) fn zrangebyscore(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+) -> Result<Outcome, CommandError> {
+    reply(ctx, args, Some(By::Score), Some(false))
+}
+
+pub(super) fn zrevrangebyscore(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+) -> Result<Outcome, CommandError> {
+    reply(ctx, args, Some(By::Score), Some(true))
+}
+
+pub(super) fn zrangebylex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    reply(ctx, args, Some(By::Lex), Some(false))
+}
+
+pub(super) fn zrevrangebylex(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+) -> Result<Outcome, CommandError> {
+    reply(ctx, args, Some(By::Lex), Some(true))
+}
+
+fn reply(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    by: Option<By>,
+    is_backward: Option<bool>,
+) -> Result<Outcome, CommandError> {
+    let grammar = Grammar {
+        key_at: 1,
+        by,
+        is_backward,
+        has_scores: true,
+    };
+    let query = Query::read(args, grammar)?;
+    match set_of(ctx.space.read(args.at(1)))? {
+        Some(set) => {
+            let style = Style::of(ctx.reply, query.with_scores);
+            reply_range(ctx.reply, set, query.of(set), style);
+        }
+        None => ctx.reply.array(0),
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let grammar = Grammar {
+        key_at: 2,
+        by: None,
+        is_backward: None,
+        has_scores: false,
+    };
+    let query = Query::read(args, grammar)?;
+    let mut found = Vec::new();
+    if let Some(set) = set_of(ctx.space.read(args.at(2)))? {
+        let pairs = set.range(query.of(set).ranks);
+        found.extend(pairs.map(|(member, score)| (score, member.to_vec())));
+    }
+    store(ctx, args, found, "zrangestore");
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,94 @@
+//! ZREM, ZREMRANGEBYRANK, ZREMRANGEBYSCORE, ZREMRANGEBYLEX.
+
+use std::ops::Range;
+
+use crate::command::args::required_integer;
+use crate::command::context::{Context, Outcome};
+use crate::command::error::CommandError;
+use crate::data::sorted_set::SortedSet;
+use crate::keyspace::event::EventClass;
+use crate::resp::arguments::Args;
+
+use super::{interval, remove_ranks, set_in, set_in_mut};
+
+pub(super) fn zrem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let mut handle = ctx.space.write(args.at(1));
+    if set_in(handle.value())?.is_none() {
+        ctx.reply.count(0);
+        return Ok(Outcome::Done);
+    }
+    let removed = handle.change(|value| {
+        let set = set_in_mut(value)?;
+        let members = args.from(2);
+        Ok::<_, CommandError>(members.filter(|member| set.remove(member)).count())
+    })?;
+    ctx.reply.count(removed);
+    if removed == 0 {
+        return Ok(Outcome::Done);
+    }
+    let is_empty = set_in(handle.value())?.is_some_and(SortedSet::is_empty);
+    if is_empty {
+        handle.remove();
+    }
+    handle.event(EventClass::SORTED_SET, "zrem");
+    if is_empty {
+        handle.event(EventClass::GENERIC, "del");
+    }
+    handle.touched();
+    handle.effect_of(removed, |effect| {
+        effect.args(args.iter());
+    });
+    Ok(Outcome::Done)
+}
+
+pub(super) fn zremrangebyrank(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+) -> Result<Outcome, CommandError> {
+    let (start, stop) = (
+        required_integer(args.at(2))?,
+        required_integer(args.at(3))?,
+    );
+    remove(ctx, args, "zremrangebyrank", |set| {
+        interval::ranks(start, stop, set.len())
+    })
+}
+
+pub(super) fn zremrangebyscore(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+) -> Result<Outcome, CommandError> {
+    let range = interval::scores(args.at(2), args.at(3))?;
+    remove(ctx, args, "zremrangebyscore", |set| {
+        set.ranks_by_score(&range)
+    })
+}
+
+pub(super) fn zremrangebylex(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+) -> Result<Outcome, CommandError> {
+    let range = interval::members(args.at(2), args.at(3))?;
+    remove(ctx, args, "zremrangebylex", |set| {
+        set.ranks_by_member(&range)
+    })
+}
+
+fn remove(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    event: &'static str,
+    which: impl FnOnce(&SortedSet) -> Range<usize>,
+) -> Result<Outcome, CommandError> {
+    let mut handle = ctx.space.write(args.at(1));
+    let ranks = set_in(handle.value())?.map_or(0..0, which);
+    let removed = ranks.len();
+    ctx.reply.count(removed);
+    if removed > 0 {
+        remove_ranks(&mut handle, ranks, event)?;
+        handle.effect_of(removed, |effect| {
+            effect.args(args.iter());
+        });
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,2 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+//! The sorted set handlers on a bare keyspace.
