@@ -78,6 +78,48 @@ fn a_range_that_ends_where_a_slice_ends_is_whole() {
     }
 }
 
+#[test]
+fn a_range_of_a_sorted_set_is_the_same_wherever_it_is_cut() {
+    let mut bench = Bench::new();
+    for number in 0..9000 {
+        let member = match number % 1000 {
+            7 => "m".repeat(9000),
+            400 => "l".repeat(100_000),
+            at => format!("{number}{}", "x".repeat(at % 50)),
+        };
+        bench.run(&words(&format!("ZADD z {} {member}", number / 3)));
+    }
+    for resp3 in [false, true] {
+        if resp3 {
+            bench.resp3();
+        }
+        for line in [
+            "ZRANGE z 0 -1",
+            "ZRANGE z 0 -1 WITHSCORES",
+            "ZREVRANGE z 0 -1 WITHSCORES",
+            "ZUNION 1 z WITHSCORES",
+            "ZRANDMEMBER z 9000 WITHSCORES",
+        ] {
+            assert!(same_in_slices(&mut bench, line) > 3, "{line}");
+        }
+        for start in (0..9000).step_by(131) {
+            let stop = start + 3500;
+            same_in_slices(&mut bench, &format!("ZRANGE z {start} {stop}"));
+            same_in_slices(&mut bench, &format!("ZREVRANGE z {start} {stop} WITHSCORES"));
+        }
+    }
+    // What comes later is what was there.
+    bench.run(&words("ZADD small 1 a"));
+    let whole = bench.run(&words("ZRANGE z 0 -1 WITHSCORES"));
+    let sliced = bench.run_sliced(&words("ZRANGE z 0 -1 WITHSCORES"));
+    bench.run(&words("ZREMRANGEBYRANK z 1000 8000"));
+    bench.run(&words("ZINCRBY z 5000 8999"));
+    assert!(sliced.finish().0 == whole);
+    let popped = bench.run(&words("ZRANGE z 0 900 WITHSCORES"));
+    let sliced = bench.run_sliced(&words("ZPOPMIN z 901"));
+    assert!(sliced.finish().0 == popped);
+}
+
 /// A stream of 2000 entries `<n>-1`, some deleted, of various fields.
 fn stream(bench: &mut Bench, key: &str) {
     for number in 1..=2000 {

@@ -74,9 +74,9 @@ pub(crate) static COMMANDS: &[Command] = &[
     row("zcount", "key min max", read::zcount).arity(4).flags(FAST_READ).keys(READ_ONE)
         .docs("2.0.0", GROUP, LOG, "Counts the members with scores in a range."),
     row("zdiff", "numkeys key [key ...] [WITHSCORES]", combine::zdiff).arity(-3).flags(COMBINES).keys(READ_COUNTED)
-        .docs("6.2.0", GROUP, "O(L+M*log(M)) for L members of all and M of the result.", "Returns the members of the first sorted set that no other has."),
+        .docs("6.2.0", GROUP, "O(L + (N-K)log(N)) for L members of all, N of the first and K of the result.", "Returns the members of the first sorted set that no other has."),
     row("zdiffstore", "destination numkeys key [key ...]", combine::zdiffstore).arity(-4).flags(STORES).keys(STORE_COUNTED)
-        .docs("6.2.0", GROUP, "O(L+M*log(M)) for L members of all and M of the result.", "Stores the members of the first sorted set that no other has."),
+        .docs("6.2.0", GROUP, "O(L + (N-K)log(N)) for L members of all, N of the first and K of the result.", "Stores the members of the first sorted set that no other has."),
     row("zincrby", "key increment member", add::zincrby).arity(4).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE), 1)])
         .docs("1.2.0", GROUP, LOG, "Adds to the score of a member."),
@@ -96,11 +96,11 @@ pub(crate) static COMMANDS: &[Command] = &[
     row("zmscore", "key member [member ...]", read::zmscore).arity(-3).flags(FAST_READ).keys(READ_ONE)
         .docs("6.2.0", GROUP, "O(N) for N members asked for.", "Returns the scores of members."),
     row("zpopmax", "key [count]", pop::zpopmax).arity(-2).flags(&[Flags::WRITE, Flags::FAST]).keys(&[KeySpec::one(TAKES, 1)])
-        .docs("5.0.0", GROUP, "O(M*log(N)) for M of N members.", "Takes the members with the highest scores."),
+        .docs("5.0.0", GROUP, "O(log(N)*M) for M of N members.", "Takes the members with the highest scores."),
     row("zpopmin", "key [count]", pop::zpopmin).arity(-2).flags(&[Flags::WRITE, Flags::FAST]).keys(&[KeySpec::one(TAKES, 1)])
-        .docs("5.0.0", GROUP, "O(M*log(N)) for M of N members.", "Takes the members with the lowest scores."),
+        .docs("5.0.0", GROUP, "O(log(N)*M) for M of N members.", "Takes the members with the lowest scores."),
     row("zrandmember", "key [options:<count [WITHSCORES]>]", chance::zrandmember).arity(-2).flags(SLOW_READ).keys(READ_ONE).tips(RANDOM)
-        .docs("6.2.0", GROUP, "O(M*log(N)) for M of N members.", "Returns members by chance."),
+        .docs("6.2.0", GROUP, "O(N) for N members returned, each found in O(log(M)) among M.", "Returns members by chance."),
     row("zrange", "key start stop [sortby@6.2.0:<BYSCORE | BYLEX>] [REV@6.2.0] [LIMIT limit@6.2.0:<offset count>] [WITHSCORES]", range::zrange).arity(-4)
         .flags(SLOW_READ).keys(READ_ONE)
         .docs("1.2.0", GROUP, RANGE, "Returns the members of a range of ranks, scores or members."),

@@ -13,6 +13,7 @@ mod pending;
 mod pipelines;
 mod rows;
 mod server;
+mod sorted_set;
 mod stream;
 mod stream_writes;
 mod tracking;

@@ -35,6 +35,7 @@ pub(crate) fn canonical(client: &mut Client, databases: usize) -> Canonical {
                     fields.sort_by_key(Frame::to_string);
                     Frame::Array(fields)
                 }
+                "zset" => ask(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]),
                 "stream" => {
                     without_clocks(ask(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]))
                 }

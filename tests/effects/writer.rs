@@ -8,9 +8,10 @@ const STRINGS: &[&str] = &["s1", "s2", "s3", "s4", "{h}s"];
 const LISTS: &[&str] = &["l1", "l2", "l3", "{h}l"];
 const SETS: &[&str] = &["t1", "t2", "t3", "{h}t"];
 const HASHES: &[&str] = &["h1", "h2", "{h}h"];
+const SORTED_SETS: &[&str] = &["z1", "z2", "z3", "{h}z"];
 const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
 const ANY: &[&str] = &[
-    "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "h1", "{h}h", "x1", "x2", "{h}x",
+    "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "h1", "{h}h", "z1", "{h}z", "x1", "x2", "{h}x",
 ];
 const CONSUMERS: &[&str] = &["a", "b", "c"];
 
@@ -118,10 +119,11 @@ fn line(random: &mut Random, value: &mut u64) -> String {
     *value += 1;
     match random.below(100) {
         0..20 => on_a_list(random, *value),
-        20..28 => on_a_set(random),
-        28..44 => on_a_stream(random, *value),
-        44..52 => on_a_hash(random, *value),
-        52..80 => on_a_string(random, *value),
+        20..26 => on_a_set(random),
+        26..34 => on_a_sorted_set(random),
+        34..48 => on_a_stream(random, *value),
+        48..55 => on_a_hash(random, *value),
+        55..80 => on_a_string(random, *value),
         _ => on_any_key(random),
     }
 }
@@ -199,6 +201,35 @@ fn on_a_hash(random: &mut Random, value: u64) -> String {
         8..10 => format!("HDEL {key} {field} {other}"),
         10 => format!("HDEL {key} 0 1 2 3 4 5 6 7 8 9 10 11"),
         _ => format!("HRANDFIELD {key} 3"),
+    }
+}
+
+fn on_a_sorted_set(random: &mut Random) -> String {
+    let [key, other, third] = [(); 3].map(|()| random.pick(SORTED_SETS));
+    let (member, number) = (random.pick(&["a", "b", "c"]), random.below(30));
+    let score = random.pick(&["1", "2.5", "-3", "1e30", "inf", "-inf", "0.1", "-0"]);
+    // Now and then a member that makes the set large.
+    let long = "x".repeat(if random.percent(4) { 100 } else { 1 });
+    match random.below(22) {
+        0..4 => format!("ZADD {key} {score} {number} {number} {member} 1.5 {long}"),
+        4 => format!("ZADD {key} {} {score} {member}", random.pick(&["NX", "XX", "GT", "LT", "GT CH"])),
+        5 => format!("ZADD {key} {} {score} {member} {score} {number}", random.pick(&["XX GT", "CH", "XX CH"])),
+        6 => format!("ZADD {key} INCR {score} {member}"),
+        7 => format!("ZINCRBY {key} {score} {number}"),
+        8 => format!("ZREM {key} {number} {member} x"),
+        9 => format!("ZPOPMIN {key}"),
+        10 => format!("ZPOPMAX {key} {}", random.pick(&["0", "2", "1000"])),
+        11 => format!("ZMPOP 2 {key} {other} MIN COUNT 2"),
+        12 => format!("BZMPOP 0.01 2 {key} {other} MAX COUNT 2"),
+        13 => format!("BZPOPMIN {key} {other} 0.01"),
+        14 => format!("ZREMRANGEBYRANK {key} 1 2"),
+        15 => format!("ZREMRANGEBYSCORE {key} {score} ({number}"),
+        16 => format!("ZREMRANGEBYLEX {key} [a [b"),
+        17 => format!("ZRANGESTORE {key} {other} {score} inf BYSCORE LIMIT 1 4"),
+        18 => format!("ZUNIONSTORE {key} 3 {key} {other} {third} WEIGHTS 1 0.1 {score}"),
+        19 => format!("ZINTERSTORE {key} 2 {other} {third} AGGREGATE MAX"),
+        20 => format!("ZDIFFSTORE {key} 2 {other} {third}"),
+        _ => format!("ZUNIONSTORE {key} 2 {other} {}", random.pick(SETS)),
     }
 }
 

@@ -32,9 +32,10 @@ pub(crate) struct Step {
 }
 
 const LISTS: &[&str] = &["l1", "l2", "{h}l", "l1"];
+const SORTED_SETS: &[&str] = &["z1", "z2", "{h}z", "z1"];
 const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
 const STRINGS: &[&str] = &["s1", "s2", "{h}s"];
-const ANY: &[&str] = &["l1", "l2", "{h}l", "x1", "x2", "{h}x", "s1", "s2", "{h}s"];
+const ANY: &[&str] = &["l1", "l2", "{h}l", "z1", "z2", "{h}z", "x1", "x2", "{h}x", "s1", "s2", "{h}s"];
 const CHANNELS: &[&str] = &["c1", "c2", "{h}c"];
 const PATTERNS: &[&str] = &["c*", "c?", "*"];
 const SIDES: &[&str] = &["LEFT", "RIGHT"];
@@ -85,12 +86,14 @@ impl Generator {
                     self.value += 1;
                     Action::SendAnyhow(words!["ECHO", format!("behind{}", self.value)])
                 }
-                4..24 => Action::Send(self.blocking()),
+                4..20 => Action::Send(self.blocking()),
+                20..24 => Action::Send(self.blocking_scored()),
                 24..34 => Action::Send(self.pubsub()),
                 34..44 => Action::Send(self.transaction()),
                 44..51 => Action::Send(self.other_clients()),
-                51..71 => Action::Send(self.list()),
-                71..87 => Action::Send(self.stream()),
+                51..67 => Action::Send(self.list()),
+                67..75 => Action::Send(self.sorted_set()),
+                75..87 => Action::Send(self.stream()),
                 _ => Action::Send(self.key()),
             };
             steps.push(Step { connection, action });
@@ -201,8 +204,58 @@ impl Generator {
         }
     }
 
+    fn scored_key(&mut self) -> &'static str {
+        let keys = if self.random.percent(6) { ANY } else { SORTED_SETS };
+        self.random.pick(keys)
+    }
+
+    fn blocking_scored(&mut self) -> Words {
+        let timeout = self.random.pick(&["0", "0", "1000"]);
+        let count = if self.dialect == Dialect::Redis70 {
+            1
+        } else {
+            1 + self.random.below(3)
+        };
+        let keys: Words = (0..count).map(|_| self.scored_key().into()).collect();
+        if self.random.percent(60) {
+            let mut words = words![self.random.pick(&["BZPOPMIN", "BZPOPMAX"])];
+            words.extend(keys);
+            words.extend(words![timeout]);
+            return words;
+        }
+        let mut words = words!["BZMPOP", timeout, count.to_string()];
+        words.extend(keys);
+        words.extend(words![self.random.pick(&["MIN", "MAX"])]);
+        if self.random.percent(50) {
+            words.extend(words!["COUNT", self.random.range(1, 3).to_string()]);
+        }
+        words
+    }
+
+    fn sorted_set(&mut self) -> Words {
+        let (key, other) = (self.scored_key(), self.scored_key());
+        match self.random.below(14) {
+            0..6 => {
+                let mut words = words!["ZADD", key];
+                for _ in 0..=self.random.below(3) {
+                    words.extend(words![self.random.range(0, 9).to_string(), self.value()]);
+                }
+                words
+            }
+            6 => words!["ZINCRBY", key, "2", "v1"],
+            7 => words![self.random.pick(&["ZPOPMIN", "ZPOPMAX"]), key],
+            8 => words!["ZMPOP", "2", key, other, "MIN", "COUNT", "2"],
+            9 => words!["ZUNIONSTORE", key, "2", other, self.scored_key()],
+            10 => words!["ZRANGESTORE", key, other, "0", "1"],
+            11 => words!["ZREMRANGEBYRANK", key, "0", "1"],
+            12 => words!["ZADD", key, "XX", "3", "v1"],
+            _ => words!["ZRANGE", key, "0", "-1", "WITHSCORES"],
+        }
+    }
+
     fn timed(&mut self) -> Words {
-        match self.random.below(3) {
+        match self.random.below(4) {
+            3 => words!["BZPOPMIN", self.scored_key(), self.scored_key(), "0.01"],
             0 => words!["BLPOP", self.list_key(), self.list_key(), "0.01"],
             1 => words![
                 "BLMOVE",

@@ -12,6 +12,7 @@ mod hashes;
 mod lists;
 mod newest;
 mod sets;
+mod sorted_sets;
 mod sorting;
 mod streams;
 mod strings;
@@ -84,6 +85,9 @@ const STRING_KEYS: &[&[u8]] = &[b"s1", b"s2", b"{h}s", b"n1", b"\x00s\r\n\xff"];
 const LIST_KEYS: &[&[u8]] = &[b"l1", b"l2", b"l3", b"{h}l"];
 const SET_KEYS: &[&[u8]] = &[b"t1", b"t2", b"t3", b"{h}t"];
 const HASH_KEYS: &[&[u8]] = &[b"h1", b"h2", b"{h}h"];
+const SORTED_SET_KEYS: &[&[u8]] = &[b"z1", b"z2", b"z3", b"{h}z"];
+/// A sorted set of which all scores are the same.
+const LEX_KEY: &[u8] = b"zl";
 const STREAM_KEYS: &[&[u8]] = &[b"x1", b"x2", b"{h}x"];
 const AUTO_STREAM_KEY: &[u8] = b"xa";
 const MISSING_KEYS: &[&[u8]] = &[b"none", b"{h}none", b""];
@@ -196,6 +200,8 @@ impl Generator {
         for (name, values) in [
             ("hash-max-listpack-entries", ["128", "128", "4", "0"]),
             ("hash-max-listpack-value", ["64", "64", "5", "0"]),
+            ("zset-max-listpack-entries", ["128", "128", "128", "4"]),
+            ("zset-max-listpack-value", ["64", "64", "64", "3"]),
         ] {
             let value = self.random.pick(&values);
             steps.push(command(words!["CONFIG", "SET", name, value]));
@@ -293,13 +299,14 @@ impl Generator {
 
     fn command(&mut self) -> Words {
         let words = match self.random.below(100) {
-            0..18 => self.string(),
-            18..34 => self.key(),
-            34..50 => self.list(),
-            50..62 => self.set(),
-            62..64 => self.sorting(),
-            64..76 => self.hash(),
-            76..95 => self.stream(),
+            0..16 => self.string(),
+            16..30 => self.key(),
+            30..44 => self.list(),
+            44..54 => self.set(),
+            54..56 => self.sorting(),
+            56..66 => self.hash(),
+            66..80 => self.sorted_set(),
+            80..95 => self.stream(),
             _ => self.connection(),
         };
         let words = if self.random.below(12) == 0 {
@@ -347,7 +354,7 @@ impl Generator {
             b"SPOP" if number(&words[2]).is_some_and(|count| (1..1000).contains(&count)) => {
                 words[2] = b"1000".to_vec();
             }
-            b"SRANDMEMBER"
+            b"SRANDMEMBER" | b"ZRANDMEMBER"
                 if words
                     .get(2)
                     .and_then(|word| number(word))
@@ -356,6 +363,16 @@ impl Generator {
                 words[2] = b"-3".to_vec();
             }
             _ => {}
+        }
+        // Ranges of members mean something only where all scores are the same.
+        if words.get(1).is_some_and(|key| *key == LEX_KEY) {
+            match name.as_slice() {
+                b"ZADD" => words[2..].iter_mut().step_by(2).for_each(|score| *score = b"0".to_vec()),
+                b"ZINCRBY" | b"ZRANGESTORE" | b"ZUNIONSTORE" | b"ZINTERSTORE" | b"ZDIFFSTORE" => {
+                    words[1] = SORTED_SET_KEYS[0].to_vec();
+                }
+                _ => {}
+            }
         }
         // The highest time overflows in EXPIRETIME up to 7.2.
         if matches!(name.as_slice(), b"PEXPIREAT" | b"EXPIREAT")
@@ -463,12 +480,13 @@ impl Generator {
     }
 
     fn key_of_any_type(&mut self) -> Vec<u8> {
-        let keys = match self.random.below(13) {
+        let keys = match self.random.below(15) {
             0..2 => STRING_KEYS,
             2..5 => LIST_KEYS,
             5..7 => SET_KEYS,
             7..9 => HASH_KEYS,
-            9..12 => STREAM_KEYS,
+            9..11 => SORTED_SET_KEYS,
+            11..14 => STREAM_KEYS,
             _ => MISSING_KEYS,
         };
         self.random.pick(keys).to_vec()

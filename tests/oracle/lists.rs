@@ -106,7 +106,8 @@ impl Generator {
             .random
             .pick(&["0.01", "0.005", "0.01", "-1", "abc", "1e400", "nan"]);
         let (first, second) = (self.key_of(LIST_KEYS), self.key_of(LIST_KEYS));
-        match self.random.below(7) {
+        match self.random.below(9) {
+            7 | 8 => self.blocking_scored(),
             0 | 1 => words![
                 self.random.pick(&["BLPOP", "BRPOP"]),
                 first,

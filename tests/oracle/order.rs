@@ -47,7 +47,7 @@ pub(crate) const ORDERS: &[Normaliser] = &[
     Normaliser {
         name: "random-members",
         reason: "chance decides",
-        applies: |command| command.is(&["SRANDMEMBER"]),
+        applies: |command| command.is(&["SRANDMEMBER", "ZRANDMEMBER"]),
         apply: |ours, theirs| {
             if ours.items().len() == theirs.items().len() {
                 same_shape(ours, theirs);
@@ -72,7 +72,7 @@ pub(crate) const ORDERS: &[Normaliser] = &[
     Normaliser {
         name: "order-of-pairs",
         reason: "a hash table has the order of its hashes",
-        applies: |command| command.is(&["HGETALL", "HSCAN"]),
+        applies: |command| command.is(&["HGETALL", "HSCAN", "ZSCAN"]),
         apply: |ours, theirs| {
             sort_pairs(ours);
             sort_pairs(theirs);

@@ -299,6 +299,7 @@ impl Run<'_> {
                     "list" => words!["LRANGE", key, "0", "-1"],
                     "set" => words!["SMEMBERS", key],
                     "hash" => words!["HGETALL", key],
+                    "zset" => words!["ZRANGE", key, "0", "-1", "WITHSCORES"],
                     _ => words!["XINFO", "STREAM", key, "FULL", "COUNT", "0"],
                 });
                 for words in &looks {

@@ -429,6 +429,48 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     xrevrange a + -
     xsetid a 1-1
     xtrim a maxlen 1
+    bzmpop 0 2 a b min count 3
+    bzmpop 0 0 a min
+    bzmpop 0 3 a min
+    bzpopmax a b 0
+    bzpopmin a 0
+    zadd a 1 b
+    zadd a nx ch 1 b 2 c
+    zcard a
+    zcount a 0 1
+    zdiff 2 a b withscores
+    zdiffstore d 2 a b
+    zincrby a 1 b
+    zinter 2 a b weights 1 2 aggregate max
+    zinter 3 a b
+    zintercard 2 a b limit 1
+    zinterstore d 2 a b
+    zlexcount a - +
+    zmpop 2 a b max
+    zmpop 0 a max
+    zmscore a b c
+    zpopmax a 2
+    zpopmin a
+    zrandmember a 2 withscores
+    zrange a 0 1
+    zrangebylex a - +
+    zrangebyscore a 0 1
+    zrangestore d a 0 1
+    zrank a b
+    zrem a b
+    zremrangebylex a - +
+    zremrangebyrank a 0 1
+    zremrangebyscore a 0 1
+    zrevrange a 0 1
+    zrevrangebylex a + -
+    zrevrangebyscore a 1 0
+    zrevrank a b
+    zscan a 0
+    zscore a b
+    zunion 1 a
+    zunionstore d 2 a b weights 1 2
+    zunionstore d 0 a
+    zunionstore d 3 a
     ping
     publish a b
     spublish a b
