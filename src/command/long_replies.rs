@@ -105,7 +105,10 @@ fn a_range_of_a_sorted_set_is_the_same_wherever_it_is_cut() {
         for start in (0..9000).step_by(131) {
             let stop = start + 3500;
             same_in_slices(&mut bench, &format!("ZRANGE z {start} {stop}"));
-            same_in_slices(&mut bench, &format!("ZREVRANGE z {start} {stop} WITHSCORES"));
+            same_in_slices(
+                &mut bench,
+                &format!("ZREVRANGE z {start} {stop} WITHSCORES"),
+            );
         }
     }
     // What comes later is what was there.

@@ -10,6 +10,7 @@
 //! A small set stores whole scores as integers: there, -0 becomes 0, as in Redis.
 //! Source: the `zset-max-listpack-*` settings and OBJECT ENCODING of Redis.
 
+mod digits;
 mod edge;
 mod leaf;
 mod score;
@@ -53,7 +54,10 @@ impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Small(pack) => pack.fmt(f),
-            Self::Large(large) => f.debug_list().entries(large.order.range(0..usize::MAX)).finish(),
+            Self::Large(large) => f
+                .debug_list()
+                .entries(large.order.range(0..usize::MAX))
+                .finish(),
         }
     }
 }
@@ -85,11 +89,13 @@ impl SortedSet {
     /// An empty one, for so many members to come of which the first has so many bytes.
     #[must_use]
     pub(crate) fn for_members(count: usize, member_bytes: usize, limits: &PackLimits) -> Self {
-        Self(if count <= limits.entry_count_max && member_bytes <= limits.text_bytes_max {
-            Body::Small(Listpack::new())
-        } else {
-            Body::Large(Box::default())
-        })
+        Self(
+            if count <= limits.entry_count_max && member_bytes <= limits.text_bytes_max {
+                Body::Small(Listpack::new())
+            } else {
+                Body::Large(Box::default())
+            },
+        )
     }
 
     /// A set of members with their scores, each once. O(n log n).
@@ -224,7 +230,11 @@ impl SortedSet {
             None => false,
         };
         large.add(member, score);
-        if old.is_some() { Put::Updated } else { Put::Added }
+        if old.is_some() {
+            Put::Updated
+        } else {
+            Put::Added
+        }
     }
 
     /// The large form, which it takes when it is not in it.

@@ -11,7 +11,8 @@ const HASHES: &[&str] = &["h1", "h2", "{h}h"];
 const SORTED_SETS: &[&str] = &["z1", "z2", "z3", "{h}z"];
 const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
 const ANY: &[&str] = &[
-    "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "h1", "{h}h", "z1", "{h}z", "x1", "x2", "{h}x",
+    "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "h1", "{h}h", "z1", "{h}z", "x1", "x2",
+    "{h}x",
 ];
 const CONSUMERS: &[&str] = &["a", "b", "c"];
 
@@ -212,8 +213,14 @@ fn on_a_sorted_set(random: &mut Random) -> String {
     let long = "x".repeat(if random.percent(4) { 100 } else { 1 });
     match random.below(22) {
         0..4 => format!("ZADD {key} {score} {number} {number} {member} 1.5 {long}"),
-        4 => format!("ZADD {key} {} {score} {member}", random.pick(&["NX", "XX", "GT", "LT", "GT CH"])),
-        5 => format!("ZADD {key} {} {score} {member} {score} {number}", random.pick(&["XX GT", "CH", "XX CH"])),
+        4 => format!(
+            "ZADD {key} {} {score} {member}",
+            random.pick(&["NX", "XX", "GT", "LT", "GT CH"])
+        ),
+        5 => format!(
+            "ZADD {key} {} {score} {member} {score} {number}",
+            random.pick(&["XX GT", "CH", "XX CH"])
+        ),
         6 => format!("ZADD {key} INCR {score} {member}"),
         7 => format!("ZINCRBY {key} {score} {number}"),
         8 => format!("ZREM {key} {number} {member} x"),

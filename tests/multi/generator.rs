@@ -35,7 +35,9 @@ const LISTS: &[&str] = &["l1", "l2", "{h}l", "l1"];
 const SORTED_SETS: &[&str] = &["z1", "z2", "{h}z", "z1"];
 const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
 const STRINGS: &[&str] = &["s1", "s2", "{h}s"];
-const ANY: &[&str] = &["l1", "l2", "{h}l", "z1", "z2", "{h}z", "x1", "x2", "{h}x", "s1", "s2", "{h}s"];
+const ANY: &[&str] = &[
+    "l1", "l2", "{h}l", "z1", "z2", "{h}z", "x1", "x2", "{h}x", "s1", "s2", "{h}s",
+];
 const CHANNELS: &[&str] = &["c1", "c2", "{h}c"];
 const PATTERNS: &[&str] = &["c*", "c?", "*"];
 const SIDES: &[&str] = &["LEFT", "RIGHT"];
@@ -205,7 +207,11 @@ impl Generator {
     }
 
     fn scored_key(&mut self) -> &'static str {
-        let keys = if self.random.percent(6) { ANY } else { SORTED_SETS };
+        let keys = if self.random.percent(6) {
+            ANY
+        } else {
+            SORTED_SETS
+        };
         self.random.pick(keys)
     }
 

@@ -367,7 +367,10 @@ impl Generator {
         // Ranges of members mean something only where all scores are the same.
         if words.get(1).is_some_and(|key| *key == LEX_KEY) {
             match name.as_slice() {
-                b"ZADD" => words[2..].iter_mut().step_by(2).for_each(|score| *score = b"0".to_vec()),
+                b"ZADD" => words[2..]
+                    .iter_mut()
+                    .step_by(2)
+                    .for_each(|score| *score = b"0".to_vec()),
                 b"ZINCRBY" | b"ZRANGESTORE" | b"ZUNIONSTORE" | b"ZINTERSTORE" | b"ZDIFFSTORE" => {
                     words[1] = SORTED_SET_KEYS[0].to_vec();
                 }

@@ -11,13 +11,31 @@ impl Generator {
             0 => self.wild_number(),
             1 => self
                 .random
-                .pick(&["nan", "1e400", "1e-400", "", "0x10", "1e3", "+5", ".5", "5.", "--1", " 1", "-nan", "1e"])
+                .pick(&[
+                    "nan", "1e400", "1e-400", "", "0x10", "1e3", "+5", ".5", "5.", "--1", " 1",
+                    "-nan", "1e",
+                ])
                 .into(),
-            2 => self.random.pick(&["inf", "-inf", "+inf", "Infinity"]).into(),
+            2 => self
+                .random
+                .pick(&["inf", "-inf", "+inf", "Infinity"])
+                .into(),
             3 => self.random.pick(&["-0", "0", "-0.0"]).into(),
             4..10 => self
                 .random
-                .pick(&["1.5", "0.1", "-2.25", "3.3", "1e-7", "0.000001", "1e17", "1e20", "5e18", "123456789.125", "1.2345e-5"])
+                .pick(&[
+                    "1.5",
+                    "0.1",
+                    "-2.25",
+                    "3.3",
+                    "1e-7",
+                    "0.000001",
+                    "1e17",
+                    "1e20",
+                    "5e18",
+                    "123456789.125",
+                    "1.2345e-5",
+                ])
                 .into(),
             _ => self.random.range(-4, 9).to_string().into_bytes(),
         }
@@ -25,7 +43,10 @@ impl Generator {
 
     fn end_of_scores(&mut self) -> Vec<u8> {
         match self.random.below(12) {
-            0 | 1 => self.random.pick(&["-inf", "+inf", "(-inf", "(inf", "inf"]).into(),
+            0 | 1 => self
+                .random
+                .pick(&["-inf", "+inf", "(-inf", "(inf", "inf"])
+                .into(),
             2..5 => [b"(".to_vec(), self.score()].concat(),
             _ => self.score(),
         }
@@ -42,7 +63,10 @@ impl Generator {
 
     fn scored_member(&mut self) -> Vec<u8> {
         match self.random.below(12) {
-            0..6 => self.random.pick(&["a", "b", "c", "d", "e", "aa", "ab", "B"]).into(),
+            0..6 => self
+                .random
+                .pick(&["a", "b", "c", "d", "e", "aa", "ab", "B"])
+                .into(),
             6..10 => self.random.range(-3, 14).to_string().into_bytes(),
             _ => self.value(),
         }
@@ -63,7 +87,14 @@ impl Generator {
 
     fn add_options(&mut self) -> Vec<Words> {
         let mut options = Vec::new();
-        for (option, percent) in [("NX", 10), ("XX", 10), ("GT", 10), ("LT", 10), ("CH", 25), ("INCR", 12)] {
+        for (option, percent) in [
+            ("NX", 10),
+            ("XX", 10),
+            ("GT", 10),
+            ("LT", 10),
+            ("CH", 25),
+            ("INCR", 12),
+        ] {
             if self.random.percent(percent) {
                 options.push(words![option]);
             }
@@ -114,17 +145,26 @@ impl Generator {
         let (key, ends) = match self.random.below(3) {
             0 => {
                 self.limit(&mut options, 4);
-                (self.scored_key(), [self.small_number(), self.small_number()])
+                (
+                    self.scored_key(),
+                    [self.small_number(), self.small_number()],
+                )
             }
             1 => {
                 self.limit(&mut options, 40);
                 options.push(words!["BYSCORE"]);
-                (self.scored_key(), [self.end_of_scores(), self.end_of_scores()])
+                (
+                    self.scored_key(),
+                    [self.end_of_scores(), self.end_of_scores()],
+                )
             }
             _ => {
                 self.limit(&mut options, 40);
                 options.push(words!["BYLEX"]);
-                (self.lex_key(), [self.end_of_members(), self.end_of_members()])
+                (
+                    self.lex_key(),
+                    [self.end_of_members(), self.end_of_members()],
+                )
             }
         };
         let [first, second] = ends;
@@ -147,15 +187,30 @@ impl Generator {
         let words = match self.random.below(6) {
             0 => {
                 options.clear();
-                words!["ZREVRANGE", self.scored_key(), self.small_number(), self.small_number()]
+                words![
+                    "ZREVRANGE",
+                    self.scored_key(),
+                    self.small_number(),
+                    self.small_number()
+                ]
             }
             1..4 => {
                 let name = self.random.pick(&["ZRANGEBYSCORE", "ZREVRANGEBYSCORE"]);
-                words![name, self.scored_key(), self.end_of_scores(), self.end_of_scores()]
+                words![
+                    name,
+                    self.scored_key(),
+                    self.end_of_scores(),
+                    self.end_of_scores()
+                ]
             }
             _ => {
                 let name = self.random.pick(&["ZRANGEBYLEX", "ZREVRANGEBYLEX"]);
-                let words = words![name, self.lex_key(), self.end_of_members(), self.end_of_members()];
+                let words = words![
+                    name,
+                    self.lex_key(),
+                    self.end_of_members(),
+                    self.end_of_members()
+                ];
                 return self.with_options(words, options);
             }
         };
@@ -174,7 +229,11 @@ impl Generator {
         };
         words.push(said);
         for _ in 0..count {
-            let keys = if self.random.percent(25) { SET_KEYS } else { SORTED_SET_KEYS };
+            let keys = if self.random.percent(25) {
+                SET_KEYS
+            } else {
+                SORTED_SET_KEYS
+            };
             words.push(self.key_of(keys));
         }
         count
@@ -182,7 +241,13 @@ impl Generator {
 
     fn combined(&mut self) -> Words {
         let name = self.random.pick(&[
-            "ZUNION", "ZINTER", "ZDIFF", "ZUNIONSTORE", "ZINTERSTORE", "ZDIFFSTORE", "ZINTERCARD",
+            "ZUNION",
+            "ZINTER",
+            "ZDIFF",
+            "ZUNIONSTORE",
+            "ZINTERSTORE",
+            "ZDIFFSTORE",
+            "ZINTERCARD",
         ]);
         let mut words = words![name];
         if name.ends_with("STORE") {
@@ -198,7 +263,10 @@ impl Generator {
             options.push(weights);
         }
         if self.random.percent(30) {
-            options.push(words!["AGGREGATE", self.random.pick(&["SUM", "MIN", "MAX", "min", "AVG"])]);
+            options.push(words![
+                "AGGREGATE",
+                self.random.pick(&["SUM", "MIN", "MAX", "min", "AVG"])
+            ]);
         }
         if self.random.percent(40) {
             options.push(words!["WITHSCORES"]);
@@ -244,7 +312,12 @@ impl Generator {
     pub(super) fn sorted_set(&mut self) -> Words {
         match self.random.below(40) {
             0..12 => self.zadd(),
-            12..14 => words!["ZINCRBY", self.scored_key(), self.score(), self.scored_member()],
+            12..14 => words![
+                "ZINCRBY",
+                self.scored_key(),
+                self.score(),
+                self.scored_member()
+            ],
             14 | 15 => {
                 let mut words = words!["ZREM", self.scored_key(), self.scored_member()];
                 for _ in 0..self.random.below(4) {
@@ -254,24 +327,63 @@ impl Generator {
             }
             16 => words!["ZCARD", self.scored_key()],
             17 => words!["ZSCORE", self.scored_key(), self.scored_member()],
-            18 => words!["ZMSCORE", self.scored_key(), self.scored_member(), self.scored_member()],
-            19 => words!["ZCOUNT", self.scored_key(), self.end_of_scores(), self.end_of_scores()],
-            20 => words!["ZLEXCOUNT", self.lex_key(), self.end_of_members(), self.end_of_members()],
+            18 => words![
+                "ZMSCORE",
+                self.scored_key(),
+                self.scored_member(),
+                self.scored_member()
+            ],
+            19 => words![
+                "ZCOUNT",
+                self.scored_key(),
+                self.end_of_scores(),
+                self.end_of_scores()
+            ],
+            20 => words![
+                "ZLEXCOUNT",
+                self.lex_key(),
+                self.end_of_members(),
+                self.end_of_members()
+            ],
             21 | 22 => {
-                let mut words = words![self.random.pick(&["ZRANK", "ZREVRANK"]), self.scored_key(), self.scored_member()];
+                let mut words = words![
+                    self.random.pick(&["ZRANK", "ZREVRANK"]),
+                    self.scored_key(),
+                    self.scored_member()
+                ];
                 // Since 7.2.
                 if self.dialect != Dialect::Redis70 && self.random.percent(40) {
-                    words.extend(words![self.random.pick(&["WITHSCORE", "withscore", "WITHSCORES"])]);
+                    words.extend(words![self.random.pick(&[
+                        "WITHSCORE",
+                        "withscore",
+                        "WITHSCORES"
+                    ])]);
                 }
                 words
             }
             23..27 => self.range(),
             27 | 28 => self.old_range(),
-            29 => words!["ZREMRANGEBYRANK", self.scored_key(), self.small_number(), self.small_number()],
-            30 => words!["ZREMRANGEBYSCORE", self.scored_key(), self.end_of_scores(), self.end_of_scores()],
-            31 => words!["ZREMRANGEBYLEX", self.lex_key(), self.end_of_members(), self.end_of_members()],
+            29 => words![
+                "ZREMRANGEBYRANK",
+                self.scored_key(),
+                self.small_number(),
+                self.small_number()
+            ],
+            30 => words![
+                "ZREMRANGEBYSCORE",
+                self.scored_key(),
+                self.end_of_scores(),
+                self.end_of_scores()
+            ],
+            31 => words![
+                "ZREMRANGEBYLEX",
+                self.lex_key(),
+                self.end_of_members(),
+                self.end_of_members()
+            ],
             32 => {
-                let mut words = words![self.random.pick(&["ZPOPMIN", "ZPOPMAX"]), self.scored_key()];
+                let mut words =
+                    words![self.random.pick(&["ZPOPMIN", "ZPOPMAX"]), self.scored_key()];
                 if self.random.percent(60) {
                     words.push(self.small_number());
                 }

@@ -24,9 +24,8 @@ pub(crate) const LIMIT_OF_RANKS: CommandError = CommandError::fixed(
     "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
 );
 /// WITHSCORES of a range of members.
-pub(crate) const SCORES_OF_LEX: CommandError = CommandError::fixed(
-    "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
-);
+pub(crate) const SCORES_OF_LEX: CommandError =
+    CommandError::fixed("ERR syntax error, WITHSCORES not supported in combination with BYLEX");
 /// A weight of ZUNION.
 pub(crate) const WEIGHT_NOT_FLOAT: CommandError =
     CommandError::fixed("ERR weight value is not a float");

@@ -115,11 +115,7 @@ pub(super) fn zincrby(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     add(ctx, args, true)
 }
 
-fn add(
-    ctx: &mut Context<'_>,
-    args: &Args<'_>,
-    increments: bool,
-) -> Result<Outcome, CommandError> {
+fn add(ctx: &mut Context<'_>, args: &Args<'_>, increments: bool) -> Result<Outcome, CommandError> {
     let (options, from) = AddOptions::read(args, increments)?;
     // All of them before the first is added.
     let texts = args.from(from).step_by(2);

@@ -164,14 +164,12 @@ impl Request {
     }
 
     fn read_options(&mut self, args: &Args<'_>, purpose: Purpose) -> Result<(), CommandError> {
-        let has_weights =
-            self.combination != Combination::Difference && purpose != Purpose::Count;
+        let has_weights = self.combination != Combination::Difference && purpose != Purpose::Count;
         let mut rest = Cursor::new(args, self.keys_at + self.key_count);
         while rest.left() > 0 {
             if has_weights && rest.left() > self.key_count && rest.keyword("weights") {
                 let weights = rest.by_ref().take(self.key_count);
-                let weights =
-                    weights.map(|text| parse_score(text).ok_or(error::WEIGHT_NOT_FLOAT));
+                let weights = weights.map(|text| parse_score(text).ok_or(error::WEIGHT_NOT_FLOAT));
                 self.weights = weights.collect::<Result<_, _>>()?;
             } else if has_weights && rest.left() >= 2 && rest.keyword("aggregate") {
                 self.aggregate = match rest.value()? {

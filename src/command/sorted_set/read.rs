@@ -4,10 +4,10 @@ use crate::command::args::is;
 use crate::command::context::{Context, Outcome};
 use crate::command::element_scan::ElementScan;
 use crate::command::error::{self, CommandError};
-use crate::data::sorted_set::SortedSet;
+use crate::data::sorted_set::{ScoreText, SortedSet};
 use crate::resp::arguments::Args;
 
-use super::replies::{Style, write_score};
+use super::replies::write_score;
 use super::{End, interval, set_of};
 
 pub(super) fn zcard(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -107,13 +107,16 @@ pub(super) fn zscan(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
         }
     });
     ElementScan::reply_head(ctx.reply, next, 2 * found.len());
+    // Redis: scores as texts in both versions, and of a large set with all their digits.
+    let is_small = set.encoding() == "listpack";
     for (member, score) in found {
-        // Redis: flat, and scores as texts, in both versions.
-        Style::Flat.write(
-            ctx.reply,
-            crate::data::listpack::Element::Bytes(&member),
-            score,
-        );
+        let score = if is_small {
+            ScoreText::new(score)
+        } else {
+            ScoreText::with_all_digits(score)
+        };
+        ctx.reply.bulk(&member);
+        ctx.reply.bulk(score.bytes());
     }
     Ok(Outcome::Done)
 }

@@ -45,10 +45,7 @@ pub(super) fn zremrangebyrank(
     ctx: &mut Context<'_>,
     args: &Args<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (start, stop) = (
-        required_integer(args.at(2))?,
-        required_integer(args.at(3))?,
-    );
+    let (start, stop) = (required_integer(args.at(2))?, required_integer(args.at(3))?);
     remove(ctx, args, "zremrangebyrank", |set| {
         interval::ranks(start, stop, set.len())
     })

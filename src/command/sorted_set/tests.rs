@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
 use crate::command::context::Outcome;
 use crate::command::testing::Bench;
 use crate::data::listpack::PackLimits;
@@ -54,12 +53,18 @@ fn members_are_added_and_scores_changed() {
         ("ZADD z GT INCR -1 a", "$-1"),
         ("ZINCRBY z 1e3 a", "$6 1006.5"),
         ("ZINCRBY z inf a", "$3 inf"),
-        ("ZINCRBY z -inf a", "-ERR resulting score is not a number (NaN)"),
+        (
+            "ZINCRBY z -inf a",
+            "-ERR resulting score is not a number (NaN)",
+        ),
         ("ZSCORE z a", "$3 inf"),
         ("ZADD none XX 1 a", ":0"),
         ("EXISTS none", ":0"),
         ("ZADD z 1 a 2", "-ERR syntax error"),
-        ("ZADD z NX XX 1 a", "-ERR XX and NX options at the same time are not compatible"),
+        (
+            "ZADD z NX XX 1 a",
+            "-ERR XX and NX options at the same time are not compatible",
+        ),
         (
             "ZADD z NX GT 1 a",
             "-ERR GT, LT, and/or NX options at the same time are not compatible",
@@ -68,7 +73,10 @@ fn members_are_added_and_scores_changed() {
             "ZADD z LT GT 1 a",
             "-ERR GT, LT, and/or NX options at the same time are not compatible",
         ),
-        ("ZADD z INCR 1 a 2 b", "-ERR INCR option supports a single increment-element pair"),
+        (
+            "ZADD z INCR 1 a 2 b",
+            "-ERR INCR option supports a single increment-element pair",
+        ),
         ("ZADD z 1 new x other", "-ERR value is not a valid float"),
         ("ZADD z nan a", "-ERR value is not a valid float"),
         ("ZMSCORE z b new d", "*3 $1 9 $-1 $1 4"),
@@ -93,7 +101,10 @@ fn ranges_are_of_ranks_scores_or_members() {
         ("ZRANGE z 5 1", "*0"),
         ("ZRANGE z (1 2 BYSCORE", "*2 $1 b $1 c"),
         ("ZRANGE z 2 (1 BYSCORE REV LIMIT 1 5", "*1 $1 b"),
-        ("ZRANGEBYSCORE z -inf +inf LIMIT 1 2 WITHSCORES", "*4 $1 b $1 2 $1 c $1 2"),
+        (
+            "ZRANGEBYSCORE z -inf +inf LIMIT 1 2 WITHSCORES",
+            "*4 $1 b $1 2 $1 c $1 2",
+        ),
         ("ZRANGEBYSCORE z -inf +inf LIMIT 3 -1", "*1 $1 d"),
         ("ZRANGEBYSCORE z -inf +inf LIMIT -1 5", "*0"),
         ("ZREVRANGEBYSCORE z +inf (2 LIMIT 0 5", "*1 $1 d"),
@@ -106,7 +117,10 @@ fn ranges_are_of_ranks_scores_or_members() {
         ("ZRANK z q", "$-1"),
         ("ZRANK z q WITHSCORE", "*-1"),
         ("ZRANK z c WITHSCORES", "-ERR syntax error"),
-        ("ZRANK z c WITHSCORE x", "-ERR wrong number of arguments for 'zrank' command"),
+        (
+            "ZRANK z c WITHSCORE x",
+            "-ERR wrong number of arguments for 'zrank' command",
+        ),
         ("ZADD l 0 a 0 aa 0 b 0 c", ":4"),
         ("ZRANGEBYLEX l [aa (c", "*2 $2 aa $1 b"),
         ("ZREVRANGEBYLEX l + [aa LIMIT 1 2", "*2 $1 b $2 aa"),
@@ -114,7 +128,10 @@ fn ranges_are_of_ranks_scores_or_members() {
         ("ZRANGE l + - BYLEX", "*0"),
         ("ZLEXCOUNT l - +", ":4"),
         ("ZLEXCOUNT l (a [b", ":2"),
-        ("ZRANGEBYLEX l a b", "-ERR min or max not valid string range item"),
+        (
+            "ZRANGEBYLEX l a b",
+            "-ERR min or max not valid string range item",
+        ),
         ("ZRANGEBYSCORE z a b", "-ERR min or max is not a float"),
         ("ZRANGE z 0 1 BYSCORE BYLEX", "-ERR syntax error"),
         (
@@ -127,7 +144,10 @@ fn ranges_are_of_ranks_scores_or_members() {
             "-ERR syntax error, WITHSCORES not supported in combination with BYLEX",
         ),
         ("ZRANGESTORE d z 2 +inf BYSCORE", ":3"),
-        ("ZRANGE d 0 -1 WITHSCORES", "*6 $1 b $1 2 $1 c $1 2 $1 d $1 3"),
+        (
+            "ZRANGE d 0 -1 WITHSCORES",
+            "*6 $1 b $1 2 $1 c $1 2 $1 d $1 3",
+        ),
         ("ZRANGESTORE d z 9 9", ":0"),
         ("EXISTS d", ":0"),
         ("ZRANGESTORE d z 0 1 WITHSCORES", "-ERR syntax error"),
@@ -143,9 +163,9 @@ fn a_range_of_members_of_a_small_set_goes_by_members_whatever_the_scores() {
             ("ZADD z 1 b 2 d 3 a 4 c 5 e", ":5"),
             ("ZRANGEBYLEX z [b [d", "*4 $1 b $1 d $1 a $1 c"),
             ("ZREVRANGEBYLEX z [d [b", "*1 $1 c"),
-            ("ZRANGEBYLEX z [c +", "*1 $1 d"),
+            ("ZRANGEBYLEX z [c +", "*4 $1 d $1 a $1 c $1 e"),
             ("ZLEXCOUNT z [b [d", ":4"),
-            ("ZREMRANGEBYLEX z [d [d", ":2"),
+            ("ZREMRANGEBYLEX z [d [d", ":3"),
         ],
     );
 }
@@ -176,16 +196,25 @@ fn members_are_popped_from_both_ends() {
         ("ZPOPMIN z", "*2 $1 a $1 1"),
         ("ZPOPMAX z 2", "*4 $1 f $1 6 $1 e $1 5"),
         ("ZPOPMIN z 0", "*0"),
-        ("ZPOPMIN z -1", "-ERR value is out of range, must be positive"),
+        (
+            "ZPOPMIN z -1",
+            "-ERR value is out of range, must be positive",
+        ),
         ("ZPOPMIN z 1 2", "-ERR syntax error"),
         ("ZMPOP 2 none z MAX", "*2 $1 z *1 *2 $1 d $1 4"),
-        ("BZMPOP 0 1 z MIN COUNT 9", "*2 $1 z *2 *2 $1 b $1 2 *2 $1 c $1 3"),
+        (
+            "BZMPOP 0 1 z MIN COUNT 9",
+            "*2 $1 z *2 *2 $1 b $1 2 *2 $1 c $1 3",
+        ),
         ("EXISTS z", ":0"),
         ("ZMPOP 2 none z MAX", "*-1"),
         ("ZPOPMIN z", "*0"),
         ("ZMPOP 0 z MIN", "-ERR numkeys should be greater than 0"),
         ("ZMPOP 1 z MID", "-ERR syntax error"),
-        ("ZMPOP 1 z MIN COUNT 0", "-ERR count should be greater than 0"),
+        (
+            "ZMPOP 1 z MIN COUNT 0",
+            "-ERR count should be greater than 0",
+        ),
         ("ZADD z 1 a", ":1"),
         ("BZPOPMAX none z 0", "*3 $1 z $1 a $1 1"),
     ]);
@@ -217,7 +246,10 @@ fn the_newer_protocol_has_doubles_and_pairs() {
             ("ZSCORE z b", ",2.5"),
             ("ZINCRBY z 1 a", ",2"),
             ("ZRANGE z 0 1 WITHSCORES", "*2 *2 $1 a ,2 *2 $1 b ,2.5"),
-            ("ZUNION 1 z WITHSCORES", "*3 *2 $1 a ,2 *2 $1 b ,2.5 *2 $1 c ,3"),
+            (
+                "ZUNION 1 z WITHSCORES",
+                "*3 *2 $1 a ,2 *2 $1 b ,2.5 *2 $1 c ,3",
+            ),
             ("ZRANK z a WITHSCORE", "*2 :0 ,2"),
             ("ZSCAN z 0", "*2 $1 0 *6 $1 a $1 2 $1 b $3 2.5 $1 c $1 3"),
             ("ZPOPMIN z", "*2 $1 a ,2"),
@@ -234,10 +266,22 @@ fn sorted_sets_and_sets_are_combined() {
         ("ZADD a 1 x 2 y 3 z", ":3"),
         ("ZADD b 10 y 20 z 30 w", ":3"),
         ("SADD s x w 7", ":3"),
-        ("ZUNION 2 a b WITHSCORES", "*8 $1 x $1 1 $1 y $2 12 $1 z $2 23 $1 w $2 30"),
-        ("ZINTER 2 a b WITHSCORES AGGREGATE MIN", "*4 $1 y $1 2 $1 z $1 3"),
-        ("ZINTER 2 a b WITHSCORES WEIGHTS 2 0.5", "*4 $1 y $1 9 $1 z $2 16"),
-        ("ZUNION 2 a s WITHSCORES", "*10 $1 7 $1 1 $1 w $1 1 $1 x $1 2 $1 y $1 2 $1 z $1 3"),
+        (
+            "ZUNION 2 a b WITHSCORES",
+            "*8 $1 x $1 1 $1 y $2 12 $1 z $2 23 $1 w $2 30",
+        ),
+        (
+            "ZINTER 2 a b WITHSCORES AGGREGATE MIN",
+            "*4 $1 y $1 2 $1 z $1 3",
+        ),
+        (
+            "ZINTER 2 a b WITHSCORES WEIGHTS 2 0.5",
+            "*4 $1 y $1 9 $1 z $2 16",
+        ),
+        (
+            "ZUNION 2 a s WITHSCORES",
+            "*10 $1 7 $1 1 $1 w $1 1 $1 x $1 2 $1 y $1 2 $1 z $1 3",
+        ),
         ("ZINTER 3 a a s AGGREGATE MAX", "*1 $1 x"),
         ("ZDIFF 2 a s", "*2 $1 y $1 z"),
         ("ZDIFF 2 a a", "*0"),
@@ -248,12 +292,21 @@ fn sorted_sets_and_sets_are_combined() {
         ("SET d x EX 100", "+OK"),
         ("ZUNIONSTORE d 2 a b AGGREGATE MAX", ":4"),
         ("TTL d", ":-1"),
-        ("ZRANGE d 0 -1 WITHSCORES", "*8 $1 x $1 1 $1 y $2 10 $1 z $2 20 $1 w $2 30"),
+        (
+            "ZRANGE d 0 -1 WITHSCORES",
+            "*8 $1 x $1 1 $1 y $2 10 $1 z $2 20 $1 w $2 30",
+        ),
         ("ZINTERSTORE d 2 d a", ":3"),
         ("ZDIFFSTORE d 2 a a", ":0"),
         ("EXISTS d", ":0"),
-        ("ZUNION 0 a", "-ERR at least 1 input key is needed for 'zunion' command"),
-        ("ZUNIONSTORE d x a", "-ERR value is not an integer or out of range"),
+        (
+            "ZUNION 0 a",
+            "-ERR at least 1 input key is needed for 'zunion' command",
+        ),
+        (
+            "ZUNIONSTORE d x a",
+            "-ERR value is not an integer or out of range",
+        ),
         ("ZUNION 3 a b", "-ERR syntax error"),
         ("ZUNION 1 a WEIGHTS x", "-ERR weight value is not a float"),
         ("ZUNION 2 a b WEIGHTS 1", "-ERR syntax error"),
@@ -301,18 +354,38 @@ fn a_set_is_small_up_to_its_limits() {
 fn events_and_effects_are_those_of_redis() {
     let mut bench = bench(128);
     for (line, events, effects) in [
-        ("ZADD z 1 a 2 b 3 c 4 d", "new z, zadd z", "ZADD z 1 a 2 b 3 c 4 d"),
+        (
+            "ZADD z 1 a 2 b 3 c 4 d",
+            "new z, zadd z",
+            "ZADD z 1 a 2 b 3 c 4 d",
+        ),
         ("ZADD z 1 a", "", ""),
         ("ZINCRBY z 1 a", "zincr z", "ZINCRBY z 1 a"),
         ("ZREM z q", "", ""),
         ("ZREM z b", "zrem z", "ZREM z b"),
         ("ZMPOP 1 z MAX COUNT 1", "zpopmax z", "ZPOPMAX z 1"),
-        ("ZRANGESTORE r z 0 -1", "new r, zrangestore r", "ZRANGESTORE r z 0 -1"),
+        (
+            "ZRANGESTORE r z 0 -1",
+            "new r, zrangestore r",
+            "ZRANGESTORE r z 0 -1",
+        ),
         ("BZPOPMIN z 0", "zpopmin z", "ZPOPMIN z"),
-        ("ZREMRANGEBYRANK z 0 -1", "zremrangebyrank z, del z", "ZREMRANGEBYRANK z 0 -1"),
-        ("ZUNIONSTORE u 1 r", "new u, zunionstore u", "ZUNIONSTORE u 1 r"),
-        ("ZINTERSTORE u 2 u z", "del u", "ZINTERSTORE u 2 u z"),
-        ("ZDIFFSTORE u 2 u z", "", ""),
+        (
+            "ZREMRANGEBYRANK z 0 -1",
+            "zremrangebyrank z, del z",
+            "ZREMRANGEBYRANK z 0 -1",
+        ),
+        (
+            "ZUNIONSTORE u 1 r",
+            "new u, zunionstore u",
+            "ZUNIONSTORE u 1 r",
+        ),
+        (
+            "ZINTERSTORE u 2 u z",
+            "keymiss z, del u",
+            "ZINTERSTORE u 2 u z",
+        ),
+        ("ZDIFFSTORE u 2 u z", "keymiss u, keymiss z", ""),
         ("ZPOPMIN r 9", "zpopmin r, del r", "ZPOPMIN r 9"),
     ] {
         bench.line(line);
@@ -329,7 +402,12 @@ fn every_member_is_as_likely_as_any_other() {
         for name in &names {
             bench.line(&format!("ZADD z 1 {name}"));
         }
-        for command in ["ZRANDMEMBER z", "ZRANDMEMBER z -1", "ZRANDMEMBER z 1", "ZRANDMEMBER z 10"] {
+        for command in [
+            "ZRANDMEMBER z",
+            "ZRANDMEMBER z -1",
+            "ZRANDMEMBER z 1",
+            "ZRANDMEMBER z 10",
+        ] {
             let mut counts: BTreeMap<String, f64> = BTreeMap::new();
             let mut total = 0.0;
             while total < 4000.0 {
@@ -362,13 +440,19 @@ fn members_by_chance_are_as_many_as_were_asked_for() {
         ("ZRANDMEMBER z 0", "*0"),
         ("ZRANDMEMBER none", "$-1"),
         ("ZRANDMEMBER none 5", "*0"),
-        ("ZRANDMEMBER z x", "-ERR value is not an integer or out of range"),
+        (
+            "ZRANDMEMBER z x",
+            "-ERR value is not an integer or out of range",
+        ),
         ("ZRANDMEMBER z 1 SCORES", "-ERR syntax error"),
         (
             "ZRANDMEMBER z -9223372036854775808",
             "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
         ),
-        ("ZRANDMEMBER z -9223372036854775807 WITHSCORES", "-ERR value is out of range"),
+        (
+            "ZRANDMEMBER z -9223372036854775807 WITHSCORES",
+            "-ERR value is out of range",
+        ),
     ]);
 }
 
@@ -379,7 +463,10 @@ fn a_scan_gives_every_member() {
         &mut bench,
         &[
             ("ZADD z 1 a 2 b 3 c", ":3"),
-            ("ZSCAN z 0 MATCH [bc] COUNT 1", "*2 $1 0 *4 $1 b $1 2 $1 c $1 3"),
+            (
+                "ZSCAN z 0 MATCH [bc] COUNT 1",
+                "*2 $1 0 *4 $1 b $1 2 $1 c $1 3",
+            ),
             ("ZSCAN none 0", "*2 $1 0 *0"),
             ("ZSCAN z x", "-ERR invalid cursor"),
             ("ZSCAN z 0 COUNT 0", "-ERR syntax error"),

@@ -135,7 +135,11 @@ impl Leaf {
     /// Removes `count` entries from the one at `index` on.
     pub(super) fn remove(&mut self, index: usize, count: usize) {
         debug_assert!(index + count <= self.count, "no such entries");
-        let (start, end, old) = (self.start(index), self.start(index + count), self.bytes.len());
+        let (start, end, old) = (
+            self.start(index),
+            self.start(index + count),
+            self.bytes.len(),
+        );
         let (starts_at, members_at) = (self.count * SCORE_BYTES, self.members_at());
         let bytes = &mut self.bytes;
         let gone = end - start;
@@ -145,7 +149,10 @@ impl Leaf {
         );
         // From the front, each part to its new place.
         let score_at = index * SCORE_BYTES;
-        bytes.copy_within(score_at + count * SCORE_BYTES..starts_at + 2 * index, score_at);
+        bytes.copy_within(
+            score_at + count * SCORE_BYTES..starts_at + 2 * index,
+            score_at,
+        );
         let new_starts_at = starts_at - count * SCORE_BYTES;
         bytes.copy_within(
             starts_at + 2 * (index + count)..members_at + start,
@@ -155,6 +162,15 @@ impl Leaf {
         bytes.copy_within(members_at + end..old, new_members_at + start);
         bytes.truncate(old - gone - count * ENTRY_BYTES);
         self.count -= count;
+        self.fit();
+    }
+
+    /// Gives back room that is much more than the entries need.
+    fn fit(&mut self) {
+        let wanted = self.bytes.len().next_multiple_of(GROWTH_BYTES);
+        if self.bytes.capacity() > wanted + wanted / 2 {
+            self.bytes.shrink_to(wanted);
+        }
     }
 
     /// Takes the entries from `index` on into a leaf of their own.
@@ -187,7 +203,10 @@ impl Leaf {
     pub(super) fn middle(&self) -> usize {
         let half = self.bytes.len() / 2;
         let below = |index: &usize| index * ENTRY_BYTES + self.start(*index) < half;
-        (1..self.count).find(|index| !below(index)).unwrap_or(self.count - 1).max(1)
+        (1..self.count)
+            .find(|index| !below(index))
+            .unwrap_or(self.count - 1)
+            .max(1)
     }
 }
 

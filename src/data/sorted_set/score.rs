@@ -1,11 +1,13 @@
 //! Scores as text: how Redis 7.2 prints them, and how it reads the ends of a range.
 //!
-//! Source: the shortest decimal that reads back as the same double, laid out as `fpconv` does (replies of Redis 7.2).
+//! Source: digits by Grisu2, laid out as `fpconv` does: what replies of Redis 7.2 show.
 
 use std::io::Write;
 
 use crate::data::extended::{double_of_any_range, parse_double};
 use crate::data::listpack::parse_integer;
+
+use super::digits::digits;
 
 /// The longest text: sign, 17 digits, point, exponent.
 const TEXT_BYTES_MAX: usize = 40;
@@ -23,10 +25,7 @@ impl ScoreText {
     /// The text of a score.
     #[must_use]
     pub(crate) fn new(score: f64) -> Self {
-        let mut text = Self {
-            bytes: [0; TEXT_BYTES_MAX],
-            len: 0,
-        };
+        let mut text = Self::empty();
         if let Some(value) = whole(score) {
             text.write(format_args!("{value}"));
         } else if score == 0.0 {
@@ -34,9 +33,40 @@ impl ScoreText {
         } else if score.is_infinite() {
             text.push(if score > 0.0 { b"inf" } else { b"-inf" });
         } else {
-            text.push_decimal(score);
+            text.push_shortest(score);
         }
         text
+    }
+
+    /// The text with seventeen digits, as `printf("%.17g")` has it: what ZSCAN tells of a large set.
+    #[must_use]
+    pub(crate) fn with_all_digits(score: f64) -> Self {
+        if score == 0.0 || !score.is_finite() {
+            return Self::new(score);
+        }
+        let mut text = Self::empty();
+        if score < 0.0 {
+            text.push(b"-");
+        }
+        let (digits, count, exponent) = decimal(format_args!("{:.16e}", score.abs()));
+        let zeros = digits[..count]
+            .iter()
+            .rev()
+            .take_while(|digit| **digit == b'0');
+        let digits = &digits[..count - zeros.count()];
+        if (-4..17).contains(&exponent) {
+            text.push_fixed(digits, exponent);
+        } else {
+            text.push_scientific(digits, exponent, 2);
+        }
+        text
+    }
+
+    fn empty() -> Self {
+        Self {
+            bytes: [0; TEXT_BYTES_MAX],
+            len: 0,
+        }
     }
 
     /// The text.
@@ -62,59 +92,75 @@ impl ScoreText {
         self.len += room - rest.len();
     }
 
-    /// Digits with a point, or one digit in front of the point and an exponent.
-    fn push_decimal(&mut self, score: f64) {
+    /// The fewest digits that tell the score from any other, nearly always.
+    fn push_shortest(&mut self, score: f64) {
         if score < 0.0 {
             self.push(b"-");
         }
-        let mut shortest = Self {
-            bytes: [0; TEXT_BYTES_MAX],
-            len: 0,
+        let digits = digits(score.abs());
+        let (last, digits) = (i64::from(digits.last), digits.bytes());
+        let count = digits.len() as i64;
+        let exponent = last + count - 1;
+        let is_fixed = if last >= 0 {
+            exponent < count + 7
+        } else {
+            last > -7 || exponent.abs() < 4
         };
-        shortest.write(format_args!("{:e}", score.abs()));
-        let text = shortest.bytes();
-        let exponent_at = text.iter().position(|byte| *byte == b'e');
-        let (mantissa, exponent) = text.split_at(exponent_at.unwrap_or(text.len()));
-        let exponent = exponent.get(1..).and_then(parse_integer).unwrap_or(0);
-        let mut digits = [0; TEXT_BYTES_MAX];
-        let mut count = 0;
-        for digit in mantissa.iter().filter(|byte| **byte != b'.') {
-            digits[count] = *digit;
-            count += 1;
+        if is_fixed {
+            self.push_fixed(digits, exponent);
+        } else {
+            self.push_scientific(digits, exponent, 1);
         }
-        self.lay_out(&digits[..count], exponent);
     }
 
-    /// `exponent` is that of the first digit.
-    fn lay_out(&mut self, digits: &[u8], exponent: i64) {
-        let count = digits.len() as i64;
-        let last = exponent - count + 1;
-        if last >= 0 && exponent < count + 7 {
-            self.push(digits);
-            self.push_zeros(last as usize);
-        } else if last < 0 && (last > -7 || exponent.abs() < 4) {
-            match usize::try_from(exponent) {
-                Ok(whole) => {
-                    self.push(&digits[..=whole]);
-                    self.push(b".");
-                    self.push(&digits[whole + 1..]);
-                }
-                Err(_) => {
-                    self.push(b"0.");
-                    self.push_zeros(exponent.unsigned_abs() as usize - 1);
-                    self.push(digits);
-                }
+    /// Digits with a point where it belongs, and zeros up to it.
+    fn push_fixed(&mut self, digits: &[u8], exponent: i64) {
+        match usize::try_from(exponent) {
+            Ok(exponent) if exponent + 1 >= digits.len() => {
+                self.push(digits);
+                self.push_zeros(exponent + 1 - digits.len());
             }
-        } else {
-            self.push(&digits[..1]);
-            if count > 1 {
+            Ok(exponent) => {
+                self.push(&digits[..=exponent]);
                 self.push(b".");
-                self.push(&digits[1..]);
+                self.push(&digits[exponent + 1..]);
             }
-            let sign = if exponent < 0 { '-' } else { '+' };
-            self.write(format_args!("e{sign}{}", exponent.unsigned_abs()));
+            Err(_) => {
+                self.push(b"0.");
+                self.push_zeros(exponent.unsigned_abs() as usize - 1);
+                self.push(digits);
+            }
         }
     }
+
+    /// One digit, a point, the others, and the exponent in so many digits or more.
+    fn push_scientific(&mut self, digits: &[u8], exponent: i64, exponent_digits: usize) {
+        self.push(&digits[..1]);
+        if digits.len() > 1 {
+            self.push(b".");
+            self.push(&digits[1..]);
+        }
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let exponent = exponent.unsigned_abs();
+        self.write(format_args!("e{sign}{exponent:0exponent_digits$}"));
+    }
+}
+
+/// The digits of a number in scientific notation, how many there are, and the exponent of the first.
+fn decimal(number: std::fmt::Arguments<'_>) -> ([u8; TEXT_BYTES_MAX], usize, i64) {
+    let mut text = ScoreText::empty();
+    text.write(number);
+    let text = text.bytes();
+    let exponent_at = text.iter().position(|byte| *byte == b'e');
+    let (mantissa, exponent) = text.split_at(exponent_at.unwrap_or(text.len()));
+    let exponent = exponent.get(1..).and_then(parse_integer).unwrap_or(0);
+    let mut digits = [0; TEXT_BYTES_MAX];
+    let mut count = 0;
+    for digit in mantissa.iter().filter(|byte| **byte != b'.') {
+        digits[count] = *digit;
+        count += 1;
+    }
+    (digits, count, exponent)
 }
 
 /// The integer that a score is, where Redis prints it as one. Not of -0.
@@ -182,9 +228,34 @@ mod tests {
             (f64::NEG_INFINITY, "-inf"),
             (123_456_789.123, "123456789.123"),
             (0.1 + 0.2, "0.30000000000000004"),
+            // Grisu2 does not find the shortest of these.
+            (664.51173, "664.5117299999999"),
+            (2.454_440_643_907_477e-95, "2.4544406439074772e-95"),
+            (526_753_244.660_841_46, "5.2675324466084147e+8"),
         ] {
             assert_eq!(String::from_utf8_lossy(ScoreText::new(score).bytes()), text);
             assert_eq!(parse_score(text.as_bytes()), Some(score), "{text}");
+        }
+    }
+
+    #[test]
+    fn scores_print_with_all_digits_as_printf_prints_them() {
+        for (score, text) in [
+            (0.1, "0.10000000000000001"),
+            (-0.0, "-0"),
+            (3.0, "3"),
+            (-2.5, "-2.5"),
+            (1e-7, "9.9999999999999995e-08"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (123_456_789_012_345_678.0, "1.2345678901234568e+17"),
+            (0.0001, "0.0001"),
+            (0.000_01, "1.0000000000000001e-05"),
+            (-1e300, "-1.0000000000000001e+300"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            let printed = ScoreText::with_all_digits(score);
+            assert_eq!(String::from_utf8_lossy(printed.bytes()), text);
         }
     }
 
@@ -203,7 +274,11 @@ mod tests {
             ("0x10", Some(16.0), Some(16.0)),
             ("1\0x", None, Some(1.0)),
             ("inf", Some(f64::INFINITY), Some(f64::INFINITY)),
-            ("-infinity", Some(f64::NEG_INFINITY), Some(f64::NEG_INFINITY)),
+            (
+                "-infinity",
+                Some(f64::NEG_INFINITY),
+                Some(f64::NEG_INFINITY),
+            ),
             ("nan", None, None),
             ("--1", None, None),
             ("-", None, None),

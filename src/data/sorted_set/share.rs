@@ -51,7 +51,9 @@ impl Share {
         let read = match &self.body {
             SharedBody::Small(pack) => {
                 let pairs = small::range(pack, ranks);
-                take_some(pairs, self.is_backward, |(member, score)| take(member, score))
+                take_some(pairs, self.is_backward, |(member, score)| {
+                    take(member, score)
+                })
             }
             SharedBody::Large(tree) => {
                 let entries = tree.range(ranks);

@@ -107,9 +107,7 @@ impl Tree {
             is_first: true,
             is_last: true,
         };
-        let siblings = self
-            .root
-            .insert(score, member, place, &mut self.leaf_count);
+        let siblings = self.root.insert(score, member, place, &mut self.leaf_count);
         self.len += 1;
         if siblings.is_empty() {
             return;
@@ -123,9 +121,7 @@ impl Tree {
             count: self.len - behind,
             node: old,
         });
-        siblings
-            .into_iter()
-            .for_each(|sibling| inner.push(sibling));
+        siblings.into_iter().for_each(|sibling| inner.push(sibling));
         self.root = Node::Inner(Arc::new(inner));
     }
 
@@ -495,8 +491,7 @@ fn insert_into_leaf(leaf: &mut Leaf, score: f64, member: &[u8], place: Place) ->
     }
     let is_long = bytes > LEAF_BYTES_MAX / 2;
     let is_alone = leaf.len() == 1 && leaf.bytes_len() > LEAF_BYTES_MAX / 2;
-    let is_at_end =
-        place.is_last && index == leaf.len() || place.is_first && index == 0;
+    let is_at_end = place.is_last && index == leaf.len() || place.is_first && index == 0;
     let mut parts = Vec::with_capacity(3);
     if is_long || is_alone || is_at_end {
         let right = leaf.split_off(index);
@@ -592,7 +587,11 @@ impl Node {
             assert!(inner.counts[child] > 0, "an empty child");
             assert_eq!(inner.counts[child], inner.children[child].len());
             let from = if child == 0 { from } else { begins(child) };
-            let to = if child + 1 == children { to } else { begins(child + 1) };
+            let to = if child + 1 == children {
+                to
+            } else {
+                begins(child + 1)
+            };
             leaves += inner.children[child].check(from, to);
         }
         leaves

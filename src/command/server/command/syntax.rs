@@ -76,9 +76,8 @@ impl Kind {
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
             | "bits" | "numids" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
             | "entries-read" | "index1" | "index2" | "protover" | "version" | "slot" | "maxage"
-            | "weight" | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len" => {
-                Kind::Integer
-            }
+            | "weight" | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port"
+            | "min-match-len" => Kind::Integer,
             _ => Kind::Text,
         }
     }
