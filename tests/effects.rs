@@ -158,6 +158,8 @@ const READ: &str =
 /// Full name, what is there before, the command.
 const SCENARIOS: &[(&str, &str, &str)] = &[
     ("append", "SET k a", "APPEND k b"),
+    ("bitfield", "SET k a", "BITFIELD k SET u8 8 7"),
+    ("bitop", "SET k a", "BITOP NOT m k"),
     ("blmove", "RPUSH l a b", "BLMOVE l m LEFT RIGHT 1"),
     (
         "blmovem",
@@ -202,6 +204,9 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("persist", "SET k a EX 5000", "PERSIST k"),
     ("pexpire", "SET k a", "PEXPIRE k 5000000"),
     ("pexpireat", "SET k a", "PEXPIREAT k 4000000000000"),
+    ("pfadd", "PFADD k a", "PFADD k b"),
+    ("pfdebug", "PFADD k a", "PFDEBUG TODENSE k"),
+    ("pfmerge", "PFADD k a", "PFMERGE m k"),
     ("psetex", "SET k a", "PSETEX k 5000000 b"),
     ("rename", "SET k a", "RENAME k m"),
     ("renamenx", "SET k a", "RENAMENX k m"),
@@ -210,6 +215,7 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("rpush", "RPUSH l a b", "RPUSH l x"),
     ("rpushx", "RPUSH l a b", "RPUSHX l x"),
     ("set", "SET k a", "SET k b KEEPTTL"),
+    ("setbit", "SET k a", "SETBIT k 9 1"),
     ("setex", "SET k a", "SETEX k 5000 b"),
     ("setnx", "SET k a", "SETNX m b"),
     ("setrange", "SET k a", "SETRANGE k 2 b"),

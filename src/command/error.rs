@@ -3,7 +3,9 @@
 //! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
+mod bitmap;
 mod hash;
+mod hyperloglog;
 mod pending;
 mod server;
 mod sorted_sets;
@@ -12,7 +14,9 @@ mod tracking;
 
 use std::borrow::Cow;
 
+pub(crate) use bitmap::*;
 pub(crate) use hash::*;
+pub(crate) use hyperloglog::*;
 pub(crate) use pending::*;
 pub(crate) use server::*;
 pub(crate) use sorted_sets::*;

@@ -11,11 +11,13 @@
 //! tests run the same handler.
 
 pub(crate) mod args;
+pub(crate) mod bitmap;
 pub(crate) mod connection;
 pub mod context;
 pub(crate) mod element_scan;
 pub(crate) mod error;
 pub(crate) mod hash;
+pub(crate) mod hyperloglog;
 pub(crate) mod key_spec;
 pub(crate) mod keyspace;
 pub(crate) mod list;

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use super::row::CommandTable;
 use super::{
-    connection, hash, keyspace, list, pubsub, scripting, server, set, sort, sorted_set, stream,
-    string, transaction,
+    bitmap, connection, hash, hyperloglog, keyspace, list, pubsub, scripting, server, set, sort,
+    sorted_set, stream, string, transaction,
 };
 
 /// All commands.
@@ -13,8 +13,10 @@ pub fn commands() -> &'static CommandTable {
     static TABLE: OnceLock<CommandTable> = OnceLock::new();
     TABLE.get_or_init(|| {
         CommandTable::of(&[
+            &[bitmap::COMMANDS],
             &[connection::COMMANDS],
             &[hash::COMMANDS],
+            &[hyperloglog::COMMANDS],
             &[keyspace::COMMANDS],
             &[list::COMMANDS],
             &[pubsub::COMMANDS],

@@ -312,6 +312,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Values,
         "Entries of a stream that are stored together; 0: no limit.",
     ),
+    row("hll-sparse-max-bytes", BYTES, "3000", Live).acts(
+        Values,
+        "Bytes up to which a HyperLogLog stores runs of registers instead of all.",
+    ),
     row("lazyfree-lazy-eviction", YesNo, "no", Live)
         .acts(Values, "Accepted and shown; nothing is evicted yet."),
     row("lazyfree-lazy-expire", YesNo, "no", Live).acts(
@@ -353,7 +357,6 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("zset-max-listpack-value", BYTES, "64", Live)
         .alias("zset-max-ziplist-value")
         .acts(Values, "The longest member of such a sorted set."),
-    row("hll-sparse-max-bytes", BYTES, "3000", Live),
     row("activerehashing", YesNo, "yes", Live),
     row("active-expire-effort", Integer(1, 10), "1", Live),
     row("busy-reply-threshold", Integer(0, i64::MAX), "5000", Live).alias("lua-time-limit"),

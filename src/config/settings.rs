@@ -138,6 +138,8 @@ pub struct Settings {
     pub(crate) set_max_intset_entries: usize,
     /// Up to which size a sorted set is small.
     pub(crate) zset_limits: PackLimits,
+    /// Most bytes of a HyperLogLog that stores runs of registers.
+    pub(crate) hll_sparse_bytes_max: usize,
     /// Most bytes of a stream's block; 0: no bound.
     pub(crate) stream_node_bytes_max: u64,
     /// Most entries of a stream's block; 0: no bound.
@@ -221,6 +223,7 @@ impl Settings {
             set_limits: row.pack_limits("set"),
             set_max_intset_entries: row.number("set-max-intset-entries"),
             zset_limits: row.pack_limits("zset"),
+            hll_sparse_bytes_max: row.number("hll-sparse-max-bytes"),
             stream_node_bytes_max: row.number("stream-node-max-bytes"),
             stream_node_entries_max: row.number("stream-node-max-entries"),
             stream_idmp_duration_s: row.number("stream-idmp-duration"),

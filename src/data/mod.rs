@@ -1,8 +1,11 @@
 //! Structures: pure, no RESP, no clock, no I/O.
 
+pub(crate) mod bits;
 pub(crate) mod double;
 pub(crate) mod extended;
+pub(crate) mod extended;
 pub(crate) mod hash;
+pub(crate) mod hyperloglog;
 pub mod list;
 pub mod listpack;
 pub(crate) mod members;

@@ -11,7 +11,7 @@ use crate::data::sorted_set::SortedSet;
 use crate::data::stream::Stream;
 
 /// The longest string that Redis keeps in the object itself, bytes.
-const EMBEDDED_BYTES_MAX: usize = 44;
+pub(crate) const EMBEDDED_BYTES_MAX: usize = 44;
 /// How much of a string takes as long to free as a piece of another value: its pages go back one by one. Bytes.
 const STRING_PART_BYTES: usize = 16 * 1024;
 
@@ -99,6 +99,17 @@ impl StringValue {
         }
     }
 
+    /// Bytes in the form of those that were changed in place (`raw`); they become the string's room.
+    pub(crate) fn raw(bytes: Vec<u8>) -> Self {
+        if bytes.len() >= SHARED_BYTES_MIN {
+            return Self::Large(LargeString(Arc::new(bytes)));
+        }
+        Self::Growing {
+            len: bytes.len() as u32,
+            room: bytes.into_boxed_slice(),
+        }
+    }
+
     /// Puts a text in the place of another of the same length, in the room it has; false when that is not possible.
     pub(crate) fn replace(&mut self, text: &[u8]) -> bool {
         let old = match self {
@@ -120,12 +131,20 @@ impl StringValue {
 
     /// The text; an integer is formatted into `scratch`.
     pub(crate) fn bytes<'a>(&'a self, scratch: &'a mut [u8; 20]) -> &'a [u8] {
+        match (self, self.text_bytes()) {
+            (Self::Integer(value), _) => crate::resp::reply::format_integer(*value, scratch),
+            (_, text) => text.unwrap_or_default(),
+        }
+    }
+
+    /// The text, unless it is stored as an integer.
+    pub(crate) fn text_bytes(&self) -> Option<&[u8]> {
         match self {
-            Self::Integer(value) => crate::resp::reply::format_integer(*value, scratch),
-            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
-            Self::Fixed(bytes) => bytes,
-            Self::Growing { len, room } => &room[..*len as usize],
-            Self::Large(large) => large.as_ref(),
+            Self::Integer(_) => None,
+            Self::Short { len, bytes } => Some(&bytes[..usize::from(*len)]),
+            Self::Fixed(bytes) => Some(bytes),
+            Self::Growing { len, room } => Some(&room[..*len as usize]),
+            Self::Large(large) => Some(large.as_ref()),
         }
     }
 
@@ -133,12 +152,13 @@ impl StringValue {
     /// Amortised O(text), and O(string) when it was not changed in place before.
     pub(crate) fn write_at(&mut self, offset: usize, text: &[u8]) {
         let end = offset + text.len();
-        let bytes = self.growing(end);
+        let bytes = self.bytes_mut(end);
         bytes[offset..end].copy_from_slice(text);
     }
 
-    /// The bytes to change in place, `len_min` of them or more.
-    fn growing(&mut self, len_min: usize) -> &mut [u8] {
+    /// The bytes to change in place, `len_min` of them or more: zeros where there is nothing yet; from then on `raw`. Costs as
+    /// [`StringValue::write_at`].
+    pub(crate) fn bytes_mut(&mut self, len_min: usize) -> &mut [u8] {
         let len = self.len().max(len_min);
         let has_room = match self {
             Self::Growing { room, .. } => len <= room.len(),
@@ -150,9 +170,7 @@ impl StringValue {
             let old = self.bytes(&mut scratch);
             let room_bytes = len.max(2 * old.len()).max(GROWING_BYTES_MIN);
             *self = if len >= SHARED_BYTES_MIN {
-                let mut bytes = Vec::with_capacity(room_bytes);
-                bytes.extend_from_slice(old);
-                Self::Large(LargeString(Arc::new(bytes)))
+                Self::Large(LargeString(Arc::new(with_zeros(old, len, room_bytes))))
             } else {
                 let mut room = vec![0; room_bytes.min(SHARED_BYTES_MIN)].into_boxed_slice();
                 room[..old.len()].copy_from_slice(old);
@@ -165,6 +183,9 @@ impl StringValue {
                 &mut room[..len]
             }
             Self::Large(large) => {
+                if len > 2 * large.0.len() {
+                    large.0 = Arc::new(with_zeros(&large.0, len, len));
+                }
                 let bytes = Arc::make_mut(&mut large.0);
                 bytes.resize(len, 0);
                 bytes
@@ -194,6 +215,18 @@ impl StringValue {
             Self::Large(large) => large.0.capacity(),
         }
     }
+}
+
+/// A longer copy with zeros at its end, and room for more. Many zeros come from the system as they are: no page is touched.
+fn with_zeros(bytes: &[u8], len: usize, room_bytes: usize) -> Vec<u8> {
+    if len > 2 * bytes.len() {
+        let mut longer = vec![0; len];
+        longer[..bytes.len()].copy_from_slice(bytes);
+        return longer;
+    }
+    let mut longer = Vec::with_capacity(room_bytes);
+    longer.extend_from_slice(bytes);
+    longer
 }
 
 /// The integer a text stands for, when the text is exactly how that integer is printed. Source: `string2ll` of Redis.

@@ -4,9 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bitmap;
 mod connection;
 mod facts;
 mod hash;
+mod hyperloglog;
 mod introspection;
 mod list;
 mod pending;

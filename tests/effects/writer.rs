@@ -10,9 +10,10 @@ const SETS: &[&str] = &["t1", "t2", "t3", "{h}t"];
 const HASHES: &[&str] = &["h1", "h2", "{h}h"];
 const SORTED_SETS: &[&str] = &["z1", "z2", "z3", "{h}z"];
 const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
+const SKETCHES: &[&str] = &["p1", "p2", "{h}p"];
 const ANY: &[&str] = &[
     "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "h1", "{h}h", "z1", "{h}z", "x1", "x2",
-    "{h}x",
+    "{h}x", "p1", "{h}p",
 ];
 const CONSUMERS: &[&str] = &["a", "b", "c"];
 
@@ -124,7 +125,8 @@ fn line(random: &mut Random, value: &mut u64) -> String {
         26..34 => on_a_sorted_set(random),
         34..48 => on_a_stream(random, *value),
         48..55 => on_a_hash(random, *value),
-        55..80 => on_a_string(random, *value),
+        55..73 => on_a_string(random, *value),
+        73..80 => on_bits(random, *value),
         _ => on_any_key(random),
     }
 }
@@ -313,6 +315,24 @@ fn on_a_string(random: &mut Random, value: u64) -> String {
         25 => format!("SET {key} {value} EXAT 1"),
         26 => format!("GETEX {key} EX 6000"),
         _ => format!("SET {key} {value} NX PX 40"),
+    }
+}
+
+/// Bits of strings, and sketches.
+fn on_bits(random: &mut Random, value: u64) -> String {
+    let (key, other) = (random.pick(STRINGS), random.pick(STRINGS));
+    let (sketch, more) = (random.pick(SKETCHES), random.pick(SKETCHES));
+    let offset = random.below(90);
+    match random.below(14) {
+        0 | 1 => format!("SETBIT {key} {offset} {}", random.below(2)),
+        2 => format!("BITFIELD {key} INCRBY u7 {offset} {value} GET u8 0 SET i9 #3 7"),
+        3 => format!("BITFIELD {key} OVERFLOW FAIL SET u4 {offset} {value}"),
+        4 => format!("BITOP XOR {key} {other} {key}"),
+        5 => format!("BITOP NOT {key} {other}"),
+        6 => format!("PFDEBUG TODENSE {sketch}"),
+        7 | 8 => format!("PFCOUNT {sketch}"),
+        9 => format!("PFMERGE {sketch} {more}"),
+        _ => format!("PFADD {sketch} v{value} w{}", random.below(20)),
     }
 }
 

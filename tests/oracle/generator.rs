@@ -8,6 +8,7 @@
 //! expiry is always followed by a pause and an access of the key), comparisons of two relative times (each TTL is
 //! used once), idle times near a limit, stream IDs from the clock other than on the keys for them.
 
+mod bits;
 mod hashes;
 mod lists;
 mod newest;
@@ -89,6 +90,7 @@ const SORTED_SET_KEYS: &[&[u8]] = &[b"z1", b"z2", b"z3", b"{h}z"];
 /// A sorted set of which all scores are the same.
 const LEX_KEY: &[u8] = b"zl";
 const STREAM_KEYS: &[&[u8]] = &[b"x1", b"x2", b"{h}x"];
+const SKETCH_KEYS: &[&[u8]] = &[b"p1", b"p2", b"{h}p"];
 const AUTO_STREAM_KEY: &[u8] = b"xa";
 const MISSING_KEYS: &[&[u8]] = &[b"none", b"{h}none", b""];
 const GROUPS: &[&str] = &["g1", "g1", "g1", "g2", "nogroup"];
@@ -206,6 +208,13 @@ impl Generator {
             let value = self.random.pick(&values);
             steps.push(command(words!["CONFIG", "SET", name, value]));
         }
+        let sparse_bytes = self.random.pick(&["3000", "3000", "200", "30", "0"]);
+        steps.push(command(words![
+            "CONFIG",
+            "SET",
+            "hll-sparse-max-bytes",
+            sparse_bytes
+        ]));
         for key in STREAM_KEYS {
             steps.push(command(words![
                 "XGROUP", "CREATE", key, "g1", "0", "MKSTREAM"
@@ -299,13 +308,15 @@ impl Generator {
 
     fn command(&mut self) -> Words {
         let words = match self.random.below(100) {
-            0..16 => self.string(),
-            16..30 => self.key(),
-            30..44 => self.list(),
-            44..54 => self.set(),
-            54..56 => self.sorting(),
-            56..66 => self.hash(),
-            66..80 => self.sorted_set(),
+            0..14 => self.string(),
+            14..19 => self.bitmap(),
+            19..24 => self.sketch(),
+            24..36 => self.key(),
+            36..48 => self.list(),
+            48..57 => self.set(),
+            57..59 => self.sorting(),
+            59..68 => self.hash(),
+            68..80 => self.sorted_set(),
             80..95 => self.stream(),
             _ => self.connection(),
         };
@@ -483,13 +494,14 @@ impl Generator {
     }
 
     fn key_of_any_type(&mut self) -> Vec<u8> {
-        let keys = match self.random.below(15) {
+        let keys = match self.random.below(16) {
             0..2 => STRING_KEYS,
             2..5 => LIST_KEYS,
             5..7 => SET_KEYS,
             7..9 => HASH_KEYS,
             9..11 => SORTED_SET_KEYS,
-            11..14 => STREAM_KEYS,
+            11..12 => SKETCH_KEYS,
+            12..15 => STREAM_KEYS,
             _ => MISSING_KEYS,
         };
         self.random.pick(keys).to_vec()

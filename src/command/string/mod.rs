@@ -16,8 +16,9 @@ mod read;
 mod tests;
 mod write;
 
+use crate::keyspace::KeyHandle;
 use crate::keyspace::table::Entry;
-use crate::keyspace::value::{StringValue, Value};
+use crate::keyspace::value::{EMBEDDED_BYTES_MAX, StringValue, Value};
 use crate::resp::reply::Reply;
 
 use super::error::{self, CommandError};
@@ -102,11 +103,53 @@ const fn row(name: &'static str, syntax: &'static str, handler: super::spec::Han
 }
 
 /// The string of an entry; `None` without entry.
-fn string_of(entry: Option<&Entry>) -> Result<Option<&StringValue>, CommandError> {
+pub(crate) fn string_of(entry: Option<&Entry>) -> Result<Option<&StringValue>, CommandError> {
     match entry.map(|entry| &entry.value) {
         None => Ok(None),
         Some(Value::String(string)) => Ok(Some(string)),
         Some(_) => Err(error::WRONG_TYPE),
+    }
+}
+
+/// Makes the string of a key `raw`. Redis: so is every string that a command may write to, whether it does or not. That is no
+/// change to count or to tell of, but a replay must repeat it.
+pub(crate) fn make_raw(handle: &mut KeyHandle<'_>) {
+    let was_made = handle.change(|value| {
+        if let Some(Value::String(string)) = value
+            && string.encoding() != "raw"
+        {
+            string.bytes_mut(0);
+            return true;
+        }
+        false
+    });
+    if was_made {
+        let key = handle.key();
+        handle.effect_of(0, |effect| {
+            effect.arg("APPEND").arg(key).arg("");
+        });
+    }
+}
+
+/// Reports that a key was set to these bytes as `raw`, which counts as so many changes. SET alone would make few bytes `embstr`
+/// or `int`.
+pub(crate) fn effect_of_raw(
+    handle: &mut KeyHandle<'_>,
+    changes: usize,
+    bytes: &[u8],
+    keeps_expiry: bool,
+) {
+    let key = handle.key();
+    handle.effect_of(changes, |effect| {
+        effect.arg("SET").arg(key).arg(bytes);
+        if keeps_expiry {
+            effect.arg("KEEPTTL");
+        }
+    });
+    if bytes.len() <= EMBEDDED_BYTES_MAX {
+        handle.effect_of(0, |effect| {
+            effect.arg("APPEND").arg(key).arg("");
+        });
     }
 }
 

@@ -232,6 +232,20 @@ const DEPRECATED: &[&str] = &["psetex", "quit", "setex", "setnx"];
 /// Right and wrong ones, at least one of each command with keys.
 pub(super) const LINES_WITH_KEYS: &str = "\
     append a b
+    bitcount a
+    bitcount a 0 1 bit
+    bitfield a
+    bitfield a get u8 0
+    bitfield a get u8 0 overflow sat
+    bitfield a get u8 0 set u8 0 1
+    bitfield a overflow sat incrby u8 0 1
+    bitfield a get u8
+    bitfield a foo
+    bitfield_ro a get u8 0
+    bitop and a b c
+    bitop not a b
+    bitop and a
+    bitpos a 1
     blmove a b left right 0
     blmove a b left right
     blmpop 0 1 a left
@@ -263,6 +277,7 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     expireat a 1
     expiretime a
     get a
+    getbit a 1
     get
     get a b
     getdel a
@@ -347,6 +362,13 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     object encoding
     persist a
     pexpire a 1
+    pfadd a
+    pfadd a b c
+    pfcount a
+    pfcount a b
+    pfdebug getreg a
+    pfmerge a
+    pfmerge a b c
     pexpireat a 1
     pexpiretime a
     psetex a 1 b
@@ -366,6 +388,7 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     set a b get get
     set get get
     set a get
+    setbit a 1 1
     setex a 1 b
     setnx a b
     setrange a 0 b

@@ -56,7 +56,8 @@ impl Kind {
         let is_stream = command.group == "stream";
         let is_lex = command.name.contains("lex") || command.name == "zrangestore";
         match name {
-            "key" | "source" | "destination" | "src" | "dst" | "newkey" | "key1" | "key2" => {
+            "key" | "source" | "destination" | "src" | "dst" | "newkey" | "key1" | "key2"
+            | "destkey" | "sourcekey" => {
                 // The key of CLUSTER KEYSLOT is only a text.
                 let has_keys = !command.keys.is_empty();
                 if has_keys { Kind::Key } else { Kind::Text }
@@ -71,6 +72,7 @@ impl Kind {
             "start" | "stop" if command.name == "zrange" => Kind::Text,
             "score" => Kind::Double,
             "min" | "max" if !is_lex => Kind::Double,
+            "bit" | "value" if command.group == "bitmap" => Kind::Integer,
             "timeout" | "count" | "exactly" | "index" | "start" | "end" | "stop" | "seconds"
             | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
