@@ -3,7 +3,6 @@
 pub(crate) mod bits;
 pub(crate) mod double;
 pub(crate) mod extended;
-pub(crate) mod extended;
 pub(crate) mod hash;
 pub(crate) mod hyperloglog;
 pub mod list;

@@ -23,5 +23,5 @@ pub(crate) const NUMFIELDS_MISMATCH: CommandError =
 /// A time below zero.
 pub(crate) const FIELD_TIME_NEGATIVE: CommandError =
     CommandError::fixed("ERR invalid expire time, must be >= 0");
-/// HRANDFIELD of more than a reply can have.
+/// More fields or members by chance than a reply can have.
 pub(crate) const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");

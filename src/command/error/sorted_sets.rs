@@ -29,8 +29,6 @@ pub(crate) const SCORES_OF_LEX: CommandError =
 /// A weight of ZUNION.
 pub(crate) const WEIGHT_NOT_FLOAT: CommandError =
     CommandError::fixed("ERR weight value is not a float");
-/// More members by chance than a reply can hold twice.
-pub(crate) const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");
 
 /// ZUNION 0.
 pub(crate) fn no_input_key(command: &str) -> CommandError {

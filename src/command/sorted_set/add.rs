@@ -57,7 +57,7 @@ impl AddOptions {
             *option = true;
         }
         let left = rest.left();
-        if left == 0 || left % 2 != 0 {
+        if left == 0 || !left.is_multiple_of(2) {
             return Err(error::SYNTAX);
         }
         if options.only_new && options.only_existing {
