@@ -8,6 +8,7 @@ mod hash;
 mod hyperloglog;
 mod pending;
 mod server;
+mod sets;
 mod sorted_sets;
 mod stream_writes;
 mod tracking;
@@ -19,6 +20,7 @@ pub(crate) use hash::*;
 pub(crate) use hyperloglog::*;
 pub(crate) use pending::*;
 pub(crate) use server::*;
+pub(crate) use sets::*;
 pub(crate) use sorted_sets::*;
 pub(crate) use stream_writes::*;
 pub(crate) use tracking::*;
@@ -446,15 +448,6 @@ pub(crate) const LPOS_MAXLEN_NEGATIVE: CommandError =
 /// The number of keys of LMPOP.
 pub(crate) const NUMKEYS_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR numkeys should be greater than 0");
-/// What SORT is to compare is no number.
-pub(crate) const SORT_NOT_DOUBLE: CommandError =
-    CommandError::fixed("ERR One or more scores can't be converted into double");
-/// More keys than arguments (SINTERCARD).
-pub(crate) const NUMKEYS_TOO_MANY: CommandError =
-    CommandError::fixed("ERR Number of keys can't be greater than number of args");
-/// LIMIT of SINTERCARD.
-pub(crate) const MEMBER_LIMIT_NEGATIVE: CommandError =
-    CommandError::fixed("ERR LIMIT can't be negative");
 /// COUNT of LMPOP.
 pub(crate) const LIST_COUNT_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR count should be greater than 0");

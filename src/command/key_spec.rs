@@ -192,20 +192,10 @@ impl KeySpec {
                 }
                 return true;
             }
-            Begin::Keyword(keyword, from) => {
-                let matches = |at: &usize| args.at(*at).eq_ignore_ascii_case(keyword.as_bytes());
-                let found = if from >= 0 {
-                    (from as usize..count).find(matches)
-                } else {
-                    (1..(count as i32 + from + 1).max(1) as usize)
-                        .rev()
-                        .find(matches)
-                };
-                match found {
-                    Some(at) => at + 1,
-                    None => return false,
-                }
-            }
+            Begin::Keyword(keyword, from) => match after_keyword(args, keyword, from) {
+                Some(at) => at,
+                None => return false,
+            },
         };
         if begin >= count {
             return false;
@@ -253,6 +243,20 @@ impl KeySpec {
         }
         true
     }
+}
+
+/// The argument after a keyword, looked for from an argument on, backwards from the end when negative.
+fn after_keyword(args: &Args<'_>, keyword: &str, from: i32) -> Option<usize> {
+    let count = args.len();
+    let matches = |at: &usize| args.at(*at).eq_ignore_ascii_case(keyword.as_bytes());
+    let found = if from >= 0 {
+        (from as usize..count).find(matches)
+    } else {
+        (1..(count as i32 + from + 1).max(1) as usize)
+            .rev()
+            .find(matches)
+    };
+    found.map(|at| at + 1)
 }
 
 /// The argument after the last `keyword` among the options of SORT, whose other options take arguments too.

@@ -75,12 +75,12 @@ pub(crate) static COMMANDS: &[Command] = &[
         .keys(&[KeySpec::one(TAKES, 1), KeySpec::one(ADDS, 2)])
         .docs("1.0.0", "set", "O(1)", "Moves a member from one set to another."),
     row("spop", "key [count@3.2.0]", chance::spop).arity(-2).flags(&[Flags::WRITE, Flags::FAST]).keys(&[KeySpec::one(TAKES, 1)]).tips(RANDOM)
-        .docs("1.0.0", "set", "O(N) for N members taken.", "Takes members by chance."),
+        .docs("1.0.0", "set", "O(1) without a count, else O(N) for N members.", "Takes members by chance."),
     row("srandmember", "key [count@2.6.0]", chance::srandmember).arity(-2).flags(&[Flags::READONLY]).keys(READ_ONE).tips(RANDOM)
-        .docs("1.0.0", "set", "O(N) for N members returned.", "Returns members by chance."),
+        .docs("1.0.0", "set", "O(1) without a count, else O(N) for N members.", "Returns members by chance."),
     row("srem", "key member [member ...]", write::srem).arity(-3).flags(&[Flags::WRITE, Flags::FAST])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 1)])
-        .docs("1.0.0", "set", "O(1) for each member.", "Removes members from a set."),
+        .docs("1.0.0", "set", "O(N) for N members.", "Removes members from a set."),
     row("sscan", "key cursor [MATCH pattern] [COUNT count]", read::sscan).arity(-3).flags(&[Flags::READONLY]).keys(READ_ONE).tips(RANDOM)
         .docs("2.8.0", "set", "O(1) for each call.", "Goes through the members of a set, step by step."),
     row("sunion", "key [key ...]", combine::sunion).arity(-2).flags(&[Flags::READONLY]).keys(READ_MANY).tips(UNORDERED)

@@ -40,11 +40,11 @@ pub(crate) static COMMANDS: &[Command] = &[
     Command::new("sort", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [order:<ASC | DESC>] [sorting=ALPHA] [STORE destination]", sort)
         .arity(-2).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLE_KEYS]).categories(CATEGORIES)
         .keys(&[KeySpec::one(READ, 1), PATTERNS, DESTINATION]).scope(Scope::KeysAndPatterns)
-        .docs("1.0.0", "generic", "O(N*log(N)) for N elements.", "Sorts the elements of a list, set or sorted set; may store them."),
+        .docs("1.0.0", "generic", "O(N+M*log(M)) for N elements of which M are returned.", "Sorts the elements of a list, set or sorted set; may store them."),
     Command::new("sort_ro", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [order:<ASC | DESC>] [sorting=ALPHA]", sort_ro)
         .arity(-2).flags(&[Flags::READONLY, Flags::MOVABLE_KEYS]).categories(CATEGORIES)
         .keys(&[KeySpec::one(READ, 1), PATTERNS]).scope(Scope::KeysAndPatterns)
-        .docs("7.0.0", "generic", "O(N*log(N)) for N elements.", "Sorts the elements of a list, set or sorted set."),
+        .docs("7.0.0", "generic", "O(N+M*log(M)) for N elements of which M are returned.", "Sorts the elements of a list, set or sorted set."),
 ];
 
 /// What is asked for.

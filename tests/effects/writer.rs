@@ -163,6 +163,7 @@ fn on_a_list(random: &mut Random, value: u64) -> String {
             random.pick(&["BEFORE", "AFTER"])
         ),
         17 => format!("BLPOP {key} 0.001"),
+        18 if random.percent(50) => format!("SORT {key} ALPHA LIMIT 0 5 STORE {other}"),
         18 => format!("BLMPOP 0.001 1 {key} {side} COUNT 2"),
         _ if random.percent(50) => {
             format!("BLMOVEM {key} {other} {side} {far} 0.001 COUNT 3 OBO")
@@ -195,7 +196,14 @@ fn on_a_hash(random: &mut Random, value: u64) -> String {
     let (key, field, other) = (random.pick(HASHES), random.below(12), random.below(12));
     // Now and then a value that makes the hash large.
     let long = "x".repeat(if random.percent(4) { 100 } else { 1 });
-    match random.below(12) {
+    match random.below(20) {
+        12 => format!("HEXPIRE {key} 5000 FIELDS 1 {field}"),
+        13 => format!("HPEXPIRE {key} 5000000 NX FIELDS 2 {field} {other}"),
+        14 => format!("HEXPIREAT {key} 4000000000 FIELDS 1 {field}"),
+        15 => format!("HPEXPIREAT {key} 4000000000000 GT FIELDS 1 {field}"),
+        16 | 17 => format!("HPERSIST {key} FIELDS 2 {field} {other}"),
+        18 => format!("HEXPIRE {key} 0 FIELDS 1 {field}"),
+        19 => format!("HSET {key} {field} {value}"),
         0..4 => format!("HSET {key} {field} {value} {other} {long}"),
         4 => format!("HMSET {key} {field} {value}"),
         5 => format!("HSETNX {key} {field} {value}"),
@@ -230,7 +238,10 @@ fn on_a_sorted_set(random: &mut Random) -> String {
         10 => format!("ZPOPMAX {key} {}", random.pick(&["0", "2", "1000"])),
         11 => format!("ZMPOP 2 {key} {other} MIN COUNT 2"),
         12 => format!("BZMPOP 0.01 2 {key} {other} MAX COUNT 2"),
-        13 => format!("BZPOPMIN {key} {other} 0.01"),
+        13 => format!(
+            "{} {key} {other} 0.01",
+            random.pick(&["BZPOPMIN", "BZPOPMAX"])
+        ),
         14 => format!("ZREMRANGEBYRANK {key} 1 2"),
         15 => format!("ZREMRANGEBYSCORE {key} {score} ({number}"),
         16 => format!("ZREMRANGEBYLEX {key} [a [b"),

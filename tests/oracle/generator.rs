@@ -18,6 +18,8 @@ mod sorting;
 mod streams;
 mod strings;
 
+use sets::tame_members;
+
 use crate::support::{Random, Server};
 
 /// A command's words.
@@ -149,6 +151,11 @@ const VALUES: &[&[u8]] = &[
     b"ohmytext",
     b"mynewtext",
 ];
+
+/// The integer that a word is.
+fn number(word: &[u8]) -> Option<i64> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
 
 /// The generator's state.
 pub(crate) struct Generator {
@@ -339,7 +346,6 @@ impl Generator {
             b"LREM" => is_later,
             _ => false,
         };
-        let number = |word: &[u8]| -> Option<i64> { std::str::from_utf8(word).ok()?.parse().ok() };
         for word in words.iter_mut().skip(1) {
             if cut && word.len() > 9 && number(word).is_some() {
                 word.truncate(9);
@@ -359,42 +365,7 @@ impl Generator {
                 words[at + 1] = future.to_string().into_bytes();
             }
         }
-        // What chance decides: all members or none are taken, and no more are asked for than there is room for.
-        match name.as_slice() {
-            b"SPOP" if words.len() == 2 => words.push(b"1000".to_vec()),
-            b"SPOP" if number(&words[2]).is_some_and(|count| (1..1000).contains(&count)) => {
-                words[2] = b"1000".to_vec();
-            }
-            b"SRANDMEMBER" | b"ZRANDMEMBER"
-                if words
-                    .get(2)
-                    .and_then(|word| number(word))
-                    .is_some_and(|count| (-i64::MAX..-1000).contains(&count)) =>
-            {
-                words[2] = b"-3".to_vec();
-            }
-            _ => {}
-        }
-        // Ranges of members mean something only where all scores are the same.
-        if words.get(1).is_some_and(|key| *key == LEX_KEY) {
-            match name.as_slice() {
-                b"ZADD" => words[2..]
-                    .iter_mut()
-                    .step_by(2)
-                    .for_each(|score| *score = b"0".to_vec()),
-                b"ZINCRBY" | b"ZRANGESTORE" | b"ZUNIONSTORE" | b"ZINTERSTORE" | b"ZDIFFSTORE" => {
-                    words[1] = SORTED_SET_KEYS[0].to_vec();
-                }
-                _ => {}
-            }
-        }
-        // The highest time overflows in EXPIRETIME up to 7.2.
-        if matches!(name.as_slice(), b"PEXPIREAT" | b"EXPIREAT")
-            && let Some(word) = words.get_mut(2)
-            && number(word).is_some_and(|time| time > 1 << 45)
-        {
-            *word = b"4000000000000".to_vec();
-        }
+        tame_members(&name, &mut words);
         // Nothing may end at a moment that one server sees and the other not: 1 ms, which comes with a sleep, or long after.
         let option = |name: &[u8]| {
             words

@@ -17,6 +17,40 @@ impl Generator {
         }
     }
 
+    fn several_sets(&mut self, key: Vec<u8>) -> Words {
+        match self.random.below(6) {
+            0 | 1 => {
+                let name = self.random.pick(&["SINTER", "SUNION", "SDIFF"]);
+                let mut words = words![name];
+                self.sets(&mut words);
+                words
+            }
+            2..5 => {
+                let name = self
+                    .random
+                    .pick(&["SINTERSTORE", "SUNIONSTORE", "SDIFFSTORE"]);
+                let mut words = words![name, key];
+                self.sets(&mut words);
+                words
+            }
+            _ => {
+                let mut keys = words![];
+                self.sets(&mut keys);
+                let count = if self.random.percent(10) {
+                    self.wild_number()
+                } else {
+                    keys.len().to_string().into_bytes()
+                };
+                let mut words = words!["SINTERCARD", count];
+                words.extend(keys);
+                if self.random.percent(40) {
+                    words.extend(words!["LIMIT", self.small_number()]);
+                }
+                words
+            }
+        }
+    }
+
     pub(super) fn set(&mut self) -> Words {
         let key = self.key_of(SET_KEYS);
         match self.random.below(24) {
@@ -40,35 +74,7 @@ impl Generator {
             11 => words!["SMISMEMBER", key, self.member(), self.member()],
             12 => words!["SMEMBERS", key],
             13 | 14 => words!["SMOVE", key, self.key_of(SET_KEYS), self.member()],
-            15 | 16 => {
-                let name = self.random.pick(&["SINTER", "SUNION", "SDIFF"]);
-                let mut words = words![name];
-                self.sets(&mut words);
-                words
-            }
-            17..20 => {
-                let name = self
-                    .random
-                    .pick(&["SINTERSTORE", "SUNIONSTORE", "SDIFFSTORE"]);
-                let mut words = words![name, key];
-                self.sets(&mut words);
-                words
-            }
-            20 => {
-                let mut keys = words![];
-                self.sets(&mut keys);
-                let count = if self.random.percent(10) {
-                    self.wild_number()
-                } else {
-                    keys.len().to_string().into_bytes()
-                };
-                let mut words = words!["SINTERCARD", count];
-                words.extend(keys);
-                if self.random.percent(40) {
-                    words.extend(words!["LIMIT", self.small_number()]);
-                }
-                words
-            }
+            15..21 => self.several_sets(key),
             21 => {
                 let mut words = words!["SSCAN", key, "0", "COUNT", "1000"];
                 if self.random.percent(40) {
@@ -88,5 +94,45 @@ impl Generator {
                 words
             }
         }
+    }
+}
+
+/// Takes from a command on members, or on times, what no two servers would do alike.
+pub(super) fn tame_members(name: &[u8], words: &mut Words) {
+    // What chance decides: all members or none are taken, and no more are asked for than there is room for.
+    match name {
+        b"SPOP" if words.len() == 2 => words.push(b"1000".to_vec()),
+        b"SPOP" if number(&words[2]).is_some_and(|count| (1..1000).contains(&count)) => {
+            words[2] = b"1000".to_vec();
+        }
+        b"SRANDMEMBER" | b"ZRANDMEMBER"
+            if words
+                .get(2)
+                .and_then(|word| number(word))
+                .is_some_and(|count| (-i64::MAX..-1000).contains(&count)) =>
+        {
+            words[2] = b"-3".to_vec();
+        }
+        _ => {}
+    }
+    // Ranges of members mean something only where all scores are the same.
+    if words.get(1).is_some_and(|key| *key == LEX_KEY) {
+        match name {
+            b"ZADD" => words[2..]
+                .iter_mut()
+                .step_by(2)
+                .for_each(|score| *score = b"0".to_vec()),
+            b"ZINCRBY" | b"ZRANGESTORE" | b"ZUNIONSTORE" | b"ZINTERSTORE" | b"ZDIFFSTORE" => {
+                words[1] = SORTED_SET_KEYS[0].to_vec();
+            }
+            _ => {}
+        }
+    }
+    // The highest time overflows in EXPIRETIME up to 7.2.
+    if matches!(name, b"PEXPIREAT" | b"EXPIREAT")
+        && let Some(word) = words.get_mut(2)
+        && number(word).is_some_and(|time| time > 1 << 45)
+    {
+        *word = b"4000000000000".to_vec();
     }
 }

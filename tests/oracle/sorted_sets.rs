@@ -309,6 +309,54 @@ impl Generator {
         words
     }
 
+    fn removed_or_combined(&mut self) -> Words {
+        match self.random.below(10) {
+            0 => words![
+                "ZREMRANGEBYRANK",
+                self.scored_key(),
+                self.small_number(),
+                self.small_number()
+            ],
+            1 => words![
+                "ZREMRANGEBYSCORE",
+                self.scored_key(),
+                self.end_of_scores(),
+                self.end_of_scores()
+            ],
+            2 => words![
+                "ZREMRANGEBYLEX",
+                self.lex_key(),
+                self.end_of_members(),
+                self.end_of_members()
+            ],
+            3 => {
+                let mut words =
+                    words![self.random.pick(&["ZPOPMIN", "ZPOPMAX"]), self.scored_key()];
+                if self.random.percent(60) {
+                    words.push(self.small_number());
+                }
+                words
+            }
+            4 => {
+                let mut words = words!["ZMPOP"];
+                self.multi_pop_scored(&mut words);
+                words
+            }
+            5..8 => self.combined(),
+            8 => words!["ZSCAN", self.scored_key(), "0", "COUNT", "1000"],
+            _ => {
+                let mut words = words!["ZRANDMEMBER", self.scored_key()];
+                if self.random.percent(70) {
+                    words.push(self.small_number());
+                    if self.random.percent(40) {
+                        words.extend(words!["WITHSCORES"]);
+                    }
+                }
+                words
+            }
+        }
+    }
+
     pub(super) fn sorted_set(&mut self) -> Words {
         match self.random.below(40) {
             0..12 => self.zadd(),
@@ -363,49 +411,7 @@ impl Generator {
             }
             23..27 => self.range(),
             27 | 28 => self.old_range(),
-            29 => words![
-                "ZREMRANGEBYRANK",
-                self.scored_key(),
-                self.small_number(),
-                self.small_number()
-            ],
-            30 => words![
-                "ZREMRANGEBYSCORE",
-                self.scored_key(),
-                self.end_of_scores(),
-                self.end_of_scores()
-            ],
-            31 => words![
-                "ZREMRANGEBYLEX",
-                self.lex_key(),
-                self.end_of_members(),
-                self.end_of_members()
-            ],
-            32 => {
-                let mut words =
-                    words![self.random.pick(&["ZPOPMIN", "ZPOPMAX"]), self.scored_key()];
-                if self.random.percent(60) {
-                    words.push(self.small_number());
-                }
-                words
-            }
-            33 => {
-                let mut words = words!["ZMPOP"];
-                self.multi_pop_scored(&mut words);
-                words
-            }
-            34..37 => self.combined(),
-            37 => words!["ZSCAN", self.scored_key(), "0", "COUNT", "1000"],
-            38 => {
-                let mut words = words!["ZRANDMEMBER", self.scored_key()];
-                if self.random.percent(70) {
-                    words.push(self.small_number());
-                    if self.random.percent(40) {
-                        words.extend(words!["WITHSCORES"]);
-                    }
-                }
-                words
-            }
+            29..39 => self.removed_or_combined(),
             _ if self.transaction_left.is_some() => self.blocking_scored(),
             _ => words!["ZRANGE", self.scored_key(), "0", "-1", "WITHSCORES"],
         }

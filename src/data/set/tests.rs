@@ -43,6 +43,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
+    #![proptest_config(crate::property::cases(256))]
     #[test]
     fn it_holds_what_a_set_holds(operations in proptest::collection::vec(operation(), 0..80)) {
         let (mut set, mut twin) = (Set::of_integers(), BTreeSet::new());

@@ -166,6 +166,24 @@ pub(super) const ACCEPTED: &[Accepted] = &[
     Accepted {
         against: Against::Redis70,
         fact: "arguments",
+        commands: &["bitop", "pfmerge"],
+        reason: "7.2 names the operations, and takes a destination alone",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "arguments",
+        commands: &["zrank", "zrevrank"],
+        reason: "WITHSCORE is of 7.2",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "arity",
+        commands: &["zrank", "zrevrank"],
+        reason: "WITHSCORE is of 7.2",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "arguments",
         commands: &["command|getkeys", "command|getkeysandflags"],
         reason: "7.0 tells none",
     },
@@ -178,7 +196,15 @@ pub(super) const ACCEPTED: &[Accepted] = &[
     Accepted {
         against: Against::Redis70,
         fact: "flags",
-        commands: &["blmove", "blpop", "brpop", "brpoplpush", "wait"],
+        commands: &[
+            "blmove",
+            "blpop",
+            "brpop",
+            "brpoplpush",
+            "bzpopmax",
+            "bzpopmin",
+            "wait",
+        ],
         reason: "7.0 refuses to run in a script what may block",
     },
     Accepted {
@@ -457,6 +483,29 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     bzmpop 0 3 a min
     bzpopmax a b 0
     bzpopmin a 0
+    sadd a b
+    scard a
+    sdiff a b
+    sdiffstore a b c
+    sinter a b
+    sintercard 2 a b
+    sintercard 0 a
+    sinterstore a b
+    sismember a b
+    smembers a
+    smismember a b c
+    smove a b c
+    sort a
+    sort a by b get c_* store d
+    sort a by b* limit 0 1 store d store e
+    sort a get store
+    sort_ro a by b get c_*
+    spop a
+    srandmember a 1
+    srem a b
+    sscan a 0
+    sunion a b
+    sunionstore a b c
     zadd a 1 b
     zadd a nx ch 1 b 2 c
     zcard a

@@ -2,7 +2,7 @@
 
 use crate::command::error::CommandError;
 use crate::command::row::{CommandTable, Row};
-use crate::command::spec::KeyFlags;
+use crate::command::spec::{Begin, KeyFlags};
 use crate::command::{Context, Flags, Outcome};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
@@ -81,6 +81,10 @@ fn write(reply: &mut Reply, table: &'static CommandTable, row: &Row) {
                 .filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY))
                 .count(),
             next: 0,
+            of_patterns: command
+                .keys
+                .iter()
+                .position(|spec| matches!(spec.begin, Begin::Unknown { keyword: None, .. })),
         };
         reply.bulk(b"arguments");
         write_arguments(reply, &arguments, &mut keys);
@@ -98,6 +102,8 @@ fn write(reply: &mut Reply, table: &'static CommandTable, row: &Row) {
 struct Keys {
     count: usize,
     next: usize,
+    /// The spec of what patterns name (SORT).
+    of_patterns: Option<usize>,
 }
 
 impl Keys {
@@ -117,7 +123,14 @@ fn write_arguments(reply: &mut Reply, arguments: &[Argument], keys: &mut Keys) {
 
 fn write_argument(reply: &mut Reply, argument: &Argument, keys: &mut Keys) {
     let holds_others = matches!(argument.kind, Kind::OneOf | Kind::Block);
-    let spec = (argument.kind == Kind::Key).then(|| keys.take()).flatten();
+    let spec = match (argument.kind, keys.of_patterns) {
+        (Kind::Key, _) => keys.take(),
+        (Kind::Pattern, Some(index)) => {
+            keys.next = index + 1;
+            Some(index)
+        }
+        _ => None,
+    };
     let flags = [
         (argument.is_optional, "optional"),
         (argument.is_multiple, "multiple"),

@@ -218,7 +218,7 @@ fn found_keys<'a>(
         };
         fits &= spec.for_each(&request.args(), |at| found.push((inner[at], flags)));
     }
-    if !fits && found.is_empty() && !row.command.flags.has(Flags::NO_MANDATORY_KEYS) {
+    if !fits && !row.command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(error::INVALID_ARGUMENTS);
     }
     Ok(found)

@@ -4,7 +4,7 @@
 //! name            an argument            [ … ]        may be left out
 //! NAME name …     a token before it      < a | b >    one of several; so is [ a | b ]
 //! NAME            a token alone          x [x ...]    once or more; so is x ...
-//! name:< … >      a group by its name    name=text    an argument that is shown as another word
+//! name:< … >      a group by its name    name=text    an argument that is shown as another word, or a token
 //! name@1.2.3      since this version     name~1.2.3   deprecated since this version
 //! ```
 //! The type of an argument follows from the word it is shown as: words are chosen for it. A group of several arguments is a
@@ -77,9 +77,9 @@ impl Kind {
             | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
             | "bits" | "numids" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
-            | "entries-read" | "index1" | "index2" | "protover" | "version" | "slot" | "maxage"
-            | "weight" | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port"
-            | "min-match-len" => Kind::Integer,
+            | "entries-read" | "limit" | "index1" | "index2" | "protover" | "version" | "slot"
+            | "maxage" | "weight" | "start-slot" | "end-slot" | "config-epoch"
+            | "cluster-bus-port" | "min-match-len" => Kind::Integer,
             _ => Kind::Text,
         }
     }
@@ -128,8 +128,15 @@ impl Argument {
         let (word, since) = split(word, '@');
         let (name, display) = split(word, '=');
         let display = display.unwrap_or(name);
-        let mut argument = Self::new(name, Kind::of(display, command));
-        argument.display = display.to_owned();
+        let mut argument = if is_token(display) {
+            let mut token = Self::token(display);
+            token.rename(name);
+            token
+        } else {
+            let mut value = Self::new(name, Kind::of(display, command));
+            value.display = display.to_owned();
+            value
+        };
         argument.since = since.map(str::to_owned);
         argument.deprecated_since = deprecated_since.map(str::to_owned);
         argument
