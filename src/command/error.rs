@@ -445,9 +445,6 @@ pub(crate) const LPOS_COUNT_NEGATIVE: CommandError =
 /// MAXLEN of LPOS.
 pub(crate) const LPOS_MAXLEN_NEGATIVE: CommandError =
     CommandError::fixed("ERR MAXLEN can't be negative");
-/// The number of keys of LMPOP.
-pub(crate) const NUMKEYS_NOT_POSITIVE: CommandError =
-    CommandError::fixed("ERR numkeys should be greater than 0");
 /// COUNT of LMPOP.
 pub(crate) const LIST_COUNT_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR count should be greater than 0");

@@ -223,7 +223,6 @@ fn encodings_are_the_oracles() {
                 &["HSETNX a f longer:than"],
                 &["HSET a f 1", "HSETNX a f longer:than"],
                 &["HINCRBYFLOAT a f 0.123456789"],
-                &["HSET a f 1 f 2 f 3 f 4"],
                 &["HSET a 1 1 2 2 3 3 4 4", "HINCRBY a 5 1"],
                 &["HSET a 1 1 2 2 3 3 4 4", "HSET a 4 4 3 3 2 2 1 1"],
                 &["HSET a 1 1 2 2 3 3 4 4 5 5", "HDEL a 1 2 3 4"],

@@ -15,6 +15,7 @@ mod pending;
 mod pipelines;
 mod rows;
 mod server;
+mod set;
 mod sorted_set;
 mod stream;
 mod stream_writes;

@@ -365,7 +365,7 @@ impl Generator {
                 words[at + 1] = future.to_string().into_bytes();
             }
         }
-        tame_members(&name, &mut words);
+        tame_members(&name, &mut words, self.dialect);
         // Nothing may end at a moment that one server sees and the other not: 1 ms, which comes with a sleep, or long after.
         let option = |name: &[u8]| {
             words

@@ -55,6 +55,37 @@ pub(crate) const ORDERS: &[Normaliser] = &[
         },
     },
     Normaliser {
+        name: "texts-with-nul",
+        reason: "Redis compares texts up to their first NUL; what is equal then has no order",
+        applies: |command| command.is(&["SORT", "SORT_RO"]),
+        apply: |ours, theirs| {
+            let has_nul =
+                |frame: &Frame| frame.items().iter().any(|item| item.bytes().contains(&0));
+            if has_nul(ours) && has_nul(theirs) {
+                sort_items(ours);
+                sort_items(theirs);
+            }
+        },
+    },
+    Normaliser {
+        name: "stale-error-number",
+        reason: "Redis takes an error number that an earlier command left behind for one of its own",
+        applies: |command| command.is(&["SORT", "SORT_RO"]),
+        apply: |ours, theirs| {
+            if theirs.is_error() && !ours.is_error() {
+                let is_number = |text: &[u8]| {
+                    text.is_empty()
+                        || std::str::from_utf8(text).is_ok_and(|text| text.parse::<f64>().is_ok())
+                };
+                if theirs.to_string().contains("into double")
+                    && ours.items().iter().all(|item| is_number(item.bytes()))
+                {
+                    theirs.clone_from(ours);
+                }
+            }
+        },
+    },
+    Normaliser {
         name: "order-of-unsorted-members",
         reason: "BY a constant leaves a set without order",
         applies: |command| {

@@ -362,7 +362,7 @@ pub(crate) fn commands_sent(text: &str, known: &BTreeSet<String>) -> BTreeSet<St
     let mut before = String::new();
     for literal in literals(text) {
         let words = literal
-            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
             .filter(|word| !word.is_empty());
         for (index, word) in words.enumerate() {
             let capitals = !word.contains(|c: char| c.is_ascii_lowercase());

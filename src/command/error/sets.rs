@@ -1,4 +1,4 @@
-//! Texts of the set family and of SORT.
+//! Texts of the set family, of SORT, and of what takes several keys by their number.
 
 use super::CommandError;
 
@@ -11,3 +11,6 @@ pub(crate) const NUMKEYS_TOO_MANY: CommandError =
 /// LIMIT of SINTERCARD.
 pub(crate) const MEMBER_LIMIT_NEGATIVE: CommandError =
     CommandError::fixed("ERR LIMIT can't be negative");
+/// The number of keys of LMPOP, SINTERCARD and their kin.
+pub(crate) const NUMKEYS_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR numkeys should be greater than 0");

@@ -75,3 +75,26 @@ fn other_keys_say_what_to_sort_by_and_what_to_give() {
         ],
     );
 }
+
+#[test]
+fn sorted_sets_and_fields_of_hashes_are_sorted_too() {
+    let mut bench = Bench::new();
+    replies(
+        &mut bench,
+        &[
+            ("ZADD z 3 1 2 2 1 3", ":3"),
+            ("SORT z", "*3 $1 1 $1 2 $1 3"),
+            ("SORT z BY nosort", "*3 $1 3 $1 2 $1 1"),
+            ("SORT z BY nosort DESC LIMIT 0 2", "*2 $1 1 $1 2"),
+            ("HSET h_1 w 30 n one", ":2"),
+            ("HSET h_2 w 20", ":1"),
+            ("SORT z BY h_*->w", "*3 $1 3 $1 2 $1 1"),
+            ("SORT_RO z BY h_*->w GET h_*->n DESC", "*3 $3 one $-1 $-1"),
+            ("SORT z GET h_*->", "*3 $-1 $-1 $-1"),
+            (
+                "SORT h_1",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value",
+            ),
+        ],
+    );
+}

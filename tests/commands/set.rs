@@ -1,0 +1,126 @@
+//! The commands on sets, and SORT, through a socket. `a`, `b`, `c`, `d` are keys of different shards on purpose.
+
+use std::collections::BTreeSet;
+
+use crate::connection::check;
+use crate::list::events_of;
+use crate::support::{Frame, for_each_shard_count};
+
+#[test]
+fn members_move_and_sets_are_combined_between_shards() {
+    for_each_shard_count(|server| {
+        check(
+            &mut server.connect(),
+            &[
+                ("SADD a 1 2 3", ":3"),
+                ("SADD b 2 3 4", ":3"),
+                ("SMOVE a b 1", ":1"),
+                ("SISMEMBER b 1", ":1"),
+                ("SMISMEMBER a 1 2", "*2 :0 :1"),
+                ("SINTER a b", "*2 $1 2 $1 3"),
+                ("SINTERCARD 2 a b LIMIT 1", ":1"),
+                ("SUNIONSTORE c a b d", ":4"),
+                ("SMEMBERS c", "*4 $1 1 $1 2 $1 3 $1 4"),
+                ("SDIFFSTORE d b a", ":2"),
+                ("SDIFF b a", "*2 $1 1 $1 4"),
+                ("SINTERSTORE d a none", ":0"),
+                ("EXISTS d", ":0"),
+                ("SREM a 2 3", ":2"),
+                ("SCARD a", ":0"),
+                ("SSCAN b 0", "*2 $1 0 *4 $1 1 $1 2 $1 3 $1 4"),
+                ("MULTI", "+OK"),
+                ("SADD a x", "+QUEUED"),
+                ("SUNION a b", "+QUEUED"),
+                ("EXEC", "*2 :1 *5 $1 x $1 1 $1 2 $1 3 $1 4"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn patterns_of_sort_name_keys_of_all_shards() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        client.run("RPUSH ids 1 2 3 4 5 6 7 8");
+        for id in 1..=8 {
+            client.run(&format!("SET weight:{id} {}", 100 - id));
+            client.run(&format!("HSET job:{id} name n{id}"));
+        }
+        check(
+            &mut client,
+            &[
+                (
+                    "SORT ids BY weight:* GET job:*->name LIMIT 0 3",
+                    "*3 $2 n8 $2 n7 $2 n6",
+                ),
+                ("SORT_RO ids BY weight:* GET # LIMIT 6 5", "*2 $1 2 $1 1"),
+                ("SORT ids BY weight:* STORE elsewhere", ":8"),
+                ("LRANGE elsewhere 0 1", "*2 $1 8 $1 7"),
+                ("MULTI", "+OK"),
+                ("SET weight:1 0", "+QUEUED"),
+                ("SORT ids BY weight:* LIMIT 0 1", "+QUEUED"),
+                ("EXEC", "*2 +OK *1 $1 1"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn members_taken_by_chance_are_gone() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        for number in 0..500 {
+            client.run(&format!("SADD a member-{number}"));
+        }
+        let mut seen: BTreeSet<String> = BTreeSet::new();
+        let take =
+            |frame: Frame| -> Vec<String> { frame.items().iter().map(Frame::text).collect() };
+        for count in [100, 1, 350] {
+            let taken = take(client.run(&format!("SPOP a {count}")));
+            assert_eq!(taken.len(), count);
+            seen.extend(taken);
+        }
+        seen.insert(client.run("SPOP a").text());
+        let chosen = take(client.run("SRANDMEMBER a 10"));
+        assert_eq!(chosen.iter().collect::<BTreeSet<_>>().len(), 10);
+        assert_eq!(client.run("SRANDMEMBER a -1000").items().len(), 1000);
+        seen.extend(take(client.run("SPOP a 1000")));
+        assert_eq!(seen.len(), 500);
+        assert_eq!(client.run("EXISTS a").integer(), 0);
+    });
+}
+
+#[test]
+fn sets_tell_of_their_events() {
+    for_each_shard_count(|server| {
+        let lines = [
+            "SADD a 1 2 3",
+            "SADD a 1",
+            "SREM a 1 9",
+            "SMOVE a b 2",
+            "SPOP a",
+            "SADD c 1 2",
+            "SPOP c 5",
+            "SUNIONSTORE d b",
+            "SDIFFSTORE d b b",
+            "RPUSH l 2 1",
+            "SORT l STORE m",
+        ];
+        let expected = [
+            "sadd a",
+            "srem a",
+            "srem a",
+            "sadd b",
+            "spop a",
+            "del a",
+            "sadd c",
+            "spop c",
+            "del c",
+            "sunionstore d",
+            "del d",
+            "rpush l",
+            "sortstore m",
+        ];
+        assert_eq!(events_of(server, &lines), expected);
+    });
+}
