@@ -196,8 +196,7 @@ fn remove_ranks(
 
 /// Stores what a command has found; nothing found removes the key. Replies how many members it has. `event`: what the command
 /// calls it.
-fn store(ctx: &mut Context<'_>, args: &Args<'_>, found: Vec<(f64, Vec<u8>)>, event: &'static str) {
-    let limits = ctx.settings.zset_limits;
+fn store(ctx: &mut Context<'_>, args: &Args<'_>, found: SortedSet, event: &'static str) {
     ctx.reply.count(found.len());
     let mut handle = ctx.space.write(args.at(1));
     if found.is_empty() {
@@ -207,7 +206,7 @@ fn store(ctx: &mut Context<'_>, args: &Args<'_>, found: Vec<(f64, Vec<u8>)>, eve
         handle.touched();
         handle.event(EventClass::GENERIC, "del");
     } else {
-        handle.overwrite(Value::SortedSet(SortedSet::of(found, &limits)));
+        handle.overwrite(Value::SortedSet(found));
         if handle.expiry().is_some() {
             handle.set_expiry(None);
         }

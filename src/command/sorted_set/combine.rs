@@ -327,6 +327,7 @@ fn combine_and_store(
         Combination::Intersection => "zinterstore",
         Combination::Difference => "zdiffstore",
     };
+    let found = SortedSet::of(found, &ctx.settings.zset_limits);
     store(ctx, args, found, event);
     Ok(Outcome::Done)
 }

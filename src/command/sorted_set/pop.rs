@@ -12,7 +12,7 @@ use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
-use super::replies::{Style, Told, write_member, write_score};
+use super::replies::{Style, Told, reply_range, write_member, write_score};
 use super::{End, remove_ranks, set_in};
 
 impl End {
@@ -38,16 +38,6 @@ impl End {
                 is_backward: true,
             },
         }
-    }
-}
-
-/// Writes members in the order in which they are taken.
-fn write_told(set: &SortedSet, told: &Told, mut write: impl FnMut(Element<'_>, f64)) {
-    let pairs = set.range(told.ranks.clone());
-    if told.is_backward {
-        pairs.rev().for_each(|(member, score)| write(member, score));
-    } else {
-        pairs.for_each(|(member, score)| write(member, score));
     }
 }
 
@@ -81,13 +71,13 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, end: End) -> Result<Outcome, Comm
     match count {
         None => {
             ctx.reply.array(2);
-            write_told(set, &told, |member, score| {
+            told.for_each(set, |member, score| {
                 write_pair(ctx.reply, member, score);
             });
         }
         Some(_) => {
             let style = Style::of(ctx.reply, true);
-            super::replies::reply_range(ctx.reply, set, told.clone(), style);
+            reply_range(ctx.reply, set, told.clone(), style);
         }
     }
     remove_ranks(&mut handle, told.ranks, end.pop_event())?;
@@ -123,7 +113,7 @@ impl<'a, K: Iterator<Item = &'a [u8]> + Clone> Pop<K> {
             if self.count.is_some() {
                 ctx.reply.array(removed);
             }
-            write_told(set, &told, |member, score| {
+            told.for_each(set, |member, score| {
                 if self.count.is_some() {
                     ctx.reply.array(2);
                 }

@@ -102,6 +102,11 @@ impl<'a> Query<'a> {
         })
     }
 
+    /// Whether it is ranks that are named.
+    pub(super) fn is_of_ranks(&self) -> bool {
+        matches!(self.ends, Ends::Rank(..))
+    }
+
     /// Their ranks in a set.
     pub(super) fn of(&self, set: &SortedSet) -> Told {
         let len = set.len();

@@ -2,6 +2,7 @@
 
 use crate::command::context::{Context, Outcome};
 use crate::command::error::CommandError;
+use crate::data::sorted_set::SortedSet;
 use crate::resp::arguments::Args;
 
 use super::query::{By, Grammar, Query};
@@ -72,11 +73,18 @@ pub(super) fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
         has_scores: false,
     };
     let query = Query::read(args, grammar)?;
-    let mut found = Vec::new();
+    let limits = ctx.settings.zset_limits;
+    let mut stored = SortedSet::for_members(0, 0, &limits);
     if let Some(set) = set_of(ctx.space.read(args.at(2)))? {
-        let pairs = set.range(query.of(set).ranks);
-        found.extend(pairs.map(|(member, score)| (score, member.to_vec())));
+        let told = query.of(set);
+        // Redis: how many there are is known beforehand of ranks only. A small set forgets the sign of a zero.
+        if query.is_of_ranks() {
+            stored = SortedSet::for_members(told.ranks.len(), 0, &limits);
+        }
+        told.for_each(set, |member, score| {
+            stored.put(member.as_bytes(&mut [0; 20]), &limits, |_| Some(score));
+        });
     }
-    store(ctx, args, found, "zrangestore");
+    store(ctx, args, stored, "zrangestore");
     Ok(Outcome::Done)
 }

@@ -80,6 +80,18 @@ pub(super) struct Told {
     pub(super) is_backward: bool,
 }
 
+impl Told {
+    /// Gives them in their order.
+    pub(super) fn for_each(&self, set: &SortedSet, mut take: impl FnMut(Element<'_>, f64)) {
+        let pairs = set.range(self.ranks.clone());
+        if self.is_backward {
+            pairs.rev().for_each(|(member, score)| take(member, score));
+        } else {
+            pairs.for_each(|(member, score)| take(member, score));
+        }
+    }
+}
+
 /// Replies the members of these ranks; many of them leave in slices.
 pub(super) fn reply_range(reply: &mut Reply, set: &SortedSet, told: Told, style: Style) {
     let Told { ranks, is_backward } = told;
