@@ -35,6 +35,11 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("a very long list", Room::of(20, 20), long_list),
         Case::new("a very large hash", room((20, 20), (150, 60)), large_hash),
         Case::new(
+            "a very large sorted set",
+            room((20, 20), (150, 60)),
+            large_sorted_set,
+        ),
+        Case::new(
             "choices without end",
             room((20, 20), (60, 60)),
             choices_without_end,
@@ -253,6 +258,27 @@ fn large_hash(attack: &Attack<'_>) -> String {
     format!("{count} fields, {during} MB")
 }
 
+fn large_sorted_set(attack: &Attack<'_>) -> String {
+    let count = attack.size(50_000, 1_000_000);
+    let mut client = attack.connect();
+    none_fails(&mut client, count / 100, |number| {
+        let pairs = (100 * number..100 * number + 100).map(|at| format!("{at} member:{at:09}"));
+        let pairs: Vec<String> = pairs.collect();
+        format!("ZADD scores {}", pairs.join(" "))
+    });
+    assert_eq!(client.run("ZCARD scores").integer() as usize, count);
+    let all = client.run("ZRANGE scores 0 -1 WITHSCORES");
+    assert_eq!(all.items().len(), 2 * count);
+    let stored = client.run("ZUNIONSTORE both 2 scores scores").integer();
+    assert_eq!(stored as usize, count);
+    let during = attack.resident_mb();
+    none_fails(&mut client, count / 2, |_| "ZPOPMIN both".to_owned());
+    let removed = client.run("ZREMRANGEBYSCORE scores -inf (10").integer();
+    assert_eq!(removed, 10);
+    assert_eq!(client.run("DEL scores both").integer(), 2);
+    format!("{count} members, {during} MB")
+}
+
 /// Clients ask for more choices than there are bytes in the world, read a little and leave.
 fn choices_without_end(attack: &Attack<'_>) -> String {
     let mut control = attack.connect();
@@ -261,6 +287,11 @@ fn choices_without_end(attack: &Attack<'_>) -> String {
     for client in &mut greedy {
         client.send_line("HRANDFIELD hash -9223372036854775807");
         client.send_line("HRANDFIELD hash -4611686018427387903 WITHVALUES");
+    }
+    control.run("ZADD scores 1 a 2 b");
+    for client in &mut attack.connections(attack.size(5, 50)) {
+        client.send_line("ZRANDMEMBER scores -9223372036854775807");
+        client.send_line("ZRANDMEMBER scores -4611686018427387903 WITHSCORES");
     }
     none_fails(&mut control, 10_000, |at| format!("HGET hash field:{at}"));
     String::new()
