@@ -99,16 +99,14 @@ impl Generator {
 
 /// Takes from a command on members, or on times, what no two servers would do alike.
 pub(super) fn tame_members(name: &[u8], words: &mut Words, dialect: Dialect) {
+    if matches!(name, b"SORT" | b"SORT_RO")
+        && !words.iter().any(|word| word.eq_ignore_ascii_case(b"alpha"))
+    {
+        words.push(b"ALPHA".to_vec());
+    }
     // WITHSCORE is of 7.2.
     if dialect == Dialect::Redis70 && matches!(name, b"ZRANK" | b"ZREVRANK") {
         words.truncate(3);
-    }
-    // Redis makes a sorted set large to sort it, which shows in its encoding.
-    if matches!(name, b"SORT" | b"SORT_RO")
-        && let Some(key) = words.get_mut(1)
-        && (SORTED_SET_KEYS.contains(&&**key) || *key == LEX_KEY)
-    {
-        *key = LIST_KEYS[0].to_vec();
     }
     // What chance decides: all members or none are taken, and no more are asked for than there is room for.
     match name {

@@ -16,10 +16,9 @@ impl Generator {
             "SORT_RO"
         };
         let mut options = Vec::new();
-        // Without letters most keys cannot be sorted.
-        if self.random.percent(70) {
-            options.push(words![self.random.pick(&["ALPHA", "alpha"])]);
-        }
+        // As numbers they are compared by tests of their own: Redis takes an error number that an earlier command left behind
+        // for one of SORT.
+        options.push(words![self.random.pick(&["ALPHA", "alpha"])]);
         if self.random.percent(30) {
             options.push(words![self.random.pick(&["ASC", "DESC"])]);
         }
