@@ -174,7 +174,7 @@ impl<'k> KeyHandle<'k> {
                     .value;
             }
         };
-        self.keyspace.mark_ready(self.db, self.key);
+        self.keyspace.mark_replaced(self.db, self.key);
         let database = &mut self.keyspace.databases[self.db];
         let entry = database
             .table

@@ -494,6 +494,14 @@ impl Keyspace {
         }
     }
 
+    /// As [`Keyspace::mark_ready`], for a key whose value was replaced: it concerns only who waits for the key to go too. Redis:
+    /// a list or sorted set that takes the place of another value serves nobody (SORT STORE, ZUNIONSTORE).
+    fn mark_replaced(&mut self, db: usize, key: &[u8]) {
+        if self.waits[db].wants_absence(key) {
+            self.mark_ready(db, key);
+        }
+    }
+
     /// As [`Keyspace::mark_ready`], for a list that has become longer: it concerns only who waits for several elements at once.
     #[inline]
     fn mark_grown(&mut self, db: usize, key: &[u8], len: usize) {

@@ -147,7 +147,8 @@ pub(super) fn sort_items(frame: &mut Frame) {
 
 /// Pairs of fields and values in the order of their bytes: a flat array, a map, or what stands behind a cursor.
 pub(super) fn sort_pairs(frame: &mut Frame) {
-    if let [_, pairs @ Frame::Array(_)] = frame.items_mut() {
+    // The reply of a scan: the cursor, then the pairs.
+    if let [Frame::Bulk(_), pairs @ Frame::Array(_)] = frame.items_mut() {
         return sort_pairs(pairs);
     }
     let items = frame.items_mut();

@@ -12,6 +12,7 @@ use crate::command::error::{self, CommandError};
 use crate::ids::{ShardId, ShardSet};
 use crate::keyspace::table::{Entry, SCAN_BITS};
 use crate::keyspace::value::ValueType;
+use crate::keyspace::walk::is_live;
 use crate::limits::SHARD_COUNT_MAX;
 use crate::pubsub::pattern::{self, Case};
 use crate::resp::arguments::Args;
@@ -109,12 +110,14 @@ impl<'a> ScanOptions<'a> {
         Ok(options)
     }
 
-    fn wants(&self, entry: &Entry) -> bool {
-        self.value_type
-            .is_none_or(|wanted| wanted == Some(entry.value.value_type()))
-            && self
-                .pattern
-                .is_none_or(|pattern| pattern::matches(pattern, &entry.key, Case::Sensitive))
+    /// Whether an entry is to be looked up: one that has expired also when it has another type, so that it is removed.
+    fn wants(&self, entry: &Entry, now_ms: u64) -> bool {
+        let is_of_type = self
+            .value_type
+            .is_none_or(|wanted| wanted == Some(entry.value.value_type()));
+        self.pattern
+            .is_none_or(|pattern| pattern::matches(pattern, &entry.key, Case::Sensitive))
+            && (is_of_type || !is_live(entry, now_ms))
     }
 }
 
@@ -122,6 +125,7 @@ pub(super) fn scan(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     let mut cursor = ScanCursor::parse(args.at(1)).ok_or(error::INVALID_CURSOR)?;
     let options = ScanOptions::read(args)?;
     let shard_count = ctx.space.shard_count();
+    let now_ms = ctx.now_ms();
     let mut found = Vec::new();
     let mut visited = 0;
     while visited < options.count {
@@ -133,7 +137,7 @@ pub(super) fn scan(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         let mut wanted = Vec::new();
         let next = database.table().scan(cursor.position, left, |entry| {
             visited += 1;
-            if options.wants(entry) {
+            if options.wants(entry, now_ms) {
                 wanted.push(entry.key.clone());
             }
         });

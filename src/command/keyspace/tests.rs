@@ -329,3 +329,20 @@ fn no_key_has_the_digest_of_zeros() {
     bench.now_ms += 6;
     assert_eq!(digests(&mut bench)[0], [0; 20]);
 }
+
+#[test]
+fn a_scan_by_type_removes_what_has_expired_of_any_type() {
+    let mut bench = Bench::new();
+    for (line, reply) in [
+        ("SET text x PX 1", "+OK"),
+        ("SET kept x", "+OK"),
+        ("RPUSH list x", ":1"),
+    ] {
+        assert_eq!(bench.line(line), reply);
+    }
+    bench.now_ms += 2;
+    assert_eq!(bench.line("SCAN 0 TYPE list MATCH kept"), "*2 $1 0 *0");
+    assert_eq!(bench.line("DBSIZE"), ":3");
+    assert_eq!(bench.line("SCAN 0 TYPE list"), "*2 $1 0 *1 $4 list");
+    assert_eq!(bench.line("DBSIZE"), ":2");
+}
