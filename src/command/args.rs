@@ -74,6 +74,49 @@ fn deadline(ms: i64, now_ms: u64) -> Result<Option<u64>, CommandError> {
     }
 }
 
+/// What a command takes that pops from the first of several keys which has something (LMPOP, ZMPOP and their kin).
+pub(crate) struct CountedPop {
+    /// How many keys there are behind their number.
+    pub(crate) key_count: usize,
+    /// Which of the two words stands for the end.
+    pub(crate) end: usize,
+    /// How many elements to take.
+    pub(crate) count: usize,
+}
+
+/// `numkeys key [key ...] <word | other> [COUNT count]` from argument `at` on.
+///
+/// # Errors
+/// A number that is none or not positive, a missing or unknown word.
+pub(crate) fn counted_pop(
+    args: &Args<'_>,
+    at: usize,
+    ends: [&str; 2],
+) -> Result<CountedPop, CommandError> {
+    let positive = |argument: &[u8]| integer(argument).filter(|number| *number > 0);
+    let key_count = positive(args.at(at)).ok_or(error::NUMKEYS_NOT_POSITIVE)?;
+    let key_count = usize::try_from(key_count)
+        .ok()
+        .filter(|count| *count < args.len())
+        .ok_or(error::SYNTAX)?;
+    let mut options = Cursor::new(args, at + 1 + key_count);
+    let end = ends.iter().position(|end| options.keyword(end));
+    let end = end.ok_or(error::SYNTAX)?;
+    let mut count = None;
+    while options.left() > 0 {
+        if count.is_some() || !options.keyword("count") {
+            return Err(error::SYNTAX);
+        }
+        let number = positive(options.value()?).ok_or(error::POP_COUNT_NOT_POSITIVE)?;
+        count = Some(usize::try_from(number).unwrap_or(usize::MAX));
+    }
+    Ok(CountedPop {
+        key_count,
+        end,
+        count: count.unwrap_or(1),
+    })
+}
+
 /// Whether an argument is a keyword, in any case.
 pub(crate) fn is(argument: &[u8], keyword: &str) -> bool {
     argument.eq_ignore_ascii_case(keyword.as_bytes())

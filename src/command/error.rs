@@ -446,7 +446,7 @@ pub(crate) const LPOS_COUNT_NEGATIVE: CommandError =
 pub(crate) const LPOS_MAXLEN_NEGATIVE: CommandError =
     CommandError::fixed("ERR MAXLEN can't be negative");
 /// COUNT of LMPOP.
-pub(crate) const LIST_COUNT_NOT_POSITIVE: CommandError =
+pub(crate) const POP_COUNT_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR count should be greater than 0");
 /// The one 64-bit integer without an opposite.
 pub(crate) const NOT_SYMMETRIC: CommandError = CommandError::fixed(

@@ -25,6 +25,7 @@ use crate::keyspace::table::Entry;
 use crate::keyspace::value::Value;
 use crate::resp::reply::Reply;
 
+use super::element::reply_element;
 use super::error::{self, CommandError};
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec};
 
@@ -241,13 +242,6 @@ fn hash_to_set<'h>(handle: &'h mut KeyHandle<'_>) -> Result<&'h mut Hash, Comman
     match value {
         Some(Value::Hash(hash)) => Ok(hash),
         _ => Err(error::WRONG_TYPE),
-    }
-}
-
-fn reply_element(reply: &mut Reply, element: Element<'_>) {
-    match element {
-        Element::Int(value) => reply.bulk_integer(value),
-        Element::Bytes(bytes) => reply.bulk(bytes),
     }
 }
 

@@ -16,7 +16,6 @@ mod write;
 use std::sync::atomic::Ordering;
 
 use crate::data::list::{End, List, ListLimits};
-use crate::data::listpack::Element;
 use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
@@ -24,6 +23,7 @@ use crate::keyspace::value::Value;
 use crate::resp::reply::Reply;
 
 use super::context::Context;
+use super::element::reply_element;
 use super::error::{self, CommandError};
 use super::spec::{Command, Flags, KeyFlags, KeySpec};
 
@@ -283,13 +283,6 @@ fn span(start: i64, stop: i64, len: usize) -> (usize, usize) {
         return (0, 0);
     }
     (start as usize, (stop - start + 1) as usize)
-}
-
-fn reply_element(reply: &mut Reply, element: Element<'_>) {
-    match element {
-        Element::Int(value) => reply.bulk_integer(value),
-        Element::Bytes(bytes) => reply.bulk(bytes),
-    }
 }
 
 /// Replies up to `count` elements from an end on.

@@ -14,6 +14,7 @@ pub(crate) mod args;
 pub(crate) mod bitmap;
 pub(crate) mod connection;
 pub mod context;
+pub(crate) mod element;
 pub(crate) mod element_scan;
 pub(crate) mod error;
 pub(crate) mod hash;

@@ -22,7 +22,6 @@ impl Random {
 
     /// A number below `bound`, each as likely as any other; 0 for a bound of 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        // The high half of the product: the bias is below 2^-32 for any number of members.
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        crate::data::members::below(self.next(), bound)
     }
 }

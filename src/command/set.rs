@@ -12,13 +12,11 @@ mod read;
 mod tests;
 mod write;
 
-use crate::data::listpack::Element;
 use crate::data::set::{Set, SetLimits};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::table::Entry;
 use crate::keyspace::value::Value;
-use crate::resp::reply::Reply;
 
 use super::context::Context;
 use super::error::{self, CommandError};
@@ -107,14 +105,6 @@ fn set_in(value: Option<&Value>) -> Result<Option<&Set>, CommandError> {
         None => Ok(None),
         Some(Value::Set(set)) => Ok(Some(set)),
         Some(_) => Err(error::WRONG_TYPE),
-    }
-}
-
-/// A member as a reply.
-fn reply_member(reply: &mut Reply, member: Element<'_>) {
-    match member {
-        Element::Int(value) => reply.bulk_integer(value),
-        Element::Bytes(bytes) => reply.bulk(bytes),
     }
 }
 

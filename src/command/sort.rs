@@ -8,7 +8,7 @@
 
 use std::cmp::Ordering;
 
-use crate::data::double;
+use crate::data::extended::parse_double;
 use crate::data::list::{End, List};
 use crate::keyspace::Space;
 use crate::keyspace::event::EventClass;
@@ -17,6 +17,7 @@ use crate::resp::arguments::Args;
 
 use super::args::{Cursor, required_integer};
 use super::context::{Context, Outcome};
+use super::element;
 use super::error::{self, CommandError};
 use super::list::limits as list_limits;
 use super::spec::{Command, Flags, KeyFlags, KeySpec, Scope};
@@ -160,6 +161,18 @@ fn elements_of(value: Option<&Value>) -> Result<Vec<Vec<u8>>, CommandError> {
     })
 }
 
+/// What a text is to be sorted by, as `strtod` reads it: blanks may come before it, a NUL ends it, an empty one is zero. `None`: no
+/// number, or one that a double cannot hold.
+fn number(text: &[u8]) -> Option<f64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let is_blank = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
+    let start = text.iter().position(|byte| !is_blank(byte))?;
+    parse_double(&text[start..]).filter(|value| !value.is_subnormal())
+}
+
 /// The elements in order. Redis: equal numbers are ordered by the elements themselves, so that the order is always the same;
 /// with BY, an element of which nothing is known has the number 0, or comes first.
 fn ordered(
@@ -174,22 +187,28 @@ fn ordered(
             order
         }
     };
-    let mut weight_of = |element: &[u8]| match sorting.by {
-        Some(pattern) => look_up(space, pattern, element),
-        None => Some(element.to_vec()),
-    };
     if sorting.alpha {
+        let Some(pattern) = sorting.by else {
+            let mut elements = elements;
+            elements.sort_by(|a, b| turned(a.cmp(b)));
+            return Ok(elements);
+        };
         let weights = elements
             .into_iter()
-            .map(|element| (weight_of(&element), element));
+            .map(|element| (look_up(space, pattern, &element), element));
         let mut weighted: Vec<(Option<Vec<u8>>, Vec<u8>)> = weights.collect();
         weighted.sort_by(|(a, _), (b, _)| turned(a.cmp(b)));
         return Ok(weighted.into_iter().map(|(_, element)| element).collect());
     }
     let mut weighted = Vec::with_capacity(elements.len());
     for element in elements {
-        let weight = weight_of(&element);
-        let number = weight.map_or(Some(0.0), |weight| double::parse(&weight));
+        let number = match sorting.by {
+            Some(pattern) => {
+                let weight = look_up(space, pattern, &element);
+                weight.map_or(Some(0.0), |weight| number(&weight))
+            }
+            None => number(&element),
+        };
         weighted.push((number.ok_or(error::SORT_NOT_DOUBLE)?, element));
     }
     weighted.sort_by(|(a, x), (b, y)| {
@@ -245,32 +264,19 @@ fn store(ctx: &mut Context<'_>, args: &Args<'_>, destination: &[u8], found: Vec<
     let count = found.len();
     ctx.reply.count(count);
     let mut handle = ctx.space.write(destination);
-    if count == 0 {
-        if handle.remove() {
-            handle.touched();
-            handle.event(EventClass::GENERIC, "del");
-            handle.effect(|effect| {
-                effect.arg("DEL").arg(destination);
-            });
-        }
-        return;
-    }
     let mut list = List::new();
     for element in found {
         let element = element.unwrap_or_default();
         list.before_adding(element.len(), 1, &limits);
         list.push(End::Back, &element, &limits);
     }
-    handle.overwrite(Value::List(list));
-    if handle.expiry().is_some() {
-        handle.set_expiry(None);
+    let made = (count > 0).then_some(Value::List(list));
+    if element::store(&mut handle, made, EventClass::LIST, "sortstore") {
+        // Redis counts a change for each element, and one for a destination that goes.
+        handle.effect_of(count.max(1), |effect| {
+            effect.args(args.iter());
+        });
     }
-    handle.touched();
-    handle.event(EventClass::LIST, "sortstore");
-    // Redis counts a change for each element.
-    handle.effect_of(count, |effect| {
-        effect.args(args.iter());
-    });
 }
 
 #[cfg(test)]

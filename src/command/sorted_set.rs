@@ -31,6 +31,7 @@ use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
 
 use super::context::Context;
+use super::element;
 use super::error::{self, CommandError};
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec};
 
@@ -199,21 +200,10 @@ fn remove_ranks(
 fn store(ctx: &mut Context<'_>, args: &Args<'_>, found: SortedSet, event: &'static str) {
     ctx.reply.count(found.len());
     let mut handle = ctx.space.write(args.at(1));
-    if found.is_empty() {
-        if !handle.remove() {
-            return;
-        }
-        handle.touched();
-        handle.event(EventClass::GENERIC, "del");
-    } else {
-        handle.overwrite(Value::SortedSet(found));
-        if handle.expiry().is_some() {
-            handle.set_expiry(None);
-        }
-        handle.touched();
-        handle.event(EventClass::SORTED_SET, event);
+    let made = (!found.is_empty()).then_some(Value::SortedSet(found));
+    if element::store(&mut handle, made, EventClass::SORTED_SET, event) {
+        handle.effect(|effect| {
+            effect.args(args.iter());
+        });
     }
-    handle.effect(|effect| {
-        effect.args(args.iter());
-    });
 }

@@ -16,9 +16,9 @@ mod timed;
 
 pub(crate) use share::Share;
 
-use crate::data::listpack::{self, Element, LISTPACK_BYTES_MAX, Listpack, PackLimits};
-use crate::data::members::Members;
-use timed::{TIMED_STEP, Times, time_at, time_text, with_times};
+use crate::data::listpack::{self, Element, Listpack, PackLimits};
+use crate::data::members::{Members, below};
+use timed::{TIME_BYTES_MAX, TIMED_STEP, Times, time_at, time_text, with_times};
 
 /// Fields with values. See the module's head.
 #[derive(Clone, Debug)]
@@ -142,13 +142,13 @@ impl Hash {
         limits: &PackLimits,
     ) {
         let Some((pack, _)) = self.pack() else { return };
-        let mut bytes = pack.bytes().len();
+        let mut bytes = 0_usize;
         let fits = texts.len() / 2 <= limits.entry_count_max
             && texts.into_iter().all(|text| {
                 bytes = bytes.saturating_add(text.len());
                 text.len() <= limits.text_bytes_max
             });
-        if !fits || bytes > LISTPACK_BYTES_MAX {
+        if !fits || !pack.has_room_for(bytes) {
             self.enlarge();
         }
     }
@@ -163,9 +163,7 @@ impl Hash {
     ) -> bool {
         if let Some((pack, _)) = self.pack() {
             let is_long = field.len().max(value.len()) > limits.text_bytes_max;
-            // Room for the heads and tails of the entries too.
-            let bytes = pack.bytes().len() + field.len() + value.len() + 64;
-            if is_long || bytes > LISTPACK_BYTES_MAX {
+            if is_long || !pack.has_room_for(field.len() + value.len()) {
                 self.enlarge();
             }
         }
@@ -203,7 +201,14 @@ impl Hash {
     /// Lets a field that is there end, Unix ms above 0, or not. O(log n), of a small hash O(bytes).
     pub(crate) fn set_end(&mut self, field: &[u8], ends_ms: Option<u64>) {
         if let Self::Small(pack) = self {
-            *self = Self::Timed(Box::new(with_times(pack)));
+            if pack.has_room_for(pack.len() * TIME_BYTES_MAX) {
+                *self = Self::Timed(Box::new(with_times(pack)));
+            } else {
+                self.enlarge();
+            }
+        }
+        if matches!(self, Self::Timed(pack) if !pack.has_room_for(0)) {
+            self.enlarge();
         }
         match self {
             Self::Small(_) => {}
@@ -340,9 +345,8 @@ impl Hash {
             }
             Self::Small(_) | Self::Timed(_) => {
                 let (pack, step) = self.pack()?;
-                let count = (pack.len() / step) as u64;
-                let chosen = chance().checked_rem(count)? as usize;
-                let field = pack.seek(step * chosen);
+                let count = Some(pack.len() / step).filter(|count| *count > 0)?;
+                let field = pack.seek(step * below(chance(), count));
                 Some((pack.at(field), pack.at(pack.next(field))))
             }
         }

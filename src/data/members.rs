@@ -24,7 +24,13 @@ use segment::Segment;
 /// Bits of a hash that are a position of [`Members::scan`].
 const POSITION_BITS: u32 = 52;
 /// What a segment has at most where chance picks one, entries.
-const PICKED_MAX: u64 = 1024;
+const PICKED_MAX: usize = 1024;
+
+/// A number below `bound`, which is any of them as often for a number by chance of 64 bits; 0 for a bound of 0. The high half of
+/// the product: the bias is below 2^-32 for any number of members.
+pub(crate) fn below(chance: u64, bound: usize) -> usize {
+    ((u128::from(chance) * bound as u128) >> 64) as usize
+}
 
 /// A table. See the module's head.
 #[derive(Clone, Debug)]
@@ -125,11 +131,9 @@ impl Members {
             return None;
         }
         loop {
-            let random = chance();
-            let number = (random & 0xFFFF_FFFF) as usize % self.segments.len();
-            let segment = &self.segments[number];
+            let segment = &self.segments[below(chance(), self.segments.len())];
             // Segments are picked evenly, and kept as often as they have entries.
-            if self.segments.len() == 1 || (random >> 32) % PICKED_MAX < segment.len() as u64 {
+            if self.segments.len() == 1 || below(chance(), PICKED_MAX) < segment.len() {
                 return Some(segment.random(chance));
             }
         }

@@ -1,7 +1,6 @@
 //! Structures: pure, no RESP, no clock, no I/O.
 
 pub(crate) mod bits;
-pub(crate) mod double;
 pub(crate) mod extended;
 pub(crate) mod hash;
 pub(crate) mod hyperloglog;

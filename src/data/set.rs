@@ -13,13 +13,11 @@
 mod integers;
 
 use super::listpack::{Element, Listpack, PackLimits, parse_integer};
-use super::members::{Members, MembersShare};
+use super::members::{Members, MembersShare, below};
 use integers::Integers;
 
 /// The most integers that Redis keeps as such, whatever the setting.
 const INTEGERS_MAX: usize = 1 << 30;
-/// A pack is never larger. Redis: 1 GB.
-const PACK_BYTES_MAX: usize = super::listpack::LISTPACK_BYTES_MAX;
 
 /// Up to which size a set has which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +110,7 @@ impl Set {
             Self::Large(_) => false,
         };
         if too_many {
-            self.make_large();
+            *self = Self::Large(self.to_large());
         }
     }
 
@@ -126,11 +124,11 @@ impl Set {
                 }
                 let fits = pack.len() < limits.pack.entry_count_max
                     && text.len() <= limits.pack.text_bytes_max
-                    && pack.bytes().len() + text.len() < PACK_BYTES_MAX;
+                    && pack.has_room_for(text.len());
                 if fits {
                     pack.insert(pack.end(), &[text]);
                 } else {
-                    self.make_large().set(text, &[]);
+                    self.add_to_large(text);
                 }
                 true
             }
@@ -138,7 +136,7 @@ impl Set {
                 Some(value) => {
                     let is_new = integers.add(value);
                     if is_new && integers.len() > limits.integer_count_max.min(INTEGERS_MAX) {
-                        self.make_large();
+                        *self = Self::Large(self.to_large());
                     }
                     is_new
                 }
@@ -160,10 +158,9 @@ impl Set {
         let fits = integers.len() < limits.pack.entry_count_max
             && text.len() <= limits.pack.text_bytes_max
             && longest <= limits.pack.text_bytes_max
-            && integers.len() * (longest + 2) + text.len() < PACK_BYTES_MAX;
+            && Listpack::new().has_room_for(integers.len() * (longest + 2) + text.len());
         if !fits {
-            self.make_large().set(text, &[]);
-            return;
+            return self.add_to_large(text);
         }
         let mut pack = Listpack::new();
         for value in integers.iter() {
@@ -173,18 +170,20 @@ impl Set {
         *self = Self::Small(pack);
     }
 
-    fn make_large(&mut self) -> &mut Members {
-        if !matches!(self, Self::Large(_)) {
-            let mut members = Members::new();
-            for member in self.iter() {
-                members.set(member.as_bytes(&mut [0; 20]), &[]);
-            }
-            *self = Self::Large(Box::new(members));
+    /// The members as those of a large set.
+    fn to_large(&self) -> Box<Members> {
+        let mut members = Box::<Members>::default();
+        for member in self.iter() {
+            members.set(member.as_bytes(&mut [0; 20]), &[]);
         }
-        match self {
-            Self::Large(members) => members,
-            Self::Integers(_) | Self::Small(_) => unreachable!("made large above"),
-        }
+        members
+    }
+
+    /// Adds a member for which a small set has no room.
+    fn add_to_large(&mut self, text: &[u8]) {
+        let mut members = self.to_large();
+        members.set(text, &[]);
+        *self = Self::Large(members);
     }
 
     /// Removes a member; false when it is none.
@@ -235,11 +234,9 @@ impl Set {
         if len == 0 {
             return None;
         }
-        // The high half of the product: any number below the length.
-        let mut below = |len: usize| ((u128::from(chance()) * len as u128) >> 64) as usize;
         match self {
-            Self::Integers(integers) => integers.get(below(len)).map(Element::Int),
-            Self::Small(pack) => Some(pack.at(pack.seek(below(len)))),
+            Self::Integers(integers) => integers.get(below(chance(), len)).map(Element::Int),
+            Self::Small(pack) => Some(pack.at(pack.seek(below(chance(), len)))),
             Self::Large(members) => members.random(chance).map(|(key, _)| Element::Bytes(key)),
         }
     }

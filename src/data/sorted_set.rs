@@ -23,7 +23,7 @@ mod tree;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::listpack::{Element, LISTPACK_BYTES_MAX, Listpack, PackLimits};
+use super::listpack::{Element, Listpack, PackLimits};
 use super::members::Members;
 
 pub(crate) use edge::{LexEnd, LexRange, ScoreRange};
@@ -109,6 +109,9 @@ impl SortedSet {
         let longest = pairs.iter().map(|(_, member)| member.len()).max();
         let mut set = Self::for_members(pairs.len(), longest.unwrap_or(0), limits);
         for (score, member) in &pairs {
+            if matches!(&set.0, Body::Small(pack) if !pack.has_room_for(member.len())) {
+                set.enlarge();
+            }
             match &mut set.0 {
                 Body::Small(pack) => small::push(pack, *score, member),
                 Body::Large(large) => large.add(member, *score),
@@ -203,10 +206,11 @@ impl SortedSet {
             };
             let is_full = pack.len() / 2 >= limits.entry_count_max
                 || member.len() > limits.text_bytes_max
-                || pack.bytes().len() + member.len() >= LISTPACK_BYTES_MAX;
+                || !pack.has_room_for(member.len());
             match old {
                 Some((_, old)) if old == score => return Put::Unchanged,
-                Some((at, _)) => {
+                // The text of the new score may be longer than that of the old one.
+                Some((at, _)) if pack.has_room_for(0) => {
                     pack.remove(at, 2);
                     small::insert(pack, score, member);
                     return Put::Updated;
@@ -215,9 +219,17 @@ impl SortedSet {
                     small::insert(pack, score, member);
                     return Put::Added;
                 }
-                None => self.enlarge().add(member, score),
+                None => {
+                    self.enlarge().add(member, score);
+                    return Put::Added;
+                }
+                Some((_, old)) => {
+                    let large = self.enlarge();
+                    large.order.remove(old, member);
+                    large.add(member, score);
+                    return Put::Updated;
+                }
             }
-            return Put::Added;
         }
         let large = self.enlarge();
         let old = large.score(member);

@@ -2,30 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::connection::{check, raw, spaced};
 use crate::support::{Client, Server, for_each_shard_count};
 
-/// Raw replies with blanks for line ends.
-fn raw(client: &mut Client, line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    spaced(&client.raw_call(&words))
-}
-
-fn spaced(reply: &[u8]) -> String {
-    String::from_utf8_lossy(reply)
-        .replace("\r\n", " ")
-        .trim_end()
-        .to_owned()
-}
-
-#[track_caller]
-fn check(client: &mut Client, table: &[(&str, &str)]) {
-    for (line, expected) in table {
-        assert_eq!(raw(client, line), *expected, "{line}");
-    }
-}
-
 /// Waits until so many clients are blocked.
-fn wait_for_blocked(control: &mut Client, count: usize) {
+pub(super) fn wait_for_blocked(control: &mut Client, count: usize) {
     let wanted = format!("blocked_clients:{count}\r\n");
     let deadline = Instant::now() + Duration::from_secs(20);
     while !control.run("INFO clients").text().contains(&wanted) {

@@ -1,38 +1,8 @@
 //! The sorted set commands through a socket. Keys of different shards are named on purpose: `a`, `b`, `c`, `d` spread.
 
-use std::time::{Duration, Instant};
-
-use super::list::events_of;
+use super::list::{events_of, wait_for_blocked};
+use crate::connection::{check, raw, spaced};
 use crate::support::{Client, for_each_shard_count};
-
-/// Raw replies with blanks for line ends.
-fn raw(client: &mut Client, line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    spaced(&client.raw_call(&words))
-}
-
-fn spaced(reply: &[u8]) -> String {
-    String::from_utf8_lossy(reply)
-        .replace("\r\n", " ")
-        .trim_end()
-        .to_owned()
-}
-
-#[track_caller]
-fn check(client: &mut Client, table: &[(&str, &str)]) {
-    for (line, expected) in table {
-        assert_eq!(raw(client, line), *expected, "{line}");
-    }
-}
-
-/// Waits until so many clients are blocked.
-fn wait_for_blocked(control: &mut Client, count: usize) {
-    let wanted = format!("blocked_clients:{count}\r\n");
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !control.run("INFO clients").text().contains(&wanted) {
-        assert!(Instant::now() < deadline, "never {count} blocked clients");
-    }
-}
 
 #[test]
 fn members_have_scores_and_ranks() {

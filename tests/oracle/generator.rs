@@ -17,8 +17,7 @@ mod sorted_sets;
 mod sorting;
 mod streams;
 mod strings;
-
-use sets::tame_members;
+mod tame;
 
 use crate::support::{Random, Server};
 
@@ -151,11 +150,6 @@ const VALUES: &[&[u8]] = &[
     b"ohmytext",
     b"mynewtext",
 ];
-
-/// The integer that a word is.
-fn number(word: &[u8]) -> Option<i64> {
-    std::str::from_utf8(word).ok()?.parse().ok()
-}
 
 /// The generator's state.
 pub(crate) struct Generator {
@@ -333,59 +327,6 @@ impl Generator {
             words
         };
         self.tamed(words)
-    }
-
-    /// Without what the oracle does by mistake, or by its age, and what would make the states differ from then on: LSET of
-    /// Redis cuts an index to 32 bits; what follows 7.2 refuses the count of LREM that has no opposite; SET with an expiry
-    /// in the past leaves a key up to 7.2 that is found expired later.
-    fn tamed(&self, mut words: Words) -> Words {
-        let name = words[0].to_ascii_uppercase();
-        let is_later = self.dialect >= Dialect::Later;
-        let cut = match name.as_slice() {
-            b"LSET" => self.dialect != Dialect::Later,
-            b"LREM" => is_later,
-            _ => false,
-        };
-        for word in words.iter_mut().skip(1) {
-            if cut && word.len() > 9 && number(word).is_some() {
-                word.truncate(9);
-            }
-        }
-        // The first time that is not in the past for many years, in the unit of the option.
-        let future = |word: &[u8]| match word.to_ascii_uppercase().as_slice() {
-            b"PXAT" => Some(4_000_000_000_000),
-            b"EXAT" => Some(4_000_000_000),
-            _ => None,
-        };
-        for at in 1..words.len().saturating_sub(1) {
-            if let (Some(future), Some(time)) = (future(&words[at]), number(&words[at + 1]))
-                && !is_later
-                && !(future..1 << 45).contains(&time)
-            {
-                words[at + 1] = future.to_string().into_bytes();
-            }
-        }
-        tame_members(&name, &mut words, self.dialect);
-        // Nothing may end at a moment that one server sees and the other not: 1 ms, which comes with a sleep, or long after.
-        let option = |name: &[u8]| {
-            words
-                .iter()
-                .position(|word| word.eq_ignore_ascii_case(name))
-        };
-        let soon = match name.as_slice() {
-            b"PSETEX" | b"PEXPIRE" => Some((2, 2)),
-            b"SETEX" | b"EXPIRE" => Some((2, 1)),
-            _ => option(b"PX")
-                .map(|at| (at + 1, 2))
-                .or(option(b"EX").map(|at| (at + 1, 1))),
-        };
-        if let Some((at, least)) = soon
-            && let Some(word) = words.get_mut(at)
-            && number(word).is_some_and(|time| (least..100_000).contains(&time))
-        {
-            word.extend_from_slice(b"00000");
-        }
-        words
     }
 
     /// One argument lost, doubled, swapped, replaced, added, or the letters' case changed; the command's name stays.

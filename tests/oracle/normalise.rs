@@ -440,11 +440,12 @@ pub(crate) fn same_frames(
     } else {
         lists.push(ONLY_86);
     }
+    // What has no order gets one before anything is compared place by place.
+    lists.push(ORDERS);
     if dialect == Dialect::Redis70 {
         lists.push(VERSION_DIFFERENCES);
     }
     lists.push(NORMALISERS);
-    lists.push(ORDERS);
     for normaliser in lists.into_iter().flatten() {
         if (normaliser.applies)(&command) {
             (normaliser.apply)(&mut ours, &mut theirs);

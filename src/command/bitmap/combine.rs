@@ -2,6 +2,7 @@
 
 use crate::command::args::is;
 use crate::command::context::{Context, Outcome};
+use crate::command::element;
 use crate::command::error::{self, CommandError};
 use crate::command::string::{effect_of_raw, string_of};
 use crate::data::bits::{self, Combination};
@@ -51,23 +52,18 @@ pub(super) fn bitop(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
 /// Sets a key to a result, without expiry; an empty one removes it.
 fn store(ctx: &mut Context<'_>, key: &[u8], result: Vec<u8>) {
     let mut handle = ctx.space.write(key);
-    if result.is_empty() {
-        if handle.remove() {
-            handle.effect(|effect| {
-                effect.arg("DEL").arg(key);
-            });
-            handle.touched();
-            handle.event(EventClass::GENERIC, "del");
-        }
-        return;
+    let made = !result.is_empty();
+    if made {
+        // The string takes the bytes over, so they are reported first.
+        effect_of_raw(&mut handle, 1, &result, false);
     }
-    // The string takes the bytes over, so they are reported first.
-    effect_of_raw(&mut handle, 1, &result, false);
-    handle.overwrite(Value::String(StringValue::raw(result)));
-    if handle.expiry().is_some() {
-        handle.set_expiry(None);
+    let value = made.then(|| Value::String(StringValue::raw(result)));
+    let is_due = element::store(&mut handle, value, EventClass::STRING, "set");
+    if made {
+        handle.covered();
+    } else if is_due {
+        handle.effect(|effect| {
+            effect.arg("DEL").arg(key);
+        });
     }
-    handle.covered();
-    handle.touched();
-    handle.event(EventClass::STRING, "set");
 }

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 
 use crate::command::args::{is, symmetric_integer};
 use crate::command::context::{Context, Outcome};
+use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::command::random::Random;
 use crate::data::hash::{Hash, Share};
@@ -21,7 +22,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 use crate::resp::rest::Elements;
 
-use super::{hash_of, reply_element};
+use super::hash_of;
 
 /// So many different fields are chosen at once at most, and only of a hash this many times as large.
 const CHOICES_MAX: usize = 1000;

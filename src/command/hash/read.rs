@@ -3,6 +3,7 @@
 //! Handlers that change nothing. What gives all of a large hash is encoded as it leaves, from a share of it.
 
 use crate::command::context::{Context, Outcome};
+use crate::command::element::reply_element;
 use crate::command::element_scan::ElementScan;
 use crate::command::error::CommandError;
 use crate::data::hash::{Hash, Share};
@@ -12,7 +13,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 use crate::resp::rest::Elements;
 
-use super::{hash_of, reply_element, reply_value};
+use super::{hash_of, reply_value};
 
 pub(super) fn hget(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let hash = hash_of(ctx.space.read(args.at(1)))?;

@@ -8,16 +8,14 @@
 
 use crate::command::args::{self, Cursor};
 use crate::command::context::{Context, Outcome, Shared};
+use crate::command::element_scan::ScanOptions;
 use crate::command::error::{self, CommandError};
 use crate::ids::{ShardId, ShardSet};
 use crate::keyspace::table::{Entry, SCAN_BITS};
 use crate::keyspace::value::ValueType;
 use crate::keyspace::walk::is_live;
 use crate::limits::SHARD_COUNT_MAX;
-use crate::pubsub::pattern::{self, Case};
 use crate::resp::arguments::Args;
-
-const COUNT_DEFAULT: usize = 10;
 
 const _: () = assert!((SHARD_COUNT_MAX as u64) << SCAN_BITS <= 1 << 53);
 
@@ -74,40 +72,29 @@ fn type_named(name: &[u8]) -> Option<ValueType> {
     .find(|value_type| args::is(name, value_type.name()))
 }
 
-struct ScanOptions<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
+struct KeyScan<'a> {
+    options: ScanOptions<'a>,
     /// `Some(None)`: a type that no key has.
     value_type: Option<Option<ValueType>>,
 }
 
-impl<'a> ScanOptions<'a> {
+impl<'a> KeyScan<'a> {
     fn read(args: &Args<'a>) -> Result<Self, CommandError> {
-        let mut options = Self {
-            count: COUNT_DEFAULT,
-            pattern: None,
+        let mut scan = Self {
+            options: ScanOptions::new(),
             value_type: None,
         };
         let mut rest = Cursor::new(args, 2);
         while rest.left() > 0 {
-            if rest.left() < 2 {
-                return Err(error::SYNTAX);
-            } else if rest.keyword("COUNT") {
-                let count = args::required_integer(rest.value()?)?;
-                options.count = usize::try_from(count)
-                    .ok()
-                    .filter(|count| *count > 0)
-                    .ok_or(error::SYNTAX)?;
-            } else if rest.keyword("MATCH") {
-                let pattern = rest.value()?;
-                options.pattern = (pattern != b"*").then_some(pattern);
-            } else if rest.keyword("TYPE") {
-                options.value_type = Some(type_named(rest.value()?));
-            } else {
+            if scan.options.take(&mut rest)? {
+                continue;
+            }
+            if rest.left() < 2 || !rest.keyword("TYPE") {
                 return Err(error::SYNTAX);
             }
+            scan.value_type = Some(type_named(rest.value()?));
         }
-        Ok(options)
+        Ok(scan)
     }
 
     /// Whether an entry is to be looked up: one that has expired also when it has another type, so that it is removed.
@@ -115,29 +102,27 @@ impl<'a> ScanOptions<'a> {
         let is_of_type = self
             .value_type
             .is_none_or(|wanted| wanted == Some(entry.value.value_type()));
-        self.pattern
-            .is_none_or(|pattern| pattern::matches(pattern, &entry.key, Case::Sensitive))
-            && (is_of_type || !is_live(entry, now_ms))
+        self.options.wants(&entry.key) && (is_of_type || !is_live(entry, now_ms))
     }
 }
 
 pub(super) fn scan(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let mut cursor = ScanCursor::parse(args.at(1)).ok_or(error::INVALID_CURSOR)?;
-    let options = ScanOptions::read(args)?;
+    let scan = KeyScan::read(args)?;
     let shard_count = ctx.space.shard_count();
     let now_ms = ctx.now_ms();
     let mut found = Vec::new();
     let mut visited = 0;
-    while visited < options.count {
+    while visited < scan.options.count {
         let shard = shard_id(cursor);
         let Some(database) = shard.and_then(|shard| ctx.space.database_of_shard(shard)) else {
             break;
         };
-        let left = options.count - visited;
+        let left = scan.options.count - visited;
         let mut wanted = Vec::new();
         let next = database.table().scan(cursor.position, left, |entry| {
             visited += 1;
-            if options.wants(entry, now_ms) {
+            if scan.wants(entry, now_ms) {
                 wanted.push(entry.key.clone());
             }
         });
@@ -173,7 +158,7 @@ fn shard_id(cursor: ScanCursor) -> Option<ShardId> {
 /// The shards that a SCAN needs: from its cursor's on, as many as are needed to fill its count if their counters are
 /// right. Never empty; shard 0 when the arguments are wrong, for the error.
 pub(crate) fn shards_for_cursor(args: &Args<'_>, shared: &Shared, db: usize) -> ShardSet {
-    let wanted = ScanOptions::read(args).map_or(0, |options| options.count as u64);
+    let wanted = KeyScan::read(args).map_or(0, |scan| scan.options.count as u64);
     let cursor = ScanCursor::parse(args.at(1));
     let cursor = cursor.filter(|cursor| cursor.shard < shared.shard_count);
     let Some(cursor) = cursor else {

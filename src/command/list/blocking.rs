@@ -3,16 +3,16 @@
 //! A blocking command first tries all its keys in their order; only then it waits. When it runs again for a key that has
 //! become ready it does the same over the keys in hand, so an earlier key that became ready meanwhile wins, as in Redis 7.2.
 
-use crate::command::args::{Cursor, integer, timeout_seconds};
+use crate::command::args::{counted_pop, timeout_seconds};
 use crate::command::context::{Context, Outcome, WaitFor};
-use crate::command::error::{self, CommandError};
+use crate::command::element::reply_element;
+use crate::command::error::CommandError;
 use crate::data::list::End;
 use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::resp::arguments::Args;
 
 use super::{
-    end, finish_removal, limits, list_of, list_of_mut, pop_event, reply_element, reply_from_end,
-    take_from_end,
+    finish_removal, limits, list_of, list_of_mut, pop_event, reply_from_end, take_from_end,
 };
 
 /// Which keys to try, and what to take.
@@ -99,25 +99,10 @@ fn pop_one(ctx: &mut Context<'_>, args: &Args<'_>, end: End) -> Result<Outcome, 
     Pop::new(keys, end, None).attempt_or_wait(ctx, args, args.at(last))
 }
 
-/// `numkeys key [key ...] <LEFT | RIGHT> [COUNT count]` from argument `at` on: number of keys, end, count.
+/// The keys, the end and the count that stand from argument `at` on.
 fn read_keys(args: &Args<'_>, at: usize) -> Result<(usize, End, usize), CommandError> {
-    let positive = |argument: &[u8]| integer(argument).filter(|number| *number > 0);
-    let key_count = positive(args.at(at)).ok_or(error::NUMKEYS_NOT_POSITIVE)?;
-    let key_count = usize::try_from(key_count)
-        .ok()
-        .filter(|count| *count < args.len())
-        .ok_or(error::SYNTAX)?;
-    let mut options = Cursor::new(args, at + 1 + key_count);
-    let end = end(options.value()?)?;
-    let mut count = None;
-    while options.left() > 0 {
-        if count.is_some() || !options.keyword("count") {
-            return Err(error::SYNTAX);
-        }
-        let number = positive(options.value()?).ok_or(error::LIST_COUNT_NOT_POSITIVE)?;
-        count = Some(usize::try_from(number).unwrap_or(usize::MAX));
-    }
-    Ok((key_count, end, count.unwrap_or(1)))
+    let pop = counted_pop(args, at, ["left", "right"])?;
+    Ok((pop.key_count, [End::Front, End::Back][pop.end], pop.count))
 }
 
 pub(super) fn lmpop(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::command::args::{is, non_negative, required_integer, symmetric_integer};
 use crate::command::context::{Context, Outcome};
+use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::data::list::{List, Share, SharedElement};
 use crate::data::listpack::{Element, parse_integer};
@@ -16,7 +17,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 use crate::resp::rest::Elements;
 
-use super::{list_of, reply_element, span};
+use super::{list_of, span};
 
 pub(super) fn llen(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let list = list_of(ctx.space.read(args.at(1)).map(|entry| &entry.value))?;

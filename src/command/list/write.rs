@@ -2,6 +2,7 @@
 
 use crate::command::args::{is, non_negative, required_integer};
 use crate::command::context::{Context, Outcome};
+use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::data::list::{End, List, ListLimits, Side};
 use crate::keyspace::discard::{PARTS_MIN, Part};
@@ -13,7 +14,7 @@ use crate::resp::arguments::Args;
 use super::read::absolute;
 use super::{
     finish_removal, limits, list_in_mut, list_of, list_of_mut, pop_event, push_event,
-    reply_element, reply_from_end, span, take_from_end,
+    reply_from_end, span, take_from_end,
 };
 
 pub(super) fn lpush(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::command::args::{integer, non_negative, required_integer};
+use crate::command::args::{non_negative, symmetric_integer};
 use crate::command::context::{Context, Outcome};
+use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::command::random::Random;
 use crate::data::set::{Set, SetLimits};
@@ -15,7 +16,7 @@ use crate::resp::reply::Reply;
 use crate::resp::rest::Elements;
 
 use super::read::{reply_all, reply_members};
-use super::{finish_removal, limits, reply_member, set_in, set_of};
+use super::{finish_removal, limits, set_in, set_of};
 
 /// A set that loses this many times more members than it keeps is made anew of those it keeps, in Redis: that shows in its
 /// encoding.
@@ -133,7 +134,7 @@ pub(super) fn srandmember(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
             let mut random = Random::new();
             let set = set_of(ctx.space.read(args.at(1)))?;
             match set.and_then(|set| set.random(&mut || random.next())) {
-                Some(member) => reply_member(ctx.reply, member),
+                Some(member) => reply_element(ctx.reply, member),
                 None => ctx.reply.null(),
             }
             Ok(Outcome::Done)
@@ -144,10 +145,7 @@ pub(super) fn srandmember(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
 }
 
 fn several(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let count = required_integer(args.at(2))?;
-    if integer(args.at(2)) == Some(i64::MIN) {
-        return Err(error::NOT_SYMMETRIC);
-    }
+    let count = symmetric_integer(args.at(2))?;
     let Some(set) = set_of(ctx.space.read(args.at(1)))? else {
         ctx.reply.array(0);
         return Ok(Outcome::Done);
@@ -180,7 +178,7 @@ fn distinct(reply: &mut Reply, set: &Set, wanted: usize) {
         for at in 0..wanted {
             let other = at + random.below(members.len() - at);
             members.swap(at, other);
-            reply_member(reply, members[at]);
+            reply_element(reply, members[at]);
         }
         return;
     }
@@ -189,7 +187,7 @@ fn distinct(reply: &mut Reply, set: &Set, wanted: usize) {
         if let Some(member) = set.random(&mut || random.next())
             && seen.insert(member.to_vec())
         {
-            reply_member(reply, member);
+            reply_element(reply, member);
         }
     }
 }
@@ -206,7 +204,7 @@ impl Elements for Picks {
         while self.left > 0 {
             let random = &mut self.random;
             if let Some(member) = self.set.random(&mut || random.next()) {
-                reply_member(reply, member);
+                reply_element(reply, member);
             }
             self.left -= 1;
             if reply.len() >= end {

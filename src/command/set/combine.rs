@@ -5,6 +5,7 @@
 
 use crate::command::args::{Cursor, integer, non_negative};
 use crate::command::context::{Context, Outcome};
+use crate::command::element::{self, reply_element};
 use crate::command::error::{self, CommandError};
 use crate::data::listpack::Element;
 use crate::data::set::{Set, SetLimits};
@@ -14,7 +15,7 @@ use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
 
 use super::read::reply_all;
-use super::{limits, reply_member, set_of};
+use super::{limits, set_of};
 
 /// How sets are combined.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(super) fn sinter(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
     };
     ctx.reply.set(members.len());
     for member in members {
-        reply_member(ctx.reply, member);
+        reply_element(ctx.reply, member);
     }
     Ok(Outcome::Done)
 }
@@ -90,21 +91,9 @@ fn store(
     let combined = Sets::of(&ctx.space, args, 2, args.len() - 2).combined(combination, &limits);
     let count = combined.len();
     let mut handle = ctx.space.write(args.at(1));
-    if count == 0 {
-        if handle.remove() {
-            handle.touched();
-            handle.event(EventClass::GENERIC, "del");
-            handle.effect(|effect| {
-                effect.args(args.iter());
-            });
-        }
-    } else {
-        handle.overwrite(Value::Set(combined));
-        if handle.expiry().is_some() {
-            handle.set_expiry(None);
-        }
-        handle.touched();
-        handle.event(EventClass::SET, combination.stored_event());
+    let made = (count > 0).then_some(Value::Set(combined));
+    let event = combination.stored_event();
+    if element::store(&mut handle, made, EventClass::SET, event) {
         handle.effect(|effect| {
             effect.args(args.iter());
         });

@@ -1,6 +1,7 @@
 //! SCARD, SISMEMBER, SMISMEMBER, SMEMBERS, SSCAN: what a set holds.
 
 use crate::command::context::{Context, Outcome};
+use crate::command::element::reply_element;
 use crate::command::element_scan::ElementScan;
 use crate::command::error::CommandError;
 use crate::data::members::MembersShare;
@@ -9,7 +10,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 use crate::resp::rest::Elements;
 
-use super::{reply_member, set_of};
+use super::set_of;
 
 pub(super) fn scard(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let set = set_of(ctx.space.read(args.at(1)))?;
@@ -55,7 +56,7 @@ pub(super) fn reply_members(reply: &mut Reply, set: &Set) {
             let left = set.len();
             reply.rest(Box::new(Rest { share, left }));
         }
-        _ => set.iter().for_each(|member| reply_member(reply, member)),
+        _ => set.iter().for_each(|member| reply_element(reply, member)),
     }
 }
 

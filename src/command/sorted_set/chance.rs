@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::command::args::{integer, is, required_integer};
+use crate::command::args::{is, symmetric_integer};
 use crate::command::context::{Context, Outcome};
+use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::command::random::Random;
 use crate::data::sorted_set::SortedSet;
@@ -11,7 +12,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 use crate::resp::rest::Elements;
 
-use super::replies::{Style, Told, reply_range, write_member};
+use super::replies::{Style, Told, reply_range};
 use super::set_of;
 
 pub(super) fn zrandmember(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -19,15 +20,12 @@ pub(super) fn zrandmember(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
         let set = set_of(ctx.space.read(args.at(1)))?;
         let chosen = set.and_then(|set| set.at(Random::new().below(set.len())));
         match chosen {
-            Some((member, _)) => write_member(ctx.reply, member),
+            Some((member, _)) => reply_element(ctx.reply, member),
             None => ctx.reply.null(),
         }
         return Ok(Outcome::Done);
     }
-    let count = required_integer(args.at(2))?;
-    if integer(args.at(2)) == Some(i64::MIN) {
-        return Err(error::NOT_SYMMETRIC);
-    }
+    let count = symmetric_integer(args.at(2))?;
     let with_scores = match args.len() {
         3 => false,
         4 if is(args.at(3), "withscores") => true,

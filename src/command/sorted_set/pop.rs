@@ -3,8 +3,9 @@
 //! A blocking command first tries all its keys in their order; only then it waits. When it runs again for a key that has
 //! become ready it does the same over the keys in hand.
 
-use crate::command::args::{Cursor, integer, non_negative, timeout_seconds};
+use crate::command::args::{counted_pop, non_negative, timeout_seconds};
 use crate::command::context::{Context, Outcome, WaitFor};
+use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::data::listpack::Element;
 use crate::data::sorted_set::SortedSet;
@@ -12,7 +13,7 @@ use crate::keyspace::wait::{WaitClass, WaitKind};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
-use super::replies::{Style, Told, reply_range, write_member, write_score};
+use super::replies::{Style, Told, reply_range, write_score};
 use super::{End, remove_ranks, set_in};
 
 impl End {
@@ -43,7 +44,7 @@ impl End {
 
 /// A member and its score side by side.
 fn write_pair(reply: &mut Reply, member: Element<'_>, score: f64) {
-    write_member(reply, member);
+    reply_element(reply, member);
     write_score(reply, score);
 }
 
@@ -175,31 +176,10 @@ fn pop_one(ctx: &mut Context<'_>, args: &Args<'_>, end: End) -> Result<Outcome, 
     pop.attempt_or_wait(ctx, args, args.at(last))
 }
 
-/// `numkeys key [key ...] <MIN | MAX> [COUNT count]` from argument `at` on: number of keys, end, count.
+/// The keys, the end and the count that stand from argument `at` on.
 fn read_keys(args: &Args<'_>, at: usize) -> Result<(usize, End, usize), CommandError> {
-    let positive = |argument: &[u8]| integer(argument).filter(|number| *number > 0);
-    let key_count = positive(args.at(at)).ok_or(error::NUMKEYS_NOT_POSITIVE)?;
-    let key_count = usize::try_from(key_count)
-        .ok()
-        .filter(|count| *count < args.len())
-        .ok_or(error::SYNTAX)?;
-    let mut options = Cursor::new(args, at + 1 + key_count);
-    let end = if options.keyword("min") {
-        End::Min
-    } else if options.keyword("max") {
-        End::Max
-    } else {
-        return Err(error::SYNTAX);
-    };
-    let mut count = None;
-    while options.left() > 0 {
-        if count.is_some() || !options.keyword("count") {
-            return Err(error::SYNTAX);
-        }
-        let number = positive(options.value()?).ok_or(error::LIST_COUNT_NOT_POSITIVE)?;
-        count = Some(usize::try_from(number).unwrap_or(usize::MAX));
-    }
-    Ok((key_count, end, count.unwrap_or(1)))
+    let pop = counted_pop(args, at, ["min", "max"])?;
+    Ok((pop.key_count, [End::Min, End::Max][pop.end], pop.count))
 }
 
 pub(super) fn zmpop(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use crate::command::element::reply_element;
 use crate::data::listpack::Element;
 use crate::data::sorted_set::{ScoreText, Share, SortedSet};
 use crate::resp::reply::Reply;
@@ -44,27 +45,19 @@ impl Style {
     /// One member. The same in both protocol versions, since a style belongs to one.
     pub(super) fn write(self, reply: &mut Reply, member: Element<'_>, score: f64) {
         match self {
-            Self::Members => write_member(reply, member),
+            Self::Members => reply_element(reply, member),
             Self::Flat => {
-                write_member(reply, member);
+                reply_element(reply, member);
                 reply.bulk(ScoreText::new(score).bytes());
             }
             Self::Nested => {
                 reply.array(2);
-                write_member(reply, member);
+                reply_element(reply, member);
                 reply.raw(b",");
                 reply.raw(ScoreText::new(score).bytes());
                 reply.raw(b"\r\n");
             }
         }
-    }
-}
-
-/// A member.
-pub(super) fn write_member(reply: &mut Reply, member: Element<'_>) {
-    match member {
-        Element::Int(value) => reply.bulk_integer(value),
-        Element::Bytes(bytes) => reply.bulk(bytes),
     }
 }
 

@@ -31,7 +31,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use crate::data::listpack::Element;
 use crate::data::stream::{ConsumerIndex, Delivery, Entry, Group, Stream, StreamId};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
@@ -40,6 +39,7 @@ use crate::keyspace::table::Entry as KeyEntry;
 use crate::keyspace::value::Value;
 use crate::resp::reply::Reply;
 
+use super::element::reply_element;
 use super::error::{self, CommandError};
 use super::spec::Command;
 
@@ -124,13 +124,6 @@ fn interval_end(text: &[u8]) -> Result<StreamId, CommandError> {
 
 fn reply_id(reply: &mut Reply, id: StreamId) {
     reply.bulk(id.text().as_bytes());
-}
-
-fn reply_element(reply: &mut Reply, element: Element<'_>) {
-    match element {
-        Element::Bytes(bytes) => reply.bulk(bytes),
-        Element::Int(value) => reply.bulk_integer(value),
-    }
 }
 
 /// `[id, [field, value, …]]`

@@ -14,6 +14,9 @@ use crate::data::members::Members;
 /// Elements of a field in a listpack with times.
 pub(super) const TIMED_STEP: usize = 3;
 
+/// The most that the time of a field takes in a listpack, bytes.
+pub(super) const TIME_BYTES_MAX: usize = 10;
+
 /// The decimal text of a time, 0 for none.
 pub(super) fn time_text(ends_ms: Option<u64>) -> String {
     ends_ms.unwrap_or(0).to_string()

@@ -31,6 +31,14 @@ impl Listpack {
         self.buffer.capacity()
     }
 
+    /// Whether texts of so many bytes may still be added: with their heads and tails, which a few elements have.
+    #[must_use]
+    pub(crate) fn has_room_for(&self, text_bytes: usize) -> bool {
+        const HEADS_AND_TAILS: usize = 64;
+        let bytes = self.buffer.len().saturating_add(text_bytes);
+        bytes.saturating_add(HEADS_AND_TAILS) <= LISTPACK_BYTES_MAX
+    }
+
     /// Position of the first element; [`Listpack::end`] when there is none.
     #[must_use]
     #[inline]
@@ -86,6 +94,10 @@ impl Listpack {
     #[must_use]
     #[inline]
     pub(crate) fn find(&self, text: &[u8], step: usize) -> Option<usize> {
+        if text.len() > LISTPACK_BYTES_MAX {
+            // Longer than any element.
+            return None;
+        }
         let wanted = Entry::new(text);
         let end = self.end();
         let mut at = self.first();

@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
 
+use super::below;
+
 /// An empty slot; no entry has that offset.
 const EMPTY: u32 = u32::MAX;
 const OFFSET_BITS: u32 = 18;
@@ -46,7 +48,7 @@ const LARGE_REFERENCE_BYTES: usize = 5;
 pub(super) struct Segment {
     slots: Box<[u32]>,
     bytes: Vec<u8>,
-    /// Large entries: the length of the key in four bytes, the key, the payload. Unused numbers are `None`.
+    /// Large entries: the length of the key in eight bytes, the key, the payload. Unused numbers are `None`.
     large: Vec<Option<Arc<[u8]>>>,
     len: u32,
     dead_bytes: u32,
@@ -67,14 +69,12 @@ fn length_bytes(length: usize) -> usize {
 }
 
 fn read_length(bytes: &[u8], at: usize) -> (usize, usize) {
-    match bytes[at] {
-        LARGE_MARK => unreachable!("a large entry has no packed lengths"),
-        short if usize::from(short) < LONG_LENGTH => (usize::from(short), at + 1),
-        _ => {
-            let long = u16::from_le_bytes([bytes[at + 1], bytes[at + 2]]);
-            (usize::from(long), at + 3)
-        }
+    let short = usize::from(bytes[at]);
+    if short < LONG_LENGTH {
+        return (short, at + 1);
     }
+    let long = u16::from_le_bytes([bytes[at + 1], bytes[at + 2]]);
+    (usize::from(long), at + 3)
 }
 
 fn write_length(bytes: &mut Vec<u8>, length: usize) {
@@ -167,9 +167,8 @@ impl Segment {
     fn found_large(&self, start: usize) -> Found<'_> {
         let entry = self.large[self.large_number(start)].as_deref();
         let entry = entry.unwrap_or_else(|| unreachable!("a reference has its large entry"));
-        let (length, rest) = entry.split_at(4);
-        let key_bytes = u32::from_le_bytes([length[0], length[1], length[2], length[3]]);
-        let (key, payload) = rest.split_at(key_bytes as usize);
+        let (length, rest) = entry.split_first_chunk().unwrap_or((&[0; 8], entry));
+        let (key, payload) = rest.split_at(u64::from_le_bytes(*length) as usize);
         Found {
             key,
             payload,
@@ -199,9 +198,7 @@ impl Segment {
     /// An entry, each as likely as any other. The segment has one.
     pub(super) fn random(&self, chance: &mut dyn FnMut() -> u64) -> (&[u8], &[u8]) {
         loop {
-            // The low bits picked the segment.
-            let slot = (chance() >> 16) as usize & (self.slots.len() - 1);
-            if let Some(entry) = self.at(slot) {
+            if let Some(entry) = self.at(below(chance(), self.slots.len())) {
                 return entry;
             }
         }
@@ -305,8 +302,8 @@ impl Segment {
 
     #[cold]
     fn keep_large(&mut self, key: &[u8], payload: &[&[u8]], payload_bytes: usize) -> u32 {
-        let mut entry = Vec::with_capacity(4 + key.len() + payload_bytes);
-        entry.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        let mut entry = Vec::with_capacity(8 + key.len() + payload_bytes);
+        entry.extend_from_slice(&(key.len() as u64).to_le_bytes());
         entry.extend_from_slice(key);
         for piece in payload {
             entry.extend_from_slice(piece);
