@@ -82,14 +82,27 @@ impl Field {
         }
     }
 
-    /// The number that is written for a wanted one; `None`: none.
-    fn fitted(self, wanted: i128, overflow: Overflow) -> Option<i64> {
-        let (min, max) = if self.is_signed {
+    /// The lowest and the highest number that fit.
+    fn bounds(self) -> (i128, i128) {
+        if self.is_signed {
             let half = 1_i128 << (self.place.width - 1);
             (-half, half - 1)
         } else {
             (0, (1_i128 << self.place.width) - 1)
-        };
+        }
+    }
+
+    /// Whether a number is too low for a signed field of fewer than 64 bits, and farther from its highest number than an
+    /// integer of 64 bits counts.
+    fn is_beyond(self, number: i64) -> bool {
+        let (_, max) = self.bounds();
+        let is_narrow = self.is_signed && self.place.width < i64::BITS;
+        is_narrow && max - i128::from(number) > i128::from(i64::MAX)
+    }
+
+    /// The number that is written for a wanted one; `None`: none.
+    fn fitted(self, wanted: i128, overflow: Overflow) -> Option<i64> {
+        let (min, max) = self.bounds();
         if (min..=max).contains(&wanted) {
             return Some(wanted as i64);
         }
@@ -130,6 +143,12 @@ impl Operation {
         let old = self.field.get(bytes);
         let wanted = match write {
             Write::Add(increment) => i128::from(old) + i128::from(increment),
+            // Redis: its subtraction overflows for a number that is so far below, which then counts as too high.
+            Write::Set(number)
+                if overflow == Overflow::Saturate && self.field.is_beyond(number) =>
+            {
+                i128::MAX
+            }
             Write::Set(number) if self.field.is_signed => i128::from(number),
             // Redis: below zero is far above all that fits.
             Write::Set(number) => i128::from(number as u64),

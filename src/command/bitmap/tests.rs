@@ -179,6 +179,11 @@ fn numbers_overflow_as_asked_for() {
                 "BITFIELD m OVERFLOW SAT INCRBY u63 0 9223372036854775807",
                 "*1 :9223372036854775807",
             ),
+            // Redis: far below saturates to the highest number, less far to the lowest.
+            (
+                "BITFIELD f OVERFLOW SAT SET i8 0 -9223372036854775681 GET i8 0 SET i8 0 -9223372036854775680 GET i8 0",
+                "*4 :0 :127 :127 :-128",
+            ),
             ("BITFIELD m GET u1 100000", "*1 :0"),
             ("BITFIELD m", "*0"),
             ("BITFIELD_RO m GET u8 0 GET i4 #3", "*2 :255 :-1"),

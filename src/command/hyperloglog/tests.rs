@@ -136,6 +136,27 @@ fn registers_are_shown() {
 }
 
 #[test]
+fn elements_leave_in_their_registers_what_they_leave_in_redis() {
+    let mut bench = Bench::new();
+    bench.line("PFADD k a b c");
+    bench.line("PFADD l  foo 0123456789abcdef 1234567");
+    // Shown by valkey 7.2.7: elements of no byte, of a few, of less than a word and of two.
+    replies(
+        &mut bench,
+        &[
+            (
+                "PFDEBUG DECODE k",
+                "$44 Z:8436 v:1,1 Z:4274 v:2,1 Z:3068 v:1,1 Z:603",
+            ),
+            (
+                "PFDEBUG DECODE l",
+                "$56 Z:5938 v:2,1 z:10 v:1,1 Z:1398 v:5,1 Z:2978 v:3,1 Z:6056",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn what_is_no_sketch_is_refused() {
     let mut bench = Bench::new();
     let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
