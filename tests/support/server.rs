@@ -253,6 +253,19 @@ impl Server {
         kibibytes * 1024
     }
 
+    /// How much more memory is resident than `before`, bytes. What the server has freed it gives back within a second or two:
+    /// looks again until the growth is below `limit`, or long enough to see that it is not freed.
+    pub(crate) fn growth_below(&self, before: u64, limit: u64) -> u64 {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let growth = self.resident_bytes().saturating_sub(before);
+            if growth < limit || Instant::now() > deadline {
+                return growth;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Processor time it has taken so far (Linux; to 10 ms).
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
