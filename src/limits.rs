@@ -63,7 +63,7 @@ pub(crate) const REPLY_BYTES_KEPT: usize = 1024 * 1024;
 pub(crate) const INPUT_BYTES_WHILE_BUSY_MAX: usize = 64 * 1024;
 /// Input of a client that waits (BLPOP, WAIT, CLIENT PAUSE) that is read at full speed, bytes: mostly enough to reach the
 /// end of its input, which ends the wait.
-pub(crate) const INPUT_BYTES_WHILE_WAITING_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const INPUT_BYTES_WHILE_WAITING_MAX: usize = 8 * 1024 * 1024;
 /// Input kept for a client that waits, bytes: above [`INPUT_BYTES_WHILE_WAITING_MAX`] it is read slowly. The end of a client that is gone is seen
 /// only behind what its socket and ours still hold, which is mostly less than the difference.
 pub(crate) const INPUT_BYTES_TO_REACH_THE_END_MAX: usize = 32 * 1024 * 1024;

@@ -50,7 +50,7 @@ impl Shard {
                 self.run_taken(client, bytes);
             }
         } else {
-            client.input.append(bytes, &mut self.spare_inputs);
+            client.input.keep(bytes, &mut self.spare_inputs);
             client
                 .session
                 .handle

@@ -56,9 +56,17 @@ impl Shard {
         } else {
             let mut input = left;
             input.append(fresh, &mut self.spare_inputs);
-            let used;
-            (flow, used) = self.run_bytes(client, reply, budget, &mut parser, input.unparsed());
-            input.consume(used, &mut self.spare_inputs);
+            flow = loop {
+                let (flow, used) =
+                    self.run_bytes(client, reply, budget, &mut parser, input.unparsed());
+                if flow != Flow::Next {
+                    input.consume(used, &mut self.spare_inputs);
+                    break flow;
+                }
+                if !input.consume_and_join(used, &mut self.spare_inputs) {
+                    break flow;
+                }
+            };
             client.input = input;
         }
         client.parser = parser;

@@ -39,7 +39,7 @@ impl Shard {
         }
         if client.is_behind_with_reading() || !client.is_ready() {
             // What it has sent waits until it has read: [`Shard::send`] gives it its turn.
-            client.input.append(fresh, &mut self.spare_inputs);
+            client.input.keep(fresh, &mut self.spare_inputs);
             self.clients.put(client);
             self.check_query_limit(id);
             return;
@@ -55,7 +55,7 @@ impl Shard {
         if flow == Flow::Next {
             flow = self.run_input(&mut client, &mut reply, &mut budget, fresh);
         } else {
-            client.input.append(fresh, &mut self.spare_inputs);
+            client.input.keep(fresh, &mut self.spare_inputs);
         }
         self.end_turn(client, reply, flow);
     }
