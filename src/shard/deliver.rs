@@ -179,15 +179,22 @@ fn shape_of(client: &Client, notice: &Notice) -> Option<Bytes> {
         NoticeKind::Invalidation | NoticeKind::Redirected if is_resp3 => {
             reply.push(2);
             reply.bulk(b"invalidate");
-            reply.raw(&notice.payload);
+            write_keys(&mut reply, notice);
         }
         NoticeKind::Redirected if session.subscriptions.any() => {
             reply.push(3);
             reply.bulk(b"message");
             reply.bulk(CHANNEL);
-            reply.raw(&notice.payload);
+            write_keys(&mut reply, notice);
         }
         _ => return None,
     }
     Some(reply.take().into())
+}
+
+fn write_keys(reply: &mut Reply, notice: &Notice) {
+    if let Some(count) = notice.key_count {
+        reply.array(count);
+    }
+    reply.raw(&notice.payload);
 }

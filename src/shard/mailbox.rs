@@ -55,7 +55,7 @@ impl Publication {
 }
 
 /// What a client-side cache is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NoticeKind {
     /// Of keys, by who read them.
     Invalidation,
@@ -74,7 +74,11 @@ pub struct Notice {
     pub(crate) receiver: ClientId,
     /// What.
     pub(crate) kind: NoticeKind,
-    /// The keys as a RESP array, or a null for all.
+    /// The prefix of the keys (BCAST): notices of the same are told together, others each by itself.
+    pub(crate) prefix: Option<Bytes>,
+    /// How many keys; `None` for all.
+    pub(crate) key_count: Option<usize>,
+    /// The keys as bulk strings, or a null for all.
     pub(crate) payload: Bytes,
 }
 

@@ -1,22 +1,37 @@
 //! Messages from the other threads, taken in one by one in the order in which they were sent.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
 use crate::ids::{ClientId, ShardSet};
 
 use super::client::Client;
 use super::job::Job;
-use super::mailbox::Message;
+use super::mailbox::{Message, Notice, NoticeKind};
 use super::phase::{Happening, Reaction};
 use super::state::Shard;
+
+/// What clients are to be told of changed prefixes, by notices that follow one another in the mail: for each how many keys, and the
+/// keys. Other threads send one for each of their hands; told one by one they were 50 times as many pushes as in Redis.
+#[derive(Default)]
+struct Gathered(BTreeMap<(ClientId, NoticeKind, Bytes), (usize, Vec<u8>)>);
+
+impl Gathered {
+    fn add(&mut self, notice: Notice) {
+        let prefix = notice.prefix.unwrap_or_default();
+        let entry = self.0.entry((notice.receiver, notice.kind, prefix));
+        let (count, payload) = entry.or_default();
+        *count += notice.key_count.unwrap_or(0);
+        payload.extend_from_slice(&notice.payload);
+    }
+}
 
 impl Shard {
     /// Takes in all messages that have been sent so far.
     pub(super) fn hear(&mut self) {
-        for _ in 0..self.post.receive() {
-            let Some(message) = self.post.next() else {
-                break;
-            };
-            self.deliver(message);
-        }
+        let count = self.post.receive();
+        self.take_in(count);
     }
 
     /// Takes in so many of the messages that have come; true when there are more.
@@ -26,14 +41,48 @@ impl Shard {
         }
         self.refresh();
         let count = self.post.receive();
-        for _ in 0..count.min(messages_max) {
+        self.take_in(count.min(messages_max));
+        self.post.ring();
+        count > messages_max
+    }
+
+    fn take_in(&mut self, count: usize) {
+        let mut gathered = Gathered::default();
+        for _ in 0..count {
             let Some(message) = self.post.next() else {
                 break;
             };
-            self.deliver(message);
+            match message {
+                Message::Notice(notice) if notice.prefix.is_some() => {
+                    if let Some(from) = notice.from {
+                        self.give_credit(from, notice.weight());
+                    }
+                    gathered.add(*notice);
+                }
+                // Nothing that a client sees.
+                Message::Offer | Message::Alarm(_) | Message::Credit { .. } => {
+                    self.deliver(message);
+                }
+                message => {
+                    self.deliver_gathered(&mut gathered);
+                    self.deliver(message);
+                }
+            }
         }
-        self.post.ring();
-        count > messages_max
+        self.deliver_gathered(&mut gathered);
+    }
+
+    fn deliver_gathered(&mut self, gathered: &mut Gathered) {
+        for ((receiver, kind, prefix), (count, payload)) in std::mem::take(&mut gathered.0) {
+            self.deliver_notice(Notice {
+                from: None,
+                receiver,
+                kind,
+                prefix: Some(prefix),
+                key_count: Some(count),
+                payload: payload.into(),
+            });
+        }
     }
 
     pub(super) fn deliver(&mut self, message: Message) {

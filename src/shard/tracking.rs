@@ -49,11 +49,23 @@ impl Telling {
     }
 }
 
-fn array_of<'k>(keys: impl ExactSizeIterator<Item = &'k [u8]>) -> Bytes {
-    let mut reply = Reply::new(Protocol::Resp2);
-    reply.array(keys.len());
-    keys.for_each(|key| reply.bulk(key));
-    reply.take().into()
+/// Keys to be told: how many, and as bulk strings; or all, as a null.
+#[derive(Clone)]
+struct Keys {
+    count: Option<usize>,
+    bytes: Bytes,
+}
+
+impl Keys {
+    fn of<'k>(keys: impl ExactSizeIterator<Item = &'k [u8]>) -> Self {
+        let mut reply = Reply::new(Protocol::Resp2);
+        let count = Some(keys.len());
+        keys.for_each(|key| reply.bulk(key));
+        Self {
+            count,
+            bytes: reply.take().into(),
+        }
+    }
 }
 
 /// The changed keys with a prefix, in their order. O(log keys).
@@ -103,16 +115,20 @@ impl Shard {
     }
 
     fn tell_one(&mut self, tracker: &Tracker, key: Option<&[u8]>, telling: &mut Telling) {
-        let payload = match key {
-            Some(key) => array_of([key].into_iter()),
+        let keys = match key {
+            Some(key) => Keys::of([key].into_iter()),
             None => {
                 // Redis: the null of the tracking client's protocol, also when another client receives it.
                 let handle = self.shared.clients.get(tracker.client);
                 let speaks_resp3 = handle.is_some_and(|handle| handle.has_flag(ClientFlag::RESP3));
-                Bytes::from_static(if speaks_resp3 { b"_\r\n" } else { b"$-1\r\n" })
+                let null: &[u8] = if speaks_resp3 { b"_\r\n" } else { b"$-1\r\n" };
+                Keys {
+                    count: None,
+                    bytes: Bytes::from_static(null),
+                }
             }
         };
-        self.send_notice(tracker, payload, telling);
+        self.send_notice(tracker, None, keys, telling);
     }
 
     /// Tells the rest: clients of their own changes. Who changes keys while prefixes are listened to is over its credit when
@@ -137,25 +153,31 @@ impl Shard {
         for (prefix, listeners) in shared.tracking.concerned(is_concerned) {
             let concerned: Vec<_> = with_prefix(&keys, &prefix).collect();
             let all: Vec<&[u8]> = concerned.iter().map(|(key, _)| &***key).collect();
-            let payload = array_of(all.into_iter());
+            let all = Keys::of(all.into_iter());
             for tracker in listeners {
                 if !tracker.options().has(TrackingOptions::NO_LOOP) {
-                    self.send_notice(&tracker, payload.clone(), telling);
+                    self.send_notice(&tracker, Some(&prefix), all.clone(), telling);
                     continue;
                 }
                 let of_others = concerned.iter();
                 let of_others = of_others.filter(|(_, by)| **by != Some(tracker.client));
                 let keys: Vec<&[u8]> = of_others.map(|(key, _)| &***key).collect();
                 if !keys.is_empty() {
-                    let payload = array_of(keys.into_iter());
-                    self.send_notice(&tracker, payload, telling);
+                    let keys = Keys::of(keys.into_iter());
+                    self.send_notice(&tracker, Some(&prefix), keys, telling);
                 }
             }
         }
     }
 
     /// Sends a notice to the shard of its receiver: the tracking client, or the one it redirects to.
-    fn send_notice(&mut self, tracker: &Tracker, payload: Bytes, telling: &mut Telling) {
+    fn send_notice(
+        &mut self,
+        tracker: &Tracker,
+        prefix: Option<&Bytes>,
+        keys: Keys,
+        telling: &mut Telling,
+    ) {
         let redirection = tracker.redirection();
         let (mut receiver, mut kind) = (tracker.client, NoticeKind::Invalidation);
         if redirection != 0 {
@@ -175,7 +197,9 @@ impl Shard {
             from: Some(self.id),
             receiver,
             kind,
-            payload,
+            prefix: prefix.cloned(),
+            key_count: keys.count,
+            payload: keys.bytes,
         };
         telling.over |= self.subscribers.sent(shard, notice.weight());
         telling.tells_publisher |= telling.publisher == Some(receiver);
