@@ -27,6 +27,8 @@ mod moves;
 mod order;
 #[path = "simulation/outputs.rs"]
 mod outputs;
+#[path = "simulation/scores.rs"]
+mod scores;
 #[path = "simulation/stop.rs"]
 mod stop;
 #[path = "simulation/streams.rs"]

@@ -43,9 +43,8 @@ impl World {
         if self.random.one_in(25) {
             self.players[player].focus = Some((self.key(), 20 + self.random.below(60)));
         }
-        if self.random.one_in(3) {
-            let timeout = self.timeout();
-            return streams::words(&mut self.random, &mut self.unique, &timeout);
+        if let Some(words) = self.on_another_type() {
+            return words;
         }
         match self.random.below(22) {
             0 | 1 => vec!["RPUSH".into(), self.key(), self.value()],
@@ -96,6 +95,17 @@ impl World {
             }
             19 if !in_multi && self.random.one_in(2) => self.setting(),
             _ => vec!["LLEN".into(), self.key()],
+        }
+    }
+
+    /// Now and then a command on streams or sorted sets.
+    fn on_another_type(&mut self) -> Option<Vec<Vec<u8>>> {
+        let part = self.random.below(15);
+        let timeout = self.timeout();
+        match part {
+            0..5 => Some(streams::words(&mut self.random, &mut self.unique, &timeout)),
+            5..8 => Some(scores::words(&mut self.random, &timeout)),
+            _ => None,
         }
     }
 

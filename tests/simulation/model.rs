@@ -1,4 +1,4 @@
-//! One sequential Redis for the simulation: lists, streams, waiters, watchers, subscribers.
+//! One sequential Redis for the simulation: lists, streams, sorted sets, waiters, watchers, subscribers.
 
 use super::*;
 
@@ -9,10 +9,11 @@ pub(crate) struct Waiting {
     pub(crate) words: Vec<Vec<u8>>,
 }
 
-/// One sequential Redis: lists, streams, waiters, watchers, nothing else.
+/// One sequential Redis: lists, streams, sorted sets, waiters, watchers, nothing else.
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) streams: streams::Streams,
+    pub(crate) sorted_sets: scores::SortedSets,
     pub(crate) lists: BTreeMap<Vec<u8>, VecDeque<Vec<u8>>>,
     /// In the order in which they began to wait.
     pub(crate) waiting: Vec<Waiting>,
@@ -60,6 +61,9 @@ impl Model {
 
     /// Whether a key has what a waiter waits for.
     pub(crate) fn has_enough(&self, key: &[u8], waiting: &Waiting) -> bool {
+        if self.sorted_sets.contains(key) {
+            return true;
+        }
         let len = self.lists.get(key).map_or(0, VecDeque::len);
         len >= several(&waiting.words).map_or(1, |moves| moves.least)
     }
@@ -210,6 +214,13 @@ impl Model {
                 }
                 return ran.reply;
             }
+            other if other.starts_with(b"Z") || other.starts_with(b"BZ") => {
+                let ran = self.sorted_sets.run(words);
+                if ran.ready {
+                    self.ready.push_back(key);
+                }
+                return ran.reply;
+            }
             other => panic!("the model does not know {}", String::from_utf8_lossy(other)),
         })
     }
@@ -231,6 +242,8 @@ impl Model {
     pub(crate) fn keys_of(waiting: &Waiting) -> &[Vec<u8>] {
         if waiting.words[0] == b"XREADGROUP" {
             streams::keys_of(&waiting.words)
+        } else if let Some(keys) = scores::keys_of(&waiting.words) {
+            keys
         } else if [&b"BLMOVE"[..], b"BLMOVEM"].contains(&&*waiting.words[0]) {
             &waiting.words[1..2]
         } else {
@@ -262,7 +275,7 @@ impl Model {
         let mut served = Vec::new();
         while let Some(key) = self.ready.pop_front() {
             self.serve_readers(&key, &mut served);
-            while self.lists.contains_key(&key) {
+            while self.lists.contains_key(&key) || self.sorted_sets.contains(&key) {
                 let Some(at) = self.waiting.iter().position(|waiting| {
                     Self::keys_of(waiting).contains(&key) && self.has_enough(&key, waiting)
                 }) else {
