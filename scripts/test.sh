@@ -58,18 +58,23 @@ fetch_promtool() {
   "$tools/promtool" --version >/dev/null || fail "promtool does not run"
 }
 
-# The pinned Python clients in .venv, again only when the pins or the interpreter have changed.
-install_python_clients() {
-  local stamp
-  stamp=$({ python3 -VV; cat tests/clients/requirements.txt; } | sha256sum)
-  if [ "$(cat .venv/installed 2>/dev/null)" != "$stamp" ]; then
-    say "installing the Python clients"
-    rm -rf .venv
-    python3 -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/clients/requirements.txt
-    printf '%s\n' "$stamp" >.venv/installed
+# Pinned Python packages in an environment, again only when the pins or the interpreter have changed.
+install_python() { # DIRECTORY REQUIREMENTS IMPORTS
+  local directory=$1 requirements=$2 imports=$3 stamp
+  stamp=$({ python3 -VV; cat "$requirements"; } | sha256sum)
+  if [ "$(cat "$directory/installed" 2>/dev/null)" != "$stamp" ]; then
+    say "installing the Python packages of $requirements"
+    rm -rf "$directory"
+    python3 -m venv "$directory"
+    "$directory/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+    printf '%s\n' "$stamp" >"$directory/installed"
   fi
-  .venv/bin/python -c 'import redis' || fail "redis-py is not in .venv"
+  "$directory/bin/python" -c "import $imports" || fail "$imports: not in $directory"
+}
+
+install_python_clients() {
+  install_python .venv tests/clients/requirements.txt redis,celery,channels_redis,huey,rq,taskiq_redis
+  install_python .venv-arq tests/clients/requirements-arq.txt arq
 }
 
 # The pinned Node clients, by the lock file.
@@ -81,7 +86,7 @@ install_node_clients() {
     (cd tests/clients && npm ci --no-audit --no-fund --loglevel=error)
     printf '%s\n' "$stamp" >"$modules/.installed"
   fi
-  (cd tests/clients && node -e 'require("ioredis"); require("redis")') || fail "the Node clients are not installed"
+  (cd tests/clients && node -e 'for (const name of ["ioredis", "redis", "@keyv/redis", "connect-redis"]) require.resolve(name)') || fail "the Node clients are not installed"
 }
 
 # The tests open many sockets at once: a shell's usual 1024 are too few for ten thousand connections.

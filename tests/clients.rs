@@ -1,5 +1,5 @@
-//! The suites under tests/clients/, each against a server of its own with 1 and 4 shards: redis-py and the Node clients,
-//! as their users write them.
+//! The suites under tests/clients/, each against a server of its own with 1 and 4 shards: redis-py and the Node clients, and the
+//! frameworks on them, as their users write them.
 //!
 //! A missing interpreter or package fails the test and says what to run; nothing is skipped.
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -19,18 +19,16 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The interpreter with the pinned packages: `MILLRACE_PYTHON`, or the one scripts/test.sh makes.
-fn python() -> PathBuf {
-    let path = std::env::var_os("MILLRACE_PYTHON")
-        .map_or_else(|| root().join(".venv/bin/python"), PathBuf::from);
-    let imports = "import redis, redis.asyncio";
+/// The interpreter with the pinned packages, as scripts/test.sh makes it.
+fn python(environment: &str, imports: &str) -> PathBuf {
+    let path = root().join(environment).join("bin/python");
     let ready = Command::new(&path)
-        .args(["-c", imports])
+        .args(["-c", &format!("import {imports}")])
         .stderr(Stdio::null())
         .status();
     assert!(
         ready.is_ok_and(|status| status.success()),
-        "{} with redis-py is missing: run scripts/test.sh",
+        "{} with {imports} is missing: run scripts/test.sh",
         path.display()
     );
     path
@@ -38,7 +36,7 @@ fn python() -> PathBuf {
 
 fn node_packages() -> PathBuf {
     let directory = root().join("tests/clients");
-    let check = "require('ioredis'); require('redis')";
+    let check = "for (const name of ['ioredis', 'redis', 'connect-redis']) require.resolve(name)";
     let ready = Command::new("node")
         .args(["-e", check])
         .current_dir(&directory)
@@ -115,14 +113,20 @@ fn ran_tests(printed: &str) -> bool {
     printed.lines().filter_map(counted).any(|count| count > 0)
 }
 
-fn python_suite(server: &Server, file: &str) {
+fn python_suite(server: &Server, (environment, imports): (&str, &str), file: &str) {
     run_suite(
         server,
-        Command::new(python())
+        Command::new(python(environment, imports))
             .current_dir(root().join("tests/clients/python"))
             .args(["-B", file]),
     );
 }
+
+const CLIENTS: (&str, &str) = (
+    ".venv",
+    "redis, celery, channels_redis, huey, rq, taskiq_redis",
+);
+const ARQ: (&str, &str) = (".venv-arq", "arq");
 
 fn node_suite(server: &Server, file: &str) {
     let arguments = ["--test", "--test-reporter=tap", file];
@@ -136,12 +140,27 @@ fn node_suite(server: &Server, file: &str) {
 
 #[test]
 fn redis_py_synchronous() {
-    for_each_shard_count(|server| python_suite(server, "test_sync.py"));
+    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_sync.py"));
 }
 
 #[test]
 fn redis_py_asyncio() {
-    for_each_shard_count(|server| python_suite(server, "test_asyncio.py"));
+    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_asyncio.py"));
+}
+
+#[test]
+fn rq_huey_taskiq_celery_and_channels() {
+    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_frameworks.py"));
+}
+
+#[test]
+fn arq() {
+    for_each_shard_count(|server| python_suite(server, ARQ, "test_arq.py"));
+}
+
+#[test]
+fn keyv_and_connect_redis() {
+    for_each_shard_count(|server| node_suite(server, "node/frameworks.test.mjs"));
 }
 
 #[test]
