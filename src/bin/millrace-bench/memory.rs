@@ -28,59 +28,71 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Result<Bytes, Fault>>,
 }
 
+/// Entries that one command each makes, in a fresh server.
+const SINGLE: [(&str, &str); 9] = [
+    ("stream entry of 100 bytes", "XADD stream * f {value:100}"),
+    ("stream entry of 10 bytes", "XADD stream * f {value:10}"),
+    ("list element of 100 bytes", "LPUSH queue {value:100}"),
+    ("list element of 10 bytes", "LPUSH queue {value:10}"),
+    (
+        "key with a queue of one",
+        "LPUSH queue:{counter} {value:10}",
+    ),
+    (
+        "key with a string of 10 bytes",
+        "SET key:{counter} {value:10}",
+    ),
+    (
+        "field of 10 bytes, value of 10, of one hash",
+        "HSET hash f{from:100000000} {value:10}",
+    ),
+    (
+        "member of 10 bytes of one set",
+        "SADD set m{from:100000000}",
+    ),
+    (
+        "member of 10 bytes of one sorted set",
+        "ZADD board {counter} m{from:100000000}",
+    ),
+];
+
 /// All kinds.
 pub(crate) fn kinds(scale: Scale) -> Vec<Kind> {
     let entries = scale.pick(200_000, 1_000_000);
-    let kind = |name, before: Vec<Step>, command: &str, times| Kind {
+    let kind = |name, before: Vec<Step>, fill: Step, entries| Kind {
         name,
         before,
-        fill: vec![step(command, times)],
+        fill: vec![fill],
         entries,
     };
+    let single = SINGLE.iter();
+    let mut kinds: Vec<Kind> = single
+        .map(|(name, command)| kind(name, vec![], step(*command, entries), entries))
+        .collect();
     let pending = vec![
         step("XADD stream * f {value:10}", entries),
         step("XGROUP CREATE stream g 0", 1),
     ];
     let read = "XREADGROUP GROUP g c COUNT 1000 STREAMS stream >";
-    vec![
-        kind(
-            "stream entry of 100 bytes",
-            vec![],
-            "XADD stream * f {value:100}",
-            entries,
+    let read = step(read, entries / 1000);
+    kinds.insert(2, kind("pending entry", pending, read, entries));
+    let ten = |text: &dyn Fn(usize) -> String| (0..10).map(text).collect::<Vec<_>>().join(" ");
+    let fields = ten(&|at| format!("field:{at:04} {{value:10}}"));
+    let members = ten(&|at| format!("{at} member:{at:03}"));
+    for (name, command) in [
+        (
+            "key with a hash of 10 fields",
+            format!("HSET hash:{{counter}} {fields}"),
         ),
-        kind(
-            "stream entry of 10 bytes",
-            vec![],
-            "XADD stream * f {value:10}",
-            entries,
+        (
+            "key with a sorted set of 10 members",
+            format!("ZADD board:{{counter}} {members}"),
         ),
-        kind("pending entry", pending, read, entries / 1000),
-        kind(
-            "list element of 100 bytes",
-            vec![],
-            "LPUSH queue {value:100}",
-            entries,
-        ),
-        kind(
-            "list element of 10 bytes",
-            vec![],
-            "LPUSH queue {value:10}",
-            entries,
-        ),
-        kind(
-            "key with a queue of one",
-            vec![],
-            "LPUSH queue:{counter} {value:10}",
-            entries,
-        ),
-        kind(
-            "key with a string of 10 bytes",
-            vec![],
-            "SET key:{counter} {value:10}",
-            entries,
-        ),
-    ]
+    ] {
+        let keys = entries / 10;
+        kinds.push(kind(name, vec![], step(command, keys), keys));
+    }
+    kinds
 }
 
 /// Measures a kind on all servers, each started afresh: what was freed before would otherwise be used again unseen.

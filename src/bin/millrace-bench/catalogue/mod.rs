@@ -5,6 +5,7 @@ mod lists;
 mod publish;
 mod streams;
 mod strings;
+mod values;
 
 use crate::plan::{Expect, Measure, Part, Plan};
 
@@ -53,6 +54,7 @@ pub(crate) fn all(scale: Scale) -> Vec<Workload> {
     let mut all = strings::all(scale);
     all.extend(lists::all(scale));
     all.extend(streams::all(scale));
+    all.extend(values::all(scale));
     all.extend(publish::all(scale));
     all
 }
