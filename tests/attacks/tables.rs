@@ -49,7 +49,7 @@ pub(crate) fn cases() -> Vec<Case> {
         .ours_only(),
         Case::new(
             "SUBSCRIBE to very many channels",
-            room((15, 15), (40, 40)),
+            room((15, 15), (50, 40)),
             |attack| {
                 let count = attack.size(50_000, 1_000_000);
                 rounds(attack, attack.size(2, 4), |client| {
