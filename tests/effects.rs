@@ -151,6 +151,7 @@ fn effects_replayed_on_an_empty_server_give_the_same_state() {
 /// Write commands whose call changes no key, and why.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[("function|flush", "there are no functions")];
 
+const PLACES: &str = "GEOADD p 1 1 a 2 2 b";
 const GROUP: &str = "XADD s 1-1 f v;XADD s 2-2 f w;XGROUP CREATE s g 0";
 const READ: &str =
     "XADD s 1-1 f v;XADD s 2-2 f w;XGROUP CREATE s g 0;XREADGROUP GROUP g c COUNT 1 STREAMS s >";
@@ -254,7 +255,24 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("bzmpop", "ZADD z 1 a 2 b", "BZMPOP 1 1 z MIN"),
     ("bzpopmax", "ZADD z 1 a 2 b", "BZPOPMAX z 1"),
     ("bzpopmin", "ZADD z 1 a 2 b", "BZPOPMIN z 1"),
+    ("geoadd", "GEOADD p 1 1 a", "GEOADD p 2 2 b"),
+    ("georadius", PLACES, "GEORADIUS p 1 1 9 km STORE d"),
+    (
+        "georadiusbymember",
+        PLACES,
+        "GEORADIUSBYMEMBER p a 9 km STOREDIST d",
+    ),
+    (
+        "geosearchstore",
+        PLACES,
+        "GEOSEARCHSTORE d p FROMMEMBER a BYRADIUS 9 km",
+    ),
+    ("delex", "SET s a", "DELEX s IFEQ a"),
+    ("msetex", "SET s a", "MSETEX 2 s b t c EX 5000"),
     ("hdel", "HSET h a 1 b 2", "HDEL h a"),
+    ("hgetdel", "HSET h a 1 b 2", "HGETDEL h FIELDS 1 a"),
+    ("hgetex", "HSET h a 1", "HGETEX h EX 5000 FIELDS 1 a"),
+    ("hsetex", "HSET h a 1", "HSETEX h EX 5000 FIELDS 1 a 2"),
     ("hexpire", "HSET h a 1", "HEXPIRE h 5000 FIELDS 1 a"),
     (
         "hexpireat",

@@ -1,7 +1,7 @@
-//! The options EX, PX, EXAT and PXAT of SET and GETEX: which were given, and the time they mean.
+//! The options EX, PX, EXAT and PXAT of SET, GETEX, HGETEX and their kin: which were given, and the time they mean.
 
-use crate::command::args::{self, Cursor};
-use crate::command::error::{self, CommandError};
+use super::args::{self, Cursor};
+use super::error::{self, CommandError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
@@ -11,19 +11,19 @@ enum Unit {
 
 /// How a time is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimeForm {
+pub(crate) struct TimeForm {
     unit: Unit,
     absolute: bool,
 }
 
 impl TimeForm {
     /// EX
-    pub(super) const SECONDS: Self = Self {
+    pub(crate) const SECONDS: Self = Self {
         unit: Unit::Seconds,
         absolute: false,
     };
     /// PX
-    pub(super) const MILLISECONDS: Self = Self {
+    pub(crate) const MILLISECONDS: Self = Self {
         unit: Unit::Milliseconds,
         absolute: false,
     };
@@ -39,14 +39,14 @@ impl TimeForm {
 
 /// An expiry as it was asked for: read only when its turn comes, since Redis reports other errors first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RequestedExpiry<'a> {
-    pub(super) form: TimeForm,
-    pub(super) text: &'a [u8],
+pub(crate) struct RequestedExpiry<'a> {
+    pub(crate) form: TimeForm,
+    pub(crate) text: &'a [u8],
 }
 
 impl<'a> RequestedExpiry<'a> {
     /// Moves over one of the four options with its value when it is next and its value is there.
-    pub(super) fn read_next(options: &mut Cursor<'a, '_>) -> Option<Self> {
+    pub(crate) fn read_next(options: &mut Cursor<'a, '_>) -> Option<Self> {
         if options.left() < 2 {
             return None;
         }
@@ -65,12 +65,12 @@ impl<'a> RequestedExpiry<'a> {
     }
 
     /// Whether the time does not depend on when the command runs.
-    pub(super) fn is_absolute(&self) -> bool {
+    pub(crate) fn is_absolute(&self) -> bool {
         self.form.absolute
     }
 
     /// The time in Unix ms. `name` is the command's, for the error.
-    pub(super) fn at_ms(&self, now_ms: u64, name: &str) -> Result<u64, CommandError> {
+    pub(crate) fn at_ms(&self, now_ms: u64, name: &str) -> Result<u64, CommandError> {
         let number = args::required_integer(self.text)?;
         let ms = match self.form.unit {
             Unit::Seconds => number.checked_mul(1000),

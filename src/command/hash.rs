@@ -3,11 +3,14 @@
 //! ```text
 //! read.rs    HGET HMGET HGETALL HKEYS HVALS HLEN HEXISTS HSTRLEN HSCAN      random.rs  HRANDFIELD
 //! write.rs   HSET HMSET HSETNX HDEL                                       number.rs  HINCRBY HINCRBYFLOAT
-//! expiry.rs  HEXPIRE and its kin, HPERSIST, HTTL and its kin
+//! expiry.rs  HEXPIRE and its kin, HPERSIST, HTTL and its kin              combined.rs  HGETEX HSETEX HGETDEL
 //! ```
 //! Invariants: a hash that becomes empty is removed in the same command; a command that sets fields calls
 //! [`Hash::before_setting`] once with all of them, so that encodings are Redis'. Whatever sets fields to texts is `HSET` as effect.
 
+mod combined;
+#[cfg(test)]
+mod combined_tests;
 mod expiry;
 #[cfg(test)]
 mod expiry_tests;
@@ -207,6 +210,17 @@ pub(crate) static COMMANDS: &[Command] = &[
         .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end at a time, in seconds."),
     row("hpexpireat", "key unix-time-milliseconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hpexpireat).arity(-6).flags(WRITES).keys(UPDATE)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end at a time, in milliseconds."),
+    row("hgetdel", "key fields:<FIELDS numfields field [field ...]>", combined::hgetdel).arity(-5).flags(&[Flags::WRITE, Flags::FAST])
+        .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE), 1)])
+        .docs("8.0.0", "hash", "O(N) for N fields.", "Gives the values of fields and removes them."),
+    row("hgetex", "key [expiration:<EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST>] \
+         fields:<FIELDS numfields field [field ...]>", combined::hgetex)
+        .arity(-5).flags(&[Flags::WRITE, Flags::FAST]).keys(COUNT)
+        .docs("8.0.0", "hash", "O(N) for N fields.", "Gives the values of fields; lets them end, or not any more."),
+    row("hsetex", "key [condition:<FNX | FXX>] [expiration:<EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
+         KEEPTTL>] fields:<FIELDS numfields data:<field value> ...>", combined::hsetex)
+        .arity(-6).flags(WRITES).keys(UPDATE)
+        .docs("8.0.0", "hash", "O(N) for N fields.", "Sets fields; lets them end; on a condition if asked."),
     row("hpersist", "key fields:<FIELDS numfields field [field ...]>", expiry::hpersist).arity(-5).flags(&[Flags::WRITE, Flags::FAST]).keys(UPDATE)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields not end any more."),
     row("httl", "key fields:<FIELDS numfields field [field ...]>", expiry::httl).arity(-5).flags(READS_FAST).keys(READ)

@@ -74,6 +74,17 @@ pub(crate) enum Begin {
     Index(usize),
     /// After a keyword, looked for from an argument on (backwards from the end when negative).
     Keyword(&'static str, i32),
+    /// After a keyword, from an argument on, and if it is the last of some options, after the last of them. COMMAND INFO tells it
+    /// as a keyword, and COMMAND GETKEYS the key behind the first: Redis' specs have no words for more (GEORADIUS, of whose STORE
+    /// and STOREDIST the last one counts).
+    Option {
+        /// All of which the last one counts.
+        options: &'static [&'static str],
+        /// Which of them.
+        which: usize,
+        /// See above.
+        from: usize,
+    },
     /// No spec can tell: one after the last keyword among the options of SORT, or whatever its patterns name.
     Unknown {
         /// Why not, as COMMAND INFO tells it.
@@ -140,13 +151,18 @@ impl KeySpec {
 
     /// A count at argument `at`, then that many keys.
     pub(crate) const fn counted(flags: KeyFlags, at: usize) -> Self {
+        Self::counted_every(flags, at, 1)
+    }
+
+    /// A count at argument `at`, then that many keys, one every `step` arguments.
+    pub(crate) const fn counted_every(flags: KeyFlags, at: usize, step: usize) -> Self {
         Self {
             flags,
             begin: Begin::Index(at),
             find: Find::Count {
                 count_at: 0,
                 first: 1,
-                step: 1,
+                step,
             },
         }
     }
@@ -160,6 +176,28 @@ impl KeySpec {
                 last: -1,
                 step: 1,
                 limit: 2,
+            },
+        }
+    }
+
+    /// The key behind an option: see [`Begin::Option`].
+    pub(crate) const fn after_option(
+        flags: KeyFlags,
+        options: &'static [&'static str],
+        which: usize,
+        from: usize,
+    ) -> Self {
+        Self {
+            flags,
+            begin: Begin::Option {
+                options,
+                which,
+                from,
+            },
+            find: Find::Range {
+                last: 0,
+                step: 1,
+                limit: 0,
             },
         }
     }
@@ -181,15 +219,36 @@ impl KeySpec {
         }
     }
 
+    /// The keys that options name: one as a spec finds it, and the one that counts.
+    fn found_options(&self, args: &Args<'_>) -> [Option<usize>; 2] {
+        match self.begin {
+            Begin::Unknown { keyword, .. } => {
+                let last = keyword.and_then(|keyword| after_last(args, keyword));
+                [None, last]
+            }
+            Begin::Option {
+                options,
+                which,
+                from,
+            } => {
+                let first = after_keyword(args, options[which], from as i32);
+                let last = last_option(args, options, from);
+                let last = last.filter(|(option, _)| *option == which);
+                [first.filter(|at| *at < args.len()), last.map(|(_, at)| at)]
+            }
+            Begin::Index(_) | Begin::Keyword(..) => [None, None],
+        }
+    }
+
     /// Calls `take` with the index of each key among the arguments; false when the arguments do not fit the spec.
     pub(crate) fn for_each(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
         let count = args.len();
         let begin = match self.begin {
             Begin::Index(at) => at,
-            Begin::Unknown { keyword, .. } => {
-                if let Some(at) = keyword.and_then(|keyword| after_last(args, keyword)) {
-                    take(at);
-                }
+            Begin::Unknown { .. } | Begin::Option { .. } => {
+                let [first, last] = self.found_options(args);
+                first.into_iter().for_each(&mut take);
+                last.filter(|_| last != first).into_iter().for_each(take);
                 return true;
             }
             Begin::Keyword(keyword, from) => match after_keyword(args, keyword, from) {
@@ -257,6 +316,20 @@ fn after_keyword(args: &Args<'_>, keyword: &str, from: i32) -> Option<usize> {
             .find(matches)
     };
     found.map(|at| at + 1)
+}
+
+/// The last of some options with an argument behind it, and where that is.
+fn last_option(args: &Args<'_>, options: &[&str], from: usize) -> Option<(usize, usize)> {
+    let (mut at, mut found) = (from, None);
+    while at + 1 < args.len() {
+        let is = |option: &&str| args.at(at).eq_ignore_ascii_case(option.as_bytes());
+        if let Some(option) = options.iter().position(is) {
+            at += 1;
+            found = Some((option, at));
+        }
+        at += 1;
+    }
+    found
 }
 
 /// The argument after the last `keyword` among the options of SORT, whose other options take arguments too.

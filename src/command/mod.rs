@@ -17,6 +17,8 @@ pub mod context;
 pub(crate) mod element;
 pub(crate) mod element_scan;
 pub(crate) mod error;
+pub(crate) mod expiry_option;
+pub(crate) mod geo;
 pub(crate) mod hash;
 pub(crate) mod hyperloglog;
 pub(crate) mod key_spec;

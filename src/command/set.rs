@@ -56,6 +56,12 @@ pub(crate) static COMMANDS: &[Command] = &[
         .docs("1.0.0", "set", "O(N) for N members of all sets.", "Returns the members of the first set that no other has."),
     row("sdiffstore", "destination key [key ...]", combine::sdiffstore).arity(-3).flags(&[Flags::WRITE, Flags::DENYOOM]).keys(STORE)
         .docs("1.0.0", "set", "O(N) for N members of all sets.", "Stores the members of the first set that no other has."),
+    row("sdiffcard", "numkeys key [key ...] [LIMIT limit]", combine::sdiffcard).arity(-3)
+        .flags(&[Flags::READONLY, Flags::MOVABLE_KEYS]).keys(&[KeySpec::counted(READ, 1)])
+        .docs("8.10.0", "set", "O(N*M) for N members of the first of M sets.", "Counts the members of the first set that no other has."),
+    row("sunioncard", "numkeys key [key ...] [APPROX] [LIMIT limit]", combine::sunioncard).arity(-3)
+        .flags(&[Flags::READONLY, Flags::MOVABLE_KEYS]).keys(&[KeySpec::counted(READ, 1)])
+        .docs("8.10.0", "set", "O(N*M) for N members of all of M sets, O(N) with APPROX.", "Counts the members that any of the sets has, or estimates them."),
     row("sinter", "key [key ...]", combine::sinter).arity(-2).flags(&[Flags::READONLY]).keys(READ_MANY).tips(UNORDERED)
         .docs("1.0.0", "set", "O(N*M) for N members of the smallest of M sets.", "Returns the members that all sets have."),
     row("sintercard", "numkeys key [key ...] [LIMIT limit]", combine::sintercard).arity(-3)

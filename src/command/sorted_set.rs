@@ -35,6 +35,8 @@ use super::element;
 use super::error::{self, CommandError};
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec};
 
+pub(crate) use add::{AddOptions, add_pairs};
+
 const READ: KeyFlags = KeyFlags::RO.and(KeyFlags::ACCESS);
 const READ_ONE: &[KeySpec] = &[KeySpec::one(READ, 1)];
 const READ_COUNTED: &[KeySpec] = &[KeySpec::counted(READ, 1)];
@@ -155,7 +157,7 @@ enum End {
 }
 
 /// The sorted set of an entry; `None` without entry.
-fn set_of(entry: Option<&Entry>) -> Result<Option<&SortedSet>, CommandError> {
+pub(crate) fn set_of(entry: Option<&Entry>) -> Result<Option<&SortedSet>, CommandError> {
     set_in(entry.map(|entry| &entry.value))
 }
 
@@ -197,9 +199,15 @@ fn remove_ranks(
 
 /// Stores what a command has found; nothing found removes the key. Replies how many members it has. `event`: what the command
 /// calls it.
-fn store(ctx: &mut Context<'_>, args: &Args<'_>, found: SortedSet, event: &'static str) {
+pub(crate) fn store(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    destination: &[u8],
+    found: SortedSet,
+    event: &'static str,
+) {
     ctx.reply.count(found.len());
-    let mut handle = ctx.space.write(args.at(1));
+    let mut handle = ctx.space.write(destination);
     let made = (!found.is_empty()).then_some(Value::SortedSet(found));
     if element::store(&mut handle, made, EventClass::SORTED_SET, event) {
         handle.effect(|effect| {

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use super::row::CommandTable;
 use super::{
-    bitmap, connection, hash, hyperloglog, keyspace, list, pubsub, scripting, server, set, sort,
-    sorted_set, stream, string, transaction,
+    bitmap, connection, geo, hash, hyperloglog, keyspace, list, pubsub, scripting, server, set,
+    sort, sorted_set, stream, string, transaction,
 };
 
 /// All commands.
@@ -15,6 +15,7 @@ pub fn commands() -> &'static CommandTable {
         CommandTable::of(&[
             &[bitmap::COMMANDS],
             &[connection::COMMANDS],
+            &[geo::COMMANDS],
             &[hash::COMMANDS],
             &[hyperloglog::COMMANDS],
             &[keyspace::COMMANDS],

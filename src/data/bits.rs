@@ -16,6 +16,8 @@ pub(crate) enum Combination {
     Or,
     /// Set in exactly one.
     Xor,
+    /// Set in the first and not in the second.
+    AndNot,
 }
 
 /// The most bytes that a number of 64 bits has a part in.
@@ -127,6 +129,35 @@ pub(crate) fn combine(into: &mut Vec<u8>, with: &[u8], combination: Combination)
             pairs.for_each(|(byte, other)| *byte ^= other);
             into.extend_from_slice(&with[common..]);
         }
+        Combination::AndNot => {
+            pairs.for_each(|(byte, other)| *byte &= !other);
+            into.resize(into.len().max(with.len()), 0);
+        }
+    }
+}
+
+/// The bits that exactly one of several strings has.
+#[derive(Debug, Default)]
+pub(crate) struct InOne {
+    /// In an odd number of those so far.
+    odd: Vec<u8>,
+    /// In more than one.
+    more: Vec<u8>,
+}
+
+impl InOne {
+    /// One more string.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        let mut both = self.odd.clone();
+        combine(&mut both, bytes, Combination::And);
+        combine(&mut self.more, &both, Combination::Or);
+        combine(&mut self.odd, bytes, Combination::Xor);
+    }
+
+    /// The bits, as long as the longest string.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        combine(&mut self.odd, &self.more, Combination::AndNot);
+        self.odd
     }
 }
 

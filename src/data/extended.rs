@@ -11,7 +11,7 @@
 
 mod convert;
 
-pub(crate) use convert::{double_at_start, double_of_any_range, parse_double};
+pub(crate) use convert::{double_at_start, double_of_any_range, human_double, parse_double};
 
 /// Bits of a mantissa.
 const MANTISSA_BITS: i32 = 64;

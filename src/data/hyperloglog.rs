@@ -103,6 +103,11 @@ impl Registers {
         histogram.estimate()
     }
 
+    /// One element more.
+    pub(crate) fn add(&mut self, trace: Trace) {
+        self.raise(trace.register, trace.number);
+    }
+
     fn raise(&mut self, register: usize, number: u8) {
         let old = &mut self.0[register];
         *old = number.max(*old);

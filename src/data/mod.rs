@@ -2,6 +2,7 @@
 
 pub(crate) mod bits;
 pub(crate) mod extended;
+pub(crate) mod geo;
 pub(crate) mod hash;
 pub(crate) mod hyperloglog;
 pub mod list;

@@ -237,3 +237,19 @@ fn encodings_are_the_oracles() {
         }
     });
 }
+
+#[test]
+fn fields_are_read_set_and_ended_in_one_step() {
+    for_each_shard_count(|server| {
+        check(
+            &mut server.connect(),
+            &[
+                ("HSETEX a FNX EX 100 FIELDS 2 f 1 g 2", ":1"),
+                ("HGETEX a PERSIST FIELDS 2 f none", "*2 $1 1 $-1"),
+                ("HTTL a FIELDS 2 f g", "*2 :-1 :100"),
+                ("HGETDEL a FIELDS 2 f g", "*2 $1 1 $1 2"),
+                ("EXISTS a", ":0"),
+            ],
+        );
+    });
+}

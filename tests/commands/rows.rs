@@ -7,12 +7,14 @@
 //! The lists of what may differ and of the commands whose keys are looked for are in `rows/lists.rs`. A listed difference that is
 //! none fails too. Not compared: summaries (ours are our own words), histories and notes of key specs (prose).
 
+mod lines;
 mod lists;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{Frame, Server};
-use lists::{ACCEPTED, Against, LINES_WITH_KEYS, NEWER, OURS_ALONE};
+use lines::LINES_WITH_KEYS;
+use lists::{ACCEPTED, Against, NEWER, OURS_ALONE};
 
 /// Of each command, by its full name: the facts by their names.
 type Facts = BTreeMap<String, BTreeMap<&'static str, String>>;

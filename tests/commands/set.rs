@@ -124,3 +124,18 @@ fn sets_tell_of_their_events() {
         assert_eq!(events_of(server, &lines), expected);
     });
 }
+
+#[test]
+fn members_of_sets_on_any_shard_are_counted() {
+    for_each_shard_count(|server| {
+        check(
+            &mut server.connect(),
+            &[
+                ("SADD a 1 2 3", ":3"),
+                ("SADD b 3 4", ":2"),
+                ("SUNIONCARD 3 a b c", ":4"),
+                ("SDIFFCARD 3 a b c", ":2"),
+            ],
+        );
+    });
+}

@@ -10,6 +10,7 @@ const SETS: &[&str] = &["t1", "t2", "t3", "{h}t"];
 const HASHES: &[&str] = &["h1", "h2", "{h}h"];
 const SORTED_SETS: &[&str] = &["z1", "z2", "z3", "{h}z"];
 const STREAMS: &[&str] = &["x1", "x2", "{h}x"];
+const PLACES: &[&str] = &["e1", "{h}e"];
 const SKETCHES: &[&str] = &["p1", "p2", "{h}p"];
 const ANY: &[&str] = &[
     "s1", "s2", "s3", "l1", "l2", "{h}l", "t1", "{h}t", "h1", "{h}h", "z1", "{h}z", "x1", "x2",
@@ -126,7 +127,8 @@ fn line(random: &mut Random, value: &mut u64) -> String {
         34..48 => on_a_stream(random, *value),
         48..55 => on_a_hash(random, *value),
         55..73 => on_a_string(random, *value),
-        73..80 => on_bits(random, *value),
+        73..79 => on_bits(random, *value),
+        79..82 => on_places(random),
         _ => on_any_key(random),
     }
 }
@@ -196,7 +198,14 @@ fn on_a_hash(random: &mut Random, value: u64) -> String {
     let (key, field, other) = (random.pick(HASHES), random.below(12), random.below(12));
     // Now and then a value that makes the hash large.
     let long = "x".repeat(if random.percent(4) { 100 } else { 1 });
-    match random.below(20) {
+    match random.below(24) {
+        20 => format!("HSETEX {key} FNX EX 5000 FIELDS 2 {field} {value} {other} {long}"),
+        21 => format!("HSETEX {key} KEEPTTL FIELDS 1 {field} {value}"),
+        22 => format!(
+            "HGETEX {key} {} FIELDS 2 {field} {other}",
+            random.pick(&["EX 6000", "PERSIST", "PXAT 1"])
+        ),
+        23 => format!("HGETDEL {key} FIELDS 2 {field} {other}"),
         12 => format!("HEXPIRE {key} 5000 FIELDS 1 {field}"),
         13 => format!("HPEXPIRE {key} 5000000 NX FIELDS 2 {field} {other}"),
         14 => format!("HEXPIREAT {key} 4000000000 FIELDS 1 {field}"),
@@ -253,6 +262,24 @@ fn on_a_sorted_set(random: &mut Random) -> String {
     }
 }
 
+fn on_places(random: &mut Random) -> String {
+    let (key, other) = (random.pick(PLACES), random.pick(PLACES));
+    let [longitude, latitude] = [(); 2].map(|()| random.range(-80, 80));
+    let member = random.below(40);
+    match random.below(8) {
+        0..4 => format!("GEOADD {key} {longitude} {latitude} {member} {latitude}.5 {longitude} m"),
+        4 => format!("GEOADD {key} XX CH {longitude} {latitude} {member}"),
+        5 => format!(
+            "GEOSEARCHSTORE {key} {other} FROMLONLAT {longitude} {latitude} BYBOX 9000 9000 km COUNT 7 {}",
+            random.pick(&["", "ANY", "STOREDIST"])
+        )
+        .trim_end()
+        .to_owned(),
+        6 => format!("GEORADIUS {key} {longitude} {latitude} 5000 km STORE {other}"),
+        _ => format!("GEORADIUSBYMEMBER {key} m 5000 km STOREDIST {other}"),
+    }
+}
+
 fn on_a_stream(random: &mut Random, value: u64) -> String {
     let (key, consumer) = (random.pick(STREAMS), random.pick(CONSUMERS));
     let policy = random.pick(&["KEEPREF", "DELREF", "ACKED"]);
@@ -301,7 +328,10 @@ fn on_a_stream(random: &mut Random, value: u64) -> String {
 
 fn on_a_string(random: &mut Random, value: u64) -> String {
     let (key, other) = (random.pick(STRINGS), random.pick(STRINGS));
-    match random.below(28) {
+    match random.below(31) {
+        28 => format!("DELEX {key} IFNE {value}"),
+        29 => format!("SET {key} {value} IFDNE 0123456789abcdef"),
+        30 => format!("MSETEX 2 {key} {value} {other} {value} EX 5000"),
         0 => format!("SET {key} v{value}"),
         1..4 => format!("SET {key} {value}"),
         4 => format!("SET {key} {value} PX 30"),
@@ -338,7 +368,10 @@ fn on_bits(random: &mut Random, value: u64) -> String {
         0 | 1 => format!("SETBIT {key} {offset} {}", random.below(2)),
         2 => format!("BITFIELD {key} INCRBY u7 {offset} {value} GET u8 0 SET i9 #3 7"),
         3 => format!("BITFIELD {key} OVERFLOW FAIL SET u4 {offset} {value}"),
-        4 => format!("BITOP XOR {key} {other} {key}"),
+        4 => format!(
+            "BITOP {} {key} {other} {key}",
+            random.pick(&["XOR", "DIFF", "DIFF1", "ANDOR", "ONE"])
+        ),
         5 => format!("BITOP NOT {key} {other}"),
         6 => format!("PFDEBUG TODENSE {sketch}"),
         7 | 8 => format!("PFCOUNT {sketch}"),

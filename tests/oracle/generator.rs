@@ -9,6 +9,7 @@
 //! used once), idle times near a limit, stream IDs from the clock other than on the keys for them.
 
 mod bits;
+mod geo;
 mod hashes;
 mod lists;
 mod newest;
@@ -90,6 +91,8 @@ const HASH_KEYS: &[&[u8]] = &[b"h1", b"h2", b"{h}h"];
 const SORTED_SET_KEYS: &[&[u8]] = &[b"z1", b"z2", b"z3", b"{h}z"];
 /// A sorted set of which all scores are the same.
 const LEX_KEY: &[u8] = b"zl";
+/// Sorted sets of places.
+const GEO_KEYS: &[&[u8]] = &[b"e1", b"e2", b"{h}e"];
 const STREAM_KEYS: &[&[u8]] = &[b"x1", b"x2", b"{h}x"];
 const SKETCH_KEYS: &[&[u8]] = &[b"p1", b"p2", b"{h}p"];
 const AUTO_STREAM_KEY: &[u8] = b"xa";
@@ -311,8 +314,9 @@ impl Generator {
         let words = match self.random.below(100) {
             0..14 => self.string(),
             14..19 => self.bitmap(),
-            19..24 => self.sketch(),
-            24..36 => self.key(),
+            19..23 => self.sketch(),
+            23..27 => self.places(),
+            27..36 => self.key(),
             36..48 => self.list(),
             48..57 => self.set(),
             57..59 => self.sorting(),
@@ -411,7 +415,8 @@ impl Generator {
             2..5 => LIST_KEYS,
             5..7 => SET_KEYS,
             7..9 => HASH_KEYS,
-            9..11 => SORTED_SET_KEYS,
+            9..10 => SORTED_SET_KEYS,
+            10..11 => GEO_KEYS,
             11..12 => SKETCH_KEYS,
             12..15 => STREAM_KEYS,
             _ => MISSING_KEYS,

@@ -225,12 +225,12 @@ pub(crate) const RATCHET: &[(&str, usize, &str)] = &[
     ),
     (
         "tests/simulation/model.rs::run",
-        89,
+        96,
         "one arm for each command",
     ),
     (
         "tests/simulation/commands.rs::words",
-        86,
+        85,
         "one arm for each command",
     ),
     (

@@ -38,7 +38,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     row("bitpos", "key bit [range:<start [end-unit-block:<end [unit@7.0.0:<BYTE | BIT>]>]>]", search::bitpos).arity(-3)
         .flags(&[Flags::READONLY]).keys(READ_ONE)
         .docs("2.8.7", "bitmap", "O(N) for N bytes looked at.", "Finds the first bit that is set, or that is not."),
-    row("bitop", "operation:<AND | OR | XOR | NOT> destkey key [key ...]", combine::bitop).arity(-4)
+    row("bitop", "operation:<AND | OR | XOR | NOT | DIFF@8.2.0 | DIFF1@8.2.0 | ANDOR@8.2.0 | ONE@8.2.0> destkey key [key ...]", combine::bitop).arity(-4)
         .flags(&[Flags::WRITE, Flags::DENYOOM])
         .keys(&[
             KeySpec::one(KeyFlags::OW.and(KeyFlags::UPDATE), 2),

@@ -299,3 +299,35 @@ fn what_changes_count_is_what_redis_counts() {
     bench.line("SETBIT k 0 0");
     assert_eq!(dirty(&bench), 4);
 }
+
+#[test]
+fn bits_of_the_first_string_and_of_the_others_are_told_apart() {
+    let mut bench = Bench::new();
+    let few = "-ERR BITOP DIFF must be called with at least two source keys.";
+    replies(
+        &mut bench,
+        &[
+            // 01110001, 01110010, 01100001: q, r, a.
+            ("MSET x q y r z a", "+OK"),
+            ("BITOP DIFF d x y z", ":1"),
+            ("BITFIELD_RO d GET u8 0", "*1 :0"),
+            ("BITOP DIFF d x y", ":1"),
+            ("BITFIELD_RO d GET u8 0", "*1 :1"),
+            ("BITOP DIFF1 d x y z", ":1"),
+            ("BITFIELD_RO d GET u8 0", "*1 :2"),
+            ("BITOP ANDOR d x y z", ":1"),
+            ("GET d", "$1 q"),
+            ("BITOP ONE d x y z", ":1"),
+            ("BITFIELD_RO d GET u8 0", "*1 :2"),
+            ("BITOP one d x", ":1"),
+            ("GET d", "$1 q"),
+            ("SET long qq", "+OK"),
+            ("BITOP DIFF d x long", ":2"),
+            ("BITOP DIFF1 d x long", ":2"),
+            ("BITFIELD_RO d GET u16 0", "*1 :113"),
+            ("BITOP ANDOR d x long none", ":2"),
+            ("BITFIELD_RO d GET u16 0", "*1 :28928"),
+            ("BITOP diff d x", few),
+        ],
+    );
+}

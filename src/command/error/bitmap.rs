@@ -1,6 +1,6 @@
 //! What the commands on bits refuse.
 
-use super::CommandError;
+use super::{CommandError, joined};
 
 /// An offset that is no number, below zero, or beyond `proto-max-bulk-len`.
 pub(crate) const BIT_OFFSET: CommandError =
@@ -14,6 +14,14 @@ pub(crate) const BIT_TO_FIND: CommandError =
 /// BITOP NOT of several keys.
 pub(crate) const BITOP_NOT_KEYS: CommandError =
     CommandError::fixed("ERR BITOP NOT must be called with a single source key.");
+/// BITOP DIFF and its kin of one key.
+pub(crate) fn bitop_few_keys(operation: &[u8]) -> CommandError {
+    joined(&[
+        b"ERR BITOP ",
+        &operation.to_ascii_uppercase(),
+        b" must be called with at least two source keys.",
+    ])
+}
 /// BITFIELD with a type that does not exist.
 pub(crate) const BITFIELD_TYPE: CommandError = CommandError::fixed(
     "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",

@@ -25,3 +25,12 @@ pub(crate) const FIELD_TIME_NEGATIVE: CommandError =
     CommandError::fixed("ERR invalid expire time, must be >= 0");
 /// More fields or members by chance than a reply can have.
 pub(crate) const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");
+/// HSETEX FNX FXX.
+pub(crate) const FIELD_CONDITIONS: CommandError =
+    CommandError::fixed("ERR Only one of FXX or FNX arguments can be specified");
+/// HGETEX EX PERSIST.
+pub(crate) const HGETEX_TIMES: CommandError =
+    CommandError::fixed("ERR Only one of EX, PX, EXAT, PXAT or PERSIST arguments can be specified");
+/// HSETEX EX KEEPTTL.
+pub(crate) const HSETEX_TIMES: CommandError =
+    CommandError::fixed("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");

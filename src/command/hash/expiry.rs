@@ -166,7 +166,8 @@ fn expire_at(
     Ok(Outcome::Done)
 }
 
-fn report_set(handle: &mut KeyHandle<'_>, at_ms: u64, set: &[&[u8]]) {
+/// Tells of fields that end now. The handle must be told that it was touched by the caller, as in [`report_removed`].
+pub(super) fn report_set(handle: &mut KeyHandle<'_>, at_ms: u64, set: &[&[u8]]) {
     if set.is_empty() {
         return;
     }
@@ -180,8 +181,8 @@ fn report_set(handle: &mut KeyHandle<'_>, at_ms: u64, set: &[&[u8]]) {
     handle.event(EventClass::HASH, "hexpire");
 }
 
-/// Fields whose time had passed when it was set.
-fn report_removed(handle: &mut KeyHandle<'_>, removed: &[&[u8]]) {
+/// Tells of fields that were taken out: their time had passed when it was set, or HGETDEL gave them away.
+pub(super) fn report_removed(handle: &mut KeyHandle<'_>, removed: &[&[u8]]) {
     if removed.is_empty() {
         return;
     }
@@ -222,18 +223,26 @@ pub(super) fn hpersist(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
         }
         lifted.len()
     });
+    report_lifted(&mut handle, &lifted);
     if !lifted.is_empty() {
-        let key = handle.key();
-        handle.fields_end();
-        handle.effect_of(lifted.len(), |effect| {
-            effect.arg("HPERSIST").arg(key).arg("FIELDS");
-            effect.integer(lifted.len() as i64);
-            effect.args(lifted.iter().copied());
-        });
         handle.touched();
-        handle.event(EventClass::HASH, "hpersist");
     }
     Ok(Outcome::Done)
+}
+
+/// Tells of fields that do not end any more.
+pub(super) fn report_lifted(handle: &mut KeyHandle<'_>, lifted: &[&[u8]]) {
+    if lifted.is_empty() {
+        return;
+    }
+    let key = handle.key();
+    handle.fields_end();
+    handle.effect_of(lifted.len(), |effect| {
+        effect.arg("HPERSIST").arg(key).arg("FIELDS");
+        effect.integer(lifted.len() as i64);
+        effect.args(lifted.iter().copied());
+    });
+    handle.event(EventClass::HASH, "hpersist");
 }
 
 pub(super) fn httl(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

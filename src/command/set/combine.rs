@@ -1,4 +1,4 @@
-//! SINTER, SUNION, SDIFF, what stores them, and SINTERCARD: several sets.
+//! SINTER, SUNION, SDIFF, what stores them, and what counts them: several sets.
 //!
 //! The form of what is stored follows Redis 7.2: an intersection has the form of the smallest set, or is one of integers; a union
 //! or difference begins as one of integers.
@@ -7,6 +7,7 @@ use crate::command::args::{Cursor, integer, non_negative};
 use crate::command::context::{Context, Outcome};
 use crate::command::element::{self, reply_element};
 use crate::command::error::{self, CommandError};
+use crate::data::hyperloglog::{Registers, Trace};
 use crate::data::listpack::Element;
 use crate::data::set::{Set, SetLimits};
 use crate::keyspace::Space;
@@ -103,19 +104,39 @@ fn store(
 }
 
 pub(super) fn sintercard(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    count(ctx, args, Combination::Intersection)
+}
+
+pub(super) fn sunioncard(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    count(ctx, args, Combination::Union)
+}
+
+pub(super) fn sdiffcard(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    count(ctx, args, Combination::Difference)
+}
+
+/// Counts the members of a combination, up to LIMIT; APPROX, of a union, estimates them.
+fn count(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    combination: Combination,
+) -> Result<Outcome, CommandError> {
     let count = integer(args.at(1)).filter(|count| *count > 0);
     let count = count.ok_or(error::NUMKEYS_NOT_POSITIVE)?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     if count > args.len() - 2 {
         return Err(error::NUMKEYS_TOO_MANY);
     }
-    let mut limit = 0;
+    let (mut limit, mut is_estimate) = (0, false);
     let mut rest = Cursor::new(args, 2 + count);
     while rest.left() > 0 {
-        if rest.left() < 2 || !rest.keyword("LIMIT") {
+        if combination == Combination::Union && rest.keyword("APPROX") {
+            is_estimate = true;
+        } else if rest.left() < 2 || !rest.keyword("LIMIT") {
             return Err(error::SYNTAX);
+        } else {
+            limit = non_negative(rest.value()?).map_err(|_| error::MEMBER_LIMIT_NEGATIVE)?;
         }
-        limit = non_negative(rest.value()?).map_err(|_| error::MEMBER_LIMIT_NEGATIVE)?;
     }
     look_up(ctx, args, 2, count)?;
     let sets = Sets::of(&ctx.space, args, 2, count);
@@ -123,9 +144,14 @@ pub(super) fn sintercard(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outco
         0 => usize::MAX,
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
     };
-    let found = sets
-        .intersected()
-        .map_or(0, |members| members.take(limit).count());
+    let found = match combination {
+        Combination::Intersection => sets
+            .intersected()
+            .map_or(0, |members| members.take(limit).count()),
+        Combination::Union if is_estimate => sets.estimated_union().min(limit),
+        Combination::Union => sets.count_union(limit),
+        Combination::Difference => sets.left_over().take(limit).count(),
+    };
     ctx.reply.count(found);
     Ok(Outcome::Done)
 }
@@ -176,6 +202,36 @@ impl<'s> Sets<'s> {
                 .filter(|set| !std::ptr::eq(**set, first))
                 .all(|set| set.has(*member))
         }))
+    }
+
+    /// The members of the first that no other has, in its order.
+    fn left_over(&self) -> impl Iterator<Item = Element<'s>> {
+        let (first, others) = match self.0.split_first() {
+            Some((first, others)) => (*first, others.iter().flatten().copied().collect()),
+            None => (None, Vec::new()),
+        };
+        let members = first.into_iter().flat_map(Set::iter);
+        members.filter(move |member| !others.iter().any(|set| set.has(*member)))
+    }
+
+    /// How many members any has, up to a limit: those of each set that no one before it has.
+    fn count_union(&self, limit: usize) -> usize {
+        let sets: Vec<&Set> = self.0.iter().flatten().copied().collect();
+        let of_each = sets.iter().enumerate().flat_map(|(at, set)| {
+            let before = &sets[..at];
+            let is_new = move |member: &Element<'_>| !before.iter().any(|set| set.has(*member));
+            set.iter().filter(is_new)
+        });
+        of_each.take(limit).count()
+    }
+
+    /// About how many members any has: to 0.81 %.
+    fn estimated_union(&self) -> usize {
+        let mut registers = Registers::default();
+        for member in self.0.iter().flatten().flat_map(|set| set.iter()) {
+            registers.add(Trace::of(member.as_bytes(&mut [0; 20])));
+        }
+        usize::try_from(registers.count()).unwrap_or(usize::MAX)
     }
 
     fn combined(&self, combination: Combination, limits: &SetLimits) -> Set {

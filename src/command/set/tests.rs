@@ -166,3 +166,33 @@ fn a_scan_gives_every_member() {
     assert_eq!(seen.len(), 2000);
     assert!((10..=30).contains(&calls), "{calls}");
 }
+
+#[test]
+fn members_of_unions_and_differences_are_counted() {
+    let mut bench = Bench::new();
+    for (line, expected) in [
+        ("SADD a 1 2 3", ":3"),
+        ("SADD b 3 x", ":2"),
+        ("SADD c y", ":1"),
+        ("SUNIONCARD 3 a b c", ":5"),
+        ("SUNIONCARD 3 a b c LIMIT 2", ":2"),
+        ("SUNIONCARD 2 a none LIMIT 0", ":3"),
+        ("SUNIONCARD 3 a b c APPROX", ":5"),
+        ("SUNIONCARD 3 a b c LIMIT 4 APPROX", ":4"),
+        ("SUNIONCARD 2 a a", ":3"),
+        ("SDIFFCARD 2 a b", ":2"),
+        ("SDIFFCARD 2 a b LIMIT 1", ":1"),
+        ("SDIFFCARD 2 none b", ":0"),
+        ("SDIFFCARD 2 a a", ":0"),
+        ("SDIFFCARD 1 a", ":3"),
+        ("SDIFFCARD 1 a APPROX", "-ERR syntax error"),
+        ("SDIFFCARD 0 a", "-ERR numkeys should be greater than 0"),
+        (
+            "SUNIONCARD 2 a",
+            "-ERR Number of keys can't be greater than number of args",
+        ),
+        ("SUNIONCARD 1 a LIMIT -1", "-ERR LIMIT can't be negative"),
+    ] {
+        assert_eq!(bench.line(line), expected, "{line}");
+    }
+}

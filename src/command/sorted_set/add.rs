@@ -1,4 +1,4 @@
-//! ZADD, ZINCRBY.
+//! ZADD, ZINCRBY, and what GEOADD does after it has made scores of places.
 
 use crate::command::args::Cursor;
 use crate::command::context::{Context, Outcome};
@@ -6,6 +6,7 @@ use crate::command::error::{self, CommandError};
 use crate::data::listpack::PackLimits;
 use crate::data::sorted_set::{Put, SortedSet, parse_score};
 use crate::keyspace::Report;
+use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::resp::arguments::Args;
@@ -15,17 +16,17 @@ use super::{set_in, set_in_mut};
 
 /// The options in front of the scores.
 #[derive(Clone, Copy, Debug, Default)]
-struct AddOptions {
+pub(crate) struct AddOptions {
     /// NX: only members that are not there.
-    only_new: bool,
+    pub(crate) only_new: bool,
     /// XX: only members that are there.
-    only_existing: bool,
+    pub(crate) only_existing: bool,
     /// GT: only to higher scores.
     only_up: bool,
     /// LT: only to lower scores.
     only_down: bool,
     /// CH: changed scores count too.
-    counts_updates: bool,
+    pub(crate) counts_updates: bool,
     /// INCR: the score is added to the one there is.
     increments: bool,
 }
@@ -119,20 +120,38 @@ fn add(ctx: &mut Context<'_>, args: &Args<'_>, increments: bool) -> Result<Outco
     let (options, from) = AddOptions::read(args, increments)?;
     // All of them before the first is added.
     let texts = args.from(from).step_by(2);
-    let scores = texts.map(|text| parse_score(text).ok_or(error::NOT_FLOAT));
-    let scores = scores.collect::<Result<Vec<f64>, CommandError>>()?;
+    let pairs = texts.zip(args.from(from + 1).step_by(2));
+    let pairs = pairs.map(|(score, member)| {
+        let score = parse_score(score).ok_or(error::NOT_FLOAT)?;
+        Ok((score, member))
+    });
+    let pairs = pairs.collect::<Result<Vec<(f64, &[u8])>, CommandError>>()?;
+    add_pairs(ctx, args.at(1), &options, &pairs, |effect| {
+        effect.args(args.iter());
+    })
+}
+
+/// Adds members with their scores, at least one, and replies what came of it.
+pub(crate) fn add_pairs(
+    ctx: &mut Context<'_>,
+    key: &[u8],
+    options: &AddOptions,
+    pairs: &[(f64, &[u8])],
+    effect: impl FnOnce(&mut EffectWriter),
+) -> Result<Outcome, CommandError> {
     let limits = ctx.settings.zset_limits;
-    let mut handle = ctx.space.write(args.at(1));
+    let mut handle = ctx.space.write(key);
     let mut tally = Tally::default();
     let is_there = set_in(handle.value())?.is_some();
     if is_there || !options.only_existing {
         if !is_there {
-            let set = SortedSet::for_members(scores.len(), args.at(from + 1).len(), &limits);
+            let first = pairs.first().map_or(0, |(_, member)| member.len());
+            let set = SortedSet::for_members(pairs.len(), first, &limits);
             handle.insert(Value::SortedSet(set));
         }
         tally = handle.change(|value| {
             let set = set_in_mut(value)?;
-            add_all(set, args, from, &scores, &options, &limits)
+            add_all(set, pairs, options, &limits)
         })?;
     }
     match (options.increments, tally.score) {
@@ -149,26 +168,21 @@ fn add(ctx: &mut Context<'_>, args: &Args<'_>, increments: bool) -> Result<Outco
     if tally.is_change() {
         // Where only the form changed, the command replayed does the same.
         let changes = (tally.added + tally.updated).max(1);
-        handle.effect_of(changes, |effect| {
-            effect.args(args.iter());
-        });
+        handle.effect_of(changes, effect);
     }
     Ok(Outcome::Done)
 }
 
 fn add_all(
     set: &mut SortedSet,
-    args: &Args<'_>,
-    from: usize,
-    scores: &[f64],
+    pairs: &[(f64, &[u8])],
     options: &AddOptions,
     limits: &PackLimits,
 ) -> Result<Tally, CommandError> {
     let encoding = set.encoding();
     let mut tally = Tally::default();
-    let members = args.from(from + 1).step_by(2);
-    set.before_adding(scores.len(), limits);
-    for (score, member) in scores.iter().zip(members) {
+    set.before_adding(pairs.len(), limits);
+    for (score, member) in pairs {
         let mut decided = Ok(None);
         let put = set.put(member, limits, |old| {
             decided = options.decide(old, *score);

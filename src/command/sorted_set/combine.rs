@@ -328,7 +328,7 @@ fn combine_and_store(
         Combination::Difference => "zdiffstore",
     };
     let found = SortedSet::of(found, &ctx.settings.zset_limits);
-    store(ctx, args, found, event);
+    store(ctx, args, args.at(1), found, event);
     Ok(Outcome::Done)
 }
 

@@ -85,6 +85,6 @@ pub(super) fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
             stored.put(member.as_bytes(&mut [0; 20]), &limits, |_| Some(score));
         });
     }
-    store(ctx, args, stored, "zrangestore");
+    store(ctx, args, args.at(1), stored, "zrangestore");
     Ok(Outcome::Done)
 }

@@ -1,14 +1,14 @@
 //! The string family.
 //!
 //! ```text
-//! read.rs    GET MGET STRLEN GETRANGE SUBSTR            number.rs  INCR … INCRBYFLOAT
-//! write.rs   SET and its kin, MSET, APPEND, SETRANGE    lcs.rs     LCS
-//! expiry.rs  EX, PX, EXAT, PXAT: an option as a time
+//! read.rs    GET MGET STRLEN GETRANGE SUBSTR DIGEST     number.rs     INCR … INCRBYFLOAT
+//! write.rs   SET and its kin, MSET, APPEND, SETRANGE    lcs.rs        LCS
+//! condition.rs  NX, XX, IFEQ …: what must be true of a key
 //! ```
 //! Effects are canonical: whatever sets a whole value is `SET key value [PXAT ms | KEEPTTL]`, one per key, so that each
 //! lies in the order of its own keyspace.
 
-mod expiry;
+mod condition;
 mod lcs;
 mod number;
 mod read;
@@ -35,11 +35,24 @@ const INSERT_ONE: &[KeySpec] = &[KeySpec::one(KeyFlags::OW.and(KeyFlags::INSERT)
 pub(crate) static COMMANDS: &[Command] = &[
     row("get", "key", read::get).arity(2).flags(&[Flags::READONLY, Flags::FAST]).keys(READ_ONE)
         .docs("1.0.0", "string", "O(1)", "Gives the string of a key."),
-    row("set", "key value [condition@2.6.12:<NX | XX>] [GET@6.2.0] [expiration:<EX seconds@2.6.12 | PX milliseconds@2.6.12 | \
+    row("set", "key value [condition@2.6.12:<NX | XX | IFEQ ifeq-value@8.4.0 | IFNE ifne-value@8.4.0 | IFDEQ ifdeq-digest@8.4.0 | \
+         IFDNE ifdne-digest@8.4.0>] [GET@6.2.0] [expiration:<EX seconds@2.6.12 | PX milliseconds@2.6.12 | \
          EXAT unix-time-seconds@6.2.0 | PXAT unix-time-milliseconds@6.2.0 | KEEPTTL@6.0.0>]", write::set)
         .arity(-3).flags(&[Flags::WRITE, Flags::DENYOOM])
         .keys(&[KeySpec::one(UPDATE.and(KeyFlags::VARIABLE), 1)]).variable_key_flags(write::set_key_flags)
         .docs("1.0.0", "string", "O(1)", "Sets a key to a string, whatever it held; on a condition or for a time if asked."),
+    row("delex", "key [condition:<IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest>]", write::delex)
+        .arity(-2).flags(&[Flags::WRITE, Flags::FAST])
+        .keys(&[KeySpec::one(KeyFlags::RM.and(KeyFlags::DELETE).and(KeyFlags::VARIABLE), 1)]).variable_key_flags(write::delex_key_flags)
+        .docs("8.4.0", "string", "O(1), O(N) for a digest of N bytes.", "Removes a key if its string, or the digest of it, is or is not the one named."),
+    row("digest", "key", read::digest).arity(2).flags(&[Flags::READONLY, Flags::FAST]).keys(READ_ONE)
+        .docs("8.4.0", "string", "O(N) for N bytes.", "Gives the XXH3 digest of a string, in hexadecimal."),
+    row("msetex", "numkeys data:<key value> ... [condition:<NX | XX>] [expiration:<EX seconds | PX milliseconds | EXAT unix-time-seconds | \
+         PXAT unix-time-milliseconds | KEEPTTL>]", write::msetex)
+        .arity(-4).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLE_KEYS])
+        .keys(&[KeySpec::counted_every(KeyFlags::OW.and(KeyFlags::UPDATE), 1, 2)])
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
+        .docs("8.4.0", "string", "O(N) for N keys.", "Sets several keys at once, all for the same time, on a condition if asked."),
     row("getdel", "key", write::getdel).arity(2).flags(&[Flags::WRITE, Flags::FAST])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE), 1)])
         .docs("6.2.0", "string", "O(1)", "Gives the string of a key and removes the key."),

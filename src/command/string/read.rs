@@ -6,7 +6,7 @@ use crate::command::error::CommandError;
 use crate::keyspace::value::{StringValue, Value};
 use crate::resp::arguments::Args;
 
-use super::{string_of, write_string, write_string_or_null};
+use super::{condition, string_of, write_string, write_string_or_null};
 
 pub(super) fn get(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let string = string_of(ctx.space.read(args.at(1)))?;
@@ -28,6 +28,14 @@ pub(super) fn mget(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
 pub(super) fn strlen(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let string = string_of(ctx.space.read(args.at(1)))?;
     ctx.reply.count(string.map_or(0, StringValue::len));
+    Ok(Outcome::Done)
+}
+
+pub(super) fn digest(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    match string_of(ctx.space.read(args.at(1)))? {
+        Some(string) => ctx.reply.bulk(condition::digest(string).as_bytes()),
+        None => ctx.reply.null(),
+    }
     Ok(Outcome::Done)
 }
 

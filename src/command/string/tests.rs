@@ -230,3 +230,80 @@ fn lcs_gives_the_runs_from_the_end() {
         ],
     );
 }
+
+#[test]
+fn a_key_is_set_or_removed_if_its_string_is_the_one_named() {
+    let mut bench = Bench::new();
+    let wrong_type = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+    let no_digest = "-ERR must be exactly 16 hexadecimal characters";
+    replies(
+        &mut bench,
+        &[
+            ("SET k a IFEQ b", "$-1"),
+            ("SET k a IFDEQ 0123456789abcdef", "$-1"),
+            ("EXISTS k", ":0"),
+            ("SET k a IFNE b", "+OK"),
+            ("SET k b IFEQ a GET", "$1 a"),
+            ("SET k c IFEQ a GET", "$1 b"),
+            ("SET k c IFNE b", "$-1"),
+            ("GET k", "$1 b"),
+            ("SET k Helloworld", "+OK"),
+            ("DIGEST k", "$16 b51e061832b46dcf"),
+            ("DIGEST none", "$-1"),
+            ("SET k x IFDEQ 0000000000000000", "$-1"),
+            ("SET k x IFDNE 0000000000000000 EX 10", "+OK"),
+            ("TTL k", ":10"),
+            ("SET k y IFDEQ 123", no_digest),
+            ("SET k y IFDEQ 0123456789abcdeg", no_digest),
+            ("SET k y IFEQ", "-ERR syntax error"),
+            ("SET k y IFEQ x NX", "-ERR syntax error"),
+            ("SET k y IFEQ x IFNE y", "-ERR syntax error"),
+            ("RPUSH l x", ":1"),
+            ("SET l y IFEQ x", wrong_type),
+            ("DIGEST l", wrong_type),
+            ("DELEX l IFNE x", wrong_type),
+            ("DELEX l", ":1"),
+            ("DELEX l", ":0"),
+            (
+                "DELEX k IFEQ",
+                "-ERR wrong number of arguments for 'delex' command",
+            ),
+            ("DELEX k IFXX x", "-ERR syntax error"),
+            ("DELEX k IFEQ y", ":0"),
+            ("DELEX k IFDNE 0123", no_digest),
+            ("DELEX none IFNE y", ":0"),
+            ("DELEX k IFEQ x", ":1"),
+            ("EXISTS k", ":0"),
+        ],
+    );
+}
+
+#[test]
+fn several_keys_are_set_for_one_time_on_one_condition() {
+    let mut bench = Bench::new();
+    replies(
+        &mut bench,
+        &[
+            ("MSETEX 2 a 1 b 2 EX 10 NX", ":1"),
+            ("TTL a", ":10"),
+            ("MSETEX 2 b 3 c 3 NX", ":0"),
+            ("MSETEX 2 b 3 c 3 XX", ":0"),
+            ("MSETEX 1 b 3 XX KEEPTTL", ":1"),
+            ("TTL b", ":10"),
+            ("MSETEX 1 b 4", ":1"),
+            ("TTL b", ":-1"),
+            ("MGET a b c", "*3 $1 1 $1 4 $-1"),
+            ("MSETEX 0 a 1", "-ERR invalid numkeys value"),
+            ("MSETEX x a 1", "-ERR invalid numkeys value"),
+            ("MSETEX 2 a 1 b", "-ERR wrong number of key-value pairs"),
+            ("MSETEX 1 a 1 b 2", "-ERR syntax error"),
+            ("MSETEX 1 a 1 GET", "-ERR syntax error"),
+            ("MSETEX 1 a 1 IFEQ 1", "-ERR syntax error"),
+            ("MSETEX 1 a 1 NX XX", "-ERR syntax error"),
+            (
+                "MSETEX 1 a 1 EX 0",
+                "-ERR invalid expire time in 'msetex' command",
+            ),
+        ],
+    );
+}

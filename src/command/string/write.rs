@@ -3,6 +3,7 @@
 use crate::command::args::{self, Cursor, is};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
+use crate::command::expiry_option::{RequestedExpiry, TimeForm};
 use crate::command::keyspace::{lift_expiry, remove_as_expired, set_expiry};
 use crate::command::spec::KeyFlags;
 use crate::config::Settings;
@@ -11,37 +12,45 @@ use crate::keyspace::value::{StringValue, Value};
 use crate::keyspace::{KeyHandle, Space};
 use crate::resp::arguments::Args;
 
-use super::expiry::{RequestedExpiry, TimeForm};
+use super::condition::Condition;
 use super::{string_of, write_string_or_null};
-
-/// What must be true of the key for it to be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-enum Condition {
-    #[default]
-    Any,
-    Absent,
-    Present,
-}
 
 /// The options of SET.
 #[derive(Default)]
 struct SetOptions<'a> {
-    condition: Condition,
+    condition: Condition<'a>,
     get: bool,
     keep_expiry: bool,
     expiry: Option<RequestedExpiry<'a>>,
 }
 
+/// Whose options they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grammar {
+    /// SET
+    OneKey,
+    /// MSETEX, which compares nothing and gives nothing back.
+    ManyKeys,
+}
+
 impl<'a> SetOptions<'a> {
-    fn read(args: &Args<'a>) -> Result<Self, CommandError> {
+    /// The options from an argument on.
+    fn read(args: &Args<'a>, from: usize, grammar: Grammar) -> Result<Self, CommandError> {
         let mut options = Self::default();
-        let mut rest = Cursor::new(args, 3);
+        let mut rest = Cursor::new(args, from);
+        let is_set = grammar == Grammar::OneKey;
         while rest.left() > 0 {
-            if options.condition != Condition::Present && rest.keyword("NX") {
-                options.condition = Condition::Absent;
-            } else if options.condition != Condition::Absent && rest.keyword("XX") {
-                options.condition = Condition::Present;
-            } else if rest.keyword("GET") {
+            let mut condition = Condition::read_presence(&mut rest);
+            if is_set && condition.is_none() {
+                condition = Condition::read_comparison(&mut rest);
+            }
+            if let Some(condition) = condition {
+                // Redis: the same of NX and XX may come twice.
+                if options.condition != Condition::Any && options.condition != condition {
+                    return Err(error::SYNTAX);
+                }
+                options.condition = condition;
+            } else if is_set && rest.keyword("GET") {
                 options.get = true;
             } else if options.expiry.is_none() && rest.keyword("KEEPTTL") {
                 options.keep_expiry = true;
@@ -59,9 +68,11 @@ impl<'a> SetOptions<'a> {
     }
 }
 
-/// What SET does to its key: with GET it reads it too. Redis: arguments that are no options are not looked at.
+/// What SET does to its key: with GET or a comparison it reads it too. Redis: arguments that are no options are not looked at.
 pub(super) fn set_key_flags(args: &Args<'_>) -> KeyFlags {
-    if args.from(3).any(|option| is(option, "GET")) {
+    const READS: [&str; 5] = ["GET", "IFEQ", "IFNE", "IFDEQ", "IFDNE"];
+    let reads = |option| READS.iter().any(|name| is(option, name));
+    if args.from(3).any(reads) {
         KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE)
     } else {
         KeyFlags::OW.and(KeyFlags::UPDATE)
@@ -77,7 +88,7 @@ enum Assigned {
 }
 
 pub(super) fn set(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let options = SetOptions::read(args)?;
+    let options = SetOptions::read(args, 3, Grammar::OneKey)?;
     match assign(ctx, args.at(1), args.at(2), &options)? {
         _ if options.get => {}
         Assigned::Yes => ctx.reply.ok(),
@@ -137,20 +148,30 @@ fn assign(
         write_string_or_null(ctx.reply, string_of(ctx.space.read(key))?);
     }
     let mut handle = ctx.space.write(key);
-    match options.condition {
-        Condition::Absent if handle.exists() => return Ok(Assigned::No),
-        Condition::Present if !handle.exists() => return Ok(Assigned::No),
-        Condition::Absent | Condition::Present | Condition::Any => {}
+    if !options.condition.holds(handle.entry())? {
+        return Ok(Assigned::No);
     }
+    put(&mut handle, key, text, expire_ms, options.keep_expiry);
+    Ok(Assigned::Yes)
+}
+
+/// Sets a key to a text. Its expiry becomes another, or none unless it is kept.
+fn put(
+    handle: &mut KeyHandle<'_>,
+    key: &[u8],
+    text: &[u8],
+    expire_ms: Option<u64>,
+    keep_expiry: bool,
+) {
     handle.overwrite_string(text);
-    if !options.keep_expiry && (expire_ms.is_some() || handle.expiry().is_some()) {
+    if !keep_expiry && (expire_ms.is_some() || handle.expiry().is_some()) {
         handle.set_expiry(expire_ms);
     }
     handle.effect(|effect| {
         effect.arg("SET").arg(key).arg(text);
         if let Some(at) = expire_ms {
             effect.arg("PXAT").integer(at as i64);
-        } else if options.keep_expiry {
+        } else if keep_expiry {
             effect.arg("KEEPTTL");
         }
     });
@@ -159,21 +180,11 @@ fn assign(
     if expire_ms.is_some() {
         handle.event(EventClass::GENERIC, "expire");
     }
-    Ok(Assigned::Yes)
 }
 
 /// Sets a key to a text, without expiry: GETSET and each pair of MSET.
 fn replace(space: &mut Space<'_>, key: &[u8], text: &[u8]) {
-    let mut handle = space.write(key);
-    handle.overwrite_string(text);
-    if handle.expiry().is_some() {
-        handle.set_expiry(None);
-    }
-    handle.effect(|effect| {
-        effect.arg("SET").arg(key).arg(text);
-    });
-    handle.touched();
-    handle.event(EventClass::STRING, "set");
+    put(&mut space.write(key), key, text, None, false);
 }
 
 pub(super) fn getset(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -196,6 +207,36 @@ pub(super) fn getdel(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
         handle.event(EventClass::GENERIC, "del");
     }
     Ok(Outcome::Done)
+}
+
+pub(super) fn delex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let key = args.at(1);
+    let mut rest = Cursor::new(args, 2);
+    let condition = match rest.left() {
+        0 => Condition::Any,
+        2 => Condition::read_comparison(&mut rest).ok_or(error::SYNTAX)?,
+        _ => return Err(error::wrong_arity(&ctx.row.full_name)),
+    };
+    let mut handle = ctx.space.write(key);
+    let is_removed = condition.holds(handle.entry())? && handle.remove();
+    if is_removed {
+        handle.effect(|effect| {
+            effect.arg("DEL").arg(key);
+        });
+        handle.touched();
+        handle.event(EventClass::GENERIC, "del");
+    }
+    ctx.reply.integer(i64::from(is_removed));
+    Ok(Outcome::Done)
+}
+
+/// What DELEX does to its key: with a condition it reads it too.
+pub(super) fn delex_key_flags(args: &Args<'_>) -> KeyFlags {
+    if args.len() > 2 {
+        KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE)
+    } else {
+        KeyFlags::RM.and(KeyFlags::DELETE)
+    }
 }
 
 pub(super) fn getex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -268,6 +309,34 @@ pub(super) fn msetnx(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
     }
     for (key, text) in pairs {
         replace(&mut ctx.space, key, text);
+    }
+    ctx.reply.integer(1);
+    Ok(Outcome::Done)
+}
+
+pub(super) fn msetex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let count = args::integer(args.at(1)).filter(|count| *count > 0);
+    let count = count.ok_or(error::NUMKEYS_INVALID)?;
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    if count > (args.len() - 2) / 2 {
+        return Err(error::PAIRS_TOO_FEW);
+    }
+    let options = SetOptions::read(args, 2 + 2 * count, Grammar::ManyKeys)?;
+    let now_ms = ctx.now_ms();
+    let expire_ms = match &options.expiry {
+        Some(expiry) => Some(expiry.at_ms(now_ms, &ctx.row.full_name)?),
+        None => None,
+    };
+    let keys = args.from(2).step_by(2).take(count);
+    for key in keys.clone() {
+        if !options.condition.holds(ctx.space.write(key).entry())? {
+            ctx.reply.integer(0);
+            return Ok(Outcome::Done);
+        }
+    }
+    for (key, text) in keys.zip(args.from(3).step_by(2)) {
+        let mut handle = ctx.space.write(key);
+        put(&mut handle, key, text, expire_ms, options.keep_expiry);
     }
     ctx.reply.integer(1);
     Ok(Outcome::Done)

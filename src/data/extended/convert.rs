@@ -54,6 +54,18 @@ fn split(mantissa: u64, shift: u32) -> (u64, bool) {
     }
 }
 
+/// The text `%.17f` gives, without zeros at the end and without a negative zero.
+#[must_use]
+pub(crate) fn human_double(value: f64) -> String {
+    let mut text = format!("{value:.17}");
+    let kept = text.trim_end_matches('0').trim_end_matches('.').len();
+    text.truncate(kept);
+    if text == "-0" {
+        text.remove(0);
+    }
+    text
+}
+
 /// Reads a text as `strtod` does, the whole of it, without blanks around it. `None`: no number, not a number, or finite
 /// and beyond the range of a double at either end.
 #[must_use]
@@ -100,6 +112,20 @@ pub(crate) fn double_at_start(text: &[u8]) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn a_double_is_told_to_seventeen_decimals() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (-1e-20, "0"),
+            (100.0, "100"),
+            (-2.5, "-2.5"),
+            (13.361389338970184, "13.36138933897018433"),
+        ] {
+            assert_eq!(human_double(value), text);
+        }
+    }
 
     #[test]
     fn milliseconds_are_rounded_up_as_an_extended_product() {

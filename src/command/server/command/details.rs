@@ -115,10 +115,19 @@ fn unknown(reply: &mut Reply) {
     reply.map(0);
 }
 
+fn keyword_spec(reply: &mut Reply, keyword: &str, from: i32) {
+    typed(reply, "keyword");
+    reply.map(2);
+    reply.bulk(b"keyword");
+    reply.bulk(keyword.as_bytes());
+    reply.bulk(b"startfrom");
+    reply.integer(i64::from(from));
+}
+
 fn key_spec(reply: &mut Reply, spec: &KeySpec) {
     let note = match spec.begin {
         Begin::Unknown { note, .. } => Some(note),
-        Begin::Index(_) | Begin::Keyword(..) => None,
+        Begin::Index(_) | Begin::Keyword(..) | Begin::Option { .. } => None,
     };
     reply.map(3 + usize::from(note.is_some()));
     if let Some(note) = note {
@@ -134,14 +143,12 @@ fn key_spec(reply: &mut Reply, spec: &KeySpec) {
             numbers(reply, &[("index", at as i64)]);
         }
         Begin::Unknown { .. } => unknown(reply),
-        Begin::Keyword(keyword, from) => {
-            typed(reply, "keyword");
-            reply.map(2);
-            reply.bulk(b"keyword");
-            reply.bulk(keyword.as_bytes());
-            reply.bulk(b"startfrom");
-            reply.integer(i64::from(from));
-        }
+        Begin::Keyword(keyword, from) => keyword_spec(reply, keyword, from),
+        Begin::Option {
+            options,
+            which,
+            from,
+        } => keyword_spec(reply, options[which], from as i32),
     }
     reply.bulk(b"find_keys");
     match spec.find {

@@ -6,6 +6,7 @@
 //! NAME            a token alone          x [x ...]    once or more; so is x ...
 //! name:< … >      a group by its name    name=text    an argument that is shown as another word, or a token
 //! name@1.2.3      since this version     name~1.2.3   deprecated since this version
+//! 'name'          a token in lower case
 //! ```
 //! The type of an argument follows from the word it is shown as: words are chosen for it. A group of several arguments is a
 //! block. What stands behind a name comes in this order; behind a token only its version.
@@ -57,7 +58,7 @@ impl Kind {
         let is_lex = command.name.contains("lex") || command.name == "zrangestore";
         match name {
             "key" | "source" | "destination" | "src" | "dst" | "newkey" | "key1" | "key2"
-            | "destkey" | "sourcekey" => {
+            | "destkey" | "sourcekey" | "storekey" | "storedistkey" => {
                 // The key of CLUSTER KEYSLOT is only a text.
                 let has_keys = !command.keys.is_empty();
                 if has_keys { Kind::Key } else { Kind::Text }
@@ -70,7 +71,7 @@ impl Kind {
             "unix-time-seconds" | "unix-time-milliseconds" => Kind::UnixTime,
             "start" | "end" if is_stream => Kind::Text,
             "start" | "stop" if command.name == "zrange" => Kind::Text,
-            "score" => Kind::Double,
+            "score" | "longitude" | "latitude" | "radius" | "width" | "height" => Kind::Double,
             "min" | "max" if !is_lex => Kind::Double,
             "bit" | "value" if command.group == "bitmap" => Kind::Integer,
             "timeout" | "count" | "exactly" | "index" | "start" | "end" | "stop" | "seconds"
@@ -149,10 +150,10 @@ impl Argument {
             "~" => "approximately".to_owned(),
             "*" => "auto-id".to_owned(),
             "$" => "new-id".to_owned(),
-            word => word.to_ascii_lowercase(),
+            word => word.trim_matches('\'').to_ascii_lowercase(),
         };
         let mut argument = Self::new(&name, Kind::Token);
-        argument.token = Some(word.to_owned());
+        argument.token = Some(word.trim_matches('\'').to_owned());
         argument.since = since.map(str::to_owned);
         argument
     }
@@ -205,7 +206,7 @@ fn opening(word: &str) -> Option<usize> {
 
 /// Whether a word is written as it stands, not replaced by a value.
 fn is_token(word: &str) -> bool {
-    !word.chars().any(|letter| letter.is_ascii_lowercase())
+    word.starts_with('\'') || !word.chars().any(|letter| letter.is_ascii_lowercase())
 }
 
 /// Reads words from the left.
