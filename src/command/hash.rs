@@ -260,9 +260,16 @@ fn hash_to_set<'h>(handle: &'h mut KeyHandle<'_>) -> Result<&'h mut Hash, Comman
 }
 
 /// The value of a field, or the null of a missing one.
-fn reply_value(reply: &mut Reply, value: Option<Element<'_>>) {
-    match value {
-        Some(value) => reply_element(reply, value),
+fn reply_value(reply: &mut Reply, hash: Option<&Hash>, field: &[u8]) {
+    match hash.and_then(|hash| Some((hash, hash.get(field)?))) {
+        Some((hash, Element::Bytes(value))) => {
+            let share = || {
+                hash.share_of(field)
+                    .unwrap_or_else(|| value.to_vec().into())
+            };
+            reply.bulk_shared(value, share);
+        }
+        Some((_, value)) => reply_element(reply, value),
         None => reply.null(),
     }
 }

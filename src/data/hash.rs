@@ -16,6 +16,8 @@ mod timed;
 
 pub(crate) use share::Share;
 
+use bytes::Bytes;
+
 use crate::data::listpack::{self, Element, Listpack, PackLimits};
 use crate::data::members::{Members, below};
 use timed::{TIME_BYTES_MAX, TIMED_STEP, Times, time_at, time_text, with_times};
@@ -125,6 +127,14 @@ impl Hash {
                 let at = pack.find(field, step)?;
                 Some(pack.at(pack.next(at)))
             }
+        }
+    }
+
+    /// The value of a field without a copy, if it is a long one: what a reply may share.
+    pub(crate) fn share_of(&self, field: &[u8]) -> Option<Bytes> {
+        match self {
+            Self::Large(table) => table.members.share_of(field),
+            Self::Small(_) | Self::Timed(_) => None,
         }
     }
 

@@ -17,14 +17,17 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hashbrown::DefaultHashBuilder;
 
 use segment::Segment;
 
 /// Bits of a hash that are a position of [`Members::scan`].
 const POSITION_BITS: u32 = 52;
-/// What a segment has at most where chance picks one, entries.
+/// What a segment has at most where chance picks one, entries: the bound of the rejection that makes all entries as likely.
 const PICKED_MAX: usize = 1024;
+/// With more segments a table has so many pieces of memory that it is not asked how many more its large entries are.
+const PARTS_COUNTED_MAX: usize = 64;
 
 /// A number below `bound`, which is any of them as often for a number by chance of 64 bits; 0 for a bound of 0. The high half of
 /// the product: the bias is below 2^-32 for any number of members.
@@ -75,9 +78,19 @@ impl Members {
             + segments.map(bytes).sum::<usize>()
     }
 
-    /// Pieces of memory to free.
+    /// Pieces of memory to free; of very many only the segments are counted.
     pub(crate) fn part_count(&self) -> usize {
-        self.segments.len()
+        if self.segments.len() > PARTS_COUNTED_MAX {
+            return self.segments.len();
+        }
+        let segments = self.segments.iter();
+        segments.map(|segment| segment.part_count()).sum()
+    }
+
+    /// The payload of a key without a copy, if it is large: what a reply may share.
+    pub(crate) fn share_of(&self, key: &[u8]) -> Option<Bytes> {
+        let hash = self.hasher.hash_one(key);
+        self.segments[self.number_of(hash)].share_of(hash, key)
     }
 
     /// The payload of a key.

@@ -153,7 +153,7 @@ fn reply_values(ctx: &mut Context<'_>, key: &[u8], fields: &[&[u8]]) -> Result<(
     let hash = hash_of(ctx.space.read(key))?;
     ctx.reply.array(fields.len());
     for field in fields {
-        reply_value(ctx.reply, hash.and_then(|hash| hash.get(field)));
+        reply_value(ctx.reply, hash, field);
     }
     Ok(())
 }

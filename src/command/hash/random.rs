@@ -24,8 +24,9 @@ use crate::resp::rest::Elements;
 
 use super::hash_of;
 
-/// So many different fields are chosen at once at most, and only of a hash this many times as large.
-const CHOICES_MAX: usize = 1000;
+/// So many different fields are remembered while others are chosen, at most, and only of a hash this many times as large. More are
+/// chosen in one pass over all fields.
+const CHOICES_MAX: usize = 100_000;
 const CHOICES_SHARE: usize = 3;
 
 /// How a chosen field is written.
@@ -48,7 +49,7 @@ impl Form {
     }
 }
 
-/// Redis: a number without opposite is out of range, as is one whose double would be in the reply's head.
+/// Redis: the lowest number there is is out of range, and with values also what is more than half of the highest.
 pub(super) fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let Some(count) = args.get(2) else {
         let hash = hash_of(ctx.space.read(args.at(1)))?;
@@ -95,7 +96,13 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outco
         && wanted <= CHOICES_MAX
         && wanted.saturating_mul(CHOICES_SHARE) <= hash.len()
     {
-        write_different(ctx.reply, hash, wanted, form);
+        ctx.reply.rest(Box::new(Different {
+            hash: hash.to_choose_from(),
+            chosen: HashSet::new(),
+            left: wanted,
+            random: Random::new(),
+            form,
+        }));
     } else {
         ctx.reply.rest(Box::new(Sample {
             ahead: hash.len(),
@@ -108,16 +115,35 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outco
     Ok(Outcome::Done)
 }
 
-/// Chooses until so many fields are different.
-fn write_different(reply: &mut Reply, hash: &Hash, wanted: usize, form: Form) {
-    let (mut chosen, mut random) = (HashSet::with_capacity(wanted), Random::new());
-    while chosen.len() < wanted {
-        let Some((field, value)) = hash.random(&mut || random.next()) else {
-            return;
-        };
-        if chosen.insert(field.to_vec()) {
-            form.write(reply, field, value);
+/// Choices of different fields, far fewer than there are: one that was chosen before is passed over.
+struct Different {
+    hash: Hash,
+    chosen: HashSet<Vec<u8>>,
+    left: usize,
+    random: Random,
+    form: Form,
+}
+
+impl Elements for Different {
+    fn write_next(&mut self, reply: &mut Reply, end: usize) {
+        let mut chance = || self.random.next();
+        while self.left > 0 {
+            let Some((field, value)) = self.hash.random(&mut chance) else {
+                return;
+            };
+            if !self.chosen.insert(field.to_vec()) {
+                continue;
+            }
+            self.form.write(reply, field, value);
+            self.left -= 1;
+            if reply.len() >= end {
+                return;
+            }
         }
+    }
+
+    fn left(&self) -> usize {
+        self.left
     }
 }
 

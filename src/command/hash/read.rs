@@ -17,7 +17,7 @@ use super::{hash_of, reply_value};
 
 pub(super) fn hget(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let hash = hash_of(ctx.space.read(args.at(1)))?;
-    reply_value(ctx.reply, hash.and_then(|hash| hash.get(args.at(2))));
+    reply_value(ctx.reply, hash, args.at(2));
     Ok(Outcome::Done)
 }
 
@@ -25,7 +25,7 @@ pub(super) fn hmget(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
     let hash = hash_of(ctx.space.read(args.at(1)))?;
     ctx.reply.array(args.len() - 2);
     for field in args.from(2) {
-        reply_value(ctx.reply, hash.and_then(|hash| hash.get(field)));
+        reply_value(ctx.reply, hash, field);
     }
     Ok(Outcome::Done)
 }

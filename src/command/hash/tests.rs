@@ -535,3 +535,37 @@ proptest! {
         prop_assert_eq!(digest_of(&first), digest_of(&third));
     }
 }
+
+#[test]
+fn long_values_are_shared_with_replies_and_survive_splits() {
+    let mut bench = bench(0, 0);
+    let long = "v".repeat(5000);
+    for number in 0..2000 {
+        bench.line(&format!("HSET h f{number} {number}{long}"));
+    }
+    for number in 0..2000 {
+        let reply = bench.line(&format!("HGET h f{number}"));
+        assert!(reply.ends_with(&format!(" {number}{long}")), "{number}");
+    }
+    for number in 0..1990 {
+        assert_eq!(bench.line(&format!("HDEL h f{number}")), ":1");
+    }
+    let reply = bench.line("HMGET h f1 f1999");
+    assert!(reply.starts_with("*2 $-1 $5004 1999"));
+}
+
+#[test]
+fn chosen_fields_differ_however_many_they_are() {
+    let mut bench = bench(0, 64);
+    for number in 0..9000 {
+        bench.line(&format!("HSET h f{number} {number}"));
+    }
+    for count in [1, 100, 2999, 3001, 9000, 20_000] {
+        let reply = bench.line(&format!("HRANDFIELD h {count}"));
+        let fields: std::collections::BTreeSet<&str> = reply
+            .split(' ')
+            .filter(|word| word.starts_with('f'))
+            .collect();
+        assert_eq!(fields.len(), count.min(9000), "{count}");
+    }
+}

@@ -8,13 +8,14 @@
 //!          | 255 | number of a large entry, four bytes |              the key with its payload lies on its own
 //! ```
 //! A key's slot is at its tag or behind it (linear probing); a removal moves those behind it up, so there are no marks of
-//! removed ones. Bytes that are dead go when they are a quarter. A share of the segment copies the small entries, not the large.
+//! removed ones. Bytes that are dead go when they are a quarter. Large entries are shared by whoever has them: a copy of the segment, those
+//! it splits into, replies.
 //!
 //! Invariants: `len` slots are filled; each has the tag of its key's hash. Not here: which keys belong to which segment.
 
 use std::hash::BuildHasher as _;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use hashbrown::DefaultHashBuilder;
 
 use super::below;
@@ -49,7 +50,7 @@ pub(super) struct Segment {
     slots: Box<[u32]>,
     bytes: Vec<u8>,
     /// Large entries: the length of the key in eight bytes, the key, the payload. Unused numbers are `None`.
-    large: Vec<Option<Arc<[u8]>>>,
+    large: Vec<Option<Bytes>>,
     len: u32,
     dead_bytes: u32,
     prefix: u64,
@@ -86,6 +87,17 @@ fn write_length(bytes: &mut Vec<u8>, length: usize) {
     }
 }
 
+/// See [`Segment::large`].
+fn large_entry(key: &[u8], payload: &[&[u8]], payload_bytes: usize) -> Bytes {
+    let mut entry = Vec::with_capacity(8 + key.len() + payload_bytes);
+    entry.extend_from_slice(&(key.len() as u64).to_le_bytes());
+    entry.extend_from_slice(key);
+    for piece in payload {
+        entry.extend_from_slice(piece);
+    }
+    entry.into()
+}
+
 impl Segment {
     pub(super) fn new(prefix: u64, depth: u8) -> Self {
         Self {
@@ -111,6 +123,11 @@ impl Segment {
         self.depth
     }
 
+    /// Pieces of memory to free.
+    pub(super) fn part_count(&self) -> usize {
+        1 + self.large.len()
+    }
+
     pub(super) fn slot_count(&self) -> usize {
         self.slots.len()
     }
@@ -119,7 +136,7 @@ impl Segment {
         let large = self.large.iter().flatten().map(|entry| entry.len() + 16);
         self.slots.len() * size_of::<u32>()
             + self.bytes.capacity()
-            + self.large.capacity() * size_of::<Option<Arc<[u8]>>>()
+            + self.large.capacity() * size_of::<Option<Bytes>>()
             + large.sum::<usize>()
     }
 
@@ -233,12 +250,8 @@ impl Segment {
     pub(super) fn set(&mut self, hash: u64, key: &[u8], payload: &[&[u8]]) -> bool {
         let payload_bytes = payload.iter().map(|piece| piece.len()).sum();
         let Some(slot) = self.find(hash, key) else {
-            if (self.len() + 1) * 5 > self.slots.len() * 4 {
-                self.index_anew(self.slots.len() * 2);
-            }
             let offset = self.append(key, payload, payload_bytes);
-            self.fill_slot((hash & TAG_MASK) as u32, offset);
-            self.len += 1;
+            self.enter(hash, offset);
             return true;
         };
         if !self.overwrite(slot, payload, payload_bytes) {
@@ -248,6 +261,40 @@ impl Segment {
             self.compact_if_due();
         }
         false
+    }
+
+    /// Takes the entry of another segment's slot over; the key is new here.
+    fn adopt(&mut self, hash: u64, other: &Self, slot: u32) {
+        let start = (slot & OFFSET_MASK) as usize;
+        let offset = if other.bytes[start] == LARGE_MARK {
+            let entry = other.large[other.large_number(start)].clone();
+            self.append_large(entry)
+        } else {
+            let Found { key, payload, .. } = other.found(slot);
+            self.append(key, &[payload], payload.len())
+        };
+        self.enter(hash, offset);
+    }
+
+    /// Enters the offset of a key that is new.
+    #[inline]
+    fn enter(&mut self, hash: u64, offset: u32) {
+        if (self.len() + 1) * 5 > self.slots.len() * 4 {
+            self.index_anew(self.slots.len() * 2);
+        }
+        self.fill_slot((hash & TAG_MASK) as u32, offset);
+        self.len += 1;
+    }
+
+    /// The payload of a key without a copy, if its entry is large.
+    pub(super) fn share_of(&self, hash: u64, key: &[u8]) -> Option<Bytes> {
+        let slot = self.slots[self.find(hash, key)?];
+        let start = (slot & OFFSET_MASK) as usize;
+        if self.bytes[start] != LARGE_MARK {
+            return None;
+        }
+        let entry = self.large[self.large_number(start)].as_ref()?;
+        Some(entry.slice_ref(self.found(slot).payload))
     }
 
     /// Puts a payload in the place of one of the same length.
@@ -271,11 +318,22 @@ impl Segment {
         let packed =
             length_bytes(key.len()) + length_bytes(payload_bytes) + key.len() + payload_bytes;
         let is_large = packed > LARGE_BYTES || self.bytes.len() + packed > 2 * BYTES_MAX;
-        let needed = if is_large {
-            LARGE_REFERENCE_BYTES
-        } else {
-            packed
-        };
+        if is_large {
+            return self.append_large(Some(large_entry(key, payload, payload_bytes)));
+        }
+        let start = self.make_room(packed);
+        write_length(&mut self.bytes, key.len());
+        write_length(&mut self.bytes, payload_bytes);
+        self.bytes.extend_from_slice(key);
+        for piece in payload {
+            self.bytes.extend_from_slice(piece);
+        }
+        start
+    }
+
+    /// Where the next packed entry begins, with room for it.
+    #[inline]
+    fn make_room(&mut self, needed: usize) -> u32 {
         let start = self.bytes.len();
         assert!(
             start + needed < OFFSET_MASK as usize,
@@ -285,36 +343,22 @@ impl Segment {
             // An eighth to spare: the buffer is copied eight times while it fills, and is never half empty.
             self.bytes.reserve_exact(needed.max(start / 8));
         }
-        if is_large {
-            let number = self.keep_large(key, payload, payload_bytes);
-            self.bytes.push(LARGE_MARK);
-            self.bytes.extend_from_slice(&number.to_le_bytes());
-        } else {
-            write_length(&mut self.bytes, key.len());
-            write_length(&mut self.bytes, payload_bytes);
-            self.bytes.extend_from_slice(key);
-            for piece in payload {
-                self.bytes.extend_from_slice(piece);
-            }
-        }
         start as u32
     }
 
+    /// Keeps a large entry and appends what refers to it; returns the offset of that.
     #[cold]
-    fn keep_large(&mut self, key: &[u8], payload: &[&[u8]], payload_bytes: usize) -> u32 {
-        let mut entry = Vec::with_capacity(8 + key.len() + payload_bytes);
-        entry.extend_from_slice(&(key.len() as u64).to_le_bytes());
-        entry.extend_from_slice(key);
-        for piece in payload {
-            entry.extend_from_slice(piece);
-        }
+    fn append_large(&mut self, entry: Option<Bytes>) -> u32 {
         let unused = self.large.iter().position(Option::is_none);
         let number = unused.unwrap_or(self.large.len());
         if unused.is_none() {
             self.large.push(None);
         }
-        self.large[number] = Some(entry.into());
-        number as u32
+        self.large[number] = entry;
+        let start = self.make_room(LARGE_REFERENCE_BYTES);
+        self.bytes.push(LARGE_MARK);
+        self.bytes.extend_from_slice(&(number as u32).to_le_bytes());
+        start
     }
 
     /// Counts the bytes of a slot's entry as dead.
@@ -405,10 +449,10 @@ impl Segment {
         for half in &mut halves {
             half.bytes.reserve_exact(self.live_bytes() / 2);
         }
-        for (key, payload) in self.iter() {
-            let hash = hasher.hash_one(key);
+        for slot in self.slots.iter().copied().filter(|slot| *slot != EMPTY) {
+            let hash = hasher.hash_one(self.found(slot).key);
             let bit = hash >> (64 - u32::from(depth)) & 1;
-            halves[bit as usize].set(hash, key, &[payload]);
+            halves[bit as usize].adopt(hash, self, slot);
         }
         Some(halves)
     }
@@ -416,8 +460,11 @@ impl Segment {
     /// Both segments as one.
     pub(super) fn joined_with(&self, other: &Self, hasher: &DefaultHashBuilder) -> Self {
         let mut joined = Self::new(self.prefix >> 1, self.depth - 1);
-        for (key, payload) in self.iter().chain(other.iter()) {
-            joined.set(hasher.hash_one(key), key, &[payload]);
+        for segment in [self, other] {
+            for slot in segment.slots.iter().copied().filter(|slot| *slot != EMPTY) {
+                let hash = hasher.hash_one(segment.found(slot).key);
+                joined.adopt(hash, segment, slot);
+            }
         }
         joined
     }
