@@ -7,6 +7,7 @@
 //! run finds: such a command holds all shards (`Scope::KeysAndPatterns`).
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use crate::data::extended::parse_double;
 use crate::data::list::{End, List};
@@ -89,7 +90,7 @@ impl<'a> Sorting<'a> {
     }
 
     /// Which of so many elements are given.
-    fn span(&self, count: usize) -> std::ops::Range<usize> {
+    fn span(&self, count: usize) -> Range<usize> {
         let (offset, limit) = self.limit.unwrap_or((0, -1));
         let start = usize::try_from(offset.max(0))
             .unwrap_or(usize::MAX)
@@ -114,19 +115,22 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, may_store: bool) -> Result<Outcom
     let mut sorting = Sorting::read(args, may_store)?;
     let value = ctx.space.read(args.at(1)).map(|entry| &entry.value);
     let is_set = matches!(value, Some(Value::Set(_)));
-    let mut elements = elements_of(value)?;
     // BY something that is the same for all: no order. Redis: a set that is stored gets one, since it has none of its own.
     let mut is_sorted = sorting.by.is_none_or(|pattern| pattern.contains(&b'*'));
     if !is_sorted && is_set && sorting.store.is_some() {
         (is_sorted, sorting.alpha, sorting.by) = (true, true, None);
     }
-    if is_sorted {
-        elements = ordered(&mut ctx.space, elements, &sorting)?;
-    } else if sorting.descending && !is_set {
-        elements.reverse();
-    }
-    let span = sorting.span(elements.len());
-    let chosen = &elements[span];
+    let chosen = if is_sorted {
+        let elements = elements_of(value, |_| (0..usize::MAX, false))?;
+        let mut elements = ordered(&mut ctx.space, elements, &sorting, is_set)?;
+        let span = sorting.span(elements.len());
+        elements.truncate(span.end);
+        elements.split_off(span.start)
+    } else {
+        let is_backward = sorting.descending && !is_set;
+        elements_of(value, |count| (sorting.span(count), is_backward))?
+    };
+    let chosen = &chosen[..];
     match sorting.store {
         Some(destination) => {
             let found = found(&mut ctx.space, chosen, &sorting.get);
@@ -149,16 +153,44 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, may_store: bool) -> Result<Outcom
     Ok(Outcome::Done)
 }
 
-fn elements_of(value: Option<&Value>) -> Result<Vec<Vec<u8>>, CommandError> {
-    Ok(match value {
-        None => Vec::new(),
-        Some(Value::List(list)) => list.iter().map(|element| element.to_vec()).collect(),
-        Some(Value::Set(set)) => set.iter().map(|member| member.to_vec()).collect(),
-        Some(Value::SortedSet(set)) => set.iter().map(|(member, _)| member.to_vec()).collect(),
+/// Elements of a value, of so many those that `which` says: from the first on, or from the last one back.
+fn elements_of(
+    value: Option<&Value>,
+    which: impl FnOnce(usize) -> (Range<usize>, bool),
+) -> Result<Vec<Vec<u8>>, CommandError> {
+    let count = match value {
+        None => 0,
+        Some(Value::List(list)) => list.len(),
+        Some(Value::Set(set)) => set.len(),
+        Some(Value::SortedSet(set)) => set.len(),
         Some(Value::String(_) | Value::Hash(_) | Value::Stream(_)) => {
             return Err(error::WRONG_TYPE);
         }
-    })
+    };
+    let (span, is_backward) = which(count);
+    let span = match is_backward {
+        true => count - span.end.min(count)..count - span.start.min(count),
+        false => span.start.min(count)..span.end.min(count),
+    };
+    let mut elements: Vec<Vec<u8>> = match value {
+        Some(Value::List(list)) => {
+            let elements = list.range(span.start, span.len());
+            elements.map(|element| element.to_vec()).collect()
+        }
+        Some(Value::Set(set)) => {
+            let members = set.iter().skip(span.start).take(span.len());
+            members.map(|member| member.to_vec()).collect()
+        }
+        Some(Value::SortedSet(set)) => {
+            let members = set.range(span);
+            members.map(|(member, _)| member.to_vec()).collect()
+        }
+        _ => Vec::new(),
+    };
+    if is_backward {
+        elements.reverse();
+    }
+    Ok(elements)
 }
 
 /// What a text is to be sorted by, as `strtod` reads it: blanks may come before it, a NUL ends it, an empty one is zero. `None`: no
@@ -179,6 +211,7 @@ fn ordered(
     space: &mut Space<'_>,
     elements: Vec<Vec<u8>>,
     sorting: &Sorting<'_>,
+    is_set: bool,
 ) -> Result<Vec<Vec<u8>>, CommandError> {
     let turned = |order: Ordering| {
         if sorting.descending {
@@ -197,7 +230,9 @@ fn ordered(
             .into_iter()
             .map(|element| (look_up(space, pattern, &element), element));
         let mut weighted: Vec<(Option<Vec<u8>>, Vec<u8>)> = weights.collect();
-        weighted.sort_by(|(a, _), (b, _)| turned(a.cmp(b)));
+        // A set has no order of its own that a replay would repeat.
+        let of_set = |x: &Vec<u8>, y: &Vec<u8>| if is_set { x.cmp(y) } else { Ordering::Equal };
+        weighted.sort_by(|(a, x), (b, y)| turned(a.cmp(b).then_with(|| of_set(x, y))));
         return Ok(weighted.into_iter().map(|(_, element)| element).collect());
     }
     let mut weighted = Vec::with_capacity(elements.len());

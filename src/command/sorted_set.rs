@@ -8,7 +8,8 @@
 //! replies.rs members with their scores           interval.rs ranges of scores and members
 //! ```
 //! Invariants: a sorted set that becomes empty is removed in the same command. Effects are the commands as they came, which
-//! depend on nothing but what is stored; of those that pop from one of several keys it is ZPOPMIN or ZPOPMAX.
+//! depend on nothing but what is stored, with two exceptions: of those that pop from one of several keys it is ZPOPMIN or ZPOPMAX;
+//! of ranges of members where scores differ it is the members by name.
 
 mod add;
 mod chance;
@@ -23,7 +24,7 @@ mod replies;
 #[cfg(test)]
 mod tests;
 
-use crate::data::sorted_set::SortedSet;
+use crate::data::sorted_set::{ScoreText, SortedSet};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::table::Entry;
@@ -213,5 +214,29 @@ pub(crate) fn store(
         handle.effect(|effect| {
             effect.args(args.iter());
         });
+    }
+}
+
+/// As [`store`], where the command would not find the same again: its effect is the members by name.
+fn store_by_name(ctx: &mut Context<'_>, key: &[u8], found: SortedSet, event: &'static str) {
+    ctx.reply.count(found.len());
+    let mut handle = ctx.space.write(key);
+    let pairs: Vec<(Vec<u8>, ScoreText)> = found
+        .iter()
+        .map(|(member, score)| (member.to_vec(), ScoreText::new(score)))
+        .collect();
+    let made = (!found.is_empty()).then_some(Value::SortedSet(found));
+    if element::store(&mut handle, made, EventClass::SORTED_SET, event) {
+        handle.effect(|effect| {
+            effect.arg("DEL").arg(key);
+        });
+        if !pairs.is_empty() {
+            handle.effect_of(0, |effect| {
+                effect.arg("ZADD").arg(key);
+                for (member, score) in &pairs {
+                    effect.arg(score.bytes()).arg(member);
+                }
+            });
+        }
     }
 }

@@ -107,6 +107,11 @@ impl<'a> Query<'a> {
         matches!(self.ends, Ends::Rank(..))
     }
 
+    /// Whether it is a range of members.
+    pub(super) fn is_of_members(&self) -> bool {
+        matches!(self.ends, Ends::Lex(..))
+    }
+
     /// Their ranks in a set.
     pub(super) fn of(&self, set: &SortedSet) -> Told {
         let len = set.len();

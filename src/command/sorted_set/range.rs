@@ -7,7 +7,7 @@ use crate::resp::arguments::Args;
 
 use super::query::{By, Grammar, Query};
 use super::replies::{Style, reply_range};
-use super::{set_of, store};
+use super::{set_of, store, store_by_name};
 
 pub(super) fn zrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     reply(ctx, args, None, None)
@@ -75,7 +75,10 @@ pub(super) fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
     let query = Query::read(args, grammar)?;
     let limits = ctx.settings.zset_limits;
     let mut stored = SortedSet::for_members(0, 0, &limits);
+    let mut by_name = false;
     if let Some(set) = set_of(ctx.space.read(args.at(2)))? {
+        // As ZREMRANGEBYLEX.
+        by_name = query.is_of_members() && !set.has_one_score();
         let told = query.of(set);
         // Redis: how many there are is known beforehand of ranks only. A small set forgets the sign of a zero.
         if query.is_of_ranks() {
@@ -85,6 +88,10 @@ pub(super) fn zrangestore(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
             stored.put(member.as_bytes(&mut [0; 20]), &limits, |_| Some(score));
         });
     }
-    store(ctx, args, args.at(1), stored, "zrangestore");
+    if by_name {
+        store_by_name(ctx, args.at(1), stored, "zrangestore");
+    } else {
+        store(ctx, args, args.at(1), stored, "zrangestore");
+    }
     Ok(Outcome::Done)
 }

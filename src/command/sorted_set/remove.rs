@@ -78,14 +78,30 @@ fn remove(
     which: impl FnOnce(&SortedSet) -> Range<usize>,
 ) -> Result<Outcome, CommandError> {
     let mut handle = ctx.space.write(args.at(1));
-    let ranks = set_in(handle.value())?.map_or(0..0, which);
+    let set = set_in(handle.value())?;
+    let ranks = set.map_or(0..0, which);
     let removed = ranks.len();
     ctx.reply.count(removed);
-    if removed > 0 {
-        remove_ranks(&mut handle, ranks, event)?;
-        handle.effect_of(removed, |effect| {
-            effect.args(args.iter());
-        });
+    if removed == 0 {
+        return Ok(Outcome::Done);
     }
+    // Where scores differ, which members lie between two is for the form of the set to say: a replay may have another.
+    let by_name = event == "zremrangebylex" && set.is_some_and(|set| !set.has_one_score());
+    let named: Vec<Vec<u8>> = match set.filter(|_| by_name) {
+        Some(set) => {
+            let members = set.range(ranks.clone());
+            members.map(|(member, _)| member.to_vec()).collect()
+        }
+        None => Vec::new(),
+    };
+    remove_ranks(&mut handle, ranks, event)?;
+    handle.effect_of(removed, |effect| {
+        if by_name {
+            effect.arg("ZREM").arg(args.at(1));
+            effect.args(named.iter().map(|member| &**member));
+        } else {
+            effect.args(args.iter());
+        }
+    });
     Ok(Outcome::Done)
 }

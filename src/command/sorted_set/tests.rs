@@ -503,3 +503,19 @@ fn a_removal_of_all_members_leaves_them_to_be_freed_elsewhere() {
     bench.line("ZREMRANGEBYRANK z 0 -1");
     assert_eq!(bench.keyspaces[0].take_discards().len(), 1);
 }
+
+/// Which members of mixed scores lie between two is not for the log to find out again.
+#[test]
+fn ranges_of_members_with_mixed_scores_are_logged_by_name() {
+    let mut bench = bench(128);
+    for (line, effects) in [
+        ("ZADD z 1 a 2 b 3 c", "ZADD z 1 a 2 b 3 c"),
+        ("ZRANGESTORE d z [a [b BYLEX", "DEL d, ZADD d 1 a 2 b"),
+        ("ZREMRANGEBYLEX z [a [b", "ZREM z a b"),
+        ("ZRANGESTORE d z - + BYLEX", "ZRANGESTORE d z - + BYLEX"),
+        ("ZREMRANGEBYLEX z - +", "ZREMRANGEBYLEX z - +"),
+    ] {
+        bench.line(line);
+        assert_eq!(bench.effects().join(", "), effects, "{line}");
+    }
+}
