@@ -135,6 +135,14 @@ impl Context<'_> {
     pub(crate) fn now_ms(&self) -> u64 {
         self.space.now_ms
     }
+
+    /// How long a string may become, bytes. What is replayed was allowed when it was recorded, whatever the setting is now.
+    pub(crate) fn string_bytes_max(&mut self) -> u64 {
+        if self.space.is_replaying() {
+            return u64::MAX / 8;
+        }
+        self.settings.proto_max_bulk_bytes
+    }
 }
 
 /// A command that waits.

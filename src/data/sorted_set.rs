@@ -306,6 +306,16 @@ impl SortedSet {
         }
     }
 
+    /// Whether all members have the same score: what ranges of members are meant for.
+    #[must_use]
+    pub(crate) fn has_one_score(&self) -> bool {
+        let last = self.len().saturating_sub(1);
+        match self.at(0).zip(self.at(last)) {
+            Some(((_, first), (_, last))) => first == last,
+            None => true,
+        }
+    }
+
     /// The ranks of the members whose scores are in a range. O(log n).
     #[must_use]
     pub(crate) fn ranks_by_score(&self, range: &ScoreRange) -> Range<usize> {

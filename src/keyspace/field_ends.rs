@@ -125,7 +125,7 @@ impl Keyspace {
             self.push_event(db, EventClass::GENERIC, "del", key);
             self.mark_ready(db, key);
         }
-        self.touch(db, key);
+        self.touch_ended(db, key);
         for ended in ended.chunks(limits::PUSH_EFFECT_ELEMENTS_MAX) {
             self.effects.record(db, 0, |effect| {
                 effect.arg("HDEL").arg(key);

@@ -473,13 +473,22 @@ impl Keyspace {
 
     /// A key changed: WATCH and client-side caches learn of it.
     fn touch(&mut self, db: usize, key: &[u8]) {
+        self.touch_by(db, key, Change::Written);
+    }
+
+    /// As [`Keyspace::touch`], of what has ended by itself, whoever has met it.
+    fn touch_ended(&mut self, db: usize, key: &[u8]) {
+        self.touch_by(db, key, Change::Expired);
+    }
+
+    fn touch_by(&mut self, db: usize, key: &[u8], change: Change) {
         if self.replaying {
             return;
         }
         if !self.watches[db].is_empty() {
             self.watches[db].touch(key);
         }
-        self.invalidate(key, Change::Written);
+        self.invalidate(key, change);
     }
 
     /// A key came into being, became another or went: those who wait for it look at it after the command. What happens

@@ -128,6 +128,11 @@ impl Space<'_> {
             .for_each(|keyspace| keyspace.effects.set_recording(recording));
     }
 
+    /// Whether effects are replayed.
+    pub(crate) fn is_replaying(&mut self) -> bool {
+        self.keyspaces_mut().any(|keyspace| keyspace.replaying)
+    }
+
     /// Begins or ends a replay in the keyspaces in hand (DEBUG EFFECTS REPLAY).
     pub(crate) fn set_replaying(&mut self, replaying: bool) {
         self.keyspaces_mut()

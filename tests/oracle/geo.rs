@@ -102,7 +102,12 @@ impl Generator {
         }
         match self.random.below(9) {
             0..5 => parts.push(words!["BYRADIUS", self.length(), self.unit_of_length()]),
-            5..8 => parts.push(words!["BYBOX", self.length(), self.length(), self.unit_of_length()]),
+            5..8 => parts.push(words![
+                "BYBOX",
+                self.length(),
+                self.length(),
+                self.unit_of_length()
+            ]),
             _ => {}
         }
         if self.random.percent(20) {

@@ -4,7 +4,7 @@ use crate::command::args::is;
 use crate::command::context::{Context, Outcome};
 use crate::command::element;
 use crate::command::error::{self, CommandError};
-use crate::command::string::{effect_of_raw, string_of};
+use crate::command::string::string_of;
 use crate::data::bits::{self, Combination, InOne};
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::{StringValue, Value};
@@ -102,27 +102,13 @@ pub(super) fn bitop(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
     let strings: Vec<&[u8]> = strings.collect();
     let (first, others) = strings.split_first().ok_or(error::SYNTAX)?;
     let result = operation.result(first, others.iter().copied());
-    let len = result.len();
-    store(ctx, args.at(2), result);
-    ctx.reply.count(len);
-    Ok(Outcome::Done)
-}
-
-/// Sets a key to a result, without expiry; an empty one removes it.
-fn store(ctx: &mut Context<'_>, key: &[u8], result: Vec<u8>) {
-    let mut handle = ctx.space.write(key);
-    let made = !result.is_empty();
-    if made {
-        // The string takes the bytes over, so they are reported first.
-        effect_of_raw(&mut handle, 1, &result, false);
-    }
-    let value = made.then(|| Value::String(StringValue::raw(result)));
-    let is_due = element::store(&mut handle, value, EventClass::STRING, "set");
-    if made {
-        handle.covered();
-    } else if is_due {
+    ctx.reply.count(result.len());
+    let mut handle = ctx.space.write(args.at(2));
+    let made = (!result.is_empty()).then(|| Value::String(StringValue::raw(result)));
+    if element::store(&mut handle, made, EventClass::STRING, "set") {
         handle.effect(|effect| {
-            effect.arg("DEL").arg(key);
+            effect.args(args.iter());
         });
     }
+    Ok(Outcome::Done)
 }

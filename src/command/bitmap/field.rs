@@ -8,7 +8,6 @@ use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::command::spec::KeyFlags;
 use crate::command::string::{make_raw, string_of};
-use crate::config::Settings;
 use crate::data::bits::NumberPlace;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::{StringValue, Value};
@@ -48,11 +47,7 @@ struct Field {
 
 impl Field {
     /// Reads a type and an offset.
-    fn read_from(
-        settings: &Settings,
-        encoding: &[u8],
-        offset: &[u8],
-    ) -> Result<Self, CommandError> {
+    fn read_from(bytes_max: u64, encoding: &[u8], offset: &[u8]) -> Result<Self, CommandError> {
         // Redis: the type is a C string, so a NUL ends it.
         let encoding = encoding.split(|byte| *byte == 0).next().unwrap_or_default();
         let (is_signed, width) = match encoding {
@@ -65,8 +60,8 @@ impl Field {
         let width = args::integer(width).filter(|width| (1..=width_max).contains(width));
         let width = width.ok_or(error::BITFIELD_TYPE)? as u32;
         let offset = match offset {
-            [b'#', index @ ..] => bit_offset(settings, index, width)?,
-            offset => bit_offset(settings, offset, 1)?,
+            [b'#', index @ ..] => bit_offset(index, width, bytes_max)?,
+            offset => bit_offset(offset, 1, bytes_max)?,
         };
         Ok(Self {
             place: NumberPlace { offset, width },
@@ -166,7 +161,8 @@ impl Operation {
 }
 
 /// Reads all operations.
-fn operations(ctx: &Context<'_>, args: &Args<'_>) -> Result<Vec<Operation>, CommandError> {
+fn operations(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Vec<Operation>, CommandError> {
+    let bytes_max = ctx.string_bytes_max();
     let mut operations = Vec::new();
     let mut overflow = Overflow::Wrap;
     let mut rest = Cursor::new(args, 2);
@@ -185,7 +181,7 @@ fn operations(ctx: &Context<'_>, args: &Args<'_>) -> Result<Vec<Operation>, Comm
         } else {
             return Err(error::SYNTAX);
         };
-        let field = Field::read_from(ctx.settings, rest.value()?, rest.value()?)?;
+        let field = Field::read_from(bytes_max, rest.value()?, rest.value()?)?;
         let write = match write {
             None => None,
             Some(write) => Some((write(args::required_integer(rest.value()?)?), overflow)),

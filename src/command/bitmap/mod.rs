@@ -6,8 +6,7 @@
 //! ```
 //! Bit 0 is the highest bit of the first byte. What is done to the bits is in `data/bits.rs`; here is what offsets and indexes
 //! mean, and what clients, logs and watchers are told. A string grows with zeros to the highest bit that is written, up to
-//! `proto-max-bulk-len`. Effects are the commands themselves, but for BITOP, whose keys may live in several keyspaces: its is
-//! the result.
+//! `proto-max-bulk-len`. Effects are the commands themselves.
 
 mod combine;
 mod field;
@@ -15,8 +14,6 @@ mod search;
 mod single;
 #[cfg(test)]
 mod tests;
-
-use crate::config::Settings;
 
 use super::args;
 use super::error::{self, CommandError};
@@ -61,10 +58,10 @@ const fn row(name: &'static str, syntax: &'static str, handler: super::spec::Han
 }
 
 /// An offset as it is written, times what it counts. Redis: only where it begins must lie within the longest string.
-fn bit_offset(settings: &Settings, text: &[u8], unit_bits: u32) -> Result<u64, CommandError> {
+fn bit_offset(text: &[u8], unit_bits: u32, bytes_max: u64) -> Result<u64, CommandError> {
     args::integer(text)
         .and_then(|offset| u64::try_from(offset).ok())
         .and_then(|offset| offset.checked_mul(u64::from(unit_bits)))
-        .filter(|offset| offset / 8 < settings.proto_max_bulk_bytes)
+        .filter(|offset| offset / 8 < bytes_max)
         .ok_or(error::BIT_OFFSET)
 }

@@ -17,7 +17,7 @@ fn byte_and_mask(offset: u64) -> (usize, u8) {
 
 pub(super) fn setbit(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let key = args.at(1);
-    let (byte, mask) = byte_and_mask(bit_offset(ctx.settings, args.at(2), 1)?);
+    let (byte, mask) = byte_and_mask(bit_offset(args.at(2), 1, ctx.string_bytes_max())?);
     let bit = match args::integer(args.at(3)) {
         Some(0) => false,
         Some(1) => true,
@@ -49,7 +49,7 @@ pub(super) fn setbit(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
 }
 
 pub(super) fn getbit(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let (byte, mask) = byte_and_mask(bit_offset(ctx.settings, args.at(2), 1)?);
+    let (byte, mask) = byte_and_mask(bit_offset(args.at(2), 1, ctx.string_bytes_max())?);
     let mut scratch = [0; 20];
     let string = string_of(ctx.space.read(args.at(1)))?;
     let byte = string.and_then(|string| string.bytes(&mut scratch).get(byte));

@@ -6,7 +6,6 @@ use crate::command::error::{self, CommandError};
 use crate::command::expiry_option::{RequestedExpiry, TimeForm};
 use crate::command::keyspace::{lift_expiry, remove_as_expired, set_expiry};
 use crate::command::spec::KeyFlags;
-use crate::config::Settings;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::{StringValue, Value};
 use crate::keyspace::{KeyHandle, Space};
@@ -343,19 +342,20 @@ pub(super) fn msetex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
 }
 
 /// Refuses a string that would be longer than `proto-max-bulk-len`.
-fn check_length(settings: &Settings, before: u64, more: usize) -> Result<(), CommandError> {
+fn check_length(bytes_max: u64, before: u64, more: usize) -> Result<(), CommandError> {
     before
         .checked_add(more as u64)
-        .filter(|len| *len <= settings.proto_max_bulk_bytes)
+        .filter(|len| *len <= bytes_max)
         .map(|_| ())
         .ok_or(error::STRING_TOO_LONG)
 }
 
 pub(super) fn append(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (key, text) = (args.at(1), args.at(2));
+    let bytes_max = ctx.string_bytes_max();
     let mut handle = ctx.space.write(key);
     if let Some(string) = string_of(handle.entry())? {
-        check_length(ctx.settings, string.len() as u64, text.len())?;
+        check_length(bytes_max, string.len() as u64, text.len())?;
     }
     let len = match handle.value_mut() {
         Some(Value::String(string)) => {
@@ -384,13 +384,14 @@ pub(super) fn setrange(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
     let (key, text) = (args.at(1), args.at(3));
     let offset = args::required_integer(args.at(2))?;
     let offset = u64::try_from(offset).map_err(|_| error::OFFSET_OUT_OF_RANGE)?;
+    let bytes_max = ctx.string_bytes_max();
     let mut handle = ctx.space.write(key);
     let before = string_of(handle.entry())?.map_or(0, StringValue::len);
     if text.is_empty() {
         ctx.reply.count(before);
         return Ok(Outcome::Done);
     }
-    check_length(ctx.settings, offset, text.len())?;
+    check_length(bytes_max, offset, text.len())?;
     let offset = offset as usize;
     if !handle.exists() {
         handle.insert(Value::String(StringValue::text(b"")));

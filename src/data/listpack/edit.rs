@@ -15,6 +15,9 @@ pub(crate) struct PackLimits {
     pub(crate) text_bytes_max: usize,
 }
 
+/// A pack with no more room than this keeps it, bytes.
+const SPARE_BYTES_MIN: usize = 128;
+
 impl Listpack {
     /// How many elements there are. O(1) up to 65,534 of them.
     #[must_use]
@@ -145,6 +148,9 @@ impl Listpack {
         }
         self.splice(at, to - at, None);
         self.count_changed(-(gone as isize));
+        if self.buffer.capacity() > (2 * self.buffer.len()).max(SPARE_BYTES_MIN) {
+            self.buffer.shrink_to_fit();
+        }
     }
 
     /// Replaces `old` bytes at `at` by an entry. The buffer grows by no more than it must: most packs are never changed again.
