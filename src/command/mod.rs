@@ -31,6 +31,7 @@ pub(crate) mod pubsub;
 pub(crate) mod random;
 pub(crate) mod redact;
 pub(crate) mod row;
+pub(crate) mod sample;
 pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod set;

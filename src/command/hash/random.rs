@@ -9,25 +9,18 @@
 //! A client may ask for more choices than it will ever read, so they are made as they are sent. Source of the pass: Knuth,
 //! "The Art of Computer Programming", volume 2, 3.4.2, algorithm S.
 
-use std::collections::HashSet;
-
 use crate::command::args::{is, symmetric_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::command::random::Random;
+use crate::command::sample::{self, Choices, Pass, Pool};
 use crate::data::hash::{Hash, Share};
 use crate::data::listpack::Element;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
-use crate::resp::rest::Elements;
 
 use super::hash_of;
-
-/// So many different fields are remembered while others are chosen, at most, and only of a hash this many times as large. More are
-/// chosen in one pass over all fields.
-const CHOICES_MAX: usize = 100_000;
-const CHOICES_SHARE: usize = 3;
 
 /// How a chosen field is written.
 #[derive(Clone, Copy)]
@@ -77,130 +70,100 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outco
         with_values,
         nested: ctx.reply.is_resp3(),
     };
-    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    let wanted = if count < 0 {
-        wanted
-    } else {
-        wanted.min(hash.len())
-    };
     let per_field = if with_values && !form.nested { 2 } else { 1 };
+    let wanted = sample::wanted(count, hash.len());
     ctx.reply.array(wanted.saturating_mul(per_field));
-    if count < 0 {
-        ctx.reply.rest(Box::new(Choices {
-            hash: hash.to_choose_from(),
-            left: wanted,
-            random: Random::new(),
-            form,
-        }));
-    } else if matches!(hash, Hash::Large(_))
-        && wanted <= CHOICES_MAX
-        && wanted.saturating_mul(CHOICES_SHARE) <= hash.len()
-    {
-        ctx.reply.rest(Box::new(Different {
-            hash: hash.to_choose_from(),
-            chosen: HashSet::new(),
-            left: wanted,
-            random: Random::new(),
-            form,
-        }));
-    } else {
-        ctx.reply.rest(Box::new(Sample {
-            ahead: hash.len(),
-            share: hash.share(),
-            left: wanted,
-            random: Random::new(),
-            form,
-        }));
-    }
+    sample::write_chosen(ctx.reply, &Fields { hash, form }, count);
     Ok(Outcome::Done)
 }
 
-/// Choices of different fields, far fewer than there are: one that was chosen before is passed over.
-struct Different {
-    hash: Hash,
-    chosen: HashSet<Vec<u8>>,
-    left: usize,
-    random: Random,
+fn write_any(
+    (hash, form): (&Hash, Form),
+    random: &mut Random,
+    is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+    reply: &mut Reply,
+) -> bool {
+    let found = hash.random(&mut || random.next());
+    let found = found.filter(|(field, _)| is_wanted(field.as_bytes(&mut [0; 20])));
+    if let Some((field, value)) = found {
+        form.write(reply, field, value);
+    }
+    found.is_some()
+}
+
+/// Fields to choose from.
+struct Fields<'h> {
+    hash: &'h Hash,
     form: Form,
 }
 
-impl Elements for Different {
-    fn write_next(&mut self, reply: &mut Reply, end: usize) {
-        let mut chance = || self.random.next();
-        while self.left > 0 {
-            let Some((field, value)) = self.hash.random(&mut chance) else {
-                return;
-            };
-            if !self.chosen.insert(field.to_vec()) {
-                continue;
-            }
-            self.form.write(reply, field, value);
-            self.left -= 1;
-            if reply.len() >= end {
-                return;
-            }
-        }
-    }
-
-    fn left(&self) -> usize {
-        self.left
+impl Choices for Fields<'_> {
+    fn write_any(
+        &self,
+        random: &mut Random,
+        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+        reply: &mut Reply,
+    ) -> bool {
+        write_any((self.hash, self.form), random, is_wanted, reply)
     }
 }
 
-/// Choices from all fields.
-struct Choices {
+impl Pool for Fields<'_> {
+    type Kept = KeptFields;
+    type Passed = PassedFields;
+
+    fn len(&self) -> usize {
+        self.hash.len()
+    }
+
+    fn is_large(&self) -> bool {
+        matches!(self.hash, Hash::Large(_))
+    }
+
+    fn keep(&self) -> KeptFields {
+        KeptFields {
+            hash: self.hash.to_choose_from(),
+            form: self.form,
+        }
+    }
+
+    fn pass(&self) -> PassedFields {
+        PassedFields {
+            share: self.hash.share(),
+            form: self.form,
+        }
+    }
+}
+
+struct KeptFields {
     hash: Hash,
-    left: usize,
-    random: Random,
     form: Form,
 }
 
-impl Elements for Choices {
-    fn write_next(&mut self, reply: &mut Reply, end: usize) {
-        let mut chance = || self.random.next();
-        while self.left > 0 {
-            let Some((field, value)) = self.hash.random(&mut chance) else {
-                return;
-            };
-            self.form.write(reply, field, value);
-            self.left -= 1;
-            if reply.len() >= end {
-                return;
-            }
-        }
-    }
-
-    fn left(&self) -> usize {
-        self.left
+impl Choices for KeptFields {
+    fn write_any(
+        &self,
+        random: &mut Random,
+        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+        reply: &mut Reply,
+    ) -> bool {
+        write_any((&self.hash, self.form), random, is_wanted, reply)
     }
 }
 
-/// A part of the fields, in their order.
-struct Sample {
+struct PassedFields {
     share: Share,
-    /// Fields not looked at yet.
-    ahead: usize,
-    left: usize,
-    random: Random,
     form: Form,
 }
 
-impl Elements for Sample {
-    fn write_next(&mut self, reply: &mut Reply, end: usize) {
-        let (ahead, left) = (&mut self.ahead, &mut self.left);
-        let (random, form) = (&mut self.random, self.form);
+impl Pass for PassedFields {
+    fn next(&mut self, mut reply: Option<&mut Reply>) {
+        let form = self.form;
         self.share.read(|field, value| {
-            let is_chosen = random.below(*ahead) < *left;
-            *ahead = ahead.saturating_sub(1);
-            if is_chosen {
+            if let Some(reply) = reply.as_deref_mut() {
                 form.write(reply, field, value);
-                *left -= 1;
             }
-            *left == 0 || is_chosen && reply.len() >= end
+            true
         });
-    }
-
-    fn left(&self) -> usize {
-        self.left
     }
 }

@@ -1,19 +1,18 @@
 //! SPOP, SRANDMEMBER: members by chance.
 
-use std::collections::BTreeSet;
-
 use crate::command::args::{non_negative, symmetric_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::command::random::Random;
+use crate::command::sample::{self, Choices, Pass, Pool};
+use crate::data::members::MembersShare;
 use crate::data::set::{Set, SetLimits};
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::limits::PUSH_EFFECT_ELEMENTS_MAX;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
-use crate::resp::rest::Elements;
 
 use super::read::{reply_all, reply_members};
 use super::{finish_removal, limits, set_in, set_of};
@@ -150,70 +149,103 @@ fn several(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
         ctx.reply.array(0);
         return Ok(Outcome::Done);
     };
-    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    if count < 0 {
-        // The same member may come more than once: as many as were asked for, made while they are sent.
-        ctx.reply.array(wanted);
-        ctx.reply.rest(Box::new(Picks {
-            set: set.clone(),
-            random: Random::new(),
-            left: wanted,
-        }));
-    } else if wanted >= set.len() {
-        ctx.reply.array(set.len());
+    let wanted = sample::wanted(count, set.len());
+    ctx.reply.array(wanted);
+    if count >= 0 && wanted == set.len() {
         reply_members(ctx.reply, set);
     } else {
-        distinct(ctx.reply, set, wanted);
+        sample::write_chosen(ctx.reply, &Members(set), count);
     }
     Ok(Outcome::Done)
 }
 
-/// Replies so many members, each once.
-fn distinct(reply: &mut Reply, set: &Set, wanted: usize) {
-    let mut random = Random::new();
-    reply.array(wanted);
-    if wanted * 3 > set.len() {
-        // Nearly all of them: the first places of a shuffle.
-        let mut members: Vec<_> = set.iter().collect();
-        for at in 0..wanted {
-            let other = at + random.below(members.len() - at);
-            members.swap(at, other);
-            reply_element(reply, members[at]);
-        }
-        return;
+fn write_any(
+    set: &Set,
+    random: &mut Random,
+    is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+    reply: &mut Reply,
+) -> bool {
+    let found = set.random(&mut || random.next());
+    let found = found.filter(|member| is_wanted(member.as_bytes(&mut [0; 20])));
+    if let Some(member) = found {
+        reply_element(reply, member);
     }
-    let mut seen = BTreeSet::new();
-    while seen.len() < wanted {
-        if let Some(member) = set.random(&mut || random.next())
-            && seen.insert(member.to_vec())
-        {
-            reply_element(reply, member);
+    found.is_some()
+}
+
+/// Members to choose from.
+struct Members<'s>(&'s Set);
+
+impl Choices for Members<'_> {
+    fn write_any(
+        &self,
+        random: &mut Random,
+        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+        reply: &mut Reply,
+    ) -> bool {
+        write_any(self.0, random, is_wanted, reply)
+    }
+}
+
+impl Pool for Members<'_> {
+    type Kept = KeptMembers;
+    type Passed = PassedMembers;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_large(&self) -> bool {
+        matches!(self.0, Set::Large(_))
+    }
+
+    fn keep(&self) -> KeptMembers {
+        KeptMembers(self.0.clone())
+    }
+
+    fn pass(&self) -> PassedMembers {
+        match self.0.share() {
+            Some(share) => PassedMembers::Shared(share),
+            None => {
+                let members: Vec<Vec<u8>> = self.0.iter().map(|member| member.to_vec()).collect();
+                PassedMembers::Copied(members.into_iter())
+            }
         }
     }
 }
 
-/// Members by chance that were not sent yet, of the set as it was.
-struct Picks {
-    set: Set,
-    random: Random,
-    left: usize,
+struct KeptMembers(Set);
+
+impl Choices for KeptMembers {
+    fn write_any(
+        &self,
+        random: &mut Random,
+        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+        reply: &mut Reply,
+    ) -> bool {
+        write_any(&self.0, random, is_wanted, reply)
+    }
 }
 
-impl Elements for Picks {
-    fn write_next(&mut self, reply: &mut Reply, end: usize) {
-        while self.left > 0 {
-            let random = &mut self.random;
-            if let Some(member) = self.set.random(&mut || random.next()) {
-                reply_element(reply, member);
-            }
-            self.left -= 1;
-            if reply.len() >= end {
-                return;
-            }
-        }
-    }
+enum PassedMembers {
+    Shared(MembersShare),
+    /// Of a set that is not large.
+    Copied(std::vec::IntoIter<Vec<u8>>),
+}
 
-    fn left(&self) -> usize {
-        self.left
+impl Pass for PassedMembers {
+    fn next(&mut self, mut reply: Option<&mut Reply>) {
+        let mut write = |member: &[u8]| {
+            if let Some(reply) = reply.as_deref_mut() {
+                reply.bulk(member);
+            }
+        };
+        match self {
+            Self::Shared(share) => share.read(&mut |member, _| {
+                write(member);
+                true
+            }),
+            Self::Copied(members) => members.next().iter().for_each(|member| write(member)),
+        }
     }
 }

@@ -1,18 +1,16 @@
 //! ZRANDMEMBER: members by chance.
 
-use std::collections::HashSet;
-
 use crate::command::args::{is, symmetric_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::command::random::Random;
-use crate::data::sorted_set::SortedSet;
+use crate::command::sample::{self, Choices, Pass, Pool};
+use crate::data::sorted_set::{Share, SortedSet};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
-use crate::resp::rest::Elements;
 
-use super::replies::{Style, Told, reply_range};
+use super::replies::Style;
 use super::set_of;
 
 pub(super) fn zrandmember(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -39,79 +37,99 @@ pub(super) fn zrandmember(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
         ctx.reply.array(0);
         return Ok(Outcome::Done);
     };
-    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    if count < 0 {
-        // The same member may come more than once: as many as were asked for, made while they are sent.
-        style.open(ctx.reply, wanted);
-        ctx.reply.rest(Box::new(Picks {
-            set: set.clone(),
-            random: Random::new(),
-            style,
-            left: wanted,
-        }));
-    } else if wanted >= set.len() {
-        let told = Told {
-            ranks: 0..set.len(),
-            is_backward: false,
-        };
-        reply_range(ctx.reply, set, told, style);
-    } else {
-        distinct(ctx.reply, set, wanted, style);
-    }
+    let wanted = sample::wanted(count, set.len());
+    style.open(ctx.reply, wanted);
+    sample::write_chosen(ctx.reply, &Members { set, style }, count);
     Ok(Outcome::Done)
 }
 
-/// Replies so many members, each once.
-fn distinct(reply: &mut Reply, set: &SortedSet, wanted: usize, style: Style) {
-    let mut random = Random::new();
-    style.open(reply, wanted);
-    let mut write = |rank: usize| {
-        if let Some((member, score)) = set.at(rank) {
-            style.write(reply, member, score);
-        }
-    };
-    if wanted * 3 > set.len() {
-        // Nearly all of them: the first places of a shuffle.
-        let mut ranks: Vec<usize> = (0..set.len()).collect();
-        for at in 0..wanted {
-            let other = at + random.below(ranks.len() - at);
-            ranks.swap(at, other);
-            write(ranks[at]);
-        }
-        return;
+fn write_any(
+    (set, style): (&SortedSet, Style),
+    random: &mut Random,
+    is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+    reply: &mut Reply,
+) -> bool {
+    let rank = random.below(set.len());
+    let found = set.at(rank).filter(|_| is_wanted(&rank.to_le_bytes()));
+    if let Some((member, score)) = found {
+        style.write(reply, member, score);
     }
-    let mut seen = HashSet::new();
-    while seen.len() < wanted {
-        let rank = random.below(set.len());
-        if seen.insert(rank) {
-            write(rank);
-        }
-    }
+    found.is_some()
 }
 
-/// Members by chance that were not sent yet, of the set as it was.
-struct Picks {
-    set: SortedSet,
-    random: Random,
+/// Members to choose from, told apart by their ranks.
+struct Members<'s> {
+    set: &'s SortedSet,
     style: Style,
-    left: usize,
 }
 
-impl Elements for Picks {
-    fn write_next(&mut self, reply: &mut Reply, end: usize) {
-        while self.left > 0 {
-            let rank = self.random.below(self.set.len());
-            if let Some((member, score)) = self.set.at(rank) {
-                self.style.write(reply, member, score);
-            }
-            self.left -= 1;
-            if reply.len() >= end {
-                return;
-            }
+impl Choices for Members<'_> {
+    fn write_any(
+        &self,
+        random: &mut Random,
+        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+        reply: &mut Reply,
+    ) -> bool {
+        write_any((self.set, self.style), random, is_wanted, reply)
+    }
+}
+
+impl Pool for Members<'_> {
+    type Kept = KeptMembers;
+    type Passed = PassedMembers;
+
+    fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    fn is_large(&self) -> bool {
+        self.set.encoding() == "skiplist"
+    }
+
+    fn keep(&self) -> KeptMembers {
+        KeptMembers {
+            set: self.set.clone(),
+            style: self.style,
         }
     }
 
-    fn left(&self) -> usize {
-        self.left
+    fn pass(&self) -> PassedMembers {
+        PassedMembers {
+            share: self.set.share(0..self.set.len(), false),
+            style: self.style,
+        }
+    }
+}
+
+struct KeptMembers {
+    set: SortedSet,
+    style: Style,
+}
+
+impl Choices for KeptMembers {
+    fn write_any(
+        &self,
+        random: &mut Random,
+        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+        reply: &mut Reply,
+    ) -> bool {
+        write_any((&self.set, self.style), random, is_wanted, reply)
+    }
+}
+
+struct PassedMembers {
+    share: Share,
+    style: Style,
+}
+
+impl Pass for PassedMembers {
+    fn next(&mut self, mut reply: Option<&mut Reply>) {
+        let style = self.style;
+        self.share.read(|member, score| {
+            if let Some(reply) = reply.as_deref_mut() {
+                style.write(reply, member, score);
+            }
+            true
+        });
     }
 }
