@@ -167,6 +167,8 @@ pub struct Keyspace {
     pub(crate) now_ms: u64,
     /// While effects are replayed nothing expires: their DELs follow.
     pub(crate) replaying: bool,
+    /// The database in which keys were looked for first when keys ended last.
+    expired_first: usize,
     recording_before_replay: bool,
     chances: u64,
     hasher: DefaultHashBuilder,
@@ -198,6 +200,7 @@ impl Keyspace {
             counters,
             now_ms: 0,
             replaying: false,
+            expired_first: 0,
             recording_before_replay: false,
             chances: 0,
             hasher,
@@ -378,8 +381,12 @@ impl Keyspace {
         if self.replaying {
             return 0;
         }
-        let mut count = 0;
-        for db in 0..self.databases.len() {
+        // Neither the fields of hashes nor one database wait until nothing else ends.
+        let mut count = self.end_due_fields(now_ms, budget / 4);
+        let databases = self.databases.len();
+        self.expired_first = (self.expired_first + 1) % databases;
+        for turn in 0..databases {
+            let db = (self.expired_first + turn) % databases;
             while count < budget {
                 let Some((at, hash)) = self.databases[db].expiries.first().copied() else {
                     break;
