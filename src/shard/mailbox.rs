@@ -116,6 +116,15 @@ pub enum Message {
     },
     /// Tell your client-side cache.
     Notice(Box<Notice>),
+    /// Tell client-side caches of changed prefixes.
+    Notices {
+        /// Where the keys changed; gets the credit back.
+        from: ShardId,
+        /// Credited already, each by itself.
+        notices: Vec<Notice>,
+        /// What all of them weigh, bytes.
+        weight: usize,
+    },
     /// Subscriptions of your client have ended, and what was published before has been delivered: forget them.
     Unsubscribed {
         /// The client.

@@ -59,6 +59,14 @@ impl Shard {
                     }
                     gathered.add(*notice);
                 }
+                Message::Notices {
+                    from,
+                    notices,
+                    weight,
+                } => {
+                    self.give_credit(from, weight);
+                    notices.into_iter().for_each(|notice| gathered.add(notice));
+                }
                 // Nothing that a client sees.
                 Message::Offer | Message::Alarm(_) | Message::Credit { .. } => {
                     self.deliver(message);
@@ -102,6 +110,16 @@ impl Shard {
                 self.deliver_publication(from, &publication)
             }
             Message::Notice(notice) => self.deliver_notice(*notice),
+            Message::Notices {
+                from,
+                notices,
+                weight,
+            } => {
+                self.give_credit(from, weight);
+                for notice in notices {
+                    self.deliver_notice(notice);
+                }
+            }
             Message::Unsubscribed { client, ended } => self.forget_subscriptions(client, &ended),
             Message::Credit { from, bytes } => self.credit(from, bytes),
             Message::Barrier { from, client } => self.pass_barrier(from, client),

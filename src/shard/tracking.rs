@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::registry::ClientFlag;
-use crate::ids::ClientId;
+use crate::ids::{ClientId, ShardId};
 use crate::keyspace::tracking::{Change, Invalidation, Tracker, TrackingOptions};
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
@@ -128,7 +128,7 @@ impl Shard {
                 }
             }
         };
-        self.send_notice(tracker, None, keys, telling);
+        self.send_notice(tracker, keys, telling);
     }
 
     /// Tells the rest: clients of their own changes. Who changes keys while prefixes are listened to is over its credit when
@@ -147,8 +147,16 @@ impl Shard {
             return;
         }
         let keys = self.subscribers.take_changes();
-        let telling = &mut Telling::of(None);
         let shared = Arc::clone(&self.shared);
+        // One message for each shard, however many listen there: each hand of a pipeline tells by itself.
+        let mut by_shard: Vec<(ShardId, Vec<Notice>)> = Vec::new();
+        let mut add = |sent: Option<(ShardId, Notice)>| {
+            let Some((shard, notice)) = sent else { return };
+            match by_shard.iter_mut().find(|(other, _)| *other == shard) {
+                Some((_, notices)) => notices.push(notice),
+                None => by_shard.push((shard, vec![notice])),
+            }
+        };
         let is_concerned = |prefix: &[u8]| with_prefix(&keys, prefix).next().is_some();
         for (prefix, listeners) in shared.tracking.concerned(is_concerned) {
             let concerned: Vec<_> = with_prefix(&keys, &prefix).collect();
@@ -156,7 +164,7 @@ impl Shard {
             let all = Keys::of(all.into_iter());
             for tracker in listeners {
                 if !tracker.options().has(TrackingOptions::NO_LOOP) {
-                    self.send_notice(&tracker, Some(&prefix), all.clone(), telling);
+                    add(self.addressed(&tracker, Some(&prefix), all.clone()));
                     continue;
                 }
                 let of_others = concerned.iter();
@@ -164,20 +172,41 @@ impl Shard {
                 let keys: Vec<&[u8]> = of_others.map(|(key, _)| &***key).collect();
                 if !keys.is_empty() {
                     let keys = Keys::of(keys.into_iter());
-                    self.send_notice(&tracker, Some(&prefix), keys, telling);
+                    add(self.addressed(&tracker, Some(&prefix), keys));
                 }
             }
         }
+        let from = self.id;
+        for (shard, notices) in by_shard {
+            let weight = notices.iter().map(Notice::weight).sum();
+            self.subscribers.sent(shard, weight);
+            let message = Message::Notices {
+                from,
+                notices,
+                weight,
+            };
+            self.post.send(shard, message);
+        }
     }
 
-    /// Sends a notice to the shard of its receiver: the tracking client, or the one it redirects to.
-    fn send_notice(
-        &mut self,
+    /// Sends a notice to the shard of its receiver.
+    fn send_notice(&mut self, tracker: &Tracker, keys: Keys, telling: &mut Telling) {
+        let Some((shard, mut notice)) = self.addressed(tracker, None, keys) else {
+            return;
+        };
+        notice.from = Some(self.id);
+        telling.over |= self.subscribers.sent(shard, notice.weight());
+        telling.tells_publisher |= telling.publisher == Some(notice.receiver);
+        self.post.send(shard, Message::Notice(Box::new(notice)));
+    }
+
+    /// A notice with the shard of its receiver: the tracking client, or the one it redirects to. Nobody counts it yet.
+    fn addressed(
+        &self,
         tracker: &Tracker,
         prefix: Option<&Bytes>,
         keys: Keys,
-        telling: &mut Telling,
-    ) {
+    ) -> Option<(ShardId, Notice)> {
         let redirection = tracker.redirection();
         let (mut receiver, mut kind) = (tracker.client, NoticeKind::Invalidation);
         if redirection != 0 {
@@ -190,19 +219,15 @@ impl Shard {
                 kind = NoticeKind::RedirectionBroken(redirection);
             }
         }
-        let Some(shard) = self.shared.clients.shard_of(receiver) else {
-            return;
-        };
+        let shard = self.shared.clients.shard_of(receiver)?;
         let notice = Notice {
-            from: Some(self.id),
+            from: None,
             receiver,
             kind,
             prefix: prefix.cloned(),
             key_count: keys.count,
             payload: keys.bytes,
         };
-        telling.over |= self.subscribers.sent(shard, notice.weight());
-        telling.tells_publisher |= telling.publisher == Some(receiver);
-        self.post.send(shard, Message::Notice(Box::new(notice)));
+        Some((shard, notice))
     }
 }
