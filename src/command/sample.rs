@@ -62,6 +62,7 @@ pub(crate) fn wanted(count: i64, len: usize) -> usize {
 /// Writes the elements behind the head of a reply: as many as [`wanted`] says, of a pool that has some.
 pub(crate) fn write_chosen<P: Pool>(reply: &mut Reply, pool: &P, count: i64) {
     let (len, left) = (pool.len(), wanted(count, pool.len()));
+    debug_assert!(left == 0 || len > 0, "an empty value has no key");
     if left == 0 {
         return;
     }

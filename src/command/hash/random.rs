@@ -9,6 +9,8 @@
 //! A client may ask for more choices than it will ever read, so they are made as they are sent. Source of the pass: Knuth,
 //! "The Art of Computer Programming", volume 2, 3.4.2, algorithm S.
 
+use std::borrow::Borrow;
+
 use crate::command::args::{is, symmetric_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::element::reply_element;
@@ -77,39 +79,30 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outco
     Ok(Outcome::Done)
 }
 
-fn write_any(
-    (hash, form): (&Hash, Form),
-    random: &mut Random,
-    is_wanted: &mut dyn FnMut(&[u8]) -> bool,
-    reply: &mut Reply,
-) -> bool {
-    let found = hash.random(&mut || random.next());
-    let found = found.filter(|(field, _)| is_wanted(field.as_bytes(&mut [0; 20])));
-    if let Some((field, value)) = found {
-        form.write(reply, field, value);
-    }
-    found.is_some()
-}
-
-/// Fields to choose from.
-struct Fields<'h> {
-    hash: &'h Hash,
+/// Fields to choose from, of a hash or of what it was.
+struct Fields<H> {
+    hash: H,
     form: Form,
 }
 
-impl Choices for Fields<'_> {
+impl<H: Borrow<Hash>> Choices for Fields<H> {
     fn write_any(
         &self,
         random: &mut Random,
         is_wanted: &mut dyn FnMut(&[u8]) -> bool,
         reply: &mut Reply,
     ) -> bool {
-        write_any((self.hash, self.form), random, is_wanted, reply)
+        let found = self.hash.borrow().random(&mut || random.next());
+        let found = found.filter(|(field, _)| is_wanted(field.as_bytes(&mut [0; 20])));
+        if let Some((field, value)) = found {
+            self.form.write(reply, field, value);
+        }
+        found.is_some()
     }
 }
 
-impl Pool for Fields<'_> {
-    type Kept = KeptFields;
+impl Pool for Fields<&Hash> {
+    type Kept = Fields<Hash>;
     type Passed = PassedFields;
 
     fn len(&self) -> usize {
@@ -120,8 +113,8 @@ impl Pool for Fields<'_> {
         matches!(self.hash, Hash::Large(_))
     }
 
-    fn keep(&self) -> KeptFields {
-        KeptFields {
+    fn keep(&self) -> Fields<Hash> {
+        Fields {
             hash: self.hash.to_choose_from(),
             form: self.form,
         }
@@ -132,22 +125,6 @@ impl Pool for Fields<'_> {
             share: self.hash.share(),
             form: self.form,
         }
-    }
-}
-
-struct KeptFields {
-    hash: Hash,
-    form: Form,
-}
-
-impl Choices for KeptFields {
-    fn write_any(
-        &self,
-        random: &mut Random,
-        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
-        reply: &mut Reply,
-    ) -> bool {
-        write_any((&self.hash, self.form), random, is_wanted, reply)
     }
 }
 

@@ -1,5 +1,7 @@
 //! SPOP, SRANDMEMBER: members by chance.
 
+use std::borrow::Borrow;
+
 use crate::command::args::{non_negative, symmetric_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::element::reply_element;
@@ -159,36 +161,27 @@ fn several(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     Ok(Outcome::Done)
 }
 
-fn write_any(
-    set: &Set,
-    random: &mut Random,
-    is_wanted: &mut dyn FnMut(&[u8]) -> bool,
-    reply: &mut Reply,
-) -> bool {
-    let found = set.random(&mut || random.next());
-    let found = found.filter(|member| is_wanted(member.as_bytes(&mut [0; 20])));
-    if let Some(member) = found {
-        reply_element(reply, member);
-    }
-    found.is_some()
-}
+/// Members to choose from, of a set or of what it was.
+struct Members<S>(S);
 
-/// Members to choose from.
-struct Members<'s>(&'s Set);
-
-impl Choices for Members<'_> {
+impl<S: Borrow<Set>> Choices for Members<S> {
     fn write_any(
         &self,
         random: &mut Random,
         is_wanted: &mut dyn FnMut(&[u8]) -> bool,
         reply: &mut Reply,
     ) -> bool {
-        write_any(self.0, random, is_wanted, reply)
+        let found = self.0.borrow().random(&mut || random.next());
+        let found = found.filter(|member| is_wanted(member.as_bytes(&mut [0; 20])));
+        if let Some(member) = found {
+            reply_element(reply, member);
+        }
+        found.is_some()
     }
 }
 
-impl Pool for Members<'_> {
-    type Kept = KeptMembers;
+impl Pool for Members<&Set> {
+    type Kept = Members<Set>;
     type Passed = PassedMembers;
 
     fn len(&self) -> usize {
@@ -199,8 +192,8 @@ impl Pool for Members<'_> {
         matches!(self.0, Set::Large(_))
     }
 
-    fn keep(&self) -> KeptMembers {
-        KeptMembers(self.0.clone())
+    fn keep(&self) -> Members<Set> {
+        Members(self.0.clone())
     }
 
     fn pass(&self) -> PassedMembers {
@@ -211,19 +204,6 @@ impl Pool for Members<'_> {
                 PassedMembers::Copied(members.into_iter())
             }
         }
-    }
-}
-
-struct KeptMembers(Set);
-
-impl Choices for KeptMembers {
-    fn write_any(
-        &self,
-        random: &mut Random,
-        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
-        reply: &mut Reply,
-    ) -> bool {
-        write_any(&self.0, random, is_wanted, reply)
     }
 }
 

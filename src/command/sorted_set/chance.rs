@@ -1,5 +1,7 @@
 //! ZRANDMEMBER: members by chance.
 
+use std::borrow::Borrow;
+
 use crate::command::args::{is, symmetric_integer};
 use crate::command::context::{Context, Outcome};
 use crate::command::element::reply_element;
@@ -43,39 +45,31 @@ pub(super) fn zrandmember(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outc
     Ok(Outcome::Done)
 }
 
-fn write_any(
-    (set, style): (&SortedSet, Style),
-    random: &mut Random,
-    is_wanted: &mut dyn FnMut(&[u8]) -> bool,
-    reply: &mut Reply,
-) -> bool {
-    let rank = random.below(set.len());
-    let found = set.at(rank).filter(|_| is_wanted(&rank.to_le_bytes()));
-    if let Some((member, score)) = found {
-        style.write(reply, member, score);
-    }
-    found.is_some()
-}
-
-/// Members to choose from, told apart by their ranks.
-struct Members<'s> {
-    set: &'s SortedSet,
+/// Members to choose from, of a sorted set or of what it was; told apart by their ranks.
+struct Members<S> {
+    set: S,
     style: Style,
 }
 
-impl Choices for Members<'_> {
+impl<S: Borrow<SortedSet>> Choices for Members<S> {
     fn write_any(
         &self,
         random: &mut Random,
         is_wanted: &mut dyn FnMut(&[u8]) -> bool,
         reply: &mut Reply,
     ) -> bool {
-        write_any((self.set, self.style), random, is_wanted, reply)
+        let set = self.set.borrow();
+        let rank = random.below(set.len());
+        let found = set.at(rank).filter(|_| is_wanted(&rank.to_le_bytes()));
+        if let Some((member, score)) = found {
+            self.style.write(reply, member, score);
+        }
+        found.is_some()
     }
 }
 
-impl Pool for Members<'_> {
-    type Kept = KeptMembers;
+impl Pool for Members<&SortedSet> {
+    type Kept = Members<SortedSet>;
     type Passed = PassedMembers;
 
     fn len(&self) -> usize {
@@ -86,8 +80,8 @@ impl Pool for Members<'_> {
         self.set.encoding() == "skiplist"
     }
 
-    fn keep(&self) -> KeptMembers {
-        KeptMembers {
+    fn keep(&self) -> Members<SortedSet> {
+        Members {
             set: self.set.clone(),
             style: self.style,
         }
@@ -98,22 +92,6 @@ impl Pool for Members<'_> {
             share: self.set.share(0..self.set.len(), false),
             style: self.style,
         }
-    }
-}
-
-struct KeptMembers {
-    set: SortedSet,
-    style: Style,
-}
-
-impl Choices for KeptMembers {
-    fn write_any(
-        &self,
-        random: &mut Random,
-        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
-        reply: &mut Reply,
-    ) -> bool {
-        write_any((&self.set, self.style), random, is_wanted, reply)
     }
 }
 
