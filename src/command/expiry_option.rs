@@ -3,10 +3,23 @@
 use super::args::{self, Cursor};
 use super::error::{self, CommandError};
 
+/// What a time is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
+pub(crate) enum Unit {
+    /// EXPIRE, TTL, EX …
     Seconds,
+    /// PEXPIRE, PTTL, PX …
     Milliseconds,
+}
+
+impl Unit {
+    /// Milliseconds; `None` when they are too many.
+    pub(crate) fn to_ms(self, number: i64) -> Option<i64> {
+        match self {
+            Self::Seconds => number.checked_mul(1000),
+            Self::Milliseconds => Some(number),
+        }
+    }
 }
 
 /// How a time is written.
@@ -72,11 +85,8 @@ impl<'a> RequestedExpiry<'a> {
     /// The time in Unix ms. `name` is the command's, for the error.
     pub(crate) fn at_ms(&self, now_ms: u64, name: &str) -> Result<u64, CommandError> {
         let number = args::required_integer(self.text)?;
-        let ms = match self.form.unit {
-            Unit::Seconds => number.checked_mul(1000),
-            Unit::Milliseconds => Some(number),
-        };
         let base_ms = if self.form.absolute { 0 } else { now_ms as i64 };
+        let ms = self.form.unit.to_ms(number);
         ms.filter(|ms| *ms > 0)
             .and_then(|ms| ms.checked_add(base_ms))
             .map(|ms| ms as u64)

@@ -3,7 +3,7 @@
 //! ```text
 //! read.rs    HGET HMGET HGETALL HKEYS HVALS HLEN HEXISTS HSTRLEN HSCAN      random.rs  HRANDFIELD
 //! write.rs   HSET HMSET HSETNX HDEL                                       number.rs  HINCRBY HINCRBYFLOAT
-//! expiry.rs  HEXPIRE and its kin, HPERSIST, HTTL and its kin              combined.rs  HGETEX HSETEX HGETDEL
+//! combined.rs  HGETEX HSETEX HGETDEL            ../element_expiry  HEXPIRE and its kin, HPERSIST, HTTL and its kin
 //! ```
 //! Invariants: a hash that becomes empty is removed in the same command; a command that sets fields calls
 //! [`Hash::before_setting`] once with all of them, so that encodings are Redis'. Whatever sets fields to texts is `HSET` as effect.
@@ -11,7 +11,6 @@
 mod combined;
 #[cfg(test)]
 mod combined_tests;
-mod expiry;
 #[cfg(test)]
 mod expiry_tests;
 mod number;
@@ -24,11 +23,13 @@ mod write;
 use crate::data::hash::Hash;
 use crate::data::listpack::Element;
 use crate::keyspace::KeyHandle;
+use crate::keyspace::event::EventClass;
 use crate::keyspace::table::Entry;
 use crate::keyspace::value::Value;
 use crate::resp::reply::Reply;
 
 use super::element::reply_element;
+use super::element_expiry::{self, Elements, Kind, Told};
 use super::error::{self, CommandError};
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec};
 
@@ -202,13 +203,13 @@ pub(crate) static COMMANDS: &[Command] = &[
         "O(1) for each call, O(N) for a whole walk over N fields.",
         "Walks over the fields, some at each call.",
     ),
-    row("hexpire", "key seconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hexpire).arity(-6).flags(WRITES).keys(UPDATE)
+    row("hexpire", "key seconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", element_expiry::expire::<Hash>).arity(-6).flags(WRITES).keys(UPDATE)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end after a number of seconds."),
-    row("hpexpire", "key milliseconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hpexpire).arity(-6).flags(WRITES).keys(UPDATE)
+    row("hpexpire", "key milliseconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", element_expiry::pexpire::<Hash>).arity(-6).flags(WRITES).keys(UPDATE)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end after a number of milliseconds."),
-    row("hexpireat", "key unix-time-seconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hexpireat).arity(-6).flags(WRITES).keys(UPDATE)
+    row("hexpireat", "key unix-time-seconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", element_expiry::expireat::<Hash>).arity(-6).flags(WRITES).keys(UPDATE)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end at a time, in seconds."),
-    row("hpexpireat", "key unix-time-milliseconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", expiry::hpexpireat).arity(-6).flags(WRITES).keys(UPDATE)
+    row("hpexpireat", "key unix-time-milliseconds [condition:<NX | XX | GT | LT>] fields:<FIELDS numfields field [field ...]>", element_expiry::pexpireat::<Hash>).arity(-6).flags(WRITES).keys(UPDATE)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields end at a time, in milliseconds."),
     row("hgetdel", "key fields:<FIELDS numfields field [field ...]>", combined::hgetdel).arity(-5).flags(&[Flags::WRITE, Flags::FAST])
         .keys(&[KeySpec::one(KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE), 1)])
@@ -221,20 +222,56 @@ pub(crate) static COMMANDS: &[Command] = &[
          KEEPTTL>] fields:<FIELDS numfields data:<field value> ...>", combined::hsetex)
         .arity(-6).flags(WRITES).keys(UPDATE)
         .docs("8.0.0", "hash", "O(N) for N fields.", "Sets fields; lets them end; on a condition if asked."),
-    row("hpersist", "key fields:<FIELDS numfields field [field ...]>", expiry::hpersist).arity(-5).flags(&[Flags::WRITE, Flags::FAST]).keys(UPDATE)
+    row("hpersist", "key fields:<FIELDS numfields field [field ...]>", element_expiry::persist::<Hash>).arity(-5).flags(&[Flags::WRITE, Flags::FAST]).keys(UPDATE)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Lets fields not end any more."),
-    row("httl", "key fields:<FIELDS numfields field [field ...]>", expiry::httl).arity(-5).flags(READS_FAST).keys(READ)
+    row("httl", "key fields:<FIELDS numfields field [field ...]>", element_expiry::ttl::<Hash>).arity(-5).flags(READS_FAST).keys(READ)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Gives how long fields have left, in seconds."),
-    row("hpttl", "key fields:<FIELDS numfields field [field ...]>", expiry::hpttl).arity(-5).flags(READS_FAST).keys(READ)
+    row("hpttl", "key fields:<FIELDS numfields field [field ...]>", element_expiry::pttl::<Hash>).arity(-5).flags(READS_FAST).keys(READ)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Gives how long fields have left, in milliseconds."),
-    row("hexpiretime", "key fields:<FIELDS numfields field [field ...]>", expiry::hexpiretime).arity(-5).flags(READS_FAST).keys(READ)
+    row("hexpiretime", "key fields:<FIELDS numfields field [field ...]>", element_expiry::expiretime::<Hash>).arity(-5).flags(READS_FAST).keys(READ)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Gives when fields end, in seconds."),
-    row("hpexpiretime", "key fields:<FIELDS numfields field [field ...]>", expiry::hpexpiretime).arity(-5).flags(READS_FAST).keys(READ)
+    row("hpexpiretime", "key fields:<FIELDS numfields field [field ...]>", element_expiry::pexpiretime::<Hash>).arity(-5).flags(READS_FAST).keys(READ)
         .docs("7.4.0", "hash", "O(N) for N fields.", "Gives when fields end, in milliseconds."),
 ];
 
 const fn row(name: &'static str, syntax: &'static str, handler: Handler) -> Command {
     Command::new(name, syntax, handler).categories(&["hash"])
+}
+
+impl Elements for Hash {
+    const KIND: Kind = Kind {
+        word: "FIELDS",
+        word_missing: error::FIELDS_MISSING,
+        count_not_positive: error::NUMFIELDS_NOT_POSITIVE,
+        count_mismatch: error::NUMFIELDS_MISMATCH,
+        class: EventClass::HASH,
+        set: Told {
+            command: "HPEXPIREAT",
+            event: "hexpire",
+        },
+        lifted: Told {
+            command: "HPERSIST",
+            event: "hpersist",
+        },
+        removed: Told {
+            command: "HDEL",
+            event: "hdel",
+        },
+    };
+
+    fn of(value: &Value) -> Option<&Self> {
+        match value {
+            Value::Hash(hash) => Some(hash),
+            _ => None,
+        }
+    }
+
+    fn of_mut(value: &mut Value) -> Option<&mut Self> {
+        match value {
+            Value::Hash(hash) => Some(hash),
+            _ => None,
+        }
+    }
 }
 
 /// The hash of an entry; `None` without entry.

@@ -15,6 +15,7 @@ pub(crate) mod bitmap;
 pub(crate) mod connection;
 pub mod context;
 pub(crate) mod element;
+mod element_expiry;
 pub(crate) mod element_scan;
 pub(crate) mod error;
 pub(crate) mod expiry_option;

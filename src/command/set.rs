@@ -1,12 +1,16 @@
 //! The set family.
 //!
-//! Rows here; handlers by what they do: `write` (one set), `read`, `chance` (members by chance), `combine` (several sets).
+//! Rows here; handlers by what they do: `write` (one set), `read`, `chance` (members by chance), `combine` (several sets), `expiry`
+//! (SADDEX; SEXPIRE and its kin are with those of hashes, in `element_expiry`).
 //!
 //! Invariants: a set that becomes empty is removed in the same command; what chance has chosen is in the effects by name
 //! (SPOP: SREM or DEL).
 
 mod chance;
 mod combine;
+mod expiry;
+#[cfg(test)]
+mod expiry_tests;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -19,12 +23,14 @@ use crate::keyspace::table::Entry;
 use crate::keyspace::value::Value;
 
 use super::context::Context;
+use super::element_expiry;
 use super::error::{self, CommandError};
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec};
 
 const READ: KeyFlags = KeyFlags::RO.and(KeyFlags::ACCESS);
 const READ_ONE: &[KeySpec] = &[KeySpec::one(READ, 1)];
 const LOOK_ONE: &[KeySpec] = &[KeySpec::one(KeyFlags::RO, 1)];
+const UPDATE: &[KeySpec] = &[KeySpec::one(KeyFlags::RW.and(KeyFlags::UPDATE), 1)];
 const READ_MANY: &[KeySpec] = &[KeySpec::range(READ, 1, -1, 1)];
 const STORE: &[KeySpec] = &[
     KeySpec::one(KeyFlags::OW.and(KeyFlags::UPDATE), 1),
@@ -50,6 +56,37 @@ pub(crate) static COMMANDS: &[Command] = &[
     row("sadd", "key member [member ...]", write::sadd).arity(-3).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST])
         .keys(&[KeySpec::one(ADDS, 1)])
         .docs("1.0.0", "set", "O(1) for each member.", "Adds members to a set, made when there is none."),
+    row("saddex", "key [condition:<MNX | MXX>] [expiration:<EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
+         KEEPTTL>] members:<MEMBERS nummembers member [member ...]>", expiry::saddex).arity(-5)
+        .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(UPDATE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Adds members; lets them end; on a condition if asked."),
+    row("sexpire", "key seconds [condition:<NX | XX | GT | LT>] members:<MEMBERS nummembers member [member ...]>", element_expiry::expire::<Set>)
+        .arity(-6).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(UPDATE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Lets members end after a number of seconds."),
+    row("spexpire", "key milliseconds [condition:<NX | XX | GT | LT>] members:<MEMBERS nummembers member [member ...]>", element_expiry::pexpire::<Set>)
+        .arity(-6).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(UPDATE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Lets members end after a number of milliseconds."),
+    row("sexpireat", "key unix-time-seconds [condition:<NX | XX | GT | LT>] members:<MEMBERS nummembers member [member ...]>", element_expiry::expireat::<Set>)
+        .arity(-6).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(UPDATE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Lets members end at a time, in seconds."),
+    row("spexpireat", "key unix-time-milliseconds [condition:<NX | XX | GT | LT>] members:<MEMBERS nummembers member [member ...]>", element_expiry::pexpireat::<Set>)
+        .arity(-6).flags(&[Flags::WRITE, Flags::DENYOOM, Flags::FAST]).keys(UPDATE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Lets members end at a time, in milliseconds."),
+    row("spersist", "key members:<MEMBERS nummembers member [member ...]>", element_expiry::persist::<Set>).arity(-5)
+        .flags(&[Flags::WRITE, Flags::FAST]).keys(UPDATE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Lets members not end any more."),
+    row("sttl", "key members:<MEMBERS nummembers member [member ...]>", element_expiry::ttl::<Set>).arity(-5)
+        .flags(&[Flags::READONLY, Flags::FAST]).keys(READ_ONE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Gives how long members have left, in seconds."),
+    row("spttl", "key members:<MEMBERS nummembers member [member ...]>", element_expiry::pttl::<Set>).arity(-5)
+        .flags(&[Flags::READONLY, Flags::FAST]).keys(READ_ONE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Gives how long members have left, in milliseconds."),
+    row("sexpiretime", "key members:<MEMBERS nummembers member [member ...]>", element_expiry::expiretime::<Set>).arity(-5)
+        .flags(&[Flags::READONLY, Flags::FAST]).keys(READ_ONE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Gives when members end, in seconds."),
+    row("spexpiretime", "key members:<MEMBERS nummembers member [member ...]>", element_expiry::pexpiretime::<Set>).arity(-5)
+        .flags(&[Flags::READONLY, Flags::FAST]).keys(READ_ONE)
+        .docs("8.12.0", "set", "O(N) for N members.", "Gives when members end, in milliseconds."),
     row("scard", "key", read::scard).arity(2).flags(&[Flags::READONLY, Flags::FAST]).keys(LOOK_ONE)
         .docs("1.0.0", "set", "O(1)", "Returns the number of members."),
     row("sdiff", "key [key ...]", combine::sdiff).arity(-2).flags(&[Flags::READONLY]).keys(READ_MANY).tips(UNORDERED)

@@ -28,10 +28,12 @@ use crate::pubsub::registry::ChannelRegistry;
 use crate::resp::Protocol;
 use crate::resp::arguments::Request;
 use crate::resp::reply::Reply;
+use crate::resp::request::{RequestLimits, RequestParser};
 use crate::resp::rest::Piece;
 
 use super::context::{Context, Outcome, Shared};
 use super::error;
+use super::keyspace::{digest, rewrite};
 use super::table::commands;
 
 /// A reply that is not encoded to its end.
@@ -233,4 +235,47 @@ impl Bench {
             .map(|event| format!("{} {}", event.name, String::from_utf8_lossy(&event.key)))
             .collect()
     }
+
+    /// Effects of the first keyspace since the last call, as words.
+    pub(crate) fn effect_words(&mut self) -> Vec<Vec<Vec<u8>>> {
+        let mut commands = Vec::new();
+        self.keyspaces[0]
+            .effects
+            .drain(|_, command| commands.push(words_of(command)));
+        commands
+    }
+
+    /// The commands that make all of the first keyspace's first database again.
+    pub(crate) fn rewritten(&self) -> Vec<Vec<Vec<u8>>> {
+        let mut commands = Vec::new();
+        for entry in self.keyspaces[0].database(0).table().iter() {
+            rewrite(entry, self.now_ms, &mut |effect| {
+                let mut bytes = Vec::new();
+                effect.encode(&mut bytes);
+                commands.push(words_of(&bytes));
+            });
+        }
+        commands
+    }
+
+    /// What DEBUG DIGEST says of it.
+    pub(crate) fn digest(&self) -> [u8; 20] {
+        let keyspace = &self.keyspaces[0];
+        digest([(0, keyspace.database(0))].into_iter(), self.now_ms)
+    }
+}
+
+/// A command as its words.
+fn words_of(command: &[u8]) -> Vec<Vec<u8>> {
+    let limits = RequestLimits {
+        bulk_bytes_max: 1 << 29,
+        argument_count_max: 1 << 20,
+        unparsed_bytes_max: usize::MAX,
+        line_bytes_max: 1 << 16,
+        unauthenticated: None,
+    };
+    let mut parser = RequestParser::new();
+    assert_eq!(parser.parse(command, &limits), Ok(Some(command.len())));
+    let arguments = parser.arguments(command);
+    arguments.iter().map(<[u8]>::to_vec).collect()
 }

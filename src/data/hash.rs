@@ -4,7 +4,7 @@
 //! small   listpack   field value │ field value │ …           in the order in which they came
 //! timed   listpack   field value ms │ field value ms │ …     the same, once a field has had an end (timed.rs)
 //! large   members    field ─► value                          in the order of their hashes
-//!         times      field ─► ms, and by ms                  once a field has had an end
+//!         ends       field ─► ms, and by ms                  once a field has had an end
 //! ```
 //! A small hash becomes a large one, never the other way, by Redis' rules: before texts are added their lengths and number
 //! are looked at ([`Hash::before_setting`]), behind that how many fields there are ([`Hash::set`]).
@@ -18,9 +18,10 @@ pub(crate) use share::Share;
 
 use bytes::Bytes;
 
+use crate::data::ends::{EndingElements, Ends};
 use crate::data::listpack::{self, Element, Listpack, PackLimits};
 use crate::data::members::{Members, below};
-use timed::{TIME_BYTES_MAX, TIMED_STEP, Times, time_at, time_text, with_times};
+use timed::{TIME_BYTES_MAX, TIMED_STEP, time_at, time_text, with_times};
 
 /// Fields with values. See the module's head.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ pub(crate) enum Hash {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     members: Members,
-    times: Option<Box<Times>>,
+    ends: Option<Box<Ends>>,
 }
 
 /// What a field that is set again does with its end.
@@ -97,8 +98,8 @@ impl Hash {
         match self {
             Self::Small(_) | Self::Timed(_) => 1,
             Self::Large(table) => {
-                let times = table.times.as_deref().map_or(0, Times::part_count);
-                table.members.part_count() + times
+                let ends = table.ends.as_deref().map_or(0, Ends::part_count);
+                table.members.part_count() + ends
             }
         }
     }
@@ -110,9 +111,9 @@ impl Hash {
             Self::Small(pack) => pack.heap_bytes(),
             Self::Timed(pack) => size_of::<Listpack>() + pack.heap_bytes(),
             Self::Large(table) => {
-                let times = table.times.as_deref();
-                let times = times.map_or(0, |times| size_of::<Times>() + times.heap_bytes());
-                size_of::<Table>() + table.members.heap_bytes() + times
+                let ends = table.ends.as_deref();
+                let ends = ends.map_or(0, |ends| size_of::<Ends>() + ends.heap_bytes());
+                size_of::<Table>() + table.members.heap_bytes() + ends
             }
         }
     }
@@ -181,10 +182,10 @@ impl Hash {
             Self::Small(pack) => set_in_pack(pack, &[field, value], OldEnd::Keep),
             Self::Timed(pack) => set_in_pack(pack, &[field, value, b"0"], old_end),
             Self::Large(table) => {
-                if let Some(times) = table.times.as_deref_mut()
+                if let Some(ends) = table.ends.as_deref_mut()
                     && old_end == OldEnd::Lift
                 {
-                    times.set(field, None);
+                    ends.set(field, None);
                 }
                 table.members.set(field, &[value])
             }
@@ -204,7 +205,7 @@ impl Hash {
                 let at = pack.find(field, TIMED_STEP)?;
                 time_at(pack, pack.next(pack.next(at)))
             }
-            Self::Large(table) => table.times.as_deref()?.get(field),
+            Self::Large(table) => table.ends.as_deref()?.get(field),
         }
     }
 
@@ -228,7 +229,7 @@ impl Hash {
                     pack.replace(at, time_text(ends_ms).as_bytes());
                 }
             }
-            Self::Large(table) => table.times.get_or_insert_default().set(field, ends_ms),
+            Self::Large(table) => table.ends.get_or_insert_default().set(field, ends_ms),
         }
     }
 
@@ -238,7 +239,7 @@ impl Hash {
         match self {
             Self::Small(_) => None,
             Self::Timed(_) => self.ends().map(|(ms, _)| ms).min(),
-            Self::Large(table) => table.times.as_deref()?.next_ms(),
+            Self::Large(table) => table.ends.as_deref()?.next_ms(),
         }
     }
 
@@ -256,10 +257,7 @@ impl Hash {
                     Some((ms, pack.at(at)))
                 }))
             }
-            Self::Large(table) => {
-                let times = table.times.as_deref().into_iter().flat_map(Times::iter);
-                Box::new(times.map(|(ms, field)| (ms, Element::Bytes(field))))
-            }
+            Self::Large(table) => Box::new(table.ends.as_deref().into_iter().flat_map(Ends::iter)),
         }
     }
 
@@ -281,16 +279,15 @@ impl Hash {
                 ended.into_iter().map(|(_, field)| field).collect()
             }
             Self::Large(table) => {
-                let Table { members, times } = &mut **table;
-                let Some(times) = times else {
-                    return Vec::new();
-                };
-                let ended = std::iter::from_fn(|| times.pop_ended(now_ms)).take(count);
+                let Table { members, ends } = &mut **table;
+                let ended = ends
+                    .as_deref_mut()
+                    .map(|ends| ends.take_ended(now_ms, count));
+                let ended = ended.unwrap_or_default();
+                ended.iter().for_each(|field| {
+                    members.remove(field);
+                });
                 ended
-                    .inspect(|field| {
-                        members.remove(field);
-                    })
-                    .collect()
             }
         }
     }
@@ -308,8 +305,8 @@ impl Hash {
             Self::Small(pack) => remove_from(pack, 2),
             Self::Timed(pack) => remove_from(pack, TIMED_STEP),
             Self::Large(table) => {
-                if let Some(times) = table.times.as_deref_mut() {
-                    times.set(field, None);
+                if let Some(ends) = table.ends.as_deref_mut() {
+                    ends.set(field, None);
                 }
                 table.members.remove(field)
             }
@@ -327,8 +324,8 @@ impl Hash {
             table.members.set(&field, &[&value]);
         }
         for (ms, field) in self.ends() {
-            let times = table.times.get_or_insert_default();
-            times.set(&field.to_vec(), Some(ms));
+            let ends = table.ends.get_or_insert_default();
+            ends.set(&field.to_vec(), Some(ms));
         }
         *self = Self::Large(Box::new(table));
     }
@@ -388,7 +385,7 @@ impl Hash {
             Self::Small(_) | Self::Timed(_) => self.clone(),
             Self::Large(table) => Self::Large(Box::new(Table {
                 members: table.members.clone(),
-                times: None,
+                ends: None,
             })),
         }
     }
@@ -397,6 +394,36 @@ impl Hash {
     #[must_use]
     pub(crate) fn share(&self) -> Share {
         Share::new(self)
+    }
+}
+
+impl EndingElements for Hash {
+    fn has(&self, field: &[u8]) -> bool {
+        self.contains(field)
+    }
+
+    fn end_of(&self, field: &[u8]) -> Option<u64> {
+        Self::end_of(self, field)
+    }
+
+    fn set_end(&mut self, field: &[u8], ends_ms: Option<u64>) {
+        Self::set_end(self, field, ends_ms);
+    }
+
+    fn remove(&mut self, field: &[u8]) -> bool {
+        Self::remove(self, field)
+    }
+
+    fn is_empty(&self) -> bool {
+        Self::is_empty(self)
+    }
+
+    fn next_end_ms(&self) -> Option<u64> {
+        Self::next_end_ms(self)
+    }
+
+    fn take_ended(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>> {
+        Self::take_ended(self, now_ms, count)
     }
 }
 

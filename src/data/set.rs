@@ -4,6 +4,7 @@
 //! integers (`intset`)   | width | sorted integers |     while all members are integers
 //! small (`listpack`)    one pack, in the order in which members came
 //! large (`hashtable`)   a table of segments
+//! with ends             any of them, and when members end, while any does: its encoding is that of the members
 //! ```
 //! When a set changes its form follows Redis 7.2 exactly, because OBJECT ENCODING shows it. A set never becomes smaller in form,
 //! but for results that are made anew ([`Set::with_integers_as_such`]).
@@ -12,6 +13,7 @@
 
 mod integers;
 
+use super::ends::{EndingElements, Ends};
 use super::listpack::{Element, Listpack, PackLimits, parse_integer};
 use super::members::{Members, MembersShare, below};
 use integers::Integers;
@@ -37,6 +39,16 @@ pub(crate) enum Set {
     Small(Listpack),
     /// Others.
     Large(Box<Members>),
+    /// Members of which some end.
+    WithEnds(Box<SetWithEnds>),
+}
+
+/// A set of which members end.
+#[derive(Clone, Debug)]
+pub(crate) struct SetWithEnds {
+    /// Itself without ends.
+    members: Set,
+    ends: Ends,
 }
 
 impl Set {
@@ -67,6 +79,25 @@ impl Set {
             Self::Integers(integers) => integers.len(),
             Self::Small(pack) => pack.len(),
             Self::Large(members) => members.len(),
+            Self::WithEnds(set) => set.members.len(),
+        }
+    }
+
+    /// Whether it is kept as integers.
+    pub(crate) fn is_of_integers(&self) -> bool {
+        match self {
+            Self::Integers(_) => true,
+            Self::Small(_) | Self::Large(_) => false,
+            Self::WithEnds(set) => set.members.is_of_integers(),
+        }
+    }
+
+    /// Whether it is one of many members.
+    pub(crate) fn is_large(&self) -> bool {
+        match self {
+            Self::Large(_) => true,
+            Self::Integers(_) | Self::Small(_) => false,
+            Self::WithEnds(set) => set.members.is_large(),
         }
     }
 
@@ -81,6 +112,7 @@ impl Set {
             Self::Integers(_) => "intset",
             Self::Small(_) => "listpack",
             Self::Large(_) => "hashtable",
+            Self::WithEnds(set) => set.members.encoding(),
         }
     }
 
@@ -89,6 +121,7 @@ impl Set {
         match self {
             Self::Integers(_) | Self::Small(_) => 1,
             Self::Large(members) => members.part_count(),
+            Self::WithEnds(set) => set.members.part_count() + set.ends.part_count(),
         }
     }
 
@@ -98,6 +131,9 @@ impl Set {
             Self::Integers(integers) => integers.heap_bytes(),
             Self::Small(pack) => pack.heap_bytes(),
             Self::Large(members) => size_of::<Members>() + members.heap_bytes(),
+            Self::WithEnds(set) => {
+                size_of::<SetWithEnds>() + set.members.heap_bytes() + set.ends.heap_bytes()
+            }
         }
     }
 
@@ -108,6 +144,7 @@ impl Set {
             Self::Integers(_) => count > limits.integer_count_max,
             Self::Small(_) => count > limits.pack.entry_count_max,
             Self::Large(_) => false,
+            Self::WithEnds(set) => return set.members.before_adding(count, limits),
         };
         if too_many {
             *self = Self::Large(self.to_large());
@@ -145,6 +182,8 @@ impl Set {
                     true
                 }
             },
+            // One that is a member already ends when it would have.
+            Self::WithEnds(set) => set.members.add(text, limits),
         }
     }
 
@@ -197,6 +236,13 @@ impl Set {
             Self::Integers(integers) => {
                 parse_integer(text).is_some_and(|value| integers.remove(value))
             }
+            Self::WithEnds(set) => {
+                let is_member = set.members.remove(text);
+                if is_member {
+                    self.set_end(text, None);
+                }
+                is_member
+            }
         }
     }
 
@@ -208,6 +254,7 @@ impl Set {
             Self::Integers(integers) => {
                 parse_integer(text).is_some_and(|value| integers.contains(value))
             }
+            Self::WithEnds(set) => set.members.contains(text),
         }
     }
 
@@ -215,6 +262,7 @@ impl Set {
     pub(crate) fn has(&self, member: Element<'_>) -> bool {
         match (self, member) {
             (Self::Integers(integers), Element::Int(value)) => integers.contains(value),
+            (Self::WithEnds(set), member) => set.members.has(member),
             _ => self.contains(member.as_bytes(&mut [0; 20])),
         }
     }
@@ -225,6 +273,7 @@ impl Set {
             Self::Integers(integers) => Box::new(integers.iter().map(Element::Int)),
             Self::Small(pack) => Box::new(pack.iter()),
             Self::Large(members) => Box::new(members.iter().map(|(key, _)| Element::Bytes(key))),
+            Self::WithEnds(set) => set.members.iter(),
         }
     }
 
@@ -238,16 +287,22 @@ impl Set {
             Self::Integers(integers) => integers.get(below(chance(), len)).map(Element::Int),
             Self::Small(pack) => Some(pack.at(pack.seek(below(chance(), len)))),
             Self::Large(members) => members.random(chance).map(|(key, _)| Element::Bytes(key)),
+            Self::WithEnds(set) => set.members.random(chance),
         }
     }
 
     /// Gives members from a cursor on, see [`Members::scan`]; a set that is not large is given whole.
     pub(crate) fn scan(&self, cursor: u64, count: usize, take: &mut dyn FnMut(Element<'_>)) -> u64 {
-        if let Self::Large(members) = self {
-            return members.scan(cursor, count, &mut |key, _| take(Element::Bytes(key)));
+        match self {
+            Self::Large(members) => {
+                members.scan(cursor, count, &mut |key, _| take(Element::Bytes(key)))
+            }
+            Self::WithEnds(set) => set.members.scan(cursor, count, take),
+            Self::Integers(_) | Self::Small(_) => {
+                self.iter().for_each(take);
+                0
+            }
         }
-        self.iter().for_each(take);
-        0
     }
 
     /// The members as they are now, to be read later; `None` for a set that is not large.
@@ -255,14 +310,41 @@ impl Set {
         match self {
             Self::Large(members) => Some(members.share()),
             Self::Integers(_) | Self::Small(_) => None,
+            Self::WithEnds(set) => set.members.share(),
+        }
+    }
+
+    /// The members that end, with their times, the first one first.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (u64, Element<'_>)> {
+        let ends = match self {
+            Self::WithEnds(set) => Some(&set.ends),
+            Self::Integers(_) | Self::Small(_) | Self::Large(_) => None,
+        };
+        ends.into_iter().flat_map(Ends::iter)
+    }
+
+    /// Becomes the set of its members when none of them ends any more.
+    fn drop_ends_when_empty(&mut self) {
+        if let Self::WithEnds(set) = self
+            && set.ends.is_empty()
+        {
+            let members = std::mem::replace(&mut set.members, Self::small());
+            *self = members;
+        }
+    }
+
+    /// What it is now, to choose from later; without ends. O(segments), of a small set O(bytes).
+    pub(crate) fn to_choose_from(&self) -> Self {
+        match self {
+            Self::WithEnds(set) => set.members.clone(),
+            Self::Integers(_) | Self::Small(_) | Self::Large(_) => self.clone(),
         }
     }
 
     /// A set all of whose members are integers, as such where there may be so many.
     #[must_use]
     pub(crate) fn with_integers_as_such(self, limits: &SetLimits) -> Self {
-        let is_so_already = matches!(self, Self::Integers(_));
-        if is_so_already || self.len() > limits.integer_count_max.min(INTEGERS_MAX) {
+        if self.is_of_integers() || self.len() > limits.integer_count_max.min(INTEGERS_MAX) {
             return self;
         }
         let values: Option<Vec<i64>> = self.iter().map(|member| member.as_integer()).collect();
@@ -270,6 +352,58 @@ impl Set {
             Some(values) => Self::Integers(values.into_iter().collect()),
             None => self,
         }
+    }
+}
+
+impl EndingElements for Set {
+    fn has(&self, member: &[u8]) -> bool {
+        self.contains(member)
+    }
+
+    fn end_of(&self, member: &[u8]) -> Option<u64> {
+        match self {
+            Self::WithEnds(set) => set.ends.get(member),
+            Self::Integers(_) | Self::Small(_) | Self::Large(_) => None,
+        }
+    }
+
+    fn set_end(&mut self, member: &[u8], ends_ms: Option<u64>) {
+        if let Self::WithEnds(set) = self {
+            set.ends.set(member, ends_ms);
+            self.drop_ends_when_empty();
+        } else if ends_ms.is_some() {
+            let mut ends = Ends::default();
+            ends.set(member, ends_ms);
+            let members = std::mem::replace(self, Self::small());
+            *self = Self::WithEnds(Box::new(SetWithEnds { members, ends }));
+        }
+    }
+
+    fn remove(&mut self, member: &[u8]) -> bool {
+        Self::remove(self, member)
+    }
+
+    fn is_empty(&self) -> bool {
+        Self::is_empty(self)
+    }
+
+    fn next_end_ms(&self) -> Option<u64> {
+        match self {
+            Self::WithEnds(set) => set.ends.next_ms(),
+            Self::Integers(_) | Self::Small(_) | Self::Large(_) => None,
+        }
+    }
+
+    fn take_ended(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>> {
+        let Self::WithEnds(set) = self else {
+            return Vec::new();
+        };
+        let ended = set.ends.take_ended(now_ms, count);
+        ended.iter().for_each(|member| {
+            set.members.remove(member);
+        });
+        self.drop_ends_when_empty();
+        ended
     }
 }
 

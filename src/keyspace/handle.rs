@@ -160,7 +160,7 @@ impl<'k> KeyHandle<'k> {
                 let entry = Entry::new(self.key, value, Access::new(policy, now_ms));
                 let database = &mut self.keyspace.databases[self.db];
                 database.streams.came(self.key, &entry.value);
-                database.field_ends.came(self.key, Some(&entry.value));
+                database.element_ends.came(self.key, Some(&entry.value));
                 let at = database.table.insert(self.hash, entry);
                 self.keyspace.walks.came(self.db, self.hash, self.key);
                 self.keyspace.count_keys(self.db);
@@ -181,7 +181,7 @@ impl<'k> KeyHandle<'k> {
             .get_mut(at)
             .unwrap_or_else(|| unreachable!("found at creation"));
         database.streams.came(self.key, &value);
-        database.field_ends.came(self.key, Some(&value));
+        database.element_ends.came(self.key, Some(&value));
         let old = std::mem::replace(&mut entry.value, value);
         if !matches!(entry.value, Value::Stream(_)) {
             database.streams.left(self.key, &old);
@@ -271,13 +271,15 @@ impl<'k> KeyHandle<'k> {
         true
     }
 
-    /// Fields of the hash end at other times than before.
-    pub(crate) fn fields_end(&mut self) {
+    /// Elements of the value end at other times than before.
+    pub(crate) fn elements_end(&mut self) {
         let Some(at) = self.at else { return };
         let Database {
-            table, field_ends, ..
+            table,
+            element_ends,
+            ..
         } = &mut self.keyspace.databases[self.db];
-        field_ends.came(self.key, table.get(at).map(|entry| &entry.value));
+        element_ends.came(self.key, table.get(at).map(|entry| &entry.value));
     }
 
     /// Whether effects are replayed: limits that held when they were recorded are not asked again.

@@ -24,9 +24,9 @@ pub(crate) mod claim;
 mod counted_tests;
 pub(crate) mod discard;
 pub(crate) mod effect;
+mod element_ends;
 pub(crate) mod event;
 mod expiry;
-mod field_ends;
 mod handle;
 mod key;
 mod names;
@@ -56,8 +56,8 @@ use access::AccessPolicy;
 use alarm::Alarms;
 use discard::{Discarded, Discards};
 use effect::EffectBuffer;
+use element_ends::ElementEnds;
 use event::{EventClass, KeyEvent};
-use field_ends::FieldEnds;
 pub(crate) use handle::{KeyHandle, Report};
 use names::StreamNames;
 pub(crate) use space::{InHand, Space};
@@ -87,7 +87,7 @@ pub(crate) struct Database {
     table: KeyTable,
     /// (when, hash of the key): what ends next.
     expiries: BTreeSet<(u64, u64)>,
-    field_ends: FieldEnds,
+    element_ends: ElementEnds,
     streams: StreamNames,
 }
 
@@ -96,7 +96,7 @@ impl Database {
         Self {
             table: KeyTable::new(hasher),
             expiries: BTreeSet::new(),
-            field_ends: FieldEnds::default(),
+            element_ends: ElementEnds::default(),
             streams: StreamNames::new(lists_streams),
         }
     }
@@ -305,7 +305,7 @@ impl Keyspace {
             // Whoever writes makes room, also during a pause.
             self.expire(db, key, hash);
         }
-        let at = at.and_then(|at| self.without_ended_fields(db, key, at, now_ms));
+        let at = at.and_then(|at| self.without_ended_elements(db, key, at, now_ms));
         KeyHandle::new(self, db, key, hash, at)
     }
 
@@ -334,7 +334,7 @@ impl Keyspace {
     ) -> Option<table::Position> {
         let found = self.find(db, key, hash, now_ms)?;
         if !found.expired {
-            return self.without_ended_fields(db, key, found.at, now_ms);
+            return self.without_ended_elements(db, key, found.at, now_ms);
         }
         if now_ms >= self.policy.paused_until_ms {
             self.expire(db, key, hash);
@@ -382,7 +382,7 @@ impl Keyspace {
             return 0;
         }
         // Neither the fields of hashes nor one database wait until nothing else ends.
-        let mut count = self.end_due_fields(now_ms, budget / 4);
+        let mut count = self.end_due_elements(now_ms, budget / 4);
         let databases = self.databases.len();
         self.expired_first = (self.expired_first + 1) % databases;
         for turn in 0..databases {
@@ -409,7 +409,7 @@ impl Keyspace {
                 count += 1;
             }
         }
-        count + self.end_due_fields(now_ms, budget - count)
+        count + self.end_due_elements(now_ms, budget - count)
     }
 
     /// Forgets the producers of streams whose messages have all ended, within limits of one round. Nobody can tell but by the
@@ -450,7 +450,7 @@ impl Keyspace {
     pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
         let next_of = |database: &Database| {
             let key = database.expiries.first().map(|(at, _)| *at);
-            key.into_iter().chain(database.field_ends.next_ms()).min()
+            key.into_iter().chain(database.element_ends.next_ms()).min()
         };
         self.databases.iter().filter_map(next_of).min()
     }
@@ -459,7 +459,7 @@ impl Keyspace {
         let database = &mut self.databases[db];
         let entry = database.table.remove(hash, key)?;
         database.streams.left(key, &entry.value);
-        database.field_ends.came(key, None);
+        database.element_ends.came(key, None);
         self.walks.left(db, hash, &entry);
         if let Some(expire_ms) = entry.expiry() {
             Self::forget_expiry(database, expire_ms, hash, key);

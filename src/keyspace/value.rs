@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::data::ends::EndingElements;
 use crate::data::hash::Hash;
 use crate::data::list::List;
 use crate::data::set::Set;
@@ -323,6 +324,24 @@ impl Value {
             Self::SortedSet(_) => ValueType::SortedSet,
             Self::Hash(_) => ValueType::Hash,
             Self::Stream(_) => ValueType::Stream,
+        }
+    }
+
+    /// Its elements, if they are such as may end by themselves.
+    pub(crate) fn ending(&self) -> Option<&dyn EndingElements> {
+        match self {
+            Self::Hash(hash) => Some(hash),
+            Self::Set(set) => Some(set),
+            Self::String(_) | Self::List(_) | Self::SortedSet(_) | Self::Stream(_) => None,
+        }
+    }
+
+    /// As [`Value::ending`], to change them.
+    pub(crate) fn ending_mut(&mut self) -> Option<&mut dyn EndingElements> {
+        match self {
+            Self::Hash(hash) => Some(hash),
+            Self::Set(set) => Some(set),
+            Self::String(_) | Self::List(_) | Self::SortedSet(_) | Self::Stream(_) => None,
         }
     }
 

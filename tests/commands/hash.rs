@@ -2,22 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, Server, for_each_shard_count};
-
-/// Raw replies with blanks for line ends.
-fn raw(client: &mut Client, line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    let reply = client.raw_call(&words);
-    let reply = String::from_utf8_lossy(&reply).replace("\r\n", " ");
-    reply.trim_end().to_owned()
-}
-
-#[track_caller]
-fn check(client: &mut Client, table: &[(&str, &str)]) {
-    for (line, expected) in table {
-        assert_eq!(raw(client, line), *expected, "{line}");
-    }
-}
+use crate::connection::{check, raw};
+use crate::support::{Server, for_each_shard_count};
 
 #[test]
 fn every_command_answers() {

@@ -1,6 +1,7 @@
 //! The commands on sets, and SORT, through a socket. `a`, `b`, `c`, `d` are keys of different shards on purpose.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use crate::connection::check;
 use crate::list::events_of;
@@ -137,5 +138,50 @@ fn members_of_sets_on_any_shard_are_counted() {
                 ("SDIFFCARD 3 a b c", ":2"),
             ],
         );
+    });
+}
+
+#[test]
+fn every_command_on_ends_of_members_answers() {
+    for_each_shard_count(|server| {
+        check(
+            &mut server.connect(),
+            &[
+                ("SADD a 1 2 x", ":3"),
+                ("SEXPIREAT a 4000000000 MEMBERS 1 1", "*1 :1"),
+                ("SPEXPIREAT a 4000000000001 GT MEMBERS 2 1 2", "*2 :1 :0"),
+                ("SEXPIRETIME a MEMBERS 2 1 2", "*2 :4000000001 :-1"),
+                ("SPEXPIRETIME a MEMBERS 1 1", "*1 :4000000000001"),
+                ("SEXPIRE a 100 MEMBERS 2 2 none", "*2 :1 :-2"),
+                ("STTL a MEMBERS 2 2 x", "*2 :100 :-1"),
+                ("SPEXPIRE a 0 MEMBERS 1 x", "*1 :2"),
+                ("SPTTL a MEMBERS 1 x", "*1 :-2"),
+                ("SPERSIST a MEMBERS 2 1 x", "*2 :1 :-2"),
+                ("SADDEX a MXX KEEPTTL MEMBERS 2 1 2", ":1"),
+                ("SADDEX a MNX EX 50 MEMBERS 2 1 3", ":0"),
+                ("SADDEX b MNX EXAT 4000000000 MEMBERS 2 1 3", ":1"),
+                ("SEXPIRETIME b MEMBERS 2 1 3", "*2 :4000000000 :4000000000"),
+                ("SUNIONSTORE c a b", ":3"),
+                ("STTL c MEMBERS 3 1 2 3", "*3 :-1 :-1 :-1"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn members_end_though_nobody_looks() {
+    for_each_shard_count(|server| {
+        let (mut client, mut listener) = (server.connect(), server.connect());
+        client.run("CONFIG SET notify-keyspace-events AKE");
+        listener.run("PSUBSCRIBE __keyevent@0__:sexpired");
+        for key in ["a", "b", "c", "d"] {
+            client.run(&format!("SADDEX {key} PX 20 MEMBERS 2 x y"));
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while client.run("DBSIZE").integer() != 0 {
+            assert!(Instant::now() < deadline, "a member that has ended stays");
+        }
+        let keys: BTreeSet<String> = (0..4).map(|_| listener.reply().items()[3].text()).collect();
+        assert_eq!(keys, ["a", "b", "c", "d"].map(str::to_owned).into());
     });
 }

@@ -179,7 +179,7 @@ fn on_a_set(random: &mut Random) -> String {
     let (member, number) = (random.pick(&["a", "b", "c"]), random.below(30));
     // Now and then a member that makes the set large.
     let long = "x".repeat(if random.percent(4) { 100 } else { 1 });
-    match random.below(14) {
+    match random.below(23) {
         0..3 => format!("SADD {key} {number} {}", random.below(30)),
         3 => format!("SADD {key} {number} {member} {long}"),
         4 | 5 => format!("SREM {key} {number} {member} x"),
@@ -190,7 +190,16 @@ fn on_a_set(random: &mut Random) -> String {
         10 => format!("SUNIONSTORE {key} {other} {third}"),
         11 => format!("SDIFFSTORE {key} {other} {third}"),
         12 => format!("SINTERSTORE {key} {other} {third}"),
-        _ => format!("SINTERSTORE {key} {other}"),
+        13 => format!("SINTERSTORE {key} {other}"),
+        14 => format!("SADDEX {key} EX 5000 MEMBERS 2 {number} {member}"),
+        15 => format!("SADDEX {key} MEMBERS 2 {number} {member}"),
+        16 => format!("SADDEX {key} MXX KEEPTTL MEMBERS 1 {number}"),
+        17 => format!("SEXPIRE {key} 5000 MEMBERS 1 {number}"),
+        18 => format!("SPEXPIRE {key} 5000000 NX MEMBERS 2 {number} {member}"),
+        19 => format!("SEXPIREAT {key} 4000000000 MEMBERS 1 {number}"),
+        20 => format!("SPEXPIREAT {key} 4000000000000 GT MEMBERS 1 {member}"),
+        21 => format!("SEXPIRE {key} 0 MEMBERS 1 {number}"),
+        _ => format!("SPERSIST {key} MEMBERS 2 {number} {member}"),
     }
 }
 

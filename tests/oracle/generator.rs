@@ -340,7 +340,15 @@ impl Generator {
             name.as_slice(),
             // WAIT for replicas that do not exist would wait for ever.
             // A walk stands where its own server says.
-            b"DEBUG" | b"CONFIG" | b"HELLO" | b"CLIENT" | b"SCAN" | b"HSCAN" | b"WAIT"
+            b"DEBUG"
+                | b"CONFIG"
+                | b"HELLO"
+                | b"CLIENT"
+                | b"SCAN"
+                | b"HSCAN"
+                | b"SSCAN"
+                | b"ZSCAN"
+                | b"WAIT"
         ) {
             return words;
         }

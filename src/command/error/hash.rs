@@ -21,7 +21,7 @@ pub(crate) const NUMFIELDS_NOT_POSITIVE: CommandError =
 pub(crate) const NUMFIELDS_MISMATCH: CommandError =
     CommandError::fixed("ERR The `numfields` parameter must match the number of arguments");
 /// A time below zero.
-pub(crate) const FIELD_TIME_NEGATIVE: CommandError =
+pub(crate) const ELEMENT_TIME_NEGATIVE: CommandError =
     CommandError::fixed("ERR invalid expire time, must be >= 0");
 /// More fields or members by chance than a reply can have.
 pub(crate) const OUT_OF_RANGE: CommandError = CommandError::fixed("ERR value is out of range");

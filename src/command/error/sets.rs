@@ -14,3 +14,15 @@ pub(crate) const MEMBER_LIMIT_NEGATIVE: CommandError =
 /// The number of keys of LMPOP, SINTERCARD and their kin.
 pub(crate) const NUMKEYS_NOT_POSITIVE: CommandError =
     CommandError::fixed("ERR numkeys should be greater than 0");
+/// SEXPIRE without its members.
+pub(crate) const MEMBERS_MISSING: CommandError =
+    CommandError::fixed("ERR Mandatory argument MEMBERS is missing or not at the right position");
+/// How many members follow is no number above 0.
+pub(crate) const NUMMEMBERS_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR Parameter `numMembers` should be greater than 0");
+/// More or fewer members follow than was said.
+pub(crate) const NUMMEMBERS_MISMATCH: CommandError =
+    CommandError::fixed("ERR The `nummembers` parameter must match the number of arguments");
+/// SADDEX MNX MXX.
+pub(crate) const MEMBER_CONDITIONS: CommandError =
+    CommandError::fixed("ERR Only one of MXX or MNX arguments can be specified");

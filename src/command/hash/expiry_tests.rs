@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{bench, check, digest_of, effects, rewritten};
+use super::tests::{bench, check};
 use crate::command::testing::Bench;
 use crate::keyspace::value::Value;
 
@@ -294,7 +294,7 @@ fn fields_end_though_nobody_looks() {
 #[test]
 fn ends_go_with_their_hash() {
     let mut bench = bench(128, 64);
-    let count = |bench: &Bench| bench.keyspaces[0].database(0).ending_hash_count();
+    let count = |bench: &Bench| bench.keyspaces[0].database(0).ending_value_count();
     for (line, expected) in [
         ("HSET h a 1 b 2", 0),
         ("HEXPIRE h 10 FIELDS 1 a", 1),
@@ -368,7 +368,7 @@ proptest! {
                 first.run(&[b"HLEN".as_slice(), key]);
             }
             // Now that all was looked at, every end is known that is to come, and none is that was.
-            let known = first.keyspaces[0].database(0).ending_hash_count();
+            let known = first.keyspaces[0].database(0).ending_value_count();
             prop_assert!(known >= ending_hashes(&first));
             let next = first.keyspaces[0].next_expiry_ms();
             let real = first.keyspaces[0].database(0).table().iter();
@@ -381,17 +381,17 @@ proptest! {
             }
         }
         second.keyspaces[0].set_replaying(true);
-        for effect in effects(&mut first) {
+        for effect in first.effect_words() {
             second.run(&effect);
         }
-        prop_assert_eq!(digest_of(&first), digest_of(&second));
+        prop_assert_eq!(first.digest(), second.digest());
         let mut third = bench(2, 64);
         third.keyspaces[0].set_replaying(true);
-        for command in rewritten(&first) {
+        for command in first.rewritten() {
             third.run(&command);
         }
-        prop_assert_eq!(digest_of(&first), digest_of(&third));
+        prop_assert_eq!(first.digest(), third.digest());
         third.keyspaces[0].set_replaying(false);
-        prop_assert_eq!(ending_hashes(&third), third.keyspaces[0].database(0).ending_hash_count());
+        prop_assert_eq!(ending_hashes(&third), third.keyspaces[0].database(0).ending_value_count());
     }
 }

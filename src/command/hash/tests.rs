@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::command::keyspace::{digest, rewrite};
 use crate::command::testing::Bench;
 use crate::config::Settings;
 use crate::data::listpack::PackLimits;
-use crate::resp::request::{RequestLimits, RequestParser};
 
 /// A bench whose hashes become large above these limits.
 pub(super) fn bench(entry_count_max: usize, text_bytes_max: usize) -> Bench {
@@ -31,51 +29,6 @@ pub(super) fn check(bench: &mut Bench, table: &[(&str, &str)]) {
     for (line, expected) in table {
         assert_eq!(bench.line(line), *expected, "{line}");
     }
-}
-
-/// Commands as their words.
-fn words_of(commands: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
-    let limits = RequestLimits {
-        bulk_bytes_max: 1 << 29,
-        argument_count_max: 1 << 20,
-        unparsed_bytes_max: usize::MAX,
-        line_bytes_max: 1 << 16,
-        unauthenticated: None,
-    };
-    let words = commands.iter().map(|command| {
-        let mut parser = RequestParser::new();
-        assert_eq!(parser.parse(command, &limits), Ok(Some(command.len())));
-        let arguments = parser.arguments(command);
-        arguments.iter().map(<[u8]>::to_vec).collect()
-    });
-    words.collect()
-}
-
-/// Effects since the last call, as words.
-pub(super) fn effects(bench: &mut Bench) -> Vec<Vec<Vec<u8>>> {
-    let mut commands = Vec::new();
-    bench.keyspaces[0]
-        .effects
-        .drain(|_, command| commands.push(command.to_vec()));
-    words_of(&commands)
-}
-
-/// The commands that make everything again.
-pub(super) fn rewritten(bench: &Bench) -> Vec<Vec<Vec<u8>>> {
-    let mut commands = Vec::new();
-    for entry in bench.keyspaces[0].database(0).table().iter() {
-        rewrite(entry, bench.now_ms, &mut |effect| {
-            let mut bytes = Vec::new();
-            effect.encode(&mut bytes);
-            commands.push(bytes);
-        });
-    }
-    words_of(&commands)
-}
-
-pub(super) fn digest_of(bench: &Bench) -> [u8; 20] {
-    let keyspace = &bench.keyspaces[0];
-    digest([(0, keyspace.database(0))].into_iter(), bench.now_ms)
 }
 
 #[test]
@@ -524,15 +477,15 @@ proptest! {
         for command in &commands {
             first.run(command);
         }
-        for effect in effects(&mut first) {
+        for effect in first.effect_words() {
             second.run(&effect);
         }
-        prop_assert_eq!(digest_of(&first), digest_of(&second));
+        prop_assert_eq!(first.digest(), second.digest());
         let mut third = bench(4, 8);
-        for command in rewritten(&first) {
+        for command in first.rewritten() {
             third.run(&command);
         }
-        prop_assert_eq!(digest_of(&first), digest_of(&third));
+        prop_assert_eq!(first.digest(), third.digest());
     }
 }
 

@@ -6,6 +6,7 @@
 use sha1::{Digest as _, Sha1};
 
 use crate::data::hash::Hash;
+use crate::data::listpack::Element;
 use crate::data::sorted_set::SortedSet;
 use crate::data::stream::{Group, Stream, StreamId};
 use crate::keyspace::Database;
@@ -15,6 +16,13 @@ use crate::keyspace::walk::is_live;
 
 /// SHA-1 of something canonical.
 pub(crate) type Digest = [u8; 20];
+
+/// Joins a digest to others, whose order does not count.
+fn join(all: &mut Digest, digest: Digest) {
+    for (byte, more) in all.iter_mut().zip(digest) {
+        *byte ^= more;
+    }
+}
 
 /// Feeds parts to the hash so that no two sequences of parts look the same.
 struct Canonical {
@@ -67,6 +75,10 @@ impl Canonical {
                 members.sort_unstable();
                 self.number(members.len() as u64);
                 members.iter().for_each(|member| self.bytes(member));
+                let ends = self.ends(set.ends());
+                if ends != Digest::default() {
+                    self.hash.update(ends);
+                }
             }
             Value::Hash(hash) => self.hash(hash),
             Value::SortedSet(set) => self.sorted_set(set),
@@ -77,24 +89,26 @@ impl Canonical {
     /// The order of fields is the encoding's: their digests are joined as those of keys are.
     fn hash(&mut self, hash: &Hash) {
         self.number(hash.len() as u64);
-        let mut all = [0; 20];
+        let mut all = self.ends(hash.ends());
         for (field, value) in hash.iter() {
             let mut pair = Self::new(self.now_ms);
             pair.bytes(field.as_bytes(&mut [0; 20]));
             pair.bytes(value.as_bytes(&mut [0; 20]));
-            for (byte, more) in all.iter_mut().zip(pair.digest()) {
-                *byte ^= more;
-            }
-        }
-        for (ms, field) in hash.ends() {
-            let mut end = Self::new(self.now_ms);
-            end.bytes(field.as_bytes(&mut [0; 20]));
-            end.number(ms);
-            for (byte, more) in all.iter_mut().zip(end.digest()) {
-                *byte ^= more;
-            }
+            join(&mut all, pair.digest());
         }
         self.hash.update(all);
+    }
+
+    /// The digests of elements that end, joined: their order does not count.
+    fn ends<'a>(&self, ends: impl Iterator<Item = (u64, Element<'a>)>) -> Digest {
+        let mut all = Digest::default();
+        for (ms, element) in ends {
+            let mut end = Self::new(self.now_ms);
+            end.bytes(element.as_bytes(&mut [0; 20]));
+            end.number(ms);
+            join(&mut all, end.digest());
+        }
+        all
     }
 
     /// In the order of the set. A small one knows no sign of zero, so it does not count.
@@ -179,13 +193,11 @@ pub(crate) fn digest<'k>(
     databases: impl Iterator<Item = (usize, &'k Database)>,
     now_ms: u64,
 ) -> Digest {
-    let mut all = [0; 20];
+    let mut all = Digest::default();
     for (db, database) in databases {
         let entries = database.table().iter();
         for entry in entries.filter(|entry| is_live(entry, now_ms)) {
-            for (byte, more) in all.iter_mut().zip(entry_digest(db, entry, now_ms)) {
-                *byte ^= more;
-            }
+            join(&mut all, entry_digest(db, entry, now_ms));
         }
     }
     all

@@ -3,17 +3,12 @@
 use crate::command::args;
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
+use crate::command::expiry_option::Unit;
 use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
 use crate::resp::arguments::Args;
 
 use super::remove_as_expired;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
-    Seconds,
-    Milliseconds,
-}
 
 /// NX, XX, GT and LT, any of which may come twice.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,11 +80,8 @@ fn expire_at(
 ) -> Result<Outcome, CommandError> {
     let options = ExpireOptions::read(args)?;
     let number = args::required_integer(args.at(2))?;
-    let at_ms = match unit {
-        Unit::Seconds => number.checked_mul(1000),
-        Unit::Milliseconds => Some(number),
-    };
-    let at_ms = at_ms
+    let at_ms = unit
+        .to_ms(number)
         .and_then(|ms| ms.checked_add(base_ms as i64))
         .ok_or_else(|| error::invalid_expire_time(&ctx.row.full_name))?;
     let now_ms = ctx.now_ms() as i64;

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 
 use crate::data::hash::Hash;
 use crate::data::list::List;
+use crate::data::listpack::Element;
 use crate::data::set::Set;
 use crate::data::sorted_set::{ScoreText, SortedSet};
 use crate::data::stream::{Group, Log, Stream, StreamId, Window};
@@ -85,6 +86,7 @@ fn rewrite_set(key: &[u8], set: &Set, take: &mut dyn FnMut(&EffectWriter)) {
             }
         }));
     }
+    rewrite_ends(key, ["SPEXPIREAT", "MEMBERS"], set.ends(), take);
 }
 
 fn rewrite_hash(key: &[u8], hash: &Hash, take: &mut dyn FnMut(&EffectWriter)) {
@@ -98,11 +100,21 @@ fn rewrite_hash(key: &[u8], hash: &Hash, take: &mut dyn FnMut(&EffectWriter)) {
             }
         }));
     }
-    for (ms, field) in hash.ends() {
+    rewrite_ends(key, ["HPEXPIREAT", "FIELDS"], hash.ends(), take);
+}
+
+/// `words`: the command that lets elements end, and its word in front of them.
+fn rewrite_ends<'a>(
+    key: &[u8],
+    words: [&str; 2],
+    ends: impl Iterator<Item = (u64, Element<'a>)>,
+    take: &mut dyn FnMut(&EffectWriter),
+) {
+    for (ms, element) in ends {
         take(&command(|effect| {
-            effect.arg("HPEXPIREAT").arg(key).integer(ms as i64);
-            effect.arg("FIELDS").arg("1");
-            effect.arg(field.as_bytes(&mut [0; 20]));
+            effect.arg(words[0]).arg(key).integer(ms as i64);
+            effect.arg(words[1]).arg("1");
+            effect.arg(element.as_bytes(&mut [0; 20]));
         }));
     }
 }

@@ -8,6 +8,7 @@ use crate::command::element::reply_element;
 use crate::command::error::{self, CommandError};
 use crate::command::random::Random;
 use crate::command::sample::{self, Choices, Pass, Pool};
+use crate::data::ends::EndingElements;
 use crate::data::members::MembersShare;
 use crate::data::set::{Set, SetLimits};
 use crate::keyspace::event::EventClass;
@@ -111,19 +112,24 @@ fn take(set: &mut Set, count: usize, limits: &SetLimits) -> Vec<Vec<u8>> {
             .random(&mut || random.next())
             .map(|member| member.to_vec());
         let member = member.unwrap_or_else(|| unreachable!("the set has more members"));
+        let end = set.end_of(&member);
         set.remove(&member);
-        member
+        (member, end)
     };
     let left = set.len() - count;
     if left * MADE_ANEW_FROM > count {
-        return (0..count).map(|_| pick(set)).collect();
+        return (0..count).map(|_| pick(set).0).collect();
     }
-    let mut kept = match set {
-        Set::Integers(_) => Set::of_integers(),
-        Set::Small(_) | Set::Large(_) => Set::small(),
+    let mut kept = match set.is_of_integers() {
+        true => Set::of_integers(),
+        false => Set::small(),
     };
     for _ in 0..left {
-        kept.add(&pick(set), limits);
+        let (member, end) = pick(set);
+        kept.add(&member, limits);
+        if end.is_some() {
+            kept.set_end(&member, end);
+        }
     }
     let old = std::mem::replace(set, kept);
     old.iter().map(|member| member.to_vec()).collect()
@@ -189,11 +195,11 @@ impl Pool for Members<&Set> {
     }
 
     fn is_large(&self) -> bool {
-        matches!(self.0, Set::Large(_))
+        self.0.is_large()
     }
 
     fn keep(&self) -> Members<Set> {
-        Members(self.0.clone())
+        Members(self.0.to_choose_from())
     }
 
     fn pass(&self) -> PassedMembers {

@@ -245,7 +245,7 @@ impl<'s> Sets<'s> {
     fn intersection(&self, limits: &SetLimits) -> Set {
         let smallest = self.by_size().and_then(|sets| sets.first().copied());
         let mut result = match smallest {
-            Some(Set::Integers(_)) => Set::of_integers(),
+            Some(set) if set.is_of_integers() => Set::of_integers(),
             _ => Set::small(),
         };
         for member in self.intersected().into_iter().flatten() {

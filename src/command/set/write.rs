@@ -2,18 +2,18 @@
 
 use crate::command::context::{Context, Outcome};
 use crate::command::error::CommandError;
-use crate::data::set::Set;
-use crate::keyspace::Report;
+use crate::data::set::{Set, SetLimits};
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
+use crate::keyspace::{KeyHandle, Report};
 use crate::resp::arguments::Args;
 
 use super::{finish_removal, limits, set_in};
 
 /// What SADD did to a set.
 #[derive(Clone, Copy, Default)]
-struct Added {
-    count: usize,
+pub(super) struct Added {
+    pub(super) count: usize,
     /// Redis changes the form for so many arguments also when all are members already. The command itself is the effect
     /// then: replayed, it does the same.
     is_encoded_anew: bool,
@@ -27,34 +27,50 @@ impl Report for Added {
 
 pub(super) fn sadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let limits = limits(ctx);
-    let members = args.from(2);
     let mut handle = ctx.space.write(args.at(1));
-    if set_in(handle.value())?.is_none() {
-        let set = Set::for_member(args.at(2), members.len(), &limits);
-        handle.insert(Value::Set(set));
+    set_in(handle.value())?;
+    let added = add(&mut handle, args.from(2), &limits);
+    if added.count > 0 {
+        handle.touched();
     }
-    let done = handle.change(|value| match value {
+    if added.is_change() {
+        handle.effect_of(added.count, |effect| {
+            effect.args(args.iter());
+        });
+    }
+    ctx.reply.count(added.count);
+    Ok(Outcome::Done)
+}
+
+/// Adds members, to a new set where there is no key, and tells of it by the event; effect and touch are the caller's.
+pub(super) fn add<'a>(
+    handle: &mut KeyHandle<'_>,
+    mut members: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+    limits: &SetLimits,
+) -> Added {
+    let count = members.len();
+    if !handle.exists() {
+        let first = members.clone().next().unwrap_or_default();
+        handle.insert(Value::Set(Set::for_member(first, count, limits)));
+    }
+    let added = handle.change(|value| match value {
         Some(Value::Set(set)) => {
             let before = set.encoding();
-            set.before_adding(members.len(), &limits);
+            set.before_adding(count, limits);
             Added {
-                count: members.filter(|member| set.add(member, &limits)).count(),
+                count: members
+                    .by_ref()
+                    .filter(|member| set.add(member, limits))
+                    .count(),
                 is_encoded_anew: set.encoding() != before,
             }
         }
         _ => Added::default(),
     });
-    if done.count > 0 {
-        handle.touched();
+    if added.count > 0 {
         handle.event(EventClass::SET, "sadd");
     }
-    if done.is_change() {
-        handle.effect_of(done.count, |effect| {
-            effect.args(args.iter());
-        });
-    }
-    ctx.reply.count(done.count);
-    Ok(Outcome::Done)
+    added
 }
 
 pub(super) fn srem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
