@@ -26,6 +26,9 @@ use segment::Segment;
 const POSITION_BITS: u32 = 52;
 /// What a segment has at most where chance picks one, entries: the bound of the rejection that makes all entries as likely.
 const PICKED_MAX: usize = 1024;
+/// By how many bits a segment may be deeper than the number of segments calls for. More is no chance: someone knows the hasher, and
+/// chose keys whose hashes are alike. Then the table takes another hasher.
+const SKEW_BITS_MAX: u32 = 10;
 /// With more segments a table has so many pieces of memory that it is not asked how many more its large entries are.
 const PARTS_COUNTED_MAX: usize = 64;
 
@@ -42,6 +45,8 @@ pub(crate) struct Members {
     len: usize,
     /// Bits of a hash that choose a place in the directory.
     depth: u8,
+    /// Segments that need all of these bits.
+    deepest_count: usize,
     directory: Vec<u32>,
     segments: Vec<Arc<Segment>>,
 }
@@ -59,6 +64,7 @@ impl Members {
             hasher: DefaultHashBuilder::default(),
             len: 0,
             depth: 0,
+            deepest_count: 1,
             directory: vec![0],
             segments: vec![Arc::new(Segment::new(0, 0))],
         }
@@ -224,8 +230,15 @@ impl Members {
             return;
         };
         if low.depth() > self.depth {
+            if u32::from(self.depth) > self.segments.len().ilog2() + SKEW_BITS_MAX {
+                return self.seed_anew();
+            }
             self.directory = self.directory.iter().flat_map(|at| [*at, *at]).collect();
             self.depth += 1;
+            self.deepest_count = 0;
+        }
+        if low.depth() == self.depth {
+            self.deepest_count += 2;
         }
         let other = self.segments.len();
         let full = [low.is_full(), high.is_full()];
@@ -238,6 +251,18 @@ impl Members {
                 self.split(number);
             }
         }
+    }
+
+    /// Takes another hasher. O(keys); a walk with [`Members::scan`] begins anew.
+    #[cold]
+    fn seed_anew(&mut self) {
+        let mut anew = Self::new();
+        for segment in std::mem::take(&mut self.segments) {
+            for (key, payload) in segment.iter() {
+                anew.set(key, &[payload]);
+            }
+        }
+        *self = anew;
     }
 
     /// Makes a small segment and its neighbour one, if that is small too.
@@ -262,18 +287,23 @@ impl Members {
             let places = self.places(prefix, depth);
             self.directory[places].fill(neighbour as u32);
         }
-        self.shrink_directory();
+        if depth == self.depth {
+            self.deepest_count -= 2;
+        }
+        if self.deepest_count == 0 {
+            self.shrink_directory();
+        }
     }
 
-    /// Halves the directory while no segment needs all of its bits.
+    /// Shortens the directory to the bits that segments need.
+    #[cold]
     fn shrink_directory(&mut self) {
-        let needed = self.segments.iter().map(|segment| segment.depth()).max();
-        let needed = needed.unwrap_or(0);
-        if needed < self.depth {
-            let step = 1 << (self.depth - needed);
-            self.directory = self.directory.iter().step_by(step).copied().collect();
-            self.depth = needed;
-        }
+        let depths = || self.segments.iter().map(|segment| segment.depth());
+        let needed = depths().max().unwrap_or(0);
+        self.deepest_count = depths().filter(|depth| *depth == needed).count();
+        let step = 1 << (self.depth - needed);
+        self.directory = self.directory.iter().step_by(step).copied().collect();
+        self.depth = needed;
     }
 }
 

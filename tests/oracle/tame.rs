@@ -9,8 +9,8 @@ fn number(word: &[u8]) -> Option<i64> {
 
 impl Generator {
     /// Without what the oracle does by mistake, or by its age, and what would make the states differ from then on: LSET of
-    /// Redis cuts an index to 32 bits; the rank of LPOS that has no opposite is refused from 7.2 on; what follows 7.2 refuses the count of LREM that has no opposite; SET with an expiry
-    /// in the past leaves a key up to 7.2 that is found expired later.
+    /// Redis cuts an index to 32 bits; what follows 7.0 refuses the rank of LPOS that has no opposite, what follows 7.2 the count of
+    /// LREM that has none; SET with an expiry in the past leaves a key up to 7.2 that is found expired later.
     pub(super) fn tamed(&self, mut words: Words) -> Words {
         let name = words[0].to_ascii_uppercase();
         let is_later = self.dialect >= Dialect::Later;

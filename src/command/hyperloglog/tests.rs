@@ -271,17 +271,23 @@ fn changes_report_effects_and_events_as_redis_does() {
     t(
         &mut bench,
         "PFADD l a",
-        &["PFADD l a", "PFDEBUG TODENSE l"],
+        &["PFADD l", "PFDEBUG TODENSE l", "PFADD l a"],
         &["new l", "pfadd l"],
     );
     assert_eq!(dirty(&bench), 8);
-    bench.line("PFMERGE m");
-    let merged = bench.effects();
-    assert_eq!(merged.len(), 2);
-    assert!(merged[0].starts_with("SET m HYLL") && merged[0].ends_with(" KEEPTTL"));
-    assert_eq!(merged[1], "APPEND m ");
-    assert_eq!(bench.events(), ["keymiss m", "new m", "pfadd m"]);
+    t(
+        &mut bench,
+        "PFMERGE m",
+        &["PFMERGE m"],
+        &["keymiss m", "new m", "pfadd m"],
+    );
     assert_eq!(dirty(&bench), 9);
+    t(
+        &mut bench,
+        "PFMERGE m l",
+        &["PFDEBUG TODENSE m", "PFMERGE m l"],
+        &["pfadd m"],
+    );
 }
 
 #[test]

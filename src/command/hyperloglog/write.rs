@@ -25,20 +25,15 @@ fn sparse_bytes_max(settings: &Settings, handle: &KeyHandle<'_>) -> usize {
 
 pub(super) fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let mut handle = ctx.space.write(args.at(1));
-    let was_dense = encoding_of(&handle)? == Some(Encoding::Dense);
-    let changes = if was_dense {
+    let before = encoding_of(&handle)?;
+    let changes = if before == Some(Encoding::Dense) {
         add_in_place(&mut handle, args)
     } else {
         let bytes_max = sparse_bytes_max(ctx.settings, &handle);
         add_to_copy(&mut handle, args, bytes_max)?
     };
     if changes > 0 {
-        handle.effect_of(changes, |effect| {
-            effect.args(args.iter());
-        });
-        if !was_dense && encoding_of(&handle)? == Some(Encoding::Dense) {
-            effect_of_dense(&mut handle, 0);
-        }
+        report(&mut handle, args, before, changes)?;
         handle.touched();
         handle.event(EventClass::STRING, "pfadd");
     } else {
@@ -106,6 +101,29 @@ fn add_to_copy(
     added.map(|()| changes)
 }
 
+/// The command as effect. `before`: the encoding there was. A replay knows no limit of sparse sketches, so it is told of the one
+/// that became dense, before it adds: a sparse sketch without limit is slow to add to.
+fn report(
+    handle: &mut KeyHandle<'_>,
+    args: &Args<'_>,
+    before: Option<Encoding>,
+    changes: usize,
+) -> Result<(), CommandError> {
+    let key = handle.key();
+    if before != Some(Encoding::Dense) && encoding_of(handle)? == Some(Encoding::Dense) {
+        if before.is_none() {
+            handle.effect_of(0, |effect| {
+                effect.arg("PFADD").arg(key);
+            });
+        }
+        effect_of_dense(handle, 0);
+    }
+    handle.effect_of(changes, |effect| {
+        effect.args(args.iter());
+    });
+    Ok(())
+}
+
 /// Stores a sketch, with its bytes as the effect.
 fn store_as_effect(handle: &mut KeyHandle<'_>, sketch: Vec<u8>, changes: usize) {
     // The string takes the bytes over, so they are reported first.
@@ -124,6 +142,7 @@ pub(super) fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
         }
     }
     let mut handle = ctx.space.write(args.at(1));
+    let before = encoding_of(&handle)?;
     let bytes_max = sparse_bytes_max(ctx.settings, &handle);
     let mut sketch = match sketch_of(handle.entry())? {
         Some(stored) => Sketch::copy_of(stored, bytes_max).map_err(corrupted)?,
@@ -134,8 +153,8 @@ pub(super) fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     }
     sketch.raise_all(&registers).map_err(corrupted)?;
     sketch.forget_count();
-    let bytes = sketch.into_bytes();
-    store_as_effect(&mut handle, bytes, 1);
+    store(&mut handle, sketch.into_bytes());
+    report(&mut handle, args, before, 1)?;
     handle.touched();
     // Redis: it is a PFADD of many elements.
     handle.event(EventClass::STRING, "pfadd");

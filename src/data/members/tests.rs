@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher as _;
 
 use proptest::prelude::*;
 
@@ -230,5 +231,46 @@ fn ten_bytes_take_less_than_thirty() {
         }
         let each = members.heap_bytes() as f64 / f64::from(count);
         assert!(each < 30.0, "{each} bytes for each of {count}");
+    }
+}
+
+#[test]
+fn keys_that_were_chosen_for_their_hashes_make_it_take_another_hasher() {
+    let mut members = Members::new();
+    let mut chosen = Vec::new();
+    // The first bits of all these are the same: no more than a splitting of a few segments calls for.
+    let hash = |members: &Members, key: &[u8]| members.hasher.hash_one(key);
+    for number in 0_u64.. {
+        let key = number.to_le_bytes();
+        if hash(&members, &key) >> 50 == 0x1234 {
+            chosen.push(key);
+        }
+        if chosen.len() == 1000 {
+            break;
+        }
+    }
+    let before = hash(&members, b"key");
+    for key in &chosen {
+        assert!(members.set(key, &[b"payload"]));
+    }
+    assert_ne!(hash(&members, b"key"), before);
+    assert!(members.depth < 8, "{}", members.depth);
+    assert_eq!(members.len(), 1000);
+    for key in &chosen {
+        assert_eq!(members.get(key), Some(&b"payload"[..]));
+        assert!(members.remove(key));
+    }
+    assert_eq!(members.part_count(), 1);
+}
+
+#[test]
+fn long_entries_make_it_take_no_other_hasher() {
+    for length in [100, 1000, 2000] {
+        let mut members = Members::new();
+        let before = members.hasher.hash_one("key");
+        for number in 0..5000 {
+            members.set(format!("m{number}").as_bytes(), &[&vec![b'x'; length]]);
+        }
+        assert_eq!(members.hasher.hash_one("key"), before);
     }
 }
