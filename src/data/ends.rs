@@ -34,6 +34,8 @@ pub(crate) trait EndingElements {
     fn is_empty(&self) -> bool;
     /// When the next element ends, Unix ms.
     fn next_end_ms(&self) -> Option<u64>;
+    /// How many elements ended before this time, Unix ms.
+    fn ended_count(&self, now_ms: u64) -> usize;
     /// Takes elements out that ended before this time, Unix ms, at most `count`, and gives them.
     fn take_ended(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>>;
 }
@@ -101,14 +103,18 @@ impl Ends {
         self.iter().next()
     }
 
-    /// Takes names out that ended before this time, at most `count`, the first one first. O(log n) for each leaf of them.
-    pub(crate) fn take_ended(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>> {
+    /// How many names ended before this time. O(log n).
+    pub(crate) fn ended_count(&self, now_ms: u64) -> usize {
         let ended = ScoreRange {
             min: Bound::Unbounded,
             max: Bound::Excluded(now_ms as f64),
         };
-        let ended = self.order.ranks_by_score(&ended);
-        let ended = 0..ended.end.min(count);
+        self.order.ranks_by_score(&ended).end
+    }
+
+    /// Takes names out that ended before this time, at most `count`, the first one first. O(log n) for each leaf of them.
+    pub(crate) fn take_ended(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>> {
+        let ended = 0..self.ended_count(now_ms).min(count);
         let names = self.order.range(ended.clone());
         let names = names.map(|(name, _)| name.to_vec().into()).collect();
         self.order.remove_range(ended);

@@ -422,6 +422,17 @@ impl EndingElements for Hash {
         Self::next_end_ms(self)
     }
 
+    fn ended_count(&self, now_ms: u64) -> usize {
+        match self {
+            Self::Small(_) => 0,
+            Self::Timed(_) => self.ends().filter(|(ms, _)| *ms < now_ms).count(),
+            Self::Large(table) => table
+                .ends
+                .as_deref()
+                .map_or(0, |ends| ends.ended_count(now_ms)),
+        }
+    }
+
     fn take_ended(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>> {
         Self::take_ended(self, now_ms, count)
     }

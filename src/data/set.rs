@@ -394,6 +394,13 @@ impl EndingElements for Set {
         }
     }
 
+    fn ended_count(&self, now_ms: u64) -> usize {
+        match self {
+            Self::WithEnds(set) => set.ends.ended_count(now_ms),
+            Self::Integers(_) | Self::Small(_) | Self::Large(_) => 0,
+        }
+    }
+
     fn take_ended(&mut self, now_ms: u64, count: usize) -> Vec<Box<[u8]>> {
         let Self::WithEnds(set) = self else {
             return Vec::new();

@@ -5,7 +5,8 @@
 //! truth); it may be earlier, when that element has gone. So a lookup sees by one number that none has ended anywhere.
 //!
 //! As with keys, an element that has ended is never seen: the lookup that finds it removes it, with its event and its effect. Other
-//! than with keys, so does a lookup to read during CLIENT PAUSE.
+//! than with keys, so does a lookup to read during CLIENT PAUSE. Where very many have ended, a command first waits for steps that remove
+//! them ([`Keyspace::end_step`]), so that nobody else waits for long.
 
 use super::event::EventClass;
 use super::table::Position;
@@ -83,6 +84,28 @@ impl Keyspace {
             .and_then(|entry| entry.value.ending());
         let next_ms = elements.and_then(EndingElements::next_end_ms);
         next_ms.is_some_and(|ms| ms < now_ms)
+    }
+
+    /// Whether an element of any value of a database has ended.
+    #[inline]
+    pub(crate) fn elements_have_ended(&self, db: usize, now_ms: u64) -> bool {
+        let next_ms = self.databases[db].element_ends.next_ms();
+        next_ms.is_some_and(|ms| ms < now_ms) && !self.replaying
+    }
+
+    /// Where more elements of a key have ended than a lookup should remove at once, removes some of them; whether it did.
+    #[cold]
+    pub(crate) fn end_step(&mut self, db: usize, key: &[u8], now_ms: u64) -> bool {
+        let table = &self.databases[db].table;
+        let at = table.find(table.hash(key), key);
+        let entry = at.and_then(|at| table.get(at));
+        let elements = entry.and_then(|entry| entry.value.ending());
+        let count = elements.map_or(0, |elements| elements.ended_count(now_ms));
+        if count <= limits::ENDED_PER_STEP_MAX {
+            return false;
+        }
+        self.end_elements(db, key, now_ms, limits::ENDED_PER_STEP_MAX);
+        true
     }
 
     /// Removes elements of a value whose time has come, at most `budget`, and the key when none is left; gives how many.

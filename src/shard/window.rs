@@ -17,7 +17,7 @@ use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
 use crate::ids::ShardSet;
-use crate::keyspace::Space;
+use crate::keyspace::{InHand, Space};
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
@@ -136,6 +136,10 @@ impl Shard {
                 // It may sleep, write a file, check a password: others do not wait for it.
                 self.put_back();
             }
+            if self.ends_elements_first(client, &attempt) {
+                client.kept = Some(attempt.keep());
+                return Flow::Defer;
+            }
             match self.run_in_hand(client, reply, &attempt) {
                 Ok(flow) => return flow,
                 Err(needed) if growths < GROWTHS_MAX => {
@@ -145,6 +149,41 @@ impl Shard {
             }
         }
         Flow::Stop
+    }
+
+    /// Takes a step where very many elements of the keys of a command have ended, which its lookup would remove; whether it did. Then
+    /// others get their turn before the command is tried again.
+    fn ends_elements_first(&mut self, client: &Client, attempt: &Attempt<'_>) -> bool {
+        let (db, now_ms) = (client.session.db, self.now_ms);
+        if attempt.shards.is_empty() || !self.hands.hand_mut().elements_have_ended(db, now_ms) {
+            return false;
+        }
+        let mut after = Aftermath::default();
+        let is_exec = is_exec(client, attempt.row);
+        let queue = &client.session.transaction.queue;
+        let took_step = self.with_hand(|env, space| {
+            let mut took_step = false;
+            let mut look_at = |row: &Row, args: &Args<'_>| {
+                row.command.for_each_key(args, |at| {
+                    let key = args.at(at);
+                    if space.holds(key) {
+                        took_step |= space.of(key).end_step(db, key, env.now_ms);
+                    }
+                });
+            };
+            look_at(attempt.row, attempt.args);
+            for queued in queue.iter().filter(|_| is_exec) {
+                look_at(commands().row(queued.command), &queued.request.args());
+            }
+            if took_step {
+                env.collect(space, &mut after);
+                env.log(&mut after, "expire");
+                env.serve(space, &mut after);
+            }
+            took_step
+        });
+        self.dispatch(after, None);
+        took_step
     }
 
     /// Whether what a command needs is in hand, or could be taken. A subscriber or tracking client must not see a change before

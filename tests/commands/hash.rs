@@ -88,6 +88,38 @@ fn fields_end_though_nobody_looks() {
 }
 
 #[test]
+fn nobody_sees_one_of_very_many_fields_that_have_ended() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        let numbers: Vec<String> = (0..3000).map(|number| number.to_string()).collect();
+        for key in ["a", "b", "c"] {
+            let pairs: Vec<String> = numbers.iter().map(|field| format!("{field} v")).collect();
+            client.run(&format!("HSET {key} {} last v", pairs.join(" ")));
+            let fields = numbers.join(" ");
+            client.run(&format!("HPEXPIRE {key} 30 FIELDS 3000 {fields}"));
+        }
+        client.run("SET latest x PX 31");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while raw(&mut client, "EXISTS latest") != ":0" {
+            assert!(Instant::now() < deadline, "the time does not pass");
+        }
+        check(
+            &mut client,
+            &[
+                ("HGETALL a", "*2 $4 last $1 v"),
+                ("HLEN a", ":1"),
+                ("MULTI", "+OK"),
+                ("HLEN b", "+QUEUED"),
+                ("HGET c 7", "+QUEUED"),
+                ("EXEC", "*2 :1 $-1"),
+                ("HKEYS c", "*1 $4 last"),
+            ],
+        );
+    });
+}
+
+#[test]
 fn events_come_in_order() {
     for_each_shard_count(|server| {
         let (mut client, mut listener) = (server.connect(), server.connect());

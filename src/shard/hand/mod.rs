@@ -50,6 +50,13 @@ impl Hand {
         &mut self.keyspaces
     }
 
+    /// Whether an element of any value of a database has ended.
+    #[inline]
+    pub(super) fn elements_have_ended(&self, db: usize, now_ms: u64) -> bool {
+        let mut keyspaces = self.keyspaces.iter();
+        keyspaces.any(|keyspace| keyspace.elements_have_ended(db, now_ms))
+    }
+
     /// The time of a command: no keyspace in hand has seen a later one. They have seen this one from now on.
     pub(super) fn advance(&mut self, now_ms: u64) -> u64 {
         let seen = self.keyspaces.iter().map(|keyspace| keyspace.now_ms);
