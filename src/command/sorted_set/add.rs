@@ -5,10 +5,10 @@ use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::data::listpack::PackLimits;
 use crate::data::sorted_set::{Put, SortedSet, parse_score};
-use crate::keyspace::Report;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
+use crate::keyspace::{KeyHandle, Report};
 use crate::resp::arguments::Args;
 
 use super::replies::write_score;
@@ -141,19 +141,7 @@ pub(crate) fn add_pairs(
 ) -> Result<Outcome, CommandError> {
     let limits = ctx.settings.zset_limits;
     let mut handle = ctx.space.write(key);
-    let mut tally = Tally::default();
-    let is_there = set_in(handle.value())?.is_some();
-    if is_there || !options.only_existing {
-        if !is_there {
-            let first = pairs.first().map_or(0, |(_, member)| member.len());
-            let set = SortedSet::for_members(pairs.len(), first, &limits);
-            handle.insert(Value::SortedSet(set));
-        }
-        tally = handle.change(|value| {
-            let set = set_in_mut(value)?;
-            add_all(set, pairs, options, &limits)
-        })?;
-    }
+    let tally = put_all(&mut handle, pairs, options, &limits)?;
     match (options.increments, tally.score) {
         (true, Some(score)) => write_score(ctx.reply, score),
         (true, None) => ctx.reply.null(),
@@ -171,6 +159,27 @@ pub(crate) fn add_pairs(
         handle.effect_of(changes, effect);
     }
     Ok(Outcome::Done)
+}
+
+/// Adds them to the sorted set of a key, which is made when there is none. Events and effects are the caller's.
+fn put_all(
+    handle: &mut KeyHandle<'_>,
+    pairs: &[(f64, &[u8])],
+    options: &AddOptions,
+    limits: &PackLimits,
+) -> Result<Tally, CommandError> {
+    if set_in(handle.value())?.is_none() {
+        if options.only_existing {
+            return Ok(Tally::default());
+        }
+        let first = pairs.first().map_or(0, |(_, member)| member.len());
+        let set = SortedSet::for_members(pairs.len(), first, limits);
+        handle.insert(Value::SortedSet(set));
+    }
+    handle.change(|value| {
+        let set = set_in_mut(value)?;
+        add_all(set, pairs, options, limits)
+    })
 }
 
 fn add_all(

@@ -6,6 +6,7 @@ use crate::command::args::required_integer;
 use crate::command::context::{Context, Outcome};
 use crate::command::error::CommandError;
 use crate::data::sorted_set::SortedSet;
+use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
 use crate::resp::arguments::Args;
 
@@ -17,14 +18,28 @@ pub(super) fn zrem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         ctx.reply.count(0);
         return Ok(Outcome::Done);
     }
+    let removed = remove_members(&mut handle, args.from(2))?;
+    ctx.reply.count(removed);
+    if removed > 0 {
+        handle.effect_of(removed, |effect| {
+            effect.args(args.iter());
+        });
+    }
+    Ok(Outcome::Done)
+}
+
+/// Takes members out of a sorted set and tells of it; gives how many there were. The last of them take the key along. The effect
+/// is the caller's.
+pub(super) fn remove_members<'m>(
+    handle: &mut KeyHandle<'_>,
+    members: impl Iterator<Item = &'m [u8]>,
+) -> Result<usize, CommandError> {
     let removed = handle.change(|value| {
         let set = set_in_mut(value)?;
-        let members = args.from(2);
         Ok::<_, CommandError>(members.filter(|member| set.remove(member)).count())
     })?;
-    ctx.reply.count(removed);
     if removed == 0 {
-        return Ok(Outcome::Done);
+        return Ok(0);
     }
     let is_empty = set_in(handle.value())?.is_some_and(SortedSet::is_empty);
     if is_empty {
@@ -35,10 +50,7 @@ pub(super) fn zrem(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         handle.event(EventClass::GENERIC, "del");
     }
     handle.touched();
-    handle.effect_of(removed, |effect| {
-        effect.args(args.iter());
-    });
-    Ok(Outcome::Done)
+    Ok(removed)
 }
 
 pub(super) fn zremrangebyrank(
