@@ -5,11 +5,12 @@
 //! read.rs    ZCARD ZSCORE ZRANK ZCOUNT ZSCAN …   chance.rs  ZRANDMEMBER
 //! range.rs   ZRANGE and its kin, ZRANGESTORE     query.rs   their arguments
 //! pop.rs     ZPOPMIN ZMPOP, BZPOPMIN BZMPOP      combine.rs ZUNION ZINTER ZDIFF, what stores them
-//! replies.rs members with their scores           interval.rs ranges of scores and members
+//! transfer.rs ZMOVE ZMOVEMEMBER, BZMOVE          interval.rs ranges of scores and members
+//! replies.rs members with their scores
 //! ```
 //! Invariants: a sorted set that becomes empty is removed in the same command. Effects are the commands as they came, which
-//! depend on nothing but what is stored, with two exceptions: of those that pop from one of several keys it is ZPOPMIN or ZPOPMAX;
-//! of ranges of members where scores differ it is the members by name.
+//! depend on nothing but what is stored, with three exceptions: of those that pop from one of several keys it is ZPOPMIN or ZPOPMAX;
+//! of ranges of members where scores differ it is the members by name; of moves it is ZADD and ZREM, which older servers know.
 
 mod add;
 mod chance;
@@ -23,6 +24,9 @@ mod remove;
 mod replies;
 #[cfg(test)]
 mod tests;
+mod transfer;
+#[cfg(test)]
+mod transfer_tests;
 
 use crate::data::sorted_set::{ScoreText, SortedSet};
 use crate::keyspace::KeyHandle;
@@ -45,6 +49,10 @@ const OVERWRITE: KeyFlags = KeyFlags::OW.and(KeyFlags::UPDATE);
 const STORE_COUNTED: &[KeySpec] = &[KeySpec::one(OVERWRITE, 1), KeySpec::counted(READ, 2)];
 const TAKES: KeyFlags = KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE);
 const REMOVE_ONE: &[KeySpec] = &[KeySpec::one(KeyFlags::RW.and(KeyFlags::DELETE), 1)];
+const MOVE: &[KeySpec] = &[
+    KeySpec::one(TAKES, 1),
+    KeySpec::one(KeyFlags::RW.and(KeyFlags::INSERT).and(KeyFlags::UPDATE), 2),
+];
 const FAST_READ: &[Flags] = &[Flags::READONLY, Flags::FAST];
 const SLOW_READ: &[Flags] = &[Flags::READONLY];
 const STORES: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::MOVABLE_KEYS];
@@ -52,6 +60,8 @@ const COMBINES: &[Flags] = &[Flags::READONLY, Flags::MOVABLE_KEYS];
 const RANDOM: &[&str] = &["nondeterministic_output"];
 const GROUP: &str = "sorted-set";
 const LOG: &str = "O(log(N)) for N members.";
+const MOVES: &str =
+    "O(log(N)+K*(log(N)+log(M))) for K members moved from a sorted set of N to one of M.";
 const RANGE: &str = "O(log(N)+M) for M of N members.";
 
 const fn row(name: &'static str, syntax: &'static str, handler: Handler) -> Command {
@@ -61,6 +71,9 @@ const fn row(name: &'static str, syntax: &'static str, handler: Handler) -> Comm
 /// The family's rows.
 #[rustfmt::skip]
 pub(crate) static COMMANDS: &[Command] = &[
+    row("bzmove", "source destination where:<MIN | MAX> timeout [COUNT count]", transfer::bzmove).arity(-5)
+        .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::BLOCKING]).keys(MOVE)
+        .docs("8.12.0", GROUP, MOVES, "Moves the members with the lowest or highest scores from one sorted set to another and returns them; waits for one when there is none."),
     row("bzmpop", "timeout numkeys key [key ...] where:<MIN | MAX> [COUNT count]", pop::bzmpop).arity(-5)
         .flags(&[Flags::WRITE, Flags::BLOCKING, Flags::MOVABLE_KEYS]).keys(&[KeySpec::counted(TAKES, 2)])
         .docs("7.0.0", GROUP, "O(K)+O(M*log(N)) for K keys and M of N members.", "Takes members from the first of several sorted sets that has any; waits for one when none has."),
@@ -94,6 +107,12 @@ pub(crate) static COMMANDS: &[Command] = &[
         .docs("2.0.0", GROUP, "O(N*K)+O(M*log(M)) for N members of the smallest of K and M of the result.", "Stores the members that all sorted sets have."),
     row("zlexcount", "key min max", read::zlexcount).arity(4).flags(FAST_READ).keys(READ_ONE)
         .docs("2.8.9", GROUP, LOG, "Counts the members between two, where all scores are the same."),
+    row("zmove", "source destination where:<MIN | MAX | BYSCORE score-min score-max> [COUNT count]", transfer::zmove).arity(-4)
+        .flags(&[Flags::WRITE, Flags::DENYOOM]).keys(MOVE)
+        .docs("8.12.0", GROUP, MOVES, "Moves the members with the lowest or highest scores, or those with scores in a range, from one sorted set to another and returns them."),
+    row("zmovemember", "source destination [condition:<NX | XX>] members:<MEMBERS num-members member [member ...]>", transfer::zmovemember).arity(-6)
+        .flags(&[Flags::WRITE, Flags::DENYOOM]).keys(MOVE)
+        .docs("8.12.0", GROUP, "O(K*(log(N)+log(M))) for K members moved from a sorted set of N to one of M.", "Moves members from one sorted set to another and returns them."),
     row("zmpop", "numkeys key [key ...] where:<MIN | MAX> [COUNT count]", pop::zmpop).arity(-4)
         .flags(&[Flags::WRITE, Flags::MOVABLE_KEYS]).keys(&[KeySpec::counted(TAKES, 1)])
         .docs("7.0.0", GROUP, "O(K)+O(M*log(N)) for K keys and M of N members.", "Takes members from the first of several sorted sets that has any."),

@@ -37,7 +37,7 @@ pub(crate) enum WaitKind {
     List,
     /// So many elements of a list at once (BLMOVEM EXACTLY).
     ListOf(usize),
-    /// A member of a sorted set (BZPOPMIN, BZPOPMAX, BZMPOP).
+    /// A member of a sorted set (BZPOPMIN, BZPOPMAX, BZMPOP, BZMOVE).
     SortedSet,
     /// An entry of a stream (XREAD).
     Stream,

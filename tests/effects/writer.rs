@@ -51,7 +51,8 @@ pub(crate) fn block(mut client: Client, seed: u64, stop: &AtomicBool) {
     let mut random = Random::new(seed);
     while !stop.load(Ordering::Acquire) {
         let (key, other) = (random.pick(LISTS), random.pick(LISTS));
-        let line = match random.below(7) {
+        let sorted = [(); 2].map(|()| random.pick(SORTED_SETS));
+        let line = match random.below(8) {
             0 => format!("BLPOP {key} {other} 0.02"),
             1 => format!("BRPOP {key} {other} 0.02"),
             2 => format!("BLMOVE {key} {other} LEFT RIGHT 0.02"),
@@ -60,7 +61,8 @@ pub(crate) fn block(mut client: Client, seed: u64, stop: &AtomicBool) {
                 format!("BLMOVEM {key} {other} LEFT LEFT 0.02 EXACTLY 3 OBO")
             }
             4 => format!("BLMPOP 0.02 2 {key} {other} RIGHT COUNT 2"),
-            5 => format!(
+            5 => format!("BZMOVE {} {} MIN 0.02 COUNT 2", sorted[0], sorted[1]),
+            6 => format!(
                 "XREADGROUP GROUP g {} COUNT 2 MAXCOUNT 3 BLOCK 20 CLAIM 5 STREAMS {} {} > >",
                 random.pick(CONSUMERS),
                 random.pick(STREAMS),
@@ -239,7 +241,19 @@ fn on_a_sorted_set(random: &mut Random) -> String {
     let score = random.pick(&["1", "2.5", "-3", "1e30", "inf", "-inf", "0.1", "-0"]);
     // Now and then a member that makes the set large.
     let long = "x".repeat(if random.percent(4) { 100 } else { 1 });
-    match random.below(22) {
+    match random.below(25) {
+        22 => format!(
+            "ZMOVE {key} {other} {} COUNT 3",
+            random.pick(&["MIN", "MAX", "BYSCORE -3 (2.5"])
+        ),
+        23 => format!(
+            "ZMOVEMEMBER {key} {other} {}MEMBERS 3 {number} {member} x",
+            random.pick(&["", "NX ", "XX "])
+        ),
+        24 => format!(
+            "BZMOVE {key} {other} {} 0.001",
+            random.pick(&["MIN", "MAX"])
+        ),
         0..4 => format!("ZADD {key} {score} {number} {number} {member} 1.5 {long}"),
         4 => format!(
             "ZADD {key} {} {score} {member}",

@@ -29,6 +29,12 @@ pub(crate) const SCORES_OF_LEX: CommandError =
 /// A weight of ZUNION.
 pub(crate) const WEIGHT_NOT_FLOAT: CommandError =
     CommandError::fixed("ERR weight value is not a float");
+/// How many members follow is no number above 0 (ZMOVEMEMBER).
+pub(crate) const NUM_MEMBERS_NOT_POSITIVE: CommandError =
+    CommandError::fixed("ERR Parameter `num-members` should be greater than 0");
+/// More or fewer members follow than was said (ZMOVEMEMBER).
+pub(crate) const NUM_MEMBERS_MISMATCH: CommandError =
+    CommandError::fixed("ERR The `num-members` parameter must match the number of arguments");
 
 /// ZUNION 0.
 pub(crate) fn no_input_key(command: &str) -> CommandError {

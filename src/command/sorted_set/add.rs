@@ -4,11 +4,12 @@ use crate::command::args::Cursor;
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
 use crate::data::listpack::PackLimits;
-use crate::data::sorted_set::{Put, SortedSet, parse_score};
+use crate::data::sorted_set::{Put, ScoreText, SortedSet, parse_score};
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 use crate::keyspace::{KeyHandle, Report};
+use crate::limits::PUSH_EFFECT_ELEMENTS_MAX;
 use crate::resp::arguments::Args;
 
 use super::replies::write_score;
@@ -159,6 +160,38 @@ pub(crate) fn add_pairs(
         handle.effect_of(changes, effect);
     }
     Ok(Outcome::Done)
+}
+
+/// Gives members these scores, whatever they had, and tells of it. The effects are several ZADDs where one would name too many.
+pub(super) fn put_moved(
+    handle: &mut KeyHandle<'_>,
+    moved: &[(f64, Vec<u8>)],
+    limits: &PackLimits,
+) -> Result<(), CommandError> {
+    let (key, options) = (handle.key(), AddOptions::default());
+    let mut is_changed = false;
+    for part in moved.chunks(PUSH_EFFECT_ELEMENTS_MAX / 2) {
+        let pairs: Vec<(f64, &[u8])> = part
+            .iter()
+            .map(|(score, member)| (*score, member.as_slice()))
+            .collect();
+        let tally = put_all(handle, &pairs, &options, limits)?;
+        let changes = tally.added + tally.updated;
+        is_changed |= changes > 0;
+        if tally.is_change() {
+            handle.effect_of(changes.max(1), |effect| {
+                effect.arg("ZADD").arg(key);
+                for (score, member) in pairs {
+                    effect.arg(ScoreText::new(score).bytes()).arg(member);
+                }
+            });
+        }
+    }
+    if is_changed {
+        handle.touched();
+        handle.event(EventClass::SORTED_SET, "zadd");
+    }
+    Ok(())
 }
 
 /// Adds them to the sorted set of a key, which is made when there is none. Events and effects are the caller's.

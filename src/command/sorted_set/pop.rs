@@ -18,7 +18,7 @@ use super::{End, remove_ranks, set_in};
 
 impl End {
     /// The name of a pop at it, as event; its upper case is the command.
-    fn pop_event(self) -> &'static str {
+    pub(super) fn pop_event(self) -> &'static str {
         match self {
             Self::Min => "zpopmin",
             Self::Max => "zpopmax",
@@ -26,7 +26,7 @@ impl End {
     }
 
     /// The members that a pop takes.
-    fn told(self, set: &SortedSet, count: usize) -> Told {
+    pub(super) fn told(self, set: &SortedSet, count: usize) -> Told {
         let len = set.len();
         let count = count.min(len);
         match self {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Members   a b            Flat (RESP2)   a "1" b "2"            Nested (RESP3)   [a 1.0] [b 2.0]
+//!                          Pairs (RESP2)  [a "1"] [b "2"]
 //! ```
 //! Many of them leave in slices: what they were when the command ran.
 
@@ -22,6 +23,8 @@ pub(super) enum Style {
     Flat,
     /// Arrays of two.
     Nested,
+    /// Arrays of two, the score as a text.
+    Pairs,
 }
 
 impl Style {
@@ -34,10 +37,19 @@ impl Style {
         }
     }
 
+    /// Arrays of two in either version, as ZMPOP has them.
+    pub(super) fn of_pairs(reply: &Reply) -> Self {
+        if reply.is_resp3() {
+            Self::Nested
+        } else {
+            Self::Pairs
+        }
+    }
+
     /// Opens an array of so many members.
     pub(super) fn open(self, reply: &mut Reply, count: usize) {
         reply.array(match self {
-            Self::Members | Self::Nested => count,
+            Self::Members | Self::Nested | Self::Pairs => count,
             Self::Flat => 2 * count,
         });
     }
@@ -46,7 +58,10 @@ impl Style {
     pub(super) fn write(self, reply: &mut Reply, member: Element<'_>, score: f64) {
         match self {
             Self::Members => reply_element(reply, member),
-            Self::Flat => {
+            Self::Flat | Self::Pairs => {
+                if self == Self::Pairs {
+                    reply.array(2);
+                }
                 reply_element(reply, member);
                 reply.bulk(ScoreText::new(score).bytes());
             }

@@ -9,7 +9,7 @@ use crate::data::listpack::PackLimits;
 use crate::keyspace::wait::WaitKind;
 
 /// A bench whose sorted sets are small up to so many members.
-fn bench(entry_count_max: usize) -> Bench {
+pub(super) fn bench(entry_count_max: usize) -> Bench {
     let mut bench = Bench::new();
     let settings = (*bench.settings).clone();
     bench.settings = std::sync::Arc::new(crate::config::Settings {
@@ -23,7 +23,7 @@ fn bench(entry_count_max: usize) -> Bench {
 }
 
 #[track_caller]
-fn check(bench: &mut Bench, table: &[(&str, &str)]) {
+pub(super) fn check(bench: &mut Bench, table: &[(&str, &str)]) {
     for (line, expected) in table {
         assert_eq!(bench.line(line), *expected, "{line}");
     }
@@ -31,7 +31,7 @@ fn check(bench: &mut Bench, table: &[(&str, &str)]) {
 
 /// The same for both forms.
 #[track_caller]
-fn check_both(table: &[(&str, &str)]) {
+pub(super) fn check_both(table: &[(&str, &str)]) {
     for entry_count_max in [0, 128] {
         check(&mut bench(entry_count_max), table);
     }

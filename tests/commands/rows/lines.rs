@@ -240,6 +240,8 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     xrevrange a + -
     xsetid a 1-1
     xtrim a maxlen 1
+    bzmove a b min 0
+    bzmove a b max 0 count 3
     bzmpop 0 2 a b min count 3
     bzmpop 0 0 a min
     bzmpop 0 3 a min
@@ -280,6 +282,9 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     zintercard 2 a b limit 1
     zinterstore d 2 a b
     zlexcount a - +
+    zmove a b min
+    zmove a b byscore 1 2 count 3
+    zmovemember a b nx members 2 c d
     zmpop 2 a b max
     zmpop 0 a max
     zmscore a b c

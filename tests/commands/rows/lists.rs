@@ -36,6 +36,7 @@ pub(super) const OURS_ALONE: &[&str] = &[
 /// Commands of a Redis newer than any oracle.
 pub(super) const NEWER: &[&str] = &[
     "blmovem",
+    "bzmove",
     "delex",
     "digest",
     "hexpire",
@@ -69,6 +70,8 @@ pub(super) const NEWER: &[&str] = &[
     "xdelex",
     "xidmprecord",
     "xnack",
+    "zmove",
+    "zmovemember",
 ];
 
 pub(super) const ACCEPTED: &[Accepted] = &[

@@ -71,16 +71,17 @@ impl Kind {
             "unix-time-seconds" | "unix-time-milliseconds" => Kind::UnixTime,
             "start" | "end" if is_stream => Kind::Text,
             "start" | "stop" if command.name == "zrange" => Kind::Text,
-            "score" | "longitude" | "latitude" | "radius" | "width" | "height" => Kind::Double,
+            "score" | "score-min" | "score-max" | "longitude" | "latitude" | "radius" | "width"
+            | "height" => Kind::Double,
             "min" | "max" if !is_lex => Kind::Double,
             "bit" | "value" if command.group == "bitmap" => Kind::Integer,
             "timeout" | "count" | "exactly" | "index" | "start" | "end" | "stop" | "seconds"
             | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
             | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
-            | "bits" | "numids" | "client-id" | "numreplicas" | "numlocal" | "entries-added"
-            | "entries-read" | "limit" | "index1" | "index2" | "protover" | "version" | "slot"
-            | "maxage" | "weight" | "start-slot" | "end-slot" | "config-epoch"
-            | "cluster-bus-port" | "min-match-len" => Kind::Integer,
+            | "bits" | "numids" | "num-members" | "client-id" | "numreplicas" | "numlocal"
+            | "entries-added" | "entries-read" | "limit" | "index1" | "index2" | "protover"
+            | "version" | "slot" | "maxage" | "weight" | "start-slot" | "end-slot"
+            | "config-epoch" | "cluster-bus-port" | "min-match-len" => Kind::Integer,
             _ => Kind::Text,
         }
     }
