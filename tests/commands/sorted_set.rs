@@ -158,8 +158,164 @@ fn whatever_makes_a_sorted_set_serves_who_waits() {
 fn blocking_commands_do_not_wait_in_a_transaction() {
     for_each_shard_count(|server| {
         let mut client = server.connect();
-        client.pipeline(&["MULTI", "BZPOPMIN a 0", "BZPOPMAX a 0", "BZMPOP 0 1 a MIN"]);
-        assert_eq!(raw(&mut client, "EXEC"), "*3 *-1 *-1 *-1");
+        let lines = [
+            "MULTI",
+            "BZPOPMIN a 0",
+            "BZPOPMAX a 0",
+            "BZMPOP 0 1 a MIN",
+            "BZMOVE a b MIN 0",
+        ];
+        client.pipeline(&lines);
+        assert_eq!(raw(&mut client, "EXEC"), "*4 *-1 *-1 *-1 *-1");
+        client.pipeline(&["MULTI", "ZADD a 1 x", "BZMOVE a b MIN 0", "EXEC"]);
+        assert_eq!(raw(&mut client, "ZRANGE b 0 -1"), "*1 $1 x");
+    });
+}
+
+const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+
+#[test]
+fn members_move_between_sorted_sets_of_any_shard() {
+    for_each_shard_count(|server| {
+        let mut client = server.connect();
+        check(
+            &mut client,
+            &[
+                ("ZADD a 1 p 2 q 3 r 4 s 5 t 6 u", ":6"),
+                ("EXPIRE a 1000", ":1"),
+                ("ZMOVE a b MIN COUNT 2", "*2 *2 $1 p $1 1 *2 $1 q $1 2"),
+                ("ZMOVE a c MAX", "*1 *2 $1 u $1 6"),
+                ("BZMOVE a d MAX 0", "*1 *2 $1 t $1 5"),
+                ("ZMOVE a b BYSCORE (3 +inf", "*1 *2 $1 s $1 4"),
+                ("ZADD c 9 q", ":1"),
+                ("ZMOVEMEMBER b c NX MEMBERS 2 q s", "*1 *2 $1 s $1 4"),
+                ("ZMOVEMEMBER b c XX MEMBERS 2 p q", "*1 *2 $1 q $1 2"),
+                (
+                    "ZRANGE c 0 -1 WITHSCORES",
+                    "*6 $1 q $1 2 $1 s $1 4 $1 u $1 6",
+                ),
+                ("ZRANGE a 0 -1", "*1 $1 r"),
+                ("TTL a", ":1000"),
+                ("TTL b", ":-1"),
+                ("ZMOVE b b MIN", "*-1"),
+                ("BZMOVE b b MIN 0", "*-1"),
+                ("BZMOVE none none MIN 0", "*-1"),
+                ("BZMOVE none b MIN 0.01", "*-1"),
+                ("ZMOVE none b MIN", "*-1"),
+                ("SET s x", "+OK"),
+                ("ZMOVE a s MIN", WRONG_TYPE),
+                ("BZMOVE s a MIN 0", WRONG_TYPE),
+                ("ZMOVEMEMBER a s MEMBERS 1 r", WRONG_TYPE),
+                ("BZMOVE a s BYSCORE 0 1 0", "-ERR syntax error"),
+            ],
+        );
+        client.run("HELLO 3");
+        check(
+            &mut client,
+            &[
+                ("ZMOVE a d MAX", "*1 *2 $1 r ,3"),
+                (
+                    "ZMOVEMEMBER d b MEMBERS 3 t r t",
+                    "*2 *2 $1 t ,5 *2 $1 r ,3",
+                ),
+                ("ZMOVE d a MIN", "_"),
+                ("EXISTS a d", ":0"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn who_waits_to_move_members_is_served_down_a_chain() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        let lines = [
+            "BZMOVE a b MIN 0 COUNT 2",
+            "BZMOVE b c MAX 0",
+            "BZPOPMIN c 0",
+            "BZMOVE a d MAX 0 COUNT 5",
+        ];
+        let mut waiting: Vec<Client> = lines.iter().map(|_| server.connect()).collect();
+        waiting[1].run("HELLO 3");
+        for (index, client) in waiting.iter_mut().enumerate() {
+            client.send_line(lines[index]);
+            wait_for_blocked(&mut control, index + 1);
+        }
+        assert_eq!(raw(&mut control, "ZADD a 1 x 2 y 3 z 4 w"), ":4");
+        let replies: Vec<String> = waiting
+            .iter_mut()
+            .map(|client| spaced(&client.raw_reply()))
+            .collect();
+        assert_eq!(
+            replies,
+            [
+                "*2 *2 $1 x $1 1 *2 $1 y $1 2",
+                "*1 *2 $1 y ,2",
+                "*3 $1 c $1 y $1 2",
+                "*2 *2 $1 w $1 4 *2 $1 z $1 3",
+            ]
+        );
+        check(
+            &mut control,
+            &[
+                ("EXISTS a c", ":0"),
+                ("ZRANGE b 0 -1", "*1 $1 x"),
+                ("ZRANGE d 0 -1", "*2 $1 z $1 w"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn a_move_serves_who_waits_for_its_destination() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        for line in [
+            "ZMOVE d a MIN",
+            "ZMOVE d a BYSCORE 7 7",
+            "ZMOVEMEMBER d a MEMBERS 1 m",
+            "BZMOVE d a MAX 0",
+        ] {
+            for (wait, reply) in [
+                ("BZPOPMIN a 0", "*3 $1 a $1 m $1 7"),
+                ("BZMOVE a c MIN 0 COUNT 9", "*1 *2 $1 m $1 7"),
+            ] {
+                let mut waiting = server.connect();
+                control.run("ZADD d 7 m");
+                waiting.send_line(wait);
+                wait_for_blocked(&mut control, 1);
+                assert_eq!(raw(&mut control, line), "*1 *2 $1 m $1 7", "{line}");
+                assert_eq!(spaced(&waiting.raw_reply()), reply, "{line}");
+                assert_eq!(raw(&mut control, "EXISTS a d"), ":0", "{line}");
+                control.run("DEL c");
+            }
+        }
+    });
+}
+
+#[test]
+fn who_waits_to_move_members_looks_at_the_destination_when_there_are_some() {
+    for_each_shard_count(|server| {
+        let (mut control, mut waiting) = (server.connect(), server.connect());
+        waiting.send_line("BZMOVE a b MIN 0");
+        wait_for_blocked(&mut control, 1);
+        check(
+            &mut control,
+            &[
+                ("ZADD b 1 x", ":1"),
+                ("DEL b", ":1"),
+                ("RPUSH a x", ":1"),
+                ("DEL a", ":1"),
+                ("SET b x", "+OK"),
+            ],
+        );
+        control.pipeline(&["MULTI", "ZADD a 1 m", "ZREM a m", "EXEC"]);
+        waiting.expect_quiet(&mut control);
+        assert_eq!(raw(&mut control, "ZADD a 1 m"), ":1");
+        assert_eq!(spaced(&waiting.raw_reply()), WRONG_TYPE);
+        assert_eq!(raw(&mut control, "ZRANGE a 0 -1"), "*1 $1 m");
+        waiting.send_line("BZMOVE c b MIN 0.05");
+        assert_eq!(spaced(&waiting.raw_reply()), "*-1");
     });
 }
 
@@ -175,6 +331,8 @@ fn events_come_in_the_order_of_redis() {
             "ZINTERSTORE c 2 a b",
             "ZDIFFSTORE c 2 a b",
             "ZREM a x",
+            "ZMOVE a d MIN",
+            "ZMOVEMEMBER d a MEMBERS 1 y",
             "ZPOPMIN a",
             "ZPOPMAX a",
             "ZREMRANGEBYSCORE b 3 3",
@@ -189,6 +347,11 @@ fn events_come_in_the_order_of_redis() {
             "zinterstore c",
             "del c",
             "zrem a",
+            "zadd d",
+            "zpopmin a",
+            "zadd a",
+            "zrem d",
+            "del d",
             "zpopmin a",
             "zpopmax a",
             "del a",
