@@ -216,9 +216,7 @@ impl Model {
             }
             other if other.starts_with(b"Z") || other.starts_with(b"BZ") => {
                 let ran = self.sorted_sets.run(words);
-                if ran.ready {
-                    self.ready.push_back(key);
-                }
+                self.ready.extend(ran.ready);
                 return ran.reply;
             }
             other => panic!("the model does not know {}", String::from_utf8_lossy(other)),
