@@ -27,8 +27,8 @@ for tool in valgrind callgrind_control redis-benchmark redis-cli; do
 done
 arguments=(--port "$port" --save '' --appendonly no)
 if [ -z "$server" ]; then
-  cargo build --quiet --profile fast --bin millrace
-  server=target/fast/millrace
+  cargo build --quiet --release --bin millrace
+  server=target/release/millrace
   arguments+=(--shards 1)
 fi
 
