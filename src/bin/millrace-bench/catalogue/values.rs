@@ -81,7 +81,7 @@ fn sorted_sets(scale: Scale, depth: usize) -> Vec<Workload> {
     let row = |name: &str, commands: &[(&str, Expect)], about: &str| {
         let name = format!("{name}{}", pipeline(depth));
         let row = pair(scale, &name, commands, about);
-        row.once("ZADD board {counter} m{counter}", members)
+        row.once(format!("ZADD board {random} m{{counter}}"), members)
             .depth(depth)
     };
     let about = "a sorted set of 1,000,000 members (quick: 100,000)";
@@ -136,7 +136,7 @@ fn strings(scale: Scale, depth: usize) -> Vec<Workload> {
         ),
         row(
             "SETBIT",
-            "SETBIT bits:{random:1000} {random:100000} 1",
+            "SETBIT bits:{random:1000} {id:100000:100000} 1",
             "random bits of 1000 strings",
         ),
     ]
