@@ -8,6 +8,7 @@
 #   NAME            rows to count, by the name in the first column                    default all
 # Needs valgrind and redis-benchmark. Prints one line for each row: name, instructions per command.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 fail() { printf 'scripts/instructions.sh: %s\n' "$*" >&2; exit 2; }
@@ -59,12 +60,16 @@ finish() {
 }
 trap finish EXIT
 
+for name in ${names[@]+"${names[@]}"}; do
+  printf '%s\n' "${rows[@]}" | grep -q "^$name|" || fail "no row $name: $(printf '%s ' "${rows[@]%%|*}")"
+done
 cli() { redis-cli -p "$port" "$@"; }
+! cli PING >/dev/null 2>&1 || fail "something listens on port $port: set MILLRACE_INSTRUCTIONS_PORT"
 valgrind --quiet --tool=callgrind --callgrind-out-file="$scratch/out" "$server" "${arguments[@]}" >"$scratch/log" 2>&1 &
 pid=$!
-for _ in $(seq 300); do
-  cli PING >/dev/null 2>&1 && break
-  kill -0 "$pid" 2>/dev/null || fail "the server did not start: $(tail -3 "$scratch/log")"
+for attempt in $(seq 300); do
+  ! cli PING >/dev/null 2>&1 || break
+  kill -0 "$pid" 2>/dev/null && [ "$attempt" -lt 300 ] || fail "the server did not start: $(tail -3 "$scratch/log")"
   sleep 0.2
 done
 
@@ -73,6 +78,7 @@ awk -v n="$members" 'BEGIN {
   for (i = 0; i < n; i++) {
     printf "HSET hash %012d 0123456789\r\n", i
     printf "HSET numbers %012d 7\r\n", i
+    printf "LPUSH queue 0123456789\r\n"
     printf "SADD set %012d\r\n", i
     printf "ZADD sorted %012d member:%012d\r\n", i, i
   }
@@ -86,10 +92,12 @@ count_of() { # COMMANDS WORDS…: instructions of the server while so many run
   local count=$1
   shift
   callgrind_control --zero "$pid" >/dev/null 2>&1
-  redis-benchmark -p "$port" -c 1 -n "$count" -r "$members" -q "$@" >/dev/null 2>&1
+  redis-benchmark -p "$port" -c 1 -n "$count" -r "$members" -q "$@" >"$scratch/said" 2>&1 || true
+  ! grep -i error "$scratch/said" >&2 || fail "$*: refused"
   callgrind_control --dump "$pid" >/dev/null 2>&1
   local dump
   dump=$(ls -t "$scratch"/out.* | head -1)
+  [ -s "$dump" ] || fail "callgrind wrote no counts"
   awk '/^(summary|totals):/ { print $2; exit }' "$dump"
   rm -f "$scratch"/out.*
 }

@@ -117,7 +117,7 @@ pub(crate) const WATCHERS_SWEPT_PER_ROUND_MIN: usize = 5000;
 pub(crate) const WATCHERS_SWEPT_PER_ROUND_SHARE: usize = 16;
 /// IDs of one XDEL or XACK that an effect consists of.
 pub(crate) const EFFECT_IDS_MAX: usize = 512;
-/// Elements that have ended, of one key, that are removed before other work gets its turn.
+/// Elements that have ended, of the keys of a command, that are removed before other work gets its turn: about as long as a turn.
 pub(crate) const ENDED_PER_STEP_MAX: usize = 256;
 /// Keys removed in one expiry round before other work gets its turn.
 pub(crate) const EXPIRIES_PER_ROUND_MAX: usize = 200;

@@ -30,8 +30,12 @@ pub(crate) trait EndingElements {
     fn set_end(&mut self, element: &[u8], ends_ms: Option<u64>);
     /// Takes an element out; false when there is none.
     fn remove(&mut self, element: &[u8]) -> bool;
+    /// How many elements there are.
+    fn len(&self) -> usize;
     /// Whether there is no element.
-    fn is_empty(&self) -> bool;
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
     /// When the next element ends, Unix ms.
     fn next_end_ms(&self) -> Option<u64>;
     /// How many elements ended before this time, Unix ms.

@@ -414,8 +414,8 @@ impl EndingElements for Hash {
         Self::remove(self, field)
     }
 
-    fn is_empty(&self) -> bool {
-        Self::is_empty(self)
+    fn len(&self) -> usize {
+        Self::len(self)
     }
 
     fn next_end_ms(&self) -> Option<u64> {

@@ -4,8 +4,9 @@
 //! directory, by the top bits of the hash          segments, behind `Arc`
 //! | 0 | 0 | 1 | 2 |  ── numbers of segments ──►   | slots | packed entries | …
 //! ```
-//! The table is extendible: a segment of about 800 entries or 64 KB splits in two, two small neighbours become one. So nothing is
-//! ever moved as a whole, and a clone shares all segments; a later change copies one.
+//! The table is extendible: a segment of about 800 entries or 64 KB splits in two, two small neighbours become one. So it is not
+//! moved as a whole, and a clone shares all segments; a later change copies one. The exception: cursors tell hashes, so someone may find
+//! keys whose hashes are alike. When a segment is far deeper than chance makes any, all keys get hashes that nobody can foresee.
 //!
 //! Invariants: a segment of depth `d` has the keys whose hashes begin with its `d` bits of prefix, and `2^(depth - d)` places
 //! in the directory. The order of [`Members::scan`] is that of hashes, so that splits move nothing past a cursor.
@@ -14,7 +15,7 @@
 mod segment;
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,8 +27,7 @@ use segment::Segment;
 const POSITION_BITS: u32 = 52;
 /// What a segment has at most where chance picks one, entries: the bound of the rejection that makes all entries as likely.
 const PICKED_MAX: usize = 1024;
-/// By how many bits a segment may be deeper than the number of segments calls for. More is no chance: someone knows the hasher, and
-/// chose keys whose hashes are alike. Then the table takes another hasher.
+/// By how many bits a segment may be deeper than the number of segments calls for.
 const SKEW_BITS_MAX: u32 = 10;
 /// With more segments a table has so many pieces of memory that it is not asked how many more its large entries are.
 const PARTS_COUNTED_MAX: usize = 64;
@@ -38,10 +38,29 @@ pub(crate) fn below(chance: u64, bound: usize) -> usize {
     ((u128::from(chance) * bound as u128) >> 64) as usize
 }
 
+/// What hashes are made by.
+#[derive(Clone, Debug)]
+enum Hasher {
+    /// Fast; who sees many hashes may find out how it makes them.
+    Fast(DefaultHashBuilder),
+    /// SipHash with a key that its hashes do not tell.
+    Secret(RandomState),
+}
+
+impl Hasher {
+    #[inline]
+    fn hash_one(&self, key: &[u8]) -> u64 {
+        match self {
+            Self::Fast(hasher) => hasher.hash_one(key),
+            Self::Secret(hasher) => hasher.hash_one(key),
+        }
+    }
+}
+
 /// A table. See the module's head.
 #[derive(Clone, Debug)]
 pub(crate) struct Members {
-    hasher: DefaultHashBuilder,
+    hasher: Hasher,
     len: usize,
     /// Bits of a hash that choose a place in the directory.
     depth: u8,
@@ -61,7 +80,7 @@ impl Members {
     /// An empty table.
     pub(crate) fn new() -> Self {
         Self {
-            hasher: DefaultHashBuilder::default(),
+            hasher: Hasher::Fast(DefaultHashBuilder::default()),
             len: 0,
             depth: 0,
             deepest_count: 1,
@@ -230,8 +249,9 @@ impl Members {
             return;
         };
         if low.depth() > self.depth {
-            if u32::from(self.depth) > self.segments.len().ilog2() + SKEW_BITS_MAX {
-                return self.seed_anew();
+            let is_skewed = u32::from(self.depth) > self.segments.len().ilog2() + SKEW_BITS_MAX;
+            if is_skewed && matches!(self.hasher, Hasher::Fast(_)) {
+                return self.hash_secretly();
             }
             self.directory = self.directory.iter().flat_map(|at| [*at, *at]).collect();
             self.depth += 1;
@@ -246,20 +266,28 @@ impl Members {
         self.directory[places].fill(other as u32);
         self.segments[number] = Arc::new(low);
         self.segments.push(Arc::new(high));
-        for (number, is_full) in [number, other].into_iter().zip(full) {
-            if is_full {
-                self.split(number);
-            }
+        // No more than one of them is: together they are a segment that has just become full.
+        if let Some(at) = full.into_iter().position(|is_full| is_full) {
+            self.split([number, other][at]);
         }
     }
 
-    /// Takes another hasher. O(keys); a walk with [`Members::scan`] begins anew.
+    /// Takes a hasher that nobody can see through. O(keys), large entries are shared. A walk with [`Members::scan`] that is under way
+    /// may miss keys.
     #[cold]
-    fn seed_anew(&mut self) {
+    fn hash_secretly(&mut self) {
         let mut anew = Self::new();
+        anew.hasher = Hasher::Secret(RandomState::new());
+        anew.len = self.len;
         for segment in std::mem::take(&mut self.segments) {
-            for (key, payload) in segment.iter() {
-                anew.set(key, &[payload]);
+            for slot in segment.filled_slots() {
+                let hash = anew.hasher.hash_one(segment.key(slot));
+                let number = anew.number_of(hash);
+                let target = Arc::make_mut(&mut anew.segments[number]);
+                target.adopt(hash, &segment, slot);
+                if target.is_full() {
+                    anew.split(number);
+                }
             }
         }
         *self = anew;

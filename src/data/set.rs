@@ -259,10 +259,10 @@ impl Set {
     }
 
     /// As [`Set::contains`], of a member of another set.
-    pub(crate) fn has(&self, member: Element<'_>) -> bool {
+    pub(crate) fn has_member(&self, member: Element<'_>) -> bool {
         match (self, member) {
             (Self::Integers(integers), Element::Int(value)) => integers.contains(value),
-            (Self::WithEnds(set), member) => set.members.has(member),
+            (Self::WithEnds(set), member) => set.members.has_member(member),
             _ => self.contains(member.as_bytes(&mut [0; 20])),
         }
     }
@@ -383,8 +383,8 @@ impl EndingElements for Set {
         Self::remove(self, member)
     }
 
-    fn is_empty(&self) -> bool {
-        Self::is_empty(self)
+    fn len(&self) -> usize {
+        Self::len(self)
     }
 
     fn next_end_ms(&self) -> Option<u64> {

@@ -6,13 +6,14 @@
 //!
 //! As with keys, an element that has ended is never seen: the lookup that finds it removes it, with its event and its effect. Other
 //! than with keys, so does a lookup to read during CLIENT PAUSE. Where very many have ended, a command first waits for steps that remove
-//! them ([`Keyspace::end_step`]), so that nobody else waits for long.
+//! them ([`Keyspace::end_step`]), so that nobody else waits for long. Its keys are looked at, those of EXEC's commands and those watched:
+//! not the other database of COPY and MOVE, nor keys that SORT finds by patterns. There a lookup removes all at once.
 
 use super::event::EventClass;
 use super::table::Position;
 use super::value::{Value, ValueType};
 use super::{Database, Keyspace};
-use crate::data::ends::{EndingElements, Ends};
+use crate::data::ends::Ends;
 use crate::limits;
 
 /// When elements of the values of a database end. See the module's head.
@@ -28,7 +29,8 @@ impl ElementEnds {
 
     /// The elements of a key end from this time on, or not at all. O(log n).
     pub(super) fn set(&mut self, key: &[u8], next_ms: Option<u64>) {
-        if self.0.get(key) != next_ms {
+        let is_nothing_new = next_ms.is_none() && self.0.is_empty();
+        if !is_nothing_new && self.0.get(key) != next_ms {
             self.0.set(key, next_ms);
         }
     }
@@ -41,6 +43,11 @@ impl ElementEnds {
 }
 
 impl Database {
+    /// Whether any value has elements that end.
+    pub(crate) fn has_ending_elements(&self) -> bool {
+        !self.element_ends.0.is_empty()
+    }
+
     /// How many values have elements that end.
     #[cfg(test)]
     pub(crate) fn ending_value_count(&self) -> usize {
@@ -78,34 +85,35 @@ impl Keyspace {
         {
             return false;
         }
-        let elements = database
-            .table
-            .get(at)
-            .and_then(|entry| entry.value.ending());
-        let next_ms = elements.and_then(EndingElements::next_end_ms);
-        next_ms.is_some_and(|ms| ms < now_ms)
+        let entry = database.table.get(at);
+        entry.is_some_and(|entry| entry.value.elements_have_ended(now_ms))
     }
 
-    /// Whether an element of any value of a database has ended.
+    /// Whether an element of any value of a database, or of all, has ended.
     #[inline]
-    pub(crate) fn elements_have_ended(&self, db: usize, now_ms: u64) -> bool {
-        let next_ms = self.databases[db].element_ends.next_ms();
-        next_ms.is_some_and(|ms| ms < now_ms) && !self.replaying
+    pub(crate) fn elements_have_ended(&self, db: Option<usize>, now_ms: u64) -> bool {
+        let has_ended = |database: &Database| {
+            let next_ms = database.element_ends.next_ms();
+            next_ms.is_some_and(|ms| ms < now_ms)
+        };
+        let databases = match db {
+            Some(db) => self.databases.get(db..=db).unwrap_or_default(),
+            None => &self.databases[..],
+        };
+        !self.replaying && databases.iter().any(has_ended)
     }
 
-    /// Where more elements of a key have ended than a lookup should remove at once, removes some of them; whether it did.
+    /// Removes elements of a key that have ended, as many as `budget` has left, which it takes them from.
     #[cold]
-    pub(crate) fn end_step(&mut self, db: usize, key: &[u8], now_ms: u64) -> bool {
-        let table = &self.databases[db].table;
+    pub(crate) fn end_step(&mut self, db: usize, key: &[u8], now_ms: u64, budget: &mut usize) {
+        let Some(Database { table, .. }) = self.databases.get(db) else {
+            return;
+        };
         let at = table.find(table.hash(key), key);
         let entry = at.and_then(|at| table.get(at));
-        let elements = entry.and_then(|entry| entry.value.ending());
-        let count = elements.map_or(0, |elements| elements.ended_count(now_ms));
-        if count <= limits::ENDED_PER_STEP_MAX {
-            return false;
+        if entry.is_some_and(|entry| entry.value.elements_have_ended(now_ms)) {
+            *budget -= self.end_elements(db, key, now_ms, *budget);
         }
-        self.end_elements(db, key, now_ms, limits::ENDED_PER_STEP_MAX);
-        true
     }
 
     /// Removes elements of a value whose time has come, at most `budget`, and the key when none is left; gives how many.

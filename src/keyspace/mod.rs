@@ -381,7 +381,7 @@ impl Keyspace {
         if self.replaying {
             return 0;
         }
-        // Neither the fields of hashes nor one database wait until nothing else ends.
+        // Neither elements nor one database wait until nothing else ends.
         let mut count = self.end_due_elements(now_ms, budget / 4);
         let databases = self.databases.len();
         self.expired_first = (self.expired_first + 1) % databases;
@@ -446,7 +446,7 @@ impl Keyspace {
         }
     }
 
-    /// When the next key or field of a hash ends, Unix ms.
+    /// When the next key or element ends, Unix ms.
     pub(crate) fn next_expiry_ms(&self) -> Option<u64> {
         let next_of = |database: &Database| {
             let key = database.expiries.first().map(|(at, _)| *at);

@@ -336,6 +336,18 @@ impl Value {
         }
     }
 
+    /// Whether an element of it has ended.
+    pub(crate) fn elements_have_ended(&self, now_ms: u64) -> bool {
+        let next_ms = self.ending().and_then(EndingElements::next_end_ms);
+        next_ms.is_some_and(|ms| ms < now_ms)
+    }
+
+    /// Whether all that it holds has ended: there is no such key any more.
+    pub(crate) fn has_ended(&self, now_ms: u64) -> bool {
+        let elements = self.ending().filter(|_| self.elements_have_ended(now_ms));
+        elements.is_some_and(|elements| elements.ended_count(now_ms) == elements.len())
+    }
+
     /// As [`Value::ending`], to change them.
     pub(crate) fn ending_mut(&mut self) -> Option<&mut dyn EndingElements> {
         match self {

@@ -62,7 +62,7 @@ struct Walk {
 /// Whether a key met in a walk is still there for clients. Redis leaves its removal to others.
 #[must_use]
 pub(crate) fn is_live(entry: &Entry, now_ms: u64) -> bool {
-    entry.expiry().is_none_or(|at| now_ms <= at)
+    entry.expiry().is_none_or(|at| now_ms <= at) && !entry.value.has_ended(now_ms)
 }
 
 impl Walk {

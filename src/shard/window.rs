@@ -4,6 +4,7 @@
 //! command ─► its shards ─┬─ in hand already ──────────────────────────► runs ─► what follows it (finish.rs)
 //!                        ├─ put back, reach ──► in hand ─────────────►
 //!                        │                  └─► kept, in line (work.rs) ─► offered ─► in hand ─►
+//!                        ├─ many elements of its keys have ended ─► some are removed ─► kept, another turn
 //!                        └─ who is served by it needs more ─► put back, reach all of them
 //! ```
 //! Nothing is gathered along a pipeline: a hand that holds what the next command might need keeps others from it.
@@ -11,13 +12,16 @@
 //! Invariants: a command is admitted once and keeps its set, which only grows until it has run. What time may change (a kill,
 //! a pause) is asked again when the keyspaces are in hand.
 
+use crate::client::session::Session;
 use crate::client::transaction::Transaction;
+use crate::command::args::integer;
 use crate::command::error;
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
 use crate::ids::ShardSet;
 use crate::keyspace::{InHand, Space};
+use crate::limits;
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
@@ -151,39 +155,41 @@ impl Shard {
         Flow::Stop
     }
 
-    /// Takes a step where very many elements of the keys of a command have ended, which its lookup would remove; whether it did. Then
-    /// others get their turn before the command is tried again.
+    /// Removes elements that have ended in the keys of a command, up to a limit: the lookups of the command would remove all at once.
+    /// Whether it came to the limit: then others get their turn before the command is tried again.
     fn ends_elements_first(&mut self, client: &Client, attempt: &Attempt<'_>) -> bool {
-        let (db, now_ms) = (client.session.db, self.now_ms);
-        if attempt.shards.is_empty() || !self.hands.hand_mut().elements_have_ended(db, now_ms) {
+        if attempt.shards.is_empty() {
+            return false;
+        }
+        let session = &client.session;
+        let is_exec = is_exec(client, attempt.row);
+        let hand = self.hands.hand_mut();
+        let now_ms = hand.advance(self.now_ms);
+        if !hand.elements_have_ended((!is_exec).then_some(session.db), now_ms) {
             return false;
         }
         let mut after = Aftermath::default();
-        let is_exec = is_exec(client, attempt.row);
-        let queue = &client.session.transaction.queue;
-        let took_step = self.with_hand(|env, space| {
-            let mut took_step = false;
-            let mut look_at = |row: &Row, args: &Args<'_>| {
-                row.command.for_each_key(args, |at| {
-                    let key = args.at(at);
-                    if space.holds(key) {
-                        took_step |= space.of(key).end_step(db, key, env.now_ms);
-                    }
-                });
+        let mut budget = limits::ENDED_PER_STEP_MAX;
+        self.with_hand(|env, space| {
+            let mut look_at = |db: usize, key: &[u8]| {
+                if budget > 0 && space.holds(key) {
+                    space.of(key).end_step(db, key, now_ms, &mut budget);
+                }
             };
-            look_at(attempt.row, attempt.args);
-            for queued in queue.iter().filter(|_| is_exec) {
-                look_at(commands().row(queued.command), &queued.request.args());
+            if is_exec {
+                each_key_of_exec(session, &mut look_at);
+            } else {
+                let keys = attempt.row.command;
+                keys.for_each_key(attempt.args, |at| look_at(session.db, attempt.args.at(at)));
             }
-            if took_step {
+            if budget < limits::ENDED_PER_STEP_MAX {
                 env.collect(space, &mut after);
                 env.log(&mut after, "expire");
                 env.serve(space, &mut after);
             }
-            took_step
         });
         self.dispatch(after, None);
-        took_step
+        budget == 0
     }
 
     /// Whether what a command needs is in hand, or could be taken. A subscriber or tracking client must not see a change before
@@ -268,6 +274,22 @@ impl Shard {
         reply.error(error::EXEC_ABORTED.bytes());
         finish_reply(client, reply, mark);
         Flow::Next
+    }
+}
+
+/// Calls `take` with the watched keys and those of the queued commands, and with their databases.
+fn each_key_of_exec(session: &Session, take: &mut dyn FnMut(usize, &[u8])) {
+    let Transaction { queue, watched, .. } = &session.transaction;
+    for (db, key) in watched {
+        take(*db, key);
+    }
+    let mut db = session.db;
+    for queued in queue {
+        let (row, args) = (commands().row(queued.command), queued.request.args());
+        if row.command.name == "select" {
+            db = integer(args.at(1)).map_or(db, |number| number as usize);
+        }
+        row.command.for_each_key(&args, |at| take(db, args.at(at)));
     }
 }
 

@@ -88,34 +88,54 @@ fn fields_end_though_nobody_looks() {
 }
 
 #[test]
-fn nobody_sees_one_of_very_many_fields_that_have_ended() {
+fn very_many_fields_that_have_ended_go_in_steps_before_a_command_looks() {
     for_each_shard_count(|server| {
-        let mut client = server.connect();
+        let (mut client, mut listener) = (server.connect(), server.connect());
         client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        client.run("SELECT 1");
         let numbers: Vec<String> = (0..3000).map(|number| number.to_string()).collect();
-        for key in ["a", "b", "c"] {
+        for key in ["a", "b", "c", "d", "e"] {
             let pairs: Vec<String> = numbers.iter().map(|field| format!("{field} v")).collect();
             client.run(&format!("HSET {key} {} last v", pairs.join(" ")));
             let fields = numbers.join(" ");
             client.run(&format!("HPEXPIRE {key} 30 FIELDS 3000 {fields}"));
         }
+        client.run("SADDEX s PX 30 MEMBERS 2 x y");
         client.run("SET latest x PX 31");
+        client.run("WATCH d");
         let deadline = Instant::now() + Duration::from_secs(20);
         while raw(&mut client, "EXISTS latest") != ":0" {
             assert!(Instant::now() < deadline, "the time does not pass");
         }
-        check(
-            &mut client,
+        assert_eq!(raw(&mut client, "KEYS s*"), "*0");
+        client.run("CONFIG SET notify-keyspace-events Kh");
+        let tables: [&[(&str, &str)]; 3] = [
+            &[("HGETALL a", "*2 $4 last $1 v"), ("HLEN a", ":1")],
             &[
-                ("HGETALL a", "*2 $4 last $1 v"),
-                ("HLEN a", ":1"),
+                ("SELECT 0", "+OK"),
                 ("MULTI", "+OK"),
+                ("SELECT 1", "+QUEUED"),
                 ("HLEN b", "+QUEUED"),
                 ("HGET c 7", "+QUEUED"),
-                ("EXEC", "*2 :1 $-1"),
-                ("HKEYS c", "*1 $4 last"),
+                ("EXEC", "*-1"),
             ],
-        );
+            &[("HKEYS e", "*1 $4 last"), ("EXISTS s", ":0")],
+        ];
+        for (table, keys) in tables.into_iter().zip(["a", "bcd", "e"]) {
+            for key in keys.chars() {
+                listener.run(&format!("SUBSCRIBE __keyspace@1__:{key}"));
+            }
+            if keys == "e" {
+                client.run("SELECT 1");
+            }
+            check(&mut client, table);
+            // A removal at once would tell of itself once.
+            for _ in 0..keys.len() * 3000 / 300 {
+                assert!(listener.reply().to_string().contains("hexpired"));
+            }
+            listener.run("UNSUBSCRIBE");
+            listener = server.connect();
+        }
     });
 }
 

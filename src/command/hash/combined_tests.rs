@@ -92,6 +92,16 @@ fn wrong_arguments_are_refused() {
                 "-ERR invalid expire time in 'hgetex' command",
             ),
             (
+                "HSETEX h PXAT 9007199254740993 FIELDS 1 a 1",
+                "-ERR invalid expire time in 'hsetex' command",
+            ),
+            ("HSETEX h PXAT 9007199254740992 FIELDS 1 a 1", ":1"),
+            (
+                "HGETEX h PXAT 9007199254740993 FIELDS 1 a",
+                "-ERR invalid expire time in 'hgetex' command",
+            ),
+            ("HPEXPIRETIME h FIELDS 1 a", "*1 :9007199254740992"),
+            (
                 "HSETEX h EX x FIELDS 1 a 1",
                 "-ERR value is not an integer or out of range",
             ),

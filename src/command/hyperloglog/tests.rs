@@ -288,6 +288,12 @@ fn changes_report_effects_and_events_as_redis_does() {
         &["PFDEBUG TODENSE m", "PFMERGE m l"],
         &["pfadd m"],
     );
+    t(
+        &mut bench,
+        "PFMERGE n l",
+        &["PFADD n", "PFDEBUG TODENSE n", "PFMERGE n l"],
+        &["keymiss n", "new n", "pfadd n"],
+    );
 }
 
 #[test]

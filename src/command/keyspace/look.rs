@@ -42,7 +42,7 @@ pub(super) fn keys(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     let (db, now_ms, is_wanted) = (ctx.space.db, ctx.now_ms(), wanted(args.at(1)));
     let (mut found, mut count) = (Reply::new(ctx.reply.protocol()), 0);
     for database in ctx.space.databases(db) {
-        let none_expires = database.expiring_count() == 0;
+        let none_expires = database.expiring_count() == 0 && !database.has_ending_elements();
         for entry in database.table().iter() {
             if is_wanted(&entry.key) && (none_expires || is_live(entry, now_ms)) {
                 found.bulk(&entry.key);

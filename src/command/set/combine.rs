@@ -200,7 +200,7 @@ impl<'s> Sets<'s> {
             let others = sets.iter().skip(1);
             others
                 .filter(|set| !std::ptr::eq(**set, first))
-                .all(|set| set.has(*member))
+                .all(|set| set.has_member(*member))
         }))
     }
 
@@ -211,7 +211,7 @@ impl<'s> Sets<'s> {
             None => (None, Vec::new()),
         };
         let members = first.into_iter().flat_map(Set::iter);
-        members.filter(move |member| !others.iter().any(|set| set.has(*member)))
+        members.filter(move |member| !others.iter().any(|set| set.has_member(*member)))
     }
 
     /// How many members any has, up to a limit: those of each set that no one before it has.
@@ -219,7 +219,8 @@ impl<'s> Sets<'s> {
         let sets: Vec<&Set> = self.0.iter().flatten().copied().collect();
         let of_each = sets.iter().enumerate().flat_map(|(at, set)| {
             let before = &sets[..at];
-            let is_new = move |member: &Element<'_>| !before.iter().any(|set| set.has(*member));
+            let is_new =
+                move |member: &Element<'_>| !before.iter().any(|set| set.has_member(*member));
             set.iter().filter(is_new)
         });
         of_each.take(limit).count()
@@ -279,7 +280,7 @@ impl<'s> Sets<'s> {
             others.sort_by_key(|set| std::cmp::Reverse(set.len()));
             let left = first
                 .iter()
-                .filter(|member| !others.iter().any(|set| set.has(*member)));
+                .filter(|member| !others.iter().any(|set| set.has_member(*member)));
             for member in left {
                 result.add(member.as_bytes(&mut [0; 20]), limits);
             }

@@ -97,13 +97,12 @@ pub(super) fn saddex(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
             members.iter().for_each(|member| set.set_end(member, at_ms));
             ended = members.len();
         } else if !request.other_end {
-            lifted.extend(
-                members
-                    .iter()
-                    .copied()
-                    .filter(|member| set.end_of(member).is_some()),
-            );
-            lifted.iter().for_each(|member| set.set_end(member, None));
+            for member in members.iter().copied() {
+                if set.end_of(member).is_some() {
+                    set.set_end(member, None);
+                    lifted.push(member);
+                }
+            }
         }
         ended + lifted.len() + removed.len()
     });

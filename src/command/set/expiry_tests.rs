@@ -127,6 +127,11 @@ fn wrong_arguments_are_refused() {
                 "SEXPIRE s -1 MEMBERS 1 a",
                 "-ERR invalid expire time, must be >= 0",
             ),
+            ("SPEXPIREAT s 9007199254740992 MEMBERS 1 a", "*1 :1"),
+            (
+                "SADDEX s PXAT 9007199254740993 MEMBERS 1 a",
+                "-ERR invalid expire time in 'saddex' command",
+            ),
             (
                 "SPEXPIREAT s 9007199254740993 MEMBERS 1 a",
                 "-ERR invalid expire time in 'spexpireat' command",
@@ -168,10 +173,10 @@ fn ends_report_effects_and_events() {
         ),
         ("SADDEX s KEEPTTL MEMBERS 2 a b", 0, "", ""),
         (
-            "SADDEX s MEMBERS 2 a c",
+            "SADDEX s MEMBERS 3 a c a",
             0,
             "sadd s,spersist s",
-            "SADD s a c,SPERSIST s MEMBERS 1 a",
+            "SADD s a c a,SPERSIST s MEMBERS 1 a",
         ),
         (
             "SEXPIRE s 2 MEMBERS 2 a none",

@@ -13,12 +13,8 @@
 //!
 //! Invariants: `len` slots are filled; each has the tag of its key's hash. Not here: which keys belong to which segment.
 
-use std::hash::BuildHasher as _;
-
+use super::{Hasher, below};
 use bytes::Bytes;
-use hashbrown::DefaultHashBuilder;
-
-use super::below;
 
 /// An empty slot; no entry has that offset.
 const EMPTY: u32 = u32::MAX;
@@ -263,8 +259,18 @@ impl Segment {
         false
     }
 
+    /// The slots that are filled.
+    pub(super) fn filled_slots(&self) -> impl Iterator<Item = u32> {
+        self.slots.iter().copied().filter(|slot| *slot != EMPTY)
+    }
+
+    /// The key of a filled slot.
+    pub(super) fn key(&self, slot: u32) -> &[u8] {
+        self.found(slot).key
+    }
+
     /// Takes the entry of another segment's slot over; the key is new here.
-    fn adopt(&mut self, hash: u64, other: &Self, slot: u32) {
+    pub(super) fn adopt(&mut self, hash: u64, other: &Self, slot: u32) {
         let start = (slot & OFFSET_MASK) as usize;
         let offset = if other.bytes[start] == LARGE_MARK {
             let entry = other.large[other.large_number(start)].clone();
@@ -440,7 +446,7 @@ impl Segment {
     }
 
     /// The two segments of the next bit of the hash; `None` when there are no more bits.
-    pub(super) fn halves(&self, hasher: &DefaultHashBuilder) -> Option<[Self; 2]> {
+    pub(super) fn halves(&self, hasher: &Hasher) -> Option<[Self; 2]> {
         if self.depth >= DEPTH_MAX {
             return None;
         }
@@ -449,8 +455,8 @@ impl Segment {
         for half in &mut halves {
             half.bytes.reserve_exact(self.live_bytes() / 2);
         }
-        for slot in self.slots.iter().copied().filter(|slot| *slot != EMPTY) {
-            let hash = hasher.hash_one(self.found(slot).key);
+        for slot in self.filled_slots() {
+            let hash = hasher.hash_one(self.key(slot));
             let bit = hash >> (64 - u32::from(depth)) & 1;
             halves[bit as usize].adopt(hash, self, slot);
         }
@@ -458,11 +464,11 @@ impl Segment {
     }
 
     /// Both segments as one.
-    pub(super) fn joined_with(&self, other: &Self, hasher: &DefaultHashBuilder) -> Self {
+    pub(super) fn joined_with(&self, other: &Self, hasher: &Hasher) -> Self {
         let mut joined = Self::new(self.prefix >> 1, self.depth - 1);
         for segment in [self, other] {
-            for slot in segment.slots.iter().copied().filter(|slot| *slot != EMPTY) {
-                let hash = hasher.hash_one(segment.found(slot).key);
+            for slot in segment.filled_slots() {
+                let hash = hasher.hash_one(segment.key(slot));
                 joined.adopt(hash, segment, slot);
             }
         }

@@ -74,7 +74,7 @@ proptest! {
             prop_assert!(is_within, "{} of {}", set.encoding(), set.len());
         }
         let clone = set.clone();
-        prop_assert!(set.iter().all(|member| clone.has(member)));
+        prop_assert!(set.iter().all(|member| clone.has_member(member)));
     }
 }
 

@@ -50,9 +50,9 @@ impl Hand {
         &mut self.keyspaces
     }
 
-    /// Whether an element of any value of a database has ended.
+    /// Whether an element of any value of a database, or of all, has ended.
     #[inline]
-    pub(super) fn elements_have_ended(&self, db: usize, now_ms: u64) -> bool {
+    pub(super) fn elements_have_ended(&self, db: Option<usize>, now_ms: u64) -> bool {
         let mut keyspaces = self.keyspaces.iter();
         keyspaces.any(|keyspace| keyspace.elements_have_ended(db, now_ms))
     }
