@@ -74,6 +74,28 @@ fn tame_members(name: &[u8], words: &mut Words, dialect: Dialect) {
     if dialect == Dialect::Redis70 && matches!(name, b"ZRANK" | b"ZREVRANK") {
         words.truncate(3);
     }
+    // Redis 7.0 minds numbers behind the last register of a sketch, 7.2 does not.
+    if dialect == Dialect::Redis70
+        && name == b"APPEND"
+        && words
+            .get(1)
+            .is_some_and(|key| SKETCH_KEYS.contains(&key.as_slice()))
+    {
+        words.truncate(2);
+    }
+    // SORT takes a text for equal to the one that is cut at its first NUL, and what is equal has no order.
+    if matches!(
+        name,
+        b"SADD" | b"LPUSH" | b"RPUSH" | b"LPUSHX" | b"RPUSHX" | b"LINSERT" | b"LSET"
+    ) {
+        for word in words
+            .iter_mut()
+            .skip(2)
+            .filter(|word| word.as_slice() == b"\0")
+        {
+            word.insert(0, 1);
+        }
+    }
     // What chance decides: all members or none are taken, and no more are asked for than there is room for.
     match name {
         b"SPOP" if words.len() == 2 => words.push(b"1000".to_vec()),
