@@ -21,7 +21,7 @@ use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
 use crate::keyspace::value::Value;
 
-/// A change as a command that a log gets, and as an event.
+/// How a change is told: to a log as a command, to listeners as an event.
 pub(crate) struct Told {
     /// The command.
     pub(crate) command: &'static str,
@@ -33,19 +33,19 @@ pub(crate) struct Told {
 pub(crate) struct Kind {
     /// The word in front of the elements.
     pub(crate) word: &'static str,
-    /// It is not there.
+    /// The error when it is missing.
     pub(crate) word_missing: CommandError,
-    /// How many elements follow is no number above 0.
+    /// The error when the number of elements is no number above 0.
     pub(crate) count_not_positive: CommandError,
-    /// More or fewer elements follow than was said.
+    /// The error when more or fewer elements follow than that number.
     pub(crate) count_mismatch: CommandError,
-    /// Of its events.
+    /// The class of its events.
     pub(crate) class: EventClass,
-    /// Elements end from now on.
+    /// Elements were given an end.
     pub(crate) set: Told,
-    /// They do not any more.
+    /// Elements do not end any more.
     pub(crate) lifted: Told,
-    /// They are taken out.
+    /// Elements were taken out.
     pub(crate) removed: Told,
 }
 

@@ -28,15 +28,15 @@ impl Presence {
     }
 }
 
-/// What of it a command has.
+/// Which of these arguments a command takes.
 pub(crate) struct Grammar {
-    /// The words for [`Presence::None`] and [`Presence::All`], and the text when both are there.
+    /// The words for [`Presence::None`] and [`Presence::All`], and the error for both.
     pub(crate) presence: Option<([&'static str; 2], CommandError)>,
-    /// The word for no time.
+    /// The word that may stand in the place of a time: PERSIST, KEEPTTL.
     pub(crate) other_end: Option<&'static str>,
-    /// Of two times.
+    /// The error for two times, or a time beside that word.
     pub(crate) two_times: CommandError,
-    /// Texts of an element: itself, and its value.
+    /// Arguments of an element: 1, or 2 where its value follows.
     pub(crate) step: usize,
     /// The family.
     pub(crate) kind: Kind,
