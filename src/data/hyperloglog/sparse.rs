@@ -236,8 +236,9 @@ fn behind_eight(bytes: &[u8], place: Place) -> Option<Place> {
     // Each byte is one less than the length of its run. Of those with numbers two bits are; of long ones the second byte is, and the
     // first 256 times; the last byte is none when its run goes on behind it.
     let is_one = EACH & !are_long & !are_second;
-    let lengths = runs & (is_one * 0x3f & !((are_numbers & is_one) * 0x3c) | are_second * 0xff);
-    let high = runs & (are_long & !(is_last_long << 56)) * 0x3f;
+    let of_one = (is_one * 0x3f) & !((are_numbers & is_one) * 0x3c);
+    let lengths = runs & (of_one | (are_second * 0xff));
+    let high = runs & ((are_long & !(is_last_long << 56)) * 0x3f);
     let lengths = sum((lengths & EVERY_OTHER) + (lengths >> 8 & EVERY_OTHER));
     let high = sum((high & EVERY_OTHER) + (high >> 8 & EVERY_OTHER));
     let run_count = 8 - are_second.count_ones() as usize - is_last_long as usize;
