@@ -414,7 +414,9 @@ impl Generator {
                 self.random
                     .pick(&["FLUSHDB", "FLUSHALL", "DBSIZE", "DBSIZE", "DBSIZE"])
             ],
+            // Redis 7.0 lets a sorted set that replaces a stream serve who waits for one, if anybody waits for a stream; 7.2 does not.
             6..9 => words!["DEL", key, other],
+            9..13 if key.contains('x') && other.contains('z') => words!["TYPE", other],
             9 | 10 => words!["RENAME", key, other],
             11 | 12 => words!["COPY", key, other, "REPLACE"],
             13 | 14 => words!["MOVE", key, "1"],
