@@ -51,6 +51,8 @@ pub(crate) struct KeyspaceCounters {
     pub(crate) misses: Counter,
     /// Keys removed because their time had come (`expired_keys`).
     pub(crate) expired: Counter,
+    /// Fields of hashes and members of sets removed because their time had come (`expired_subkeys`).
+    pub(crate) expired_elements: Counter,
     /// Changes since the process started (`rdb_changes_since_last_save`).
     pub(crate) dirty: Counter,
 }
@@ -69,7 +71,12 @@ impl KeyspaceCounters {
 
     /// CONFIG RESETSTAT: back to zero what counts events. A writer that adds at this moment may undo it for that counter.
     pub(crate) fn reset(&self) {
-        for counter in [&self.hits, &self.misses, &self.expired] {
+        for counter in [
+            &self.hits,
+            &self.misses,
+            &self.expired,
+            &self.expired_elements,
+        ] {
             counter.set(0);
         }
     }

@@ -184,6 +184,7 @@ fn a_scrape_tells_what_info_tells() {
                 "rejected_connections",
             ),
             ("millrace_keys_expired_total", "expired_keys"),
+            ("millrace_elements_expired_total", "expired_subkeys"),
             ("millrace_keyspace_hits_total", "keyspace_hits"),
             ("millrace_keyspace_misses_total", "keyspace_misses"),
             ("millrace_changes_total", "rdb_changes_since_last_save"),

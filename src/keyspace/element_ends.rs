@@ -149,6 +149,7 @@ impl Keyspace {
             Some(ValueType::Set) => (EventClass::SET, "sexpired", "SREM"),
             _ => (EventClass::HASH, "hexpired", "HDEL"),
         };
+        self.counters.expired_elements.add(ended.len() as u64);
         self.push_event(db, class, event, key);
         if is_empty {
             if let Some(entry) = self.take_entry(db, key, hash) {

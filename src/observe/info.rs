@@ -451,6 +451,8 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("sync_partial_err", "0"),
     ]);
     text.field("expired_keys", seen.sum(|shard| &shard.keyspace.expired));
+    let elements = seen.sum(|shard| &shard.keyspace.expired_elements);
+    text.field("expired_subkeys", elements);
     text.fields(&[
         ("expired_stale_perc", "0.00"),
         ("expired_time_cap_reached_count", "0"),

@@ -239,6 +239,11 @@ fn databases(families: &mut Families, seen: &Observations) {
         sum(seen, |shard| &shard.keyspace.expired),
     );
     families.counter(
+        "millrace_elements_expired_total",
+        "Fields of hashes and members of sets removed because their time had come",
+        sum(seen, |shard| &shard.keyspace.expired_elements),
+    );
+    families.counter(
         "millrace_keyspace_hits_total",
         "Lookups that found their key",
         sum(seen, |shard| &shard.keyspace.hits),

@@ -183,5 +183,7 @@ fn members_end_though_nobody_looks() {
         }
         let keys: BTreeSet<String> = (0..4).map(|_| listener.reply().items()[3].text()).collect();
         assert_eq!(keys, ["a", "b", "c", "d"].map(str::to_owned).into());
+        let stats = client.run("INFO stats").text();
+        assert!(stats.contains("expired_subkeys:8"), "{stats}");
     });
 }
