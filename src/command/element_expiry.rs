@@ -62,7 +62,11 @@ pub(crate) trait Elements: EndingElements + Sized {
 }
 
 /// The value of a key; `None` without key.
-fn elements_in<E: Elements>(value: Option<&Value>) -> Result<Option<&E>, CommandError> {
+///
+/// # Errors
+/// WRONGTYPE, when it is of another family.
+#[inline]
+pub(crate) fn elements_in<E: Elements>(value: Option<&Value>) -> Result<Option<&E>, CommandError> {
     match value {
         None => Ok(None),
         Some(value) => E::of(value).map(Some).ok_or(error::WRONG_TYPE),

@@ -276,11 +276,7 @@ impl Elements for Hash {
 
 /// The hash of an entry; `None` without entry.
 fn hash_of(entry: Option<&Entry>) -> Result<Option<&Hash>, CommandError> {
-    match entry.map(|entry| &entry.value) {
-        None => Ok(None),
-        Some(Value::Hash(hash)) => Ok(Some(hash)),
-        Some(_) => Err(error::WRONG_TYPE),
-    }
+    element_expiry::elements_in(entry.map(|entry| &entry.value))
 }
 
 /// The hash of a key, made when there is none, to change it; a report is due from here on.

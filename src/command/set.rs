@@ -24,7 +24,7 @@ use crate::keyspace::value::Value;
 
 use super::context::Context;
 use super::element_expiry;
-use super::error::{self, CommandError};
+use super::error::CommandError;
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec};
 
 const READ: KeyFlags = KeyFlags::RO.and(KeyFlags::ACCESS);
@@ -144,11 +144,7 @@ fn set_of(entry: Option<&Entry>) -> Result<Option<&Set>, CommandError> {
 }
 
 fn set_in(value: Option<&Value>) -> Result<Option<&Set>, CommandError> {
-    match value {
-        None => Ok(None),
-        Some(Value::Set(set)) => Ok(Some(set)),
-        Some(_) => Err(error::WRONG_TYPE),
-    }
+    element_expiry::elements_in(value)
 }
 
 /// Ends a command that took members out: the key goes with the last one. `event`: what the command calls it.
