@@ -64,6 +64,7 @@ pub mod config;
 pub(crate) mod counters;
 pub mod data;
 pub mod ids;
+pub(crate) mod journal;
 pub mod keyspace;
 pub mod limits;
 pub(crate) mod net;

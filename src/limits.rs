@@ -161,3 +161,10 @@ pub(crate) const GENERATED_PASSWORD_BITS_MAX: usize = 4096;
 /// Longest reply that `millrace ping` takes, bytes; the answer to HELLO fits. It may be anything, and the decoder calls itself
 /// for each level of nested arrays: for the five hundred levels of so many bytes it needs 1 MB of stack.
 pub(crate) const RAW_REPLY_BYTES_MAX: usize = 2 * 1024;
+/// How often the log is synced under `appendfsync everysec`, and what could not be written is tried again, ms.
+pub(crate) const LOG_SYNC_PERIOD_MS: u64 = 1000;
+/// Room that the log's buffer keeps when it was written, bytes.
+pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
+/// Bytes that are filled ahead at the end of the log at once (`appendfsync always`), so that few syncs store a new size. Nobody
+/// can write meanwhile: a tenth of a millisecond.
+pub(crate) const LOG_FILL_BYTES: u64 = 256 * 1024;

@@ -73,7 +73,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
     let row_count = commands().rows().len();
     Shared {
         commands: commands(),
-        observations: Observations::new(shard_count, row_count, settings.databases),
+        observations: Observations::new(shard_count, row_count, settings.databases, 0),
         settings: RwLock::new(Arc::new(settings)),
         settings_version: AtomicU64::new(0),
         configuration: Mutex::new(configuration),

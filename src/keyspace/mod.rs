@@ -160,6 +160,8 @@ pub struct Keyspace {
     walks: Walks,
     /// What writes did.
     pub(crate) effects: EffectBuffer,
+    /// How far a log goes that has all of them but those in hand.
+    pub(crate) logged_to: u64,
     /// Settings that matter here.
     pub(crate) policy: KeyspacePolicy,
     counters: Arc<KeyspaceCounters>,
@@ -196,6 +198,7 @@ impl Keyspace {
             discards: Discards::default(),
             walks: Walks::default(),
             effects: EffectBuffer::counting(Arc::clone(&counters)),
+            logged_to: 0,
             policy: KeyspacePolicy::default(),
             counters,
             now_ms: 0,
@@ -579,13 +582,18 @@ impl Keyspace {
         &self.watches[db]
     }
 
-    /// Whether nothing of the work on this keyspace is left undone.
-    pub(crate) fn is_settled(&self) -> bool {
+    /// Whether nothing of the work on this keyspace is left undone, but that its effects may have to be handed on.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
         self.ready.is_empty()
             && self.events.is_empty()
             && self.invalidations.is_empty()
-            && self.effects.is_empty()
             && self.discards.is_empty()
+    }
+
+    /// Whether nothing of the work on this keyspace is left undone.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_quiet() && self.effects.is_empty()
     }
 
     /// Begins or ends a replay of effects: nothing expires, nothing is recorded and nothing is published meanwhile.

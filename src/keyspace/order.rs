@@ -9,6 +9,7 @@ use std::cell::Cell;
 
 thread_local! {
     static LAST: Cell<u64> = const { Cell::new(0) };
+    static GROUP: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The next number of this thread.
@@ -17,4 +18,16 @@ pub(super) fn next() -> u64 {
         last.set(last.get() + 1);
         last.get()
     })
+}
+
+/// The number of what belongs together: a command, a transaction.
+#[inline]
+pub(super) fn group() -> u64 {
+    GROUP.get()
+}
+
+/// What follows belongs to the next group.
+#[inline]
+pub(super) fn close_group() {
+    GROUP.set(GROUP.get() + 1);
 }

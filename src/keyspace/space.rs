@@ -113,8 +113,8 @@ impl<'a> Space<'a> {
     /// Whether nothing of the work on the keyspaces in hand is left undone.
     pub(crate) fn is_settled(&self) -> bool {
         match &self.parts {
-            Parts::One(keyspace) => keyspace.is_settled(),
-            Parts::Many(keyspaces) => keyspaces.iter().all(|keyspace| keyspace.is_settled()),
+            Parts::One(keyspace) => keyspace.is_quiet(),
+            Parts::Many(keyspaces) => keyspaces.iter().all(|keyspace| keyspace.is_quiet()),
             Parts::None => true,
         }
     }

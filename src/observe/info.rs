@@ -570,7 +570,7 @@ mod tests {
 
     #[test]
     fn keyspaces_of_shards_are_summed() {
-        let seen = Observations::new(2, 0, 16);
+        let seen = Observations::new(2, 0, 16, 0);
         for (shard, ttl_ms) in seen.shards.iter().zip([100, 300]) {
             let database = &shard.keyspace.databases[3];
             database.keys.set(5);
@@ -583,7 +583,7 @@ mod tests {
 
     #[test]
     fn an_empty_line_between_sections() {
-        let seen = Observations::new(1, 0, 16);
+        let seen = Observations::new(1, 0, 16, 0);
         seen.errors.add(b"ERR no");
         seen.errors.add(b"WRONGTYPE no");
         seen.errors.add(b"ERR no again");

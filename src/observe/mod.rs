@@ -11,10 +11,12 @@ pub(crate) mod latency;
 pub(crate) mod logins;
 pub(crate) mod metrics;
 pub(crate) mod monitor;
+pub(crate) mod persistence;
 pub(crate) mod process;
 pub(crate) mod sample;
 pub(crate) mod slowlog;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::counters::Counter;
@@ -23,6 +25,7 @@ use counters::ShardCounters;
 use errors::ErrorCounters;
 use latency::LatencyEvents;
 use logins::FailedLogins;
+use persistence::Persistence;
 use sample::Sampler;
 use slowlog::SlowLog;
 
@@ -49,11 +52,18 @@ pub(crate) struct Observations {
     pub(crate) failed_logins: FailedLogins,
     /// Rates.
     pub(crate) sampler: Sampler,
+    /// Files.
+    pub(crate) persistence: Arc<Persistence>,
 }
 
 impl Observations {
     /// Nothing counted yet.
-    pub(crate) fn new(shard_count: usize, row_count: usize, database_count: usize) -> Self {
+    pub(crate) fn new(
+        shard_count: usize,
+        row_count: usize,
+        database_count: usize,
+        now_ms: u64,
+    ) -> Self {
         Self {
             connections: AtomicU64::new(0),
             rejected_connections: AtomicU64::new(0),
@@ -64,6 +74,7 @@ impl Observations {
             errors: ErrorCounters::default(),
             failed_logins: FailedLogins::default(),
             sampler: Sampler::default(),
+            persistence: Arc::new(Persistence::new(now_ms)),
             shards: (0..shard_count)
                 .map(|_| ShardCounters::new(row_count, database_count))
                 .collect(),

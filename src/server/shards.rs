@@ -39,7 +39,7 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
     let shard_count = settings.shards;
     let commands = commands();
     let row_count = commands.rows().len();
-    let observations = Observations::new(shard_count, row_count, settings.databases);
+    let observations = Observations::new(shard_count, row_count, settings.databases, now_ms);
     Shared {
         commands,
         settings: RwLock::new(Arc::new(settings)),

@@ -97,6 +97,7 @@ impl Shard {
             *missing -= 1;
             if *missing == 0 {
                 client.output.take(reply);
+                client.held_for = client.held_for.max(self.log.end());
                 self.release_behind_reply(&mut client);
                 self.go_on_within_credit(&mut client);
             }

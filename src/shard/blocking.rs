@@ -190,6 +190,7 @@ impl Shard {
         reply.raw(bytes);
         finish_reply(client, &mut reply, Mark::START);
         client.output.take(&mut reply);
+        self.hold_for_all(client);
         let now_ms = self.now_ms;
         client
             .session
@@ -202,7 +203,7 @@ impl Shard {
     /// The client holds back no reply any more: what waited for it follows.
     pub(super) fn release_behind_reply(&mut self, client: &mut Client) {
         for message in std::mem::take(&mut client.behind_reply) {
-            client.send(&message);
+            client.send(&message, self.log.end());
         }
         client.mirror_output();
         if !client.output.is_empty() {

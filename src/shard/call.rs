@@ -1,7 +1,7 @@
 //! Calls a handler and collects what it left in the keyspaces.
 //!
 //! ```text
-//! handler ─► effects to the log ─► events to publications, invalidations, ready keys ─► Aftermath
+//! handler ─► effects stay (journal.rs) ─► events to publications, invalidations, ready keys ─► Aftermath
 //! ```
 
 use std::cell::Cell;
@@ -12,10 +12,10 @@ use crate::client::session::Session;
 use crate::command::context::{Context, Execution, Outcome, ShardAction};
 use crate::command::spec::Flags;
 use crate::ids::ClientId;
+use crate::keyspace::effect::close_group;
 use crate::keyspace::event::{EventClass, KeyEvent};
 use crate::keyspace::tracking::Invalidation;
 use crate::keyspace::{InHand, Space};
-use crate::observe::effects::Effect;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
@@ -109,21 +109,15 @@ impl Env<'_> {
         }
     }
 
-    /// Collects what a command left in the keyspaces: effects, events, ready keys, as they happened whichever keyspace
+    /// Collects what a command left in the keyspaces: events, ready keys, as they happened whichever keyspace
     /// they are in; and big values to free. Cheap when there is nothing.
     pub(super) fn collect(&self, space: &mut Space<'_>, after: &mut Aftermath) {
         if space.is_settled() {
             return;
         }
-        let (mut effects, mut events, mut ready) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut events, mut ready) = (Vec::new(), Vec::new());
         let mut invalidations = Vec::new();
         for keyspace in space.keyspaces_mut() {
-            if !keyspace.effects.is_empty() {
-                keyspace.effects.drain_ordered(|order, db, command| {
-                    let command = command.to_vec();
-                    effects.push((order, Effect { db, command }));
-                });
-            }
             if keyspace.has_events() {
                 let notify = keyspace.policy.notify;
                 events.extend(
@@ -147,10 +141,6 @@ impl Env<'_> {
                 ready.push(key);
             }
         }
-        effects.sort_by_key(|(order, _)| *order);
-        after
-            .effects
-            .extend(effects.into_iter().map(|(_, effect)| effect));
         events.sort_by_key(|(event, _)| event.order);
         invalidations.sort_by_key(|invalidation: &Invalidation| invalidation.order);
         let mut invalidations = invalidations.into_iter().peekable();
@@ -168,13 +158,15 @@ impl Env<'_> {
             .extend(ready.into_iter().map(|(_, db, key)| (db, key)));
     }
 
-    /// Hands the effects of one command or transaction to the log, contiguous.
-    pub(super) fn log(&self, after: &mut Aftermath, cause: &str) {
-        if !after.effects.is_empty() {
-            self.shared
-                .effects
-                .append(cause, std::mem::take(&mut after.effects));
+    /// The effects of a command or a transaction are all there: whatever log they go to, all or none of them take place.
+    #[inline]
+    pub(super) fn log(&self, space: &mut Space<'_>, cause: &str) {
+        if self.shared.effects.suppresses(cause) {
+            space
+                .keyspaces_mut()
+                .for_each(|keyspace| keyspace.effects.drop_open_group());
         }
+        close_group();
     }
 }
 

@@ -34,6 +34,10 @@ pub struct Client {
     pub(super) unauthenticated_reply_bytes: usize,
     /// Since when the output is over the soft limit, Unix ms.
     pub(super) over_soft_limit_ms: Option<u64>,
+    /// Position of the log that must be reached before its output is sent.
+    pub(super) held_for: u64,
+    /// It is among those whose output waits for the log.
+    pub(super) is_held: bool,
     /// The time the client saw last, Unix ms: what it sees next is not earlier.
     pub(super) now_ms: u64,
     /// The end of its input was read.
@@ -58,6 +62,8 @@ impl Client {
             habits: Habits::default(),
             unauthenticated_reply_bytes: 0,
             over_soft_limit_ms: None,
+            held_for: 0,
+            is_held: false,
             now_ms: 0,
             ended: false,
             has_turn_coming: false,
@@ -80,8 +86,9 @@ impl Client {
         self.transport.take()
     }
 
-    /// Appends a message to its output.
-    pub(super) fn send(&mut self, message: &Encoded) {
+    /// Appends a message to its output, to be sent when the log has come to this position.
+    pub(super) fn send(&mut self, message: &Encoded, held_for: u64) {
+        self.held_for = self.held_for.max(held_for);
         // Nearly always it is in one part.
         for part in message.parts().iter().filter(|part| !part.is_empty()) {
             self.output.append_shared(part);

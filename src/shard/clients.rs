@@ -26,6 +26,8 @@ pub(super) struct Clients {
     throttled: Vec<ClientId>,
     /// With new output, or to be closed when it is sent.
     dirty: Vec<ClientId>,
+    /// With output that waits for the log.
+    held: Vec<ClientId>,
     /// To move to another shard.
     departing: Vec<(ClientId, ShardId)>,
     /// Gone: their sockets are to be dropped.
@@ -199,6 +201,39 @@ impl Clients {
     /// A client has new output, or is to be closed when it is sent.
     pub(super) fn note_output(&mut self, id: ClientId) {
         self.dirty.push(id);
+    }
+
+    /// The output of a client waits for the log.
+    pub(super) fn hold(&mut self, id: ClientId) {
+        if let Some(Some(client)) = self.all.get_mut(&id)
+            && !client.is_held
+        {
+            client.is_held = true;
+            self.held.push(id);
+        }
+    }
+
+    /// Whether the output of anybody waits for the log.
+    #[inline]
+    pub(super) fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The log has come so far: who waited for that has output to send.
+    pub(super) fn release_held(&mut self, mark: u64) {
+        let (all, dirty) = (&mut self.all, &mut self.dirty);
+        self.held.retain(|id| {
+            let Some(Some(client)) = all.get_mut(id) else {
+                // Gone; or it runs just now.
+                return all.contains_key(id);
+            };
+            if client.held_for > mark {
+                return true;
+            }
+            client.is_held = false;
+            dirty.push(*id);
+            false
+        });
     }
 
     /// All that have unsent output have new one.

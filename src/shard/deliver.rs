@@ -71,6 +71,7 @@ impl Shard {
             spare_outputs,
             ..
         } = self;
+        let held_for = self.log.end();
         let mut messages = Messages::of(publication);
         let (mut count, mut long) = (0, Vec::new());
         subscribers.for_each_receiver(publication, |id, pattern| {
@@ -95,7 +96,7 @@ impl Shard {
                 long.push(id);
                 return;
             }
-            client.send(message);
+            client.send(message, held_for);
             client.mirror_output();
             if client.has_much_to_send(settings) {
                 long.push(id);
@@ -112,7 +113,7 @@ impl Shard {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        client.send(message);
+        client.send(message, self.log.end());
         client.mirror_output();
         self.clients.note_output(id);
         self.check_output_limit(id);

@@ -12,7 +12,6 @@ use crate::config::Settings;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::tracking::Invalidation;
 use crate::keyspace::wait::Waiter;
-use crate::observe::effects::Effect;
 use crate::resp::arguments::{Args, Request};
 
 use super::clock::Clock;
@@ -71,7 +70,6 @@ pub(super) struct Aftermath {
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) actions: Vec<ShardAction>,
     pub(super) ready: VecDeque<(usize, Box<[u8]>)>,
-    pub(super) effects: Vec<Effect>,
 }
 
 impl Aftermath {

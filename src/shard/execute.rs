@@ -36,7 +36,7 @@ impl Env<'_> {
             ),
         }
         self.collect(space, after);
-        self.log(after, &call.row.full_name);
+        self.log(space, &call.row.full_name);
         if !after.ready.is_empty() {
             self.serve(space, after);
         }
@@ -90,7 +90,7 @@ impl Env<'_> {
             let mut space = Space::one(keyspace, self.shared.shard_count);
             space.now_ms = self.now_ms;
             self.collect(&mut space, after);
-            self.log(after, "expire");
+            self.log(&mut space, "expire");
             self.serve(&mut space, after);
         }
         count

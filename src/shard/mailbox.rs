@@ -150,6 +150,8 @@ pub enum Message {
     BarrierSeen(ClientId),
     /// Look at this client's handle.
     Poke(ClientId),
+    /// The log has come further: output may wait for that.
+    LogMoved,
     /// Tell of your streams, for the metrics.
     DescribeStreams(Box<StreamQuery>),
     /// A line for your clients in MONITOR.

@@ -68,7 +68,10 @@ impl Shard {
                     notices.into_iter().for_each(|notice| gathered.add(notice));
                 }
                 // Nothing that a client sees.
-                Message::Offer | Message::Alarm(_) | Message::Credit { .. } => {
+                Message::Offer
+                | Message::LogMoved
+                | Message::Alarm(_)
+                | Message::Credit { .. } => {
                     self.deliver(message);
                 }
                 message => {
@@ -95,8 +98,8 @@ impl Shard {
 
     pub(super) fn deliver(&mut self, message: Message) {
         match message {
-            // Its ticket says so.
-            Message::Offer => {}
+            // Its ticket says so; the round that follows looks at the log.
+            Message::Offer | Message::LogMoved => {}
             Message::Alarm(alarm_ms) => self.hands.arm(alarm_ms),
             Message::Served {
                 waiter,

@@ -18,7 +18,7 @@
 //! * a command runs: `env` what it reads and leaves · `measure` records · `readers` who has read a key · `call` its handler ·
 //!   `waiters` who is served by it · `execute` one command · `transaction` EXEC
 //! * the parts together: `state` a shard · `refresh` settings · `tracking` what caches are told · `taking` keyspaces ·
-//!   `pause` · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `credit` · `barriers` ·
+//!   `journal` their effects · `pause` · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `credit` · `barriers` ·
 //!   `publish` what is sent · `deliver` what has come · `walk` KEYS over very many · `stop` · `reload` · `messages`
 //! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn`
 //! * and what drives them: `work` · `tick` · `output` · `events` · `thread`
@@ -44,6 +44,7 @@ mod habits;
 pub mod hand;
 mod input;
 mod job;
+mod journal;
 mod leaving;
 pub mod mailbox;
 mod measure;

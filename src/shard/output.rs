@@ -31,6 +31,8 @@ impl Shard {
     /// what ends its waiting lists it again.
     pub fn take_dirty(&mut self) -> Vec<ClientId> {
         self.tell_broadcasts();
+        self.write_log();
+        self.release_held();
         let mut dirty = self.clients.take_dirty();
         let limit = &self.settings.output_limit_normal;
         if limit.hard_bytes > 0 || limit.soft_bytes > 0 {
@@ -90,6 +92,13 @@ impl Shard {
         if client.output.is_empty() {
             return Sent::Nothing;
         }
+        let held_for = client.held_for;
+        if held_for > self.mark && self.is_held(id, held_for) {
+            return Sent::Nothing;
+        }
+        let Some(client) = self.clients.get_mut(id) else {
+            return Sent::Nothing;
+        };
         client.output.prepare();
         let count = match write(&client.output) {
             None => return Sent::Nothing,

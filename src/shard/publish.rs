@@ -33,6 +33,9 @@ impl Shard {
     /// away and before the reply leaves. `publisher`, whose commands ran here, is held when it has published too much; its
     /// subscriptions begin and end between the publications of its transaction. True when it is to be told of keys itself.
     pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) -> bool {
+        if !after.outgoing.is_empty() {
+            self.log_effects();
+        }
         let (mut over, mut travels) = (false, false);
         // The registry knows only how the subscriptions are now, after the transaction.
         let changing = after.changes_subscriptions().then_some(self.id);

@@ -54,7 +54,8 @@ impl Shard {
 
     /// Gives the keyspaces in hand the settings of this moment.
     pub(super) fn prepare_hand(&mut self) {
-        self.hands.prepare(self.shared.effects.is_recording());
+        self.is_recording = self.log.is_on() || self.shared.effects.is_recording();
+        self.hands.prepare(self.is_recording);
     }
 }
 

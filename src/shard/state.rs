@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::command::context::Shared;
 use crate::config::Settings;
 use crate::ids::ShardId;
+use crate::journal::log::Log;
 use crate::keyspace::Keyspace;
 use crate::net::buffers::Spares;
 use crate::resp::Protocol;
@@ -54,6 +55,14 @@ pub struct Shard {
     pub(super) next_round_ms: u64,
     /// The process is ending.
     pub(super) stop: Option<Stop>,
+    /// The append-only log.
+    pub(super) log: Arc<Log>,
+    /// The keyspaces in hand record their effects.
+    pub(super) is_recording: bool,
+    /// Position of the log up to which the replies of this turn may reveal what happened.
+    pub(super) revealed: u64,
+    /// Position of the log up to which clients may be told.
+    pub(super) mark: u64,
 }
 
 impl Shard {
@@ -107,6 +116,8 @@ impl Shard {
             keyspace.list_streams();
         }
         let now_ms = clock.now_ms();
+        let shard_count = shared.shard_count;
+        let facts = Arc::clone(&shared.observations.persistence);
         Self {
             id,
             settings_version: shared.settings_version.load(Ordering::Acquire),
@@ -129,7 +140,18 @@ impl Shard {
             spare_outputs: Spares::of_outputs(),
             next_round_ms: now_ms,
             stop: None,
+            log: Arc::new(Log::new(shard_count, facts)),
+            is_recording: false,
+            revealed: 0,
+            mark: 0,
         }
+    }
+
+    /// As a shard whose effects go to this log, which all shards of a process share.
+    #[must_use]
+    pub(crate) fn with_log(mut self, log: Arc<Log>) -> Self {
+        self.log = log;
+        self
     }
 
     /// Of how many shards it is one.

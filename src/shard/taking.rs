@@ -58,6 +58,7 @@ impl Shard {
     /// Puts back what is in hand; the work on it is finished. Then wakes the threads to which something was sent.
     pub(super) fn put_back(&mut self) {
         if !self.hands.shards().is_empty() {
+            self.log_effects();
             self.tell_broadcasts();
             let post = &self.post;
             self.hands.put_back(|thread, alarm_ms| {

@@ -46,7 +46,7 @@ impl Env<'_> {
         let started = started.unwrap_or_else(|| self.clock.nanoseconds());
         let watched_has_ended = self.look_at_watched(space, transaction);
         self.collect(space, after);
-        self.log(after, "expire");
+        self.log(space, "expire");
         if watched_has_ended || transaction.flag.is_some_and(WatchFlag::is_set) {
             reply.null_array();
             self.witness(session.id(), Execution::ExecRefused, &NO_ARGS, &[]);
@@ -60,7 +60,7 @@ impl Env<'_> {
         let mut closed = None;
         for command in transaction.commands {
             let call = Call::at_once(command.row, &command.args);
-            let before = after.effects.len();
+            let before = recorded_bytes(space);
             let mark = reply.mark();
             match self.call(space, session, reply, &call) {
                 Outcome::Done | Outcome::Wait(_) => {}
@@ -73,7 +73,7 @@ impl Env<'_> {
                 reply.since(mark),
             );
             self.collect(space, after);
-            if after.effects.len() > before {
+            if recorded_bytes(space) > before {
                 causes.clear();
                 causes.push_str(&command.row.full_name);
             }
@@ -85,7 +85,7 @@ impl Env<'_> {
         if let Some(mark) = closed {
             reply.truncate(mark);
         }
-        self.log(after, &causes);
+        self.log(space, &causes);
         self.record_exec(session, transaction, started);
         self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
         self.serve(space, after);
@@ -115,4 +115,9 @@ impl Env<'_> {
         }
         has_ended
     }
+}
+
+/// Bytes of the effects that have not been handed on.
+fn recorded_bytes(space: &Space<'_>) -> usize {
+    space.keyspaces().map(|keyspace| keyspace.effects.len()).sum()
 }

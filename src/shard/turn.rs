@@ -49,6 +49,7 @@ impl Shard {
             .handle
             .active_ms
             .store(self.now_ms, Ordering::Relaxed);
+        self.revealed = 0;
         let mut reply = self.begin_reply(&client);
         let mut budget = self.budget();
         let mut flow = self.run_kept(&mut client, &mut reply);
@@ -85,6 +86,7 @@ impl Shard {
                 client.unauthenticated_reply_bytes += reply.len();
             }
             client.output.take(&mut reply);
+            client.held_for = client.held_for.max(self.revealed);
         }
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {
             self.reply = reply;

@@ -125,7 +125,7 @@ impl Env<'_> {
                 if !present {
                     // The look may have removed the key as expired.
                     self.collect(space, after);
-                    self.log(after, "expire");
+                    self.log(space, "expire");
                 }
                 if !present && !space.of(&key).waits(db).wants_absence(&key) {
                     break;
@@ -177,7 +177,7 @@ impl Env<'_> {
         let counters = &self.shared.observations.shards[self.shard.index()];
         if let Outcome::Wait(wait) = outcome {
             self.collect(space, after);
-            self.log(after, &row.full_name);
+            self.log(space, &row.full_name);
             waiter.claim().release();
             set_alarms(space, waiter.db, &wait.alarms);
             counters.attempts_in_vain.add(1);
@@ -202,7 +202,7 @@ impl Env<'_> {
             now_ms: self.now_ms,
         }));
         self.collect_of(waiter.client, space, after);
-        self.log(after, &row.full_name);
+        self.log(space, &row.full_name);
         Serving::Served
     }
 
@@ -225,6 +225,7 @@ impl Env<'_> {
         let mut space = Space::one(keyspace, self.shared.shard_count);
         space.now_ms = self.now_ms;
         self.collect(&mut space, after);
+        self.log(&mut space, "expire");
         self.serve(&mut space, after);
         more
     }

@@ -36,6 +36,7 @@ impl Shard {
                 }
                 client.phase = Phase::Ready;
                 client.output.take(&mut reply);
+                self.hold_for_all(&mut client);
                 self.release_behind_reply(&mut client);
                 self.clients.queue(&mut client);
             }

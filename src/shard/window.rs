@@ -12,6 +12,8 @@
 //! Invariants: a command is admitted once and keeps its set, which only grows until it has run. What time may change (a kill,
 //! a pause) is asked again when the keyspaces are in hand.
 
+use std::sync::atomic::Ordering;
+
 use crate::client::session::Session;
 use crate::client::transaction::Transaction;
 use crate::command::args::integer;
@@ -184,7 +186,7 @@ impl Shard {
             }
             if budget < limits::ENDED_PER_STEP_MAX {
                 env.collect(space, &mut after);
-                env.log(&mut after, "expire");
+                env.log(space, "expire");
                 env.serve(space, &mut after);
             }
         });
@@ -215,6 +217,10 @@ impl Shard {
         attempt: &Attempt<'_>,
     ) -> Result<Flow, ShardSet> {
         let (row, args) = (attempt.row, attempt.args);
+        if self.shared.effects.is_recording() {
+            // It may ask for them.
+            self.log_effects();
+        }
         let mark = reply.mark();
         let shard_count = self.shared.shard_count;
         let is_exec = is_exec(client, row);
@@ -246,6 +252,9 @@ impl Shard {
                 client.session.transaction = transaction;
             }
             return Err(needed);
+        }
+        if self.shared.monitor_count.load(Ordering::Acquire) > 0 {
+            self.log_effects();
         }
         if let Some(Transaction { queue, .. }) = transaction {
             self.feed_monitors_exec(&client.session, &queue, reply.since(mark), args);

@@ -67,7 +67,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
         "replication",
         &["journal", "keyspace", "resp", "net", "limits", "ids"],
     ),
-    ("journal", &["keyspace", "data", "resp", "limits", "ids"]),
+    ("journal", &["keyspace", "data", "resp", "observe", "limits", "ids"]),
     // A waiter keeps the command to run again, and an effect is a command: both as owned arguments of resp.
     (
         "keyspace",
@@ -125,7 +125,8 @@ pub(crate) const WORD_ROOMS: &[(&str, &[&str], &str)] = &[
     (
         "Mutex",
         &[
-            "sync", "shard", "server", "observe", "pubsub", "client", "command", "tools", "bin",
+            "sync", "shard", "server", "journal", "observe", "pubsub", "client", "command", "tools",
+            "bin",
         ],
         "what threads share is a registry, a log or a setting; data is worked with by who has it in hand",
     ),

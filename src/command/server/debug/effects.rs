@@ -24,7 +24,8 @@ pub(super) fn effects(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     if (is(verb, "on") || is(verb, "off")) && args.len() == 3 {
         let recording = is(verb, "on");
         log.set_recording(recording);
-        ctx.space.record_effects(recording);
+        let has_log = ctx.shared.observations.persistence.log_is_on();
+        ctx.space.record_effects(recording || has_log);
         ctx.reply.ok();
         return Ok(Outcome::Ask(ShardAction::Barrier));
     }

@@ -1,0 +1,550 @@
+//! The append-only log while the server runs: a buffer, one file at its end, and two marks.
+//!
+//! ```text
+//! hand ──append──► buffer ──write──► file ──fdatasync──► disk
+//!                    │                 │                  │
+//!                   end  ≥          written   ≥        synced         positions: bytes since the process began
+//! ```
+//! * `append` copies the effects of a hand behind the buffer, before its keyspaces are back: the order of the log is one in which
+//!   all of it could have happened one by one.
+//! * `write` is called by whoever is about to send a reply: one write(2) for all that has been appended by then.
+//! * `sync` is the work of one thread, which does nothing else: one fdatasync for all that has been written by then.
+//!
+//! What is sent to clients waits for a mark: for `written` in every mode (a kill of the process loses nothing that was
+//! acknowledged), for `synced` under `appendfsync always`.
+//!
+//! Two locks, never taken in the other order: the file's, then the buffer's. Who appends does not wait for who writes.
+//! After a cut the buffer belongs to two files: what is behind it is written when the next file is there.
+//!
+//! Invariants: every write ends with a commit (see `format.rs`), on a border of 16 bytes; what could not be written stays in
+//! memory and is written first the next time. Not here: which files there are (`files.rs`), what is in them.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::format;
+use super::storage::StorageFile;
+use crate::keyspace::effect::Effect;
+use crate::limits;
+use crate::observe::persistence::Persistence;
+
+/// When what was written is synced (`appendfsync`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SyncPolicy {
+    /// Before anybody hears of it.
+    Always,
+    /// Once a second.
+    EverySecond,
+    /// When the system does.
+    No,
+}
+
+/// What has been appended and not written.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    /// Position of the first of them.
+    begin: u64,
+    /// The database that the last command in the file is about.
+    db: Option<usize>,
+    /// What comes from here on belongs to the next file.
+    cut: Option<u64>,
+    /// The last time that was noted, Unix s (`aof-timestamp-enabled`).
+    noted_s: u64,
+}
+
+/// The file at the end of the log.
+#[derive(Debug)]
+pub(crate) struct Target {
+    file: Arc<dyn StorageFile>,
+    /// Where the next byte goes.
+    offset: u64,
+    /// Up to where it is known to be on disk.
+    synced_offset: u64,
+    /// Up to where there are bytes, those of `format::FILL` behind `offset`.
+    filled_to: u64,
+    /// Nothing more goes into it.
+    is_finished: bool,
+}
+
+impl Target {
+    /// A file, to be written from `offset` on; what is before it is on disk.
+    pub(crate) fn new(file: Arc<dyn StorageFile>, offset: u64) -> Self {
+        Self {
+            file,
+            offset,
+            synced_offset: offset,
+            filled_to: offset,
+            is_finished: false,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Writing {
+    target: Option<Target>,
+    /// What is being written; what could not be written the last time.
+    bytes: Vec<u8>,
+    /// Up to which position `bytes` goes.
+    end: u64,
+}
+
+/// What the thread that syncs is to do.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Something was written since it last looked.
+    written: bool,
+    /// It is to end.
+    ended: bool,
+}
+
+type Wake = Box<dyn Fn(usize) + Send + Sync>;
+
+/// The log. See the module's head.
+pub(crate) struct Log {
+    policy: AtomicU8,
+    end: AtomicU64,
+    written: AtomicU64,
+    synced: AtomicU64,
+    buffer: Mutex<Buffer>,
+    writing: Mutex<Writing>,
+    wanted: Mutex<Wanted>,
+    something_written: Condvar,
+    /// By shard: whether it has clients that wait for a mark.
+    waiting: Vec<AtomicBool>,
+    /// Tells a shard that a mark has moved.
+    wake: OnceLock<Wake>,
+    notes_time: AtomicBool,
+    /// What others read of it; whether it is on.
+    facts: Arc<Persistence>,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log")
+            .field("end", &self.end())
+            .field("written", &self.written())
+            .field("synced", &self.synced())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Log {
+    /// A log that is off.
+    pub(crate) fn new(shard_count: usize, facts: Arc<Persistence>) -> Self {
+        Self {
+            policy: AtomicU8::new(SyncPolicy::EverySecond as u8),
+            end: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
+            buffer: Mutex::default(),
+            writing: Mutex::default(),
+            wanted: Mutex::default(),
+            something_written: Condvar::new(),
+            waiting: (0..shard_count).map(|_| AtomicBool::new(false)).collect(),
+            wake: OnceLock::new(),
+            notes_time: AtomicBool::new(false),
+            facts,
+        }
+    }
+
+    /// How a shard is told that a mark has moved. Once, before the shards run.
+    pub(crate) fn set_wake(&self, wake: impl Fn(usize) + Send + Sync + 'static) {
+        let _ = self.wake.set(Box::new(wake));
+    }
+
+    /// Whether effects are to be appended.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.facts.log_is_on()
+    }
+
+    /// `appendfsync`, `aof-timestamp-enabled`.
+    pub(crate) fn set_policy(&self, policy: SyncPolicy, notes_time: bool) {
+        self.notes_time.store(notes_time, Ordering::Relaxed);
+        self.policy.store(policy as u8, Ordering::Release);
+        self.want_sync();
+    }
+
+    /// `appendfsync`.
+    pub(crate) fn policy(&self) -> SyncPolicy {
+        match self.policy.load(Ordering::Acquire) {
+            policy if policy == SyncPolicy::Always as u8 => SyncPolicy::Always,
+            policy if policy == SyncPolicy::EverySecond as u8 => SyncPolicy::EverySecond,
+            _ => SyncPolicy::No,
+        }
+    }
+
+    /// Position behind the last byte that was appended.
+    #[inline]
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Position up to which the log is written.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Position up to which the log is on disk.
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Position up to which clients may be told of what happened.
+    pub(crate) fn mark(&self) -> u64 {
+        if !self.is_on() {
+            return u64::MAX;
+        }
+        match self.policy() {
+            SyncPolicy::Always => self.synced(),
+            SyncPolicy::EverySecond | SyncPolicy::No => self.written(),
+        }
+    }
+
+    /// Appends the effects of a hand, which are in order; gives the position behind them. `now_ms` is the time of the hand.
+    pub(crate) fn append<'b>(&self, effects: impl Iterator<Item = Effect<'b>>, now_ms: u64) -> u64 {
+        let notes_time = self.notes_time.load(Ordering::Relaxed);
+        let mut buffer = lock(&self.buffer);
+        if notes_time {
+            buffer.note_time(now_ms / 1000);
+        }
+        let mut effects = effects.peekable();
+        while let Some(first) = effects.next() {
+            let group = first.group;
+            let is_last = |next: Option<&Effect<'b>>| next.is_none_or(|next| next.group != group);
+            let is_alone = is_last(effects.peek());
+            if !is_alone {
+                buffer.select(first.db);
+                buffer.bytes.extend_from_slice(format::MULTI);
+            }
+            buffer.push(&first);
+            while let Some(next) = effects.next_if(|next| next.group == group) {
+                buffer.push(&next);
+            }
+            if !is_alone {
+                buffer.bytes.extend_from_slice(format::EXEC);
+            }
+        }
+        let end = buffer.begin + buffer.bytes.len() as u64;
+        self.end.store(end, Ordering::Release);
+        end
+    }
+
+    /// Writes what has been appended, unless it is written already. What it could not write stays; see the counters.
+    pub(crate) fn write(&self) {
+        if self.written() == self.end() {
+            return;
+        }
+        let mut writing = lock(&self.writing);
+        if self.written() == self.end() || writing.target.is_none() {
+            return;
+        }
+        self.write_locked(&mut writing);
+    }
+
+    fn write_locked(&self, writing: &mut Writing) {
+        lock(&self.buffer).give(writing);
+        if writing.bytes.is_empty() {
+            return;
+        }
+        let Some(target) = &mut writing.target else {
+            return;
+        };
+        match target.write(&mut writing.bytes) {
+            Ok(()) => {
+                writing.bytes.clear();
+                if writing.bytes.capacity() > limits::LOG_BUFFER_BYTES_KEPT {
+                    writing.bytes = Vec::new();
+                }
+                let offset = target.offset;
+                self.facts.log_file_bytes.store(offset, Ordering::Relaxed);
+                self.facts.log_write_error.store(0, Ordering::Release);
+                self.written.store(writing.end, Ordering::Release);
+                self.want_sync();
+                self.wake_waiting();
+            }
+            Err(error) => {
+                let code = error.raw_os_error().unwrap_or(i32::MAX);
+                let code = u64::try_from(code).unwrap_or(u64::MAX);
+                self.facts.log_write_error.store(code, Ordering::Release);
+            }
+        }
+    }
+
+    fn want_sync(&self) {
+        let mut wanted = lock(&self.wanted);
+        if !wanted.written {
+            wanted.written = true;
+            if self.policy() == SyncPolicy::Always {
+                self.something_written.notify_one();
+            }
+        }
+    }
+
+    /// A shard has clients that wait for a mark: it is told when one has moved.
+    pub(crate) fn wait(&self, shard: usize) {
+        if !self.waiting[shard].load(Ordering::SeqCst) {
+            self.waiting[shard].store(true, Ordering::SeqCst);
+        }
+        // Either it sees the mark that has moved, or who moves it sees that it waits.
+        fence(Ordering::SeqCst);
+    }
+
+    fn wake_waiting(&self) {
+        fence(Ordering::SeqCst);
+        for (shard, waiting) in self.waiting.iter().enumerate() {
+            // Nearly always nobody waits: looked at before it is written to.
+            if waiting.load(Ordering::SeqCst)
+                && waiting.swap(false, Ordering::SeqCst)
+                && let Some(wake) = self.wake.get()
+            {
+                wake(shard);
+            }
+        }
+    }
+
+    /// Syncs what has been written, now. True when all of it is on disk.
+    pub(crate) fn sync(&self) -> bool {
+        let (file, position, offset) = {
+            let mut writing = lock(&self.writing);
+            let position = self.written();
+            let Some(target) = &mut writing.target else {
+                return true;
+            };
+            if position == self.synced() && target.synced_offset == target.offset {
+                return true;
+            }
+            if self.policy() == SyncPolicy::Always {
+                // A fill that fails is no failure: the file only grows with each write then.
+                let _ = target.fill();
+            }
+            (Arc::clone(&target.file), position, target.offset)
+        };
+        self.facts.log_syncing.store(true, Ordering::Relaxed);
+        let result = file.sync_data();
+        self.facts.log_syncing.store(false, Ordering::Relaxed);
+        self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = result {
+            let code = u64::try_from(error.raw_os_error().unwrap_or(i32::MAX)).unwrap_or(u64::MAX);
+            self.facts.log_sync_error.store(code, Ordering::Release);
+            return false;
+        }
+        let mut writing = lock(&self.writing);
+        if let Some(target) = &mut writing.target
+            && Arc::ptr_eq(&target.file, &file)
+        {
+            target.synced_offset = target.synced_offset.max(offset);
+        }
+        drop(writing);
+        self.facts.log_sync_error.store(0, Ordering::Release);
+        self.synced.fetch_max(position, Ordering::AcqRel);
+        self.wake_waiting();
+        true
+    }
+
+    /// The thread that syncs: returns when the log ends.
+    pub(crate) fn run_sync(&self) {
+        loop {
+            {
+                let mut wanted = lock(&self.wanted);
+                while !wanted.ended && !self.is_due(&wanted) {
+                    let period = Duration::from_millis(limits::LOG_SYNC_PERIOD_MS);
+                    let (guard, timeout) = self
+                        .something_written
+                        .wait_timeout(wanted, period)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    wanted = guard;
+                    if timeout.timed_out() {
+                        break;
+                    }
+                }
+                if wanted.ended {
+                    return;
+                }
+                wanted.written = false;
+            }
+            // Also what nobody waits for is written in time, and what could not be written is tried again.
+            self.write();
+            if self.policy() != SyncPolicy::No {
+                self.sync();
+            }
+        }
+    }
+
+    fn is_due(&self, wanted: &Wanted) -> bool {
+        wanted.written && self.policy() == SyncPolicy::Always
+    }
+
+    /// Ends the thread that syncs.
+    pub(crate) fn end_sync(&self) {
+        lock(&self.wanted).ended = true;
+        self.something_written.notify_all();
+    }
+
+    /// What is appended from now on belongs to the next file, and effects are appended. All keyspaces are in hand.
+    pub(crate) fn cut(&self) -> u64 {
+        let mut buffer = lock(&self.buffer);
+        let end = buffer.begin + buffer.bytes.len() as u64;
+        buffer.cut = Some(end);
+        buffer.db = None;
+        buffer.noted_s = 0;
+        self.facts.log_on.store(true, Ordering::Release);
+        end
+    }
+
+    /// Writes all that lies before the cut and syncs it; nothing is filled ahead any more. The file can be followed by another.
+    ///
+    /// # Errors
+    /// Those of the file: what could not be written stays, and it can be tried again.
+    pub(crate) fn finish_file(&self) -> io::Result<()> {
+        let mut writing = lock(&self.writing);
+        self.write_locked(&mut writing);
+        if !writing.bytes.is_empty() {
+            let code = self.facts.log_write_error.load(Ordering::Acquire);
+            return Err(io::Error::from_raw_os_error(
+                i32::try_from(code).unwrap_or_default(),
+            ));
+        }
+        let Some(target) = &mut writing.target else {
+            return Ok(());
+        };
+        target.is_finished = true;
+        let (file, offset) = (Arc::clone(&target.file), target.offset);
+        let position = writing.end;
+        // Nobody writes to it any more: others need not wait for the disk.
+        drop(writing);
+        file.set_len(offset)?;
+        file.sync_data()?;
+        self.synced.fetch_max(position, Ordering::AcqRel);
+        self.wake_waiting();
+        Ok(())
+    }
+
+    /// The next file is there: what lies behind the cut goes into it.
+    pub(crate) fn begin_file(&self, target: Target) {
+        let mut writing = lock(&self.writing);
+        let offset = target.offset;
+        writing.target = Some(target);
+        lock(&self.buffer).cut = None;
+        self.facts.log_file_bytes.store(offset, Ordering::Relaxed);
+        self.facts.log_on.store(true, Ordering::Release);
+        self.write_locked(&mut writing);
+        drop(writing);
+        self.wake_waiting();
+    }
+
+    /// The log ends; all that was appended is written and synced if that is possible. All keyspaces are in hand.
+    pub(crate) fn end_log(&self) -> io::Result<()> {
+        let result = self.finish_file();
+        self.facts.log_on.store(false, Ordering::Release);
+        let mut writing = lock(&self.writing);
+        writing.target = None;
+        writing.bytes = Vec::new();
+        let mut buffer = lock(&self.buffer);
+        buffer.begin += buffer.bytes.len() as u64;
+        buffer.bytes = Vec::new();
+        buffer.cut = None;
+        let end = buffer.begin;
+        self.written.store(end, Ordering::Release);
+        self.synced.store(end, Ordering::Release);
+        drop((buffer, writing));
+        self.wake_waiting();
+        result
+    }
+}
+
+impl Buffer {
+    fn select(&mut self, db: usize) {
+        if self.db != Some(db) {
+            self.db = Some(db);
+            format::push_select(db, &mut self.bytes);
+        }
+    }
+
+    fn push(&mut self, effect: &Effect<'_>) {
+        self.select(effect.db);
+        if effect.is_own {
+            format::push_own_command(effect.command, &mut self.bytes);
+        } else {
+            self.bytes.extend_from_slice(effect.command);
+        }
+    }
+
+    fn note_time(&mut self, now_s: u64) {
+        if now_s > self.noted_s {
+            self.noted_s = now_s;
+            self.bytes
+                .extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
+        }
+    }
+
+    /// Moves what belongs to the present file behind what could not be written before.
+    fn give(&mut self, writing: &mut Writing) {
+        let cut = self.cut.unwrap_or(u64::MAX);
+        let available = usize::try_from(cut.saturating_sub(self.begin)).unwrap_or(usize::MAX);
+        if available >= self.bytes.len() && writing.bytes.is_empty() {
+            std::mem::swap(&mut self.bytes, &mut writing.bytes);
+            self.begin += writing.bytes.len() as u64;
+        } else {
+            let count = available.min(self.bytes.len());
+            writing.bytes.extend(self.bytes.drain(..count));
+            self.begin += count as u64;
+        }
+        writing.end = self.begin;
+    }
+}
+
+impl Target {
+    /// Writes the bytes and their commit. On an error nothing counts as written, and `bytes` is as before.
+    fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let len = bytes.len();
+        format::push_commit(bytes, self.offset, self.synced_offset);
+        let result = write_all_at(&*self.file, self.offset, bytes);
+        if let Err(error) = result {
+            bytes.truncate(len);
+            // What is there of it is no record: cut back, as far as that is possible now.
+            if self.file.set_len(self.offset).is_ok() {
+                self.filled_to = self.offset;
+            }
+            return Err(error);
+        }
+        self.offset += bytes.len() as u64;
+        self.filled_to = self.filled_to.max(self.offset);
+        Ok(())
+    }
+
+    /// Writes lines without meaning behind the end, so that the next syncs need not store a new size.
+    fn fill(&mut self) -> io::Result<()> {
+        let is_enough = self.filled_to - self.offset >= limits::LOG_FILL_BYTES / 2;
+        if is_enough || self.is_finished {
+            return Ok(());
+        }
+        let start = self.filled_to.max(self.offset);
+        let fill = format::fill(start, limits::LOG_FILL_BYTES);
+        write_all_at(&*self.file, start, &fill)?;
+        self.filled_to = start + fill.len() as u64;
+        Ok(())
+    }
+}
+
+fn write_all_at(file: &dyn StorageFile, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(offset, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                offset += count as u64;
+                bytes = bytes.get(count..).unwrap_or_default();
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! stub
+pub(crate) mod format;
+pub(crate) mod log;
+pub(crate) mod storage;

@@ -1,0 +1,156 @@
+//! What is known of files: the log, saves, the load at the start. Written by those who do it, read by INFO, LASTSAVE, the metrics,
+//! and by who must refuse a write because nothing could be saved.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+
+/// What is being written beside the work of the clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Saving {
+    /// Nothing.
+    Nothing,
+    /// A dump (SAVE, BGSAVE).
+    Dump,
+    /// A base of the log (BGREWRITEAOF).
+    Base,
+}
+
+/// Facts of the files. Times are Unix ms, 0 for never; errors are numbers of the system, 0 for none.
+#[derive(Debug)]
+pub(crate) struct Persistence {
+    /// Effects go to the log.
+    pub(crate) log_on: AtomicBool,
+    /// Why the log could not be written the last time.
+    pub(crate) log_write_error: AtomicU64,
+    /// Why the log could not be synced the last time.
+    pub(crate) log_sync_error: AtomicU64,
+    /// Syncs of the log.
+    pub(crate) log_syncs: AtomicU64,
+    /// A sync is under way.
+    pub(crate) log_syncing: AtomicBool,
+    /// Bytes of the file at the end of the log.
+    pub(crate) log_file_bytes: AtomicU64,
+    /// Bytes of the files of the log before that one.
+    pub(crate) log_earlier_bytes: AtomicU64,
+    /// Bytes of the log when its base was written or loaded.
+    pub(crate) log_base_bytes: AtomicU64,
+    saving: AtomicU8,
+    /// When what is being written began.
+    pub(crate) saving_since_ms: AtomicU64,
+    /// Keys it has written.
+    pub(crate) saving_keys: AtomicU64,
+    /// Keys it will have written.
+    pub(crate) saving_keys_total: AtomicU64,
+    /// A rewrite of the log follows what is being written.
+    pub(crate) rewrite_scheduled: AtomicBool,
+    /// A dump follows what is being written.
+    pub(crate) dump_scheduled: AtomicBool,
+    /// The last dump that was written.
+    pub(crate) dumped_ms: AtomicU64,
+    /// Changes that it has.
+    pub(crate) dumped_changes: AtomicU64,
+    /// Whether the last attempt to write one failed.
+    pub(crate) dump_failed: AtomicBool,
+    /// When that was.
+    pub(crate) dump_tried_ms: AtomicU64,
+    /// How long the last one took, s; -1 before the first.
+    pub(crate) dump_took_s: AtomicI64,
+    /// Dumps written.
+    pub(crate) dumps: AtomicU64,
+    /// Whether the last rewrite of the log failed.
+    pub(crate) rewrite_failed: AtomicBool,
+    /// How long the last one took, s; -1 before the first.
+    pub(crate) rewrite_took_s: AtomicI64,
+    /// Rewrites of the log.
+    pub(crate) rewrites: AtomicU64,
+    /// Longest step of a shard for a snapshot, ns.
+    pub(crate) longest_step_ns: AtomicU64,
+    /// The data are being loaded.
+    pub(crate) loading: AtomicBool,
+    /// Since when.
+    pub(crate) loading_since_ms: AtomicU64,
+    /// Bytes of the files to load.
+    pub(crate) loading_total_bytes: AtomicU64,
+    /// Bytes loaded.
+    pub(crate) loading_bytes: AtomicU64,
+    /// Keys loaded from a dump, and those left out because their time had come.
+    pub(crate) loaded_keys: AtomicU64,
+    /// See above.
+    pub(crate) loaded_expired_keys: AtomicU64,
+}
+
+impl Persistence {
+    /// Nothing written, nothing loaded. A server that starts has, as Redis sees it, just saved.
+    pub(crate) fn new(now_ms: u64) -> Self {
+        let zero = || AtomicU64::new(0);
+        let no = || AtomicBool::new(false);
+        Self {
+            log_on: no(),
+            log_write_error: zero(),
+            log_sync_error: zero(),
+            log_syncs: zero(),
+            log_syncing: no(),
+            log_file_bytes: zero(),
+            log_earlier_bytes: zero(),
+            log_base_bytes: zero(),
+            saving: AtomicU8::new(0),
+            saving_since_ms: zero(),
+            saving_keys: zero(),
+            saving_keys_total: zero(),
+            rewrite_scheduled: no(),
+            dump_scheduled: no(),
+            dumped_ms: AtomicU64::new(now_ms),
+            dumped_changes: zero(),
+            dump_failed: no(),
+            dump_tried_ms: zero(),
+            dump_took_s: AtomicI64::new(-1),
+            dumps: zero(),
+            rewrite_failed: no(),
+            rewrite_took_s: AtomicI64::new(-1),
+            rewrites: zero(),
+            longest_step_ns: zero(),
+            loading: no(),
+            loading_since_ms: zero(),
+            loading_total_bytes: zero(),
+            loading_bytes: zero(),
+            loaded_keys: zero(),
+            loaded_expired_keys: zero(),
+        }
+    }
+
+    /// Whether effects go to the log.
+    #[inline]
+    pub(crate) fn log_is_on(&self) -> bool {
+        self.log_on.load(Ordering::Acquire)
+    }
+
+    /// Whether the data are being loaded.
+    #[inline]
+    pub(crate) fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Acquire)
+    }
+
+    /// What is being written.
+    pub(crate) fn saving(&self) -> Saving {
+        match self.saving.load(Ordering::Acquire) {
+            1 => Saving::Dump,
+            2 => Saving::Base,
+            _ => Saving::Nothing,
+        }
+    }
+
+    /// Something is being written from now on, or no longer.
+    pub(crate) fn set_saving(&self, saving: Saving, now_ms: u64) {
+        self.saving_since_ms.store(now_ms, Ordering::Relaxed);
+        let number = match saving {
+            Saving::Nothing => 0,
+            Saving::Dump => 1,
+            Saving::Base => 2,
+        };
+        self.saving.store(number, Ordering::Release);
+    }
+
+    /// Bytes of the whole log.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log_file_bytes.load(Ordering::Relaxed) + self.log_earlier_bytes.load(Ordering::Relaxed)
+    }
+}

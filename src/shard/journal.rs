@@ -1,0 +1,121 @@
+//! The log as a shard sees it: the effects of its hands go there, and what reveals them waits until the log has them.
+//!
+//! ```text
+//! hand ─► effects ─► log, before its keyspaces are back and before a message leaves
+//! reply, message ─► client's output, held until the log's mark has reached what it may reveal ─► socket
+//! ```
+//! Each keyspace carries the position of its last effect. What a client gets from a hand may reveal all effects of the keyspaces
+//! in it; a message may reveal all that the log had when it was taken in. So a client that works with other keys than those who
+//! write waits for nobody's disk.
+//!
+//! Not here: what the log writes when (`journal/log.rs`).
+
+use crate::ids::ClientId;
+use crate::keyspace::effect::{Effect, EffectBuffer, in_order};
+use crate::observe::effects::Effect as Recorded;
+
+use super::client::Client;
+use super::state::Shard;
+
+impl Shard {
+    /// Hands the effects of the keyspaces in hand on, and notes what a reply may reveal. Before they are put back, and before
+    /// others are sent anything that follows from the effects.
+    #[inline]
+    pub(super) fn log_effects(&mut self) {
+        if self.is_recording {
+            self.log_recorded();
+        }
+    }
+
+    fn log_recorded(&mut self) {
+        let now_ms = self.now_ms;
+        let keyspaces = self.hands.hand_mut().keyspaces_mut();
+        let is_any = |buffer: &EffectBuffer| !buffer.is_empty();
+        if keyspaces.iter().any(|keyspace| is_any(&keyspace.effects)) {
+            let to = &Destinations {
+                log: &self.log,
+                recorder: &self.shared.effects,
+                now_ms,
+            };
+            let position = match &*keyspaces {
+                [one] => to.append(one.effects.effects()),
+                many => {
+                    let buffers = many.iter().map(|keyspace| &keyspace.effects);
+                    to.append(in_order(buffers).into_iter())
+                }
+            };
+            for keyspace in keyspaces.iter_mut() {
+                keyspace.effects.clear();
+                keyspace.logged_to = position;
+            }
+        }
+        let seen = keyspaces.iter().map(|keyspace| keyspace.logged_to);
+        self.revealed = seen.fold(self.revealed, u64::max);
+    }
+
+    /// Writes what the log has not written: before anything is sent.
+    pub(super) fn write_log(&mut self) {
+        if self.log.is_on() {
+            self.log.write();
+            self.mark = self.log.mark();
+        } else {
+            self.mark = u64::MAX;
+        }
+    }
+
+    /// What a client is sent from now on may reveal all that has happened so far.
+    pub(super) fn hold_for_all(&self, client: &mut Client) {
+        client.held_for = client.held_for.max(self.log.end());
+    }
+
+    /// Whether the output of a client has to wait for the log. It is sent as soon as that has come so far.
+    pub(super) fn is_held(&mut self, id: ClientId, held_for: u64) -> bool {
+        if held_for <= self.mark {
+            return false;
+        }
+        // Noted before the log is asked again: it moves on meanwhile, and wakes whom it finds noted.
+        self.log.wait(self.id.index());
+        self.mark = self.log.mark();
+        if held_for <= self.mark {
+            return false;
+        }
+        self.clients.hold(id);
+        true
+    }
+
+    /// Sends on what the log has reached. To be called in every round: whoever waits is noted before the log is asked again.
+    pub(super) fn release_held(&mut self) {
+        if !self.clients.has_held() {
+            return;
+        }
+        self.log.wait(self.id.index());
+        self.mark = self.log.mark();
+        let mark = self.mark;
+        self.clients.release_held(mark);
+    }
+}
+
+/// Where effects go.
+struct Destinations<'s> {
+    log: &'s crate::journal::log::Log,
+    recorder: &'s crate::observe::effects::EffectLog,
+    now_ms: u64,
+}
+
+impl Destinations<'_> {
+    /// Gives the position of the log behind them; its end where the log is off.
+    fn append<'b>(&self, effects: impl Iterator<Item = Effect<'b>> + Clone) -> u64 {
+        if self.recorder.is_recording() {
+            let copies = effects.clone().map(|effect| Recorded {
+                db: effect.db,
+                command: effect.command.to_vec(),
+            });
+            self.recorder.append(copies);
+        }
+        if self.log.is_on() {
+            self.log.append(effects, self.now_ms)
+        } else {
+            self.log.end()
+        }
+    }
+}
