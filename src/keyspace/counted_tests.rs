@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::value::Value;
 use super::*;
 
 const DATABASES: usize = 3;

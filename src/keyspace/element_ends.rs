@@ -131,6 +131,9 @@ impl Keyspace {
         } = &mut self.databases[db];
         let hash = table.hash(key);
         let at = table.find(hash, key);
+        if let Some(at) = at {
+            self.snapshots.before_change(db, table, at);
+        }
         let value = at.and_then(|at| table.get_mut(at));
         let value = value.map(|entry| &mut entry.value);
         let value_type = value.as_ref().map(|value| value.value_type());

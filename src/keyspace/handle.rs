@@ -141,7 +141,8 @@ impl<'k> KeyHandle<'k> {
     fn value_to_work_on(&mut self) -> Option<&mut Value> {
         let at = self.at?;
         let (policy, now_ms) = (self.keyspace.policy.access, self.keyspace.now_ms);
-        let entry = self.keyspace.databases[self.db].table.get_mut(at)?;
+        let table = self.keyspace.before_change(self.db, at);
+        let entry = table.get_mut(at)?;
         entry.set_access(entry.access().replaced(policy, now_ms));
         Some(&mut entry.value)
     }
@@ -162,6 +163,9 @@ impl<'k> KeyHandle<'k> {
                 database.streams.came(self.key, &entry.value);
                 database.element_ends.came(self.key, Some(&entry.value));
                 let at = database.table.insert(self.hash, entry);
+                self.keyspace
+                    .snapshots
+                    .came(self.db, &mut database.table, at);
                 self.keyspace.walks.came(self.db, self.hash, self.key);
                 self.keyspace.count_keys(self.db);
                 self.at = Some(at);
@@ -175,6 +179,7 @@ impl<'k> KeyHandle<'k> {
             }
         };
         self.keyspace.mark_replaced(self.db, self.key);
+        self.keyspace.before_change(self.db, at);
         let database = &mut self.keyspace.databases[self.db];
         let entry = database
             .table
@@ -255,6 +260,7 @@ impl<'k> KeyHandle<'k> {
     pub(crate) fn set_expiry(&mut self, expire_ms: Option<u64>) -> bool {
         let Some(at) = self.at else { return false };
         self.report_due = true;
+        self.keyspace.before_change(self.db, at);
         let database: &mut Database = &mut self.keyspace.databases[self.db];
         let Some(entry) = database.table.get_mut(at) else {
             return false;

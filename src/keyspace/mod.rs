@@ -7,6 +7,7 @@
 //!           ├─ effects                      what writes did, in order
 //!           ├─ events                       notifications to publish, in order
 //!           ├─ discards                     big values that nobody needs any more
+//!           ├─ snapshots                    what is walked, and shares of what has changed since
 //!           └─ ready                        keys whose waiters may have something to get, in order
 //! ```
 //! It is `Send`, owned by one shard, and changes hands only by move. Whoever holds it finishes the work: nobody gives it
@@ -29,9 +30,11 @@ pub(crate) mod event;
 mod expiry;
 mod handle;
 mod key;
+mod marks;
 mod names;
 mod order;
 mod segment;
+pub(crate) mod snapshot;
 pub(crate) mod space;
 pub(crate) mod table;
 pub(crate) mod tracking;
@@ -60,10 +63,10 @@ use element_ends::ElementEnds;
 use event::{EventClass, KeyEvent};
 pub(crate) use handle::{KeyHandle, Report};
 use names::StreamNames;
+use snapshot::Snapshots;
 pub(crate) use space::{InHand, Space};
 use table::{Entry, KeyTable};
 use tracking::{Change, Invalidation, TrackingCounts, TrackingTable};
-use value::Value;
 use wait::WaitTable;
 use walk::Walks;
 use watch::WatchTable;
@@ -158,6 +161,7 @@ pub struct Keyspace {
     events: Vec<KeyEvent>,
     discards: Discards,
     walks: Walks,
+    snapshots: Snapshots,
     /// What writes did.
     pub(crate) effects: EffectBuffer,
     /// How far a log goes that has all of them but those in hand.
@@ -197,6 +201,7 @@ impl Keyspace {
             events: Vec::new(),
             discards: Discards::default(),
             walks: Walks::default(),
+            snapshots: Snapshots::default(),
             effects: EffectBuffer::counting(Arc::clone(&counters)),
             logged_to: 0,
             policy: KeyspacePolicy::default(),
@@ -415,31 +420,6 @@ impl Keyspace {
         count + self.end_due_elements(now_ms, budget - count)
     }
 
-    /// Forgets the producers of streams whose messages have all ended, within limits of one round. Nobody can tell but by the
-    /// memory: what has ended is not known to commands either.
-    pub(crate) fn end_producers(&mut self, now_ms: u64) {
-        let mut budget = limits::IDMP_PRODUCERS_ENDED_PER_ROUND_MAX;
-        for Database { table, streams, .. } in &mut self.databases {
-            let count = streams.recording_count();
-            for _ in 0..count.min(limits::IDMP_STREAMS_PER_ROUND_MAX) {
-                let Some(key) = streams.next_recording() else {
-                    break;
-                };
-                let at = table.find(table.hash(&key), &key);
-                let value = at.and_then(|at| table.get_mut(at));
-                let mut goes_on = false;
-                if let Some(Value::Stream(stream)) = value.map(|entry| &mut entry.value) {
-                    let tables = stream.idempotency_mut();
-                    budget -= tables.end_producers(now_ms, budget);
-                    goes_on = tables.is_recording();
-                }
-                if !goes_on {
-                    streams.records_no_more(&key);
-                }
-            }
-        }
-    }
-
     /// Forgets watchers whose WATCH is over, within the limit of one round.
     pub(crate) fn sweep_watchers(&mut self) {
         for watches in self.watches.iter_mut().filter(|table| !table.is_empty()) {
@@ -460,6 +440,8 @@ impl Keyspace {
 
     fn take_entry(&mut self, db: usize, key: &[u8], hash: u64) -> Option<Entry> {
         let database = &mut self.databases[db];
+        self.snapshots
+            .before_removal(db, &mut database.table, hash, key);
         let entry = database.table.remove(hash, key)?;
         database.streams.left(key, &entry.value);
         database.element_ends.came(key, None);

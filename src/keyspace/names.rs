@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::value::Value;
+use super::{Database, Keyspace};
+use crate::limits;
 
 /// Keys that are streams.
 #[derive(Debug, Default)]
@@ -80,5 +82,35 @@ impl StreamNames {
             .flat_map(move |names| names.range::<[u8], _>(from))
             .map(|key| &**key)
             .take_while(move |key| key.starts_with(prefix))
+    }
+}
+
+impl Keyspace {
+    /// Forgets the producers of streams whose messages have all ended, within limits of one round. Nobody can tell but by the
+    /// memory: what has ended is not known to commands either.
+    pub(crate) fn end_producers(&mut self, now_ms: u64) {
+        let mut budget = limits::IDMP_PRODUCERS_ENDED_PER_ROUND_MAX;
+        for (db, Database { table, streams, .. }) in self.databases.iter_mut().enumerate() {
+            let count = streams.recording_count();
+            for _ in 0..count.min(limits::IDMP_STREAMS_PER_ROUND_MAX) {
+                let Some(key) = streams.next_recording() else {
+                    break;
+                };
+                let at = table.find(table.hash(&key), &key);
+                if let Some(at) = at {
+                    self.snapshots.before_change(db, table, at);
+                }
+                let value = at.and_then(|at| table.get_mut(at));
+                let mut goes_on = false;
+                if let Some(Value::Stream(stream)) = value.map(|entry| &mut entry.value) {
+                    let tables = stream.idempotency_mut();
+                    budget -= tables.end_producers(now_ms, budget);
+                    goes_on = tables.is_recording();
+                }
+                if !goes_on {
+                    streams.records_no_more(&key);
+                }
+            }
+        }
     }
 }

@@ -14,8 +14,10 @@
 //! empty but where the next one is, and is used again; when few are empty the index is made anew.
 //!
 //! Invariants: all pages but the last are full, none is empty; the cells have each place once; one of them is empty at least.
-//! Only a segment that cannot split has a further one for what it cannot hold. Not here: how the hash of a key is made.
+//! Only a segment that cannot split has a further one for what it cannot hold. Not here: how the hash of a key is made, what
+//! marks are for.
 
+use super::marks::Marks;
 use super::table::Entry;
 
 /// Entries of a page.
@@ -66,6 +68,8 @@ pub(super) struct Segment {
     len: u16,
     /// Cells that are not empty.
     used: u16,
+    /// Places of entries that a snapshot passes by.
+    marks: Marks,
     pages: [Option<Box<Page>>; PAGES],
     more: Option<Box<Segment>>,
     cells: [u16; CELLS],
@@ -79,6 +83,7 @@ impl Segment {
             prefix,
             len: 0,
             used: 0,
+            marks: Marks::default(),
             pages: [const { None }; PAGES],
             more: None,
             cells: [EMPTY; CELLS],
@@ -114,6 +119,66 @@ impl Segment {
         match self.pages.get_mut(at / PAGE_ENTRIES) {
             Some(page) => page.as_mut()?[at % PAGE_ENTRIES].as_mut(),
             None => (self.more.as_mut()?).get_mut(place - SEGMENT_ENTRIES_MAX as u16),
+        }
+    }
+
+    /// Whether the entry at a place was marked in this round.
+    #[inline]
+    pub(super) fn is_marked(&self, place: u16, round: u32) -> bool {
+        match usize::from(place).checked_sub(SEGMENT_ENTRIES_MAX) {
+            None => self.marks.has(place.into(), round),
+            Some(behind) => {
+                let more = self.more.as_ref();
+                more.is_some_and(|more| more.is_marked(behind as u16, round))
+            }
+        }
+    }
+
+    /// Marks the entry at a place.
+    #[inline]
+    pub(super) fn mark(&mut self, place: u16, round: u32) {
+        match usize::from(place).checked_sub(SEGMENT_ENTRIES_MAX) {
+            None => self.marks.set(place.into(), round),
+            Some(behind) => {
+                if let Some(more) = &mut self.more {
+                    more.mark(behind as u16, round);
+                }
+            }
+        }
+    }
+
+    /// The latest round in which an entry was marked.
+    pub(super) fn round(&self) -> u32 {
+        let more = self.more.as_ref().map_or(0, |more| more.round());
+        self.marks.round().max(more)
+    }
+
+    /// All entries with whether they are marked in this round, in the order of [`Segment::take_entries`].
+    pub(super) fn entries_with_marks(&self, round: u32) -> impl Iterator<Item = (&Entry, bool)> {
+        let segments = std::iter::successors(Some(self), |segment| segment.more.as_deref());
+        segments.flat_map(move |segment| {
+            (0..segment.len).filter_map(move |place| {
+                let entry = segment.own(place)?;
+                Some((entry, segment.marks.has(place.into(), round)))
+            })
+        })
+    }
+
+    /// Marks entries that are not marked yet and gives them, until `take` says that it is enough; whether none is left.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for snapshots"))]
+    pub(super) fn mark_rest(&mut self, round: u32, take: &mut dyn FnMut(&Entry) -> bool) -> bool {
+        for place in 0..self.len {
+            if self.marks.has(place.into(), round) {
+                continue;
+            }
+            self.marks.set(place.into(), round);
+            if self.own(place).is_some_and(&mut *take) {
+                return false;
+            }
+        }
+        match &mut self.more {
+            Some(more) => more.mark_rest(round, take),
+            None => true,
         }
     }
 
@@ -217,6 +282,7 @@ impl Segment {
         self.empty_cell(at);
         let mut entry = self.pop()?;
         let last = self.len;
+        self.marks.replace_by_last(place.into(), last.into());
         if place != last {
             let mut at = home(hash_of(&entry));
             while place_of(self.cells[usize::from(at)]) != last {

@@ -103,6 +103,15 @@ impl Entry {
         self.times = ends.bits() << ACCESS_BITS | self.times & ACCESS_MASK;
     }
 
+    /// The same key with a share of its value, whatever becomes of it.
+    pub(super) fn share(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            times: self.times,
+        }
+    }
+
     /// Estimated bytes of the key with its value (MEMORY USAGE).
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.key.heap_bytes() + self.value.heap_bytes()
@@ -195,6 +204,18 @@ impl KeyTable {
         self.segments[at.segment as usize].get_mut(at.place)
     }
 
+    /// Whether the entry at a position was marked in this round.
+    #[inline]
+    pub(super) fn is_marked(&self, at: Position, round: u32) -> bool {
+        self.segments[at.segment as usize].is_marked(at.place, round)
+    }
+
+    /// Marks the entry at a position.
+    #[inline]
+    pub(super) fn mark(&mut self, at: Position, round: u32) {
+        self.segments[at.segment as usize].mark(at.place, round);
+    }
+
     /// Adds a key that is not there. O(1), now and then the split of one segment.
     pub(crate) fn insert(&mut self, hash: u64, entry: Entry) -> Position {
         debug_assert!(
@@ -247,9 +268,10 @@ impl KeyTable {
     fn split(&mut self, number: u32) {
         let old = &mut self.segments[number as usize];
         let (depth, prefix) = (old.depth + 1, old.prefix << 1);
-        let hashes: Vec<u64> = old
-            .entries()
-            .map(|entry| self.hasher.hash_one(&*entry.key))
+        let round = old.round();
+        let known: Vec<(u64, bool)> = old
+            .entries_with_marks(round)
+            .map(|(entry, is_marked)| (self.hasher.hash_one(&*entry.key), is_marked))
             .collect();
         let entries = old.take_entries();
         if depth > self.depth {
@@ -260,9 +282,12 @@ impl KeyTable {
         let is_high = |hash: u64| hash >> (64 - depth) & 1 == 1;
         let mut low = Box::new(Segment::new(depth, prefix));
         let mut high = Box::new(Segment::new(depth, prefix | 1));
-        for (hash, entry) in hashes.into_iter().zip(entries) {
+        for ((hash, is_marked), entry) in known.into_iter().zip(entries) {
             let half = if is_high(hash) { &mut high } else { &mut low };
-            half.push(hash, entry, &hash_of);
+            let place = half.push(hash, entry, &hash_of);
+            if is_marked {
+                half.mark(place, round);
+            }
         }
         self.segments[number as usize] = low;
         let new = self.segments.len() as u32;
@@ -288,10 +313,19 @@ impl KeyTable {
                 break;
             }
             let mut merged = Box::new(Segment::new(depth - 1, prefix >> 1));
+            // Marks of an earlier round mean nothing any more.
+            let round = one.round().max(other.round());
             for part in [number, twin] {
-                for entry in self.segments[part as usize].take_entries() {
+                let part = &mut self.segments[part as usize];
+                let marks: Vec<bool> = (part.entries_with_marks(round))
+                    .map(|(_, is_marked)| is_marked)
+                    .collect();
+                for (is_marked, entry) in marks.into_iter().zip(part.take_entries()) {
                     let hash_of = |entry: &Entry| self.hasher.hash_one(&*entry.key);
-                    merged.push(hash_of(&entry), entry, &hash_of);
+                    let place = merged.push(hash_of(&entry), entry, &hash_of);
+                    if is_marked {
+                        merged.mark(place, round);
+                    }
                 }
             }
             // The last segment takes the place that becomes free.
@@ -414,6 +448,36 @@ impl KeyTable {
                 return Some(position);
             }
         }
+    }
+
+    /// Marks entries that are not marked yet and gives them, from a scan position on, whole segments in hash order, until `take`
+    /// says that it is enough. Gives the position to go on from, `None` at the end. Looks into `segments` of them at most.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for snapshots"))]
+    pub(super) fn mark_rest(
+        &mut self,
+        from: u64,
+        round: u32,
+        segments: usize,
+        take: &mut dyn FnMut(&Entry) -> bool,
+    ) -> Option<u64> {
+        let mut position = from;
+        for _ in 0..segments {
+            let slot = match self.depth {
+                0 => 0,
+                depth => (position >> (SCAN_BITS - depth)) as usize,
+            };
+            let segment = &mut self.segments[*self.directory.get(slot)? as usize];
+            if !segment.mark_rest(round, take) {
+                return Some(position);
+            }
+            // When segments have merged this one begins before the position: its marks tell what is new.
+            let width = 1u64 << (SCAN_BITS - segment.depth);
+            position = (position / width + 1) * width;
+            if position >= 1 << SCAN_BITS {
+                return None;
+            }
+        }
+        Some(position)
     }
 
     /// An entry picked with `random`, each equally likely; `None` when empty.

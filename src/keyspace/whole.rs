@@ -24,7 +24,14 @@ impl Keyspace {
         self.mark_waited(db, |_, key| old.table.has(key));
         self.counters.dirty.add(old.table.len() as u64);
         self.count_keys(db);
-        self.discards.add_database(old);
+        self.part_with(db, old);
+    }
+
+    /// What was a database is none any more; a snapshot may still need it.
+    fn part_with(&mut self, db: usize, old: Database) {
+        if let Some(old) = self.snapshots.take_over(db, old) {
+            self.discards.add_database(old);
+        }
     }
 
     /// Drops every key without a trace, to rebuild them by replay.
@@ -34,7 +41,7 @@ impl Keyspace {
             let empty = self.empty_database();
             let old = std::mem::replace(&mut self.databases[db], empty);
             self.count_keys(db);
-            self.discards.add_database(old);
+            self.part_with(db, old);
         }
     }
 
@@ -49,6 +56,7 @@ impl Keyspace {
         self.end_walks(a);
         self.end_walks(b);
         self.databases.swap(a, b);
+        self.snapshots.swap(a, b);
         self.count_keys(a);
         self.count_keys(b);
         for (db, other) in [(a, b), (b, a)] {
