@@ -168,3 +168,9 @@ pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
 /// Bytes that are filled ahead at the end of the log at once (`appendfsync always`), so that few syncs store a new size. Nobody
 /// can write meanwhile: a tenth of a millisecond.
 pub(crate) const LOG_FILL_BYTES: u64 = 256 * 1024;
+/// Work of a step of a snapshot between two looks at the clock, in small values shared.
+pub(crate) const SNAPSHOT_STEP_COST: usize = 64;
+/// After so long a step of a snapshot ends, and clients get their turn, ns.
+pub(crate) const SNAPSHOT_STEP_NS: u64 = 200_000;
+/// Entries of a snapshot that are handed out and not encoded: until then shards go on.
+pub(crate) const SNAPSHOT_ENTRIES_UNDER_WAY_MAX: usize = 16 * 1024;

@@ -67,6 +67,10 @@ pub struct Shared {
     pub witness: OnceLock<Box<dyn Witness>>,
     /// Frees big values on a thread of its own; absent in tests without a server.
     pub(crate) disposal: OnceLock<Box<dyn Disposal>>,
+    /// Saves to files; absent in tests without a server.
+    pub(crate) saver: OnceLock<Box<dyn Saver>>,
+    /// Set when the process is to end and has been saved: nobody writes any more.
+    pub(crate) ending: AtomicBool,
     /// Set when the process is to end.
     pub(crate) stopping: AtomicBool,
     /// Shards that have nothing left to do at the end of the process.
@@ -77,6 +81,42 @@ pub struct Shared {
 pub(crate) trait Disposal: Send + Sync {
     /// Takes it over; returns at once.
     fn free(&self, discards: Vec<Discarded>);
+}
+
+/// What is to be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Save {
+    /// All data to a dump, and the client waits for it (SAVE).
+    DumpNow,
+    /// All data to a dump (BGSAVE).
+    Dump,
+    /// The log from all data anew (BGREWRITEAOF).
+    Base,
+    /// What is being saved is not wanted any more (BGSAVE CANCEL).
+    Cancel,
+    /// The process ends when all is saved (SHUTDOWN).
+    End(EndOptions),
+    /// The process does not end after all (SHUTDOWN ABORT).
+    AbortEnd,
+}
+
+/// How the process is to end. Source: SHUTDOWN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EndOptions {
+    /// Whether a dump is written; `None`: when there are save points.
+    pub(crate) save: Option<bool>,
+    /// Not even the log is looked after.
+    pub(crate) now: bool,
+    /// It ends also when something could not be saved.
+    pub(crate) force: bool,
+}
+
+/// Saves to files on a thread of its own.
+pub(crate) trait Saver: Send + Sync {
+    /// Takes a request; returns at once. `client` waits for it: it gets [`Message::Saved`] at its shard.
+    ///
+    /// [`Message::Saved`]: the shard's message of this name
+    fn request(&self, save: Save, client: Option<(ShardId, ClientId)>);
 }
 
 /// How an execution came about, for a [`Witness`].
@@ -216,6 +256,8 @@ pub(crate) enum ShardAction {
     StopMonitoring(Vec<SubscriptionChange>),
     /// The reply is an array of what so many walks find that have begun (KEYS).
     Walk(usize),
+    /// Save; the reply is held back until it is done where [`Save`] says that the client waits.
+    Save(Save),
     /// End the process.
     Shutdown,
     /// Write every key as its effects, drop the keyspace, replay (DEBUG RELOAD, LOADAOF). All keyspaces are in hand.

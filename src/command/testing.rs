@@ -93,6 +93,8 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         shard_count,
         run_id: "0".repeat(40),
         started_ms: 0,
+        saver: OnceLock::new(),
+        ending: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         drained_shards: AtomicUsize::new(0),
     }

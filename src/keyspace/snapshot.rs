@@ -17,14 +17,6 @@
 //! Invariants: `cuts` and `places` say the same; a table in `places` is not finished; a database without a number in `cuts`
 //! needs no marks. Not here: the clock (the caller measures how long a step takes), formats, who writes them.
 
-#![cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        reason = "who saves begins and steps it; until then only changes ask for it"
-    )
-)]
-
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -49,7 +41,7 @@ const _: fn() = || {
 };
 
 /// What a database had at the cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CutCounts {
     /// Keys: so many will be given.
     pub(crate) keys: usize,

@@ -62,6 +62,8 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         started_ms: now_ms,
         witness: OnceLock::new(),
         disposal: OnceLock::new(),
+        saver: OnceLock::new(),
+        ending: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         drained_shards: AtomicUsize::new(0),
     }

@@ -88,6 +88,22 @@ impl Shard {
         self.post.send(self.id, Message::BarrierSeen(client.id()));
     }
 
+    /// What a client has asked to be saved is saved; or it is not, and this is its reply.
+    pub(super) fn saved(&mut self, id: ClientId, error: Option<Vec<u8>>) {
+        if let (Some(error), Some(client)) = (error, self.clients.get_mut(id))
+            && let Phase::Barrier { reply, .. } = &mut client.phase
+        {
+            reply.clear();
+            reply.raw(&error);
+        }
+        self.barrier_seen(id);
+    }
+
+    /// Holds the reply back until what the client has asked for is saved.
+    pub(super) fn hold_until_saved(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
+        hold_for(client, reply, mark, 1);
+    }
+
     /// One more shard has seen the shared facts.
     pub(super) fn barrier_seen(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.take(id) else {

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::Wait;
-use crate::command::context::ShardAction;
+use crate::command::context::{Save, ShardAction};
 use crate::command::error::CommandError;
 use crate::command::row::Row;
 use crate::resp::arguments::Args;
@@ -13,6 +13,7 @@ use crate::resp::reply::{Mark, Reply};
 
 use super::client::{Client, finish_reply};
 use super::env::{Aftermath, Call, Ran};
+use super::mailbox::Message;
 use super::phase::Phase;
 use super::state::Shard;
 
@@ -98,6 +99,22 @@ impl Shard {
         if client.is_ready() { flow } else { Flow::Stop }
     }
 
+    /// Asks the saver; whoever waits for it gets its reply when it is done.
+    fn ask_to_save(&mut self, client: &mut Client, reply: &mut Reply, save: Save, mark: Mark) {
+        let waits = matches!(save, Save::DumpNow | Save::End(_));
+        if waits {
+            self.hold_until_saved(client, reply, mark);
+        }
+        let who = waits.then(|| (self.id, client.id()));
+        match self.shared.saver.get() {
+            Some(saver) => saver.request(save, who),
+            // Nothing is saved where there are no files (a simulation).
+            None if matches!(save, Save::End(_)) => self.shut_down(),
+            None if waits => self.post.send(self.id, Message::BarrierSeen(client.id())),
+            None => {}
+        }
+    }
+
     /// Carries out what a handler asked for.
     fn carry_out(
         &mut self,
@@ -149,6 +166,7 @@ impl Shard {
                     parts: Vec::new(),
                 };
             }
+            ShardAction::Save(save) => self.ask_to_save(client, reply, save, mark),
             ShardAction::Shutdown => self.shut_down(),
             ShardAction::Reload => {
                 let mut hand = self.hands.lend();

@@ -6,6 +6,7 @@ use crate::ids::{ClientId, ShardId};
 use crate::keyspace::wait::Waiter;
 
 use super::describe::StreamQuery;
+use super::snapshot::Run;
 
 /// Work that needs keyspaces.
 #[derive(Debug)]
@@ -26,6 +27,10 @@ pub(super) enum Job {
     Forget(Vec<Arc<Waiter>>),
     /// Tell of the streams.
     Describe(Box<StreamQuery>),
+    /// The cut of a snapshot.
+    Cut(Arc<Run>),
+    /// A step of its walk.
+    Step(Arc<Run>),
 }
 
 impl Job {

@@ -20,6 +20,7 @@ use crate::pubsub::registry::ChannelKind;
 use super::client::Client;
 use super::describe::StreamQuery;
 use super::hand::berths::Berths;
+use super::snapshot::Run;
 
 /// A message to the subscribers of a channel.
 #[derive(Debug)]
@@ -152,6 +153,19 @@ pub enum Message {
     Poke(ClientId),
     /// The log has come further: output may wait for that.
     LogMoved,
+    /// A snapshot is wanted.
+    Cut(Arc<Run>),
+    /// The cut is made, or there is room for more: walk on.
+    Walk(Arc<Run>),
+    /// What a client has asked to be saved is saved; or it is not, and this is its reply.
+    Saved {
+        /// The client.
+        client: ClientId,
+        /// An error, RESP.
+        error: Option<Vec<u8>>,
+    },
+    /// The keyspace of the only shard lies in its berth.
+    Loaded,
     /// Tell of your streams, for the metrics.
     DescribeStreams(Box<StreamQuery>),
     /// A line for your clients in MONITOR.

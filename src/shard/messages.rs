@@ -134,6 +134,10 @@ impl Shard {
                 self.hands.wait_in_line(own, Job::Describe(query));
             }
             Message::MonitorLine(line) => self.deliver_monitor_line(&line),
+            Message::Cut(run) => self.queue_cut(run),
+            Message::Walk(run) => self.queue_step(run),
+            Message::Saved { client, error } => self.saved(client, error),
+            Message::Loaded => self.hands.fetch_only(),
             Message::Adopt(client) => self.adopt(client),
             Message::Stop => self.stop(),
             Message::Drained => self.all_have_drained(),

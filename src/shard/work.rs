@@ -126,6 +126,8 @@ impl Shard {
             Job::LimitTracked => self.limit_tracked(),
             Job::Answer { from, client } => self.post.send(from, Message::BarrierSeen(client)),
             Job::Forget(waiters) => self.forget_in_hand(&waiters),
+            Job::Cut(run) => self.cut(&run),
+            Job::Step(run) => self.step_snapshot(&run),
             Job::Describe(query) => {
                 for keyspace in self.hands.hand_mut().keyspaces_mut() {
                     query.answer_from(keyspace, self.now_ms);

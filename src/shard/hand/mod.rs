@@ -108,12 +108,19 @@ impl Hands {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let id = keyspace.shard();
-        let mut only = None;
-        if shard_count == 1 {
-            only = Some(keyspace);
-        } else {
-            post.berths().put(id, keyspace, u64::MAX, true, || 0);
-        }
+        post.berths().put(id, keyspace, u64::MAX, true, || 0);
+        let mut hands = Self::without_keyspace(id, shard_count, post, clock);
+        hands.fetch_only();
+        hands
+    }
+
+    /// Without a keyspace: that of this shard is loaded elsewhere, and will lie in its berth.
+    pub(super) fn without_keyspace(
+        id: ShardId,
+        shard_count: usize,
+        post: Arc<dyn Post>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         // Where threads share cores the holder may not be running: then looking only keeps it from running.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -121,7 +128,7 @@ impl Hands {
             shard_count,
             post,
             clock,
-            only,
+            only: None,
             hand: Hand::default(),
             lines: Lines::new(),
             alarm_ms: u64::MAX,
@@ -132,6 +139,14 @@ impl Hands {
             } else {
                 limits::SPINS_MAX
             },
+        }
+    }
+
+    /// The only keyspace lies in its berth, where it was put when it was loaded: with one shard it is taken from there once.
+    pub(super) fn fetch_only(&mut self) {
+        if self.shard_count == 1 && self.only.is_none() {
+            let taken = self.post.berths().take(ShardSet::all(1), 0);
+            self.only = taken.and_then(|mut taken| taken.pop());
         }
     }
 
