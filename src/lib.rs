@@ -10,6 +10,7 @@
 //!  berths    one for each keyspace (shard/hand/berths.rs): any thread takes it for a window of commands
 //!  command/  one row and one handler per command: synchronous, no socket, no clock
 //!  data/     list, hash, stream, listpack: pure structures
+//!  journal/  the files that survive: manifest, log, what a crash leaves of them: pure, over a directory real or simulated
 //! ```
 //! A key's home is `slot * N / 16384` (`ids.rs`). Whoever holds a keyspace finishes the work on it: effects logged, blocked
 //! clients served, publications sent, before it is put back and before the reply leaves.
@@ -64,7 +65,7 @@ pub mod config;
 pub(crate) mod counters;
 pub mod data;
 pub mod ids;
-pub(crate) mod journal;
+pub mod journal;
 pub mod keyspace;
 pub mod limits;
 pub(crate) mod net;

@@ -88,7 +88,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ("counters", &[]),
     ("sync", &[]),
     ("limits", &[]),
-    ("tools", &["cli", "limits", "ids"]),
+    ("tools", &["cli", "journal", "limits", "ids"]),
 ];
 
 /// `word, the rooms where it may be named, why`.
@@ -125,7 +125,7 @@ pub(crate) const WORD_ROOMS: &[(&str, &[&str], &str)] = &[
     (
         "Mutex",
         &[
-            "sync", "shard", "server", "journal", "observe", "pubsub", "client", "command", "tools",
+            "sync", "shard", "server", "observe", "pubsub", "client", "command", "journal", "tools",
             "bin",
         ],
         "what threads share is a registry, a log or a setting; data is worked with by who has it in hand",

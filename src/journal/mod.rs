@@ -1,0 +1,21 @@
+//! The journal's files: what they look like, how they are written so that a crash leaves a prefix, and how they are read.
+//!
+//! ```text
+//! appendonlydir/
+//!   appendonly.aof.manifest        which files count, in which order        manifest.rs
+//!   appendonly.aof.1.base.rdb      everything up to a cut
+//!   appendonly.aof.1.incr.aof      what came after it: commands, marks      format.rs, annotation.rs, own.rs, scan.rs
+//! storage                          a directory, real or simulated           storage.rs, storage/
+//! ```
+//!
+//! Invariants: Redis 7.0 and Valkey 7.2 can start on every file written here; recovery cuts and never skips; what it keeps is
+//! what was written, in order, from the beginning.
+//!
+//! Deliberately not here: threads, clocks, sockets. Who writes when is for the engine.
+
+pub mod annotation;
+pub mod format;
+
+pub mod own;
+
+pub mod storage;
