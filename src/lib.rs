@@ -11,6 +11,7 @@
 //!  command/  one row and one handler per command: synchronous, no socket, no clock
 //!  data/     list, hash, stream, listpack: pure structures
 //!  journal/  the files that survive: manifest, log, what a crash leaves of them: pure, over a directory real or simulated
+//!  rdb/      values to bytes and back, as Redis' files and DUMP have them
 //! ```
 //! A key's home is `slot * N / 16384` (`ids.rs`). Whoever holds a keyspace finishes the work on it: effects logged, blocked
 //! clients served, publications sent, before it is put back and before the reply leaves.
@@ -73,6 +74,7 @@ pub(crate) mod observe;
 #[cfg(test)]
 mod property;
 pub(crate) mod pubsub;
+pub(crate) mod rdb;
 pub mod resp;
 pub mod server;
 pub mod shard;

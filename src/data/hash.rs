@@ -57,6 +57,32 @@ impl Hash {
         Self::Small(Listpack::new())
     }
 
+    /// An empty one of many fields.
+    #[must_use]
+    pub(crate) fn large() -> Self {
+        Self::Large(Box::default())
+    }
+
+    /// A hash of the fields in a pack, each once there, with their values; large when there are more than a pack may have.
+    #[must_use]
+    pub(crate) fn of_pack(pack: Listpack, limits: &PackLimits) -> Self {
+        let mut hash = Self::Small(pack);
+        if hash.len() > limits.entry_count_max {
+            hash.enlarge();
+        }
+        hash
+    }
+
+    /// As [`Hash::of_pack`], of a pack with a time behind each value: Unix ms, 0 for none.
+    #[must_use]
+    pub(crate) fn of_timed_pack(pack: Listpack, limits: &PackLimits) -> Self {
+        let mut hash = Self::Timed(Box::new(pack));
+        if hash.len() > limits.entry_count_max {
+            hash.enlarge();
+        }
+        hash
+    }
+
     /// The listpack, if it is one, and how many elements of it belong to a field.
     fn pack(&self) -> Option<(&Listpack, usize)> {
         match self {

@@ -17,6 +17,7 @@
 
 mod chunk;
 mod edit;
+mod foreign;
 mod iter;
 mod share;
 
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use super::listpack::{Element, Entry};
 use chunk::Packed;
 pub use edit::Side;
+pub(crate) use foreign::{Assembly, Chunk};
 pub(crate) use iter::{Backward, Forward};
 pub(crate) use share::{Share, SharedElement};
 

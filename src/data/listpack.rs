@@ -27,9 +27,10 @@
 
 mod edit;
 mod entry;
+mod foreign;
 
 pub(crate) use edit::PackLimits;
-pub(crate) use entry::{Element, parse_integer};
+pub(crate) use entry::{Element, IntegerText, integer_text, parse_integer};
 pub(crate) use entry::{Entry, decode, entry_before, entry_length};
 use entry::{backlen, body_length};
 
@@ -54,6 +55,10 @@ pub enum CorruptListpack {
     },
     /// The header counts other elements than there are.
     Count,
+    /// The last field has no value.
+    Uneven,
+    /// A field or member is there twice.
+    Twice,
 }
 
 /// A packed sequence in Redis' layout. See the module's head.

@@ -73,6 +73,45 @@ impl Set {
         Self::Small(Listpack::new())
     }
 
+    /// An empty set of many members.
+    pub(crate) fn large() -> Self {
+        Self::Large(Box::default())
+    }
+
+    /// A set of the members in a pack, each once there; large when there are more than a pack may have.
+    pub(crate) fn of_pack(pack: Listpack, limits: &SetLimits) -> Self {
+        let is_large = pack.len() > limits.pack.entry_count_max;
+        let set = Self::Small(pack);
+        if is_large {
+            return Self::Large(set.to_large());
+        }
+        set
+    }
+
+    /// A set of integers as others wrote them: ascending, each `width` bytes. `None` when they are not that.
+    pub(crate) fn of_foreign_integers(
+        width: usize,
+        bytes: &[u8],
+        limits: &SetLimits,
+    ) -> Option<Self> {
+        let integers = Integers::from_foreign(width, bytes)?;
+        let is_large = integers.len() > limits.integer_count_max.min(INTEGERS_MAX);
+        let set = Self::Integers(integers);
+        Some(if is_large {
+            Self::Large(set.to_large())
+        } else {
+            set
+        })
+    }
+
+    /// Itself without ends.
+    pub(crate) fn without_ends(&self) -> &Self {
+        match self {
+            Self::WithEnds(set) => &set.members,
+            Self::Integers(_) | Self::Small(_) | Self::Large(_) => self,
+        }
+    }
+
     /// How many members there are.
     pub(crate) fn len(&self) -> usize {
         match self {

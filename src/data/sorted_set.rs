@@ -79,9 +79,11 @@ impl Large {
         bytes.first_chunk().map(|bytes| f64::from_le_bytes(*bytes))
     }
 
-    fn add(&mut self, member: &[u8], score: f64) {
-        self.scores.set(member, &[&score.to_le_bytes()]);
+    /// Adds a member; false when it was there, and then it is there twice.
+    fn add(&mut self, member: &[u8], score: f64) -> bool {
+        let is_new = self.scores.set(member, &[&score.to_le_bytes()]);
         self.order.insert(score, member);
+        is_new
     }
 }
 
@@ -100,7 +102,23 @@ impl SortedSet {
 
     /// A set of members with their scores, each once. O(n log n).
     #[must_use]
-    pub(crate) fn of(mut pairs: Vec<(f64, Vec<u8>)>, limits: &PackLimits) -> Self {
+    pub(crate) fn of(pairs: Vec<(f64, Vec<u8>)>, limits: &PackLimits) -> Self {
+        Self::build(pairs, limits).0
+    }
+
+    /// A set of members with their scores; `None` when one is there twice. O(n log n).
+    #[must_use]
+    pub(crate) fn of_foreign(pairs: Vec<(f64, Vec<u8>)>, limits: &PackLimits) -> Option<Self> {
+        let (set, all_new) = Self::build(pairs, limits);
+        let distinct = match &set.0 {
+            Body::Small(pack) => pack.is_distinct(2),
+            Body::Large(_) => all_new,
+        };
+        distinct.then_some(set)
+    }
+
+    /// The set, and whether no member of a large one was there twice.
+    fn build(mut pairs: Vec<(f64, Vec<u8>)>, limits: &PackLimits) -> (Self, bool) {
         pairs.sort_unstable_by(|(score, member), (other, another)| {
             // Never not a number; 0 and -0 are the same.
             let scores = score.partial_cmp(other).unwrap_or(Ordering::Equal);
@@ -108,16 +126,42 @@ impl SortedSet {
         });
         let longest = pairs.iter().map(|(_, member)| member.len()).max();
         let mut set = Self::for_members(pairs.len(), longest.unwrap_or(0), limits);
+        let mut all_new = true;
         for (score, member) in &pairs {
             if matches!(&set.0, Body::Small(pack) if !pack.has_room_for(member.len())) {
                 set.enlarge();
             }
             match &mut set.0 {
                 Body::Small(pack) => small::push(pack, *score, member),
-                Body::Large(large) => large.add(member, *score),
+                Body::Large(large) => all_new &= large.add(member, *score),
             }
         }
-        set
+        (set, all_new)
+    }
+
+    /// A set of members and scores by turns, as others wrote them; large when there are more than a pack may have. `None` when
+    /// something is no score. Each member is there once.
+    #[must_use]
+    pub(crate) fn of_pack(pack: Listpack, limits: &PackLimits) -> Option<Self> {
+        let is_ordered = small::is_ordered(&pack)?;
+        if !is_ordered {
+            let pairs = small::pairs(&pack).map(|(member, score)| (score, member.to_vec()));
+            return Some(Self::of(pairs.collect(), limits));
+        }
+        let mut set = Self(Body::Small(pack));
+        if set.len() > limits.entry_count_max {
+            set.enlarge();
+        }
+        Some(set)
+    }
+
+    /// The pack of a small set.
+    #[must_use]
+    pub(crate) fn pack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Body::Small(pack) => Some(pack),
+            Body::Large(_) => None,
+        }
     }
 
     /// How many.

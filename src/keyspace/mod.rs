@@ -33,6 +33,7 @@ mod key;
 mod marks;
 mod names;
 mod order;
+pub(crate) mod rewrite;
 mod segment;
 pub(crate) mod snapshot;
 pub(crate) mod space;

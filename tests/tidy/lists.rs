@@ -25,6 +25,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
             "command",
             "keyspace",
             "data",
+            "rdb",
             "journal",
             "replication",
             "pubsub",
@@ -44,6 +45,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
             "client",
             "command",
             "keyspace",
+            "rdb",
             "journal",
             "replication",
             "pubsub",
@@ -59,15 +61,20 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     (
         "command",
         &[
-            "keyspace", "client", "data", "resp", "pubsub", "acl", "observe", "config", "limits",
-            "ids", "counters",
+            "keyspace", "client", "data", "rdb", "resp", "pubsub", "acl", "observe", "config",
+            "limits", "ids", "counters",
         ],
     ),
     (
         "replication",
         &["journal", "keyspace", "resp", "net", "limits", "ids"],
     ),
-    ("journal", &["keyspace", "data", "resp", "observe", "limits", "ids"]),
+    (
+        "journal",
+        &["keyspace", "data", "rdb", "resp", "observe", "limits", "ids"],
+    ),
+    // A value has the commands for what no file holds: they are the effects of the keyspace.
+    ("rdb", &["keyspace", "data", "resp", "limits", "ids"]),
     // A waiter keeps the command to run again, and an effect is a command: both as owned arguments of resp.
     (
         "keyspace",
@@ -88,7 +95,7 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ("counters", &[]),
     ("sync", &[]),
     ("limits", &[]),
-    ("tools", &["cli", "journal", "limits", "ids"]),
+    ("tools", &["cli", "journal", "rdb", "limits", "ids"]),
 ];
 
 /// `word, the rooms where it may be named, why`.

@@ -4,7 +4,7 @@
 //! remove.rs   DEL UNLINK FLUSHDB FLUSHALL          expiry.rs   EXPIRE … PERSIST, TTL …
 //! look.rs     EXISTS TYPE TOUCH KEYS RANDOMKEY …   scan.rs     SCAN, and which shards a cursor needs
 //! place.rs    RENAME COPY MOVE SWAPDB              object.rs   OBJECT
-//! rewrite.rs  a key as the commands that make it   digest.rs   a value as 20 bytes
+//! dump.rs     DUMP RESTORE                           digest.rs   a value as 20 bytes
 //! ```
 //! Where a command changes two keys, one effect says all of it, on the side of the key that is written: what that
 //! side's lookup found expired lies before it in the same buffer.
@@ -17,15 +17,14 @@ mod look;
 mod object;
 mod place;
 mod remove;
-mod rewrite;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::keyspace::rewrite::rewrite;
 pub(crate) use digest::{digest, value_digest};
 pub(super) use expiry::{lift_expiry, set_expiry};
 pub(super) use remove::remove_as_expired;
-pub(crate) use rewrite::rewrite;
 pub(crate) use scan::{cursor_number, shards_for_cursor};
 
 use super::spec::{Command, Flags, Handler, KeyFlags, KeySpec, Scope};

@@ -37,6 +37,20 @@ impl Packed {
         }
     }
 
+    /// The entries of a listpack, `count` of them, without room to spare.
+    pub(super) fn of_listpack(listpack: &[u8], count: usize) -> Self {
+        Packed {
+            buffer: listpack[HEADER_BYTES..listpack.len() - 1].to_vec(),
+            start: 0,
+            count: count as u32,
+        }
+    }
+
+    /// The entries, without header and terminator.
+    pub(super) fn entries(&self) -> &[u8] {
+        &self.buffer[self.first()..]
+    }
+
     pub(super) fn count(&self) -> usize {
         self.count as usize
     }

@@ -41,6 +41,24 @@ impl Integers {
             .map_or(WIDTHS[0], |width| usize::from(*width))
     }
 
+    /// Integers as others wrote them: ascending, each `width` bytes. `None` when they are not that.
+    pub(crate) fn from_foreign(width: usize, bytes: &[u8]) -> Option<Self> {
+        if !WIDTHS.contains(&width) || !bytes.len().is_multiple_of(width) || bytes.is_empty() {
+            return None;
+        }
+        let mut own = Vec::with_capacity(1 + bytes.len());
+        own.push(width as u8);
+        own.extend_from_slice(bytes);
+        let integers = Self(own.into_boxed_slice());
+        let ascending = (1..integers.len()).all(|at| integers.at(at - 1) < integers.at(at));
+        ascending.then_some(integers)
+    }
+
+    /// How many bytes each takes, and all of them.
+    pub(crate) fn parts(&self) -> (usize, &[u8]) {
+        (self.width(), self.0.get(1..).unwrap_or_default())
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len().saturating_sub(1) / self.width()

@@ -7,6 +7,30 @@ use crate::data::listpack::{Element, Iter, Listpack};
 use super::edge::{Edge, LexRange};
 use super::score::ScoreText;
 
+/// Whether members and scores lie in order; `None` when something is no score.
+pub(super) fn is_ordered(pack: &Listpack) -> Option<bool> {
+    let mut elements = pack.iter();
+    let mut last: Option<(f64, Element<'_>)> = None;
+    let (mut text, mut other) = (Default::default(), Default::default());
+    let mut is_ordered = true;
+    while let Some(member) = elements.next() {
+        let score = match elements.next()? {
+            Element::Int(value) => value as f64,
+            Element::Bytes(text) => std::str::from_utf8(text).ok()?.parse().ok()?,
+        };
+        if score.is_nan() {
+            return None;
+        }
+        if let Some((before, member_before)) = last {
+            is_ordered &= before < score
+                || before == score
+                    && member_before.as_bytes(&mut other) < member.as_bytes(&mut text);
+        }
+        last = Some((score, member));
+    }
+    Some(is_ordered)
+}
+
 /// What an element stands for as a score.
 fn score_of(element: Element<'_>) -> f64 {
     match element {

@@ -15,6 +15,8 @@
 //!
 //! Invariants: `live` and `deleted` here equal the first two elements; IDs ascend. An entry once written keeps its bytes, only its flags change.
 
+mod foreign;
+
 use std::sync::Arc;
 
 use super::id::StreamId;

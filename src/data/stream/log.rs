@@ -134,7 +134,6 @@ impl Log {
     }
 
     /// The blocks as files have them: master ID and listpack.
-    #[cfg(test)]
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (StreamId, &[u8])> + '_ {
         self.blocks
             .iter()

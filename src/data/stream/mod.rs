@@ -14,6 +14,7 @@
 //! Pure: no clock (times are arguments, Unix milliseconds), no replies, no names of commands.
 
 mod block;
+mod foreign;
 mod group;
 mod id;
 mod idempotency;
@@ -36,6 +37,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use foreign::{Assembly, CorruptStream, Counters};
 pub(crate) use group::Group;
 pub(crate) use id::{RequestedId, StreamId};
 pub(crate) use idempotency::{Idempotency, Window};

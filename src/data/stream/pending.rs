@@ -21,6 +21,7 @@
 //! `group`).
 
 mod claim;
+mod foreign;
 
 use std::collections::{BTreeMap, BTreeSet};
 

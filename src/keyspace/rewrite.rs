@@ -16,6 +16,9 @@
 //! Lost are only the times at which consumers were seen, where blocks begin, since when messages of producers are known (it
 //! begins anew), and how often they came again. The window of a stream that never knew any is written only when
 //! XCFGSET chose it or it is not the one by default: other streams stay readable for servers that have no XCFGSET.
+//!
+//! Files hold values as they are, but not all of each ([`beyond_files`]): what is left are commands that 7.2 does not know, for a
+//! key that is there.
 
 use std::collections::BTreeSet;
 
@@ -24,13 +27,16 @@ use crate::data::list::List;
 use crate::data::listpack::Element;
 use crate::data::set::Set;
 use crate::data::sorted_set::{ScoreText, SortedSet};
-use crate::data::stream::{Group, Log, Stream, StreamId, Window};
+use crate::data::stream::{Group, Log, PendingEntry, Stream, StreamId, Window};
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::table::Entry;
 use crate::keyspace::value::Value;
 
 /// Elements of one RPUSH, fields of one HSET, IDs of one XDEL.
 const BATCH: usize = 64;
+
+/// Who has released entries in a file where a group has no consumer.
+const MADE_UP_OWNER: &[u8] = b"released";
 
 /// A message of a producer, and the entry it is known to have become.
 type KnownMessage<'a> = (&'a [u8], &'a [u8], StreamId);
@@ -56,6 +62,60 @@ pub(crate) fn rewrite(entry: &Entry, now_ms: u64, take: &mut dyn FnMut(&EffectWr
             effect.arg("PEXPIREAT").arg(key).integer(at as i64);
         }));
     }
+}
+
+/// Gives the effects that make of a value, as a file of Redis 7.2 holds it, the one that it was.
+pub(crate) fn beyond_files(
+    key: &[u8],
+    value: &Value,
+    now_ms: u64,
+    take: &mut dyn FnMut(&EffectWriter),
+) {
+    match value {
+        Value::Set(set) => rewrite_ends(key, SET_ENDS, set.ends(), take),
+        Value::Hash(hash) => rewrite_ends(key, HASH_ENDS, hash.ends(), take),
+        Value::Stream(stream) => {
+            if has_window(stream) {
+                take(&window_of(key, stream));
+            }
+            for record in stream.idempotency().records(now_ms) {
+                take(&record_of(key, &record));
+            }
+            for (name, group) in stream.groups() {
+                for entry in group.pending().released_in_order() {
+                    take(&release_of(key, name, &entry));
+                }
+                if let Some(owner) = owner_of_released(group).filter(|owner| owner.is_made_up) {
+                    take(&command(|effect| {
+                        effect.arg("XGROUP").arg("DELCONSUMER").arg(key).arg(name);
+                        effect.arg(owner.name);
+                    }));
+                }
+            }
+        }
+        Value::String(_) | Value::List(_) | Value::SortedSet(_) => {}
+    }
+}
+
+/// Who has the released entries of a group in a file: there somebody must.
+#[derive(Clone, Copy)]
+pub(crate) struct ReleasedOwner<'g> {
+    /// The consumer.
+    pub(crate) name: &'g [u8],
+    /// Whether it is none of the group.
+    pub(crate) is_made_up: bool,
+}
+
+/// Who has the released entries of a group in a file; `None` when there are none.
+pub(crate) fn owner_of_released(group: &Group) -> Option<ReleasedOwner<'_>> {
+    if group.pending().released_count() == 0 {
+        return None;
+    }
+    let first = group.consumers().next();
+    Some(ReleasedOwner {
+        name: first.map_or(MADE_UP_OWNER, |(_, consumer)| consumer.name()),
+        is_made_up: first.is_none(),
+    })
 }
 
 fn command(write: impl FnOnce(&mut EffectWriter)) -> EffectWriter {
@@ -86,7 +146,7 @@ fn rewrite_set(key: &[u8], set: &Set, take: &mut dyn FnMut(&EffectWriter)) {
             }
         }));
     }
-    rewrite_ends(key, ["SPEXPIREAT", "MEMBERS"], set.ends(), take);
+    rewrite_ends(key, SET_ENDS, set.ends(), take);
 }
 
 fn rewrite_hash(key: &[u8], hash: &Hash, take: &mut dyn FnMut(&EffectWriter)) {
@@ -100,8 +160,12 @@ fn rewrite_hash(key: &[u8], hash: &Hash, take: &mut dyn FnMut(&EffectWriter)) {
             }
         }));
     }
-    rewrite_ends(key, ["HPEXPIREAT", "FIELDS"], hash.ends(), take);
+    rewrite_ends(key, HASH_ENDS, hash.ends(), take);
 }
+
+/// The command that lets members end, and its word in front of them; the same of fields.
+const SET_ENDS: [&str; 2] = ["SPEXPIREAT", "MEMBERS"];
+const HASH_ENDS: [&str; 2] = ["HPEXPIREAT", "FIELDS"];
 
 /// `words`: the command that lets elements end, and its word in front of them.
 fn rewrite_ends<'a>(
@@ -196,26 +260,50 @@ fn rewrite_producers(
     gone: &BTreeSet<StreamId>,
     take: &mut dyn FnMut(&EffectWriter),
 ) {
-    let (tables, log) = (stream.idempotency(), stream.log());
-    let window = tables.window();
-    if !tables.is_used() && window == Window::default() {
+    if !has_window(stream) {
         return;
     }
-    take(&command(|effect| {
+    take(&window_of(key, stream));
+    for record in records {
+        if gone.contains(&record.2) || stream.log().contains(record.2) {
+            take(&record_of(key, record));
+        }
+    }
+}
+
+/// Whether there is something to say of producers.
+fn has_window(stream: &Stream) -> bool {
+    let tables = stream.idempotency();
+    tables.is_used() || tables.window() != Window::default()
+}
+
+fn window_of(key: &[u8], stream: &Stream) -> EffectWriter {
+    let window = stream.idempotency().window();
+    command(|effect| {
         effect.arg("XCFGSET").arg(key);
         effect
             .arg("IDMP-DURATION")
             .integer(window.duration_s.into());
         effect.arg("IDMP-MAXSIZE").integer(window.size_max.into());
-    }));
-    for (producer, message, id) in records {
-        if gone.contains(id) || log.contains(*id) {
-            take(&command(|effect| {
-                effect.arg("XIDMPRECORD").arg(key).arg(producer);
-                effect.arg(message).arg(id.text().as_bytes());
-            }));
-        }
-    }
+    })
+}
+
+fn record_of(key: &[u8], (producer, message, id): &KnownMessage<'_>) -> EffectWriter {
+    command(|effect| {
+        effect.arg("XIDMPRECORD").arg(key).arg(producer);
+        effect.arg(message).arg(id.text().as_bytes());
+    })
+}
+
+fn release_of(key: &[u8], group: &[u8], entry: &PendingEntry) -> EffectWriter {
+    command(|effect| {
+        effect.arg("XNACK").arg(key).arg(group).arg("FAIL");
+        effect.arg("IDS").arg("1").arg(entry.id.text().as_bytes());
+        effect
+            .arg("RETRYCOUNT")
+            .integer(entry.delivery.delivery_count as i64);
+        effect.arg("FORCE");
+    })
 }
 
 fn rewrite_entries(
@@ -293,14 +381,7 @@ fn rewrite_group(key: &[u8], name: &[u8], group: &Group, take: &mut dyn FnMut(&E
     }
     // In the order of the queue: it is that in which they are handed out again.
     for entry in group.pending().released_in_order() {
-        take(&command(|effect| {
-            effect.arg("XNACK").arg(key).arg(name).arg("FAIL");
-            effect.arg("IDS").arg("1").arg(entry.id.text().as_bytes());
-            effect
-                .arg("RETRYCOUNT")
-                .integer(entry.delivery.delivery_count as i64);
-            effect.arg("FORCE");
-        }));
+        take(&release_of(key, name, &entry));
     }
 }
 
