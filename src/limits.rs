@@ -165,9 +165,9 @@ pub(crate) const RAW_REPLY_BYTES_MAX: usize = 2 * 1024;
 pub(crate) const LOG_SYNC_PERIOD_MS: u64 = 1000;
 /// Room that the log's buffer keeps when it was written, bytes.
 pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
-/// Bytes that are filled ahead at the end of the log at once (`appendfsync always`), so that few syncs store a new size. Nobody
-/// can write meanwhile: a tenth of a millisecond.
-pub(crate) const LOG_FILL_BYTES: u64 = 256 * 1024;
+/// Bytes that are filled ahead at the end of the log at once, so that few syncs store a new size. Nobody can write meanwhile: a
+/// quarter of a millisecond. A multiple of 16.
+pub(crate) const LOG_FILL_BYTES: u64 = 512 * 1024;
 /// Work of a step of a snapshot between two looks at the clock, in small values shared.
 pub(crate) const SNAPSHOT_STEP_COST: usize = 64;
 /// After so long a step of a snapshot ends, and clients get their turn, ns.

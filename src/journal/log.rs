@@ -16,7 +16,7 @@
 //! Two locks, never taken in the other order: the file's, then the buffer's. Who appends does not wait for who writes.
 //! After a cut the buffer belongs to two files: what is behind it is written when the next file is there.
 //!
-//! Invariants: every write ends with a commit (see `format.rs`), on a border of 16 bytes; what could not be written stays in
+//! Invariants: every write ends with a commit, on a border of 16 bytes (`annotation.rs`); what could not be written stays in
 //! memory and is written first the next time. Not here: which files there are (`files.rs`), what is in them.
 
 use std::io;
@@ -24,11 +24,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::format;
-use super::storage::StorageFile;
+use super::annotation::{self, RangeChecksum};
+use super::storage::{StorageFile, write_all_at};
+use super::{format, own};
 use crate::keyspace::effect::Effect;
 use crate::limits;
 use crate::observe::persistence::Persistence;
+use crate::resp::request::{RequestLimits, RequestParser};
 
 /// When what was written is synced (`appendfsync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,29 +58,51 @@ struct Buffer {
 }
 
 /// The file at the end of the log.
-#[derive(Debug)]
 pub(crate) struct Target {
     file: Arc<dyn StorageFile>,
+    /// In all checksums of the file.
+    salt: u32,
     /// Where the next byte goes.
     offset: u64,
     /// Up to where it is known to be on disk.
     synced_offset: u64,
-    /// Up to where there are bytes, those of `format::FILL` behind `offset`.
+    /// Up to where there are bytes: fill behind `offset`, an end mark last.
     filled_to: u64,
+    /// Up to where they are on disk, so that something may be written over them.
+    safe_to: u64,
     /// Nothing more goes into it.
     is_finished: bool,
 }
 
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Target({} of {})", self.offset, self.filled_to)
+    }
+}
+
 impl Target {
-    /// A file, to be written from `offset` on; what is before it is on disk.
-    pub(crate) fn new(file: Arc<dyn StorageFile>, offset: u64) -> Self {
-        Self {
-            file,
+    /// A file, to be written from `start` on: what is before it counts and is on disk, nothing is behind it. `salt` is another for
+    /// each call.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(crate) fn begin(file: Box<dyn StorageFile>, start: u64, salt: u32) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        annotation::begin(salt, start, &mut bytes);
+        let offset = start + bytes.len() as u64;
+        let filled_to = offset + limits::LOG_FILL_BYTES;
+        annotation::fill(salt, offset, filled_to, &mut bytes);
+        write_all_at(&*file, start, &bytes)?;
+        file.sync_data()?;
+        Ok(Self {
+            file: file.into(),
+            salt,
             offset,
             synced_offset: offset,
-            filled_to: offset,
+            filled_to,
+            safe_to: filled_to,
             is_finished: false,
-        }
+        })
     }
 }
 
@@ -257,7 +281,7 @@ impl Log {
         let Some(target) = &mut writing.target else {
             return;
         };
-        match target.write(&mut writing.bytes) {
+        match target.write(&mut writing.bytes, self.policy()) {
             Ok(()) => {
                 writing.bytes.clear();
                 if writing.bytes.capacity() > limits::LOG_BUFFER_BYTES_KEPT {
@@ -312,7 +336,7 @@ impl Log {
 
     /// Syncs what has been written, now. True when all of it is on disk.
     pub(crate) fn sync(&self) -> bool {
-        let (file, position, offset) = {
+        let (file, position, offset, filled_to) = {
             let mut writing = lock(&self.writing);
             let position = self.written();
             let Some(target) = &mut writing.target else {
@@ -321,11 +345,10 @@ impl Log {
             if position == self.synced() && target.synced_offset == target.offset {
                 return true;
             }
-            if self.policy() == SyncPolicy::Always {
-                // A fill that fails is no failure: the file only grows with each write then.
-                let _ = target.fill();
-            }
-            (Arc::clone(&target.file), position, target.offset)
+            // When there is no room for it, who writes will see.
+            let _ = target.fill_in_time();
+            let offset = target.offset;
+            (Arc::clone(&target.file), position, offset, target.filled_to)
         };
         self.facts.log_syncing.store(true, Ordering::Relaxed);
         let result = file.sync_data();
@@ -341,6 +364,7 @@ impl Log {
             && Arc::ptr_eq(&target.file, &file)
         {
             target.synced_offset = target.synced_offset.max(offset);
+            target.safe_to = target.safe_to.max(filled_to);
         }
         drop(writing);
         self.facts.log_sync_error.store(0, Ordering::Release);
@@ -464,14 +488,14 @@ impl Buffer {
     fn select(&mut self, db: usize) {
         if self.db != Some(db) {
             self.db = Some(db);
-            format::push_select(db, &mut self.bytes);
+            format::select(db, &mut self.bytes);
         }
     }
 
     fn push(&mut self, effect: &Effect<'_>) {
         self.select(effect.db);
         if effect.is_own {
-            format::push_own_command(effect.command, &mut self.bytes);
+            push_own(effect.command, &mut self.bytes);
         } else {
             self.bytes.extend_from_slice(effect.command);
         }
@@ -501,50 +525,63 @@ impl Buffer {
     }
 }
 
-impl Target {
-    /// Writes the bytes and their commit. On an error nothing counts as written, and `bytes` is as before.
-    fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let len = bytes.len();
-        format::push_commit(bytes, self.offset, self.synced_offset);
-        let result = write_all_at(&*self.file, self.offset, bytes);
-        if let Err(error) = result {
-            bytes.truncate(len);
-            // What is there of it is no record: cut back, as far as that is possible now.
-            if self.file.set_len(self.offset).is_ok() {
-                self.filled_to = self.offset;
-            }
-            return Err(error);
-        }
-        self.offset += bytes.len() as u64;
-        self.filled_to = self.filled_to.max(self.offset);
-        Ok(())
-    }
-
-    /// Writes lines without meaning behind the end, so that the next syncs need not store a new size.
-    fn fill(&mut self) -> io::Result<()> {
-        let is_enough = self.filled_to - self.offset >= limits::LOG_FILL_BYTES / 2;
-        if is_enough || self.is_finished {
-            return Ok(());
-        }
-        let start = self.filled_to.max(self.offset);
-        let fill = format::fill(start, limits::LOG_FILL_BYTES);
-        write_all_at(&*self.file, start, &fill)?;
-        self.filled_to = start + fill.len() as u64;
-        Ok(())
-    }
+/// Appends a command in RESP as own lines.
+fn push_own(command: &[u8], into: &mut Vec<u8>) {
+    let mut parser = RequestParser::new();
+    let whole = parser.parse(command, &RequestLimits::NONE);
+    debug_assert!(matches!(whole, Ok(Some(_))), "an effect that is no request");
+    own::encode(parser.arguments(command).iter(), into);
 }
 
-fn write_all_at(file: &dyn StorageFile, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.write_at(offset, bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                offset += count as u64;
-                bytes = bytes.get(count..).unwrap_or_default();
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+impl Target {
+    /// Writes the bytes and their commit. On an error nothing counts as written, and `bytes` is as before.
+    fn write(&mut self, bytes: &mut Vec<u8>, policy: SyncPolicy) -> io::Result<()> {
+        let len = bytes.len();
+        let mut range = RangeChecksum::new(self.salt);
+        range.extend(bytes);
+        annotation::commit(range, self.offset + len as u64, self.synced_offset, bytes);
+        let result = self.write_marked(bytes, policy);
+        if result.is_err() {
+            bytes.truncate(len);
         }
+        result
     }
-    Ok(())
+
+    fn write_marked(&mut self, bytes: &[u8], policy: SyncPolicy) -> io::Result<()> {
+        let end = self.offset + bytes.len() as u64;
+        let room = |to: u64| end + annotation::ALIGNMENT <= to;
+        if !room(self.filled_to) {
+            self.fill(end)?;
+        }
+        if policy != SyncPolicy::Always {
+            // After a power cut the end of the file may be missing, with what was not promised.
+            self.safe_to = self.filled_to;
+        } else if !room(self.safe_to) {
+            self.file.sync_data()?;
+            self.safe_to = self.filled_to;
+        }
+        write_all_at(&*self.file, self.offset, bytes)?;
+        self.offset = end;
+        Ok(())
+    }
+
+    /// Fills ahead when there is little left.
+    fn fill_in_time(&mut self) -> io::Result<()> {
+        if self.is_finished || self.filled_to - self.offset >= limits::LOG_FILL_BYTES / 2 {
+            return Ok(());
+        }
+        self.fill(self.offset)
+    }
+
+    /// Puts fill and an end mark behind what is filled, beyond `end`.
+    fn fill(&mut self, end: u64) -> io::Result<()> {
+        let old_mark = self.filled_to - annotation::ALIGNMENT;
+        let new_end = end.max(old_mark).next_multiple_of(annotation::ALIGNMENT);
+        let new_end = new_end + limits::LOG_FILL_BYTES;
+        let mut fill = Vec::new();
+        annotation::fill(self.salt, old_mark, new_end, &mut fill);
+        write_all_at(&*self.file, old_mark, &fill)?;
+        self.filled_to = new_end;
+        Ok(())
+    }
 }

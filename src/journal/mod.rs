@@ -15,6 +15,7 @@
 
 pub mod annotation;
 pub mod format;
+pub(crate) mod log;
 
 pub mod own;
 

@@ -112,24 +112,24 @@ pub trait Storage: Send + Sync {
 
 /// A file open for writing.
 #[allow(clippy::len_without_is_empty, reason = "a size, not a collection")]
-pub trait StorageFile: Send {
+pub trait StorageFile: Send + Sync {
     /// Writes at an offset and says how many bytes it took, which may be fewer. A gap before the offset reads as zeros.
     ///
     /// # Errors
     /// Those of the system; after one, any of the bytes may have been written.
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
 
     /// Makes all bytes written before survive the machine, with as much of the size as is needed to read them.
     ///
     /// # Errors
     /// Those of the system. After one, what was written since the last success may be lost even if a later call succeeds.
-    fn sync_data(&mut self) -> io::Result<()>;
+    fn sync_data(&self) -> io::Result<()>;
 
     /// Cuts the file, or lengthens it with zeros.
     ///
     /// # Errors
     /// Those of the system.
-    fn set_len(&mut self, bytes: u64) -> io::Result<()>;
+    fn set_len(&self, bytes: u64) -> io::Result<()>;
 
     /// Its size, bytes.
     ///
@@ -143,7 +143,7 @@ pub trait StorageFile: Send {
 /// # Errors
 /// Those of the system; `WriteZero` when a call takes nothing.
 pub fn write_all_at(
-    file: &mut dyn StorageFile,
+    file: &dyn StorageFile,
     mut offset: u64,
     mut bytes: &[u8],
 ) -> io::Result<()> {

@@ -72,16 +72,16 @@ fn crash_setting(setting: &str) -> io::Result<(CrashPoint, u64)> {
 struct DiskFile(File);
 
 impl StorageFile for DiskFile {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         self.0.write_at(bytes, offset)
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
+    fn sync_data(&self) -> io::Result<()> {
         // Not `File::sync_data`, which goes on when interrupted: the caller counts its calls.
         Ok(rustix::fs::fdatasync(&self.0)?)
     }
 
-    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
         self.0.set_len(bytes)
     }
 

@@ -204,7 +204,7 @@ struct MemoryFile {
 }
 
 impl StorageFile for MemoryFile {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.storage.state();
         state.expect_on()?;
         let mut count = match state.faults.next(Call::Write) {
@@ -229,7 +229,7 @@ impl StorageFile for MemoryFile {
         Ok(count)
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
+    fn sync_data(&self) -> io::Result<()> {
         let mut state = self.storage.state();
         state.expect_on()?;
         let fault = state.faults.next(Call::SyncData);
@@ -249,7 +249,7 @@ impl StorageFile for MemoryFile {
         Ok(())
     }
 
-    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.storage.called(Call::SetLen)?;
         let contents = state.contents(self.file)?;
         contents.change(Change::SetLen(bytes));
