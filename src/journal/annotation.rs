@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0                16                                        n*16
-//! │#bSSSSSSCCCCCC\r\n│*2\r\n…commands, own lines…#cCCCCCCDDDDDD---\r\n│##############\r\n … ##############\r\n#end of ours##\r\n│*2\r\n…
+//! │#bSSSSSSCCCCCC\r\n│*2\r\n…commands, own lines…#cCCCCCCDDDDDD---\r\n│##############\r\n … ##############\r\n#eEEEEEE------\r\n│*2\r\n…
 //!  begin             range                       commit               fill                                end             Redis' own
 //! ```
 //! - **Begin** (`#b`): what follows is ours, and counts only with a commit behind it. S: the file's salt, C: the checksum of S.
@@ -10,7 +10,8 @@
 //!   from the end of this line back to the position known to be synced when it was written (36 bits, saturating). So a later commit
 //!   proves that an earlier range was on disk: damage in it is damage, not the end of what the last power cut let through.
 //! - **Fill**: lines written ahead, so that syncing need not change the size; later commands overwrite them.
-//! - **End**: behind the fill. What follows it is not ours: a real Redis appended it, which opens the file at its end.
+//! - **End** (`#e`): behind the fill. What follows it is not ours: a real Redis appended it, which opens the file at its end. E: a
+//!   checksum of the salt.
 //!
 //! All marks end on a multiple of 16 bytes, begin and commit padded with `-`, so a commit is found without reading what is before
 //! it. Numbers are six digits of base 64. The salt differs for each file, and nobody who sends commands knows it: no value
@@ -26,8 +27,6 @@ pub const ALIGNMENT: u64 = 16;
 pub const MARK_BYTES_MAX: usize = 31;
 /// A line of fill.
 pub const FILL_LINE: &[u8; 16] = b"##############\r\n";
-/// The end mark.
-pub const END_LINE: &[u8; 16] = b"#end of ours##\r\n";
 
 /// Six digits of base 64 reach so far.
 const DISTANCE_MAX: u64 = (1 << 36) - 1;
@@ -109,11 +108,20 @@ pub fn begin(salt: u32, start: u64, out: &mut Vec<u8>) {
     line(b'b', salt, checksum, start, out);
 }
 
+/// The end mark of a file with this salt. It stands at a multiple of 16.
+#[must_use]
+pub fn end_line(salt: u32) -> [u8; 16] {
+    let mut line = *b"#eEEEEEE------\r\n";
+    let checksum = digits(u64::from(crc32c::crc32c_append(salt, b"end")));
+    line[2..8].copy_from_slice(&checksum);
+    line
+}
+
 /// Appends fill from offset `start`, which is a multiple of 16, to `end`, with the end mark as its last line.
 ///
 /// # Panics
 /// Either is no multiple of 16, or there is no room for the end mark.
-pub fn fill(start: u64, end: u64, out: &mut Vec<u8>) {
+pub fn fill(salt: u32, start: u64, end: u64, out: &mut Vec<u8>) {
     assert!(
         start.is_multiple_of(ALIGNMENT) && end.is_multiple_of(ALIGNMENT) && end > start,
         "fill from {start} to {end}"
@@ -122,7 +130,7 @@ pub fn fill(start: u64, end: u64, out: &mut Vec<u8>) {
     for _ in 0..lines {
         out.extend_from_slice(FILL_LINE);
     }
-    out.extend_from_slice(END_LINE);
+    out.extend_from_slice(&end_line(salt));
 }
 
 /// Where a mark that begins at `start` ends.
@@ -252,13 +260,14 @@ mod tests {
     #[test]
     fn fill_ends_with_the_end_mark() {
         let mut out = Vec::new();
-        fill(32, 80, &mut out);
-        assert_eq!(out, [&FILL_LINE[..], FILL_LINE, END_LINE].concat());
+        fill(7, 32, 80, &mut out);
+        assert_eq!(out, [FILL_LINE, FILL_LINE, &end_line(7)].concat());
+        assert_ne!(end_line(7), end_line(8));
     }
 
     #[test]
     fn lines_of_another_kind_are_no_marks() {
-        for line in [&FILL_LINE[..], END_LINE, b"", b"#c\r\n", b"#TS:1\r\n"] {
+        for line in [&FILL_LINE[..], &end_line(7), b"", b"#c\r\n", b"#TS:1\r\n"] {
             assert_eq!(parse_commit(line, 0), None);
             assert_eq!(parse_begin(line, 0), None);
             assert_eq!(commit_at_end(line, line.len() as u64), None);

@@ -11,12 +11,15 @@
 //! Invariants: Redis 7.0 and Valkey 7.2 can start on every file written here; recovery cuts and never skips; what it keeps is
 //! what was written, in order, from the beginning.
 //!
+//! `log.rs` is the log while the server runs, `files.rs` the steps from one set of files to the next.
+//!
 //! Deliberately not here: threads, clocks, sockets. Who writes when is for the engine.
 
 pub mod annotation;
 pub mod format;
+pub(crate) mod files;
 pub(crate) mod log;
-
+pub mod manifest;
 pub mod own;
-
+pub mod scan;
 pub mod storage;

@@ -41,6 +41,17 @@ pub struct RequestLimits {
     pub unauthenticated: Option<UnauthenticatedLimits>,
 }
 
+impl RequestLimits {
+    /// Of what the server wrote itself: it has any size.
+    pub const NONE: Self = Self {
+        bulk_bytes_max: usize::MAX,
+        argument_count_max: usize::MAX,
+        unparsed_bytes_max: usize::MAX,
+        line_bytes_max: usize::MAX,
+        unauthenticated: None,
+    };
+}
+
 /// Limits before AUTH, see [`RequestLimits::unauthenticated`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnauthenticatedLimits {

@@ -231,8 +231,8 @@ mod tests {
         storage.create_dir(Path::new("d")).unwrap();
         storage.create_dir(Path::new("d")).unwrap();
         let path = Path::new("d/a");
-        let mut file = storage.open_write(path, Opening::New).unwrap();
-        write_all_at(file.as_mut(), 2, b"xyz").unwrap();
+        let file = storage.open_write(path, Opening::New).unwrap();
+        write_all_at(&*file, 2, b"xyz").unwrap();
         file.sync_data().unwrap();
         assert_eq!(file.len().unwrap(), 5);
         file.set_len(4).unwrap();

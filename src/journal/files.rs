@@ -1,0 +1,243 @@
+//! The steps from one set of files to the next, each so that a crash at any moment leaves a set that starts.
+//!
+//! ```text
+//! begin       base of what was loaded, incremental file, manifest
+//! resume      the last incremental file is cut at what counts, and written on
+//! next        after a cut: the file before it whole and synced ─► new incremental file ─► manifest ─► it is written to
+//! new base    written under another name ─► its name ─► manifest, with what it covers as history ─► that is deleted
+//! ```
+//! Order on disk: file, name, manifest. Who makes a base, and what is in it, is for the saver.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::log::{Log, Target};
+use super::manifest::{self, BaseFormat, LogFile, Manifest};
+use super::scan::Verdict;
+use super::storage::{CrashPoint, DirectoryLock, Opening, Storage, write_all_at};
+
+/// The files of a log.
+pub(crate) struct Files {
+    storage: Arc<dyn Storage>,
+    directory: PathBuf,
+    manifest: Manifest,
+    /// Whether the manifest stands on disk.
+    is_listed: bool,
+    lock: Option<Box<dyn DirectoryLock>>,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files")
+            .field("directory", &self.directory)
+            .field("manifest", &self.manifest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Files {
+    /// Those in a directory, if there are any. `filename`: what their names begin with.
+    ///
+    /// # Errors
+    /// Those of the storage; `InvalidData` for a manifest that makes no sense.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        directory: &Path,
+        filename: &Path,
+        shard_count: usize,
+    ) -> io::Result<Self> {
+        let name = OsString::from(filename.as_os_str());
+        let found = match storage.size(directory)? {
+            Some(_) => Manifest::read(&*storage, directory, &name)?,
+            None => None,
+        };
+        let is_listed = found.is_some();
+        let mut manifest = found.unwrap_or_else(|| Manifest::new(&name));
+        manifest.shards = Some(shard_count);
+        Ok(Self {
+            storage,
+            directory: directory.to_owned(),
+            manifest,
+            is_listed,
+            lock: None,
+        })
+    }
+
+    /// Makes the directory if it is missing, locks it, and takes over the log of a Redis before 7.
+    ///
+    /// # Errors
+    /// Those of the storage; `WouldBlock` when another server uses the directory.
+    pub(crate) fn claim(&mut self) -> io::Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let (storage, directory) = (&*self.storage, self.directory.as_path());
+        if storage.size(directory)?.is_none() {
+            storage.create_dir(directory)?;
+            storage.sync_dir(Path::new(""))?;
+        }
+        self.lock = Some(storage.lock_dir(directory)?);
+        let name = self.manifest.filename.clone();
+        if let Some(upgraded) = manifest::upgrade(storage, directory, &name)? {
+            let shards = self.manifest.shards;
+            self.manifest = Manifest { shards, ..upgraded };
+            self.is_listed = true;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a log.
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_listed
+    }
+
+    /// Base and incremental files, in the order in which they are read.
+    pub(crate) fn to_load(&self) -> Vec<LogFile> {
+        self.manifest.files().cloned().collect()
+    }
+
+    /// Whether a file of [`Files::to_load`] is the base.
+    pub(crate) fn is_base(&self, file: &LogFile) -> bool {
+        self.manifest.base.as_ref() == Some(file)
+    }
+
+    /// The path of a file for [`Storage`].
+    pub(crate) fn path(&self, file: &LogFile) -> PathBuf {
+        self.directory.join(&file.name)
+    }
+
+    /// Where a base is written before it has its name.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        let name = format!("temp-rewriteaof-{}.aof", std::process::id());
+        self.directory.join(name)
+    }
+
+    /// Where they are.
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Bytes of all files but the last.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(crate) fn earlier_bytes(&self) -> io::Result<u64> {
+        let mut files: Vec<&LogFile> = self.manifest.files().collect();
+        if !self.manifest.incrementals.is_empty() {
+            files.pop();
+        }
+        let sizes = files.into_iter().map(|file| {
+            let size = self.storage.size(&self.path(file))?;
+            Ok(size.unwrap_or(0))
+        });
+        sizes.sum()
+    }
+
+    /// Cuts a file at what counts; what Redis needs at its end is put there. Gives where the next part begins.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(crate) fn cut(&self, file: &LogFile, verdict: &Verdict) -> io::Result<u64> {
+        self.storage.reach(CrashPoint::BeforeTailCut)?;
+        let file = self
+            .storage
+            .open_write(&self.path(file), Opening::Existing)?;
+        file.set_len(verdict.valid_bytes)?;
+        write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
+        file.sync_data()?;
+        self.storage.reach(CrashPoint::AfterTailCut)?;
+        Ok(verdict.valid_bytes + verdict.seal.len() as u64)
+    }
+
+    /// Goes on with the last incremental file, from `start`, which is its end.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(crate) fn resume(&mut self, log: &Log, start: u64) -> io::Result<()> {
+        let Some(last) = self.manifest.incrementals.last() else {
+            return self.next(log);
+        };
+        let file = self
+            .storage
+            .open_write(&self.path(last), Opening::Existing)?;
+        log.begin_file(Target::begin(file, start, salt())?);
+        Ok(())
+    }
+
+    /// Begins the next incremental file, behind the cut of the log. What lies before the cut is on disk first.
+    ///
+    /// # Errors
+    /// Those of the storage. What was appended stays in memory, and it can be tried again.
+    pub(crate) fn next(&mut self, log: &Log) -> io::Result<()> {
+        log.finish_file()?;
+        let storage = &*self.storage;
+        let path = self.path(&self.manifest.next_incremental());
+        let file = storage.open_write(&path, Opening::Emptied)?;
+        let target = Target::begin(file, 0, salt())?;
+        storage.sync_dir(&self.directory)?;
+        storage.reach(CrashPoint::AfterIncrementalCreated)?;
+        let manifest = self.manifest.with_new_incremental();
+        if self.is_listed {
+            manifest.write(storage, &self.directory)?;
+        }
+        self.manifest = manifest;
+        log.begin_file(target);
+        Ok(())
+    }
+
+    /// The base that was written to [`Files::temporary`] and synced takes the place of all files but the last; they are deleted.
+    ///
+    /// # Errors
+    /// Those of the storage. Until the manifest is written the old files count.
+    pub(crate) fn install_base(&mut self, format: BaseFormat) -> io::Result<()> {
+        let storage = &*self.storage;
+        let base = self.manifest.next_base(format);
+        storage.reach(CrashPoint::BeforeBaseRename)?;
+        storage.rename(&self.temporary(), &self.path(&base))?;
+        storage.sync_dir(&self.directory)?;
+        storage.reach(CrashPoint::AfterBaseRename)?;
+        let last = self.manifest.incrementals.last();
+        let covered_below = last.map_or(u64::MAX, |last| last.sequence);
+        let manifest = self.manifest.with_new_base(format, covered_below);
+        manifest.write(storage, &self.directory)?;
+        self.manifest = manifest;
+        self.is_listed = true;
+        self.delete_history()
+    }
+
+    /// Deletes what nothing needs any more.
+    ///
+    /// # Errors
+    /// Those of the storage: it is tried again after the next rewrite.
+    pub(crate) fn delete_history(&mut self) -> io::Result<()> {
+        if self.manifest.history.is_empty() {
+            return Ok(());
+        }
+        let storage = &*self.storage;
+        storage.reach(CrashPoint::BeforeDeleteHistory)?;
+        for file in &self.manifest.history {
+            match storage.remove(&self.path(file)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => storage.reach(CrashPoint::DuringDeleteHistory)?,
+            }
+        }
+        storage.reach(CrashPoint::AfterDeleteHistory)?;
+        let manifest = self.manifest.without_history();
+        manifest.write(storage, &self.directory)?;
+        self.manifest = manifest;
+        Ok(())
+    }
+
+    /// The manifest on disk names no file of the next log: there was none, or it is of a log that was switched off.
+    pub(crate) fn forget_incrementals(&mut self) {
+        self.is_listed = false;
+    }
+}
+
+/// A number that no other file has, and nobody can guess.
+fn salt() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id()) as u32
+}
