@@ -24,6 +24,7 @@ use super::discard::Part;
 use super::table::{Entry, KeyTable, Position};
 use super::value::{StringValue, Value};
 use super::{Database, Keyspace};
+use crate::data::stream::Stream;
 
 /// A key of a snapshot.
 #[derive(Debug)]
@@ -104,34 +105,46 @@ const PARTS_PER_COST: usize = 8;
 /// Bytes of a string that take as long to copy as a small value.
 const COPIED_BYTES_PER_COST: usize = 1024;
 /// What a piece of a large value is taken to have, bytes: about what the structures put into one.
-const PART_BYTES: usize = 8192;
+const PART_BYTES: usize = 4096;
+/// What a pending entry, a consumer or a message of a producer is taken to have, bytes.
+const RECORD_BYTES: usize = 64;
 /// From so many pieces on their bytes are not counted, since that takes as long as to share them.
 const PARTS_COUNTED_MAX: usize = 64;
 
-/// How long it takes to share a value, in small values.
-fn cost_of(value: &Value) -> usize {
-    1 + match value {
-        Value::String(StringValue::Large(_)) => 0,
-        Value::String(string) => string.heap_bytes() / COPIED_BYTES_PER_COST,
-        Value::List(_)
-        | Value::Set(_)
-        | Value::SortedSet(_)
-        | Value::Hash(_)
-        | Value::Stream(_) => value.part_count() / PARTS_PER_COST,
-    }
+/// Consumers of a stream: there are pieces of memory for each.
+fn consumer_count(stream: &Stream) -> usize {
+    let groups = stream.groups();
+    groups.map(|(_, group)| 1 + group.consumer_count()).sum()
 }
 
-/// What a share keeps from being freed, bytes: of a large value an estimate.
-fn retained_bytes(entry: &Entry) -> usize {
-    let parts = match &entry.value {
-        Value::String(_) => 0,
-        value => value.part_count(),
+/// How long it takes to share a value, in small values. O(groups of a stream).
+fn cost_of(value: &Value) -> usize {
+    let parts = match value {
+        Value::String(StringValue::Large(_)) => 0,
+        Value::String(string) => return 1 + string.heap_bytes() / COPIED_BYTES_PER_COST,
+        Value::Stream(stream) => stream.log().block_count() + consumer_count(stream),
+        Value::List(_) | Value::Set(_) | Value::SortedSet(_) | Value::Hash(_) => value.part_count(),
     };
-    if parts <= PARTS_COUNTED_MAX {
-        size_of::<usize>() + entry.bytes()
-    } else {
-        parts * PART_BYTES
-    }
+    1 + parts / PARTS_PER_COST
+}
+
+/// What a share may keep from being freed, bytes: of a large value an estimate. O(groups of a stream).
+fn retained_bytes(entry: &Entry) -> usize {
+    let shell_bytes = size_of::<SnapshotEntry>() + entry.key.heap_bytes();
+    let value_bytes = match &entry.value {
+        Value::String(string) => string.heap_bytes(),
+        Value::Stream(stream) => {
+            let pending = stream.groups().map(|(_, group)| group.pending().len());
+            let records =
+                pending.sum::<usize>() + consumer_count(stream) + stream.idempotency().part_count();
+            stream.log().block_count() * PART_BYTES + records * RECORD_BYTES
+        }
+        value => match value.part_count() {
+            ..=PARTS_COUNTED_MAX => value.heap_bytes(),
+            parts => parts * PART_BYTES,
+        },
+    };
+    shell_bytes + value_bytes
 }
 
 impl Snapshot {

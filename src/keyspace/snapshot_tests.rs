@@ -271,3 +271,18 @@ fn what_shares_retain_is_counted_until_they_are_given() {
     twin.walk(600);
     assert_eq!(twin.keyspace.snapshot_bytes(), 0);
 }
+
+#[test]
+fn to_share_a_large_value_costs_more_of_a_step() {
+    let mut keyspace = Keyspace::new(ShardId(0), 1, DefaultHashBuilder::default());
+    for key in 0..20_u8 {
+        let key = [key];
+        let mut handle = keyspace.write(0, &key, 0);
+        handle.insert(Value::String(StringValue::text(&[b'x'; 10_000])));
+        handle.covered();
+    }
+    keyspace.begin_snapshot();
+    let mut given = Vec::new();
+    keyspace.step_snapshot(50, &mut given);
+    assert_eq!(given.len(), 5);
+}

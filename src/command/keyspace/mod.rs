@@ -19,6 +19,10 @@ mod place;
 mod remove;
 mod scan;
 #[cfg(test)]
+mod snapshot_measure;
+#[cfg(test)]
+mod snapshot_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use crate::keyspace::rewrite::rewrite;
