@@ -174,3 +174,7 @@ pub(crate) const SNAPSHOT_STEP_COST: usize = 64;
 pub(crate) const SNAPSHOT_STEP_NS: u64 = 200_000;
 /// Entries of a snapshot that are handed out and not encoded: until then shards go on.
 pub(crate) const SNAPSHOT_ENTRIES_UNDER_WAY_MAX: usize = 16 * 1024;
+/// Bytes of a dump that are written at once.
+pub(crate) const DUMP_PIECE_BYTES: usize = 256 * 1024;
+/// Bytes of a dump that may wait for a sync, so that none takes long (Redis: 4 MB).
+pub(crate) const DUMP_UNSYNCED_BYTES_MAX: u64 = 16 * 1024 * 1024;

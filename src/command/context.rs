@@ -96,8 +96,6 @@ pub(crate) enum Save {
     Cancel,
     /// The process ends when all is saved (SHUTDOWN).
     End(EndOptions),
-    /// The process does not end after all (SHUTDOWN ABORT).
-    AbortEnd,
 }
 
 /// How the process is to end. Source: SHUTDOWN.
@@ -250,6 +248,14 @@ pub(crate) enum ShardAction {
     Sleep(u64),
     /// Wait without an answer to a number of replicas: WAIT. There are none: the reply is written; ms to wait, 0 for ever.
     WaitForReplicas(u64),
+    /// Wait until what was written so far is on disk, and for replicas if so wanted, which there are not: WAITAOF. ms to wait, 0 for
+    /// ever; the reply is made when the wait ends.
+    WaitForSync {
+        /// See above.
+        ms: u64,
+        /// See above.
+        replicas: bool,
+    },
     /// Feed this client every command from now on (MONITOR); with the effect of a barrier.
     Monitor,
     /// Feed it no more, and update the list of subscribers (RESET).

@@ -491,9 +491,6 @@ pub(crate) const WAITAOF_WITHOUT_FILE: CommandError = CommandError::fixed(
 );
 /// SHUTDOWN ABORT.
 pub(crate) const NO_SHUTDOWN: CommandError = CommandError::fixed("ERR No shutdown in progress.");
-/// SHUTDOWN SAVE: nothing can be saved.
-pub(crate) const SHUTDOWN_SAVE: CommandError =
-    CommandError::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
 /// REPLICAOF's port.
 pub(crate) const INVALID_MASTER_PORT: CommandError = CommandError::fixed("ERR Invalid master port");
 /// Ours: REPLICAOF a host.

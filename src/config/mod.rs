@@ -21,6 +21,7 @@ mod error;
 mod load;
 mod nearest;
 mod parameters;
+mod persistence;
 mod read;
 mod rewrite;
 mod row;
@@ -36,6 +37,7 @@ pub(crate) use describe::{Description, Role, described};
 pub(crate) use error::{ConfigError, SetError};
 pub(crate) use load::about_directive;
 pub(crate) use nearest::nearest;
+pub(crate) use persistence::{AppendFsync, PersistenceSettings};
 pub(crate) use settings::{LogLevel, Settings, Supervision};
 pub(crate) use value::OutputLimit;
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::data::listpack::PackLimits;
 
+use super::persistence::{AppendFsync, PersistenceSettings};
 use super::value::{OutputLimit, Value, path_of};
 use super::{Configuration, parameters};
 
@@ -178,8 +179,8 @@ pub struct Settings {
     pub(crate) hz: u32,
     /// Whether a thread of the allocator gives unused memory back.
     pub(crate) jemalloc_bg_thread: bool,
-    /// Whether `save` points or `appendonly yes` ask for durability (there is none yet).
-    pub(crate) durability_wanted: bool,
+    /// Files.
+    pub(crate) persistence: PersistenceSettings,
     /// Eviction policy by name, for INFO.
     pub(crate) maxmemory_policy: String,
     /// How slowly the counters of LFU grow.
@@ -243,7 +244,7 @@ impl Settings {
             lazyfree: row.lazyfree(),
             hz: row.number("hz"),
             jemalloc_bg_thread: row.yes("jemalloc-bg-thread"),
-            durability_wanted: row.yes("appendonly") || !row.shown("save").is_empty(),
+            persistence: row.persistence(),
             maxmemory_policy: row.shown("maxmemory-policy"),
             lfu_log_factor: row.number("lfu-log-factor"),
             lfu_decay_minutes: row.number("lfu-decay-time"),
@@ -276,6 +277,34 @@ impl Row<'_> {
                 Err(_) => panic!("bounds of {name} exceed its type"),
             },
             other => panic!("{name} is no number: {other:?}"),
+        }
+    }
+
+    fn persistence(&self) -> PersistenceSettings {
+        let file = |name| self.path(name).unwrap_or_default();
+        PersistenceSettings {
+            append_only: self.yes("appendonly"),
+            append_fsync: match self.bits("appendfsync") {
+                2 => AppendFsync::Always,
+                1 => AppendFsync::EverySecond,
+                _ => AppendFsync::No,
+            },
+            append_filename: file("appendfilename"),
+            append_dirname: file("appenddirname"),
+            load_truncated: self.yes("aof-load-truncated"),
+            rdb_base: self.yes("aof-use-rdb-preamble"),
+            notes_time: self.yes("aof-timestamp-enabled"),
+            no_fsync_on_rewrite: self.yes("no-appendfsync-on-rewrite"),
+            rewrite_percentage: self.number("auto-aof-rewrite-percentage"),
+            rewrite_bytes_min: self.number("auto-aof-rewrite-min-size"),
+            dump_filename: file("dbfilename"),
+            save_points: match self.value("save") {
+                Value::SavePoints(points) => points.clone(),
+                _ => Vec::new(),
+            },
+            compression: self.yes("rdbcompression"),
+            checksum: self.yes("rdbchecksum"),
+            stop_writes_on_error: self.yes("stop-writes-on-bgsave-error"),
         }
     }
 

@@ -76,7 +76,7 @@ fn later_wins_and_save_points_add_up() {
     assert_eq!(shown(&configuration, "save"), "900 1 60 5");
     let configuration = load(&["--save", "900 1", "--save", ""]).unwrap();
     assert_eq!(shown(&configuration, "save"), "");
-    assert!(!configuration.settings().durability_wanted);
+    assert!(!configuration.settings().persistence.append_only);
 }
 
 #[test]

@@ -49,7 +49,8 @@ mod tests {
         let mut out = Vec::new();
         select(12, &mut out);
         command([b"SET".as_slice(), b"", b"\r\n"], &mut out);
-        let expected = "*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n*3\r\n$3\r\nSET\r\n$0\r\n\r\n$2\r\n\r\n\r\n";
+        let expected =
+            "*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n*3\r\n$3\r\nSET\r\n$0\r\n\r\n$2\r\n\r\n\r\n";
         assert_eq!(out, expected.as_bytes());
     }
 }

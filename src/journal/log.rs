@@ -415,6 +415,11 @@ impl Log {
     /// What is appended from now on belongs to the next file, and effects are appended. All keyspaces are in hand.
     pub(crate) fn cut(&self) -> u64 {
         let mut buffer = lock(&self.buffer);
+        if !self.is_on() {
+            // What came too late for a log that was switched off.
+            buffer.begin += buffer.bytes.len() as u64;
+            buffer.bytes.clear();
+        }
         let end = buffer.begin + buffer.bytes.len() as u64;
         buffer.cut = Some(end);
         buffer.db = None;
@@ -441,10 +446,13 @@ impl Log {
         };
         target.is_finished = true;
         let (file, offset) = (Arc::clone(&target.file), target.offset);
+        let end_mark = annotation::end_line(target.salt);
         let position = writing.end;
         // Nobody writes to it any more: others need not wait for the disk.
         drop(writing);
-        file.set_len(offset)?;
+        // A Redis may append to it.
+        write_all_at(&*file, offset, &end_mark)?;
+        file.set_len(offset + annotation::ALIGNMENT)?;
         file.sync_data()?;
         self.synced.fetch_max(position, Ordering::AcqRel);
         self.wake_waiting();

@@ -149,7 +149,8 @@ impl Manifest {
     #[must_use]
     pub fn with_new_base(&self, format: BaseFormat, covered_below: u64) -> Self {
         let mut next = self.clone();
-        next.history.extend(next.base.replace(self.next_base(format)));
+        next.history
+            .extend(next.base.replace(self.next_base(format)));
         let (covered, kept) = next
             .incrementals
             .into_iter()

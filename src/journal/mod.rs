@@ -16,8 +16,9 @@
 //! Deliberately not here: threads, clocks, sockets. Who writes when is for the engine.
 
 pub mod annotation;
-pub mod format;
+pub(crate) mod dump;
 pub(crate) mod files;
+pub mod format;
 pub(crate) mod log;
 pub mod manifest;
 pub mod own;

@@ -160,7 +160,10 @@ mod tests {
     #[test]
     fn a_line_can_be_read_by_a_person() {
         let mut lines = Vec::new();
-        encode([b"XNACK".as_slice(), b"my jobs", b"", b"a\0\"b\"\r\n\xff"], &mut lines);
+        encode(
+            [b"XNACK".as_slice(), b"my jobs", b"", b"a\0\"b\"\r\n\xff"],
+            &mut lines,
+        );
         assert_eq!(lines, b"#m XNACK my\\sjobs  a\\x00\\qb\\q\\r\\n\xff\r\n");
     }
 }

@@ -142,11 +142,7 @@ pub trait StorageFile: Send + Sync {
 ///
 /// # Errors
 /// Those of the system; `WriteZero` when a call takes nothing.
-pub fn write_all_at(
-    file: &dyn StorageFile,
-    mut offset: u64,
-    mut bytes: &[u8],
-) -> io::Result<()> {
+pub fn write_all_at(file: &dyn StorageFile, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(offset, bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -137,6 +137,11 @@ impl EffectWriter {
         self
     }
 
+    /// See [`is_own`].
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
+    }
+
     /// Appends the command in RESP.
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         into.push(b'*');

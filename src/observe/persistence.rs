@@ -138,15 +138,26 @@ impl Persistence {
         }
     }
 
-    /// Something is being written from now on, or no longer.
-    pub(crate) fn set_saving(&self, saving: Saving, now_ms: u64) {
-        self.saving_since_ms.store(now_ms, Ordering::Relaxed);
+    /// Something is being written from now on; false when something is already.
+    pub(crate) fn begin(&self, saving: Saving, now_ms: u64) -> bool {
         let number = match saving {
             Saving::Nothing => 0,
             Saving::Dump => 1,
             Saving::Base => 2,
         };
-        self.saving.store(number, Ordering::Release);
+        let begun = self
+            .saving
+            .compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
+        if begun.is_ok() {
+            self.saving_since_ms.store(now_ms, Ordering::Relaxed);
+        }
+        begun.is_ok()
+    }
+
+    /// Nothing is being written any more.
+    pub(crate) fn end(&self, now_ms: u64) {
+        self.saving_since_ms.store(now_ms, Ordering::Relaxed);
+        self.saving.store(0, Ordering::Release);
     }
 
     /// Bytes of the whole log.

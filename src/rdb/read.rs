@@ -52,6 +52,13 @@ pub(crate) struct ReadError {
     pub(crate) entry: Option<(Box<[u8]>, u8)>,
 }
 
+impl ReadError {
+    /// Whether a value has no elements: Redis passes over such entries.
+    pub(crate) fn is_empty_value(&self) -> bool {
+        matches!(self.trouble, Trouble::Value(Flaw::Empty))
+    }
+}
+
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -23,7 +23,9 @@ use crate::config::{ConfigError, LogLevel};
 pub(crate) struct Engine {
     /// Takes accepted sockets, on this thread; must not wait for a shard.
     pub(crate) take: Take,
-    /// Ends the shards: returns when the replies under way are sent and the threads have ended.
+    /// Asks for the end, which comes when all is saved that is to be saved; or it does not come, and the log says why.
+    pub(crate) ask_end: Box<dyn Fn()>,
+    /// Ends the shards: returns when the replies under way are sent, the threads have ended and the log is on disk.
     pub(crate) stop: Box<dyn FnOnce(End)>,
     /// What the shards tell of themselves.
     pub(crate) metrics: Rc<Source>,
@@ -87,7 +89,8 @@ fn boot<A: AsRef<[u8]>>(
     let ready = || prepared.announce_ready();
     let (listeners, signals) = (doors.listeners, doors.signals);
     let settings = &prepared.settings;
-    let serving = control::serve(listeners, settings, engine.take, requests, signals, ready);
+    let (take, ask_end) = (engine.take, engine.ask_end);
+    let serving = control::serve(listeners, settings, take, requests, signals, ready, ask_end);
     let end = tasks.block_on(&runtime, serving)?;
     drop(kept);
     (engine.stop)(end);

@@ -3,7 +3,7 @@
 //! ```text
 //! shard threads ── Control (Send, Clone) ──► requests ──► serve() ◄── signals
 //!    CONFIG SET waits for the answer             │  ├─ Acceptors: sockets → take
-//!    SHUTDOWN                                    ▼  └─ returns why it ended
+//!    the saver ends the process                  ▼  └─ returns why it ended
 //! ```
 //!
 //! A shard that runs CONFIG SET waits here until the sockets have changed: milliseconds, and rare. `take`
@@ -29,6 +29,7 @@ enum Request {
         after: Box<Settings>,
         answer: Answer,
     },
+    Ready,
     Stop,
 }
 
@@ -58,6 +59,12 @@ pub(crate) fn channel() -> (Control, Requests) {
 }
 
 impl Control {
+    /// The data are loaded.
+    pub(crate) fn ready(&self) {
+        // Fails when serving has ended already.
+        let _ = self.0.send(Request::Ready);
+    }
+
     /// Ends serving.
     pub(crate) fn stop(&self) {
         // Fails when serving has ended already.
@@ -132,8 +139,9 @@ fn replace(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> std::io::Resul
     written
 }
 
-/// Accepts sockets for `take` and follows changes, until a signal or [`Control::stop`]; then nothing is accepted
-/// any more. Call in a `LocalSet`. `ready` is called once, when connections are accepted.
+/// Accepts sockets for `take` and follows changes, until [`Control::stop`]; then nothing is accepted any more. Call in a
+/// `LocalSet`. `ready` is called once, when [`Control::ready`] says so; `ask_end` at each signal, and leads to the stop when all is
+/// saved.
 ///
 /// # Errors
 /// The runtime does not take a socket.
@@ -144,26 +152,33 @@ pub(crate) async fn serve(
     mut requests: Requests,
     mut signals: Signals,
     ready: impl FnOnce(),
+    ask_end: impl Fn(),
 ) -> Result<End, StartError> {
     let mut acceptors = Acceptors::start(listeners, settings, take)?;
-    ready();
-    let end = loop {
+    let (mut ready, mut end) = (Some(ready), End::Command);
+    loop {
         tokio::select! {
-            signal = signals.next() => break End::Signal(signal),
+            signal = signals.next() => {
+                info!("Received {} scheduling shutdown...", signal.name());
+                end = End::Signal(signal);
+                ask_end();
+            }
             request = requests.0.recv() => match request {
                 Some(Request::Follow { before, after, answer }) => {
                     let result = apply(&before, &after, &mut acceptors).await;
                     // The asking shard waits for this; it cannot be gone.
                     let _ = answer.send(result);
                 }
-                Some(Request::Stop) | None => break End::Command,
+                Some(Request::Ready) => {
+                    if let Some(ready) = ready.take() {
+                        ready();
+                    }
+                }
+                Some(Request::Stop) | None => break,
             },
         }
-    };
-    acceptors.stop().await;
-    if let End::Signal(signal) = end {
-        info!("Received {} scheduling shutdown...", signal.name());
     }
+    acceptors.stop().await;
     // Whoever asks twice does not want to wait for clients.
     tokio::task::spawn_local(async move {
         let signal = signals.next().await;
@@ -240,7 +255,7 @@ mod tests {
         let entered = runtime.enter();
         let signals = Signals::new().unwrap();
         drop(entered);
-        let serving = serve(Vec::new(), &settings, take, requests, signals, || {});
+        let serving = serve(Vec::new(), &settings, take, requests, signals, || {}, || {});
         let end = tokio::task::LocalSet::new()
             .block_on(&runtime, serving)
             .unwrap();

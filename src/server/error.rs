@@ -27,6 +27,8 @@ pub(crate) enum StartError {
     },
     /// The process could not detach.
     Detach(String),
+    /// The files with the data cannot be used.
+    Data(String),
     /// A thread or runtime of the server could not be made.
     Runtime(String),
 }
@@ -71,6 +73,7 @@ impl fmt::Display for StartError {
                     "cannot run detached: {reason}: start with --daemonize no"
                 )
             }
+            StartError::Data(reason) => write!(f, "cannot load the data: {reason}"),
             StartError::Runtime(reason) => write!(f, "cannot start: {reason}"),
         }
     }

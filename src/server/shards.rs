@@ -7,11 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use hashbrown::DefaultHashBuilder;
-
 use crate::client::registry::{ClientOrigin, ClientRegistry};
 use crate::client::tracking::BroadcastRegistry;
-use crate::command::context::Shared;
+use crate::command::context::{EndOptions, Save, Shared};
 use crate::command::table::commands;
 use crate::config::{Configuration, Settings};
 use crate::ids::ShardId;
@@ -28,6 +26,7 @@ use crate::shard::thread::{self, Mailboxes};
 use super::accept::Accepted;
 use super::boot::Engine;
 use super::control::{Control, End};
+use super::data::Data;
 use super::disposal;
 use super::error::{StartError, reason_of};
 use super::listen;
@@ -95,10 +94,10 @@ fn end_with_a_panic() {
     }));
 }
 
-/// Starts a thread for each shard.
+/// Starts a thread for each shard, and those that look after files.
 ///
 /// # Errors
-/// When a thread cannot be started.
+/// When a thread cannot be started, or the data cannot be loaded.
 pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError> {
     let shared = Arc::new(share(
         prepared.configuration.clone(),
@@ -106,21 +105,21 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
         unix_ms(),
     ));
     // The one place that sets it.
-    let _ = shared.process.set(Box::new(control));
+    let _ = shared.process.set(Box::new(control.clone()));
     disposal::start(&shared)?;
     let mailboxes = Arc::new(Mailboxes::new(shared.shard_count));
     let clock: Arc<SystemClock> = Arc::new(SystemClock::start());
-    let hasher = DefaultHashBuilder::default();
     end_with_a_panic();
+    let data = Data::start(&shared, &mailboxes, &clock, control)?;
     let (ended, all_ended) = mpsc::channel();
     for number in 0..shared.shard_count {
         let id = ShardId(number as u16);
         let (shared, mailboxes) = (Arc::clone(&shared), Arc::clone(&mailboxes));
-        let (clock, hasher) = (Arc::clone(&clock), hasher.clone());
+        let (clock, log) = (Arc::clone(&clock), Arc::clone(&data.log));
         let ended = ended.clone();
         let run = move || {
             let post = Arc::clone(&mailboxes);
-            let shard = Shard::new(id, shared, post, clock, hasher);
+            let shard = Shard::without_keyspace(id, shared, post, clock).with_log(log);
             let Err(error) = thread::run(shard, mailboxes, || {
                 // Nobody waits for it where the start failed.
                 let _ = ended.send(());
@@ -136,10 +135,23 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
     let stopping = Arc::clone(&mailboxes);
     let shards = shared.shard_count;
     let metrics = Source::new(Arc::clone(&shared), Arc::clone(&mailboxes) as Arc<dyn Post>);
+    let asked = Arc::clone(&shared);
     Ok(Engine {
         metrics: Rc::new(metrics),
         take: Rc::new(taker(shared, mailboxes)),
-        stop: Box::new(move |end| stop(end, &stopping, shards, &all_ended)),
+        ask_end: Box::new(move || {
+            let saver = asked.saver.get();
+            match (saver, asked.process.get()) {
+                (Some(saver), _) => saver.request(Save::End(EndOptions::default()), None),
+                // While data are loaded there is nothing to save.
+                (None, Some(process)) => process.stop(),
+                (None, None) => {}
+            }
+        }),
+        stop: Box::new(move |end| {
+            stop(end, &stopping, shards, &all_ended);
+            data.end();
+        }),
     })
 }
 

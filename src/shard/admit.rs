@@ -2,6 +2,8 @@
 //!
 //! Source: the checks at the head of Redis' `processCommand`, in their order.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::client::session::Session;
 use crate::command::error;
 use crate::command::error::CommandError;
@@ -10,6 +12,7 @@ use crate::command::spec::Flags;
 use crate::command::table::commands;
 use crate::config::Settings;
 use crate::ids::ShardSet;
+use crate::observe::persistence::Persistence;
 use crate::resp::arguments::{Args, Request};
 
 /// A command that was admitted and waits to run.
@@ -25,6 +28,7 @@ pub(super) struct Admitted {
 pub(super) fn admit(
     session: &Session,
     settings: &Settings,
+    files: &Persistence,
     args: &Args<'_>,
 ) -> Result<&'static Row, CommandError> {
     let table = commands();
@@ -57,8 +61,49 @@ pub(super) fn admit(
     if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) {
         return Err(error::NO_AUTH);
     }
+    if (writes(session, row) || row.command.name == "ping")
+        && let Some(error) = trouble_with_files(settings, files)
+    {
+        return Err(error);
+    }
     if session.in_subscribed_mode() && !row.command.flags.has(Flags::WHILE_SUBSCRIBED) {
         return Err(error::in_subscribed_mode(&row.full_name));
     }
+    if files.is_loading() && !row.command.flags.has(Flags::LOADING) {
+        return Err(error::LOADING);
+    }
     Ok(row)
+}
+
+/// Whether a command changes data: itself, or as EXEC of some that do.
+fn writes(session: &Session, row: &Row) -> bool {
+    if row.command.flags.has(Flags::WRITE) {
+        return true;
+    }
+    if row.command.name != "exec" {
+        return false;
+    }
+    let table = commands();
+    let mut queued = session.transaction.queue.iter();
+    queued.any(|queued| table.row(queued.command).command.flags.has(Flags::WRITE))
+}
+
+/// Why nothing may be written now: the last dump, or the last write to the log, has failed.
+fn trouble_with_files(settings: &Settings, files: &Persistence) -> Option<CommandError> {
+    let persistence = &settings.persistence;
+    if persistence.stop_writes_on_error
+        && !persistence.save_points.is_empty()
+        && files.dump_failed.load(Ordering::Relaxed)
+    {
+        return Some(error::SAVE_FAILED);
+    }
+    let of = |code: &AtomicU64| i32::try_from(code.load(Ordering::Relaxed)).unwrap_or(i32::MAX);
+    let code = match of(&files.log_write_error) {
+        0 => of(&files.log_sync_error),
+        code => code,
+    };
+    // As the C library says it, without the number that Rust adds.
+    let text = std::io::Error::from_raw_os_error(code).to_string();
+    let reason = text.split(" (os error").next().unwrap_or(&text);
+    (code != 0).then(|| error::log_failed(reason))
 }

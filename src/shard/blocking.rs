@@ -124,6 +124,7 @@ impl Shard {
                 if how == Unblock::Error {
                     self.env().record_late_failure(row, &error::UNBLOCKED);
                 }
+                let reply = self.synced_reply(&mut client).unwrap_or(reply);
                 self.append_end_of_wait(&mut client, how, &reply);
                 self.clients.queue(&mut client);
             }

@@ -56,6 +56,28 @@ impl Env<'_> {
         }
     }
 
+    /// What a handler is given.
+    #[inline]
+    pub(super) fn context<'a>(
+        &'a self,
+        space: &'a mut Space<'_>,
+        session: &'a mut Session,
+        reply: &'a mut Reply,
+        call: &Call<'_>,
+    ) -> Context<'a> {
+        Context {
+            space: space.reborrow(),
+            reply,
+            session,
+            shared: self.shared,
+            settings: self.settings,
+            row: call.row,
+            shard: self.shard,
+            may_block: call.may_block,
+            resumed: call.resumed,
+        }
+    }
+
     /// Runs the handler; on an error the reply is the error. Records it, unless it waits.
     pub(super) fn call(
         &self,
@@ -70,17 +92,7 @@ impl Env<'_> {
         let mark = reply.mark();
         let started = self.lap_ns.get();
         let started = started.unwrap_or_else(|| self.clock.nanoseconds());
-        let mut context = Context {
-            space: space.reborrow(),
-            reply,
-            session,
-            shared: self.shared,
-            settings: self.settings,
-            row: call.row,
-            shard: self.shard,
-            may_block: call.may_block,
-            resumed: call.resumed,
-        };
+        let mut context = self.context(space, session, reply, call);
         RUNNING.set(&call.row.full_name);
         let result = (call.row.command.handler)(&mut context, call.args);
         let ended = self.clock.nanoseconds();

@@ -36,6 +36,8 @@ pub struct Client {
     pub(super) over_soft_limit_ms: Option<u64>,
     /// Position of the log that must be reached before its output is sent.
     pub(super) held_for: u64,
+    /// WAITAOF: the position of the log that must be on disk.
+    pub(super) waits_for_sync: Option<u64>,
     /// It is among those whose output waits for the log.
     pub(super) is_held: bool,
     /// The time the client saw last, Unix ms: what it sees next is not earlier.
@@ -63,6 +65,7 @@ impl Client {
             unauthenticated_reply_bytes: 0,
             over_soft_limit_ms: None,
             held_for: 0,
+            waits_for_sync: None,
             is_held: false,
             now_ms: 0,
             ended: false,

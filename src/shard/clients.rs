@@ -28,6 +28,8 @@ pub(super) struct Clients {
     dirty: Vec<ClientId>,
     /// With output that waits for the log.
     held: Vec<ClientId>,
+    /// That wait for the log to be on disk up to there.
+    awaiting_sync: Vec<(u64, ClientId)>,
     /// To move to another shard.
     departing: Vec<(ClientId, ShardId)>,
     /// Gone: their sockets are to be dropped.
@@ -213,10 +215,23 @@ impl Clients {
         }
     }
 
-    /// Whether the output of anybody waits for the log.
+    /// Whether anybody, or anybody's output, waits for the log.
     #[inline]
     pub(super) fn has_held(&self) -> bool {
-        !self.held.is_empty()
+        !self.held.is_empty() || !self.awaiting_sync.is_empty()
+    }
+
+    /// A client waits until the log is on disk up to a position.
+    pub(super) fn await_sync(&mut self, id: ClientId, position: u64) {
+        self.awaiting_sync.push((position, id));
+    }
+
+    /// Who has waited for the log to be on disk up to here, or up to a position before.
+    pub(super) fn release_synced(&mut self, synced: u64) -> Vec<ClientId> {
+        let all = self
+            .awaiting_sync
+            .extract_if(.., |(position, _)| *position <= synced);
+        all.map(|(_, id)| id).collect()
     }
 
     /// The log has come so far: who waited for that has output to send.

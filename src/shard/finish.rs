@@ -84,7 +84,13 @@ impl Shard {
             Ran::Needs(_) => debug_assert!(false, "it has not run"),
         }
         // The reply of a wait obeys CLIENT REPLY when the wait ends.
-        let waits = |action: &ShardAction| matches!(action, ShardAction::WaitForReplicas(_));
+        let waits = |action: &ShardAction| {
+            let (replicas, sync) = (
+                matches!(action, ShardAction::WaitForReplicas(_)),
+                matches!(action, ShardAction::WaitForSync { .. }),
+            );
+            replicas || sync
+        };
         if !pushes && !actions.iter().any(waits) {
             finish_reply(client, reply, mark);
         }
@@ -142,6 +148,11 @@ impl Shard {
                     deadline_ms,
                     reply: held,
                 };
+            }
+            ShardAction::WaitForSync { ms, replicas } => {
+                self.log_effects();
+                reply.truncate(mark);
+                self.wait_for_sync(client, ms, replicas);
             }
             ShardAction::Monitor => {
                 self.shared.monitor_count.fetch_add(1, Ordering::AcqRel);

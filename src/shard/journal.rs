@@ -10,11 +10,15 @@
 //!
 //! Not here: what the log writes when (`journal/log.rs`).
 
+use crate::client::registry::{Unblock, Wait};
+use crate::config::{AppendFsync, Settings};
 use crate::ids::ClientId;
+use crate::journal::log::{Log, SyncPolicy};
 use crate::keyspace::effect::{Effect, EffectBuffer, in_order};
-use crate::observe::effects::Effect as Recorded;
+use crate::observe::effects::{Effect as Recorded, EffectLog};
 
 use super::client::Client;
+use super::phase::Phase;
 use super::state::Shard;
 
 impl Shard {
@@ -83,7 +87,8 @@ impl Shard {
         true
     }
 
-    /// Sends on what the log has reached. To be called in every round: whoever waits is noted before the log is asked again.
+    /// Sends on what the log has reached, and ends waits for it. To be called in every round: whoever waits is noted before the
+    /// log is asked again.
     pub(super) fn release_held(&mut self) {
         if !self.clients.has_held() {
             return;
@@ -92,13 +97,52 @@ impl Shard {
         self.mark = self.log.mark();
         let mark = self.mark;
         self.clients.release_held(mark);
+        for id in self.clients.release_synced(self.log.synced()) {
+            self.end_wait(id, Unblock::Timeout);
+        }
     }
+
+    /// The client waits until what was written so far is on disk (WAITAOF): up to so many ms, 0 for ever. The answer is made when the
+    /// wait ends.
+    pub(super) fn wait_for_sync(&mut self, client: &mut Client, ms: u64, wants_replicas: bool) {
+        let position = self.log.end();
+        let deadline_ms = (ms > 0).then(|| self.now_ms + ms);
+        if let Some(at) = deadline_ms {
+            self.clients.set_deadline(client.id(), at);
+        }
+        client.session.handle.set_wait(Some(Wait::Replicas));
+        client.waits_for_sync = Some(position);
+        client.phase = Phase::Waiting {
+            deadline_ms,
+            reply: Vec::new(),
+        };
+        if !wants_replicas {
+            self.clients.await_sync(client.id(), position);
+        }
+    }
+
+    /// What WAITAOF answers, when the client waits for that.
+    pub(super) fn synced_reply(&self, client: &mut Client) -> Option<Vec<u8>> {
+        let position = client.waits_for_sync.take()?;
+        let local = u8::from(self.log.is_on() && self.log.synced() >= position);
+        Some(format!("*2\r\n:{local}\r\n:0\r\n").into_bytes())
+    }
+}
+
+/// Tells the log what the settings say about it.
+pub(crate) fn follow_settings(log: &Log, settings: &Settings) {
+    let policy = match settings.persistence.append_fsync {
+        AppendFsync::Always => SyncPolicy::Always,
+        AppendFsync::EverySecond => SyncPolicy::EverySecond,
+        AppendFsync::No => SyncPolicy::No,
+    };
+    log.set_policy(policy, settings.persistence.notes_time);
 }
 
 /// Where effects go.
 struct Destinations<'s> {
-    log: &'s crate::journal::log::Log,
-    recorder: &'s crate::observe::effects::EffectLog,
+    log: &'s Log,
+    recorder: &'s EffectLog,
     now_ms: u64,
 }
 

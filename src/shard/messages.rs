@@ -68,10 +68,7 @@ impl Shard {
                     notices.into_iter().for_each(|notice| gathered.add(notice));
                 }
                 // Nothing that a client sees.
-                Message::Offer
-                | Message::LogMoved
-                | Message::Alarm(_)
-                | Message::Credit { .. } => {
+                Message::Offer | Message::LogMoved | Message::Alarm(_) | Message::Credit { .. } => {
                     self.deliver(message);
                 }
                 message => {

@@ -1,4 +1,4 @@
-//! CLIENT PAUSE: which commands it holds, and until when.
+//! CLIENT PAUSE, and the end of the process: which commands they hold, and until when.
 
 use std::sync::atomic::Ordering;
 
@@ -10,9 +10,17 @@ use super::client::{Client, is_exec};
 use super::state::Shard;
 
 impl Shard {
-    /// Whether CLIENT PAUSE is on.
+    /// Until when clients are held, Unix ms: by CLIENT PAUSE, or because all was saved and the process is about to end.
+    pub(super) fn paused_until_ms(&self) -> u64 {
+        if self.shared.ending.load(Ordering::Acquire) {
+            return u64::MAX;
+        }
+        self.shared.paused_until_ms.load(Ordering::Acquire)
+    }
+
+    /// Whether clients are held.
     pub(super) fn is_paused(&self) -> bool {
-        self.shared.paused_until_ms.load(Ordering::Acquire) > self.now_ms
+        self.paused_until_ms() > self.now_ms
     }
 
     /// Whether CLIENT PAUSE holds this command, or this EXEC. Source: Redis' CLIENT PAUSE; WRITE holds writes and what may
@@ -28,14 +36,12 @@ impl Shard {
 
     /// Whether CLIENT PAUSE holds this one command.
     pub(super) fn pauses(&self, row: &Row) -> bool {
-        let until = self.shared.paused_until_ms.load(Ordering::Acquire);
-        if until <= self.now_ms {
+        if !self.is_paused() || row.command.flags.has(Flags::WHILE_PAUSED) {
             return false;
         }
-        if row.command.flags.has(Flags::WHILE_PAUSED) {
-            return false;
-        }
-        if !self.shared.pause_writes_only.load(Ordering::Acquire) {
+        let asked_until = self.shared.paused_until_ms.load(Ordering::Acquire);
+        let writes_only = self.shared.pause_writes_only.load(Ordering::Acquire);
+        if asked_until > self.now_ms && !writes_only {
             return true;
         }
         row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)

@@ -10,6 +10,7 @@ use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
 
 use super::job::Job;
+use super::journal::follow_settings;
 use super::state::Shard;
 
 impl Shard {
@@ -26,6 +27,7 @@ impl Shard {
                     .read()
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
+            follow_settings(&self.log, &self.settings);
             if self.shared.tracking.client_count() > 0 {
                 self.queue_own(Job::LimitTracked);
             }
@@ -39,7 +41,7 @@ impl Shard {
             notify: EventClass(self.settings.notify_keyspace_events),
             unlink_expired: self.settings.lazyfree.expire,
             access: access_policy(&self.settings),
-            paused_until_ms: self.shared.paused_until_ms.load(Ordering::Acquire),
+            paused_until_ms: self.paused_until_ms(),
         }
     }
 

@@ -36,7 +36,8 @@ impl Shard {
             client.session.reply_mode = ReplyMode::Skip;
         }
         let mark = reply.mark();
-        let row = match admit(&client.session, &self.settings, args) {
+        let files = &self.shared.observations.persistence;
+        let row = match admit(&client.session, &self.settings, files, args) {
             Ok(row) => row,
             Err(_) if is_http(args) => return abort_http(client, reply),
             Err(error) => {

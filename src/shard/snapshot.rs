@@ -60,6 +60,8 @@ pub(crate) struct Run {
     under_way: AtomicUsize,
     /// By shard: it has stopped until there is room.
     has_stopped: Vec<AtomicBool>,
+    /// By shard: it has given all it had, or has ended its walk before.
+    is_over: Vec<AtomicBool>,
 }
 
 impl Run {
@@ -77,6 +79,7 @@ impl Run {
             is_aborted: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             has_stopped: (0..shard_count).map(|_| AtomicBool::new(false)).collect(),
+            is_over: (0..shard_count).map(|_| AtomicBool::new(false)).collect(),
         }
     }
 
@@ -168,7 +171,8 @@ impl Shard {
     pub(super) fn step_snapshot(&mut self, run: &Arc<Run>) {
         let (id, mut after) = (self.id, Aftermath::default());
         let is_aborted = run.is_aborted.load(Ordering::Acquire);
-        if !is_aborted && !run.has_room(id) {
+        let is_over = &run.is_over[id.index()];
+        if is_over.load(Ordering::Acquire) || !is_aborted && !run.has_room(id) {
             return;
         }
         let begun_ns = self.clock.nanoseconds();
@@ -198,7 +202,10 @@ impl Shard {
         run.under_way.fetch_add(entries.len(), Ordering::SeqCst);
         run.send(Piece::Entries(entries));
         match progress {
-            Progress::Done => run.send(Piece::Done(id)),
+            Progress::Done => {
+                is_over.store(true, Ordering::Release);
+                run.send(Piece::Done(id));
+            }
             Progress::Going => self.queue_step(Arc::clone(run)),
         }
         self.dispatch(after, None);

@@ -103,30 +103,67 @@ impl Shard {
         clock: Arc<dyn Clock>,
         hasher: hashbrown::DefaultHashBuilder,
     ) -> Self {
-        let settings = Arc::clone(
-            &shared
-                .settings
-                .read()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        let keyspace = Self::keyspace(id, &shared, hasher);
+        let hands = Hands::new(
+            keyspace,
+            shared.shard_count,
+            Arc::clone(&post),
+            Arc::clone(&clock),
         );
+        Self::with_hands(id, shared, post, clock, hands)
+    }
+
+    /// A shard whose keyspace is filled elsewhere and will be put into its berth ([`Message::Loaded`]).
+    ///
+    /// [`Message::Loaded`]: super::mailbox::Message::Loaded
+    pub(crate) fn without_keyspace(
+        id: ShardId,
+        shared: Arc<Shared>,
+        post: Arc<dyn Post>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let hands = Hands::without_keyspace(
+            id,
+            shared.shard_count,
+            Arc::clone(&post),
+            Arc::clone(&clock),
+        );
+        Self::with_hands(id, shared, post, clock, hands)
+    }
+
+    /// The empty keyspace of a shard.
+    pub(crate) fn keyspace(
+        id: ShardId,
+        shared: &Shared,
+        hasher: hashbrown::DefaultHashBuilder,
+    ) -> Box<Keyspace> {
+        let settings = shared.settings.read();
+        let settings = settings.unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut keyspace = Keyspace::new(id, settings.databases, hasher);
         keyspace.tracking_counts = Arc::clone(shared.tracking.counts());
         keyspace.count_in(&shared.observations.shards[id.index()].keyspace);
         if settings.metrics_port != 0 {
             keyspace.list_streams();
         }
+        Box::new(keyspace)
+    }
+
+    fn with_hands(
+        id: ShardId,
+        shared: Arc<Shared>,
+        post: Arc<dyn Post>,
+        clock: Arc<dyn Clock>,
+        hands: Hands,
+    ) -> Self {
+        let settings = shared.settings.read();
+        let settings = Arc::clone(&settings.unwrap_or_else(std::sync::PoisonError::into_inner));
         let now_ms = clock.now_ms();
-        let shard_count = shared.shard_count;
         let facts = Arc::clone(&shared.observations.persistence);
+        let log = Arc::new(Log::new(shared.shard_count, facts));
         Self {
             id,
             settings_version: shared.settings_version.load(Ordering::Acquire),
-            hands: Hands::new(
-                Box::new(keyspace),
-                shared.shard_count,
-                Arc::clone(&post),
-                Arc::clone(&clock),
-            ),
+            hands,
             subscribers: Subscribers::new(shared.shard_count),
             shared,
             settings,
@@ -140,7 +177,7 @@ impl Shard {
             spare_outputs: Spares::of_outputs(),
             next_round_ms: now_ms,
             stop: None,
-            log: Arc::new(Log::new(shard_count, facts)),
+            log,
             is_recording: false,
             revealed: 0,
             mark: 0,

@@ -30,7 +30,7 @@ impl Shard {
     pub(super) fn next_alarm_ms(&self) -> u64 {
         match self.hands.alarm_ms() {
             0 => 0,
-            alarm_ms => alarm_ms.max(self.shared.paused_until_ms.load(Ordering::Acquire)),
+            alarm_ms => alarm_ms.max(self.paused_until_ms()),
         }
     }
 
@@ -61,7 +61,7 @@ impl Shard {
                 tracing::warn!("Failed logins from {address}: {count} (told of once a minute)");
             }
         }
-        if self.shared.paused_until_ms.load(Ordering::Acquire) <= self.now_ms {
+        if !self.is_paused() {
             self.clients.release_paused(self.now_ms);
         }
         self.queue_own(Job::Housekeeping);

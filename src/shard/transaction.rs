@@ -119,5 +119,8 @@ impl Env<'_> {
 
 /// Bytes of the effects that have not been handed on.
 fn recorded_bytes(space: &Space<'_>) -> usize {
-    space.keyspaces().map(|keyspace| keyspace.effects.len()).sum()
+    space
+        .keyspaces()
+        .map(|keyspace| keyspace.effects.len())
+        .sum()
 }

@@ -71,7 +71,9 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "journal",
-        &["keyspace", "data", "rdb", "resp", "observe", "limits", "ids"],
+        &[
+            "keyspace", "data", "rdb", "resp", "observe", "limits", "ids",
+        ],
     ),
     // A value has the commands for what no file holds: they are the effects of the keyspace.
     ("rdb", &["keyspace", "data", "resp", "limits", "ids"]),
@@ -132,8 +134,8 @@ pub(crate) const WORD_ROOMS: &[(&str, &[&str], &str)] = &[
     (
         "Mutex",
         &[
-            "sync", "shard", "server", "observe", "pubsub", "client", "command", "journal", "tools",
-            "bin",
+            "sync", "shard", "server", "observe", "pubsub", "client", "command", "journal",
+            "tools", "bin",
         ],
         "what threads share is a registry, a log or a setting; data is worked with by who has it in hand",
     ),

@@ -62,3 +62,40 @@ pub(crate) fn unknown_function_list_argument(argument: &[u8]) -> CommandError {
 /// SSUBSCRIBE in a transaction.
 pub(crate) const SSUBSCRIBE_DENIED: CommandError =
     CommandError::fixed("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+
+// Of saving
+
+/// SAVE or BGSAVE during another.
+pub(crate) const SAVE_IN_PROGRESS: CommandError =
+    CommandError::fixed("ERR Background save already in progress");
+/// BGSAVE during a rewrite of the log.
+pub(crate) const ANOTHER_CHILD: CommandError = CommandError::fixed(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. \
+     Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
+);
+/// SAVE during a rewrite of the log.
+pub(crate) const REWRITE_ACTIVE: CommandError =
+    CommandError::fixed("ERR The append only file is being rewritten: SAVE when that is over");
+/// BGREWRITEAOF during another.
+pub(crate) const REWRITE_IN_PROGRESS: CommandError =
+    CommandError::fixed("ERR Background append only file rewriting already in progress");
+/// BGSAVE CANCEL without anything to cancel.
+pub(crate) const NO_SAVE_TO_CANCEL: CommandError =
+    CommandError::fixed("ERR Background saving is currently not in progress or scheduled");
+/// A command while the data are loaded.
+pub(crate) const LOADING: CommandError =
+    CommandError::fixed("LOADING Redis is loading the dataset in memory");
+/// A write while the last dump has failed.
+pub(crate) const SAVE_FAILED: CommandError = CommandError::fixed(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+     Commands that may modify the data set are disabled, because this instance is configured to report errors during writes \
+     if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
+);
+
+/// A write while the log cannot be written. `reason`: the system's words.
+pub(crate) fn log_failed(reason: &str) -> CommandError {
+    joined(&[
+        b"MISCONF Errors writing to the AOF file: ",
+        reason.as_bytes(),
+    ])
+}

@@ -1,6 +1,6 @@
-//! What the server is and does as a whole: TIME, ROLE, WAIT, MONITOR, SHUTDOWN and their like.
+//! What the server is and does as a whole: TIME, ROLE, WAIT, MONITOR and their like.
 //!
-//! There are no replicas and no files yet: who asks for them is told so.
+//! There are no replicas yet: who asks for them is told so.
 
 use crate::command::args::{self, Cursor, is};
 use crate::command::error::{self, CommandError};
@@ -27,17 +27,6 @@ pub(crate) static COMMANDS: &[Command] = &[
     .arity(-1)
     .flags(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::STALE])
     .docs("6.2.0", "server", "O(1)", "Hands over to a replica."),
-    Command::new("lastsave", "", last_save)
-        .arity(1)
-        .flags(FACT)
-        .categories(&["admin", "dangerous"])
-        .tips(&["nondeterministic_output"])
-        .docs(
-            "1.0.0",
-            "server",
-            "O(1)",
-            "Replies the time of the last save.",
-        ),
     Command::new("lolwut", "[VERSION version]", lolwut)
         .arity(-1)
         .flags(&[Flags::READONLY, Flags::FAST])
@@ -64,21 +53,6 @@ pub(crate) static COMMANDS: &[Command] = &[
         .flags(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST])
         .categories(&["admin", "dangerous"])
         .docs("2.8.12", "server", "O(1)", "Replies primary or replica."),
-    Command::new(
-        "shutdown",
-        "[save-selector:<NOSAVE | SAVE>] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]",
-        shutdown,
-    )
-    .arity(-1)
-    .flags(&[
-        Flags::ADMIN,
-        Flags::NOSCRIPT,
-        Flags::LOADING,
-        Flags::STALE,
-        Flags::NO_MULTI,
-        Flags::ALLOW_BUSY,
-    ])
-    .docs("1.0.0", "server", "O(1)", "Ends the server."),
     Command::new(
         "slaveof",
         "args:<host-port:<host port> | no-one:<NO ONE>>",
@@ -133,12 +107,6 @@ fn role(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
     Ok(Outcome::Done)
 }
 
-/// Redis: the start of the process counts as a save.
-fn last_save(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.integer((ctx.shared.started_ms / 1000) as i64);
-    Ok(Outcome::Done)
-}
-
 fn lolwut(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     if args.len() >= 3 && is(args.at(1), "version") {
         args::required_integer(args.at(2))?;
@@ -187,39 +155,21 @@ fn wait_aof(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandEr
     let now_ms = ctx.now_ms();
     let deadline_ms = args::timeout_milliseconds(args.at(3), now_ms)?;
     if local == 1 {
-        return Err(error::WAITAOF_WITHOUT_FILE);
+        if !ctx.shared.observations.persistence.log_is_on() {
+            return Err(error::WAITAOF_WITHOUT_FILE);
+        }
+        if ctx.may_block {
+            let ms = deadline_ms.map_or(0, |at| at - now_ms);
+            return Ok(Outcome::Ask(ShardAction::WaitForSync {
+                ms,
+                replicas: replicas > 0,
+            }));
+        }
     }
     ctx.reply.array(2);
     ctx.reply.integer(0);
     ctx.reply.integer(0);
     Ok(wait_until(ctx, replicas > 0, deadline_ms))
-}
-
-fn shutdown(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let (mut save, mut no_save, mut abort, mut other) = (false, false, false, false);
-    for option in args.from(1) {
-        if is(option, "nosave") {
-            no_save = true;
-        } else if is(option, "save") {
-            save = true;
-        } else if is(option, "now") || is(option, "force") {
-            other = true;
-        } else if is(option, "abort") {
-            abort = true;
-        } else {
-            return Err(error::SYNTAX);
-        }
-    }
-    if (abort && (save || no_save || other)) || (save && no_save) {
-        return Err(error::SYNTAX);
-    }
-    if abort {
-        return Err(error::NO_SHUTDOWN);
-    }
-    if save {
-        return Err(error::SHUTDOWN_SAVE);
-    }
-    Ok(Outcome::Ask(ShardAction::Shutdown))
 }
 
 fn replica_of(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

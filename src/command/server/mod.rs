@@ -10,6 +10,7 @@ pub(crate) mod instance;
 pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod module;
+mod saving;
 pub(crate) mod slowlog;
 
 use crate::resp::arguments::Args;
@@ -30,6 +31,7 @@ pub(crate) static COMMANDS: &[&[Command]] = &[
     latency::COMMANDS,
     memory::COMMANDS,
     module::COMMANDS,
+    saving::COMMANDS,
     slowlog::COMMANDS,
 ];
 

@@ -11,7 +11,10 @@ fn decode(text: &str) -> Result<Manifest, ManifestError> {
 }
 
 fn names(files: &[LogFile]) -> Vec<&str> {
-    files.iter().map(|file| file.name.to_str().unwrap()).collect()
+    files
+        .iter()
+        .map(|file| file.name.to_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -77,7 +80,11 @@ fn what_redis_refuses_is_refused_with_its_line() {
         (&long, 1, "too long"),
         (&format!("{good}\n"), 2, "not 'file"),
         (&format!("{good}{good}"), 2, "above"),
-        ("file a seq 1 type b\nfile b seq 2 type b\n", 2, "second base"),
+        (
+            "file a seq 1 type b\nfile b seq 2 type b\n",
+            2,
+            "second base",
+        ),
         ("file a seq 0 type i\n", 1, "number"),
         ("file a seq -1 type i\n", 1, "number"),
         ("file a seq 9223372036854775807 type i\n", 1, "number"),
@@ -101,7 +108,10 @@ fn an_error_names_file_line_and_what_to_do() {
     let error = Manifest::read(&storage, Path::new("d"), OsStr::new(NAME)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     let text = error.to_string();
-    assert!(text.starts_with("d/appendonly.aof.manifest, line 1: "), "{text}");
+    assert!(
+        text.starts_with("d/appendonly.aof.manifest, line 1: "),
+        "{text}"
+    );
     assert!(text.contains("backup"), "{text}");
 }
 

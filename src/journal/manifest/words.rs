@@ -32,7 +32,10 @@ pub(super) fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
             b'"' | b'\'' => {
                 let after = quoted(first, rest.get(1..)?, &mut word)?;
                 // Redis: a closing quote ends the word.
-                if after.first().is_some_and(|byte| !byte.is_ascii_whitespace()) {
+                if after
+                    .first()
+                    .is_some_and(|byte| !byte.is_ascii_whitespace())
+                {
                     return None;
                 }
                 after
@@ -110,7 +113,10 @@ mod tests {
         for line in [&b"\"a"[..], b"'a", b"\"a\"b", b"a \"", b"\"a\\"] {
             assert_eq!(split(line), None);
         }
-        assert_eq!(split(b"'it\\'s' \"\\x41\\n\""), Some(vec![b"it's".to_vec(), b"A\n".to_vec()]));
+        assert_eq!(
+            split(b"'it\\'s' \"\\x41\\n\""),
+            Some(vec![b"it's".to_vec(), b"A\n".to_vec()])
+        );
         assert_eq!(split(b" "), Some(Vec::new()));
     }
 }

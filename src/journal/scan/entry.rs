@@ -105,9 +105,14 @@ fn number(buffer: &[u8], at: usize, kind: u8) -> Result<(usize, usize), Stop> {
         [first, ones @ b'0'..=b'9', b'\r', b'\n', ..] if *first == kind => {
             Ok((digit(*ones), at + 4))
         }
-        [first, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n', ..] if *first == kind => {
-            Ok((10 * digit(*tens) + digit(*ones), at + 5))
-        }
+        [
+            first,
+            tens @ b'0'..=b'9',
+            ones @ b'0'..=b'9',
+            b'\r',
+            b'\n',
+            ..,
+        ] if *first == kind => Ok((10 * digit(*tens) + digit(*ones), at + 5)),
         rest => long_number(rest, at, kind),
     }
 }
@@ -205,7 +210,10 @@ mod tests {
         let mut ranges = Vec::new();
         let entry = read(bytes, 0, false, &mut ranges);
         assert_eq!(entry, Entry::Whole(Kind::Command, bytes.len()));
-        let ends: Vec<(u32, u32)> = ranges.iter().map(|range| (range.start, range.len)).collect();
+        let ends: Vec<(u32, u32)> = ranges
+            .iter()
+            .map(|range| (range.start, range.len))
+            .collect();
         assert_eq!(ends, [(8, 3), (17, 0), (24, 12)]);
     }
 

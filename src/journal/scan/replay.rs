@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::super::own;
 use super::entry::Kind;
 use super::window::{Found, Window};
-use crate::resp::arguments::{ArgumentRange, Args};
+use crate::resp::arguments::{Args, ArgumentRange};
 
 /// A command of a log.
 #[derive(Clone, Copy, Debug)]

@@ -47,7 +47,10 @@ fn write(reply: &mut Reply, effect: &Effect) {
     let mut parser = RequestParser::new();
     reply.array(2);
     reply.count(effect.db);
-    if !matches!(parser.parse(&effect.command, &RequestLimits::NONE), Ok(Some(_))) {
+    if !matches!(
+        parser.parse(&effect.command, &RequestLimits::NONE),
+        Ok(Some(_))
+    ) {
         debug_assert!(false, "an effect that is no request");
         reply.array(0);
         return;

@@ -177,11 +177,13 @@ impl Names {
             .collect();
         for target in moved_to {
             for step in self.pending.remove(&target).unwrap_or_default() {
-                step.iter().for_each(|change| change.apply(&mut self.durable));
+                step.iter()
+                    .for_each(|change| change.apply(&mut self.durable));
             }
         }
         for step in steps {
-            step.iter().for_each(|change| change.apply(&mut self.durable));
+            step.iter()
+                .for_each(|change| change.apply(&mut self.durable));
         }
         Ok(())
     }

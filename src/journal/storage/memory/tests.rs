@@ -38,7 +38,10 @@ fn what_is_synced_with_its_name_survives() {
     let storage = storage();
     let mut file = write(&storage, A, b"one");
     file.sync_data().unwrap();
-    assert!(outcomes(&storage, A).contains(&None), "the name is not synced");
+    assert!(
+        outcomes(&storage, A).contains(&None),
+        "the name is not synced"
+    );
     storage.sync_dir(path("d")).unwrap();
     assert_eq!(outcomes(&storage, A), [Some(b"one".to_vec())].into());
 }
@@ -66,8 +69,14 @@ fn unsynced_sectors_survive_in_any_combination() {
             let bytes = bytes.unwrap();
             assert_eq!(bytes.len(), 1536);
             let whole = |sector: &[u8]| sector.iter().all(|byte| *byte == sector[0]);
-            assert!(bytes.chunks(512).all(whole), "a sector is written as a whole");
-            bytes.chunks(512).map(|sector| char::from(sector[0])).collect()
+            assert!(
+                bytes.chunks(512).all(whole),
+                "a sector is written as a whole"
+            );
+            bytes
+                .chunks(512)
+                .map(|sector| char::from(sector[0]))
+                .collect()
         })
         .collect();
     assert_eq!(seen.len(), 8, "{seen:?}");
@@ -115,7 +124,10 @@ fn a_file_moved_to_another_directory_is_never_lost() {
     let mut seen = BTreeSet::new();
     for seed in 0..100 {
         let after = storage.crash(seed);
-        seen.insert((after.bytes(path("a")).is_some(), after.bytes(path(A)).is_some()));
+        seen.insert((
+            after.bytes(path("a")).is_some(),
+            after.bytes(path(A)).is_some(),
+        ));
     }
     assert_eq!(seen, [(true, false), (true, true), (false, true)].into());
     storage.sync_dir(path("")).unwrap();

@@ -1,0 +1,51 @@
+//! What the settings say about files.
+
+use std::path::PathBuf;
+
+use super::value::SavePoint;
+
+/// When the log is synced (`appendfsync`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AppendFsync {
+    /// Before anybody hears of what was written.
+    Always,
+    /// Once a second.
+    EverySecond,
+    /// When the system does.
+    No,
+}
+
+/// The settings of dumps and of the log. Meaning: the parameters of these names.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PersistenceSettings {
+    /// `appendonly`.
+    pub(crate) append_only: bool,
+    /// `appendfsync`.
+    pub(crate) append_fsync: AppendFsync,
+    /// `appendfilename`.
+    pub(crate) append_filename: PathBuf,
+    /// `appenddirname`, in the working directory.
+    pub(crate) append_dirname: PathBuf,
+    /// `aof-load-truncated`.
+    pub(crate) load_truncated: bool,
+    /// `aof-use-rdb-preamble`.
+    pub(crate) rdb_base: bool,
+    /// `aof-timestamp-enabled`.
+    pub(crate) notes_time: bool,
+    /// `no-appendfsync-on-rewrite`.
+    pub(crate) no_fsync_on_rewrite: bool,
+    /// `auto-aof-rewrite-percentage`; 0: never.
+    pub(crate) rewrite_percentage: u64,
+    /// `auto-aof-rewrite-min-size`, bytes.
+    pub(crate) rewrite_bytes_min: u64,
+    /// `dbfilename`, in the working directory.
+    pub(crate) dump_filename: PathBuf,
+    /// `save`.
+    pub(crate) save_points: Vec<SavePoint>,
+    /// `rdbcompression`.
+    pub(crate) compression: bool,
+    /// `rdbchecksum`.
+    pub(crate) checksum: bool,
+    /// `stop-writes-on-bgsave-error`.
+    pub(crate) stop_writes_on_error: bool,
+}

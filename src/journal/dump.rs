@@ -1,0 +1,214 @@
+//! All data into a file: a dump, or the base of a log, as it comes.
+//!
+//! ```text
+//! entries of all shards, in any order ──► Dump      RDB: header, AUX, SELECTDB, entries, end
+//!                                    └──► Commands  RESP: SELECT, the commands that make each key
+//! ```
+//! What is written goes to disk all along, so that the sync at the end is short.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::storage::{CrashPoint, Opening, Storage, StorageFile, write_all_at};
+use super::{format, own};
+use crate::keyspace::effect::EffectWriter;
+use crate::keyspace::rewrite::rewrite;
+use crate::keyspace::snapshot::CutCounts;
+use crate::keyspace::table::Entry;
+use crate::limits;
+use crate::rdb;
+use crate::resp::request::{RequestLimits, RequestParser};
+
+/// What the head of a file says.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// The version of Redis that the server answers for.
+    pub(crate) version: &'static str,
+    /// When, Unix s.
+    pub(crate) time_s: u64,
+    /// Memory in use, bytes.
+    pub(crate) memory_bytes: u64,
+    /// Whether it is the base of a log.
+    pub(crate) is_base: bool,
+    /// What each database has.
+    pub(crate) counts: Vec<CutCounts>,
+}
+
+/// A file that is being written, in either format.
+pub(crate) struct Dump {
+    body: Body,
+    /// The database that the last entry was of.
+    db: Option<usize>,
+    head: Head,
+    /// Databases whose sizes have been told.
+    told: Vec<bool>,
+}
+
+enum Body {
+    Rdb(Box<rdb::write::Writer<Sink>>),
+    Commands(Sink, Vec<u8>),
+}
+
+impl Dump {
+    /// Begins a file; with `options` in Redis' own format, else as commands.
+    ///
+    /// # Errors
+    /// Those of the storage, as everywhere here.
+    pub(crate) fn create(
+        storage: &dyn Storage,
+        path: &Path,
+        options: Option<rdb::Options>,
+        head: Head,
+    ) -> io::Result<Self> {
+        let sink = Sink::new(storage.open_write(path, Opening::Emptied)?);
+        let told = vec![false; head.counts.len()];
+        let body = match options {
+            None => Body::Commands(sink, Vec::new()),
+            Some(options) => {
+                let mut writer = rdb::write::Writer::new(options, sink)?;
+                writer.aux(b"redis-ver", head.version.as_bytes())?;
+                writer.aux(b"redis-bits", b"64")?;
+                writer.aux(b"ctime", head.time_s.to_string().as_bytes())?;
+                writer.aux(b"used-mem", head.memory_bytes.to_string().as_bytes())?;
+                let is_base: &[u8] = if head.is_base { b"1" } else { b"0" };
+                writer.aux(b"aof-base", is_base)?;
+                Body::Rdb(Box::new(writer))
+            }
+        };
+        Ok(Self {
+            body,
+            db: None,
+            head,
+            told,
+        })
+    }
+
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(crate) fn entry(&mut self, db: usize, entry: &Entry, now_ms: u64) -> io::Result<()> {
+        if self.db != Some(db) {
+            self.db = Some(db);
+            self.select(db)?;
+        }
+        match &mut self.body {
+            Body::Rdb(writer) => {
+                let entry = rdb::write::Entry {
+                    key: &entry.key,
+                    value: &entry.value,
+                    expire_ms: entry.expiry(),
+                    idle_s: None,
+                    frequency: None,
+                };
+                writer.entry(&entry, now_ms)
+            }
+            Body::Commands(sink, bytes) => {
+                rewrite(entry, now_ms, &mut |effect| push(effect, bytes));
+                if bytes.len() >= limits::DUMP_PIECE_BYTES {
+                    sink.write_all(bytes)?;
+                    bytes.clear();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn select(&mut self, db: usize) -> io::Result<()> {
+        match &mut self.body {
+            Body::Commands(_, bytes) => {
+                format::select(db, bytes);
+                Ok(())
+            }
+            Body::Rdb(writer) => {
+                writer.select(db as u64)?;
+                let is_told = self
+                    .told
+                    .get_mut(db)
+                    .is_none_or(|told| std::mem::replace(told, true));
+                match self.head.counts.get(db).filter(|_| !is_told) {
+                    Some(counts) => writer.resize(counts.keys as u64, counts.expiring as u64),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Ends the file and syncs it; gives its size, bytes.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(crate) fn finish(self, storage: &dyn Storage) -> io::Result<u64> {
+        let mut sink = match self.body {
+            Body::Rdb(writer) => writer.finish()?,
+            Body::Commands(mut sink, bytes) => {
+                sink.write_all(&bytes)?;
+                sink
+            }
+        };
+        sink.flush()?;
+        sink.file.sync_data()?;
+        storage.reach(CrashPoint::BeforeSnapshotRename)?;
+        Ok(sink.offset)
+    }
+}
+
+/// Appends the command of an effect, as own lines where Redis does not know it.
+fn push(effect: &EffectWriter, into: &mut Vec<u8>) {
+    if !effect.is_own() {
+        effect.encode(into);
+        return;
+    }
+    let (mut command, mut parser) = (Vec::new(), RequestParser::new());
+    effect.encode(&mut command);
+    let whole = parser.parse(&command, &RequestLimits::NONE);
+    debug_assert!(matches!(whole, Ok(Some(_))), "an effect that is no request");
+    own::encode(parser.arguments(&command).iter(), into);
+}
+
+/// A file that is written from its beginning to its end, in pieces.
+struct Sink {
+    file: Box<dyn StorageFile>,
+    bytes: Vec<u8>,
+    offset: u64,
+    unsynced: u64,
+}
+
+impl Sink {
+    fn new(file: Box<dyn StorageFile>) -> Self {
+        Self {
+            file,
+            bytes: Vec::with_capacity(limits::DUMP_PIECE_BYTES),
+            offset: 0,
+            unsynced: 0,
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > limits::DUMP_PIECE_BYTES {
+            self.flush()?;
+        }
+        if bytes.len() >= limits::DUMP_PIECE_BYTES {
+            write_all_at(&*self.file, self.offset, bytes)?;
+            self.offset += bytes.len() as u64;
+            self.unsynced += bytes.len() as u64;
+        } else {
+            self.bytes.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        write_all_at(&*self.file, self.offset, &self.bytes)?;
+        self.offset += self.bytes.len() as u64;
+        self.unsynced += self.bytes.len() as u64;
+        self.bytes.clear();
+        if self.unsynced >= limits::DUMP_UNSYNCED_BYTES_MAX {
+            self.unsynced = 0;
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+}
