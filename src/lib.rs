@@ -74,7 +74,7 @@ pub(crate) mod observe;
 #[cfg(test)]
 mod property;
 pub(crate) mod pubsub;
-pub(crate) mod rdb;
+pub mod rdb;
 pub mod resp;
 pub mod server;
 pub mod shard;

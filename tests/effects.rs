@@ -206,6 +206,16 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("pexpire", "SET k a", "PEXPIRE k 5000000"),
     ("pexpireat", "SET k a", "PEXPIREAT k 4000000000000"),
     ("pfadd", "PFADD k a", "PFADD k b"),
+    (
+        "restore",
+        "SET k a",
+        "RESTORE k 0 \x00\x03icu\x08\x00mWel;VR[ REPLACE",
+    ),
+    (
+        "restore-asking",
+        "SET k a",
+        "RESTORE-ASKING k 0 \x00\x03icu\x08\x00mWel;VR[ REPLACE",
+    ),
     ("pfdebug", "PFADD k a", "PFDEBUG TODENSE k"),
     ("pfmerge", "PFADD k a", "PFMERGE m k"),
     ("psetex", "SET k a", "PSETEX k 5000000 b"),

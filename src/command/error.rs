@@ -4,6 +4,7 @@
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
 mod bitmap;
+mod dump;
 mod geo;
 mod hash;
 mod hyperloglog;
@@ -18,6 +19,7 @@ mod tracking;
 use std::borrow::Cow;
 
 pub(crate) use bitmap::*;
+pub(crate) use dump::*;
 pub(crate) use geo::*;
 pub(crate) use hash::*;
 pub(crate) use hyperloglog::*;

@@ -85,6 +85,7 @@ const ENDPOINT: Kind = Choice(&[("ip", 0), ("hostname", 1), ("unknown-endpoint",
 const PROPAGATION: Kind = Choice(&[("ignore", 0), ("panic", 1), ("panic-on-replicas", 2)]);
 const OOM_ADJUST: Kind = Choice(&[("no", 0), ("yes", 1), ("relative", 1), ("absolute", 2)]);
 const SANITIZE: Kind = Choice(&[("no", 0), ("yes", 1), ("clients", 2)]);
+const RDB_VERSIONS: Kind = Choice(&[("none", 0), ("7.0", 1)]);
 const TLS_CLIENTS: Kind = Choice(&[("no", 0), ("yes", 1), ("optional", 2)]);
 
 const ANY: Kind = Text(TextRule::Any);
@@ -360,7 +361,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("activerehashing", YesNo, "yes", Live),
     row("active-expire-effort", Integer(1, 10), "1", Live),
     row("busy-reply-threshold", Integer(0, i64::MAX), "5000", Live).alias("lua-time-limit"),
-    row("sanitize-dump-payload", SANITIZE, "no", Live),
+    row("sanitize-dump-payload", SANITIZE, "no", Live).acts(
+        Values,
+        "Accepted and shown; every value from a file or RESTORE is looked at closely.",
+    ),
     // Memory.
     row("maxmemory", Memory(0, u64::MAX), "0", Live).unsafe_unless(is_off, MAXMEMORY_ADVICE),
     row("maxmemory-policy", EVICTION, "noeviction", Live),
@@ -435,7 +439,14 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("aof-timestamp-enabled", YesNo, "no", Live),
     row("aof-rewrite-incremental-fsync", YesNo, "yes", Live),
     row("aof-disable-auto-gc", YesNo, "no", Live).hidden(),
-    row("rdbcompression", YesNo, "yes", Live),
+    row("rdbcompression", YesNo, "yes", Live).acts(
+        Values,
+        "Whether strings in files and payloads of DUMP are compressed.",
+    ),
+    row("rdb-version-compat", RDB_VERSIONS, "none", Live).acts(
+        Values,
+        "7.0: files and payloads of DUMP are such as Redis 7.0 reads; none: such as 7.2 reads.",
+    ),
     row("rdbchecksum", YesNo, "yes", Fixed),
     row("rdb-del-sync-files", YesNo, "no", Live),
     row("rdb-save-incremental-fsync", YesNo, "yes", Live),

@@ -78,6 +78,26 @@ impl Access {
         }
     }
 
+    /// Of a key that was not used for so many seconds, under LRU.
+    pub(crate) fn with_idle(self, policy: AccessPolicy, idle_s: u64, now_ms: u64) -> Self {
+        match policy {
+            AccessPolicy::Recency => Self::of_bits(
+                seconds(now_ms).wrapping_sub(idle_s.min(SECONDS.into()) as u32) & SECONDS,
+            ),
+            AccessPolicy::Frequency { .. } => self,
+        }
+    }
+
+    /// Of a key with this counter, under LFU.
+    pub(crate) fn with_frequency(self, policy: AccessPolicy, counter: u8, now_ms: u64) -> Self {
+        match policy {
+            AccessPolicy::Recency => self,
+            AccessPolicy::Frequency { .. } => {
+                Self::of_bits(minutes(now_ms) << 8 | u32::from(counter))
+            }
+        }
+    }
+
     /// For how many seconds the key was not used, under LRU.
     pub(crate) fn idle_s(self, now_ms: u64) -> u64 {
         let idle_s = seconds(now_ms).wrapping_sub(self.bits()) & SECONDS;

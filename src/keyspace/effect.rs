@@ -61,6 +61,7 @@ pub(crate) struct EffectBuffer {
 ///
 /// It writes behind what is in the buffer. How many arguments there will be is not known before the last one: room for one
 /// digit is left, which nearly always is enough.
+#[derive(Clone)]
 pub(crate) struct EffectWriter {
     bytes: Vec<u8>,
     /// Where the effect begins.

@@ -13,7 +13,7 @@
 //! A command may know only afterwards whether it changes anything (XACK). It then works on the value in
 //! [`KeyHandle::change`], and the same call says what came of it. There is no way to take a change back later.
 
-use super::access::Access;
+use super::access::{Access, AccessPolicy};
 use super::discard::Part;
 use super::effect::EffectWriter;
 use super::event::EventClass;
@@ -108,6 +108,25 @@ impl<'k> KeyHandle<'k> {
             && let Some(entry) = self.keyspace.databases[self.db].table.get_mut(at)
         {
             entry.set_access(entry.access().again(policy, now_ms, chance));
+        }
+    }
+
+    /// The key was not used for so many seconds, where that is what is noted of the use of keys.
+    pub(crate) fn note_idle(&mut self, idle_s: u64) {
+        self.note_access(|access, policy, now_ms| access.with_idle(policy, idle_s, now_ms));
+    }
+
+    /// The key was used so often, on the scale of OBJECT FREQ, where that is what is noted of the use of keys.
+    pub(crate) fn note_frequency(&mut self, frequency: u8) {
+        self.note_access(|access, policy, now_ms| access.with_frequency(policy, frequency, now_ms));
+    }
+
+    fn note_access(&mut self, note: impl FnOnce(Access, AccessPolicy, u64) -> Access) {
+        let (policy, now_ms) = (self.keyspace.policy.access, self.keyspace.now_ms);
+        if let Some(at) = self.at
+            && let Some(entry) = self.keyspace.databases[self.db].table.get_mut(at)
+        {
+            entry.set_access(note(entry.access(), policy, now_ms));
         }
     }
 

@@ -6,7 +6,7 @@
 //! out.rs       numbers and strings, checksum                   bytes.rs     numbers and strings of bytes at hand
 //! payload.rs   DUMP: a value with version and checksum         source.rs    bytes that are still to be read, and their checksum
 //! effects.rs   what no format of Redis holds                   walk.rs      where a value ends
-//! lzf.rs       compression
+//! lzf.rs       compression                                 probe.rs     the readers, for fuzzing
 //! ```
 //! A file is
 //! ```text
@@ -30,6 +30,7 @@ mod lzf;
 mod old;
 mod out;
 pub(crate) mod payload;
+pub mod probe;
 pub(crate) mod read;
 mod source;
 mod stream;

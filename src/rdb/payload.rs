@@ -24,7 +24,7 @@ const VERSION_MAX: u16 = 12;
 /// Version and checksum.
 const FOOTER_BYTES: usize = 10;
 
-/// Whether a payload is one, by its footer: not of a version that is not known, and with the checksum of its bytes, or zeros.
+/// Whether a payload is one, by its footer: not of a version that is not known, and with the checksum of its bytes.
 pub(crate) fn has_valid_footer(payload: &[u8]) -> bool {
     let Some((body, sum)) = payload.split_last_chunk::<8>() else {
         return false;
@@ -34,6 +34,15 @@ pub(crate) fn has_valid_footer(payload: &[u8]) -> bool {
     };
     let sum = u64::from_le_bytes(*sum);
     u16::from_le_bytes(*version) <= VERSION_MAX && sum == checksum(CrcAlgorithm::Crc64Redis, body)
+}
+
+/// Whether a Redis of this version can take a payload whose footer is valid.
+pub(crate) fn is_known_to(payload: &[u8], version: Version) -> bool {
+    let written = payload.split_last_chunk::<8>();
+    let written = written.and_then(|(body, _)| body.split_last_chunk::<2>());
+    let is_known = |written: &[u8; 2]| u16::from_le_bytes(*written) <= version.number();
+    written.is_some_and(|(_, written)| is_known(written))
+        && payload.first() != Some(&types::WITH_EFFECTS)
 }
 
 /// A value as a payload.

@@ -6,6 +6,7 @@ mod support;
 
 mod bitmap;
 mod connection;
+mod dump;
 mod facts;
 mod geo;
 mod hash;

@@ -39,6 +39,8 @@ pub(crate) fn write(mut client: Client, seed: u64, steps: u64) {
             });
         } else if random.percent(10) {
             on_entries(&mut client, &mut random);
+        } else if random.percent(4) {
+            copy_by_payload(&mut client, &mut random);
         } else {
             let line = line(&mut random, &mut value);
             client.run(&line);
@@ -76,6 +78,25 @@ pub(crate) fn block(mut client: Client, seed: u64, stop: &AtomicBool) {
         };
         client.run(&line);
     }
+}
+
+/// Gives a key the value of another of the same type by DUMP and RESTORE.
+fn copy_by_payload(client: &mut Client, random: &mut Random) {
+    let names = random.pick(&[STRINGS, LISTS, SETS, HASHES, SORTED_SETS, STREAMS]);
+    let (from, to) = (random.pick(names), random.pick(names));
+    let payload = client.run(&format!("DUMP {from}"));
+    if payload.is_null() {
+        return;
+    }
+    let command = random.pick(&["RESTORE", "RESTORE-ASKING"]);
+    let ttl = random.pick(&["0", "25", "5000000", "4000000000000"]);
+    let mut words = vec![command.as_bytes(), to.as_bytes(), ttl.as_bytes()];
+    words.push(payload.bytes());
+    words.push(random.pick(&[b"REPLACE".as_slice(), b"replace"]));
+    if ttl.len() > 8 {
+        words.push(b"ABSTTL");
+    }
+    client.call(&words);
 }
 
 /// Commands that name entries which exist: pending ones or any.

@@ -12,7 +12,10 @@
 //! Values are dropped where they are; a large one would better be dropped by another thread.
 
 mod digest;
+mod dump;
 mod expiry;
+#[cfg(test)]
+mod file_tests;
 mod look;
 mod object;
 mod place;
@@ -27,6 +30,7 @@ mod tests;
 
 pub(crate) use crate::keyspace::rewrite::rewrite;
 pub(crate) use digest::{digest, value_digest};
+pub(crate) use dump::{limits_of, version_of};
 pub(super) use expiry::{lift_expiry, set_expiry};
 pub(super) use remove::remove_as_expired;
 pub(crate) use scan::{cursor_number, shards_for_cursor};
@@ -42,6 +46,10 @@ const LOOK_MANY: &[KeySpec] = &[KeySpec::range(KeyFlags::RO, 1, -1, 1)];
 const REMOVE_MANY: &[KeySpec] = &[KeySpec::range(KeyFlags::RM.and(KeyFlags::DELETE), 1, -1, 1)];
 const SUMMED: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
 const ALL_SUCCEEDED: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+
+const OVERWRITE_ONE: &[KeySpec] = &[KeySpec::one(KeyFlags::OW.and(KeyFlags::UPDATE), 1)];
+
+const RESTORE_SYNTAX: &str = "key ttl serialized-value [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME seconds@5.0.0] [FREQ frequency@5.0.0]";
 
 /// The family's rows.
 pub(crate) static COMMANDS: &[Command] = &[
@@ -142,6 +150,39 @@ pub(crate) static COMMANDS: &[Command] = &[
         "O(N) for N blocks of the value, which are shared; O(1) for a string.",
         "Copies a value with its expiry to another key.",
     ),
+    row("dump", "key", dump::dump)
+        .arity(2)
+        .flags(&[Flags::READONLY])
+        .keys(READ_ONE)
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "2.6.0",
+            "generic",
+            "O(N) for N elements of the value.",
+            "Returns a value as bytes that RESTORE takes.",
+        ),
+    row("restore", RESTORE_SYNTAX, dump::restore)
+        .arity(-4)
+        .flags(&[Flags::WRITE, Flags::DENYOOM])
+        .keys(OVERWRITE_ONE)
+        .categories(&["keyspace", "dangerous"])
+        .docs(
+            "2.6.0",
+            "generic",
+            "O(N) for N elements of the value, O(N*log(N)) for a sorted set.",
+            "Makes a key of bytes that DUMP gave.",
+        ),
+    Command::new("restore-asking", RESTORE_SYNTAX, dump::restore)
+        .arity(-4)
+        .flags(&[Flags::WRITE, Flags::DENYOOM, Flags::ASKING, Flags::SYSTEM])
+        .keys(OVERWRITE_ONE)
+        .categories(&["keyspace", "dangerous"])
+        .docs(
+            "3.0.0",
+            "server",
+            "O(N) for N elements of the value, O(N*log(N)) for a sorted set.",
+            "RESTORE, while a slot is being moved to this server.",
+        ),
     row("move", "key db", place::move_to_database)
         .arity(3)
         .flags(&[Flags::WRITE, Flags::FAST])

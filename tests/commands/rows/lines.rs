@@ -51,6 +51,9 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     brpop a b 0
     brpoplpush a b 0
     copy a b
+    dump a
+    restore a 0 b
+    restore-asking a 0 b replace
     copy a b db 1 replace
     debug object a
     debug sleep 0
