@@ -233,7 +233,7 @@ fn hash(cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Hash, Flaw> {
     Ok(hash)
 }
 
-fn hash_of(fields: &[(&[u8], &[u8])], limits: &Limits) -> Result<Hash, Flaw> {
+fn hash_of(fields: &[old::Field<'_>], limits: &Limits) -> Result<Hash, Flaw> {
     if fields.is_empty() {
         return Err(Flaw::Empty);
     }

@@ -95,8 +95,11 @@ fn zipmap_length(cursor: &mut Cursor<'_>, first: u8) -> Result<u64, Flaw> {
     }
 }
 
+/// A field of a hash with its value.
+pub(super) type Field<'b> = (&'b [u8], &'b [u8]);
+
 /// The fields of a zipmap with their values.
-pub(super) fn zipmap(bytes: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Flaw> {
+pub(super) fn zipmap(bytes: &[u8]) -> Result<Vec<Field<'_>>, Flaw> {
     let mut cursor = Cursor::new(bytes);
     let counted = cursor.byte()?;
     let mut fields = Vec::new();

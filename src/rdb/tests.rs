@@ -221,7 +221,10 @@ proptest! {
         if version == Version::V11 && !matches!(value, Value::Hash(Hash::Timed(_) | Hash::Large(_)) | Value::Set(_)) {
             prop_assert_eq!(dump(b"key", &restored, version, compress, NOW_MS), payload);
         }
-        prop_assert_eq!(restored.encoding(), value.encoding());
+        // There small sets with texts are written as sets of any size.
+        if !(old && matches!(value, Value::Set(_))) {
+            prop_assert_eq!(restored.encoding(), value.encoding());
+        }
     }
 
     #[test]

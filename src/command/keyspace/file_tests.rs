@@ -53,7 +53,7 @@ const OWN_LINES: &[&str] = &[
     "HPEXPIREAT h1 4000000000000 FIELDS 1 a",
     "SPEXPIREAT t1 4000000000000 MEMBERS 1 1",
     "XNACK x1 g FAIL IDS 1 1-1",
-    "XADD x2 IDMP p m 5-5 a b",
+    "XCFGSET x2 IDMP-MAXSIZE 7",
 ];
 
 fn words(line: &str) -> Vec<String> {
@@ -201,36 +201,50 @@ fn read(bytes: &[u8], bench: &Bench) -> BTreeMap<String, String> {
     digests
 }
 
+/// A server with the keys of the lines, made by its own commands.
+fn made(program: &str, directory: &Path) -> Server {
+    let mut server = Server::start(program, directory);
+    for line in LINES {
+        server.call(&words(line));
+    }
+    server
+}
+
+/// What a server tells of the groups of a stream.
+fn groups(server: &mut Server) -> String {
+    let told = ["XINFO GROUPS x1", "XPENDING x1 g", "XINFO GROUPS x3"];
+    let told = told.map(|line| server.call(&words(line)));
+    format!("{told:?}")
+}
+
 /// Ours there, theirs here.
 fn both_ways(program: &str, version: Version) {
-    let all = [LINES, OWN_LINES].concat();
-    for lines in [LINES, &all] {
-        let bench = bench(lines);
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("dump.rdb");
+    let directory = tempfile::tempdir().unwrap();
+    let mut theirs = made(program, directory.path());
+    let (digests, told) = (theirs.digests(), groups(&mut theirs));
+    theirs.call(&words("SAVE"));
+    let bytes = std::fs::read(directory.path().join("dump.rdb")).unwrap();
+    let ours = bench(LINES);
+    assert_eq!(read(&bytes, &ours), own_digests(&ours));
+    let with_own = bench(&[LINES, OWN_LINES].concat());
+    for bench in [ours, with_own] {
         let bytes = write(&bench, version);
         assert_eq!(read(&bytes, &bench), own_digests(&bench));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("dump.rdb");
         std::fs::write(&file, &bytes).unwrap();
         if version == Version::V10 {
             let checked = Command::new("redis-check-rdb").arg(&file).output().unwrap();
             let said = String::from_utf8_lossy(&checked.stdout);
             assert!(said.contains("RDB looks OK!"), "{said}");
         }
-        let mut server = Server::start(program, directory.path());
-        assert_eq!(server.digests(), own_digests(&bench));
-        server.call(&words("SAVE"));
-        let theirs = std::fs::read(&file).unwrap();
-        assert_eq!(read(&theirs, &bench), own_digests(&bench));
+        let mut loaded = Server::start(program, directory.path());
+        assert_eq!(loaded.digests(), digests);
+        assert_eq!(groups(&mut loaded), told);
+        loaded.call(&words("SAVE"));
+        let saved = std::fs::read(&file).unwrap();
+        assert_eq!(read(&saved, &bench), own_digests(&bench));
     }
-    // What it makes itself.
-    let directory = tempfile::tempdir().unwrap();
-    let mut server = Server::start(program, directory.path());
-    for line in LINES {
-        server.call(&words(line));
-    }
-    server.call(&words("SAVE"));
-    let theirs = std::fs::read(directory.path().join("dump.rdb")).unwrap();
-    assert_eq!(read(&theirs, &bench(&[])), server.digests());
 }
 
 #[test]

@@ -12,7 +12,7 @@
 //! Values are dropped where they are; a large one would better be dropped by another thread.
 
 mod digest;
-mod dump;
+pub(crate) mod dump;
 mod expiry;
 #[cfg(test)]
 mod file_tests;
@@ -30,7 +30,6 @@ mod tests;
 
 pub(crate) use crate::keyspace::rewrite::rewrite;
 pub(crate) use digest::{digest, value_digest};
-pub(crate) use dump::{limits_of, version_of};
 pub(super) use expiry::{lift_expiry, set_expiry};
 pub(super) use remove::remove_as_expired;
 pub(crate) use scan::{cursor_number, shards_for_cursor};

@@ -77,13 +77,12 @@ impl Kind {
             "bit" | "value" if command.group == "bitmap" => Kind::Integer,
             "timeout" | "count" | "exactly" | "index" | "start" | "end" | "stop" | "seconds"
             | "milliseconds" | "ms" | "numkeys" | "rank" | "num-matches" | "len" | "port"
-            | "db" | "destination-db" | "cursor" | "offset" | "increment" | "decrement"
-            | "bits" | "numids" | "numfields" | "nummembers" | "num-members" | "client-id"
-            | "numreplicas" | "numlocal" | "entries-added" | "entries-read" | "limit"
-            | "index1" | "index2" | "protover" | "version" | "slot" | "maxage" | "weight"
-            | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port" | "min-match-len" => {
-                Kind::Integer
-            }
+            | "ttl" | "frequency" | "db" | "destination-db" | "cursor" | "offset" | "increment"
+            | "decrement" | "bits" | "numids" | "numfields" | "nummembers" | "num-members"
+            | "client-id" | "numreplicas" | "numlocal" | "entries-added" | "entries-read"
+            | "limit" | "index1" | "index2" | "protover" | "version" | "slot" | "maxage"
+            | "weight" | "start-slot" | "end-slot" | "config-epoch" | "cluster-bus-port"
+            | "min-match-len" => Kind::Integer,
             _ => Kind::Text,
         }
     }
