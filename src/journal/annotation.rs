@@ -18,8 +18,8 @@
 //! can pass for a commit.
 //!
 //! Contract with the writer: begin mark, fill and end mark are synced before anything is written over the fill; when the fill is
-//! lengthened, the old end mark is overwritten and the new fill synced before anything is written at or behind the old end mark. So
-//! after a power cut the end mark is behind everything that we have ever written.
+//! lengthened, its write begins with the old end mark and is synced before commands are written at or behind that. So after a power cut
+//! an end mark is behind every command that we have ever written, and behind it is only fill.
 
 /// What marks are padded to, bytes.
 pub const ALIGNMENT: u64 = 16;
@@ -261,7 +261,7 @@ mod tests {
     fn fill_ends_with_the_end_mark() {
         let mut out = Vec::new();
         fill(7, 32, 80, &mut out);
-        assert_eq!(out, [FILL_LINE, FILL_LINE, &end_line(7)].concat());
+        assert_eq!(out, [&FILL_LINE[..], FILL_LINE, &end_line(7)].concat());
         assert_ne!(end_line(7), end_line(8));
     }
 

@@ -12,7 +12,7 @@
 
 use std::io::{self, Read};
 
-use super::super::annotation::{self, ALIGNMENT, RangeChecksum};
+use super::super::annotation::{self, ALIGNMENT, Commit, FILL_LINE, RangeChecksum};
 use super::verdict::Proof;
 
 /// Bytes read at once; a multiple of 16.
@@ -22,20 +22,32 @@ const KEPT_BYTES: usize = 64;
 /// Marks from which a chain may begin: the last so many.
 const CHAINS_MAX: usize = 6;
 
-/// Whether all bytes to the end are zero.
-pub(super) fn is_zeros(reader: &mut impl Read) -> io::Result<bool> {
+/// Whether nothing but fill, end marks and zeros is between offset `at`, where the reader stands, and the end.
+pub(super) fn is_filler(reader: &mut impl Read, at: u64, salt: u32) -> io::Result<bool> {
+    let end_line = annotation::end_line(salt);
     let mut piece = vec![0; PIECE_BYTES];
+    // Up to a multiple of 16 only zeros can be right.
+    let first = (at.next_multiple_of(ALIGNMENT) - at) as usize;
+    let room = piece.get_mut(..first).unwrap_or_default();
+    let count = read_full(reader, room)?;
+    if room.iter().take(count).any(|byte| *byte != 0) {
+        return Ok(false);
+    }
     loop {
-        match read_full(reader, &mut piece)? {
-            0 => return Ok(true),
-            count => {
-                let read = piece.get(..count).unwrap_or_default();
-                if read.iter().any(|byte| *byte != 0) {
-                    return Ok(false);
-                }
-            }
+        let count = read_full(reader, &mut piece)?;
+        if count == 0 {
+            return Ok(true);
+        }
+        let read = piece.get(..count).unwrap_or_default();
+        if !read.chunks(16).all(|line| is_filler_line(line, &end_line)) {
+            return Ok(false);
         }
     }
+}
+
+/// Whether 16 bytes at a multiple of 16, fewer at the end of the file, are of fill, an end mark, or zeros.
+fn is_filler_line(line: &[u8], end_line: &[u8; 16]) -> bool {
+    FILL_LINE.starts_with(line) || end_line.starts_with(line) || line.iter().all(|byte| *byte == 0)
 }
 
 /// Fills the buffer, or as much of it as there is.
@@ -68,28 +80,33 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn between(&self, from: u64, to: u64) -> &[u8] {
-        let index = |offset: u64| offset.saturating_sub(self.offset) as usize;
+        let index = |offset: u64| offset.wrapping_sub(self.offset) as usize;
         self.bytes.get(index(from)..index(to)).unwrap_or_default()
     }
 }
 
-/// Reads on from `last_mark`, the end of the last mark that was right, and looks for the proof that bytes behind it were on disk.
-/// `broken_at`: where the first byte is that does not fit.
+/// What [`search`] found.
+pub(super) struct Findings {
+    pub(super) proof: Option<Proof>,
+    /// Whether an end mark is there.
+    pub(super) has_end: bool,
+}
+
+/// Reads on from `last_mark`, the end of the last mark that was right and a multiple of 16, and looks for the proof that bytes
+/// behind it were on disk. `broken_at`: where the first byte is that does not fit.
 pub(super) fn search(
     reader: &mut impl Read,
     salt: u32,
     last_mark: u64,
     broken_at: u64,
-) -> io::Result<Option<Proof>> {
-    // In front so many bytes that what is read lies at multiples of 16.
-    let first = last_mark - last_mark % ALIGNMENT;
+) -> io::Result<Findings> {
     let mut buffer = vec![0; KEPT_BYTES + PIECE_BYTES];
-    let mut held = KEPT_BYTES + (last_mark - first) as usize;
-    let mut offset = first.wrapping_sub(KEPT_BYTES as u64);
+    // The kept bytes before the first piece may be before the beginning of the file: no offset is asked for there.
+    let mut offset = last_mark.wrapping_sub(KEPT_BYTES as u64);
     let mut search = Search {
         salt,
         last_mark,
-        // A mark of 16 to 31 bytes that began where the reader stumbled ends here.
+        // A mark of 16 to 31 bytes that began where the pass stumbled ends here.
         resumed: (broken_at + ALIGNMENT).next_multiple_of(ALIGNMENT),
         end_line: annotation::end_line(salt),
         chains: vec![Chain {
@@ -99,24 +116,21 @@ pub(super) fn search(
         end_mark: None,
     };
     loop {
-        let room = buffer.get_mut(held..).unwrap_or_default();
-        let count = read_full(reader, room)?;
-        let end = held + count;
-        let whole = end - end % ALIGNMENT as usize;
-        // The kept bytes before the first piece are not in the file: no offset is asked for there.
+        let room = buffer.get_mut(KEPT_BYTES..).unwrap_or_default();
+        let end = KEPT_BYTES + read_full(reader, room)?;
         let piece = Piece {
             offset,
             bytes: buffer.get(..end).unwrap_or_default(),
         };
-        if let Some(proof) = search.piece(&piece, whole) {
-            return Ok(Some(proof));
-        }
-        if end < buffer.len() {
-            return Ok(None);
+        let proof = search.piece(&piece);
+        if proof.is_some() || end < buffer.len() {
+            return Ok(Findings {
+                proof,
+                has_end: search.end_mark.is_some(),
+            });
         }
         buffer.copy_within(end - KEPT_BYTES.., 0);
-        offset = offset.wrapping_add((end - KEPT_BYTES) as u64);
-        held = KEPT_BYTES;
+        offset = offset.wrapping_add(PIECE_BYTES as u64);
     }
 }
 
@@ -126,75 +140,77 @@ struct Search {
     resumed: u64,
     end_line: [u8; 16],
     chains: Vec<Chain>,
-    /// End of an end mark that was the last thing seen.
+    /// Where the end mark ends, once it was seen.
     end_mark: Option<u64>,
 }
 
 impl Search {
-    /// Looks at each multiple of 16 of a piece behind the kept bytes, up to index `whole`.
-    fn piece(&mut self, piece: &Piece<'_>, whole: usize) -> Option<Proof> {
-        None.or_else(|| {
-            let mut index = KEPT_BYTES;
-            while index + ALIGNMENT as usize <= whole {
-                index += ALIGNMENT as usize;
-                let end = piece.offset.wrapping_add(index as u64);
-                if end <= self.last_mark {
-                    continue;
-                }
-                if let Some(proof) = self.place(piece, index, end) {
-                    return Some(proof);
-                }
+    /// Looks at each 16 bytes of a piece behind the kept bytes.
+    fn piece(&mut self, piece: &Piece<'_>) -> Option<Proof> {
+        let (_, new) = piece.bytes.split_at_checked(KEPT_BYTES)?;
+        let mut index = KEPT_BYTES;
+        for line in new.chunks(ALIGNMENT as usize) {
+            index += line.len();
+            let end = piece.offset.wrapping_add(index as u64);
+            if let Some(proof) = self.line(piece, index, end, line) {
+                return Some(proof);
             }
-            let rest = piece.bytes.len() - whole;
-            self.end_mark.filter(|_| rest > 0).map(Proof::Appended)
-        })
-        .or_else(|| {
-            let to = piece.offset.wrapping_add(whole as u64);
-            for chain in &mut self.chains {
-                extend(chain, piece, to.saturating_sub(KEPT_BYTES as u64 / 2));
-            }
-            None
-        })
+        }
+        // What a mark of the next piece may begin with is left out.
+        let end = piece.offset.wrapping_add(index as u64);
+        let to = end.saturating_sub(KEPT_BYTES as u64 / 2);
+        for chain in &mut self.chains {
+            extend(chain, piece, to);
+        }
+        None
     }
 
-    /// Looks at what ends at `index` of the piece, which is `end` of the file.
-    fn place(&mut self, piece: &Piece<'_>, index: usize, end: u64) -> Option<Proof> {
+    /// Looks at a line of 16 bytes, which ends at `index` of the piece and at `end` of the file; at its end it may be shorter.
+    fn line(&mut self, piece: &Piece<'_>, index: usize, end: u64, line: &[u8]) -> Option<Proof> {
         if let Some(at) = self.end_mark {
-            return Some(Proof::Appended(at));
+            let is_filler = is_filler_line(line, &self.end_line);
+            return (!is_filler).then_some(Proof::Appended(at));
         }
-        let before = piece.bytes.get(..index).unwrap_or_default();
         if end == self.resumed {
             self.begin_chain(end);
         }
-        if !before.ends_with(b"\r\n") {
-            return None;
-        }
-        if before.ends_with(&self.end_line) {
+        if line == self.end_line {
             self.end_mark = Some(end);
             return None;
         }
+        if line.len() < ALIGNMENT as usize || !line.ends_with(b"\r\n") {
+            return None;
+        }
+        let before = piece.bytes.get(..index).unwrap_or_default();
         let commit = annotation::commit_at_end(before, end)?;
+        let proof = self.commit(piece, &commit, end);
+        self.begin_chain(end);
+        proof
+    }
+
+    /// What a commit that ends at `end` proves, if it is one.
+    fn commit(&mut self, piece: &Piece<'_>, commit: &Commit, end: u64) -> Option<Proof> {
         let start = end - commit.len as u64;
+        let synced = commit.synced(end);
         let mut proof = None;
         for (number, chain) in self.chains.iter_mut().enumerate() {
             if chain.summed > start {
                 continue;
             }
             extend(chain, piece, start);
-            if commit.seals(chain.range) {
-                let synced = commit.synced(end);
-                // The first chain begins at the last mark: the range that was refused is sealed after all.
-                if number == 0 && start > self.last_mark {
-                    proof = Some(Proof::Sealed);
-                } else if synced > self.last_mark {
-                    proof = Some(Proof::Synced {
-                        commit: end,
-                        synced,
-                    });
-                }
+            if !commit.seals(chain.range) {
+                continue;
+            }
+            if number == 0 {
+                // It begins at the last mark: the range that was refused has its checksum after all.
+                proof = Some(Proof::Sealed);
+            } else if synced > self.last_mark {
+                proof = proof.or(Some(Proof::Synced {
+                    commit: end,
+                    synced,
+                }));
             }
         }
-        self.begin_chain(end);
         proof
     }
 
@@ -203,7 +219,7 @@ impl Search {
             return;
         }
         if self.chains.len() == CHAINS_MAX {
-            // The first one stays: it begins at the last mark.
+            // The first one stays.
             self.chains.remove(1);
         }
         self.chains.push(Chain {

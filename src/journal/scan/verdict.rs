@@ -60,8 +60,10 @@ pub enum Proof {
     },
     /// The checksum is right, so this was written so: by another version, or with intent.
     Sealed,
-    /// Something was appended at this offset, behind the end of our part.
+    /// Something was appended behind the end of our part, which is at this offset.
     Appended(u64),
+    /// Fill is behind the last commit, and no end mark behind what follows it.
+    NoEnd,
     /// Files of commands that Redis writes are only ever cut short.
     Foreign,
 }
@@ -85,7 +87,11 @@ impl fmt::Display for Proof {
                 "the commit that ends at offset {commit} says that everything up to offset {synced} was on disk"
             ),
             Proof::Sealed => f.write_str("the checksum around it is right"),
-            Proof::Appended(at) => write!(f, "something was appended behind it at offset {at}"),
+            Proof::Appended(at) => write!(
+                f,
+                "something was appended behind the end of our part at offset {at}"
+            ),
+            Proof::NoEnd => f.write_str("no end of our part follows, so it was appended"),
             Proof::Foreign => f.write_str("it is not the end of the file"),
         }
     }

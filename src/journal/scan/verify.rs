@@ -49,16 +49,12 @@ struct Failure {
     kind: FailureKind,
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum FailureKind {
     /// The file ends where more had to come.
     Short,
-    /// A byte that fits nowhere.
+    /// Something fits nowhere, or has another checksum.
     Broken,
-    /// A range or a mark that is not what its checksum says.
-    Checksum,
-    /// The checksum is right, what it seals makes no sense.
-    Sealed,
 }
 
 /// Whose the bytes are.
@@ -94,6 +90,8 @@ struct State {
     commands: u64,
     /// The border before the transaction in progress.
     transaction: Option<Border>,
+    /// The salt of the last part that is ours.
+    salt: u32,
 }
 
 struct Pass<R> {
@@ -120,6 +118,7 @@ impl<R: Read> Pass<R> {
             has_open: false,
             commands: 0,
             transaction: None,
+            salt: 0,
         };
         Self {
             window,
@@ -194,7 +193,7 @@ impl<R: Read> Pass<R> {
     }
 
     fn line(&mut self, kind: Kind, len: usize) -> Result<(), (&'static str, FailureKind)> {
-        use FailureKind::{Broken, Checksum};
+        use FailureKind::Broken;
         match (self.state.part, kind) {
             (_, Kind::Command) => self.command(len),
             (_, Kind::Begin(salt)) => self.begin(salt, len),
@@ -223,10 +222,13 @@ impl<R: Read> Pass<R> {
             (Part::Fill(_), _) => Err(("something within the fill", Broken)),
             (Part::Ours(salt), Kind::Commit(commit)) => {
                 let is_right = self.commit(salt, commit);
-                is_right.ok_or(("the checksum of a commit does not fit", Checksum))
+                is_right.ok_or(("the checksum of a commit does not fit", Broken))
             }
             (Part::Ours(_), Kind::Own) => self.own(len),
-            // Ours are the time stamps only, but any is sealed.
+            // Nothing else: a commit with a damaged second byte is no note.
+            (Part::Ours(_), Kind::Note) if !self.window.bytes().starts_with(b"#TS:") => {
+                Err(("a line that this version does not know", Broken))
+            }
             (Part::Ours(_), Kind::Note) => {
                 self.window.pass(len);
                 self.state.has_open = true;
@@ -245,6 +247,7 @@ impl<R: Read> Pass<R> {
         self.window.pass(len);
         self.window.passed();
         self.state.part = Part::Ours(salt);
+        self.state.salt = salt;
         self.state.committed(salt, self.window.offset());
         Ok(())
     }
@@ -320,16 +323,18 @@ impl State {
             commands,
         };
         let proof = match self.part {
-            _ if kind == FailureKind::Sealed => Some(Proof::Sealed),
             Part::Theirs if kind == FailureKind::Short => None,
             Part::Theirs => {
-                // What a file system leaves of a size without its bytes.
+                // What a file system leaves of a size without its bytes, or of fill that was not synced.
                 reader.seek(SeekFrom::Start(at))?;
-                (!proof::is_zeros(reader)?).then_some(Proof::Foreign)
+                (!proof::is_filler(reader, at, self.salt)?).then_some(Proof::Foreign)
             }
             Part::Ours(salt) | Part::Fill(salt) => {
                 reader.seek(SeekFrom::Start(self.last_mark))?;
-                proof::search(reader, salt, self.last_mark, at)?
+                let found = proof::search(reader, salt, self.last_mark, at)?;
+                let is_behind_fill = matches!(self.part, Part::Fill(_));
+                let has_no_end = is_behind_fill && kind == FailureKind::Broken && !found.has_end;
+                found.proof.or(has_no_end.then_some(Proof::NoEnd))
             }
         };
         Ok(proof.map_or(torn, |proof| Tail::Damaged { at, reason, proof }))

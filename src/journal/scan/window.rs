@@ -126,9 +126,4 @@ impl<R: Read> Window<R> {
             return Ok(());
         }
     }
-
-    /// Whether nothing follows what is here.
-    pub(super) fn is_at_end(&self) -> bool {
-        self.is_at_end
-    }
 }
