@@ -8,7 +8,7 @@
 //! millrace                      the server, all defaults     ┐
 //! millrace redis.conf --port 1  the server                   ├ passed on word by word
 //! millrace server --port 1      the same                     ┘
-//! millrace reclaim|demo|ping …  a client of a server         parsed here
+//! millrace reclaim|import|demo … a client of a server        parsed here
 //! millrace help [word]          subcommands and options      cli/help.rs
 //! millrace completions|man …    for a shell, for man         cli/pages.rs
 //! millrace recliam              neither word nor file        cli/help.rs: what was meant
@@ -29,9 +29,10 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
 /// The first words that are subcommands; any other first word belongs to the server.
-pub(crate) const SUBCOMMANDS: [&str; 7] = [
+pub(crate) const SUBCOMMANDS: [&str; 8] = [
     "server",
     "reclaim",
+    "import",
     "demo",
     "ping",
     "completions",
@@ -77,6 +78,8 @@ pub enum Command {
     Server(ServerArguments),
     /// Give pending entries of consumers that have died to other consumers of the group; for cron.
     Reclaim(ReclaimArguments),
+    /// Copy what a running Redis, Valkey or Millrace holds into a running server.
+    Import(ImportArguments),
     /// Show a queue that survives the death of a worker: producer, workers, collector, reclaimer.
     Demo(DemoArguments),
     /// Ask a server whether it serves; for container health checks.
@@ -107,7 +110,7 @@ pub struct CompletionsArguments {
 #[command(after_help = "To read it at once: millrace man | man -l -")]
 pub struct ManArguments {
     /// A subcommand with options of its own; without it the page covers the server.
-    #[arg(value_name = "SUBCOMMAND", value_parser = ["reclaim", "demo", "ping", "completions"])]
+    #[arg(value_name = "SUBCOMMAND", value_parser = ["reclaim", "import", "demo", "ping", "completions"])]
     pub subcommand: Option<String>,
 }
 
@@ -233,6 +236,68 @@ pub struct ReclaimArguments {
     pub(crate) quiet: bool,
 }
 
+const IMPORT_AFTER_HELP: &str = "\
+Everything that the source holds is copied into the databases of the same numbers: keys with their ends, by SCAN, DUMP and
+RESTORE, and function libraries. The source is only read.
+
+It is no point in time: what is written to the source meanwhile may be missing in the target, or half of it
+may be there. Stop the writers for a copy that is exact.
+
+An import that was interrupted is started again: keys that are in the target already with the same value and end
+are left alone, those with another value are reported. --replace overwrites them.
+
+At the end every key of the source is looked for in the target. Values are compared by DEBUG DIGEST-VALUE where both servers
+allow it, all of them; else a sample of --sample keys of each database is read on both sides.
+
+Exit code: 0 everything was copied and nothing that was compared differs; 1 something was not copied or differs; 2 nothing was
+tried: usage, could not connect, or the target cannot take it (fewer databases, no RESTORE).";
+
+/// `millrace import`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = IMPORT_AFTER_HELP)]
+pub struct ImportArguments {
+    /// The server to copy from: redis://[user:password@]host[:port] or unix:///path.
+    ///
+    /// A password that is not in the URL is read from MILLRACE_IMPORT_PASSWORD or REDISCLI_AUTH, so that it need not stand
+    /// on a command line that every user of the machine can read.
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: String,
+    /// The server to copy to; without it MILLRACE_URL, then redis://127.0.0.1:6379.
+    ///
+    /// A password that is not in the URL is read from MILLRACE_PASSWORD or REDISCLI_AUTH.
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    /// Copy only keys that fit this glob, as SCAN takes it, and no functions.
+    #[arg(long = "match", value_name = "GLOB")]
+    pub(crate) pattern: Option<String>,
+    /// Copy only this database, and no functions; may be given more than once.
+    #[arg(long = "db", value_name = "N")]
+    pub(crate) databases: Vec<u32>,
+    /// Overwrite keys and function libraries that the target has already.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Go on after a key that a server refuses; the first 20 are named, all are counted.
+    #[arg(long)]
+    pub(crate) skip_errors: bool,
+    /// Leave function libraries out.
+    #[arg(long)]
+    pub(crate) no_functions: bool,
+    /// Compare nothing at the end but the numbers of keys.
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Values to compare in each database where the servers give no digests; 0: none.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        conflicts_with = "no_verify"
+    )]
+    pub(crate) sample: u64,
+    /// Print only what goes wrong.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
 const DEMO_AFTER_HELP: &str = "\
 A producer puts random numbers into the stream sourceQ; worker processes of a group square them
 into resultQ and acknowledge, both in one MULTI; a collector keeps the sum. One worker is killed
@@ -319,6 +384,7 @@ impl Command {
         match self {
             Command::Reclaim(arguments) => ("reclaim", arguments.validate()),
             Command::Demo(arguments) => ("demo", arguments.validate()),
+            Command::Import(_) => ("import", Ok(())),
             Command::Server(_) => ("server", Ok(())),
             Command::Ping(_) => ("ping", Ok(())),
             Command::Completions(_) => ("completions", Ok(())),

@@ -50,6 +50,7 @@ fn subcommand(command: Command) -> ExitCode {
     match command {
         Command::Server(server_arguments) => server(server_arguments.arguments),
         Command::Reclaim(arguments) => tools::reclaim::run(&arguments),
+        Command::Import(arguments) => tools::import::run(&arguments),
         Command::Demo(arguments) => tools::demo::run(&arguments),
         Command::Ping(arguments) => tools::ping::run(&arguments),
         Command::Completions(arguments) => print(&pages::completions(arguments.shell)),

@@ -25,21 +25,34 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Errors
 /// The address is not one that the client can use.
 pub(crate) fn client(url: Option<&str>) -> anyhow::Result<redis::Client> {
-    let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let url = url
         .map(str::to_owned)
         .or_else(|| from_environment("MILLRACE_URL"))
         .unwrap_or_else(|| cli::DEFAULT_URL.to_owned());
-    let mut info = without_password(&url, url.as_str().into_connection_info())?;
+    client_of(&url, &["MILLRACE_PASSWORD", "REDISCLI_AUTH"])
+}
+
+/// The server of an address; a password that it lacks is looked for in the variables of the environment, in this order.
+///
+/// # Errors
+/// The address is not one that the client can use.
+pub(crate) fn client_of(url: &str, password_names: &[&str]) -> anyhow::Result<redis::Client> {
+    let mut info = without_password(url, url.into_connection_info())?;
     if info.redis_settings().password().is_none() {
-        let password =
-            from_environment("MILLRACE_PASSWORD").or_else(|| from_environment("REDISCLI_AUTH"));
+        let password = password_names
+            .iter()
+            .find_map(|name| from_environment(name));
         if let Some(password) = password {
             let settings = info.redis_settings().clone().set_password(password);
             info = info.set_redis_settings(settings);
         }
     }
-    without_password(&url, redis::Client::open(info))
+    without_password(url, redis::Client::open(info))
+}
+
+/// A variable of the environment; one that is empty counts as none.
+fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Connects to the server with the tools' time limits.

@@ -3,6 +3,7 @@
 //! ```text
 //! ping      one question, one exit code: container health checks
 //! reclaim   gives pending entries of dead consumers to others: cron
+//! import    copies what another running server holds
 //! demo      producer, worker processes, collector and the reclaimer on one queue
 //! ```
 //!
@@ -17,6 +18,7 @@ use std::io::Write;
 
 pub(crate) mod connect;
 pub mod demo;
+pub mod import;
 pub mod ping;
 mod raw;
 mod reason;
