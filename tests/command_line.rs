@@ -34,7 +34,15 @@ fn help_shows_the_options_in_groups_with_their_defaults() {
         }
     }
     let overview = ended(&["help"]).stdout;
-    for subcommand in ["server", "reclaim", "demo", "ping", "completions", "man"] {
+    for subcommand in [
+        "server",
+        "reclaim",
+        "import",
+        "demo",
+        "ping",
+        "completions",
+        "man",
+    ] {
         assert!(
             overview.contains(&format!("\n  {subcommand} ")),
             "{subcommand}"
@@ -102,7 +110,12 @@ fn help_says_the_default_that_config_get_answers() {
 
 #[test]
 fn a_mistyped_word_is_told_what_was_meant() {
-    for (word, meant) in [("recliam", "reclaim"), ("pings", "ping"), ("DEMO", "demo")] {
+    for (word, meant) in [
+        ("recliam", "reclaim"),
+        ("pings", "ping"),
+        ("imprt", "import"),
+        ("DEMO", "demo"),
+    ] {
         let ended = ended(&[word, "--port", "1"]);
         assert_eq!(ended.code, 2, "{ended:?}");
         assert_eq!(
@@ -168,6 +181,7 @@ fn completions_cover_subcommands_and_options() {
     assert_eq!(offered(&["millrace", "--maxcl"]), "--maxclients");
     assert_eq!(offered(&["millrace", "server", "--maxcl"]), "--maxclients");
     assert_eq!(offered(&["millrace", "reclaim", "--min"]), "--min-idle");
+    assert_eq!(offered(&["millrace", "import", "--skip"]), "--skip-errors");
     assert_eq!(offered(&["millrace", "--appendonly", ""]), "yes no");
     for shell in ["zsh", "fish"] {
         let text = ended(&["completions", shell]).stdout;

@@ -163,7 +163,12 @@ impl Drop for Server {
 pub(crate) fn millrace(arguments: &[&str]) -> Command {
     let mut command = Command::new(MILLRACE);
     command.args(arguments).stdin(Stdio::null());
-    for name in ["MILLRACE_URL", "MILLRACE_PASSWORD", "REDISCLI_AUTH"] {
+    for name in [
+        "MILLRACE_URL",
+        "MILLRACE_PASSWORD",
+        "REDISCLI_AUTH",
+        "MILLRACE_IMPORT_PASSWORD",
+    ] {
         command.env_remove(name);
     }
     command

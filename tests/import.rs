@@ -1,0 +1,762 @@
+//! `millrace import` between two servers: what is copied, what is refused, and what it says.
+//!
+//! What the servers hold is read by the test itself, type by type, and compared; the tool's own comparison is not trusted.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "import/fake.rs"]
+mod fake;
+mod peer;
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use peer::{Ended, Kind, Proxy, Server, call, millrace, run, until};
+use redis::{Connection, Value};
+
+/// What is copied from.
+fn source_kind() -> Kind {
+    Kind::Redis("redis-server".to_owned())
+}
+
+/// What is copied to.
+fn target_kind() -> Kind {
+    Kind::Redis("redis-server".to_owned())
+}
+
+/// Both servers let everybody ask for digests.
+const DIGESTS: &[&str] = &["--enable-debug-command", "yes"];
+
+fn source(options: &[&str]) -> Server {
+    Server::start(&source_kind(), options)
+}
+
+fn target(options: &[&str]) -> Server {
+    Server::start(&target_kind(), options)
+}
+
+fn command(from: &str, to: &str, more: &[&str]) -> std::process::Command {
+    let mut words = vec!["import", "--from", from, "--to", to];
+    words.extend(more);
+    millrace(&words)
+}
+
+fn import(from: &Server, to: &Server, more: &[&str]) -> Ended {
+    run(command(&from.url(), &to.url(), more))
+}
+
+/// Asserts that an import ended so, and says what it printed if not.
+fn expect(ended: &Ended, code: i32, printed: &[&str], complained: &[&str]) {
+    assert_eq!(ended.code, code, "{ended:#?}");
+    for part in printed {
+        assert!(ended.stdout.contains(part), "no '{part}' in {ended:#?}");
+    }
+    for part in complained {
+        assert!(ended.stderr.contains(part), "no '{part}' in {ended:#?}");
+    }
+    if complained.is_empty() {
+        assert_eq!(ended.stderr, "", "{ended:#?}");
+    }
+    for line in ended.stderr.lines() {
+        assert!(line.starts_with("millrace: "), "{ended:#?}");
+    }
+}
+
+fn ask(connection: &mut Connection, words: &[&[u8]]) -> Value {
+    let mut command = redis::Cmd::new();
+    for word in words {
+        command.arg(*word);
+    }
+    command.query(connection).unwrap()
+}
+
+fn sorted(value: Value, per_element: usize) -> Value {
+    let Value::Array(values) = value else {
+        panic!("no array: {value:?}")
+    };
+    let mut elements: Vec<Vec<Value>> = values.chunks(per_element).map(<[Value]>::to_vec).collect();
+    elements.sort_by_key(|element| format!("{element:?}"));
+    Value::Array(elements.concat())
+}
+
+/// Value and end of a key.
+fn value_of(connection: &mut Connection, key: &[u8]) -> Vec<Value> {
+    let kind = ask(connection, &[b"TYPE", key]);
+    let Value::SimpleString(name) = &kind else {
+        panic!("{kind:?}")
+    };
+    let value = match name.as_str() {
+        "string" => ask(connection, &[b"GET", key]),
+        "list" => ask(connection, &[b"LRANGE", key, b"0", b"-1"]),
+        "set" => sorted(ask(connection, &[b"SMEMBERS", key]), 1),
+        "hash" => sorted(ask(connection, &[b"HGETALL", key]), 2),
+        "zset" => ask(connection, &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]),
+        "stream" => Value::Array(vec![
+            ask(connection, &[b"XRANGE", key, b"-", b"+"]),
+            ask(connection, &[b"XINFO", b"GROUPS", key]),
+        ]),
+        other => panic!("what is a {other}?"),
+    };
+    vec![kind, value, ask(connection, &[b"PEXPIRETIME", key])]
+}
+
+/// All that a server holds: database and key → type, value, end.
+fn contents(server: &Server) -> BTreeMap<(usize, Vec<u8>), Vec<Value>> {
+    let mut connection = server.connect();
+    let mut all = BTreeMap::new();
+    for database in 0..16 {
+        call(&mut connection, &format!("SELECT {database}"));
+        let keys: Vec<Vec<u8>> = redis::from_redis_value(call(&mut connection, "KEYS *")).unwrap();
+        for key in keys {
+            let value = value_of(&mut connection, &key);
+            all.insert((database, key), value);
+        }
+    }
+    all
+}
+
+fn many(connection: &mut Connection, first: &[&str], words: impl Iterator<Item = String>) {
+    let mut command = redis::Cmd::new();
+    for word in first {
+        command.arg(*word);
+    }
+    for word in words {
+        command.arg(word);
+    }
+    command.query::<Value>(connection).unwrap();
+}
+
+/// Values of every type and encoding in three databases.
+fn fill(server: &Server) {
+    let mut connection = server.connect();
+    for line in [
+        "SET text hello",
+        "SET number 12345",
+        "SET ends soon EX 1000",
+        "SET long-ago 1 EXAT 4000000000",
+        "SETBIT bits 1000 1",
+        "PFADD visitors ann bob",
+        "RPUSH list a b c",
+        "SADD numbers 1 2 3",
+        "SADD names ann bob",
+        "HSET hash f1 v1 f2 v2",
+        "EXPIRE hash 2000",
+        "ZADD scores 1 a 2.5 b inf c -inf d 1e300 e",
+        "XADD stream 1-1 f v g w",
+        "XADD stream 2-1 f v",
+        "XADD stream 3-1 f v",
+        "XDEL stream 2-1",
+        "XGROUP CREATE stream g 0",
+        "XGROUP CREATE stream idle $",
+        "XREADGROUP GROUP g ann COUNT 1 STREAMS stream >",
+        "XGROUP CREATE nothing-yet g $ MKSTREAM",
+        "SELECT 3",
+        "SET text another",
+        "SELECT 15",
+        "RPUSH last x",
+    ] {
+        call(&mut connection, line);
+    }
+    call(&mut connection, "SELECT 0");
+    let numbers = || (0..2_000).map(|n: u64| n.to_string());
+    let pairs = |name: &'static str| {
+        (0..2_000).flat_map(move |n: u64| [n.to_string(), format!("{name}{n}")])
+    };
+    many(&mut connection, &["RPUSH", "long-list"], numbers());
+    many(
+        &mut connection,
+        &["SADD", "many-names"],
+        numbers().map(|n| format!("name-{n}")),
+    );
+    many(&mut connection, &["HSET", "large-hash"], pairs("value"));
+    many(&mut connection, &["ZADD", "many-scores"], pairs("member"));
+    let key = b"\xff\x00\r\n*3 \x1b[2J";
+    ask(&mut connection, &[b"SET", key, b"\x00\xfe\r\n"]);
+    ask(&mut connection, &[b"SET", b"", b"the empty key"]);
+}
+
+fn numbered(server: &Server, count: usize) {
+    let mut pipeline = redis::pipe();
+    for n in 0..count {
+        pipeline
+            .cmd("SET")
+            .arg(format!("key:{n}"))
+            .arg(format!("value {n}"))
+            .ignore();
+    }
+    pipeline.query::<()>(&mut server.connect()).unwrap();
+}
+
+const LIBRARY: &str = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
+
+#[test]
+fn everything_is_copied_with_its_end() {
+    for options in [DIGESTS, &[]] {
+        let (from, to) = (source(options), target(options));
+        fill(&from);
+        ask(
+            &mut from.connect(),
+            &[b"FUNCTION", b"LOAD", LIBRARY.as_bytes()],
+        );
+        let ended = import(&from, &to, &[]);
+        let how = if options.is_empty() {
+            "all, by content"
+        } else {
+            "all, by digest"
+        };
+        let printed = [
+            "no point in time",
+            "db0: 20 keys copied\n",
+            "db0: 20 keys in the source, 20 in the target; all 20 looked for are there; 20 values compared",
+            "db15: 1 key copied\n",
+            "function libraries: 1 copied",
+            how,
+            "22 keys (",
+        ];
+        expect(&ended, 0, &printed, &[]);
+        assert_eq!(contents(&from), contents(&to));
+        let functions = call(&mut to.connect(), "FUNCTION LIST WITHCODE");
+        assert_eq!(
+            functions,
+            call(&mut from.connect(), "FUNCTION LIST WITHCODE")
+        );
+        // Again: nothing is left to do, and nothing is in the way.
+        let again = import(&from, &to, &[]);
+        let printed = [
+            "db0: 0 keys copied, 20 in the target already with the same value\n",
+            "0 copied, 1 in the target already",
+        ];
+        expect(&again, 0, &printed, &[]);
+        expect(&import(&from, &to, &["--replace", "--quiet"]), 0, &[], &[]);
+        assert_eq!(contents(&from), contents(&to));
+    }
+}
+
+#[test]
+fn a_server_that_does_not_tell_ends_or_sizes_is_copied_too() {
+    let old = [
+        "--rename-command",
+        "PEXPIRETIME",
+        "",
+        "--rename-command",
+        "MEMORY",
+        "",
+    ];
+    let (from, to) = (source(&old), target(&[]));
+    call(&mut from.connect(), "SET ends 1 EXAT 4000000000");
+    call(&mut from.connect(), "SET stays 1");
+    expect(&import(&from, &to, &[]), 0, &["db0: 2 keys copied\n"], &[]);
+    let Value::Int(ends) = call(&mut to.connect(), "PEXPIRETIME ends") else {
+        panic!("no number")
+    };
+    assert!(
+        (3_999_999_998_000..=4_000_000_000_000).contains(&ends),
+        "{ends}"
+    );
+    assert_eq!(call(&mut to.connect(), "PTTL stays"), Value::Int(-1));
+}
+
+#[test]
+fn only_keys_that_fit_the_pattern_are_copied() {
+    let (from, to) = (source(&[]), target(&[]));
+    numbered(&from, 3_000);
+    call(&mut from.connect(), "SET other 1");
+    ask(
+        &mut from.connect(),
+        &[b"FUNCTION", b"LOAD", LIBRARY.as_bytes()],
+    );
+    expect(
+        &import(&from, &to, &["--match", "key:1*"]),
+        0,
+        &["db0: 1,111 keys copied\n", "all 1,111 looked for"],
+        &[],
+    );
+    assert_eq!(call(&mut to.connect(), "DBSIZE"), Value::Int(1_111));
+    assert_eq!(call(&mut to.connect(), "EXISTS other key:2"), Value::Int(0));
+}
+
+#[test]
+fn only_the_databases_asked_for_are_copied() {
+    let (from, to) = (source(&[]), target(&[]));
+    fill(&from);
+    expect(
+        &import(&from, &to, &["--db", "3", "--db", "7"]),
+        0,
+        &["db3: 1 key copied\n"],
+        &[],
+    );
+    assert_eq!(contents(&to).len(), 1);
+}
+
+#[test]
+fn a_key_with_another_value_or_end_is_reported_and_overwritten_only_when_asked() {
+    let (from, to) = (source(&[]), target(&[]));
+    fill(&from);
+    for line in [
+        "SET text mine",
+        "SADD list a",
+        "SET number 12345 EX 5",
+        "SET only-here 1",
+    ] {
+        call(&mut to.connect(), line);
+    }
+    let before = contents(&to);
+    let ended = import(&from, &to, &["--no-verify"]);
+    let complaints = [
+        "millrace: key 'text' of database 0 is in the target already, with another value (the string differs); give --replace",
+        "key 'list' of database 0 is in the target already, with another value (it is a set, at the source a list)",
+        "key 'number' of database 0 is in the target already, with another value (it ends at another time)",
+    ];
+    expect(
+        &ended,
+        1,
+        &[
+            "3 in the target already with another value",
+            "db0: 17 keys copied",
+        ],
+        &complaints,
+    );
+    let after = contents(&to);
+    for (key, value) in &before {
+        assert_eq!(after.get(key), Some(value), "it is as it was");
+    }
+    let ended = import(&from, &to, &["--replace"]);
+    expect(
+        &ended,
+        0,
+        &["db0: 20 keys in the source, 21 in the target"],
+        &[],
+    );
+    call(&mut to.connect(), "DEL only-here");
+    assert_eq!(contents(&from), contents(&to));
+}
+
+#[test]
+fn a_library_with_other_code_is_reported_and_overwritten_only_when_asked() {
+    let (from, to) = (source(&[]), target(&[]));
+    ask(
+        &mut from.connect(),
+        &[b"FUNCTION", b"LOAD", LIBRARY.as_bytes()],
+    );
+    let mine = LIBRARY.replace("return 1", "return 2");
+    ask(&mut to.connect(), &[b"FUNCTION", b"LOAD", mine.as_bytes()]);
+    expect(
+        &import(&from, &to, &[]),
+        1,
+        &[],
+        &["function library lib is in the target already"],
+    );
+    assert_eq!(call(&mut to.connect(), "FCALL f 0"), Value::Int(2));
+    expect(
+        &import(&from, &to, &["--replace"]),
+        0,
+        &["function libraries: 1 copied"],
+        &[],
+    );
+    assert_eq!(call(&mut to.connect(), "FCALL f 0"), Value::Int(1));
+}
+
+#[test]
+fn a_target_without_functions_gets_the_keys_and_it_is_said() {
+    let (from, to) = (source(&[]), target(&["--rename-command", "FUNCTION", ""]));
+    numbered(&from, 3);
+    ask(
+        &mut from.connect(),
+        &[b"FUNCTION", b"LOAD", LIBRARY.as_bytes()],
+    );
+    expect(
+        &import(&from, &to, &[]),
+        1,
+        &["db0: 3 keys copied"],
+        &["does not know functions; give --no-functions"],
+    );
+    expect(&import(&from, &to, &["--no-functions"]), 0, &[], &[]);
+    assert_eq!(contents(&from), contents(&to));
+}
+
+#[test]
+fn after_kill_it_goes_on_from_there() {
+    let (from, to) = (source(&[]), target(&[]));
+    fill(&from);
+    numbered(&from, 5_000);
+    let (sender, receiver) = mpsc::channel();
+    let mut passed = 0;
+    let proxy = Proxy::start(&to, move |request| {
+        passed += request.matches("RESTORE").count();
+        if passed > 2_000 {
+            // Nothing passes any more: the tool stands in the middle until it is killed.
+            let _ = sender.send(());
+            std::thread::park();
+        }
+    });
+    let mut child = command(&from.url(), &proxy.url(), &[])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    receiver.recv_timeout(peer::PATIENCE).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let copied = contents(&to);
+    assert!((1..5_000).contains(&copied.len()), "{}", copied.len());
+    let ended = import(&from, &to, &[]);
+    let said = format!(
+        ", {} in the target already with the same value",
+        copied.len()
+    );
+    let digits: String = ended.stdout.replace(',', "");
+    assert!(digits.contains(&said.replace(',', "")), "{said} {ended:?}");
+    expect(&ended, 0, &[], &[]);
+    assert_eq!(contents(&from), contents(&to));
+}
+
+#[test]
+fn large_values_are_copied_and_compared_in_slices() {
+    let (from, to) = (source(&[]), target(&[]));
+    let mut connection = from.connect();
+    let noise: Vec<u8> = (0..70_u64 << 20)
+        .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as u8)
+        .collect();
+    ask(&mut connection, &[b"SET", b"noise", &noise]);
+    for n in 0..10_u64 {
+        let numbers = move |name: &'static str| {
+            (0..20_000).map(move |m| format!("{name} {}", n * 20_000 + m))
+        };
+        many(&mut connection, &["RPUSH", "list"], numbers("element"));
+        many(&mut connection, &["SADD", "set"], numbers("member"));
+        many(&mut connection, &["HSET", "hash"], numbers("field"));
+        let scored = numbers("member").flat_map(|name| [name.len().to_string(), name]);
+        many(&mut connection, &["ZADD", "sorted"], scored);
+    }
+    numbered(&from, 1_000);
+    expect(
+        &import(&from, &to, &["--sample", "2000"]),
+        0,
+        &["1,005 values compared (all, by content), no difference"],
+        &[],
+    );
+    // The comparison finds a difference in any of them.
+    let changes = [
+        (
+            "SETRANGE noise 60000000 XX",
+            "key 'noise' of database 0 is not the same in source and target: the string differs",
+        ),
+        ("LSET list 150000 other", "the list differs"),
+        ("HSET hash field,0 other", "the hash differs"),
+        ("ZINCRBY sorted 1 member,199999", "the zset differs"),
+    ];
+    for (line, sentence) in changes {
+        let words: Vec<String> = line.split(' ').map(|word| word.replace(',', " ")).collect();
+        let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+        ask(&mut to.connect(), &words);
+        expect(
+            &import(
+                &from,
+                &to,
+                &["--match", &line.split(' ').nth(1).unwrap().to_owned()],
+            ),
+            1,
+            &[],
+            &[sentence],
+        );
+    }
+}
+
+#[test]
+fn keys_that_have_ended_are_not_copied() {
+    let (from, to) = (source(DIGESTS), target(&[]));
+    let mut connection = from.connect();
+    call(&mut connection, "DEBUG SET-ACTIVE-EXPIRE 0");
+    call(&mut connection, "SET ended 1 PX 1");
+    call(&mut connection, "SET stays 1");
+    let clock = |connection: &mut Connection| -> (u64, u64) {
+        redis::from_redis_value(call(connection, "TIME")).unwrap()
+    };
+    let (seconds, microseconds) = clock(&mut connection);
+    until("it has ended", || {
+        clock(&mut connection) > (seconds, microseconds + 2_000)
+    });
+    assert_eq!(call(&mut connection, "DBSIZE"), Value::Int(2));
+    expect(&import(&from, &to, &[]), 0, &["db0: 1 key copied"], &[]);
+    assert_eq!(call(&mut to.connect(), "EXISTS ended"), Value::Int(0));
+}
+
+#[test]
+fn a_key_that_ends_between_reading_and_writing_is_no_difference() {
+    let (from, to) = (source(&[]), target(&[]));
+    numbered(&from, 10);
+    call(&mut from.connect(), "PEXPIRE key:3 700");
+    let mut on_source = from.connect();
+    let proxy = Proxy::start(&to, move |request| {
+        // It was read, and the target gets it when it is over.
+        if request.contains("key:3") {
+            until("it has ended", || {
+                call(&mut on_source, "EXISTS key:3") == Value::Int(0)
+            });
+        }
+    });
+    let ended = run(command(&from.url(), &proxy.url(), &[]));
+    expect(&ended, 0, &[], &[]);
+    assert_eq!(call(&mut to.connect(), "EXISTS key:3"), Value::Int(0));
+    assert_eq!(call(&mut to.connect(), "DBSIZE"), Value::Int(9));
+}
+
+#[test]
+fn what_changes_at_the_target_meanwhile_is_found() {
+    let (from, to) = (source(&[]), target(&[]));
+    numbered(&from, 100);
+    let mut on_target = Some(to.connect());
+    let proxy = Proxy::start(&to, move |request| {
+        if request.contains("EXISTS")
+            && let Some(mut connection) = on_target.take()
+        {
+            call(&mut connection, "DEL key:5");
+            call(&mut connection, "SET key:7 other");
+        }
+    });
+    let ended = run(command(&from.url(), &proxy.url(), &[]));
+    let complaints = [
+        "millrace: key 'key:5' of database 0 is not in the target\n",
+        "millrace: key 'key:7' of database 0 is not the same in source and target: the string differs\n",
+    ];
+    expect(
+        &ended,
+        1,
+        &["1 of 100 are not there; 99 values compared (all, by content), 1 differ"],
+        &complaints,
+    );
+}
+
+#[test]
+fn the_size_of_the_sample_is_said() {
+    let (from, to) = (source(&[]), target(&[]));
+    numbered(&from, 3_000);
+    let printed = [
+        "all 3,000 looked for are there; 10 values compared (one key in 300, by content), no difference",
+    ];
+    expect(&import(&from, &to, &["--sample", "10"]), 0, &printed, &[]);
+    expect(
+        &import(&from, &to, &["--sample", "0"]),
+        0,
+        &["no values compared\n"],
+        &[],
+    );
+    expect(
+        &import(&from, &to, &["--no-verify"]),
+        0,
+        &["db0: 3,000 keys in the source, 3,000 in the target\n"],
+        &[],
+    );
+}
+
+#[test]
+fn values_of_a_newer_version_are_named() {
+    let to = target(&[]);
+    let mut connection = to.connect();
+    call(&mut connection, "SET model value");
+    let payload: Vec<u8> = redis::from_redis_value(call(&mut connection, "DUMP model")).unwrap();
+    call(&mut connection, "DEL model");
+    let mut newer = payload.clone();
+    let version = newer.len() - 10;
+    newer[version] = 80;
+    let mut keys: Vec<(String, Vec<u8>)> = vec![("good".to_owned(), payload.clone())];
+    keys.extend((0..25).map(|n| (format!("newer:{n}"), newer.clone())));
+    keys.push(("good:2".to_owned(), payload));
+    let from = fake::source(keys);
+    let sentence = "millrace: cannot copy key 'newer:0' (string) of database 0: the target does not read values of RDB version 80";
+    let ended = run(command(&from, &to.url(), &[]));
+    expect(
+        &ended,
+        1,
+        &[],
+        &[
+            sentence,
+            "the source is newer",
+            "give --skip-errors",
+            "start it again",
+        ],
+    );
+    let ended = run(command(&from, &to.url(), &["--skip-errors", "--no-verify"]));
+    expect(
+        &ended,
+        1,
+        &["25 refused"],
+        &[
+            sentence,
+            "newer:19",
+            "millrace: and 5 more like the last one\n",
+        ],
+    );
+    assert!(!ended.stderr.contains("newer:20"), "{ended:?}");
+    let mut keys: Vec<String> = redis::from_redis_value(call(&mut connection, "KEYS *")).unwrap();
+    keys.sort();
+    assert_eq!(keys, ["good", "good:2"]);
+    // The comparison looks for them too, and by the same rule.
+    let ended = run(command(&from, &to.url(), &["--skip-errors"]));
+    expect(
+        &ended,
+        1,
+        &["25 of 27 are not there; 2 values compared"],
+        &["key 'newer:3' of database 0 is not in the target"],
+    );
+}
+
+#[test]
+fn an_empty_source_is_copied_at_once() {
+    let (from, to) = (source(&[]), target(&[]));
+    call(&mut to.connect(), "SET mine 1");
+    expect(
+        &import(&from, &to, &[]),
+        0,
+        &["copying 0 databases", "0 keys (0 bytes) copied"],
+        &[],
+    );
+    assert_eq!(call(&mut to.connect(), "DBSIZE"), Value::Int(1));
+}
+
+#[test]
+fn passwords_come_from_the_environment() {
+    let (from, to) = (
+        source(&["--requirepass", "open"]),
+        target(&["--requirepass", "sesame"]),
+    );
+    let with = |names: &[(&str, &str)]| {
+        let mut command = command(&from.url(), &to.url(), &[]);
+        command.envs(names.iter().copied());
+        run(command)
+    };
+    let (ours, theirs) = (
+        ("MILLRACE_IMPORT_PASSWORD", "open"),
+        ("MILLRACE_PASSWORD", "sesame"),
+    );
+    expect(&with(&[ours, theirs]), 0, &[], &[]);
+    let at_source = format!("cannot log in to 127.0.0.1:{}: the server ", from.port);
+    let at_target = format!("cannot log in to 127.0.0.1:{}: the server ", to.port);
+    let expect_refused = |names: &[(&str, &str)], sentence: String| {
+        let ended = with(names);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{ended:?}");
+        assert!(ended.stderr.contains(&sentence), "{ended:?}");
+    };
+    expect_refused(
+        &[theirs],
+        at_source.clone() + "wants a password; set MILLRACE_IMPORT_PASSWORD\n",
+    );
+    expect_refused(
+        &[ours],
+        at_target + "wants a password; set MILLRACE_PASSWORD\n",
+    );
+    let wrong = ("MILLRACE_IMPORT_PASSWORD", "wrong");
+    expect_refused(
+        &[wrong, theirs],
+        at_source + "did not accept the user or the password",
+    );
+}
+
+#[test]
+fn what_cannot_work_is_not_tried() {
+    let (from, to) = (source(&["--databases", "32"]), target(&[]));
+    let deaf = target(&["--rename-command", "RESTORE", ""]);
+    numbered(&from, 3);
+    call(&mut from.connect(), "SELECT 20");
+    let refused = |from: &str, to: &str, more: &[&str], sentence: &str| {
+        let ended = run(command(from, to, more));
+        expect(&ended, 2, &[], &[sentence]);
+        assert_eq!(ended.stdout, "", "{ended:?}");
+    };
+    refused(
+        "redis://127.0.0.1:1",
+        &to.url(),
+        &[],
+        "cannot connect to 127.0.0.1:1: Connection refused",
+    );
+    refused(
+        &from.url(),
+        "redis://127.0.0.1:1",
+        &[],
+        "cannot connect to 127.0.0.1:1: Connection refused",
+    );
+    refused(
+        "127.0.0.1",
+        &to.url(),
+        &[],
+        "it has the form redis://host:port",
+    );
+    refused(&from.url(), &from.url(), &[], "they are the same server");
+    refused(
+        &from.url(),
+        &deaf.url(),
+        &[],
+        "it does not know the command RESTORE",
+    );
+    refused(
+        &format!("{}/3", from.url()),
+        &to.url(),
+        &[],
+        "choose databases by --db",
+    );
+    let mut connection = from.connect();
+    call(&mut connection, "SELECT 20");
+    call(&mut connection, "SET k v");
+    refused(
+        &from.url(),
+        &to.url(),
+        &[],
+        "the target has fewer databases; start it with --databases 21",
+    );
+    assert_eq!(call(&mut to.connect(), "DBSIZE"), Value::Int(0));
+    expect(
+        &import(&from, &to, &["--db", "0"]),
+        0,
+        &["db0: 3 keys copied"],
+        &[],
+    );
+    assert_eq!(run(millrace(&["import"])).code, 2);
+}
+
+#[test]
+fn a_target_that_is_full_stops_it() {
+    let (from, to) = (source(&[]), target(&["--maxmemory", "1mb"]));
+    numbered(&from, 3);
+    let ended = import(&from, &to, &["--skip-errors"]);
+    expect(
+        &ended,
+        1,
+        &[],
+        &["the server answered 'OOM ", "start it again"],
+    );
+}
+
+#[test]
+fn that_nobody_reads_what_it_prints_stops_nothing() {
+    let (from, to) = (source(&[]), target(&[]));
+    numbered(&from, 3);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command(&from.url(), &to.url(), &[])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), b"".as_slice())
+    );
+    assert_eq!(contents(&from), contents(&to));
+}
+
+#[test]
+fn a_long_import_says_how_far_it_is() {
+    let (from, to) = (source(&[]), target(&[]));
+    numbered(&from, 2_500);
+    let mut is_first = true;
+    let proxy = Proxy::start(&to, move |request| {
+        if request.contains("RESTORE") && std::mem::take(&mut is_first) {
+            // A line comes every five seconds: nothing else to wait for.
+            std::thread::sleep(Duration::from_millis(5_100));
+        }
+    });
+    let ended = run(command(&from.url(), &proxy.url(), &[]));
+    expect(&ended, 0, &["copying [", " % ", " s left, "], &[]);
+    assert!(!ended.stdout.contains('\x1b'), "{ended:?}");
+}
