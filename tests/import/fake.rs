@@ -2,7 +2,7 @@
 //!
 //! Answers what the tool asks a source for, and no more; anything else is an unknown command.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
 /// Strings of this name and payload, in this order; the address of a server that has them. It ends with the test process.

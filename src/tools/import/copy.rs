@@ -186,9 +186,11 @@ impl Copying<'_> {
                 shown(&item.key),
                 self.report.number
             );
-            self.report.refused.add(line.clone());
+            self.report.refused.add(line);
             if !self.arguments.skip_errors {
-                bail!("{line}; give --skip-errors to copy the others");
+                bail!(
+                    "cannot go on after a key that is refused: give --skip-errors to copy the others"
+                );
             }
         }
         Ok(())

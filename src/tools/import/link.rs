@@ -33,10 +33,9 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether the server does not know the command, or not in this form.
+    /// Whether the server does not know the command.
     pub(super) fn is_unknown(&self) -> bool {
-        let detail = self.detail.to_ascii_lowercase();
-        self.code == "ERR" && (detail.contains("unknown") || detail.contains("syntax error"))
+        self.code == "ERR" && self.detail.to_ascii_lowercase().contains("unknown")
     }
 }
 

@@ -72,9 +72,12 @@ pub fn run(arguments: &ImportArguments) -> ExitCode {
         say(notice);
     }
     say(&format!(
-        "copying {} databases from {} to {}; this is no point in time: what is written to the source meanwhile may be missing \
+        "copying {} from {} to {}; this is no point in time: what is written to the source meanwhile may be missing \
          or half there",
-        facts.databases.len(),
+        match facts.databases.len() {
+            1 => "1 database".to_owned(),
+            count => format!("{count} databases"),
+        },
         links.source.address,
         links.target.address
     ));

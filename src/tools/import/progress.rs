@@ -7,7 +7,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::report::{bytes_shown, grouped};
+use super::report::{bytes_shown, keys};
 
 /// How often the bar is drawn.
 const BAR_EVERY: Duration = Duration::from_millis(200);
@@ -108,7 +108,7 @@ impl Progress {
             }
             None => {}
         }
-        line.push_str(&format!("{} keys", grouped(self.key_count)));
+        line.push_str(&keys(self.key_count));
         if self.bytes > 0 {
             line.push_str(&format!(", {}", bytes_shown(self.bytes)));
         }

@@ -201,16 +201,17 @@ impl ImportReport {
         }
         let copied = self.databases.iter().map(|database| database.copied).sum();
         lines.push(format!(
-            "{} ({}) copied from {whence} in {:.1} s",
+            "{} copied from {whence} in {:.1} s; {} read",
             keys(copied),
-            bytes_shown(self.bytes),
-            took.as_secs_f64()
+            took.as_secs_f64(),
+            bytes_shown(self.bytes)
         ));
         lines
     }
 }
 
-fn keys(count: u64) -> String {
+/// So many keys, in words.
+pub(super) fn keys(count: u64) -> String {
     match count {
         1 => "1 key".to_owned(),
         count => format!("{} keys", grouped(count)),

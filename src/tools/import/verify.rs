@@ -45,7 +45,7 @@ impl Verifying<'_> {
         if self.arguments.no_verify {
             return Ok(());
         }
-        let by_digest =
+        let mut by_digest =
             has_digests(&mut self.links.source)? && has_digests(&mut self.links.target)?;
         let mut compared = Compared {
             by_digest,
@@ -56,14 +56,21 @@ impl Verifying<'_> {
         while let Some(keys) = pages.next(&mut self.links.source)? {
             let key_count = keys.len() as u64;
             let (there, missing) = self.looked_for(keys)?;
+            let there_count = there.len() as u64;
             let doubtful = if by_digest {
-                compared.value_count += there.len() as u64;
+                compared.value_count += there_count;
                 self.other_digests(there)?
             } else {
                 self.sampled(there, &mut compared)
             };
             compared.key_count += key_count;
-            self.judge(missing.into_iter().chain(doubtful).collect(), &mut compared)?;
+            let suspects = missing.into_iter().chain(doubtful).collect();
+            let same_count = self.judge(suspects, &mut compared)?;
+            if by_digest && same_count > there_count / 2 {
+                // The servers make their digests in different ways.
+                by_digest = false;
+                compared.by_digest = false;
+            }
             self.progress.advance(key_count, 0);
         }
         self.report.compared = Some(compared);
@@ -122,15 +129,17 @@ impl Verifying<'_> {
         chosen
     }
 
-    /// Compares keys by content.
-    fn judge(&mut self, keys: Keys, compared: &mut Compared) -> anyhow::Result<()> {
+    /// Compares keys by content; how many are the same.
+    fn judge(&mut self, keys: Keys, compared: &mut Compared) -> anyhow::Result<u64> {
+        let mut same_count = 0;
         let number = self.report.number;
         for group in pages::groups(&mut self.links.source, keys)? {
             let verdicts = compare::items(self.links, self.facts, &group)?;
             for (item, verdict) in group.iter().zip(verdicts) {
                 let name = || format!("key {} of database {number}", shown(&item.key));
                 match verdict {
-                    Verdict::Same | Verdict::Gone => {}
+                    Verdict::Same => same_count += 1,
+                    Verdict::Gone => {}
                     Verdict::Missing => compared
                         .missing
                         .add(format!("{} is not in the target", name())),
@@ -144,7 +153,7 @@ impl Verifying<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(same_count)
     }
 }
 
