@@ -91,22 +91,19 @@ impl Progress {
         let mut line = format!("{} ", self.what);
         let seconds = elapsed.as_secs_f64().max(0.001);
         let per_second = self.key_count as f64 / seconds;
-        match self.keys_in_all.filter(|&all| all > 0) {
-            Some(all) => {
-                // There may be more keys meanwhile than at the start.
-                let done = self.key_count.min(all);
-                let filled = done.saturating_mul(BAR_WIDTH) / all;
-                let bar: String = (0..BAR_WIDTH)
-                    .map(|at| if at < filled { '#' } else { '.' })
-                    .collect();
-                let percent = done.saturating_mul(100) / all;
-                line.push_str(&format!("[{bar}] {percent:>3} % "));
-                if per_second > 0.0 {
-                    let left = ((all - done) as f64 / per_second).ceil();
-                    line.push_str(&format!("{left} s left, "));
-                }
+        if let Some(all) = self.keys_in_all.filter(|&all| all > 0) {
+            // There may be more keys meanwhile than at the start.
+            let done = self.key_count.min(all);
+            let filled = done.saturating_mul(BAR_WIDTH) / all;
+            let bar: String = (0..BAR_WIDTH)
+                .map(|at| if at < filled { '#' } else { '.' })
+                .collect();
+            let percent = done.saturating_mul(100) / all;
+            line.push_str(&format!("[{bar}] {percent:>3} % "));
+            if per_second > 0.0 {
+                let left = ((all - done) as f64 / per_second).ceil();
+                line.push_str(&format!("{left} s left, "));
             }
-            None => {}
         }
         line.push_str(&keys(self.key_count));
         if self.bytes > 0 {
