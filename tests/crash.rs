@@ -1,0 +1,134 @@
+//! Proof by crash: writers of every kind, SIGKILL at random moments and at named points, and after each start a comparison of
+//! everything that is there with everything that was acknowledged. Nothing is lost, nothing is there twice, no transaction by half.
+//!
+//! - `crash/plan.rs`: what is run, and the environment. `crash/rounds.rs`: a round. `crash/points.rs`: the named points.
+//! - `crash/process.rs`: the server. `crash/writer.rs`, `generate.rs`: the writers. `crash/disturb.rs`: rewrites and snapshots.
+//! - `crash/history.rs`: a writer's own keys against the twin in `model.rs`, `lists.rs`, `records.rs`, `streams.rs`.
+//! - `crash/queues.rs`, `groups.rs`, `transfers.rs`: the laws of keys that writers share. `crash/observe.rs` reads everything.
+//! - `crash/damage.rs`: what is done to files to see that it is noticed.
+//!
+//! Here it is short; scripts/crash.sh runs as many rounds as one likes.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+#[path = "crash/damage.rs"]
+mod damage;
+#[path = "crash/disturb.rs"]
+mod disturb;
+#[path = "crash/generate.rs"]
+mod generate;
+#[path = "crash/groups.rs"]
+mod groups;
+#[path = "crash/history.rs"]
+mod history;
+#[path = "crash/lists.rs"]
+mod lists;
+#[path = "crash/model.rs"]
+mod model;
+#[path = "crash/observe.rs"]
+mod observe;
+#[path = "crash/plan.rs"]
+mod plan;
+#[path = "crash/points.rs"]
+mod points;
+#[path = "crash/process.rs"]
+mod process;
+#[path = "crash/queues.rs"]
+mod queues;
+#[path = "crash/records.rs"]
+mod records;
+#[path = "crash/rounds.rs"]
+mod rounds;
+#[path = "crash/streams.rs"]
+mod streams;
+mod support;
+#[path = "crash/transfers.rs"]
+mod transfers;
+#[path = "crash/writer.rs"]
+mod writer;
+
+use std::path::Path;
+
+use plan::{Kind, Mode, Plan};
+use rounds::{Campaign, Ending};
+
+/// Runs rounds; on a failure the directory is kept where `MILLRACE_CRASH_KEEP` says, or not at all.
+fn campaign(plan: Plan) {
+    let (rounds, seed, mode) = (plan.rounds, plan.seed, plan.mode);
+    let mut campaign = Campaign::new(plan);
+    for _ in 0..rounds {
+        if let Err(complaints) = campaign.round() {
+            let kept = std::env::var_os("MILLRACE_CRASH_KEEP").map(|_| campaign.keep());
+            let text = complaints.join("\n");
+            panic!("seed {seed}, {mode:?}: {text}\nfiles: {kept:?}");
+        }
+    }
+    println!("{mode:?}: {rounds} rounds, {:?}", campaign.totals);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_with_a_log_synced_before_each_reply() {
+    campaign(Plan::short(Mode::Always, 12));
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_kill_with_a_log_synced_every_second() {
+    campaign(Plan::short(Mode::Everysec, 12));
+}
+
+#[test]
+fn a_kill_leaves_a_past_state_no_older_than_the_last_snapshot() {
+    campaign(Plan::short(Mode::Rdb, 6));
+}
+
+#[test]
+fn every_named_point_can_be_died_at() {
+    let plan = Plan::short(Mode::Always, 0);
+    // Only ours knows any.
+    if plan.kind == Kind::Millrace {
+        let complaints = points::run(plan, &points::points());
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    }
+}
+
+#[test]
+#[ignore = "scripts/crash.sh runs it, for as long as one likes"]
+fn as_many_rounds_as_asked_for() {
+    campaign(Plan::from_environment().expect("MILLRACE_CRASH_ROUNDS"));
+}
+
+/// What the harness says after damage to the files of a redis-server of which everything is acknowledged.
+fn complaints_after(mode: Mode, damage: impl FnOnce(&Path)) -> String {
+    let mut campaign = Campaign::new(Plan {
+        kind: Kind::Redis,
+        loads_in_redis: false,
+        is_calm: true,
+        ..Plan::short(mode, 0)
+    });
+    campaign.round_with(Ending::Quiet, |_| ()).unwrap();
+    let complaints = campaign.round_with(Ending::Quiet, damage);
+    complaints.err().unwrap_or_default().join("\n")
+}
+
+#[test]
+fn the_harness_notices_that_acknowledged_operations_are_lost() {
+    let complaints = complaints_after(Mode::No, |directory| damage::cut(directory, 100));
+    assert!(complaints.contains("lost"), "{complaints}");
+}
+
+#[test]
+fn the_harness_notices_that_a_push_is_there_twice() {
+    let complaints = complaints_after(Mode::Always, damage::repeat_a_push);
+    assert!(complaints.contains("twice"), "{complaints}");
+}
+
+#[test]
+fn the_harness_notices_half_a_transaction() {
+    let complaints = complaints_after(Mode::Always, damage::halve_a_transfer);
+    assert!(complaints.contains("by half"), "{complaints}");
+}
+
+#[test]
+fn the_harness_notices_nothing_where_nothing_is_wrong() {
+    let complaints = complaints_after(Mode::Always, |_| ());
+    assert_eq!(complaints, "");
+}

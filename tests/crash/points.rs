@@ -1,0 +1,79 @@
+//! The named points at which the server kills itself when `MILLRACE_CRASH_AT` says so.
+
+use std::path::Path;
+
+use super::plan::Plan;
+use super::rounds::Campaign;
+
+/// The names. They must be those of `CrashPoint` in src/journal/storage.rs.
+///
+/// A file with one name a line may be given in their place: `MILLRACE_CRASH_POINTS`.
+pub(crate) const POINTS: &[&str] = &[
+    "log-write",
+    "log-sync",
+    "rewrite-cut",
+    "rewrite-new-log",
+    "rewrite-manifest",
+    "rewrite-walk",
+    "rewrite-base-rename",
+    "rewrite-delete",
+    "snapshot-cut",
+    "snapshot-walk",
+    "snapshot-rename",
+    "recovery-begin",
+    "recovery-truncate",
+    "recovery-end",
+    "shutdown-begin",
+    "shutdown-end",
+];
+
+/// The names to try.
+pub(crate) fn points() -> Vec<String> {
+    match std::env::var_os("MILLRACE_CRASH_POINTS") {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).unwrap();
+            let names = text.lines().map(|line| line.trim().to_owned());
+            names.filter(|name| !name.is_empty()).collect()
+        }
+        None => POINTS.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+/// Ends the newest log in the middle of a command, as a kill during a write does.
+fn tear(directory: &Path) {
+    if let Some(path) = super::damage::newest_log(directory) {
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend_from_slice(b"*3\r\n$3\r\nSET\r\n$12\r\nw0:unfin");
+        std::fs::write(&path, bytes).unwrap();
+    }
+}
+
+/// Ways to come to a point: as it is, with a torn log, the second time.
+const WAYS: [&str; 3] = ["", "torn", ":2"];
+
+/// Brings the server to each point once; what is wrong with it, a line each.
+pub(crate) fn run(plan: Plan, points: &[String]) -> Vec<String> {
+    let mut campaign = Campaign::new(plan);
+    let mut complaints = campaign.round().err().unwrap_or_default();
+    for point in points {
+        let mut is_reached = false;
+        for way in WAYS {
+            if is_reached || !complaints.is_empty() {
+                break;
+            }
+            if way == "torn" {
+                campaign.stop();
+                tear(campaign.directory());
+            }
+            let name = if way == ":2" { format!("{point}:2") } else { point.clone() };
+            match campaign.round_to(&name) {
+                Ok(reached) => is_reached = reached,
+                Err(more) => complaints.extend(more),
+            }
+        }
+        if !is_reached && complaints.is_empty() {
+            complaints.push(format!("{point} was never reached"));
+        }
+    }
+    complaints
+}
