@@ -31,21 +31,21 @@ pub(crate) struct Generator {
     round: u64,
     number: u64,
     now_ms: i64,
-    has_producers: bool,
+    is_newest: bool,
     database: u32,
     ids: BTreeMap<String, VecDeque<String>>,
 }
 
 impl Generator {
-    /// `has_producers`: the server knows idempotent ones.
-    pub(crate) fn new(name: &str, round: u64, seed: u64, has_producers: bool, now_ms: i64) -> Self {
+    /// `is_newest`: the server knows idempotent producers, and its log keeps how many entries a group has read.
+    pub(crate) fn new(name: &str, round: u64, seed: u64, is_newest: bool, now_ms: i64) -> Self {
         Self {
             name: name.to_owned(),
             random: Random::new(seed),
             round,
             number: round * NUMBERS,
             now_ms,
-            has_producers,
+            is_newest,
             database: 0,
             ids: BTreeMap::new(),
         }
@@ -67,14 +67,12 @@ impl Generator {
         let mut ops = Vec::new();
         for key in ["s0", "s1"] {
             for group in ["g", "h"] {
-                ops.extend(create_group(&format!("{name}:{key}"), group));
+                ops.extend(self.create_group(&format!("{name}:{key}"), group));
             }
         }
         let key = format!("shared:s{}", self.round);
-        ops.push(Op::one(&format!(
-            "XGROUP CREATE {key} g 0 MKSTREAM ENTRIESREAD 0"
-        )));
-        if self.has_producers {
+        ops.push(Op::one(&self.group(&key, "g")));
+        if self.is_newest {
             let key = format!("{name}:p");
             ops.push(Op::one(&format!("XADD {key} * f begin{}", self.round)));
             ops.push(Op::one(&format!(
@@ -99,7 +97,8 @@ impl Generator {
                 Op::transaction((0..count).map(|_| self.own()).collect())
             }
             74..84 => Op::one(&self.queue()),
-            84..94 => Op::one(&self.shared_stream()),
+            84..93 => Op::one(&self.shared_stream()),
+            93 => self.renew_group(),
             _ => self.transfer(),
         }
     }
@@ -115,10 +114,10 @@ impl Generator {
                 "XADD" if matches!(reply, Frame::Bulk(_)) && !words[1].starts_with("shared:") => {
                     self.keep(&words[1], reply.text());
                 }
-                "XREADGROUP" if words[8].starts_with("shared:") => {
+                "XREADGROUP" if words[7].starts_with("shared:") => {
                     let entries = reply.items().first().map(|of_key| of_key.items()[1].items());
                     for entry in entries.unwrap_or_default() {
-                        self.keep(&words[8], entry.items()[0].text());
+                        self.keep(&words[7], entry.items()[0].text());
                     }
                 }
                 _ => {}
@@ -169,7 +168,7 @@ impl Generator {
             48..56 => self.set(),
             56..66 => self.sorted(),
             66..92 => self.stream(),
-            92..96 if self.has_producers => self.produce(),
+            92..96 if self.is_newest => self.produce(),
             _ => {
                 let (key, value) = (self.key("volatile"), self.unique());
                 match self.random.below(2) {
@@ -279,8 +278,7 @@ impl Generator {
             // Of the first stream nothing is deleted, so that what its groups have read stays known.
             26 if kind == "s1" => format!("XDEL {key} {one} {other}"),
             27 => format!("XGROUP CREATECONSUMER {key} {group} {consumer}"),
-            28 if self.random.percent(20) => format!("XGROUP DESTROY {key} h"),
-            28 => format!("XGROUP CREATE {key} h 0 MKSTREAM ENTRIESREAD 0"),
+            28 => self.group(&key, "h"),
             _ => format!("XTRIM {key} MAXLEN {}", 40 + self.random.below(40)),
         }
     }
@@ -355,15 +353,27 @@ impl Generator {
             _ => format!("RPUSH {key} {}", self.unique()),
         })
     }
-}
 
-fn create_group(key: &str, group: &str) -> Vec<Op> {
-    let mut ops = vec![Op::one(&format!(
-        "XGROUP CREATE {key} {group} 0 MKSTREAM ENTRIESREAD 0"
-    ))];
-    let consumers = ["a", "b", "c"];
-    ops.extend(
-        consumers.map(|consumer| Op::one(&format!("XGROUP CREATECONSUMER {key} {group} {consumer}"))),
-    );
-    ops
+    fn group(&self, key: &str, group: &str) -> String {
+        let read = if self.is_newest { " ENTRIESREAD 0" } else { "" };
+        format!("XGROUP CREATE {key} {group} 0 MKSTREAM{read}")
+    }
+
+    /// A group with its consumers, in place of the one that was.
+    fn renew_group(&mut self) -> Op {
+        let key = format!("{}:{}", self.name, self.random.pick(&["s0", "s1"]));
+        let mut lines = vec![format!("XGROUP DESTROY {key} h")];
+        for op in self.create_group(&key, "h") {
+            lines.push(op.commands[0].join(" "));
+        }
+        Op::transaction(lines)
+    }
+
+    fn create_group(&self, key: &str, group: &str) -> Vec<Op> {
+        let mut ops = vec![Op::one(&self.group(key, group))];
+        ops.extend(["a", "b", "c"].map(|consumer| {
+            Op::one(&format!("XGROUP CREATECONSUMER {key} {group} {consumer}"))
+        }));
+        ops
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Item, Keys, Model, Run, Value, Words};
 use super::observe::Observed;
-use super::streams::{Id, Stream, id, shown};
+use super::streams::{Group, Id, Stream, id, shown};
 use super::support::Frame;
 use super::support::frame::printable;
 
@@ -76,7 +76,6 @@ impl Sent {
             reply.is_error() && REFUSALS.iter().any(|code| reply.text().starts_with(code))
         })
     }
-
 
     /// Its commands with the reply to each, where there is one.
     pub(crate) fn commands(&self) -> impl Iterator<Item = (&Words, Option<&Frame>)> {
@@ -389,8 +388,24 @@ fn stream_difference(expected: &Stream, there: &Stream) -> Option<String> {
             there.read = None;
         }
         if *expected != there {
-            return Some(format!("group {name} is {there:?}, must be {expected:?}"));
+            return Some(format!("group {name} {}", group_difference(expected, &there)));
         }
     }
     None
+}
+
+fn group_difference(expected: &Group, there: &Group) -> String {
+    let head = |group: &Group| format!("{:?}", (group.last, group.read, &group.consumers));
+    if head(expected) != head(there) {
+        let (there, expected) = (head(there), head(expected));
+        return format!("has last ID, entries read, consumers {there}, must have {expected}");
+    }
+    let ids: BTreeSet<&Id> = expected.pending.keys().chain(there.pending.keys()).collect();
+    let pending = |group: &Group, id: &Id| group.pending.get(id).cloned();
+    let mut differing = ids
+        .into_iter()
+        .filter(|id| pending(expected, id) != pending(there, id));
+    let first = differing.next().copied().unwrap_or_default();
+    let (there, expected) = (pending(there, &first), pending(expected, &first));
+    format!("has {} pending as {there:?}, must as {expected:?}", shown(first))
 }

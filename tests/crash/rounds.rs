@@ -104,7 +104,7 @@ impl Campaign {
             process: None,
             names,
             queues: Queues::default(),
-            groups: Groups::default(),
+            groups: Groups::new(plan.kind == Kind::Millrace),
             round: 0,
             shards: plan.shards.unwrap_or(SHARDS[0]),
             random: Random::new(plan.seed),
@@ -241,9 +241,9 @@ impl Campaign {
 
     fn generator(&mut self, writer: usize) -> Generator {
         let name = self.names[writer].clone();
-        let has_producers = self.plan.kind == Kind::Millrace;
+        let is_newest = self.plan.kind == Kind::Millrace;
         let seed = self.random.next();
-        let mut generator = Generator::new(&name, self.round, seed, has_producers, now_ms());
+        let mut generator = Generator::new(&name, self.round, seed, is_newest, now_ms());
         let key = format!("shared:s{}", self.round.saturating_sub(1));
         generator.remember(&key, self.groups.pending(&key, &name).into_iter());
         generator

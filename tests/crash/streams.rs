@@ -118,11 +118,11 @@ impl Stream {
         before - self.entries.len()
     }
 
-    fn create_group(&mut self, name: &str) -> Frame {
+    fn create_group(&mut self, name: &str, is_counted: bool) -> Frame {
         if self.groups.contains_key(name) {
             return Frame::Error(b"BUSYGROUP".to_vec());
         }
-        let is_whole = usize::try_from(self.added) == Ok(self.entries.len());
+        let is_whole = is_counted && usize::try_from(self.added) == Ok(self.entries.len());
         let group = Group {
             read: is_whole.then_some(0),
             ..Group::default()
@@ -266,8 +266,8 @@ pub(crate) fn apply(keys: &mut Keys, all: &[&str], run: &Run<'_>) -> Option<Fram
         ["XTRIM", _, "MAXLEN", length] => {
             integer(stream.trim(usize::try_from(number(length)).unwrap()))
         }
-        ["XGROUP", "CREATE", _, name, "0", "MKSTREAM", "ENTRIESREAD", "0"] => {
-            stream.create_group(name)
+        ["XGROUP", "CREATE", _, name, "0", "MKSTREAM", read @ ..] => {
+            stream.create_group(name, !read.is_empty())
         }
         ["XGROUP", verb, _, rest @ ..] => stream.group(&[&[*verb], rest].concat())?,
         ["XREADGROUP", "GROUP", name, consumer, "COUNT", count, "STREAMS", _, ">"] => {
