@@ -50,8 +50,9 @@ modes=$mode
 [ "$mode" != all ] || modes='always everysec no rdb'
 
 export MILLRACE_SEED=$seed MILLRACE_CRASH_ROUNDS=$rounds MILLRACE_CRASH_SECONDS=$seconds MILLRACE_CRASH_SHARDS=$shards
-run() { cargo test --profile "$profile" --test crash -- --exact --include-ignored --nocapture "$1"; }
+run() { cargo test --profile "$profile" --test crash -- --exact --nocapture "$1"; }
 if [ "$points" = yes ]; then
+  [ "$mode" = all ] || export MILLRACE_CRASH_MODE=$mode
   run every_named_point_can_be_died_at
   exit
 fi

@@ -82,7 +82,7 @@ fn a_kill_leaves_a_past_state_no_older_than_the_last_snapshot() {
 
 #[test]
 fn every_named_point_can_be_died_at() {
-    let plan = Plan::short(Mode::Always, 0);
+    let plan = Plan::short(plan::mode(), 0);
     // Only ours knows any.
     if plan.kind == Kind::Millrace {
         let complaints = points::run(plan, &points::points());
@@ -91,9 +91,17 @@ fn every_named_point_can_be_died_at() {
 }
 
 #[test]
-#[ignore = "scripts/crash.sh runs it, for as long as one likes"]
 fn as_many_rounds_as_asked_for() {
-    campaign(Plan::from_environment().expect("MILLRACE_CRASH_ROUNDS"));
+    campaign(Plan::from_environment());
+}
+
+#[test]
+fn the_twin_is_right_where_nothing_crashes() {
+    let mut campaign = Campaign::new(Plan::short(Mode::Always, 0));
+    for _ in 0..2 {
+        let complaints = campaign.round_with(Ending::None, |_| ());
+        assert_eq!(complaints, Ok(()), "{complaints:#?}");
+    }
 }
 
 /// What the harness says after damage to the files of a redis-server of which everything is acknowledged.

@@ -10,7 +10,9 @@ pub(crate) fn newest_log(directory: &Path) -> Option<PathBuf> {
         name.rsplit_once('.')?.1.parse().ok()
     };
     let files = files.map(|entry| entry.unwrap().path());
-    files.filter(|path| number(path).is_some()).max_by_key(number)
+    files
+        .filter(|path| number(path).is_some())
+        .max_by_key(number)
 }
 
 fn change(directory: &Path, change: impl FnOnce(&mut Vec<u8>)) {
@@ -26,7 +28,10 @@ fn commands(bytes: &[u8]) -> Vec<(usize, Vec<String>)> {
     let mut at = 0;
     let line = |at: usize| {
         let end = at + bytes[at..].iter().position(|byte| *byte == b'\n').unwrap();
-        (String::from_utf8_lossy(&bytes[at..end]).trim().to_owned(), end + 1)
+        (
+            String::from_utf8_lossy(&bytes[at..end]).trim().to_owned(),
+            end + 1,
+        )
     };
     while at < bytes.len() {
         let start = at;
@@ -77,7 +82,10 @@ pub(crate) fn halve_a_transfer(directory: &Path) {
             let word = |at: usize, word: usize| all[at].1.get(word).map_or("", String::as_str);
             word(*at, 1).starts_with("shared:bank") && word(*at + 1, 1).starts_with("shared:bank")
         };
-        let at = (0..all.len() - 2).rev().find(is_transfer).expect("a transfer");
+        let at = (0..all.len() - 2)
+            .rev()
+            .find(is_transfer)
+            .expect("a transfer");
         bytes.drain(all[at + 1].0..all[at + 2].0);
     });
 }

@@ -24,7 +24,12 @@ pub(crate) struct Disturber<'a> {
 
 impl<'a> Disturber<'a> {
     /// `None` when the server is gone already.
-    pub(crate) fn new(address: SocketAddr, field: &'a Field, mode: Mode, seed: u64) -> Option<Self> {
+    pub(crate) fn new(
+        address: SocketAddr,
+        field: &'a Field,
+        mode: Mode,
+        seed: u64,
+    ) -> Option<Self> {
         Some(Self {
             client: Client::connect(address).ok()?,
             field,

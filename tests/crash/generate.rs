@@ -115,7 +115,10 @@ impl Generator {
                     self.keep(&words[1], reply.text());
                 }
                 "XREADGROUP" if words[7].starts_with("shared:") => {
-                    let entries = reply.items().first().map(|of_key| of_key.items()[1].items());
+                    let entries = reply
+                        .items()
+                        .first()
+                        .map(|of_key| of_key.items()[1].items());
                     for entry in entries.unwrap_or_default() {
                         self.keep(&words[7], entry.items()[0].text());
                     }
@@ -186,6 +189,10 @@ impl Generator {
         let (key, counter) = (self.key("t"), self.key("n"));
         let far = FAR_MS + self.random.range(0, FAR_MS);
         match self.random.below(12) {
+            0 if self.random.percent(5) => {
+                // More than one read or write moves at once.
+                format!("SET {key} {}{}", self.unique(), "y".repeat(100_000))
+            }
             0 | 1 => format!("SET {key} {}", self.unique()),
             2 => format!("SET {key} {} PX {far}", self.unique()),
             3 => format!("SET {key} {} KEEPTTL", self.unique()),
@@ -371,9 +378,11 @@ impl Generator {
 
     fn create_group(&self, key: &str, group: &str) -> Vec<Op> {
         let mut ops = vec![Op::one(&self.group(key, group))];
-        ops.extend(["a", "b", "c"].map(|consumer| {
-            Op::one(&format!("XGROUP CREATECONSUMER {key} {group} {consumer}"))
-        }));
+        ops.extend(
+            ["a", "b", "c"].map(|consumer| {
+                Op::one(&format!("XGROUP CREATECONSUMER {key} {group} {consumer}"))
+            }),
+        );
         ops
     }
 }

@@ -50,7 +50,10 @@ impl Shared {
                 self.perhaps.insert(words[4].clone());
             }
             ("XREADGROUP", Some(reply)) => {
-                let entries = reply.items().first().map(|of_key| of_key.items()[1].items());
+                let entries = reply
+                    .items()
+                    .first()
+                    .map(|of_key| of_key.items()[1].items());
                 for entry in entries.unwrap_or_default() {
                     let id = id(&entry.items()[0].text());
                     if let Some(first) = self.delivered.insert(id, words[3].clone()) {
@@ -64,7 +67,8 @@ impl Shared {
                 *self.perhaps_read.entry(words[3].clone()).or_default() += count;
             }
             ("XACK", Some(_)) => {
-                self.acknowledged.extend(words[3..].iter().map(|word| id(word)));
+                self.acknowledged
+                    .extend(words[3..].iter().map(|word| id(word)));
             }
             ("XACK", None) => {
                 let ids = words[3..].iter().map(|word| id(word));
@@ -107,10 +111,17 @@ impl Shared {
         let last = self.delivered.keys().next_back().copied();
         let least = last.unwrap_or_default().max(self.group_last);
         if group.last < least {
-            complaints.push(format!("the group went back from {least:?} to {:?}", group.last));
+            complaints.push(format!(
+                "the group went back from {least:?} to {:?}",
+                group.last
+            ));
         }
         let read = stream.entries.range(..=group.last).count();
-        if is_counted && group.read.is_some_and(|there| usize::try_from(there) != Ok(read)) {
+        if is_counted
+            && group
+                .read
+                .is_some_and(|there| usize::try_from(there) != Ok(read))
+        {
             complaints.push(format!("entries-read is {:?}, must be {read}", group.read));
         }
         let mut unexplained: BTreeMap<&String, usize> = BTreeMap::new();
@@ -121,7 +132,9 @@ impl Shared {
                     complaints.push(format!("{text} is pending, its XACK was acknowledged"));
                 }
                 Some(consumer) if *consumer != pending.consumer || pending.deliveries != 1 => {
-                    complaints.push(format!("{text} is {pending:?}, was delivered to {consumer}"));
+                    complaints.push(format!(
+                        "{text} is {pending:?}, was delivered to {consumer}"
+                    ));
                 }
                 Some(_) => {}
                 None => *unexplained.entry(&pending.consumer).or_default() += 1,
@@ -129,14 +142,18 @@ impl Shared {
         }
         for (consumer, count) in unexplained {
             if count > self.perhaps_read.get(consumer).copied().unwrap_or(0) {
-                complaints.push(format!("{count} entries are pending for {consumer}, never read"));
+                complaints.push(format!(
+                    "{count} entries are pending for {consumer}, never read"
+                ));
             }
         }
         for (id, _) in stream.entries.range(..=group.last) {
             let is_done = self.acknowledged.contains(id) || self.perhaps_acknowledged.contains(id);
             if !is_done && !group.pending.contains_key(id) {
                 let text = shown(*id);
-                complaints.push(format!("{text} is behind the group and pending for nobody: lost"));
+                complaints.push(format!(
+                    "{text} is behind the group and pending for nobody: lost"
+                ));
             }
         }
     }
@@ -146,7 +163,12 @@ impl Shared {
         let group = stream.groups.get("g").cloned().unwrap_or_default();
         let acknowledged = |id: &Id| *id <= group.last && !group.pending.contains_key(id);
         *self = Self {
-            acknowledged: stream.entries.keys().copied().filter(acknowledged).collect(),
+            acknowledged: stream
+                .entries
+                .keys()
+                .copied()
+                .filter(acknowledged)
+                .collect(),
             entries: stream.entries.clone(),
             delivered: group
                 .pending

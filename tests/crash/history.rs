@@ -133,12 +133,16 @@ impl History<'_> {
     fn rebased(&self, model: &Model, observed: &Observed) -> Model {
         let mut new = Model::default();
         for (database, keys) in observed {
-            let mut own: Keys = self.own(keys).map(|(key, item)| (key.clone(), item.clone())).collect();
+            let mut own: Keys = self
+                .own(keys)
+                .map(|(key, item)| (key.clone(), item.clone()))
+                .collect();
             let before = model.databases.get(database);
             for (key, item) in &mut own {
                 let before = before.and_then(|before| before.get(key));
                 let before = before.map(|before| &before.value);
-                if let (Value::Stream(now), Some(Value::Stream(before))) = (&mut item.value, before) {
+                if let (Value::Stream(now), Some(Value::Stream(before))) = (&mut item.value, before)
+                {
                     now.produced.clone_from(&before.produced);
                     for (name, group) in &mut now.groups {
                         group.read = before.groups.get(name).and_then(|group| group.read);
@@ -207,10 +211,13 @@ impl History<'_> {
     fn difference(&self, expected: Option<&Item>, there: Option<&Item>) -> Option<String> {
         let (expected, there) = match (expected, there) {
             (None, None) => return None,
-            (None, Some(there)) => return Some(format!("must not be there: {}", short(&there.value))),
+            (None, Some(there)) => {
+                return Some(format!("must not be there: {}", short(&there.value)));
+            }
             (Some(expected), None) => {
                 let may_have_ended = expected.ends.is_some_and(|ends| ends.low <= self.now_ms);
-                return (!may_have_ended).then(|| format!("is missing: {}", short(&expected.value)));
+                return (!may_have_ended)
+                    .then(|| format!("is missing: {}", short(&expected.value)));
             }
             (Some(expected), Some(there)) => (expected, there),
         };
@@ -246,7 +253,12 @@ impl History<'_> {
                 }
             }
             if let Some(sent) = self.sent.get(at) {
-                self.apply(&mut model, sent, observed, &mut vec![String::new(); COMPLAINTS_MAX]);
+                self.apply(
+                    &mut model,
+                    sent,
+                    observed,
+                    &mut vec![String::new(); COMPLAINTS_MAX],
+                );
             }
         }
         let sent = self.sent.len();
@@ -254,9 +266,11 @@ impl History<'_> {
             "{}: {sent} operations sent, {} must have survived",
             self.name, self.floor
         );
-        let common = (0..=sent)
-            .filter(|at| names.iter().all(|name| fitting.get(name).is_some_and(|all| all.contains(at))))
-            .next_back();
+        let fits = |name: &(u32, String), at: usize| {
+            let fitting = fitting.get(name);
+            fitting.is_some_and(|all| all.binary_search(&at).is_ok())
+        };
+        let common = (0..=sent).rfind(|at| names.iter().all(|name| fits(name, *at)));
         if let Some(at) = common {
             let first = self.sent[at].op.shown();
             return vec![format!(
@@ -305,7 +319,12 @@ impl History<'_> {
                 names.extend(keys.keys().map(|key| (*database, key.clone())));
             }
             if let Some(sent) = self.sent.get(at) {
-                self.apply(&mut model, sent, observed, &mut vec![String::new(); COMPLAINTS_MAX]);
+                self.apply(
+                    &mut model,
+                    sent,
+                    observed,
+                    &mut vec![String::new(); COMPLAINTS_MAX],
+                );
             }
         }
         for (database, keys) in observed {
@@ -352,7 +371,11 @@ fn value_difference(expected: &Value, there: &Value) -> Option<String> {
             let twice = there.iter().find(|element| !seen.insert(*element));
             let twice = twice.map(|element| format!("has the element {element} twice"));
             let lengths = format!("has {} elements, must have {}", there.len(), expected.len());
-            Some(format!("{}: {}", twice.unwrap_or(lengths), short(&Value::List(there.clone()))))
+            Some(format!(
+                "{}: {}",
+                twice.unwrap_or(lengths),
+                short(&Value::List(there.clone()))
+            ))
         }
         _ if expected == there => None,
         _ => Some(format!("is {}, must be {}", short(there), short(expected))),
@@ -361,8 +384,14 @@ fn value_difference(expected: &Value, there: &Value) -> Option<String> {
 
 fn stream_difference(expected: &Stream, there: &Stream) -> Option<String> {
     if expected.entries != there.entries {
-        let missing = expected.entries.keys().find(|id| !there.entries.contains_key(id));
-        let more = there.entries.keys().find(|id| !expected.entries.contains_key(id));
+        let missing = expected
+            .entries
+            .keys()
+            .find(|id| !there.entries.contains_key(id));
+        let more = there
+            .entries
+            .keys()
+            .find(|id| !expected.entries.contains_key(id));
         return Some(format!(
             "has {} entries, must have {}; first missing: {:?}, first too many: {:?}",
             there.entries.len(),
@@ -388,7 +417,10 @@ fn stream_difference(expected: &Stream, there: &Stream) -> Option<String> {
             there.read = None;
         }
         if *expected != there {
-            return Some(format!("group {name} {}", group_difference(expected, &there)));
+            return Some(format!(
+                "group {name} {}",
+                group_difference(expected, &there)
+            ));
         }
     }
     None
@@ -400,12 +432,19 @@ fn group_difference(expected: &Group, there: &Group) -> String {
         let (there, expected) = (head(there), head(expected));
         return format!("has last ID, entries read, consumers {there}, must have {expected}");
     }
-    let ids: BTreeSet<&Id> = expected.pending.keys().chain(there.pending.keys()).collect();
+    let ids: BTreeSet<&Id> = expected
+        .pending
+        .keys()
+        .chain(there.pending.keys())
+        .collect();
     let pending = |group: &Group, id: &Id| group.pending.get(id).cloned();
     let mut differing = ids
         .into_iter()
         .filter(|id| pending(expected, id) != pending(there, id));
     let first = differing.next().copied().unwrap_or_default();
     let (there, expected) = (pending(there, &first), pending(expected, &first));
-    format!("has {} pending as {there:?}, must as {expected:?}", shown(first))
+    format!(
+        "has {} pending as {there:?}, must as {expected:?}",
+        shown(first)
+    )
 }

@@ -21,9 +21,7 @@ fn all_of(client: &mut Client, requests: &[Vec<String>]) -> Vec<Frame> {
     let mut replies = Vec::new();
     for piece in requests.chunks(PIECE) {
         let mut bytes = Vec::new();
-        piece
-            .iter()
-            .for_each(|request| encode(request, &mut bytes));
+        piece.iter().for_each(|request| encode(request, &mut bytes));
         client.send_raw(&bytes);
         replies.extend(piece.iter().map(|_| client.reply()));
     }

@@ -65,7 +65,11 @@ pub(crate) fn run(plan: Plan, points: &[String]) -> Vec<String> {
                 campaign.stop();
                 tear(campaign.directory());
             }
-            let name = if way == ":2" { format!("{point}:2") } else { point.clone() };
+            let name = if way == ":2" {
+                format!("{point}:2")
+            } else {
+                point.clone()
+            };
             match campaign.round_to(&name) {
                 Ok(reached) => is_reached = reached,
                 Err(more) => complaints.extend(more),

@@ -211,16 +211,27 @@ impl Process {
         None
     }
 
-    /// Waits for an orderly end.
+    /// Ends it in order by SIGTERM: again when it does not follow, since redis-server does not while it writes its first log
+    /// ("Writing initial AOF, can't exit").
     ///
     /// # Errors
     /// What came instead.
-    pub(crate) fn wait_for_end(&mut self) -> Result<(), String> {
-        match self.wait(PATIENCE) {
-            Some(status) if status.success() => Ok(()),
-            Some(status) => Err(format!("it ended with {status}; {}", self.last_words())),
-            None => Err(format!("it did not end within {PATIENCE:?}")),
+    pub(crate) fn terminate_and_wait(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            self.terminate();
+            match self.wait(Duration::from_secs(5)) {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => {
+                    return Err(format!("it ended with {status}; {}", self.last_words()));
+                }
+                None => {}
+            }
         }
+        Err(format!(
+            "it did not end within {PATIENCE:?}; {}",
+            self.last_words()
+        ))
     }
 
     /// The end of its log.

@@ -99,9 +99,13 @@ impl Queues {
                 || round.pushed.contains(element)
                 || round.perhaps_pushed.contains(element);
             if *count > 1 {
-                complaints.push(format!("{element} is there {count} times, not twice as pushed once"));
+                complaints.push(format!(
+                    "{element} is there {count} times, not twice as pushed once"
+                ));
             } else if is_whole && round.popped.contains_key(element) {
-                complaints.push(format!("{element} is there again, its pop was acknowledged"));
+                complaints.push(format!(
+                    "{element} is there again, its pop was acknowledged"
+                ));
             } else if !is_known && (is_whole || !self.gone.contains(element)) {
                 complaints.push(format!("{element} is there and nobody should have it"));
             }

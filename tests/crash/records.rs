@@ -31,7 +31,9 @@ fn scores<'a>(keys: &'a mut Keys, key: &str) -> &'a mut BTreeMap<String, i64> {
 
 fn pop_least(keys: &mut Keys, key: &str) -> Option<(String, i64)> {
     let scores = scores(keys, key);
-    let least = scores.iter().min_by_key(|(member, score)| (**score, *member));
+    let least = scores
+        .iter()
+        .min_by_key(|(member, score)| (**score, *member));
     let least = least.map(|(member, score)| (member.clone(), *score));
     if let Some((member, _)) = &least {
         scores.remove(member);
@@ -73,7 +75,9 @@ fn sets(keys: &mut Keys, all: &[&str]) -> Option<Frame> {
     let reply = match all {
         ["SADD", key, some @ ..] => {
             let set = members(keys, key);
-            let new = some.iter().filter(|member| set.insert((**member).to_owned()));
+            let new = some
+                .iter()
+                .filter(|member| set.insert((**member).to_owned()));
             integer(new.count())
         }
         ["SREM", key, some @ ..] => {

@@ -183,7 +183,11 @@ impl Stream {
             return no_group();
         };
         let count = usize::try_from(number(count)).unwrap();
-        let looked: Vec<Id> = group.pending.range(id(start)..).map(|(id, _)| *id).collect();
+        let looked: Vec<Id> = group
+            .pending
+            .range(id(start)..)
+            .map(|(id, _)| *id)
+            .collect();
         let (mut entries, mut deleted) = (Vec::new(), Vec::new());
         for one in looked.iter().take(count) {
             let Some(value) = self.entries.get(one) else {
@@ -270,9 +274,17 @@ pub(crate) fn apply(keys: &mut Keys, all: &[&str], run: &Run<'_>) -> Option<Fram
             stream.create_group(name, !read.is_empty())
         }
         ["XGROUP", verb, _, rest @ ..] => stream.group(&[&[*verb], rest].concat())?,
-        ["XREADGROUP", "GROUP", name, consumer, "COUNT", count, "STREAMS", _, ">"] => {
-            stream.read(key, name, consumer, count)
-        }
+        [
+            "XREADGROUP",
+            "GROUP",
+            name,
+            consumer,
+            "COUNT",
+            count,
+            "STREAMS",
+            _,
+            ">",
+        ] => stream.read(key, name, consumer, count),
         ["XACK", _, name, ids @ ..] => {
             let Some(group) = stream.groups.get_mut(*name) else {
                 return Some(Frame::Integer(0));

@@ -17,7 +17,10 @@ pub(crate) fn check(round: u64, observed: &Observed) -> Vec<String> {
             return vec![format!("{key} is no list")];
         };
         for line in lines {
-            let numbers: Vec<i64> = line.split('/').filter_map(|part| part.parse().ok()).collect();
+            let numbers: Vec<i64> = line
+                .split('/')
+                .filter_map(|part| part.parse().ok())
+                .collect();
             let [from, to, amount] = numbers[..] else {
                 return vec![format!("{key} has {line}")];
             };

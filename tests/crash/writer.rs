@@ -101,7 +101,11 @@ fn put(op: &Op, bytes: &mut Vec<u8>) {
 
 /// The reply that says whether an operation had its effect; `None` when the connection has ended before.
 fn take(client: &mut Client, op: &Op) -> Option<Frame> {
-    let before = if op.is_transaction { 1 + op.commands.len() } else { 0 };
+    let before = if op.is_transaction {
+        1 + op.commands.len()
+    } else {
+        0
+    };
     let mut last = None;
     for _ in 0..=before {
         match client.poll(PATIENCE) {
