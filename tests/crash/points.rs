@@ -27,16 +27,18 @@ pub(crate) const POINTS: &[&str] = &[
     "shutdown-end",
 ];
 
-/// The names to try.
-pub(crate) fn points() -> Vec<String> {
-    match std::env::var_os("MILLRACE_CRASH_POINTS") {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).unwrap();
-            let names = text.lines().map(|line| line.trim().to_owned());
-            names.filter(|name| !name.is_empty()).collect()
-        }
-        None => POINTS.iter().map(|name| (*name).to_owned()).collect(),
-    }
+/// The names to try, and whether they were given from outside.
+pub(crate) fn points() -> (Vec<String>, bool) {
+    let given = std::env::var_os("MILLRACE_CRASH_POINTS");
+    let text = given
+        .as_ref()
+        .map(|path| std::fs::read_to_string(path).unwrap());
+    let names = match &text {
+        Some(text) => text.lines().map(str::trim).collect(),
+        None => POINTS.to_vec(),
+    };
+    let names = names.into_iter().filter(|name| !name.is_empty());
+    (names.map(str::to_owned).collect(), given.is_some())
 }
 
 /// Ends the newest log in the middle of a command, as a kill during a write does.
