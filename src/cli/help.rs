@@ -52,7 +52,6 @@ fn options() -> String {
     for option in config::described() {
         let own_heading = match option.role {
             Role::Acts(heading) => heading,
-            Role::Warned => "Without effect yet",
             Role::Ignored | Role::Refused => continue,
         };
         if own_heading != heading {
@@ -147,7 +146,7 @@ fn explained(option: &Description) -> String {
     }
     let default = option.default.as_deref();
     line("Default:", default.unwrap_or("none"));
-    if matches!(option.role, Role::Acts(_) | Role::Warned) {
+    if matches!(option.role, Role::Acts(_)) {
         line("Changes:", option.change);
     }
     if let Some(alias) = option.alias {
@@ -191,7 +190,7 @@ mod tests {
             let text = about(option.name).unwrap();
             assert!(text.starts_with(&spelled(&option)), "{text}");
             let listed = overview.contains(&format!("  {}", spelled(&option)));
-            let acts = matches!(option.role, Role::Acts(_) | Role::Warned);
+            let acts = matches!(option.role, Role::Acts(_));
             assert_eq!(listed, acts, "{}", option.name);
         }
     }

@@ -14,7 +14,6 @@ fn with_server_options() -> Command {
             .fold(command, |command, option| {
                 let heading = match option.role {
                     Role::Acts(heading) => heading,
-                    Role::Warned => "Without effect yet",
                     Role::Ignored | Role::Refused => return command,
                 };
                 let default = option.default.as_deref().unwrap_or("none");

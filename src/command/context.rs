@@ -264,8 +264,6 @@ pub(crate) enum ShardAction {
     Walk(usize),
     /// Save; the reply is held back until it is done where [`Save`] says that the client waits.
     Save(Save),
-    /// End the process.
-    Shutdown,
     /// Write every key as its effects, drop the keyspace, replay (DEBUG RELOAD, LOADAOF). All keyspaces are in hand.
     Reload,
 }

@@ -12,8 +12,6 @@ use super::value::Kind;
 pub(crate) enum Role {
     /// It acts; the heading it is listed under.
     Acts(&'static str),
-    /// It is promised for later: a value that asks for it starts with a warning.
-    Warned,
     /// Redis knows it, and it has no effect here.
     Ignored,
     /// A value that asks for it stops the start.
@@ -49,7 +47,7 @@ pub(crate) fn described() -> Vec<Description> {
     let mut rows: Vec<&Parameter> = PARAMETERS.iter().filter(|row| !row.hidden).collect();
     rows.sort_by_key(|row| match row.effect {
         Effect::Acts { group, .. } => Group::ALL.iter().position(|known| *known == group),
-        Effect::Warned { .. } | Effect::Ignored | Effect::Unsafe { .. } => Some(Group::ALL.len()),
+        Effect::Ignored | Effect::Unsafe { .. } => Some(Group::ALL.len()),
     });
     rows.into_iter().map(description).collect()
 }
@@ -57,7 +55,6 @@ pub(crate) fn described() -> Vec<Description> {
 fn description(row: &Parameter) -> Description {
     let (role, about) = match row.effect {
         Effect::Acts { group, about } => (Role::Acts(group.heading()), about.to_owned()),
-        Effect::Warned { warning, .. } => (Role::Warned, sentence(warning)),
         Effect::Ignored => (
             Role::Ignored,
             "An option of Redis without effect here: it is accepted, and CONFIG GET answers with it.".to_owned(),

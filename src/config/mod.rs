@@ -37,7 +37,7 @@ pub(crate) use describe::{Description, Role, described};
 pub(crate) use error::{ConfigError, SetError};
 pub(crate) use load::about_directive;
 pub(crate) use nearest::nearest;
-pub(crate) use persistence::{AppendFsync, PersistenceSettings};
+pub(crate) use persistence::AppendFsync;
 pub(crate) use settings::{LogLevel, Settings, Supervision};
 pub(crate) use value::OutputLimit;
 
@@ -62,8 +62,6 @@ pub struct Configuration {
 pub(crate) enum Notice {
     /// Something known has no effect.
     Ignored(String),
-    /// Something asked for is not done.
-    Warning(String),
 }
 
 impl Default for Configuration {
@@ -246,11 +244,6 @@ impl Configuration {
             Effect::Unsafe {
                 harmless,
                 advice: reason,
-            }
-            | Effect::Warned {
-                harmless,
-                warning: reason,
-                refused_live: true,
             } if !harmless(&value) => Err(reason.to_owned()),
             _ => Ok(value),
         }
@@ -279,14 +272,8 @@ impl Configuration {
         let mut notices = Vec::new();
         let mut ignored = Vec::new();
         for (at, row) in PARAMETERS.iter().enumerate() {
-            match row.effect {
-                Effect::Ignored if self.given[at] => ignored.push(row.name),
-                Effect::Warned {
-                    harmless, warning, ..
-                } if !harmless(&self.values[at]) => {
-                    notices.push(Notice::Warning(warning.to_owned()));
-                }
-                _ => {}
+            if matches!(row.effect, Effect::Ignored) && self.given[at] {
+                ignored.push(row.name);
             }
         }
         if !ignored.is_empty() {
@@ -305,18 +292,10 @@ impl Configuration {
             if self.values[at] == before.values[at] {
                 continue;
             }
-            match row.effect {
-                Effect::Ignored if !before.given[at] && !self.told[at] => {
-                    self.told[at] = true;
-                    let text = format!("Accepted but without effect here: {}", row.name);
-                    notices.push(Notice::Ignored(text));
-                }
-                Effect::Warned {
-                    harmless, warning, ..
-                } if !harmless(&self.values[at]) => {
-                    notices.push(Notice::Warning(warning.to_owned()));
-                }
-                _ => {}
+            if matches!(row.effect, Effect::Ignored) && !before.given[at] && !self.told[at] {
+                self.told[at] = true;
+                let text = format!("Accepted but without effect here: {}", row.name);
+                notices.push(Notice::Ignored(text));
             }
         }
         notices

@@ -11,7 +11,7 @@ use super::row::{Group, Parameter, row};
 use super::value::{Kind, TextRule, Value};
 
 use super::row::Change::{Fixed, Live, Protected};
-use Group::{Clients, Logs, Network, Process, Security, Values};
+use Group::{Clients, Files, Logs, Network, Process, Security, Values};
 use Kind::{
     Choice, Clamped, Flags, Integer, Memory, MemoryOrPercent, Octal, Percentiles, Text, Unsigned,
     YesNo,
@@ -104,10 +104,6 @@ const CLUSTER_ADVICE: &str =
 const MAXMEMORY_ADVICE: &str =
     "memory is not limited yet: set maxmemory 0 and bound streams with MAXLEN";
 const MIN_REPLICAS_ADVICE: &str = "replication is not available yet, so no write could ever be accepted: set min-replicas-to-write 0";
-const APPENDONLY_WARNING: &str =
-    "appendonly yes has no effect yet: nothing is written to disk, data ends with the process";
-const SAVE_WARNING: &str =
-    "save has no effect yet: nothing is written to disk, data ends with the process";
 
 /// All parameters.
 pub(crate) static PARAMETERS: &[Parameter] = &[
@@ -401,53 +397,76 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Live,
     ),
     // Persistence.
-    row("save", Kind::SavePoints, "3600 1 300 100 60 10000", Live).warns_unless(
-        is_off,
-        SAVE_WARNING,
-        false,
+    row("save", Kind::SavePoints, "3600 1 300 100 60 10000", Live).acts(
+        Files,
+        "Save all data to dbfilename after so many seconds with so many changes; \"\": never.",
     ),
-    row("appendonly", YesNo, "no", Live).warns_unless(is_off, APPENDONLY_WARNING, true),
+    row("appendonly", YesNo, "no", Live).acts(
+        Files,
+        "Whether every change is logged before it is acknowledged.",
+    ),
     row(
         "dbfilename",
         Text(TextRule::BaseName("dbfilename", "filename")),
         "dump.rdb",
         Protected,
-    ),
+    )
+    .acts(Files, "Name of the dump in dir."),
     row(
         "appendfilename",
         Text(TextRule::BaseName("appendfilename", "filename")),
         "appendonly.aof",
         Fixed,
-    ),
+    )
+    .acts(Files, "What the names of the log's files begin with."),
     row(
         "appenddirname",
         Text(TextRule::BaseName("appenddirname", "dirname")),
         "appendonlydir",
         Fixed,
-    ),
+    )
+    .acts(Files, "Directory of the log in dir."),
     row(
         "appendfsync",
         Choice(&[("everysec", 1), ("always", 2), ("no", 0)]),
         "everysec",
         Live,
+    )
+    .acts(
+        Files,
+        "When the log is synced: always before a reply, everysec, or no: when the system does.",
     ),
-    row("no-appendfsync-on-rewrite", YesNo, "no", Live),
-    row("auto-aof-rewrite-percentage", NATURAL, "100", Live),
-    row("auto-aof-rewrite-min-size", BYTES, "64mb", Live),
-    row("aof-load-truncated", YesNo, "yes", Live),
-    row("aof-use-rdb-preamble", YesNo, "yes", Live),
-    row("aof-timestamp-enabled", YesNo, "no", Live),
+    row("no-appendfsync-on-rewrite", YesNo, "no", Live).acts(
+        Files,
+        "Whether the log is not synced while a dump or a base is written.",
+    ),
+    row("auto-aof-rewrite-percentage", NATURAL, "100", Live).acts(
+        Files,
+        "Rewrite the log when it has grown by so many percent; 0: never.",
+    ),
+    row("auto-aof-rewrite-min-size", BYTES, "64mb", Live)
+        .acts(Files, "Below this size the log is not rewritten."),
+    row("aof-load-truncated", YesNo, "yes", Live).acts(
+        Files,
+        "Whether a log whose end is torn is cut there at the start.",
+    ),
+    row("aof-use-rdb-preamble", YesNo, "yes", Live).acts(
+        Files,
+        "Whether the base of the log is a dump, else commands.",
+    ),
+    row("aof-timestamp-enabled", YesNo, "no", Live)
+        .acts(Files, "Whether the log has notes of the time."),
     row("aof-rewrite-incremental-fsync", YesNo, "yes", Live),
     row("aof-disable-auto-gc", YesNo, "no", Live).hidden(),
     row("rdbcompression", YesNo, "yes", Live).acts(
-        Values,
+        Files,
         "Whether strings in files and payloads of DUMP are compressed.",
     ),
     row("rdb-version-compat", RDB_VERSIONS, "none", Live).acts(
-        Values,
+        Files,
         "7.0: files and payloads of DUMP are such as Redis 7.0 reads; none: such as 7.2 reads.",
     ),
-    row("rdbchecksum", YesNo, "yes", Fixed),
+    row("rdbchecksum", YesNo, "yes", Fixed).acts(Files, "Whether dumps end with a checksum."),
     row("rdb-del-sync-files", YesNo, "no", Live),
     row("rdb-save-incremental-fsync", YesNo, "yes", Live),
     row(
@@ -471,7 +490,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Live,
     )
     .hidden(),
-    row("stop-writes-on-bgsave-error", YesNo, "yes", Live),
+    row("stop-writes-on-bgsave-error", YesNo, "yes", Live).acts(
+        Files,
+        "Whether writes are refused after a dump could not be written.",
+    ),
     // Access control.
     row("aclfile", ANY, "", Fixed).unsafe_unless(is_off, ACL_ADVICE),
     row(

@@ -44,8 +44,24 @@ pub(crate) struct PersistenceSettings {
     pub(crate) save_points: Vec<SavePoint>,
     /// `rdbcompression`.
     pub(crate) compression: bool,
+    /// `rdb-version-compat 7.0`: files and payloads of DUMP are such as Redis 7.0 reads.
+    pub(crate) for_redis_7_0: bool,
     /// `rdbchecksum`.
     pub(crate) checksum: bool,
     /// `stop-writes-on-bgsave-error`.
     pub(crate) stop_writes_on_error: bool,
+}
+
+impl PersistenceSettings {
+    /// What survives the end of the process, in a word: `always` what was acknowledged, also when the machine fails; `everysec`, `no`
+    /// what was acknowledged when the process fails, and what was synced when the machine does; `snapshots` the last dump.
+    pub(crate) fn durability(&self) -> &'static str {
+        match (self.append_only, self.append_fsync) {
+            (true, AppendFsync::Always) => "always",
+            (true, AppendFsync::EverySecond) => "everysec",
+            (true, AppendFsync::No) => "no",
+            (false, _) if self.save_points.is_empty() => "none",
+            (false, _) => "snapshots",
+        }
+    }
 }

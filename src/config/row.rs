@@ -14,17 +14,19 @@ pub(crate) enum Group {
     Process,
     Logs,
     Values,
+    Files,
 }
 
 impl Group {
     /// All, in the order of the help.
-    pub(crate) const ALL: [Group; 6] = [
+    pub(crate) const ALL: [Group; 7] = [
         Group::Network,
         Group::Clients,
         Group::Security,
         Group::Process,
         Group::Logs,
         Group::Values,
+        Group::Files,
     ];
 
     /// The heading in the help.
@@ -36,6 +38,7 @@ impl Group {
             Group::Process => "Process",
             Group::Logs => "Log, statistics and metrics",
             Group::Values => "Storage of values",
+            Group::Files => "Files: dumps and the log",
         }
     }
 }
@@ -62,12 +65,6 @@ pub(crate) enum Effect {
     Unsafe {
         harmless: fn(&Value) -> bool,
         advice: &'static str,
-    },
-    /// A value for which `harmless` is false starts with a warning; CONFIG SET of it fails if `refused_live`.
-    Warned {
-        harmless: fn(&Value) -> bool,
-        warning: &'static str,
-        refused_live: bool,
     },
 }
 
@@ -114,20 +111,6 @@ impl Parameter {
         advice: &'static str,
     ) -> Self {
         self.effect = Effect::Unsafe { harmless, advice };
-        self
-    }
-
-    pub(super) const fn warns_unless(
-        mut self,
-        harmless: fn(&Value) -> bool,
-        warning: &'static str,
-        refused_live: bool,
-    ) -> Self {
-        self.effect = Effect::Warned {
-            harmless,
-            warning,
-            refused_live,
-        };
         self
     }
 }

@@ -149,10 +149,6 @@ pub struct Settings {
     pub(crate) stream_idmp_duration_s: u32,
     /// How many messages of a producer a new stream knows.
     pub(crate) stream_idmp_size_max: u32,
-    /// Whether strings in files and payloads are compressed.
-    pub(crate) rdb_compression: bool,
-    /// Whether files and payloads are such as Redis 7.0 reads.
-    pub(crate) rdb_for_redis_7_0: bool,
     /// Bits as `keyspace::event::EventClass` names them; 0: no notifications.
     pub(crate) notify_keyspace_events: u32,
     /// Commands slower than this go to the slow log, µs; below 0: none.
@@ -233,8 +229,6 @@ impl Settings {
             stream_node_entries_max: row.number("stream-node-max-entries"),
             stream_idmp_duration_s: row.number("stream-idmp-duration"),
             stream_idmp_size_max: row.number("stream-idmp-maxsize"),
-            rdb_compression: row.yes("rdbcompression"),
-            rdb_for_redis_7_0: row.bits("rdb-version-compat") == 1,
             notify_keyspace_events: row.bits("notify-keyspace-events"),
             slowlog_log_slower_than_us: row.number("slowlog-log-slower-than"),
             slowlog_len_max: row.number("slowlog-max-len"),
@@ -309,6 +303,7 @@ impl Row<'_> {
                 _ => Vec::new(),
             },
             compression: self.yes("rdbcompression"),
+            for_redis_7_0: self.bits("rdb-version-compat") == 1,
             checksum: self.yes("rdbchecksum"),
             stop_writes_on_error: self.yes("stop-writes-on-bgsave-error"),
         }

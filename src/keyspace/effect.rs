@@ -218,12 +218,6 @@ impl EffectBuffer {
         self.recorded.is_empty()
     }
 
-    /// Whether effects of the group that is being recorded wait to be handed on.
-    pub(crate) fn has_open_group(&self) -> bool {
-        let last = self.recorded.last();
-        last.is_some_and(|last| last.group == order::group())
-    }
-
     /// Forgets the effects of the group that is being recorded.
     pub(crate) fn drop_open_group(&mut self) {
         let group = order::group();

@@ -8,6 +8,7 @@
 //! when there is none; what exists but is not measured is left out.
 
 mod counts;
+mod persistence;
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
@@ -140,8 +141,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) maxclients: usize,
     /// Eviction policy.
     pub(crate) maxmemory_policy: &'a str,
-    /// Whether durability is asked for.
-    pub(crate) durability_wanted: bool,
+    /// What survives the end of the process, in a word.
+    pub(crate) durability: &'a str,
     /// Percentiles of `latencystats`.
     pub(crate) percentiles: &'a [f64],
     /// Whether `latencystats` has anything.
@@ -202,7 +203,7 @@ pub(crate) fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observation
             Section::Server => server(&mut text, facts, seen),
             Section::Clients => clients(&mut text, facts),
             Section::Memory => memory(&mut text, facts, seen),
-            Section::Persistence => persistence(&mut text, facts, seen),
+            Section::Persistence => persistence::render(&mut text, facts, seen),
             Section::Stats => stats(&mut text, facts, seen),
             Section::Replication => replication(&mut text, facts),
             Section::Cpu => cpu(&mut text),
@@ -354,54 +355,6 @@ fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let (pending, freed) = (&seen.lazy_free_pending, &seen.lazy_freed);
     text.field("lazyfree_pending_objects", pending.load(Ordering::Relaxed));
     text.field("lazyfreed_objects", freed.load(Ordering::Relaxed));
-}
-
-fn persistence(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
-    text.section("Persistence");
-    text.fields(&[
-        ("loading", "0"),
-        ("async_loading", "0"),
-        ("millrace_durability", "none"),
-    ]);
-    text.field(
-        "millrace_durability_wanted",
-        u8::from(facts.durability_wanted),
-    );
-    text.fields(&[
-        ("current_cow_peak", "0"),
-        ("current_cow_size", "0"),
-        ("current_cow_size_age", "0"),
-        ("current_fork_perc", "0.00"),
-        ("current_save_keys_processed", "0"),
-        ("current_save_keys_total", "0"),
-    ]);
-    text.field(
-        "rdb_changes_since_last_save",
-        seen.sum(|shard| &shard.keyspace.dirty),
-    );
-    text.field("rdb_bgsave_in_progress", 0);
-    text.field("rdb_last_save_time", facts.started_ms / 1000);
-    text.fields(&[
-        ("rdb_last_bgsave_status", "ok"),
-        ("rdb_last_bgsave_time_sec", "-1"),
-        ("rdb_current_bgsave_time_sec", "-1"),
-        ("rdb_saves", "0"),
-        ("rdb_last_cow_size", "0"),
-        ("rdb_last_load_keys_expired", "0"),
-        ("rdb_last_load_keys_loaded", "0"),
-        ("aof_enabled", "0"),
-        ("aof_rewrite_in_progress", "0"),
-        ("aof_rewrite_scheduled", "0"),
-        ("aof_last_rewrite_time_sec", "-1"),
-        ("aof_current_rewrite_time_sec", "-1"),
-        ("aof_last_bgrewrite_status", "ok"),
-        ("aof_rewrites", "0"),
-        ("aof_rewrites_consecutive_failures", "0"),
-        ("aof_last_write_status", "ok"),
-        ("aof_last_cow_size", "0"),
-        ("module_fork_in_progress", "0"),
-        ("module_fork_last_cow_size", "0"),
-    ]);
 }
 
 /// Statistics of what does not exist here.

@@ -27,6 +27,10 @@ pub(crate) struct Persistence {
     pub(crate) log_syncs: AtomicU64,
     /// A sync is under way.
     pub(crate) log_syncing: AtomicBool,
+    /// Bytes that were appended and not written.
+    pub(crate) log_unwritten_bytes: AtomicU64,
+    /// Writes that had to wait for a sync that took long.
+    pub(crate) log_syncs_delayed: AtomicU64,
     /// Bytes of the file at the end of the log.
     pub(crate) log_file_bytes: AtomicU64,
     /// Bytes of the files of the log before that one.
@@ -40,6 +44,8 @@ pub(crate) struct Persistence {
     pub(crate) saving_keys: AtomicU64,
     /// Keys it will have written.
     pub(crate) saving_keys_total: AtomicU64,
+    /// Most that shares taken for it before a change kept from being freed, on one shard, bytes.
+    pub(crate) saving_retained_bytes: AtomicU64,
     /// A rewrite of the log follows what is being written.
     pub(crate) rewrite_scheduled: AtomicBool,
     /// A dump follows what is being written.
@@ -62,6 +68,8 @@ pub(crate) struct Persistence {
     pub(crate) rewrite_took_s: AtomicI64,
     /// Rewrites of the log.
     pub(crate) rewrites: AtomicU64,
+    /// Those that failed since the last that did not.
+    pub(crate) rewrites_failed_in_a_row: AtomicU64,
     /// Longest step of a shard for a snapshot, ns.
     pub(crate) longest_step_ns: AtomicU64,
     /// The data are being loaded.
@@ -89,6 +97,8 @@ impl Persistence {
             log_sync_error: zero(),
             log_syncs: zero(),
             log_syncing: no(),
+            log_unwritten_bytes: zero(),
+            log_syncs_delayed: zero(),
             log_file_bytes: zero(),
             log_earlier_bytes: zero(),
             log_base_bytes: zero(),
@@ -96,6 +106,7 @@ impl Persistence {
             saving_since_ms: zero(),
             saving_keys: zero(),
             saving_keys_total: zero(),
+            saving_retained_bytes: zero(),
             rewrite_scheduled: no(),
             dump_scheduled: no(),
             dumped_ms: AtomicU64::new(now_ms),
@@ -107,6 +118,7 @@ impl Persistence {
             rewrite_failed: no(),
             rewrite_took_s: AtomicI64::new(-1),
             rewrites: zero(),
+            rewrites_failed_in_a_row: zero(),
             longest_step_ns: zero(),
             loading: no(),
             loading_since_ms: zero(),

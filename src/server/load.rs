@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::{info, warn};
 
+use crate::command::keyspace::dump::limits_of;
 use crate::config::Settings;
 use crate::journal::files::Files;
 use crate::journal::manifest::LogFile;
 use crate::journal::scan::{Replay, Tail, is_snapshot, verify};
 use crate::journal::storage::{ReadSeek, Storage};
 use crate::observe::persistence::Persistence;
-use crate::rdb;
 use crate::rdb::read::{Item, Reader};
 use crate::shard::load::Loader;
 
@@ -172,7 +172,7 @@ fn load_file(
         bytes: &facts.loading_bytes,
     };
     let mut replay = Replay::new(counted, start, verdict.valid_bytes);
-    while let Some(item) = replay.next().map_err(io)? {
+    while let Some(item) = replay.next_item().map_err(io)? {
         let result = loader.command(&item.arguments());
         result.map_err(|error| fail(&error))?;
     }
@@ -215,7 +215,7 @@ impl Source<'_> {
         let reader = BufReader::with_capacity(1 << 20, counted);
         let mut reader = Reader::new(reader, self.settings.persistence.checksum)
             .map_err(|error| fail(&error))?;
-        let limits = value_limits(self.settings);
+        let limits = limits_of(self.settings, 0);
         let now_ms = loader.now_ms();
         let (mut keys, mut expired) = (0u64, 0u64);
         while let Some(item) = reader.next_item().map_err(|error| fail(&error))? {
@@ -254,28 +254,6 @@ impl Source<'_> {
             .store(expired, Ordering::Relaxed);
         info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
         Ok(reader.offset())
-    }
-}
-
-/// The settings that shape values.
-pub(super) fn value_limits(settings: &Settings) -> rdb::Limits {
-    use crate::data::list::ListLimits;
-    use crate::data::set::SetLimits;
-    rdb::Limits {
-        list: ListLimits {
-            chunk_limit: settings.list_max_listpack_size,
-            packed_bytes_max: 0,
-        },
-        set: SetLimits {
-            integer_count_max: settings.set_max_intset_entries,
-            pack: settings.set_limits,
-        },
-        hash: settings.hash_limits,
-        sorted_set: settings.zset_limits,
-        window: crate::data::stream::Window {
-            duration_s: settings.stream_idmp_duration_s,
-            size_max: settings.stream_idmp_size_max,
-        },
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::command::context::{EndOptions, Save, Saver, Shared};
+use crate::command::keyspace::dump::version_of;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::journal::dump::{Dump, Head};
@@ -233,6 +234,7 @@ impl Worker {
             Ok(Piece::Begun(begun)) => {
                 let keys: usize = begun.counts.iter().map(|counts| counts.keys).sum();
                 let facts = self.facts();
+                facts.saving_retained_bytes.store(0, Ordering::Relaxed);
                 facts.saving_keys.store(0, Ordering::Relaxed);
                 facts
                     .saving_keys_total
@@ -410,9 +412,15 @@ impl Worker {
         match &result {
             Ok(()) => {
                 facts.rewrites.fetch_add(1, Ordering::Relaxed);
+                facts.rewrites_failed_in_a_row.store(0, Ordering::Relaxed);
                 info!("Background AOF rewrite terminated with success");
             }
-            Err(error) => error!("Background AOF rewrite failed: {error}"),
+            Err(error) => {
+                facts
+                    .rewrites_failed_in_a_row
+                    .fetch_add(1, Ordering::Relaxed);
+                error!("Background AOF rewrite failed: {error}");
+            }
         }
         facts.end(now_ms);
         result
@@ -503,7 +511,7 @@ impl Worker {
 /// How the settings want files written.
 pub(super) fn rdb_options(settings: &Settings) -> rdb::Options {
     rdb::Options {
-        version: rdb::Version::V11,
+        version: version_of(settings),
         compress: settings.persistence.compression,
         checksum: settings.persistence.checksum,
     }

@@ -11,7 +11,7 @@
 
 use std::io::{self, Read};
 
-use tracing::{info, warn};
+use tracing::info;
 
 use super::error::StartError;
 use super::listen::{self, Listener};
@@ -113,7 +113,6 @@ pub(crate) fn tell(notices: Vec<Notice>) {
     for notice in notices {
         match notice {
             Notice::Ignored(text) => info!("{text}"),
-            Notice::Warning(text) => warn!("WARNING: {text}"),
         }
     }
 }

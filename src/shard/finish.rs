@@ -178,7 +178,6 @@ impl Shard {
                 };
             }
             ShardAction::Save(save) => self.ask_to_save(client, reply, save, mark),
-            ShardAction::Shutdown => self.shut_down(),
             ShardAction::Reload => {
                 let mut hand = self.hands.lend();
                 self.reload(hand.keyspaces_mut());

@@ -9,6 +9,11 @@
 //!
 //! Not here: which files, and how they are read (`server/load.rs`).
 
+#![allow(
+    clippy::vec_box,
+    reason = "a keyspace stays where it is: hands and berths pass its box on"
+)]
+
 use std::cell::Cell;
 use std::sync::Arc;
 

@@ -49,7 +49,7 @@ pub(crate) struct Begun {
 
 /// One snapshot.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub struct Run {
     pieces: Mutex<Sender<Piece>>,
     /// Effects behind the cut go to the next file of the log.
     cuts_log: bool,
@@ -193,7 +193,11 @@ impl Shard {
                     }
                 }
             }
+            let retained = keyspace.snapshot_bytes() as u64;
             env.collect(space, &mut after);
+            let facts = &env.shared.observations.persistence;
+            let most = &facts.saving_retained_bytes;
+            most.fetch_max(retained, Ordering::Relaxed);
             progress
         });
         let took_ns = self.clock.nanoseconds() - begun_ns;

@@ -41,7 +41,7 @@ pub(crate) fn limits_of(settings: &Settings, packed_bytes_max: usize) -> Limits 
 
 /// Which version of the format is written.
 pub(crate) fn version_of(settings: &Settings) -> Version {
-    if settings.rdb_for_redis_7_0 {
+    if settings.persistence.for_redis_7_0 {
         Version::V10
     } else {
         Version::V11
@@ -49,7 +49,10 @@ pub(crate) fn version_of(settings: &Settings) -> Version {
 }
 
 pub(super) fn dump(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let (version, compress) = (version_of(ctx.settings), ctx.settings.rdb_compression);
+    let (version, compress) = (
+        version_of(ctx.settings),
+        ctx.settings.persistence.compression,
+    );
     let now_ms = ctx.now_ms();
     match ctx.space.read(args.at(1)) {
         Some(entry) => {

@@ -94,8 +94,7 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         config_file: config_file(shared),
         maxclients: settings.maxclients,
         maxmemory_policy: &settings.maxmemory_policy,
-        durability_wanted: settings.persistence.append_only
-            || !settings.persistence.save_points.is_empty(),
+        durability: settings.persistence.durability(),
         percentiles: &settings.latency_tracking_percentiles,
         latency_tracking: settings.latency_tracking,
         clients: client_facts(shared),

@@ -203,7 +203,7 @@ fn check(bytes: &[u8]) -> Verdict {
 fn replay(bytes: &[u8], verdict: &Verdict) -> Vec<Words> {
     let mut replay = Replay::new(bytes, 0, verdict.valid_bytes);
     let mut commands = Vec::new();
-    while let Some(item) = replay.next().unwrap() {
+    while let Some(item) = replay.next_item().unwrap() {
         commands.push(item.arguments().iter().map(<[u8]>::to_vec).collect());
     }
     assert_eq!(commands.len() as u64, verdict.commands);

@@ -201,7 +201,7 @@ impl Names {
             }
         }
         for (from, to) in departures {
-            if self.durable.get(&to).is_some() && self.durable.get(&to) == self.durable.get(&from) {
+            if self.durable.contains_key(&to) && self.durable.get(&to) == self.durable.get(&from) {
                 self.durable.remove(&from);
             }
         }
