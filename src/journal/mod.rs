@@ -5,6 +5,7 @@
 //!   appendonly.aof.manifest        which files count, in which order        manifest.rs
 //!   appendonly.aof.1.base.rdb      everything up to a cut
 //!   appendonly.aof.1.incr.aof      what came after it: commands, marks      format.rs, annotation.rs, own.rs, scan.rs
+//!   …incr.aof.cut-8272             what recovery took off                 cut.rs
 //! storage                          a directory, real or simulated           storage.rs, storage/
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! Deliberately not here: threads, clocks, sockets. Who writes when is for the engine.
 
 pub mod annotation;
+pub mod cut;
 pub(crate) mod dump;
 pub(crate) mod files;
 pub mod format;

@@ -69,6 +69,12 @@ pub enum Proof {
 }
 
 impl Verdict {
+    /// Whether the seal is no more than an end mark, or nothing: then the prefix is whole without it.
+    #[must_use]
+    pub fn is_sealed_by_end(&self) -> bool {
+        self.seal.len() <= annotation::ALIGNMENT as usize
+    }
+
     /// Bytes behind the valid prefix that are lost when the file is cut; fill is not.
     #[must_use]
     pub fn tail_bytes(&self) -> u64 {

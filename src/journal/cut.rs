@@ -1,0 +1,147 @@
+//! Takes the tail off a log's file, once it is known where that begins.
+//!
+//! ```text
+//! appendonly.aof.3.incr.aof             │ valid prefix │ tail │     ─►  │ valid prefix │ seal │
+//! appendonly.aof.3.incr.aof.cut-8272    what was cut, byte by byte, synced before anything is changed
+//! ```
+//! A crash at any moment leaves the file as it was, or cut: it can be cut again.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::scan::Verdict;
+use super::storage::{CrashPoint, Opening, Storage, StorageFile, write_all_at};
+
+/// Bytes copied at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Cuts a file at the end of its valid prefix, seals it and returns where the bytes cut off are kept.
+///
+/// # Errors
+/// Those of the storage. After one the file may be cut or not; it can be verified and cut again.
+pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<PathBuf> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let kept = beside(path, &format!(".cut-{}", verdict.valid_bytes));
+    let mut copy = storage.open_write(&kept, Opening::Emptied)?;
+    copy_bytes(storage, path, verdict.valid_bytes, u64::MAX, copy.as_mut())?;
+    copy.sync_data()?;
+    drop(copy);
+    storage.sync_dir(directory)?;
+    storage.reach(CrashPoint::BeforeTailCut)?;
+    if verdict.is_sealed_by_end() {
+        // The prefix is whole as it is: the end mark only lets a Redis append.
+        let mut file = storage.open_write(path, Opening::Existing)?;
+        file.set_len(verdict.valid_bytes)?;
+        file.sync_data()?;
+        write_all_at(file.as_mut(), verdict.valid_bytes, &verdict.seal)?;
+        file.sync_data()?;
+    } else {
+        // The last commit is cut off and the seal has another: one is right only with the other gone, so by a rename.
+        let temporary = beside(path, ".temp");
+        let mut file = storage.open_write(&temporary, Opening::Emptied)?;
+        copy_bytes(storage, path, 0, verdict.valid_bytes, file.as_mut())?;
+        write_all_at(file.as_mut(), verdict.valid_bytes, &verdict.seal)?;
+        file.sync_data()?;
+        storage.rename(&temporary, path)?;
+        storage.sync_dir(directory)?;
+    }
+    storage.reach(CrashPoint::AfterTailCut)?;
+    Ok(kept)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Copies the bytes of a file from `start` to `end`, or to its end.
+fn copy_bytes(
+    storage: &dyn Storage,
+    path: &Path,
+    start: u64,
+    end: u64,
+    to: &mut dyn StorageFile,
+) -> io::Result<()> {
+    let mut from = storage.open_read(path)?;
+    from.seek(SeekFrom::Start(start))?;
+    let mut from = from.take(end - start);
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut offset = 0;
+    loop {
+        let count = match from.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        write_all_at(to, offset, piece.get(..count).unwrap_or_default())?;
+        offset += count as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::super::annotation::{self, RangeChecksum};
+    use super::super::format;
+    use super::super::scan::{Tail, verify};
+    use super::super::storage::memory::MemoryStorage;
+    use super::*;
+
+    const PATH: &str = "d/log";
+
+    /// A log that ends within a command, `half`: in a transaction whose beginning is committed.
+    fn torn(half: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        annotation::begin(7, 0, &mut bytes);
+        let mut range = Vec::new();
+        format::command([b"SET".as_slice(), b"a", b"1"], &mut range);
+        if half {
+            range.extend_from_slice(format::MULTI);
+        }
+        let mut checksum = RangeChecksum::new(7);
+        checksum.extend(&range);
+        bytes.extend_from_slice(&range);
+        annotation::commit(checksum, bytes.len() as u64, 0, &mut bytes);
+        bytes.extend_from_slice(b"*3\r\n$3\r\nSET\r\n$1\r\nb");
+        bytes
+    }
+
+    fn judge(storage: &MemoryStorage) -> Verdict {
+        verify(storage.open_read(Path::new(PATH)).unwrap(), 0).unwrap()
+    }
+
+    #[test]
+    fn a_cut_file_is_whole_whenever_a_crash_comes() {
+        for half in [false, true] {
+            let bytes = torn(half);
+            let start = MemoryStorage::new();
+            start.put(Path::new(PATH), &bytes);
+            let verdict = judge(&start);
+            assert!(matches!(verdict.tail, Tail::Torn { .. }));
+            assert_eq!(verdict.commands, 1);
+            let kept = cut(&start, Path::new(PATH), &verdict).unwrap();
+            assert_eq!(
+                kept,
+                PathBuf::from(format!("d/log.cut-{}", verdict.valid_bytes))
+            );
+            let valid = verdict.valid_bytes as usize;
+            assert!(start.bytes(&kept).unwrap() == bytes[valid..]);
+            assert_eq!(judge(&start).tail, Tail::Clean);
+            for point in [CrashPoint::BeforeTailCut, CrashPoint::AfterTailCut] {
+                for seed in 0..100 {
+                    let storage = MemoryStorage::new();
+                    storage.put(Path::new(PATH), &bytes);
+                    storage.stop_at(point, 1);
+                    cut(&storage, Path::new(PATH), &verdict).unwrap_err();
+                    let after = judge(&storage.crash(seed));
+                    assert_eq!(after.commands, 1);
+                    assert!(!matches!(after.tail, Tail::Damaged { .. }));
+                }
+            }
+        }
+    }
+}
