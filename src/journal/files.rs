@@ -13,9 +13,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cut;
 use super::log::{Log, Target};
 use super::manifest::{self, BaseFormat, LogFile, Manifest};
-use super::scan::Verdict;
+use super::scan::{Tail, Verdict};
 use super::storage::{CrashPoint, DirectoryLock, Opening, Storage, write_all_at};
 
 /// The files of a log.
@@ -140,14 +141,16 @@ impl Files {
     /// # Errors
     /// Those of the storage.
     pub(crate) fn cut(&self, file: &LogFile, verdict: &Verdict) -> io::Result<u64> {
-        self.storage.reach(CrashPoint::BeforeTailCut)?;
-        let file = self
-            .storage
-            .open_write(&self.path(file), Opening::Existing)?;
-        file.set_len(verdict.valid_bytes)?;
-        write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
-        file.sync_data()?;
-        self.storage.reach(CrashPoint::AfterTailCut)?;
+        let (storage, path) = (&*self.storage, self.path(file));
+        if verdict.tail == Tail::Clean {
+            // Nothing but fill.
+            let file = storage.open_write(&path, Opening::Existing)?;
+            file.set_len(verdict.valid_bytes)?;
+            write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
+            file.sync_data()?;
+        } else {
+            cut::cut(storage, &path, verdict)?;
+        }
         Ok(verdict.valid_bytes + verdict.seal.len() as u64)
     }
 
