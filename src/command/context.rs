@@ -83,6 +83,17 @@ pub(crate) trait Disposal: Send + Sync {
     fn free(&self, discards: Vec<Discarded>);
 }
 
+/// How DEBUG RELOAD goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReloadOptions {
+    /// The dump is written first (not NOSAVE).
+    pub(crate) saves: bool,
+    /// What is there is dropped first (not NOFLUSH).
+    pub(crate) flushes: bool,
+    /// Keys of the dump replace those that are there (MERGE).
+    pub(crate) merges: bool,
+}
+
 /// What is to be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Save {
@@ -264,6 +275,8 @@ pub(crate) enum ShardAction {
     Walk(usize),
     /// Save; the reply is held back until it is done where [`Save`] says that the client waits.
     Save(Save),
-    /// Write every key as its effects, drop the keyspace, replay (DEBUG RELOAD, LOADAOF). All keyspaces are in hand.
+    /// Write every key as its effects, drop the keyspace, replay (DEBUG LOADAOF). All keyspaces are in hand.
     Reload,
+    /// Write the dump, drop the keyspace, load (DEBUG RELOAD). All keyspaces are in hand.
+    ReloadDump(ReloadOptions),
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::storage::{CrashPoint, Opening, Storage, StorageFile, write_all_at};
 use super::{format, own};
+use crate::keyspace::Keyspace;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::rewrite::rewrite;
 use crate::keyspace::snapshot::CutCounts;
@@ -112,6 +113,18 @@ impl Dump {
                 Ok(())
             }
         }
+    }
+
+    /// Adds all keys of a keyspace.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(crate) fn all(&mut self, keyspace: &Keyspace, now_ms: u64) -> io::Result<()> {
+        for db in 0..keyspace.database_count() {
+            let mut entries = keyspace.database(db).table().iter();
+            entries.try_for_each(|entry| self.entry(db, entry, now_ms))?;
+        }
+        Ok(())
     }
 
     fn select(&mut self, db: usize) -> io::Result<()> {

@@ -318,7 +318,7 @@ impl Keyspace {
         KeyHandle::new(self, db, key, hash, at)
     }
 
-    /// Puts a key of a file into its place; false when it is there already. Only while nothing else is known of the keyspace.
+    /// Puts a key of a file into its place; false when it is there already, unless `replaces`. While effects are replayed.
     pub(crate) fn load(
         &mut self,
         db: usize,
@@ -326,13 +326,15 @@ impl Keyspace {
         value: value::Value,
         expire_ms: Option<u64>,
         now_ms: u64,
+        replaces: bool,
     ) -> bool {
         let mut handle = self.write(db, key, now_ms);
-        if handle.exists() {
+        if handle.exists() && !replaces {
             return false;
         }
+        let had_end = handle.expiry().is_some();
         handle.insert(value);
-        if expire_ms.is_some() {
+        if expire_ms.is_some() || had_end {
             handle.set_expiry(expire_ms);
         }
         handle.covered();

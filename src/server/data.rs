@@ -29,6 +29,7 @@ use crate::journal::storage::{CrashPoint, Storage};
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 use crate::shard::clock::{SystemClock, unix_ms};
+use crate::shard::dump_file::{LoadFailure, rdb_options};
 use crate::shard::journal::follow_settings;
 use crate::shard::load::Loader;
 use crate::shard::mailbox::{Message, Post};
@@ -36,7 +37,7 @@ use crate::shard::thread::Mailboxes;
 
 use super::control::Control;
 use super::error::{StartError, reason_of};
-use super::load::{self, LoadFailure, Loaded};
+use super::load::{self, Loaded};
 use super::saver::{self, Asker, Inbox, Worker};
 
 /// Files of at most so many bytes are loaded before anybody can connect.
@@ -160,16 +161,17 @@ impl Start {
         let begun_ms = unix_ms();
         let settings = Arc::clone(&self.settings);
         let wants_log = settings.persistence.append_only;
+        let mut keyspaces: Vec<Box<Keyspace>> = keyspaces.collect();
         let mut loader = Loader::new(
             &self.shared,
             Arc::clone(&settings),
             &*self.clock,
-            keyspaces.collect(),
+            &mut keyspaces,
         );
         let facts = &self.shared.observations.persistence;
         let files = wants_log.then_some(&mut self.files);
         let loaded = load::load(&mut loader, &*self.storage, files, &settings, facts)?;
-        let keyspaces = loader.finish();
+        loader.finish();
         let took_ms = unix_ms().saturating_sub(begun_ms);
         let seconds = format!("{}.{:03} seconds", took_ms / 1000, took_ms % 1000);
         match loaded {
@@ -194,7 +196,7 @@ impl Start {
             if loaded == Loaded::Dump {
                 info!("The dump becomes the base of the append only file");
             }
-            let options = saver::rdb_options(&self.settings);
+            let options = rdb_options(&self.settings);
             let rdb_base = self.settings.persistence.rdb_base;
             let now_ms = unix_ms();
             let head = Head {
@@ -207,10 +209,7 @@ impl Start {
             let path = self.files.temporary();
             let mut dump = Dump::create(&*self.storage, &path, rdb_base.then_some(options), head)?;
             for keyspace in keyspaces {
-                for db in 0..keyspace.database_count() {
-                    let mut entries = keyspace.database(db).table().iter();
-                    entries.try_for_each(|entry| dump.entry(db, entry, now_ms))?;
-                }
+                dump.all(keyspace, now_ms)?;
             }
             dump.finish(&*self.storage)?;
             self.files.next(&self.log)?;

@@ -9,31 +9,20 @@
 //! Files that are damaged end the start with the file, the place, and what to do.
 
 use std::fmt;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::atomic::Ordering;
 
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::command::keyspace::dump::limits_of;
 use crate::config::Settings;
 use crate::journal::files::Files;
 use crate::journal::manifest::LogFile;
 use crate::journal::scan::{Replay, Tail, is_snapshot, verify};
 use crate::journal::storage::{ReadSeek, Storage};
 use crate::observe::persistence::Persistence;
-use crate::rdb::read::{Item, Reader};
+use crate::shard::dump_file::{Counted, LoadFailure, Source};
 use crate::shard::load::Loader;
-
-/// Why nothing is served: one line for the log.
-#[derive(Debug)]
-pub(super) struct LoadFailure(pub(super) String);
-
-impl fmt::Display for LoadFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +45,15 @@ pub(super) fn load(
 ) -> Result<Loaded, LoadFailure> {
     if let Some(files) = files {
         let claimed = files.claim();
-        claimed.map_err(|error| failure(&settings.persistence.append_dirname, &error))?;
+        claimed.map_err(|error| LoadFailure::of(&settings.persistence.append_dirname, &error))?;
         if files.is_there() {
             return load_log(loader, files, settings, facts);
         }
     }
     let path = Path::new(&settings.persistence.dump_filename);
-    let size = storage.size(path).map_err(|error| failure(path, &error))?;
+    let size = storage
+        .size(path)
+        .map_err(|error| LoadFailure::of(path, &error))?;
     let Some(size) = size else {
         return Ok(Loaded::Nothing);
     };
@@ -74,13 +65,9 @@ pub(super) fn load(
         facts,
     };
     let file = storage.open_read(path);
-    let mut file = file.map_err(|error| failure(path, &error))?;
+    let mut file = file.map_err(|error| LoadFailure::of(path, &error))?;
     source.load_dump(loader, &mut *file)?;
     Ok(Loaded::Dump)
-}
-
-fn failure(path: &Path, error: &dyn fmt::Display) -> LoadFailure {
-    LoadFailure(format!("{}: {error}", path.display()))
 }
 
 fn load_log(
@@ -98,9 +85,9 @@ fn load_log(
             Ok(None) => {
                 let text =
                     "the manifest names this file, and it is not there: restore it from a backup";
-                return Err(failure(&path, &text));
+                return Err(LoadFailure::of(&path, &text));
             }
-            Err(error) => return Err(failure(&path, &error)),
+            Err(error) => return Err(LoadFailure::of(&path, &error)),
         }
     }
     facts.loading_total_bytes.store(total, Ordering::Relaxed);
@@ -122,8 +109,8 @@ fn load_file(
     facts: &Persistence,
 ) -> Result<u64, LoadFailure> {
     let path = files.path(file);
-    let fail = |error: &dyn fmt::Display| failure(&path, error);
-    let io = |error: io::Error| failure(&path, &error);
+    let fail = |error: &dyn fmt::Display| LoadFailure::of(&path, error);
+    let io = |error: io::Error| LoadFailure::of(&path, &error);
     let mut opened = files.storage().open_read(&path).map_err(io)?;
     let mut start = 0;
     if begins_with_snapshot(&mut *opened).map_err(io)? {
@@ -190,88 +177,4 @@ fn begins_with_snapshot(file: &mut dyn ReadSeek) -> io::Result<bool> {
     (&mut *file).take(5).read_to_end(&mut first)?;
     file.seek(SeekFrom::Start(0))?;
     Ok(is_snapshot(&first) || first.starts_with(b"VALKE"))
-}
-
-/// A dump, or the beginning of a base.
-struct Source<'s> {
-    path: &'s Path,
-    is_base: bool,
-    settings: &'s Settings,
-    facts: &'s Persistence,
-}
-
-impl Source<'_> {
-    /// Gives where it ends in the file.
-    fn load_dump(
-        &self,
-        loader: &mut Loader<'_>,
-        file: &mut dyn ReadSeek,
-    ) -> Result<u64, LoadFailure> {
-        let fail = |error: &dyn fmt::Display| failure(self.path, error);
-        let counted = Counted {
-            inner: file,
-            bytes: &self.facts.loading_bytes,
-        };
-        let reader = BufReader::with_capacity(1 << 20, counted);
-        let mut reader = Reader::new(reader, self.settings.persistence.checksum)
-            .map_err(|error| fail(&error))?;
-        let limits = limits_of(self.settings, 0);
-        let now_ms = loader.now_ms();
-        let (mut keys, mut expired) = (0u64, 0u64);
-        while let Some(item) = reader.next_item().map_err(|error| fail(&error))? {
-            match item {
-                Item::Select(number) => loader.select(number).map_err(|error| fail(&error))?,
-                Item::Entry(raw) => {
-                    // What a log says about a key that has ended comes after it.
-                    if !self.is_base && raw.expire_ms.is_some_and(|at| at < now_ms) {
-                        expired += 1;
-                        continue;
-                    }
-                    let value = match raw.decode(&limits, now_ms) {
-                        Err(error) if error.is_empty_value() => continue,
-                        value => value.map_err(|error| fail(&error))?,
-                    };
-                    if !loader.entry(raw.key, value, raw.expire_ms) {
-                        let text = format!("the key \"{}\" is there twice", raw.key.escape_ascii());
-                        return Err(fail(&text));
-                    }
-                    keys += 1;
-                    self.facts.loaded_keys.store(keys, Ordering::Relaxed);
-                }
-                Item::Aux { .. } | Item::Resize { .. } => {}
-                Item::Functions(_) => warn!(
-                    "{}: a library of functions is passed over: there are no functions yet",
-                    self.path.display()
-                ),
-                Item::ModuleAux(name) => warn!(
-                    "{}: what the module {name} has written is passed over",
-                    self.path.display()
-                ),
-            }
-        }
-        self.facts
-            .loaded_expired_keys
-            .store(expired, Ordering::Relaxed);
-        info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
-        Ok(reader.offset())
-    }
-}
-
-/// Counts what is read.
-struct Counted<'c> {
-    inner: &'c mut dyn ReadSeek,
-    bytes: &'c AtomicU64,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-/// Where a dump of this name is for a moment.
-pub(super) fn temporary_dump() -> PathBuf {
-    PathBuf::from(format!("temp-{}.rdb", std::process::id()))
 }

@@ -18,7 +18,6 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::command::context::{EndOptions, Save, Saver, Shared};
-use crate::command::keyspace::dump::version_of;
 use crate::config::Settings;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::journal::dump::{Dump, Head};
@@ -29,13 +28,12 @@ use crate::journal::storage::disk::DiskStorage;
 use crate::journal::storage::{CrashPoint, Storage};
 use crate::observe::allocator;
 use crate::observe::persistence::{Persistence, Saving};
-use crate::rdb;
 use crate::shard::clock::unix_ms;
+use crate::shard::dump_file::{rdb_options, temporary_dump};
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::snapshot::{Begun, Piece, Run};
 
 use super::control::Control;
-use super::load::temporary_dump;
 
 /// How often the thread looks what is due.
 const TICK: Duration = Duration::from_millis(100);
@@ -505,15 +503,6 @@ impl Worker {
         error!("Error trying to save the DB, can't exit.");
         self.shared.ending.store(false, Ordering::Release);
         false
-    }
-}
-
-/// How the settings want files written.
-pub(super) fn rdb_options(settings: &Settings) -> rdb::Options {
-    rdb::Options {
-        version: version_of(settings),
-        compress: settings.persistence.compression,
-        checksum: settings.persistence.checksum,
     }
 }
 

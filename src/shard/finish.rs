@@ -178,6 +178,15 @@ impl Shard {
                 };
             }
             ShardAction::Save(save) => self.ask_to_save(client, reply, save, mark),
+            ShardAction::ReloadDump(options) => {
+                let mut hand = self.hands.lend();
+                let reloaded = self.reload_dump(hand.keyspaces_mut(), options);
+                self.hands.resume(hand);
+                if let Err(text) = reloaded {
+                    reply.truncate(mark);
+                    reply.error(text.as_bytes());
+                }
+            }
             ShardAction::Reload => {
                 let mut hand = self.hands.lend();
                 self.reload(hand.keyspaces_mut());

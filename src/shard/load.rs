@@ -39,7 +39,9 @@ pub(crate) struct Loader<'l> {
     shared: &'l Shared,
     settings: Arc<Settings>,
     clock: &'l dyn Clock,
-    keyspaces: Vec<Box<Keyspace>>,
+    keyspaces: &'l mut [Box<Keyspace>],
+    /// Whether a key that is there already is replaced, instead of an error.
+    pub(super) merges: bool,
     session: Session,
     reply: Reply,
     now_ms: u64,
@@ -76,9 +78,9 @@ impl<'l> Loader<'l> {
         shared: &'l Shared,
         settings: Arc<Settings>,
         clock: &'l dyn Clock,
-        mut keyspaces: Vec<Box<Keyspace>>,
+        keyspaces: &'l mut [Box<Keyspace>],
     ) -> Self {
-        for keyspace in &mut keyspaces {
+        for keyspace in keyspaces.iter_mut() {
             keyspace.set_replaying(true);
         }
         let now_ms = clock.now_ms();
@@ -88,6 +90,7 @@ impl<'l> Loader<'l> {
             settings,
             clock,
             keyspaces,
+            merges: false,
             session: Session::new(Arc::new(handle), true),
             reply: Reply::new(Protocol::Resp2),
             now_ms,
@@ -100,12 +103,11 @@ impl<'l> Loader<'l> {
         self.now_ms
     }
 
-    /// The keyspaces, which are loaded.
-    pub(crate) fn finish(mut self) -> Vec<Box<Keyspace>> {
-        for keyspace in &mut self.keyspaces {
+    /// All is loaded: keys end again, effects are recorded.
+    pub(crate) fn finish(self) {
+        for keyspace in self.keyspaces.iter_mut() {
             keyspace.set_replaying(false);
         }
-        self.keyspaces
     }
 
     /// The commands that follow are of this database.
@@ -129,7 +131,8 @@ impl<'l> Loader<'l> {
         let Some(keyspace) = self.keyspaces.get_mut(shard.index()) else {
             return false;
         };
-        keyspace.load(self.session.db, key, value, expire_ms, self.now_ms)
+        let (db, now_ms, merges) = (self.session.db, self.now_ms, self.merges);
+        keyspace.load(db, key, value, expire_ms, now_ms, merges)
     }
 
     /// Runs a command of a log, or keeps it until EXEC.

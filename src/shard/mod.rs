@@ -19,7 +19,7 @@
 //!   `waiters` who is served by it · `execute` one command · `transaction` EXEC
 //! * the parts together: `state` a shard · `refresh` settings · `tracking` what caches are told · `taking` keyspaces ·
 //!   `journal` their effects · `pause` · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `credit` · `barriers` ·
-//!   `publish` what is sent · `deliver` what has come · `walk` KEYS over very many · `stop` · `snapshot` · `load` · `reload` · `messages`
+//!   `publish` what is sent · `deliver` what has come · `walk` KEYS over very many · `stop` · `snapshot` · `load`, `dump_file` · `reload` · `messages`
 //! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn`
 //! * and what drives them: `work` · `tick` · `output` · `events` · `thread`
 //!
@@ -36,6 +36,7 @@ pub mod clock;
 mod credit;
 mod deliver;
 pub(crate) mod describe;
+pub(crate) mod dump_file;
 mod env;
 mod events;
 mod execute;

@@ -1,5 +1,5 @@
-//! DEBUG RELOAD and LOADAOF: every key is written as the effects that rebuild it, the keyspaces are dropped, the effects
-//! are replayed through the same handlers as any command. All in memory until there are files.
+//! DEBUG LOADAOF: every key is written as the effects that rebuild it, the keyspaces are dropped, the effects
+//! are replayed through the same handlers as any command. All in memory: the log goes on beside it.
 
 use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;

@@ -39,10 +39,6 @@ pub(crate) const PROTOCOL_TYPE: CommandError = CommandError::fixed(
 /// DEBUG RELOAD with an option it does not know.
 pub(crate) const RELOAD_OPTION: CommandError =
     CommandError::fixed("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
-/// DEBUG RELOAD with an option about a file.
-pub(crate) const RELOAD_WITHOUT_FILE: CommandError =
-    CommandError::fixed("ERR There is no file to load: DEBUG RELOAD works in memory");
-
 // Of FUNCTION
 
 /// FUNCTION FLUSH in another way.

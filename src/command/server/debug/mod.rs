@@ -18,6 +18,7 @@ mod values;
 use std::sync::atomic::Ordering;
 
 use crate::command::args;
+use crate::command::context::ReloadOptions;
 use crate::command::error::{self, CommandError};
 use crate::command::spec::{KeyFlags, KeySpec, Scope};
 use crate::command::{Command, Context, Flags, Outcome, ShardAction};
@@ -104,7 +105,7 @@ pub(crate) static COMMANDS: &[Command] = &[row(
     row(
         "loadaof",
         "",
-        reload,
+        load_log,
         2,
         "Rebuilds all keys from their effects.",
     )
@@ -293,16 +294,28 @@ fn string_match(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comma
     Ok(Outcome::Done)
 }
 
-/// MERGE, NOFLUSH and NOSAVE are about a file; there is none.
 fn reload(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let known = ["merge", "noflush", "nosave"];
-    let is_known = |option: &[u8]| known.iter().any(|name| args::is(option, name));
-    if !args.from(2).all(is_known) {
-        return Err(error::RELOAD_OPTION);
+    let mut options = ReloadOptions {
+        saves: true,
+        flushes: true,
+        merges: false,
+    };
+    for option in args.from(2) {
+        if args::is(option, "nosave") {
+            options.saves = false;
+        } else if args::is(option, "noflush") {
+            options.flushes = false;
+        } else if args::is(option, "merge") {
+            options.merges = true;
+        } else {
+            return Err(error::RELOAD_OPTION);
+        }
     }
-    if args.len() > 2 {
-        return Err(error::RELOAD_WITHOUT_FILE);
-    }
+    ctx.reply.ok();
+    Ok(Outcome::Ask(ShardAction::ReloadDump(options)))
+}
+
+fn load_log(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     ctx.reply.ok();
     Ok(Outcome::Ask(ShardAction::Reload))
 }
