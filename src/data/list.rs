@@ -6,7 +6,7 @@
 //! ```
 //! A chunk holds entries in the listpack encoding up to `list-max-listpack-size`. Chunks at the ends are open: they have
 //! room and are changed in place. Chunks between them are sealed: without spare room and behind an `Arc`, so that
-//! a clone of a long list shares them, and a later change copies one chunk. An element too large for a chunk is alone.
+//! a clone of a long list shares them (deque.rs), and a later change copies one chunk. An element too large for a chunk is alone.
 //!
 //! Where chunks are split and merged, and when a list changes between the two forms, follows Redis 7.2 exactly, because
 //! OBJECT ENCODING shows it: a small list becomes large before it would exceed the limit ([`List::before_adding`]), a large one
@@ -21,9 +21,9 @@ mod foreign;
 mod iter;
 mod share;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::deque::SharedDeque;
 use super::listpack::{Element, Entry};
 use chunk::Packed;
 pub use edit::Side;
@@ -166,7 +166,7 @@ impl Node {
 /// A list in its large form.
 #[derive(Clone)]
 struct Chunks {
-    nodes: VecDeque<Node>,
+    nodes: SharedDeque<Node>,
     len: usize,
     /// `list-max-listpack-size` when the list became large: Redis goes on with it.
     chunk_limit: i32,
@@ -242,9 +242,7 @@ impl List {
                     }
                     Node::Alone(bytes) => 2 * size_of::<usize>() + bytes.len(),
                 });
-                size_of::<Chunks>()
-                    + chunks.nodes.capacity() * size_of::<Node>()
-                    + nodes.sum::<usize>()
+                size_of::<Chunks>() + chunks.nodes.heap_bytes() + nodes.sum::<usize>()
             }
         }
     }
@@ -265,7 +263,7 @@ impl List {
             && limits.exceeded_by(packed.listpack_bytes() + bytes, packed.count() + count)
         {
             let len = packed.count();
-            let mut nodes = VecDeque::new();
+            let mut nodes = SharedDeque::default();
             if len > 0 {
                 nodes.push_back(Node::Open(std::mem::take(packed)));
             }

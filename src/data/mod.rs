@@ -1,6 +1,7 @@
 //! Structures: pure, no RESP, no clock, no I/O.
 
 pub(crate) mod bits;
+mod deque;
 pub(crate) mod ends;
 pub(crate) mod extended;
 pub(crate) mod geo;

@@ -103,7 +103,7 @@ const SEGMENTS_PER_COST: usize = 1;
 /// Pieces of memory that take as long to share as a small value.
 const PARTS_PER_COST: usize = 8;
 /// Bytes of a string that take as long to copy as a small value.
-const COPIED_BYTES_PER_COST: usize = 1024;
+const COPIED_BYTES_PER_COST: usize = 512;
 /// What a piece of a large value is taken to have, bytes: about what the structures put into one.
 const PART_BYTES: usize = 4096;
 /// What a pending entry, a consumer or a message of a producer is taken to have, bytes.

@@ -143,7 +143,9 @@ fn what_the_share_of_a_large_value_takes() {
             bench.run(&words);
             bench.keyspaces[0].begin_snapshot();
             let mut given = Vec::new();
-            let share = took(|| drop(bench.keyspaces[0].step_snapshot(2, &mut given)));
+            let share = took(|| {
+                bench.keyspaces[0].step_snapshot(2, &mut given);
+            });
             let first = match kind {
                 "list" => "RPUSH k 1",
                 "set" => "SADD k 1",

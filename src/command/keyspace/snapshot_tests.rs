@@ -252,7 +252,9 @@ impl Twin {
         let words = step.words(now_ms);
         let each = bench.keyspaces.iter_mut();
         match words[0].as_str() {
-            "-due" => each.for_each(|keyspace| drop(keyspace.expire_due(now_ms, 100))),
+            "-due" => each.for_each(|keyspace| {
+                keyspace.expire_due(now_ms, 100);
+            }),
             "-producers" => {
                 bench.now_ms += 100_000;
                 each.for_each(|keyspace| keyspace.end_producers(now_ms + 100_000));
@@ -265,7 +267,9 @@ impl Twin {
                 self.wanted = None;
                 self.given.clear();
             }
-            "-step" => drop(self.walk(1 + step.seed as usize % 8)),
+            "-step" => {
+                self.walk(1 + step.seed as usize % 8);
+            }
             _ => drop(bench.run(&words)),
         }
         for keyspace in &mut self.bench.keyspaces {

@@ -92,7 +92,9 @@ impl Chunks {
             if node >= last {
                 break;
             }
-            self.nodes[node].seal();
+            if matches!(self.nodes[node], Node::Open(_)) {
+                self.nodes[node].seal();
+            }
         }
     }
 
@@ -269,12 +271,11 @@ impl Chunks {
             } else if node >= self.nodes.len() {
                 break;
             }
-            let here = match &mut self.nodes[node] {
+            let here = match &self.nodes[node] {
                 Node::Alone(bytes) => usize::from(Element::Bytes(bytes) == wanted),
                 chunk if chunk.packed().is_some_and(|packed| packed.contains(wanted)) => {
-                    chunk.open().map_or(0, |packed| {
-                        packed.remove_equal(wanted, limit - removed, from_back)
-                    })
+                    let packed = self.open(node);
+                    packed.remove_equal(wanted, limit - removed, from_back)
                 }
                 Node::Open(_) | Node::Sealed(_) => 0,
             };
@@ -309,7 +310,7 @@ impl Chunks {
         if left > 0 {
             self.open(end).remove_range(0, left);
         }
-        self.nodes.drain(first_whole..end);
+        self.nodes.remove_range(first_whole..end);
         self.seal_inner(node.saturating_sub(1)..=first_whole + 1);
     }
 }

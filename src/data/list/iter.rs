@@ -51,7 +51,9 @@ impl List {
             }
         } else {
             let mut left = len - index;
-            for (node, chunk) in chunks.nodes.iter().enumerate().rev() {
+            let mut node = chunks.nodes.len();
+            for chunk in chunks.nodes.iter().rev() {
+                node -= 1;
                 if left <= chunk.count() {
                     return Some((node, chunk.count() - left));
                 }

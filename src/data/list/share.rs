@@ -42,7 +42,7 @@ impl List {
             Body::Small(packed) => nodes.push_back(Node::Open(packed.clone())),
             Body::Large(chunks) => {
                 let mut covered = 0;
-                for node in chunks.nodes.range(node..) {
+                for node in chunks.nodes.range(node..chunks.nodes.len()) {
                     if covered >= index + left {
                         break;
                     }

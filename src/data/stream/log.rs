@@ -16,7 +16,7 @@
 //!
 //! Trimming is in `trim`. It does not know groups, and knows no clock: the time of an automatic ID is an argument.
 
-use std::collections::VecDeque;
+use crate::data::deque::SharedDeque;
 
 use super::block::{BLOCK_BYTES_MAX, Block, Fields};
 use super::id::StreamId;
@@ -63,7 +63,7 @@ pub(crate) struct Entry<'a> {
 /// The entries and counters of a stream. See the module's head.
 #[derive(Clone, Default)]
 pub(crate) struct Log {
-    pub(super) blocks: VecDeque<Block>,
+    pub(super) blocks: SharedDeque<Block>,
     pub(super) length: u64,
     pub(super) first_id: StreamId,
     last_id: StreamId,
@@ -75,7 +75,7 @@ pub(crate) struct Log {
 
 impl Log {
     /// Blocks without the counters.
-    pub(super) fn of_blocks(blocks: VecDeque<Block>) -> Log {
+    pub(super) fn of_blocks(blocks: SharedDeque<Block>) -> Log {
         Log {
             blocks,
             ..Log::default()
@@ -201,10 +201,6 @@ impl Log {
         if !fits {
             let names = fields.clone().map(|(name, _)| name);
             let is_first = self.blocks.is_empty() && self.entries_added == 0;
-            if self.blocks.len() == self.blocks.capacity() {
-                // By an eighth: half of a doubled deque would be a byte per entry unused.
-                self.blocks.reserve_exact(self.blocks.len() / 8 + 1);
-            }
             self.blocks
                 .push_back(Block::open(id, names, field_count, is_first, limits));
         }
@@ -389,7 +385,7 @@ impl Log {
         };
         let whole: u64 = self
             .blocks
-            .range(at + 1..)
+            .range(at + 1..self.blocks.len())
             .map(|block| u64::from(block.live))
             .sum();
         let block = &self.blocks[at];
@@ -403,7 +399,6 @@ impl Log {
     /// Bytes of the blocks and their deque.
     #[must_use]
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<Block>()
-            + self.blocks.iter().map(Block::heap_bytes).sum::<usize>()
+        self.blocks.heap_bytes() + self.blocks.iter().map(Block::heap_bytes).sum::<usize>()
     }
 }

@@ -42,7 +42,8 @@ impl Log {
     #[must_use]
     pub(crate) fn share(&self, start: StreamId, end: StreamId) -> Log {
         let blocks = self.blocks_between(start, end);
-        let blocks = blocks.map(|(first, last)| self.blocks.range(first..=last).cloned().collect());
+        let blocks =
+            blocks.map(|(first, last)| self.blocks.range(first..last + 1).cloned().collect());
         Log::of_blocks(blocks.unwrap_or_default())
     }
 
@@ -61,7 +62,7 @@ impl Log {
             }
             TrimTo::MinId(id) => self.block_for(id).unwrap_or(0),
         };
-        (whole > more_than).then(|| Log::of_blocks(self.blocks.range(..whole).cloned().collect()))
+        (whole > more_than).then(|| Log::of_blocks(self.blocks.range(0..whole).cloned().collect()))
     }
 
     /// Gives the blocks of a share back that end before `id`.

@@ -256,7 +256,7 @@ impl Log {
                 between.next_if_eq(&(at - 1)).is_none()
             });
         }
-        self.blocks.drain(..front);
+        self.blocks.remove_range(0..front);
     }
 
     /// The goal that, applied exactly to the log as it was, leaves what the trim has left.
