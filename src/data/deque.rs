@@ -438,9 +438,8 @@ mod tests {
             }
             Step::Set(_) => assert_eq!(deque.get_mut(0), None),
             Step::SetEnds => {
-                for (ours, others) in [(deque.front_mut(), twin.front_mut())] {
-                    ours.into_iter().chain(others).for_each(|item| *item += 1);
-                }
+                let ends = deque.front_mut().into_iter().chain(twin.front_mut());
+                ends.for_each(|item| *item += 1);
                 let ends = deque.back_mut().into_iter().chain(twin.back_mut());
                 ends.for_each(|item| *item += 1);
             }
@@ -456,6 +455,17 @@ mod tests {
             }
             Step::Share => {}
         }
+    }
+
+    #[test]
+    fn a_change_copies_one_group_of_those_that_a_clone_shares() {
+        let mut deque: SharedDeque<usize> = (0..100_000).collect();
+        let clone = deque.clone();
+        deque[50_000] = 7;
+        let groups = deque.groups.iter().zip(&clone.groups);
+        let copied = groups.filter(|(one, other)| !Arc::ptr_eq(one, other));
+        assert_eq!(copied.count(), 1);
+        assert_eq!((clone[50_000], clone.groups.len()), (50_000, 1561));
     }
 
     proptest! {

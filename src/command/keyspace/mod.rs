@@ -22,8 +22,6 @@ mod place;
 mod remove;
 mod scan;
 #[cfg(test)]
-mod snapshot_measure;
-#[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
 mod tests;
