@@ -287,11 +287,7 @@ fn large_values_are_copied_and_compared_in_slices() {
         let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
         ask(&mut to.connect(), &words);
         expect(
-            &import(
-                &from,
-                &to,
-                &["--match", &line.split(' ').nth(1).unwrap().to_owned()],
-            ),
+            &import(&from, &to, &["--match", line.split(' ').nth(1).unwrap()]),
             1,
             &[],
             &[sentence],
