@@ -131,6 +131,13 @@ fn the_harness_notices_that_a_push_is_there_twice() {
 }
 
 #[test]
+fn the_harness_notices_that_an_acknowledgement_is_lost() {
+    let complaints = complaints_after(Mode::Always, damage::forget_an_acknowledgement);
+    let said = "is pending, its XACK was acknowledged";
+    assert!(complaints.contains(said), "{complaints}");
+}
+
+#[test]
 fn the_harness_notices_half_a_transaction() {
     let complaints = complaints_after(Mode::Always, damage::halve_a_transfer);
     assert!(complaints.contains("by half"), "{complaints}");

@@ -56,19 +56,28 @@ fn commands(bytes: &[u8]) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// Takes the last bytes away.
-pub(crate) fn cut(directory: &Path, count: usize) {
-    change(directory, |bytes| bytes.truncate(bytes.len() - count));
+/// The newest command that is one of these: where it begins and ends.
+fn newest(bytes: &[u8], is_one: impl Fn(&[String]) -> bool) -> std::ops::Range<usize> {
+    let all = commands(bytes);
+    let at = (0..all.len() - 1).rev().find(|at| is_one(&all[*at].1));
+    let at = at.expect("there is one");
+    all[at].0..all[at + 1].0
 }
 
-/// Does the last push to a writer's own list once more.
+/// Takes the last bytes away, and as many more as it takes to reach into an addition to a shared stream.
+pub(crate) fn cut(directory: &Path, count: usize) {
+    change(directory, |bytes| {
+        let is_addition = |words: &[String]| words[0] == "XADD" && words[1].starts_with("shared:");
+        let addition = newest(bytes, is_addition);
+        bytes.truncate((bytes.len() - count).min(addition.end - 1));
+    });
+}
+
+/// Does the last push once more to a list from which nobody pops.
 pub(crate) fn repeat_a_push(directory: &Path) {
     change(directory, |bytes| {
-        let all = commands(bytes);
-        let is_push = |words: &[String]| words[0] == "RPUSH" && words[1].starts_with("w0:l");
-        let at = (0..all.len() - 1).rev().find(|at| is_push(&all[*at].1));
-        let at = at.expect("a push");
-        let again = bytes[all[at].0..all[at + 1].0].to_vec();
+        let is_push = |words: &[String]| words[0] == "RPUSH" && words[1].starts_with("w0:log");
+        let again = bytes[newest(bytes, is_push)].to_vec();
         bytes.extend_from_slice(b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n");
         bytes.extend_from_slice(&again);
     });
@@ -87,5 +96,13 @@ pub(crate) fn halve_a_transfer(directory: &Path) {
             .find(is_transfer)
             .expect("a transfer");
         bytes.drain(all[at + 1].0..all[at + 2].0);
+    });
+}
+
+/// Takes the last acknowledgement on a shared stream out.
+pub(crate) fn forget_an_acknowledgement(directory: &Path) {
+    change(directory, |bytes| {
+        let is_shared = |words: &[String]| words[0] == "XACK" && words[1].starts_with("shared:s");
+        bytes.drain(newest(bytes, is_shared));
     });
 }

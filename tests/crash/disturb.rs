@@ -88,15 +88,15 @@ impl<'a> Disturber<'a> {
     }
 
     fn step(&mut self) -> Option<()> {
-        let choice = self.random.below(10);
+        let choice = self.random.below(20);
         match self.mode {
-            Mode::Rdb if choice < 3 => self.save(),
+            Mode::Rdb if choice < 6 => self.save(),
             Mode::Rdb => self.snapshot(),
             _ => match choice {
-                0..5 => self.ask("BGREWRITEAOF").map(drop),
-                5 | 6 => self.ask("BGSAVE").map(drop),
-                7 => self.ask("BGSAVE SCHEDULE").map(drop),
-                8 => self.ask("SAVE").map(drop),
+                0..11 => self.ask("BGREWRITEAOF").map(drop),
+                11..15 => self.ask("BGSAVE").map(drop),
+                15 | 16 => self.ask("BGSAVE SCHEDULE").map(drop),
+                17 | 18 => self.ask("SAVE").map(drop),
                 _ => self.switch(),
             },
         }

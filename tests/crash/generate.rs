@@ -333,10 +333,12 @@ impl Generator {
         let to = (from + 1 + self.random.below(ACCOUNTS - 1)) % ACCOUNTS;
         let (amount, round) = (self.random.range(1, 100), self.round);
         let bank = format!("shared:bank{round}");
+        self.number += 1;
+        let line = format!("{from}/{to}/{amount}/{}", self.number);
         Op::transaction(vec![
             format!("HINCRBY {bank}:{from} balance -{amount}"),
             format!("HINCRBY {bank}:{to} balance {amount}"),
-            format!("RPUSH {}:log{round} {from}/{to}/{amount}", self.name),
+            format!("RPUSH {}:log{round} {line}", self.name),
         ])
     }
 

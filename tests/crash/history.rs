@@ -15,7 +15,7 @@ use super::support::frame::printable;
 /// Errors that say that nothing was done.
 const REFUSALS: [&str; 5] = ["MISCONF", "LOADING", "EXECABORT", "OOM", "READONLY"];
 /// How many complaints of one kind are worth reading.
-const COMPLAINTS_MAX: usize = 8;
+const COMPLAINTS_MAX: usize = 4;
 
 /// What takes effect as a whole: a command or a transaction.
 #[derive(Clone, Debug)]
@@ -360,7 +360,7 @@ fn fits(expected: &Frame, reply: &Frame) -> bool {
 
 fn short(value: &Value) -> String {
     let text = format!("{value:?}");
-    printable(&text.as_bytes()[..text.len().min(300)])
+    printable(&text.as_bytes()[..text.len().min(160)])
 }
 
 fn value_difference(expected: &Value, there: &Value) -> Option<String> {

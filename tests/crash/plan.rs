@@ -94,6 +94,12 @@ impl Plan {
         }
     }
 
+    /// Whether a kill may lose what is acknowledged: redis-server with everysec puts a write off for up to two seconds while a
+    /// sync is running, and acknowledges it ("postpone" in its flush). So only of what is left is judged that it is a past state.
+    pub(crate) fn may_lose_acknowledged(&self) -> bool {
+        self.kind == Kind::Redis && self.mode == Mode::Everysec
+    }
+
     /// What the environment asks for, else a few rounds with a log that nobody syncs.
     pub(crate) fn from_environment() -> Self {
         let Some(rounds) = word("MILLRACE_CRASH_ROUNDS") else {

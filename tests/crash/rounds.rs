@@ -28,6 +28,8 @@ use super::writer::{Field, now_ms, write};
 const WRITERS: usize = 6;
 /// Operations after which a round is ended at most, where it is ended by a count.
 const OPERATIONS_MAX: usize = 12_000;
+/// Operations of a round that is not ended by a kill.
+const CALM_OPERATIONS: u64 = 4_000;
 /// Shard counts in turn.
 const SHARDS: [usize; 5] = [2, 1, 4, 3, 7];
 
@@ -330,6 +332,10 @@ impl Campaign {
 
     /// Waits for a random moment and ends the server.
     fn end(&mut self, process: &mut Process, field: &Field, ending: Ending) -> Result<(), String> {
+        if matches!(ending, Ending::Quiet | Ending::None) {
+            field.wait_for(CALM_OPERATIONS, Duration::from_secs(60));
+            return Ok(());
+        }
         let longest = usize::try_from(self.plan.time.as_micros()).unwrap();
         let time = Duration::from_micros(self.random.below(longest) as u64);
         match self.random.below(2) {
@@ -344,8 +350,7 @@ impl Campaign {
             }
         };
         match ending {
-            Ending::Quiet | Ending::None => return Ok(()),
-            Ending::Kill => {}
+            Ending::Quiet | Ending::None | Ending::Kill => {}
             Ending::KillInRewrite => {
                 let rewrite = self.plan.mode != Mode::Rdb && self.random.percent(70);
                 send(if rewrite { "BGREWRITEAOF" } else { "BGSAVE" });
@@ -390,6 +395,7 @@ impl Campaign {
     /// Starts the server again unless it is running, and compares everything.
     fn compare(&mut self, written: &Written, what: &str) -> Result<(), Vec<String>> {
         self.round += 1;
+        let stays = self.process.is_some();
         let (process, copied) = match self.process.take() {
             Some(process) => (process, None),
             None => self.restarted().map_err(|error| vec![error])?,
@@ -409,7 +415,7 @@ impl Campaign {
             self.shards
         );
         // Another number of shards needs another start.
-        if self.plan.shards.is_some() || self.random.percent(50) {
+        if stays || self.plan.shards.is_some() || self.random.percent(50) {
             self.process = Some(process);
         }
         if complaints.is_empty() {
@@ -426,7 +432,10 @@ impl Campaign {
         for (writer, name) in self.names.iter().enumerate() {
             let sent = &written.all[writer];
             let acknowledged = sent.iter().take_while(|sent| sent.answer.is_some()).count();
-            let floor = written.field.floor(writer, acknowledged);
+            let floor = match self.plan.may_lose_acknowledged() {
+                true => 0,
+                false => written.field.floor(writer, acknowledged),
+            };
             is_whole &= floor == acknowledged;
             let history = History {
                 name,

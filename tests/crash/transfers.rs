@@ -21,7 +21,7 @@ pub(crate) fn check(round: u64, observed: &Observed) -> Vec<String> {
                 .split('/')
                 .filter_map(|part| part.parse().ok())
                 .collect();
-            let [from, to, amount] = numbers[..] else {
+            let [from, to, amount, _] = numbers[..] else {
                 return vec![format!("{key} has {line}")];
             };
             *balances.entry(usize::try_from(from).unwrap()).or_default() -= amount;
