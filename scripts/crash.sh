@@ -4,12 +4,12 @@
 #
 # usage: scripts/crash.sh [--rounds N] [--seconds S] [--seed X] [--mode always|everysec|no|rdb|all] [--shards N] [--points]
 #                         [--loads-in-redis] [--server millrace|redis] [--keep] [--profile NAME]
-#   --rounds N        rounds of each mode                                                  default 100
+#   --rounds N        rounds of each mode; with --points, visits of each            default 100; 1
 #   --seconds S       the longest that a round writes                                      default 2
 #   --seed X          where random choices begin              default: the second of the day
 #   --mode MODE       how the server writes: a log with this appendfsync, or snapshots alone  default all, one after the other
 #   --shards N        always so many                          default: changes from start to start
-#   --points          brings the server once to each named point instead, where it kills itself
+#   --points          brings the server to each named point instead, where it kills itself: once, and N-1 times later on
 #   --loads-in-redis  millrace writes what redis-server 7.0 reads, and that loads a copy every five rounds
 #   --server redis    redis-server in the place of millrace: tests the harness
 #   --keep            keeps the directory of a failed run and prints its name
@@ -19,7 +19,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { printf 'scripts/crash.sh: %s\n' "$*" >&2; exit 2; }
-rounds=100 seconds=2 mode=all shards='' points=no profile=fast
+rounds='' seconds=2 mode=all shards='' points=no profile=fast
 seed=$(($(date +%-H) * 3600 + $(date +%-M) * 60 + $(date +%-S)))
 while [ $# -gt 0 ]; do
   case $1 in
@@ -41,6 +41,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
+[ -n "$rounds" ] || { [ "$points" = yes ] && rounds=1 || rounds=100; }
 for number in "$rounds" "$seed" "${shards:-1}"; do
   [[ $number =~ ^[0-9]+$ ]] || fail "'$number' is not a number"
 done
@@ -53,6 +54,7 @@ export MILLRACE_SEED=$seed MILLRACE_CRASH_ROUNDS=$rounds MILLRACE_CRASH_SECONDS=
 run() { cargo test --profile "$profile" --test crash -- --exact --nocapture "$1"; }
 if [ "$points" = yes ]; then
   [ "$mode" = all ] || export MILLRACE_CRASH_MODE=$mode
+  export MILLRACE_CRASH_VISITS=$rounds
   run every_named_point_can_be_died_at
   exit
 fi

@@ -5,6 +5,7 @@
 //! - `MILLRACE_CRASH_ROUNDS`, `MILLRACE_CRASH_SECONDS` (the longest that a round writes), `MILLRACE_CRASH_MODE` (`always`,
 //!   `everysec`, `no`, `rdb`), `MILLRACE_CRASH_SHARDS` (else it changes from start to start), `MILLRACE_CRASH_KEEP` (where the
 //!   directory of a failed run is kept).
+//! - `MILLRACE_CRASH_POINTS`, a file with names of points in place of those in points.rs; `MILLRACE_CRASH_VISITS`, how often each.
 //! - `MILLRACE_CRASH_LOADS_IN_REDIS=1`: millrace writes what redis-server 7.0 reads, and it is tried.
 //! - `MILLRACE_SEED`: where random choices begin.
 
@@ -77,6 +78,11 @@ pub(crate) fn mode() -> Mode {
         Some("rdb") => Mode::Rdb,
         Some(other) => panic!("MILLRACE_CRASH_MODE={other} is no mode"),
     }
+}
+
+/// How often each named point is visited.
+pub(crate) fn visits() -> u64 {
+    number_from_environment("MILLRACE_CRASH_VISITS", 1).max(1)
 }
 
 impl Plan {

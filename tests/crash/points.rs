@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::plan::Plan;
 use super::rounds::Campaign;
+use super::support::Random;
 
 /// The names. They must be those of `CrashPoint` in src/journal/storage.rs.
 ///
@@ -52,34 +53,53 @@ fn tear(directory: &Path) {
 
 /// Ways to come to a point: as it is, with a torn log, the second time.
 const WAYS: [&str; 3] = ["", "torn", ":2"];
+/// A later time, at most.
+const TIMES_MAX: usize = 300;
 
-/// Brings the server to each point once; what is wrong with it, a line each.
-pub(crate) fn run(plan: Plan, points: &[String]) -> Vec<String> {
+/// Brings the server to each point once, and then `more` times to try a later time at it; what is wrong, a line each.
+pub(crate) fn run(plan: Plan, points: &[String], more: u64) -> Vec<String> {
+    let mut random = Random::new(plan.seed);
     let mut campaign = Campaign::new(plan);
-    let mut complaints = campaign.round().err().unwrap_or_default();
+    let found = campaign
+        .round()
+        .and_then(|()| each_once(&mut campaign, points));
+    if let Err(complaints) = found {
+        return complaints;
+    }
+    for point in (0..more).flat_map(|_| points) {
+        // It may not come by so often.
+        let name = format!("{point}:{}", 2 + random.below(TIMES_MAX));
+        if let Err(complaints) = campaign.round_to(&name) {
+            return complaints;
+        }
+    }
+    Vec::new()
+}
+
+fn each_once(campaign: &mut Campaign, points: &[String]) -> Result<(), Vec<String>> {
+    let mut missed = Vec::new();
     for point in points {
         let mut is_reached = false;
         for way in WAYS {
-            if is_reached || !complaints.is_empty() {
-                break;
-            }
+            let name = match way {
+                ":2" => format!("{point}:2"),
+                _ => point.clone(),
+            };
             if way == "torn" {
                 campaign.stop();
                 tear(campaign.directory());
             }
-            let name = if way == ":2" {
-                format!("{point}:2")
-            } else {
-                point.clone()
-            };
-            match campaign.round_to(&name) {
-                Ok(reached) => is_reached = reached,
-                Err(more) => complaints.extend(more),
+            is_reached = campaign.round_to(&name)?;
+            if is_reached {
+                break;
             }
         }
-        if !is_reached && complaints.is_empty() {
-            complaints.push(format!("{point} was never reached"));
+        if !is_reached {
+            missed.push(format!("{point} was never reached"));
         }
     }
-    complaints
+    match missed.is_empty() {
+        true => Ok(()),
+        false => Err(missed),
+    }
 }
