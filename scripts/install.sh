@@ -21,7 +21,7 @@ made() { install -D -m 644 /dev/stdin "$root$1"; }
 
 put 755 "$program" /usr/local/bin/millrace
 "$program" man | made /usr/local/share/man/man1/millrace.1
-for page in reclaim import demo ping completions; do
+for page in reclaim import demo ping check completions; do
   "$program" man "$page" | made "/usr/local/share/man/man1/millrace-$page.1"
 done
 "$program" completions bash | made /usr/local/share/bash-completion/completions/millrace

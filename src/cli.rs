@@ -9,6 +9,7 @@
 //! millrace redis.conf --port 1  the server                   ├ passed on word by word
 //! millrace server --port 1      the same                     ┘
 //! millrace reclaim|import|demo … a client of a server        parsed here
+//! millrace check …              the files of a log           parsed here
 //! millrace help [word]          subcommands and options      cli/help.rs
 //! millrace completions|man …    for a shell, for man         cli/pages.rs
 //! millrace recliam              neither word nor file        cli/help.rs: what was meant
@@ -29,12 +30,13 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
 /// The first words that are subcommands; any other first word belongs to the server.
-pub(crate) const SUBCOMMANDS: [&str; 8] = [
+pub(crate) const SUBCOMMANDS: [&str; 9] = [
     "server",
     "reclaim",
     "import",
     "demo",
     "ping",
+    "check",
     "completions",
     "man",
     "help",
@@ -84,6 +86,8 @@ pub enum Command {
     Demo(DemoArguments),
     /// Ask a server whether it serves; for container health checks.
     Ping(PingArguments),
+    /// Look through the files of a log, or a snapshot, and repair them.
+    Check(CheckArguments),
     /// Print completions for a shell.
     Completions(CompletionsArguments),
     /// Print the manual page, or that of a subcommand, for man.
@@ -110,7 +114,7 @@ pub struct CompletionsArguments {
 #[command(after_help = "To read it at once: millrace man | man -l -")]
 pub struct ManArguments {
     /// A subcommand with options of its own; without it the page covers the server.
-    #[arg(value_name = "SUBCOMMAND", value_parser = ["reclaim", "import", "demo", "ping", "completions"])]
+    #[arg(value_name = "SUBCOMMAND", value_parser = ["reclaim", "import", "demo", "ping", "check", "completions"])]
     pub subcommand: Option<String>,
 }
 
@@ -159,6 +163,29 @@ pub struct PingArguments {
     /// Print nothing; the exit code is the answer.
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+const CHECK_AFTER_HELP: &str = "\
+A log is a directory with a manifest (appendonlydir), or one of its files. Each file is whole, torn
+(its end is missing or not whole, as after a power cut: a start cuts that by itself) or damaged (what
+was on disk has changed: a start is refused). A snapshot is checked by its checksum.
+
+--fix cuts a torn or damaged log where it stops making sense and keeps the rest beside it, in
+<file>.cut-<offset>. Files that come after a cut are no longer listed in the manifest, and kept too.
+No server may run on the directory.
+
+Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read, or usage.";
+
+/// `millrace check`.
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_AFTER_HELP)]
+pub struct CheckArguments {
+    /// A directory with a log, or a server's directory; or a manifest, a log's file, a snapshot.
+    #[arg(value_name = "DIR|FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) path: std::path::PathBuf,
+    /// Cut what is torn or damaged.
+    #[arg(long)]
+    pub(crate) fix: bool,
 }
 
 const RECLAIM_AFTER_HELP: &str = "\
@@ -387,6 +414,7 @@ impl Command {
             Command::Import(_) => ("import", Ok(())),
             Command::Server(_) => ("server", Ok(())),
             Command::Ping(_) => ("ping", Ok(())),
+            Command::Check(_) => ("check", Ok(())),
             Command::Completions(_) => ("completions", Ok(())),
             Command::Man(_) => ("man", Ok(())),
             Command::Help(_) => ("help", Ok(())),

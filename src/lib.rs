@@ -48,7 +48,7 @@
 //! `keyspace/walk.rs`, `shard/walk.rs`. *A setting*: `config/parameters.rs`. *Publish/subscribe*: `shard/publish.rs`. *Client-side caching*: `keyspace/tracking.rs`, `shard/tracking.rs`. *Moving connections*:
 //! `shard/migrate.rs`. *Elements that end*: `keyspace/element_ends.rs`. *Freeing big values*: `keyspace/discard.rs`,
 //! `server/disposal.rs`. *INFO*: `observe/info.rs`. *Metrics*: `observe/metrics.rs`, `server/metrics.rs`. *The tools*:
-//! `tools/reclaim/`, `tools/import/`, `tools/demo/`, `tools/ping.rs`. *The command line, its help, completions and manual*: `cli/`. *The benchmark*: `bin/millrace-bench/`, run by `scripts/bench.sh`.
+//! `tools/reclaim/`, `tools/import/`, `tools/demo/`, `tools/ping.rs`, `tools/check.rs`. *The command line, its help, completions and manual*: `cli/`. *The benchmark*: `bin/millrace-bench/`, run by `scripts/bench.sh`.
 //!
 //! To add a command: one row and one handler in its family's file, one test that sends it. `tests/tidy.rs` says what is
 //! missing; `tests/simulation.rs` steps the engine from a seed against a sequential model.

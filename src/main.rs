@@ -53,6 +53,7 @@ fn subcommand(command: Command) -> ExitCode {
         Command::Import(arguments) => tools::import::run(&arguments),
         Command::Demo(arguments) => tools::demo::run(&arguments),
         Command::Ping(arguments) => tools::ping::run(&arguments),
+        Command::Check(arguments) => tools::check::run(&arguments),
         Command::Completions(arguments) => print(&pages::completions(arguments.shell)),
         Command::Man(arguments) => match pages::manual(arguments.subcommand.as_deref()) {
             Ok(page) => print(&page),

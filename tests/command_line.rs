@@ -40,6 +40,7 @@ fn help_shows_the_options_in_groups_with_their_defaults() {
         "import",
         "demo",
         "ping",
+        "check",
         "completions",
         "man",
     ] {

@@ -25,4 +25,5 @@ pub(crate) mod log;
 pub mod manifest;
 pub mod own;
 pub mod scan;
+pub mod snapshot;
 pub mod storage;

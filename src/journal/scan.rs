@@ -25,9 +25,27 @@ mod verdict;
 mod verify;
 mod window;
 
+use std::io::{self, Read, Seek, SeekFrom};
+
 pub use replay::{Item, Replay};
 pub use verdict::{Proof, Tail, Verdict};
 pub use verify::verify;
+
+/// Commands from an offset on, where one may begin or a mark has ended, up to the first byte that makes no sense.
+///
+/// # Errors
+/// Those of the reader.
+pub fn count_commands<R: Read + Seek>(mut reader: R, from: u64) -> io::Result<u64> {
+    reader.seek(SeekFrom::Start(from))?;
+    let mut window = window::Window::new(reader, from);
+    let mut count = 0;
+    while let window::Found::Whole(kind, len) = window.entry()? {
+        count += u64::from(matches!(kind, entry::Kind::Command | entry::Kind::Own));
+        window.pass(len);
+        window.passed();
+    }
+    Ok(count)
+}
 
 /// Whether a file that begins with these bytes begins with a snapshot: five bytes are enough to know.
 #[must_use]

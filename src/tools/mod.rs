@@ -4,11 +4,13 @@
 //! ping      one question, one exit code: container health checks
 //! reclaim   gives pending entries of dead consumers to others: cron
 //! import    copies what another running server holds
+//! check     looks through the files of a log, repairs them
 //! demo      producer, worker processes, collector and the reclaimer on one queue
 //! ```
 //!
 //! Invariants: a tool speaks to a server over a socket only, with the blocking `redis` client (`ping`: raw), and
-//! so works against any server that speaks the protocol; it knows nothing of the engine. It prints
+//! so works against any server that speaks the protocol; `check` reads files while no server runs. A tool knows nothing of the
+//! engine. It prints
 //! through a writer and reports with an exit code. What goes wrong is one sentence on standard error, in one form:
 //! `millrace: cannot <do what> <to what>: <why>; <what to do>`.
 //!
@@ -16,6 +18,7 @@
 
 use std::io::Write;
 
+pub mod check;
 pub(crate) mod connect;
 pub mod demo;
 pub mod import;

@@ -1,0 +1,347 @@
+//! `millrace check`: looks through the files of a log, or a snapshot, and repairs them when told to.
+//!
+//! ```text
+//! DIR    its manifests, each with its files in order; of a server's directory also those of the directories in it, and snapshots
+//! FILE   a manifest, a snapshot, or a log
+//! ```
+//! Invariants: nothing is changed without `--fix`; what is cut is kept beside the file. What is behind a cut in a later file is no longer
+//! listed, since a log without its middle would be another history.
+//!
+//! Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::{complain, described, nobody_reads};
+use crate::cli::CheckArguments;
+use crate::journal::cut::cut;
+use crate::journal::manifest::{LogFile, Manifest, manifest_name};
+use crate::journal::scan::{Proof, Tail, Verdict, count_commands, is_snapshot, verify};
+use crate::journal::snapshot::{self, Snapshot};
+use crate::journal::storage::disk::DiskStorage;
+use crate::journal::storage::{DirectoryLock, Storage};
+
+/// Runs the subcommand.
+#[must_use]
+pub fn run(arguments: &CheckArguments) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match check(&arguments.path, arguments.fix, &mut out) {
+        Ok(State::Whole) => ExitCode::SUCCESS,
+        Ok(State::Broken) => ExitCode::from(1),
+        Err(error) if nobody_reads(&error) => ExitCode::from(1),
+        Err(error) => {
+            complain(&described(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// How a file is, after a repair if there was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Whole,
+    Broken,
+}
+
+fn check(path: &Path, fix: bool, out: &mut dyn Write) -> anyhow::Result<State> {
+    let about = || format!("cannot read {}", path.display());
+    if path.is_dir() {
+        let mut check = Check::new(path, fix, out)?;
+        return check.directory().with_context(about);
+    }
+    let name = path.file_name().unwrap_or_default();
+    let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
+    let mut check = Check::new(directory.unwrap_or(Path::new(".")), fix, out)?;
+    let log = name.as_bytes().strip_suffix(b".manifest");
+    match log {
+        Some(log) => check.manifest(Path::new(""), OsStr::from_bytes(log)),
+        None => check.single(Path::new(name)),
+    }
+    .with_context(about)
+}
+
+struct Check<'a> {
+    storage: DiskStorage,
+    fix: bool,
+    out: &'a mut dyn Write,
+    /// So that no server writes to what is repaired.
+    locks: Vec<Box<dyn DirectoryLock>>,
+}
+
+/// A file that was looked through.
+enum Found {
+    Missing,
+    Snapshot(Snapshot, u64),
+    Log(Verdict),
+}
+
+impl Found {
+    fn state(&self) -> State {
+        match self {
+            Found::Snapshot(Snapshot::Whole { .. }, _) => State::Whole,
+            Found::Log(verdict) if verdict.tail == Tail::Clean => State::Whole,
+            Found::Missing | Found::Snapshot(..) | Found::Log(_) => State::Broken,
+        }
+    }
+
+    /// What is said of it, behind its name.
+    fn text(&self) -> String {
+        match self {
+            Found::Missing => "missing".to_owned(),
+            Found::Snapshot(Snapshot::Broken(reason), bytes) => {
+                format!("snapshot, {bytes} bytes: {reason}")
+            }
+            Found::Snapshot(
+                Snapshot::Whole {
+                    version,
+                    has_checksum,
+                },
+                bytes,
+            ) => {
+                let checksum = if *has_checksum { "right" } else { "none" };
+                format!("snapshot, {bytes} bytes, version {version}, checksum {checksum}: whole")
+            }
+            Found::Log(verdict) => format!(
+                "log, {} bytes, {} commands in the first {}: {}",
+                verdict.bytes, verdict.commands, verdict.valid_bytes, verdict.tail
+            ),
+        }
+    }
+}
+
+impl<'a> Check<'a> {
+    fn new(directory: &Path, fix: bool, out: &'a mut dyn Write) -> anyhow::Result<Self> {
+        Ok(Self {
+            storage: DiskStorage::new(directory)?,
+            fix,
+            out,
+            locks: Vec::new(),
+        })
+    }
+
+    fn say(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        let path = self.storage.base().join(path);
+        writeln!(self.out, "{}: {text}", path.display())
+    }
+
+    fn lock(&mut self, directory: &Path) -> anyhow::Result<()> {
+        if self.fix {
+            self.locks.push(self.storage.lock_dir(directory)?);
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self) -> anyhow::Result<State> {
+        let mut state = State::Whole;
+        let mut seen = false;
+        let entries = self.storage.list(Path::new(""))?;
+        let (inner, files): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.is_directory);
+        let inner = inner.into_iter().map(|entry| PathBuf::from(entry.name));
+        for directory in std::iter::once(PathBuf::new()).chain(inner) {
+            let Ok(entries) = self.storage.list(&directory) else {
+                // Of others, as lost+found.
+                continue;
+            };
+            for entry in entries {
+                if let Some(log) = entry.name.as_bytes().strip_suffix(b".manifest") {
+                    seen = true;
+                    state = state.max(self.manifest(&directory, OsStr::from_bytes(log))?);
+                }
+            }
+        }
+        for file in files {
+            let has_manifest = files_of_logs(&file.name);
+            if !has_manifest && file.name.as_bytes().ends_with(b".rdb") {
+                seen = true;
+                state = state.max(self.single(Path::new(&file.name))?);
+            }
+        }
+        if !seen {
+            anyhow::bail!("neither a manifest of a log nor a snapshot is in it");
+        }
+        Ok(state)
+    }
+
+    /// A file by itself.
+    fn single(&mut self, path: &Path) -> anyhow::Result<State> {
+        self.lock(Path::new(""))?;
+        let found = self.look(path)?;
+        if matches!(found, Found::Missing) {
+            return Err(io::Error::from(io::ErrorKind::NotFound).into());
+        }
+        self.say(path, &found.text())?;
+        match &found {
+            Found::Log(verdict) if verdict.tail != Tail::Clean => self.repair(path, verdict),
+            _ => Ok(found.state()),
+        }
+    }
+
+    fn look(&mut self, path: &Path) -> anyhow::Result<Found> {
+        let about = || format!("cannot read {}", self.storage.base().join(path).display());
+        let Some(bytes) = self.storage.size(path).with_context(about)? else {
+            return Ok(Found::Missing);
+        };
+        let mut file = self.storage.open_read(path).with_context(about)?;
+        let mut first = Vec::new();
+        (&mut file)
+            .take(5)
+            .read_to_end(&mut first)
+            .with_context(about)?;
+        file.seek(SeekFrom::Start(0)).with_context(about)?;
+        if is_snapshot(&first) {
+            let snapshot = snapshot::check(file).with_context(about)?;
+            return Ok(Found::Snapshot(snapshot, bytes));
+        }
+        Ok(Found::Log(verify(file, 0).with_context(about)?))
+    }
+
+    /// A log with all its files.
+    fn manifest(&mut self, directory: &Path, filename: &OsStr) -> anyhow::Result<State> {
+        self.lock(directory)?;
+        let path = directory.join(manifest_name(filename));
+        let manifest = match Manifest::read(&self.storage, directory, filename) {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => return Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                writeln!(self.out, "{error}")?;
+                return Ok(State::Broken);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.say(&path, &format!("{} files", manifest.files().count()))?;
+        let mut state = State::Whole;
+        for (index, file) in manifest.files().enumerate() {
+            let found = self.look(&directory.join(&file.name))?;
+            self.say(&directory.join(&file.name), &found.text())?;
+            if found.state() == State::Whole {
+                continue;
+            }
+            state = match &found {
+                Found::Log(verdict) if manifest.base.is_none() || index > 0 => {
+                    self.repair_listed(directory, &manifest, file, verdict)?
+                }
+                Found::Log(_) | Found::Snapshot(..) | Found::Missing => {
+                    self.hint(
+                        "a base and a missing file cannot be repaired: take it from a backup",
+                    )?;
+                    State::Broken
+                }
+            };
+            // What is behind it is either no longer listed, or looked at when this is repaired.
+            break;
+        }
+        self.orphans(directory, &manifest)?;
+        Ok(state)
+    }
+
+    fn hint(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "  {text}")
+    }
+
+    /// Repairs an incremental file; files after it that have something in them are no longer listed.
+    fn repair_listed(
+        &mut self,
+        directory: &Path,
+        manifest: &Manifest,
+        file: &LogFile,
+        verdict: &Verdict,
+    ) -> anyhow::Result<State> {
+        let later: Vec<&LogFile> = manifest
+            .incrementals
+            .iter()
+            .filter(|later| later.sequence > file.sequence)
+            .collect();
+        let mut has_more = false;
+        for later in &later {
+            has_more |= self.storage.size(&directory.join(&later.name))? > Some(0);
+        }
+        if has_more {
+            let names: Vec<_> = later
+                .iter()
+                .map(|later| later.name.to_string_lossy())
+                .collect();
+            let names = names.join(", ");
+            if self.fix {
+                let mut shorter = manifest.clone();
+                shorter
+                    .incrementals
+                    .retain(|other| other.sequence <= file.sequence);
+                shorter.write(&self.storage, directory)?;
+                self.hint(&format!("no longer listed, but kept: {names}"))?;
+            } else {
+                self.hint(&format!(
+                    "what comes after it would be lost with it: {names}"
+                ))?;
+            }
+        }
+        self.repair(&directory.join(&file.name), verdict)
+    }
+
+    /// Cuts a log at the end of its valid prefix, or says what that would do.
+    fn repair(&mut self, path: &Path, verdict: &Verdict) -> anyhow::Result<State> {
+        let commands = match verdict.tail {
+            Tail::Clean => 0,
+            Tail::Torn { commands, .. } => commands,
+            Tail::Damaged { proof, .. } => {
+                let from = match proof {
+                    Proof::Synced { commit, .. } => Some(commit),
+                    Proof::Appended(at) => Some(at),
+                    Proof::Sealed | Proof::NoEnd | Proof::Foreign => None,
+                };
+                match from {
+                    Some(from) => count_commands(self.storage.open_read(path)?, from)?,
+                    None => 0,
+                }
+            }
+        };
+        let lost = format!(
+            "{} bytes from offset {} on, with at least {commands} whole commands",
+            verdict.tail_bytes(),
+            verdict.valid_bytes
+        );
+        if !self.fix {
+            self.hint(&format!("millrace check --fix cuts {lost}"))?;
+            return Ok(State::Broken);
+        }
+        let kept = cut(&self.storage, path, verdict)?;
+        let kept = self.storage.base().join(kept);
+        self.hint(&format!("cut {lost}; they are kept in {}", kept.display()))?;
+        Ok(State::Whole)
+    }
+
+    /// Files that look as if they belonged to the log and are not listed.
+    fn orphans(&mut self, directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+        let listed: Vec<&OsString> = manifest
+            .files()
+            .chain(&manifest.history)
+            .map(|file| &file.name)
+            .collect();
+        let mut beginning = manifest.filename.as_bytes().to_vec();
+        beginning.push(b'.');
+        for entry in self.storage.list(directory)? {
+            let belongs = entry.name.as_bytes().starts_with(&beginning);
+            if belongs && files_of_logs(&entry.name) && !listed.contains(&&entry.name) {
+                let text = format!("{} bytes, not in the manifest: not read", entry.bytes);
+                self.say(&directory.join(&entry.name), &text)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name is that of a base or an incremental file.
+fn files_of_logs(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    [".base.rdb", ".base.aof", ".incr.aof"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Files that are whole, torn and damaged: what is said, what is cut, what the exit code is.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+
+use super::*;
+use crate::journal::annotation::{self, RangeChecksum};
+use crate::journal::format;
+use crate::journal::manifest::BaseFormat;
+
+/// A log of ours with so many commits of one command each; all but the last synced.
+fn log(commits: usize) -> (Vec<u8>, Vec<u64>) {
+    let mut bytes = Vec::new();
+    annotation::begin(7, 0, &mut bytes);
+    let mut ends = vec![bytes.len() as u64];
+    for _ in 0..commits {
+        let mut range = Vec::new();
+        format::command([b"RPUSH".as_slice(), b"jobs", b"x"], &mut range);
+        let mut checksum = RangeChecksum::new(7);
+        checksum.extend(&range);
+        bytes.extend_from_slice(&range);
+        let synced = ends.last().copied().unwrap();
+        annotation::commit(checksum, bytes.len() as u64, synced, &mut bytes);
+        ends.push(bytes.len() as u64);
+    }
+    let end = bytes.len() as u64;
+    annotation::fill(7, end, end + 160, &mut bytes);
+    (bytes, ends)
+}
+
+fn checked(path: &Path, fix: bool) -> (State, String) {
+    let mut out = Vec::new();
+    let state = check(path, fix, &mut out).unwrap();
+    (state, String::from_utf8(out).unwrap())
+}
+
+fn directory(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    directory
+}
+
+#[test]
+fn a_whole_log_is_described() {
+    let (bytes, ends) = log(3);
+    let directory = directory(&[("a.aof", &bytes)]);
+    let (state, text) = checked(&directory.path().join("a.aof"), false);
+    assert_eq!(state, State::Whole);
+    let expected = format!(
+        "log, {} bytes, 3 commands in the first {}: whole\n",
+        bytes.len(),
+        ends[3]
+    );
+    assert!(text.ends_with(&expected), "{text}");
+}
+
+#[test]
+fn a_torn_log_is_cut_only_when_told_to_and_the_rest_is_kept() {
+    let (mut bytes, ends) = log(3);
+    let at = ends[2] as usize + 20;
+    bytes.truncate(at);
+    let directory = directory(&[("a.aof", &bytes)]);
+    let path = directory.path().join("a.aof");
+    let (state, text) = checked(&path, false);
+    assert_eq!(state, State::Broken);
+    assert!(
+        text.contains("torn at offset") && text.contains("check --fix cuts 20 bytes"),
+        "{text}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    let (state, text) = checked(&path, true);
+    assert_eq!(state, State::Whole);
+    let kept = directory.path().join(format!("a.aof.cut-{}", ends[2]));
+    assert!(text.contains(&kept.display().to_string()), "{text}");
+    assert_eq!(fs::read(kept).unwrap(), bytes[ends[2] as usize..]);
+    assert_eq!(checked(&path, false).0, State::Whole);
+}
+
+#[test]
+fn damage_in_the_middle_is_told_from_a_torn_end_and_what_is_lost_is_said() {
+    let (mut bytes, ends) = log(5);
+    bytes[ends[1] as usize + 20] ^= 1;
+    let directory = directory(&[("a.aof", &bytes)]);
+    let path = directory.path().join("a.aof");
+    let (state, text) = checked(&path, false);
+    assert_eq!(state, State::Broken);
+    assert!(
+        text.contains("1 commands in the first") && text.contains("damaged at offset"),
+        "{text}"
+    );
+    assert!(text.contains("at least 2 whole commands"), "{text}");
+    assert_eq!(checked(&path, true).0, State::Whole);
+    assert!(checked(&path, false).1.contains("1 commands"));
+}
+
+#[test]
+fn a_directory_is_checked_by_its_manifest() {
+    let name = OsStr::new("a.aof");
+    let manifest = Manifest::first(name, BaseFormat::Commands).with_new_incremental();
+    let mut base = Vec::new();
+    format::select(0, &mut base);
+    let (whole, _) = log(2);
+    let mut damaged = whole.clone();
+    damaged[30] ^= 1;
+    let directory = directory(&[
+        ("a.aof.manifest", &manifest.encode()),
+        ("a.aof.1.base.aof", &base),
+        ("a.aof.1.incr.aof", &whole),
+        ("a.aof.2.incr.aof", &whole),
+        ("a.aof.9.incr.aof", b""),
+    ]);
+    let (state, text) = checked(directory.path(), false);
+    assert_eq!(state, State::Whole);
+    assert_eq!(text.lines().count(), 5, "{text}");
+    assert!(
+        text.contains("a.aof.9.incr.aof: 0 bytes, not in the manifest"),
+        "{text}"
+    );
+    assert_eq!(
+        checked(&directory.path().join("a.aof.manifest"), false),
+        (state, text)
+    );
+    // Without the middle the rest is another history: it is kept, but not listed.
+    fs::write(directory.path().join("a.aof.1.incr.aof"), &damaged).unwrap();
+    let (state, text) = checked(directory.path(), false);
+    assert_eq!(state, State::Broken);
+    assert!(
+        text.contains("would be lost with it: a.aof.2.incr.aof"),
+        "{text}"
+    );
+    let (state, text) = checked(directory.path(), true);
+    assert_eq!(state, State::Whole);
+    assert!(
+        text.contains("no longer listed, but kept: a.aof.2.incr.aof"),
+        "{text}"
+    );
+    assert_eq!(
+        fs::read(directory.path().join("a.aof.2.incr.aof")).unwrap(),
+        whole
+    );
+    let (state, text) = checked(directory.path(), false);
+    assert_eq!(state, State::Whole);
+    assert!(
+        text.contains("a.aof.2.incr.aof") && text.contains("not in the manifest"),
+        "{text}"
+    );
+    fs::remove_file(directory.path().join("a.aof.1.base.aof")).unwrap();
+    let (state, text) = checked(directory.path(), true);
+    assert_eq!(state, State::Broken);
+    assert!(
+        text.contains("a.aof.1.base.aof: missing") && text.contains("backup"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error() {
+    let directory = directory(&[]);
+    let mut out = Vec::new();
+    for path in [
+        directory.path(),
+        &directory.path().join("a"),
+        &directory.path().join("a.manifest"),
+    ] {
+        assert!(check(path, false, &mut out).is_err(), "{}", path.display());
+    }
+    fs::write(directory.path().join("a.manifest"), "file x\n").unwrap();
+    let (state, text) = checked(&directory.path().join("a.manifest"), false);
+    assert_eq!(state, State::Broken);
+    assert!(text.contains("line 1"), "{text}");
+}
