@@ -23,25 +23,25 @@ const PIECE_BYTES: usize = 1 << 20;
 pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<PathBuf> {
     let directory = path.parent().unwrap_or(Path::new(""));
     let kept = beside(path, &format!(".cut-{}", verdict.valid_bytes));
-    let mut copy = storage.open_write(&kept, Opening::Emptied)?;
-    copy_bytes(storage, path, verdict.valid_bytes, u64::MAX, copy.as_mut())?;
+    let copy = storage.open_write(&kept, Opening::Emptied)?;
+    copy_bytes(storage, path, verdict.valid_bytes, u64::MAX, &*copy)?;
     copy.sync_data()?;
     drop(copy);
     storage.sync_dir(directory)?;
     storage.reach(CrashPoint::BeforeTailCut)?;
     if verdict.is_sealed_by_end() {
         // The prefix is whole as it is: the end mark only lets a Redis append.
-        let mut file = storage.open_write(path, Opening::Existing)?;
+        let file = storage.open_write(path, Opening::Existing)?;
         file.set_len(verdict.valid_bytes)?;
         file.sync_data()?;
-        write_all_at(file.as_mut(), verdict.valid_bytes, &verdict.seal)?;
+        write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
         file.sync_data()?;
     } else {
         // The last commit is cut off and the seal has another: one is right only with the other gone, so by a rename.
         let temporary = beside(path, ".temp");
-        let mut file = storage.open_write(&temporary, Opening::Emptied)?;
-        copy_bytes(storage, path, 0, verdict.valid_bytes, file.as_mut())?;
-        write_all_at(file.as_mut(), verdict.valid_bytes, &verdict.seal)?;
+        let file = storage.open_write(&temporary, Opening::Emptied)?;
+        copy_bytes(storage, path, 0, verdict.valid_bytes, &*file)?;
+        write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
         file.sync_data()?;
         storage.rename(&temporary, path)?;
         storage.sync_dir(directory)?;
@@ -62,7 +62,7 @@ fn copy_bytes(
     path: &Path,
     start: u64,
     end: u64,
-    to: &mut dyn StorageFile,
+    to: &dyn StorageFile,
 ) -> io::Result<()> {
     let mut from = storage.open_read(path)?;
     from.seek(SeekFrom::Start(start))?;

@@ -13,7 +13,7 @@
 //! The valid prefix ends outside of a transaction. Damage is what a later commit proves to have been on disk (`annotation.rs`); for the
 //! commands of a Redis, what cannot be the end of a file that was appended to. Recovery cuts and never skips.
 //!
-//! Memory: a megabyte, or twice the largest command. A declared length reserves nothing.
+//! Memory: 128 KB, or twice the largest command. A declared length reserves nothing.
 //!
 //! Deliberately not here: snapshots. A base or an old log may begin with one ([`is_snapshot`]); whoever has read it goes on behind it
 //! with the same functions.

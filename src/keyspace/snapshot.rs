@@ -350,6 +350,12 @@ impl Keyspace {
         table
     }
 
+    /// Whether a snapshot is under way.
+    #[cfg(test)]
+    pub(crate) fn has_snapshot(&self) -> bool {
+        self.snapshots.running.is_some()
+    }
+
     /// What shares taken before a change may keep from being freed until a step gives them, bytes: of large values an estimate,
     /// which counts what is still in use too. Tables that were taken over are not in it: they are what the data was.
     pub(crate) fn snapshot_bytes(&self) -> usize {

@@ -452,7 +452,6 @@ impl KeyTable {
 
     /// Marks entries that are not marked yet and gives them, from a scan position on, whole segments in hash order, until `take`
     /// says that it is enough. Gives the position to go on from, `None` at the end. Looks into `segments` of them at most.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for snapshots"))]
     pub(super) fn mark_rest(
         &mut self,
         from: u64,

@@ -88,10 +88,6 @@ fn shutdown_and_monitor_are_asked_of_the_shard() {
             ("SHUTDOWN SAVE NOSAVE", "-ERR syntax error"),
             ("SHUTDOWN ABORT NOW", "-ERR syntax error"),
             ("SHUTDOWN ABORT", "-ERR No shutdown in progress."),
-            (
-                "SHUTDOWN SAVE",
-                "-ERR Errors trying to SHUTDOWN. Check logs.",
-            ),
             ("MONITOR", "+OK"),
         ],
     );
@@ -104,7 +100,11 @@ fn shutdown_and_monitor_are_asked_of_the_shard() {
     assert_eq!(bench.line("SHUTDOWN NOSAVE FORCE"), "");
     assert!(matches!(
         bench.outcome,
-        Some(Outcome::Ask(ShardAction::Shutdown))
+        Some(Outcome::Ask(ShardAction::Save(Save::End(EndOptions {
+            save: Some(false),
+            now: false,
+            force: true,
+        }))))
     ));
 }
 

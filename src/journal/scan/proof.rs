@@ -16,7 +16,7 @@ use super::super::annotation::{self, ALIGNMENT, Commit, FILL_LINE, RangeChecksum
 use super::verdict::Proof;
 
 /// Bytes read at once; a multiple of 16.
-const PIECE_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = 128 * 1024;
 /// Bytes of the piece before that are kept: a mark may begin there.
 const KEPT_BYTES: usize = 64;
 /// Marks from which a chain may begin: the last so many.

@@ -66,7 +66,7 @@ impl<R: Read> Replay<R> {
     ///
     /// # Errors
     /// Those of the reader; `InvalidData` when the file is not what was verified.
-    pub fn next_item(&mut self) -> io::Result<Option<Item<'_>>> {
+    pub fn read(&mut self) -> io::Result<Option<Item<'_>>> {
         self.window.pass(std::mem::take(&mut self.given));
         loop {
             self.window.passed();

@@ -69,7 +69,7 @@ impl Writer {
         writer.end += bytes.len() as u64;
         writer.filled = writer.end + FILL_BYTES;
         annotation::fill(SALT, writer.end, writer.filled, &mut bytes);
-        write_all_at(writer.file.as_mut(), start, &bytes).unwrap();
+        write_all_at(writer.&*file, start, &bytes).unwrap();
         writer.mark(0);
         writer.sync();
         writer
@@ -93,7 +93,7 @@ impl Writer {
             let filled = (longest + FILL_BYTES).next_multiple_of(16);
             let mut fill = Vec::new();
             annotation::fill(SALT, self.filled - 16, filled, &mut fill);
-            write_all_at(self.file.as_mut(), self.filled - 16, &fill).unwrap();
+            write_all_at(self.&*file, self.filled - 16, &fill).unwrap();
             self.sync();
             self.filled = filled;
         }
@@ -106,7 +106,7 @@ impl Writer {
             &mut bytes,
         );
         let end = self.end + bytes.len() as u64;
-        write_all_at(self.file.as_mut(), self.end, &bytes).unwrap();
+        write_all_at(self.&*file, self.end, &bytes).unwrap();
         self.end = end;
         self.mark(half);
     }
@@ -204,7 +204,7 @@ fn check(bytes: &[u8]) -> Verdict {
 fn replay(bytes: &[u8], verdict: &Verdict) -> Vec<Words> {
     let mut replay = Replay::new(bytes, 0, verdict.valid_bytes);
     let mut commands = Vec::new();
-    while let Some(item) = replay.next_item().unwrap() {
+    while let Some(item) = replay.read().unwrap() {
         commands.push(item.arguments().iter().map(<[u8]>::to_vec).collect());
     }
     assert_eq!(commands.len() as u64, verdict.commands);

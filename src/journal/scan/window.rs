@@ -1,4 +1,4 @@
-//! A file as a window that moves over it: pieces of a megabyte, more only for an entry that is larger.
+//! A file as a window that moves over it: pieces that fit a processor's cache, more only for an entry that is larger.
 
 use std::io::{self, Read};
 
@@ -6,7 +6,7 @@ use super::entry::{self, Entry, Kind};
 use crate::resp::arguments::ArgumentRange;
 
 /// Bytes read at once.
-const PIECE_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = 128 * 1024;
 
 /// Part of a file in memory, and the entry at its beginning.
 pub(super) struct Window<R> {

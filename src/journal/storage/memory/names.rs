@@ -201,7 +201,8 @@ impl Names {
             }
         }
         for (from, to) in departures {
-            if self.durable.contains_key(&to) && self.durable.get(&to) == self.durable.get(&from) {
+            let arrived = self.durable.get(&to);
+            if arrived.is_some_and(|file| self.durable.get(&from) == Some(file)) {
                 self.durable.remove(&from);
             }
         }

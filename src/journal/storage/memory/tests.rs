@@ -22,8 +22,8 @@ fn storage() -> MemoryStorage {
 }
 
 fn write(storage: &MemoryStorage, name: &str, bytes: &[u8]) -> Box<dyn StorageFile> {
-    let mut file = storage.open_write(path(name), Opening::Emptied).unwrap();
-    write_all_at(file.as_mut(), 0, bytes).unwrap();
+    let file = storage.open_write(path(name), Opening::Emptied).unwrap();
+    write_all_at(&*file, 0, bytes).unwrap();
     file
 }
 
@@ -36,7 +36,7 @@ fn outcomes(storage: &MemoryStorage, name: &str) -> BTreeSet<Option<Vec<u8>>> {
 #[test]
 fn what_is_synced_with_its_name_survives() {
     let storage = storage();
-    let mut file = write(&storage, A, b"one");
+    let file = write(&storage, A, b"one");
     file.sync_data().unwrap();
     assert!(
         outcomes(&storage, A).contains(&None),
@@ -61,8 +61,8 @@ fn a_kill_keeps_what_is_written_and_does_not_sync_it() {
 fn unsynced_sectors_survive_in_any_combination() {
     let storage = storage();
     storage.put(path(A), &[b'.'; 1536]);
-    let mut file = storage.open_write(path(A), Opening::Existing).unwrap();
-    write_all_at(file.as_mut(), 0, &[b'x'; 1536]).unwrap();
+    let file = storage.open_write(path(A), Opening::Existing).unwrap();
+    write_all_at(&*file, 0, &[b'x'; 1536]).unwrap();
     let seen: BTreeSet<String> = outcomes(&storage, A)
         .into_iter()
         .map(|bytes| {
@@ -86,8 +86,8 @@ fn unsynced_sectors_survive_in_any_combination() {
 fn a_size_may_be_lost_and_may_survive_without_its_bytes() {
     let storage = storage();
     storage.put(path(A), b"");
-    let mut file = storage.open_write(path(A), Opening::Existing).unwrap();
-    write_all_at(file.as_mut(), 0, &[b'x'; 600]).unwrap();
+    let file = storage.open_write(path(A), Opening::Existing).unwrap();
+    write_all_at(&*file, 0, &[b'x'; 600]).unwrap();
     let seen = outcomes(&storage, A);
     assert!(seen.contains(&Some(Vec::new())));
     assert!(seen.contains(&Some(vec![0; 600])));
@@ -150,8 +150,8 @@ fn a_failed_sync_forgets_what_it_had_to_write() {
     let mut lossy_count = 0;
     for round in 0..20 {
         storage.put(path(A), b"");
-        let mut file = storage.open_write(path(A), Opening::Existing).unwrap();
-        write_all_at(file.as_mut(), 0, &[b'x'; 1024]).unwrap();
+        let file = storage.open_write(path(A), Opening::Existing).unwrap();
+        write_all_at(&*file, 0, &[b'x'; 1024]).unwrap();
         storage.plan(Call::SyncData, 1, Fault::Broken);
         assert!(file.sync_data().is_err());
         file.sync_data().unwrap();
@@ -171,7 +171,7 @@ fn a_failed_sync_forgets_what_it_had_to_write() {
 fn faults_come_at_their_call() {
     let storage = storage();
     storage.put(path(A), b"");
-    let mut file = storage.open_write(path(A), Opening::Existing).unwrap();
+    let file = storage.open_write(path(A), Opening::Existing).unwrap();
     storage.plan(Call::Write, 2, Fault::Short(1));
     storage.plan(Call::Write, 3, Fault::NoSpace);
     storage.plan(Call::Write, 4, Fault::Interrupted);
@@ -179,7 +179,7 @@ fn faults_come_at_their_call() {
     assert_eq!(file.write_at(3, b"def").unwrap(), 1);
     let full = file.write_at(4, b"ef").unwrap_err();
     assert_eq!(full.kind(), io::ErrorKind::StorageFull);
-    write_all_at(file.as_mut(), 4, b"ef").unwrap();
+    write_all_at(&*file, 4, b"ef").unwrap();
     assert_eq!(storage.bytes(path(A)).unwrap(), b"abcdef");
     storage.plan(Call::Rename, 1, Fault::Broken);
     assert!(storage.rename(path(A), path(B)).is_err());
@@ -191,7 +191,7 @@ fn a_full_disk_takes_what_fits_and_has_room_again_when_a_file_is_gone() {
     let storage = storage();
     storage.put(path(B), b"12345678");
     storage.set_capacity(Some(10));
-    let mut file = storage.open_write(path(A), Opening::New).unwrap();
+    let file = storage.open_write(path(A), Opening::New).unwrap();
     assert_eq!(file.write_at(0, b"abc").unwrap(), 2);
     assert!(file.write_at(2, b"c").is_err());
     assert_eq!(file.write_at(0, b"x").unwrap(), 1, "in place");
@@ -202,7 +202,7 @@ fn a_full_disk_takes_what_fits_and_has_room_again_when_a_file_is_gone() {
 #[test]
 fn nothing_works_once_the_machine_is_off() {
     let storage = storage();
-    let mut file = write(&storage, A, b"x");
+    let file = write(&storage, A, b"x");
     storage.stop_at(CrashPoint::AfterLogWrite, 2);
     storage.reach(CrashPoint::AfterLogWrite).unwrap();
     storage.reach(CrashPoint::AfterCut).unwrap();
@@ -217,9 +217,9 @@ fn nothing_works_once_the_machine_is_off() {
 #[test]
 fn the_same_seed_loses_the_same() {
     let storage = storage();
-    let mut file = write(&storage, A, &[b'x'; 5000]);
+    let file = write(&storage, A, &[b'x'; 5000]);
     storage.sync_dir(path("d")).unwrap();
-    write_all_at(file.as_mut(), 700, &[b'y'; 5000]).unwrap();
+    write_all_at(&*file, 700, &[b'y'; 5000]).unwrap();
     for seed in 0..50 {
         let (one, two) = (storage.crash(seed), storage.crash(seed));
         assert_eq!(one.bytes(path(A)), two.bytes(path(A)));
@@ -230,10 +230,10 @@ fn the_same_seed_loses_the_same() {
 #[test]
 fn a_reader_sees_a_file_while_it_is_written() {
     let storage = storage();
-    let mut file = write(&storage, A, b"one");
+    let file = write(&storage, A, b"one");
     let mut reader = storage.open_read(path(A)).unwrap();
     reader.seek(SeekFrom::End(-1)).unwrap();
-    write_all_at(file.as_mut(), 3, b"two").unwrap();
+    write_all_at(&*file, 3, b"two").unwrap();
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, b"etwo");
