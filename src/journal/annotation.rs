@@ -231,7 +231,7 @@ mod tests {
             let mut line = Vec::new();
             commit(checksum, end, synced, &mut line);
             let mark_end = end + line.len() as u64;
-            prop_assert!((16..=31).contains(&line.len()) && mark_end % 16 == 0);
+            prop_assert!((16..=31).contains(&line.len()) && mark_end.is_multiple_of(16));
             let read = parse_commit(&line, end).unwrap();
             prop_assert!(read.seals(checksum));
             prop_assert_eq!(read.synced(mark_end), synced.max(mark_end.saturating_sub(DISTANCE_MAX)));

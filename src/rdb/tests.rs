@@ -278,13 +278,13 @@ fn the_checksum_is_that_of_redis() {
     let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Redis, b"123456789");
     assert_eq!(sum, 0xe9c6_d914_c4b8_d9ca);
     // Of many bytes as of few: a bit at a time.
-    let bytes: Vec<u8> = (0..9000_u32).map(|n| (n * n >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..9000_u32).map(|n| ((n * n) >> 3) as u8).collect();
     let mut naive = 0_u64;
     for byte in &bytes {
         naive ^= u64::from(*byte);
         for _ in 0..8 {
             let low = naive & 1;
-            naive = naive >> 1 ^ low * 0xad93_d235_94c9_35a9_u64.reverse_bits();
+            naive = (naive >> 1) ^ (low * 0xad93_d235_94c9_35a9_u64.reverse_bits());
         }
     }
     let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Redis, &bytes);

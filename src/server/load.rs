@@ -159,7 +159,7 @@ fn load_file(
         bytes: &facts.loading_bytes,
     };
     let mut replay = Replay::new(counted, start, verdict.valid_bytes);
-    while let Some(item) = replay.next_item().map_err(io)? {
+    while let Some(item) = replay.read().map_err(io)? {
         let result = loader.command(&item.arguments());
         result.map_err(|error| fail(&error))?;
     }

@@ -174,8 +174,8 @@ fn digest(client: &mut Client, key: &str) -> String {
 #[test]
 fn payloads_are_those_of_the_oracle_and_each_takes_the_others() {
     let theirs = Server::oracle();
-    let mut them = theirs.connect();
     for_each_shard_count(|server| {
+        let mut them = theirs.connect();
         let mut us = server.connect();
         us.run("CONFIG SET rdb-version-compat 7.0");
         for value in VALUES {

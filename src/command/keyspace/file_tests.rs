@@ -77,7 +77,7 @@ impl Server {
     fn start(program: &str, directory: &Path) -> Self {
         let path = |name: &str| directory.join(name).display().to_string();
         let log = std::fs::File::create(directory.join("log")).unwrap();
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .args(["--port", "0", "--unixsocket", &path("socket")])
             .args(["--save", "", "--enable-debug-command", "yes"])
             .args(["--dir", &directory.display().to_string()])
@@ -95,6 +95,8 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        let _ = child.kill();
+        let _ = child.wait();
         panic!(
             "{program} did not start: {}",
             std::fs::read_to_string(directory.join("log")).unwrap()

@@ -1,5 +1,6 @@
 //! The server's commands on the bench.
 
+use crate::command::context::{EndOptions, Save};
 use crate::command::spec::CATEGORIES;
 use crate::command::table::commands;
 use crate::command::testing::Bench;

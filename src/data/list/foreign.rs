@@ -31,11 +31,14 @@ impl List {
         }
         match &self.body {
             Body::Small(only) => Box::new(std::iter::once(packed(only))),
-            Body::Large(chunks) => Box::new(chunks.nodes.iter().map(|node| match node {
-                Node::Open(chunk) => packed(chunk),
-                Node::Sealed(chunk) => packed(chunk),
-                Node::Alone(bytes) => Chunk::Alone(bytes),
-            })),
+            Body::Large(chunks) => {
+                let chunks = chunks.nodes.iter().map(|node| match node {
+                    Node::Open(chunk) => packed(chunk),
+                    Node::Sealed(chunk) => packed(chunk),
+                    Node::Alone(bytes) => Chunk::Alone(bytes),
+                });
+                Box::new(chunks.collect::<Vec<_>>().into_iter())
+            }
         }
     }
 }
@@ -95,10 +98,9 @@ impl Assembly {
                 Some(node) => self.nodes.push_back(node),
             }
         }
-        self.nodes.shrink_to_fit();
         List {
             body: Body::Large(Box::new(Chunks {
-                nodes: self.nodes,
+                nodes: self.nodes.into_iter().collect(),
                 len: self.len,
                 chunk_limit: limits.chunk_limit,
             })),

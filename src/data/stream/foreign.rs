@@ -71,7 +71,6 @@ impl Assembly {
         if self.last.is_some_and(|last| last > counters.last_id) {
             return Err(CorruptStream::LastId);
         }
-        log.blocks.shrink_to_fit();
         log.find_first_id();
         log.set_last_id(counters.last_id);
         log.set_max_deleted_id(counters.max_deleted_id);

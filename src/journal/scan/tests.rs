@@ -69,7 +69,7 @@ impl Writer {
         writer.end += bytes.len() as u64;
         writer.filled = writer.end + FILL_BYTES;
         annotation::fill(SALT, writer.end, writer.filled, &mut bytes);
-        write_all_at(writer.&*file, start, &bytes).unwrap();
+        write_all_at(&*writer.file, start, &bytes).unwrap();
         writer.mark(0);
         writer.sync();
         writer
@@ -93,7 +93,7 @@ impl Writer {
             let filled = (longest + FILL_BYTES).next_multiple_of(16);
             let mut fill = Vec::new();
             annotation::fill(SALT, self.filled - 16, filled, &mut fill);
-            write_all_at(self.&*file, self.filled - 16, &fill).unwrap();
+            write_all_at(&*self.file, self.filled - 16, &fill).unwrap();
             self.sync();
             self.filled = filled;
         }
@@ -106,7 +106,7 @@ impl Writer {
             &mut bytes,
         );
         let end = self.end + bytes.len() as u64;
-        write_all_at(self.&*file, self.end, &bytes).unwrap();
+        write_all_at(&*self.file, self.end, &bytes).unwrap();
         self.end = end;
         self.mark(half);
     }
@@ -278,7 +278,7 @@ proptest! {
             changed[bit / 8] ^= 1 << (bit % 8);
             let verdict = check(&changed);
             let count = expect_prefix(&changed, &verdict, &written);
-            let before = written.marks.iter().filter(|mark| mark.0 <= at).next_back();
+            let before = written.marks.iter().rfind(|mark| mark.0 <= at);
             let (start, kept) = before.copied().unwrap_or_default();
             prop_assert!(count >= kept);
             // A commit behind the one of this range that says that it was synced.
