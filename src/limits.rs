@@ -161,8 +161,12 @@ pub(crate) const GENERATED_PASSWORD_BITS_MAX: usize = 4096;
 /// Longest reply that `millrace ping` takes, bytes; the answer to HELLO fits. It may be anything, and the decoder calls itself
 /// for each level of nested arrays: for the five hundred levels of so many bytes it needs 1 MB of stack.
 pub(crate) const RAW_REPLY_BYTES_MAX: usize = 2 * 1024;
-/// How often the log is synced under `appendfsync everysec`, and what could not be written is tried again, ms.
+/// How often the log is synced under `appendfsync everysec`, ms.
 pub(crate) const LOG_SYNC_PERIOD_MS: u64 = 1000;
+/// How often it is tried to write what could not be written to the log, ms.
+pub(crate) const LOG_RETRY_PERIOD_MS: u64 = 100;
+/// How long a reply may wait for a log that cannot be written, ms: then its client is closed, and knows nothing.
+pub(crate) const LOG_PATIENCE_MS: u64 = 5000;
 /// Room that the log's buffer keeps when it was written, bytes.
 pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
 /// Bytes that are filled ahead at the end of the log at once, so that few syncs store a new size. Nobody can write meanwhile: a

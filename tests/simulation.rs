@@ -17,6 +17,8 @@
 mod checks;
 #[path = "simulation/commands.rs"]
 mod commands;
+#[path = "simulation/held.rs"]
+mod held;
 #[path = "simulation/mail.rs"]
 mod mail;
 #[path = "simulation/model.rs"]

@@ -174,7 +174,12 @@ impl Files {
     /// # Errors
     /// Those of the storage. What was appended stays in memory, and it can be tried again.
     pub(crate) fn next(&mut self, log: &Log) -> io::Result<()> {
-        log.finish_file()?;
+        if self.is_listed {
+            log.finish_file()?;
+        } else {
+            // There is none, or it is not to be trusted any more: the base that follows has all.
+            log.abandon_file();
+        }
         let storage = &*self.storage;
         let path = self.path(&self.manifest.next_incremental());
         let file = storage.open_write(&path, Opening::Emptied)?;
@@ -233,8 +238,9 @@ impl Files {
         Ok(())
     }
 
-    /// The manifest on disk names no file of the next log: there was none, or it is of a log that was switched off.
-    pub(crate) fn forget_incrementals(&mut self) {
+    /// The next file begins a new log, which counts from its base on: there was none, or it was switched off, or a sync of it has
+    /// failed. Until the base stands the manifest on disk stays as it is.
+    pub(crate) fn begin_anew(&mut self) {
         self.is_listed = false;
     }
 }

@@ -72,6 +72,8 @@ pub(crate) struct Target {
     safe_to: u64,
     /// Nothing more goes into it.
     is_finished: bool,
+    /// A sync of it has failed: what was written since the last that did not may be lost, whatever a later one says.
+    is_failed: bool,
 }
 
 impl std::fmt::Debug for Target {
@@ -102,6 +104,7 @@ impl Target {
             filled_to,
             safe_to: filled_to,
             is_finished: false,
+            is_failed: false,
         })
     }
 }
@@ -127,11 +130,13 @@ struct Wanted {
 type Wake = Box<dyn Fn(usize) + Send + Sync>;
 
 /// The log. See the module's head.
-pub(crate) struct Log {
+pub struct Log {
     policy: AtomicU8,
     end: AtomicU64,
     written: AtomicU64,
     synced: AtomicU64,
+    /// While a file that failed is being replaced: clients are told of nothing behind this position.
+    limit: AtomicU64,
     buffer: Mutex<Buffer>,
     writing: Mutex<Writing>,
     wanted: Mutex<Wanted>,
@@ -167,6 +172,7 @@ impl Log {
             end: AtomicU64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            limit: AtomicU64::new(u64::MAX),
             buffer: Mutex::default(),
             writing: Mutex::default(),
             wanted: Mutex::default(),
@@ -179,7 +185,7 @@ impl Log {
     }
 
     /// How a shard is told that a mark has moved. Once, before the shards run.
-    pub(crate) fn set_wake(&self, wake: impl Fn(usize) + Send + Sync + 'static) {
+    pub fn set_wake(&self, wake: impl Fn(usize) + Send + Sync + 'static) {
         let _ = self.wake.set(Box::new(wake));
     }
 
@@ -226,10 +232,11 @@ impl Log {
         if !self.is_on() {
             return u64::MAX;
         }
-        match self.policy() {
+        let mark = match self.policy() {
             SyncPolicy::Always => self.synced(),
             SyncPolicy::EverySecond | SyncPolicy::No => self.written(),
-        }
+        };
+        mark.min(self.limit.load(Ordering::Acquire))
     }
 
     /// Appends the effects of a hand, which are in order; gives the position behind them. `now_ms` is the time of the hand.
@@ -262,7 +269,7 @@ impl Log {
     }
 
     /// Writes what has been appended, unless it is written already. What it could not write stays; see the counters.
-    pub(crate) fn write(&self) {
+    pub fn write(&self) {
         if self.written() == self.end() {
             return;
         }
@@ -335,13 +342,16 @@ impl Log {
     }
 
     /// Syncs what has been written, now. True when all of it is on disk.
-    pub(crate) fn sync(&self) -> bool {
+    pub fn sync(&self) -> bool {
         let (file, position, offset, filled_to) = {
             let mut writing = lock(&self.writing);
             let position = self.written();
             let Some(target) = &mut writing.target else {
                 return true;
             };
+            if target.is_failed {
+                return false;
+            }
             if position == self.synced() && target.synced_offset == target.offset {
                 return true;
             }
@@ -356,6 +366,9 @@ impl Log {
         self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = result {
             let code = u64::try_from(error.raw_os_error().unwrap_or(i32::MAX)).unwrap_or(u64::MAX);
+            if let Some(target) = &mut lock(&self.writing).target {
+                target.is_failed = true;
+            }
             self.facts.log_sync_error.store(code, Ordering::Release);
             return false;
         }
@@ -379,7 +392,12 @@ impl Log {
             {
                 let mut wanted = lock(&self.wanted);
                 while !wanted.ended && !self.is_due(&wanted) {
-                    let period = Duration::from_millis(limits::LOG_SYNC_PERIOD_MS);
+                    let is_in_trouble = self.facts.log_write_error.load(Ordering::Relaxed) != 0;
+                    let period_ms = match is_in_trouble {
+                        true => limits::LOG_RETRY_PERIOD_MS,
+                        false => limits::LOG_SYNC_PERIOD_MS,
+                    };
+                    let period = Duration::from_millis(period_ms);
                     let (guard, timeout) = self
                         .something_written
                         .wait_timeout(wanted, period)
@@ -457,6 +475,41 @@ impl Log {
         self.synced.fetch_max(position, Ordering::AcqRel);
         self.wake_waiting();
         Ok(())
+    }
+
+    /// The file is given up: a sync of it has failed. What lies before the cut will be in the base that is made; until that stands
+    /// clients are told of nothing more ([`Log::end_limit`]).
+    pub(crate) fn abandon_file(&self) {
+        let mut writing = lock(&self.writing);
+        if writing
+            .target
+            .as_ref()
+            .is_some_and(|target| target.is_failed)
+        {
+            self.limit.store(self.mark(), Ordering::Release);
+        }
+        lock(&self.buffer).give(&mut writing);
+        writing.bytes = Vec::new();
+        writing.target = None;
+        self.written.store(writing.end, Ordering::Release);
+    }
+
+    /// The base stands that has everything before this position.
+    pub(crate) fn end_limit(&self, position: u64) {
+        self.synced.fetch_max(position, Ordering::AcqRel);
+        self.facts.log_sync_error.store(0, Ordering::Release);
+        self.facts.log_write_error.store(0, Ordering::Release);
+        self.limit.store(u64::MAX, Ordering::Release);
+        self.wake_waiting();
+    }
+
+    /// Whether a sync has failed, so that the file must be replaced.
+    pub(crate) fn has_failed(&self) -> bool {
+        let writing = lock(&self.writing);
+        writing
+            .target
+            .as_ref()
+            .is_some_and(|target| target.is_failed)
     }
 
     /// The next file is there: what lies behind the cut goes into it.

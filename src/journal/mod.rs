@@ -21,7 +21,7 @@ pub mod cut;
 pub(crate) mod dump;
 pub(crate) mod files;
 pub mod format;
-pub(crate) mod log;
+pub mod log;
 pub mod manifest;
 pub mod own;
 pub mod scan;

@@ -257,6 +257,7 @@ impl Start {
             files: self.files,
             inbox,
             control: self.control,
+            owes_base: false,
         };
         spawn("saver", move || worker.run()).map_err(|error| LoadFailure(error.to_string()))
     }

@@ -92,6 +92,8 @@ pub(super) struct Worker {
     pub(super) files: Files,
     pub(super) inbox: Arc<Inbox>,
     pub(super) control: Control,
+    /// The files on disk do not have all: a base is due, and tried again until it stands.
+    pub(super) owes_base: bool,
 }
 
 impl Worker {
@@ -147,6 +149,13 @@ impl Worker {
         let persistence = &settings.persistence;
         if persistence.append_only != self.log.is_on() {
             self.switch(persistence.append_only);
+        } else if self.log.is_on() && self.log.has_failed() {
+            self.replace_failed();
+        } else if self.log.is_on() && self.owes_base {
+            let tried_ms = self.facts().saving_since_ms.load(Ordering::Relaxed);
+            if unix_ms() >= tried_ms + RETRY_MS && self.facts().begin(Saving::Base, unix_ms()) {
+                self.begin_anew();
+            }
         }
         let now_ms = unix_ms();
         if self.facts().rewrite_scheduled.swap(false, Ordering::AcqRel)
@@ -220,8 +229,25 @@ impl Worker {
             self.facts().end(unix_ms());
             return;
         }
-        self.files.forget_incrementals();
-        // It is in the log.
+        self.begin_anew();
+    }
+
+    /// A sync of the log has failed: a new base takes the place of all its files.
+    fn replace_failed(&mut self) {
+        if !self.facts().begin(Saving::Base, unix_ms()) {
+            return;
+        }
+        error!(
+            "A sync of the append only file has failed: it is written anew from the data in memory"
+        );
+        self.begin_anew();
+    }
+
+    /// A base and a file of their own; the place for it is taken.
+    fn begin_anew(&mut self) {
+        self.owes_base = true;
+        self.files.begin_anew();
+        // It is in the log, and tried again.
         let _ = self.base();
     }
 
@@ -455,6 +481,8 @@ impl Worker {
             BaseFormat::Commands
         };
         self.files.install_base(format)?;
+        self.owes_base = false;
+        self.log.end_limit(begun.position);
         let facts = self.facts();
         facts.log_earlier_bytes.store(bytes, Ordering::Relaxed);
         let file_bytes = facts.log_file_bytes.load(Ordering::Relaxed);

@@ -40,6 +40,8 @@ pub struct Client {
     pub(super) waits_for_sync: Option<u64>,
     /// It is among those whose output waits for the log.
     pub(super) is_held: bool,
+    /// Since when, Unix ms.
+    pub(super) held_since_ms: u64,
     /// The time the client saw last, Unix ms: what it sees next is not earlier.
     pub(super) now_ms: u64,
     /// The end of its input was read.
@@ -67,6 +69,7 @@ impl Client {
             held_for: 0,
             waits_for_sync: None,
             is_held: false,
+            held_since_ms: 0,
             now_ms: 0,
             ended: false,
             has_turn_coming: false,

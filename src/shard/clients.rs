@@ -206,13 +206,23 @@ impl Clients {
     }
 
     /// The output of a client waits for the log.
-    pub(super) fn hold(&mut self, id: ClientId) {
+    pub(super) fn hold(&mut self, id: ClientId, now_ms: u64) {
         if let Some(Some(client)) = self.all.get_mut(&id)
             && !client.is_held
         {
             client.is_held = true;
+            client.held_since_ms = now_ms;
             self.held.push(id);
         }
+    }
+
+    /// Whose output has waited since then, Unix ms, or for longer.
+    pub(super) fn held_since(&self, since_ms: u64) -> Vec<ClientId> {
+        let held = self.held.iter().filter(|id| {
+            let client = self.get(**id);
+            client.is_some_and(|client| client.held_since_ms <= since_ms)
+        });
+        held.copied().collect()
     }
 
     /// Whether anybody, or anybody's output, waits for the log.

@@ -182,6 +182,9 @@ impl Shard {
                 let mut hand = self.hands.lend();
                 let reloaded = self.reload_dump(hand.keyspaces_mut(), options);
                 self.hands.resume(hand);
+                // What was dropped is freed elsewhere; nobody is told of anything.
+                let mut after = Aftermath::default();
+                self.with_hand(|env, space| env.collect(space, &mut after));
                 if let Err(text) = reloaded {
                     reply.truncate(mark);
                     reply.error(text.as_bytes());

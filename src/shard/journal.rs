@@ -10,11 +10,19 @@
 //!
 //! Not here: what the log writes when (`journal/log.rs`).
 
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use crate::client::registry::{Unblock, Wait};
+use crate::command::context::Shared;
 use crate::config::{AppendFsync, Settings};
 use crate::ids::ClientId;
-use crate::journal::log::{Log, SyncPolicy};
+use crate::journal::log::{Log, SyncPolicy, Target};
+use crate::journal::storage::{Opening, Storage};
 use crate::keyspace::effect::{Effect, EffectBuffer, in_order};
+use crate::limits;
 use crate::observe::effects::{Effect as Recorded, EffectLog};
 
 use super::client::Client;
@@ -72,6 +80,28 @@ impl Shard {
         client.held_for = client.held_for.max(self.log.end());
     }
 
+    /// Whether the log could not be written or synced the last time.
+    pub(super) fn log_is_in_trouble(&self) -> bool {
+        let facts = &self.shared.observations.persistence;
+        facts.log_write_error.load(Ordering::Relaxed) != 0
+            || facts.log_sync_error.load(Ordering::Relaxed) != 0
+    }
+
+    /// Closes clients whose replies wait for a log that cannot be written for too long: they know nothing of what they asked for.
+    pub(super) fn close_held_too_long(&mut self) {
+        if !self.clients.has_held() || !self.log_is_in_trouble() {
+            return;
+        }
+        let since_ms = self.now_ms.saturating_sub(limits::LOG_PATIENCE_MS);
+        for id in self.clients.held_since(since_ms) {
+            tracing::warn!(
+                "Closing client id={}: its reply waits for the append only file, which cannot be written",
+                id.0
+            );
+            self.disconnect(id);
+        }
+    }
+
     /// Whether the output of a client has to wait for the log. It is sent as soon as that has come so far.
     pub(super) fn is_held(&mut self, id: ClientId, held_for: u64) -> bool {
         if held_for <= self.mark {
@@ -83,7 +113,7 @@ impl Shard {
         if held_for <= self.mark {
             return false;
         }
-        self.clients.hold(id);
+        self.clients.hold(id, self.now_ms);
         true
     }
 
@@ -137,6 +167,22 @@ pub(crate) fn follow_settings(log: &Log, settings: &Settings) {
         AppendFsync::No => SyncPolicy::No,
     };
     log.set_policy(policy, settings.persistence.notes_time);
+}
+
+/// The name of the file of [`log_in`].
+pub const SIMULATED_LOG: &str = "log";
+
+/// A log in one file of a simulated directory, which only syncs when it is told ([`Log::sync`]): replies wait for that.
+///
+/// # Errors
+/// Those of the storage.
+pub fn log_in(storage: &dyn Storage, shared: &Shared) -> io::Result<Arc<Log>> {
+    let facts = Arc::clone(&shared.observations.persistence);
+    let log = Log::new(shared.shard_count, facts);
+    log.set_policy(SyncPolicy::Always, false);
+    let file = storage.open_write(Path::new(SIMULATED_LOG), Opening::New)?;
+    log.begin_file(Target::begin(file, 0, 1)?);
+    Ok(Arc::new(log))
 }
 
 /// Where effects go.

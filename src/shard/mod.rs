@@ -45,7 +45,7 @@ mod habits;
 pub mod hand;
 mod input;
 mod job;
-pub(crate) mod journal;
+pub mod journal;
 mod leaving;
 pub(crate) mod load;
 pub mod mailbox;

@@ -43,6 +43,8 @@ pub(crate) struct Begun {
     pub(crate) now_ms: u64,
     /// Changes counted by then.
     pub(crate) changes: u64,
+    /// Position of the log.
+    pub(crate) position: u64,
     /// What each database has, over all shards.
     pub(crate) counts: Vec<CutCounts>,
 }
@@ -155,6 +157,7 @@ impl Shard {
         run.send(Piece::Begun(Begun {
             now_ms: self.now_ms,
             changes,
+            position: self.log.end(),
             counts,
         }));
         for shard in ShardSet::all(self.shared.shard_count).iter() {

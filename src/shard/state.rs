@@ -186,7 +186,7 @@ impl Shard {
 
     /// As a shard whose effects go to this log, which all shards of a process share.
     #[must_use]
-    pub(crate) fn with_log(mut self, log: Arc<Log>) -> Self {
+    pub fn with_log(mut self, log: Arc<Log>) -> Self {
         self.log = log;
         self
     }

@@ -65,6 +65,7 @@ impl Shard {
             self.clients.release_paused(self.now_ms);
         }
         self.queue_own(Job::Housekeeping);
+        self.close_held_too_long();
         self.close_idle();
     }
 
