@@ -38,6 +38,35 @@ fn texts() -> impl Strategy<Value = Vec<Vec<u8>>> {
     proptest::collection::vec(text(), 1..20)
 }
 
+/// A group that has read so far, with entries that are pending: ID, consumer or nobody, deliveries.
+fn group_of(read: u64, pending: Vec<(u64, u8, u64)>, entry_count: u64) -> Group {
+    let mut group = Group::new(
+        StreamId { ms: 5, seq: read },
+        Some(read).filter(|n| n % 2 == 0),
+    );
+    // Only what was in the log once can be pending.
+    let pending = pending.into_iter().filter(|(seq, ..)| *seq <= entry_count);
+    for (seq, consumer, count) in pending {
+        let consumer = match consumer {
+            0 => None,
+            other => {
+                let name = [b'a' + other];
+                let found = group.find_consumer(&name);
+                found.or_else(|| group.create_consumer(&name, NOW_MS - 7))
+            }
+        };
+        let delivery = Delivery {
+            consumer,
+            delivered_ms: consumer.map_or(0, |_| NOW_MS - seq),
+            delivery_count: count,
+        };
+        group
+            .pending_mut()
+            .assign(StreamId { ms: 5, seq }, delivery);
+    }
+    group
+}
+
 fn stream() -> impl Strategy<Value = Value> {
     let group = (
         0_u64..12,
@@ -71,32 +100,7 @@ fn stream() -> impl Strategy<Value = Value> {
                 stream.log_mut().delete(StreamId { ms: 5, seq });
             }
             for (number, (read, pending)) in groups.into_iter().enumerate() {
-                let mut group = Group::new(
-                    StreamId { ms: 5, seq: read },
-                    Some(read).filter(|n| n % 2 == 0),
-                );
-                // Only what was in the log once can be pending.
-                let pending = pending
-                    .into_iter()
-                    .filter(|(seq, ..)| *seq <= entries.len() as u64);
-                for (seq, consumer, count) in pending {
-                    let consumer = match consumer {
-                        0 => None,
-                        other => {
-                            let name = [b'a' + other];
-                            let found = group.find_consumer(&name);
-                            found.or_else(|| group.create_consumer(&name, NOW_MS - 7))
-                        }
-                    };
-                    let delivery = Delivery {
-                        consumer,
-                        delivered_ms: consumer.map_or(0, |_| NOW_MS - seq),
-                        delivery_count: count,
-                    };
-                    group
-                        .pending_mut()
-                        .assign(StreamId { ms: 5, seq }, delivery);
-                }
+                let group = group_of(read, pending, entries.len() as u64);
                 stream.create_group(&[b'g', number as u8], group);
             }
             let messages = messages

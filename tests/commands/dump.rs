@@ -52,8 +52,8 @@ fn a_value_is_made_of_a_payload_unless_the_key_is_there() {
         check(
             &mut client,
             &[
-                ("GET k", "$3 icu"),
                 ("OBJECT IDLETIME k", ":1000"),
+                ("GET k", "$3 icu"),
                 ("TTL k", ":100"),
                 (&restore("4000000000000 PAYLOAD REPLACE ABSTTL"), "+OK"),
                 ("PEXPIRETIME k", ":4000000000000"),
@@ -175,8 +175,7 @@ fn digest(client: &mut Client, key: &str) -> String {
 fn payloads_are_those_of_the_oracle_and_each_takes_the_others() {
     let theirs = Server::oracle();
     for_each_shard_count(|server| {
-        let mut them = theirs.connect();
-        let mut us = server.connect();
+        let (mut us, mut them) = (server.connect(), theirs.connect());
         us.run("CONFIG SET rdb-version-compat 7.0");
         for value in VALUES {
             for client in [&mut us, &mut them] {
@@ -189,7 +188,11 @@ fn payloads_are_those_of_the_oracle_and_each_takes_the_others() {
             let [ours, other] = [&mut us, &mut them].map(|client| client.run("DUMP k"));
             // Only 7.2 has small sets with texts, and both large ones have an order of their own.
             let encoding = us.run("OBJECT ENCODING k").text();
-            if encoding != "hashtable" {
+            // A consumer has a time, and 7.0 lets no element be a chunk by itself.
+            let differs = ["CREATECONSUMER", "HUGE"]
+                .iter()
+                .any(|word| value.contains(word));
+            if encoding != "hashtable" && !differs {
                 assert_eq!(ours, other, "{value}");
             }
             for client in [&mut us, &mut them] {
@@ -219,16 +222,16 @@ fn what_no_redis_knows_of_a_value_survives_in_a_payload() {
         "SADD k a b;SPEXPIREAT k 4000000000000 MEMBERS 1 a",
         "XADD k 1-1 a b;XADD k 2-1 a b;XGROUP CREATE k g 0;XREADGROUP GROUP g c COUNT 2 STREAMS k >;XNACK k g FAIL IDS 1 2-1;XDEL k 2-1",
         "XADD k 1-1 a b;XGROUP CREATE k g 0;XREADGROUP GROUP g c STREAMS k >;XNACK k g FAIL IDS 1 1-1;XGROUP DELCONSUMER k g c",
-        "XADD k IDMP p m 1-1 a b;XCFGSET k IDMP-MAXSIZE 7",
+        "XADD k IDMP p m * a b",
     ];
     let facts = [
         "HPEXPIRETIME k FIELDS 2 a b",
-        "HGETALL k",
+        "DEBUG DIGEST-VALUE k",
         "SPEXPIRETIME k MEMBERS 2 a b",
         "XINFO STREAM k FULL",
         "XINFO CONSUMERS k g",
         "XPENDING k g - + 10",
-        "XADD k IDMP p m 9-9 a b",
+        "XADD k IDMP p m * a b",
         "OBJECT ENCODING k",
     ];
     for_each_shard_count(|server| {

@@ -227,7 +227,15 @@ fn both_ways(program: &str, version: Version) {
     theirs.call(&words("SAVE"));
     let bytes = std::fs::read(directory.path().join("dump.rdb")).unwrap();
     let ours = bench(LINES);
-    assert_eq!(read(&bytes, &ours), own_digests(&ours));
+    // Deliveries have times.
+    let but_for_times = |mut digests: BTreeMap<String, String>| {
+        digests.remove("x1").expect("the stream with groups");
+        digests
+    };
+    assert_eq!(
+        but_for_times(read(&bytes, &ours)),
+        but_for_times(own_digests(&ours))
+    );
     let with_own = bench(&[LINES, OWN_LINES].concat());
     for bench in [ours, with_own] {
         let bytes = write(&bench, version);
@@ -245,7 +253,10 @@ fn both_ways(program: &str, version: Version) {
         assert_eq!(groups(&mut loaded), told);
         loaded.call(&words("SAVE"));
         let saved = std::fs::read(&file).unwrap();
-        assert_eq!(read(&saved, &bench), own_digests(&bench));
+        assert_eq!(
+            but_for_times(read(&saved, &bench)),
+            but_for_times(own_digests(&bench))
+        );
     }
 }
 

@@ -155,7 +155,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         .docs(
             "2.6.0",
             "generic",
-            "O(N) for N elements of the value.",
+            "O(1) for the key, O(N*M) for N elements of M bytes.",
             "Returns a value as bytes that RESTORE takes.",
         ),
     row("restore", RESTORE_SYNTAX, dump::restore)
@@ -166,7 +166,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         .docs(
             "2.6.0",
             "generic",
-            "O(N) for N elements of the value, O(N*log(N)) for a sorted set.",
+            "O(1) for the key, O(N*M) for N elements of M bytes, O(N*M*log(N)) for a sorted set.",
             "Makes a key of bytes that DUMP gave.",
         ),
     Command::new("restore-asking", RESTORE_SYNTAX, dump::restore)
@@ -177,7 +177,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         .docs(
             "3.0.0",
             "server",
-            "O(N) for N elements of the value, O(N*log(N)) for a sorted set.",
+            "O(1) for the key, O(N*M) for N elements of M bytes, O(N*M*log(N)) for a sorted set.",
             "RESTORE, while a slot is being moved to this server.",
         ),
     row("move", "key db", place::move_to_database)
