@@ -101,7 +101,11 @@ fn an_element_that_was_restored_wakes_who_waits_for_it() {
 
 /// What a server tells of a key; times since something happened go on.
 fn told(client: &mut Client, lines: &[&str]) -> Vec<String> {
+    let is_of_producers = client.run("XINFO STREAM k").to_string().contains("idmp");
     let tell = |line: &&str| {
+        if line.starts_with("XADD") && !is_of_producers {
+            return String::new();
+        }
         let text = client.run(line).to_string();
         if line.starts_with("XADD") {
             return text;
@@ -139,7 +143,7 @@ const VALUES: &[&str] = &[
     "SADD k #;SREM k #;SADD k 7 -1",
     "HSET k a 1 b 2 300 x",
     "HSET k a LONG",
-    "ZADD k 1 a 2.5 b -3 c inf d -inf e 1e30 f 0.1 1",
+    "ZADD k 1 a 2.5 b -3 c inf d -inf e 1e30 f 0.5 1",
     "ZADD k 1 LONG 2 b -0 c 0.1 d",
     "XADD k 1-1 a b;XADD k 1-2 a c;XADD k 2-0 d e f g;XDEL k 1-2",
     "XADD k 1-1 a b;XDEL k 1-1",
