@@ -260,6 +260,7 @@ fn copy(text: &mut Vec<u8>, from: usize, length: usize) -> Option<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 

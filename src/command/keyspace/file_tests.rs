@@ -67,9 +67,12 @@ fn words(line: &str) -> Vec<String> {
         .collect()
 }
 
+/// A process, as long as it is needed.
+struct Running(Child);
+
 /// A server on a socket in a directory.
 struct Server {
-    child: Child,
+    _running: Running,
     connection: redis::Connection,
 }
 
@@ -77,7 +80,7 @@ impl Server {
     fn start(program: &str, directory: &Path) -> Self {
         let path = |name: &str| directory.join(name).display().to_string();
         let log = std::fs::File::create(directory.join("log")).unwrap();
-        let mut child = Command::new(program)
+        let running = Command::new(program)
             .args(["--port", "0", "--unixsocket", &path("socket")])
             .args(["--save", "", "--enable-debug-command", "yes"])
             .args(["--dir", &directory.display().to_string()])
@@ -85,18 +88,20 @@ impl Server {
             .stderr(log.try_clone().unwrap())
             .stdout(log)
             .spawn()
+            .map(Running)
             .unwrap_or_else(|error| panic!("no oracle: {program}: {error}"));
         let client = redis::Client::open(format!("redis+unix://{}", path("socket"))).unwrap();
         for _ in 0..4000 {
             if let Ok(mut connection) = client.get_connection()
                 && redis::cmd("PING").query::<String>(&mut connection).is_ok()
             {
-                return Self { child, connection };
+                return Self {
+                    _running: running,
+                    connection,
+                };
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = child.kill();
-        let _ = child.wait();
         panic!(
             "{program} did not start: {}",
             std::fs::read_to_string(directory.join("log")).unwrap()
@@ -126,10 +131,10 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
