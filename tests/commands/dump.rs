@@ -206,9 +206,9 @@ fn payloads_are_those_of_the_oracle_and_each_takes_the_others() {
                     assert_eq!(digest(client, "r"), digest(client, "k"), "{value}");
                     let encodings =
                         ["r", "k"].map(|key| client.run(&format!("OBJECT ENCODING {key}")));
-                    if !value.starts_with("APPEND")
+                    // A string that was changed in place is a new one when it is restored.
+                    if client.run("TYPE k").to_string() != "+string"
                         && !value.starts_with("SADD k #;")
-                        && !value.starts_with("SET")
                     {
                         assert_eq!(encodings[0], encodings[1], "{value}");
                     }
