@@ -162,6 +162,9 @@ impl World {
             shard_count.to_string(),
             "--save".to_owned(),
             String::new(),
+            // Where there is a log.
+            "--appendfsync".to_owned(),
+            "always".to_owned(),
         ];
         let configuration = Configuration::load(&words, &mut std::io::empty()).unwrap();
         let settings = configuration.settings();

@@ -94,13 +94,10 @@ const PORT: Kind = Integer(0, 65535);
 const LONG: Kind = Unsigned(0, LONG_MAX);
 const BYTES: Kind = Memory(0, LONG_MAX);
 
-const TLS_ADVICE: &str =
-    "TLS is not served yet: remove the tls- settings, or put a TLS proxy such as stunnel in front";
-const ACL_ADVICE: &str =
-    "ACL files are not read yet: remove aclfile and protect the server with requirepass";
+const TLS_ADVICE: &str = "TLS is not served yet: remove the tls- settings, or use a TLS proxy";
+const ACL_ADVICE: &str = "ACL files are not read yet: remove aclfile and use requirepass";
 const REPLICA_ADVICE: &str = "replication is not available yet: remove replicaof";
-const CLUSTER_ADVICE: &str =
-    "cluster mode is not available: set cluster-enabled no (one server already uses all cores)";
+const CLUSTER_ADVICE: &str = "cluster mode is not available: set cluster-enabled no";
 const MAXMEMORY_ADVICE: &str =
     "memory is not limited yet: set maxmemory 0 and bound streams with MAXLEN";
 const MIN_REPLICAS_ADVICE: &str = "replication is not available yet, so no write could ever be accepted: set min-replicas-to-write 0";

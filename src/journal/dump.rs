@@ -33,6 +33,8 @@ pub(crate) struct Head {
     pub(crate) is_base: bool,
     /// What each database has.
     pub(crate) counts: Vec<CutCounts>,
+    /// Libraries of functions.
+    pub(crate) libraries: Vec<Vec<u8>>,
 }
 
 /// A file that is being written, in either format.
@@ -64,7 +66,14 @@ impl Dump {
         let sink = Sink::new(storage.open_write(path, Opening::Emptied)?);
         let told = vec![false; head.counts.len()];
         let body = match options {
-            None => Body::Commands(sink, Vec::new()),
+            None => {
+                let mut bytes = Vec::new();
+                for library in &head.libraries {
+                    let words: [&[u8]; 3] = [b"FUNCTION", b"LOAD", library];
+                    format::command(words, &mut bytes);
+                }
+                Body::Commands(sink, bytes)
+            }
             Some(options) => {
                 let mut writer = rdb::write::Writer::new(options, sink)?;
                 writer.aux(b"redis-ver", head.version.as_bytes())?;
@@ -73,6 +82,9 @@ impl Dump {
                 writer.aux(b"used-mem", head.memory_bytes.to_string().as_bytes())?;
                 let is_base: &[u8] = if head.is_base { b"1" } else { b"0" };
                 writer.aux(b"aof-base", is_base)?;
+                for library in &head.libraries {
+                    writer.functions(library)?;
+                }
                 Body::Rdb(Box::new(writer))
             }
         };

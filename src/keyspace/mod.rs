@@ -318,29 +318,6 @@ impl Keyspace {
         KeyHandle::new(self, db, key, hash, at)
     }
 
-    /// Puts a key of a file into its place; false when it is there already, unless `replaces`. While effects are replayed.
-    pub(crate) fn load(
-        &mut self,
-        db: usize,
-        key: &[u8],
-        value: value::Value,
-        expire_ms: Option<u64>,
-        now_ms: u64,
-        replaces: bool,
-    ) -> bool {
-        let mut handle = self.write(db, key, now_ms);
-        if handle.exists() && !replaces {
-            return false;
-        }
-        let had_end = handle.expiry().is_some();
-        handle.insert(value);
-        if expire_ms.is_some() || had_end {
-            handle.set_expiry(expire_ms);
-        }
-        handle.covered();
-        true
-    }
-
     /// Whether a key is there that should not be seen any more: it expired during CLIENT PAUSE.
     pub(crate) fn holds_expired(&self, db: usize, key: &[u8], now_ms: u64) -> bool {
         let hash = self.databases[db].table.hash(key);

@@ -1,9 +1,10 @@
-//! What happens to whole databases, in one keyspace or in all in hand: emptied, swapped, recorded, replayed.
+//! What happens to whole databases, in one keyspace or in all in hand: filled, emptied, swapped, recorded, replayed.
 //!
 //! Who watches, waits or walks learns of it key by key, as far as keys are concerned that it looks at.
 
 use super::effect::EffectWriter;
 use super::space::InHand;
+use super::value::Value;
 use super::{Database, Keyspace, Space};
 
 impl Keyspace {
@@ -32,6 +33,29 @@ impl Keyspace {
         if let Some(old) = self.snapshots.take_over(db, old) {
             self.discards.add_database(old);
         }
+    }
+
+    /// Puts a key of a file into its place; false when it is there already, unless `replaces`. While effects are replayed.
+    pub(crate) fn load(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        value: Value,
+        expire_ms: Option<u64>,
+        now_ms: u64,
+        replaces: bool,
+    ) -> bool {
+        let mut handle = self.write(db, key, now_ms);
+        if handle.exists() && !replaces {
+            return false;
+        }
+        let had_end = handle.expiry().is_some();
+        handle.insert(value);
+        if expire_ms.is_some() || had_end {
+            handle.set_expiry(expire_ms);
+        }
+        handle.covered();
+        true
     }
 
     /// Drops every key without a trace, to rebuild them by replay.

@@ -2,6 +2,7 @@
 //! and by who must refuse a write because nothing could be saved.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What is being written beside the work of the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub(crate) struct Persistence {
     pub(crate) loading_total_bytes: AtomicU64,
     /// Bytes loaded.
     pub(crate) loading_bytes: AtomicU64,
+    /// Libraries of functions that were loaded: kept as they are, and written back.
+    pub(crate) libraries: Mutex<Vec<Vec<u8>>>,
     /// Keys loaded from a dump, and those left out because their time had come.
     pub(crate) loaded_keys: AtomicU64,
     /// See above.
@@ -124,6 +127,7 @@ impl Persistence {
             loading_since_ms: zero(),
             loading_total_bytes: zero(),
             loading_bytes: zero(),
+            libraries: Mutex::default(),
             loaded_keys: zero(),
             loaded_expired_keys: zero(),
         }
@@ -170,6 +174,21 @@ impl Persistence {
     pub(crate) fn end(&self, now_ms: u64) {
         self.saving_since_ms.store(now_ms, Ordering::Relaxed);
         self.saving.store(0, Ordering::Release);
+    }
+
+    /// The libraries of functions.
+    pub(crate) fn libraries(&self) -> Vec<Vec<u8>> {
+        let libraries = self.libraries.lock();
+        libraries.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps a library of functions, unless it is known already.
+    pub(crate) fn keep_library(&self, library: Vec<u8>) {
+        let libraries = self.libraries.lock();
+        let mut libraries = libraries.unwrap_or_else(PoisonError::into_inner);
+        if !libraries.contains(&library) {
+            libraries.push(library);
+        }
     }
 
     /// Bytes of the whole log.

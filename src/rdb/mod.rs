@@ -22,11 +22,6 @@
 //! Not here: files, clocks, keyspaces. Sources: the documentation of RDB files, listpacks and streams, and what Redis 7.0.15 and
 //! Valkey 7.2 write.
 
-#![allow(
-    dead_code,
-    reason = "files are written and read by who keeps them, who is not here yet"
-)]
-
 mod bytes;
 mod decode;
 mod effects;

@@ -39,11 +39,6 @@ impl<W: Write> Out<W> {
         }
     }
 
-    /// How many bytes there were.
-    pub(super) fn written(&self) -> u64 {
-        self.written + self.gathered.len() as u64
-    }
-
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if let Some(sum) = &mut self.sum {
             sum.update(&self.gathered);

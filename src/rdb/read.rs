@@ -114,12 +114,7 @@ pub(crate) enum Item<'r> {
     /// The entries that follow are of this database.
     Select(u64),
     /// How large the database is.
-    Resize {
-        /// How many keys it has.
-        key_count: u64,
-        /// How many of them end.
-        ending_count: u64,
-    },
+    Resize,
     /// A library of functions, as it is.
     Functions(Vec<u8>),
     /// What a module of this name has written beside the keys; passed over.
@@ -237,11 +232,6 @@ impl<R: Read> Reader<R> {
         self.source.offset()
     }
 
-    /// What lies behind the file: what was read of it already, and the rest.
-    pub(crate) fn into_rest(self) -> (Vec<u8>, R) {
-        self.source.into_rest()
-    }
-
     fn error(&self, trouble: Trouble, type_code: Option<u8>) -> ReadError {
         ReadError {
             trouble,
@@ -314,10 +304,10 @@ impl<R: Read> Reader<R> {
                 Step::Marked
             }
             opcodes::SELECTDB => Step::Item(Item::Select(source.length()?)),
-            opcodes::RESIZEDB => Step::Item(Item::Resize {
-                key_count: source.length()?,
-                ending_count: source.length()?,
-            }),
+            opcodes::RESIZEDB => {
+                (0..2).try_for_each(|_| source.length().map(|_| ()))?;
+                Step::Item(Item::Resize)
+            }
             opcodes::AUX => Step::Item(Item::Aux {
                 name: self.read_string()?,
                 value: self.read_string()?,

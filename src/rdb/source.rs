@@ -48,14 +48,6 @@ impl<R: Read> Source<R> {
         self.base + self.at as u64
     }
 
-    /// What was read ahead, and the rest.
-    pub(super) fn into_rest(mut self) -> (Vec<u8>, R) {
-        (
-            self.buffer.split_off(self.at.min(self.buffer.len())),
-            self.read,
-        )
-    }
-
     /// Keeps what comes from here on.
     pub(super) fn keep(&mut self) {
         self.kept = Some(self.at);

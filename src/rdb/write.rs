@@ -44,11 +44,6 @@ impl<W: Write> Writer<W> {
         Ok(Self { out, options })
     }
 
-    /// How many bytes there are so far.
-    pub(crate) fn written(&self) -> u64 {
-        self.out.written()
-    }
-
     /// Says something about the file.
     ///
     /// # Errors

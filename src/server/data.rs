@@ -29,7 +29,7 @@ use crate::journal::storage::{CrashPoint, Storage};
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 use crate::shard::clock::{SystemClock, unix_ms};
-use crate::shard::dump_file::{LoadFailure, rdb_options};
+use crate::shard::dumps::{LoadFailure, rdb_options};
 use crate::shard::journal::follow_settings;
 use crate::shard::load::Loader;
 use crate::shard::mailbox::{Message, Post};
@@ -149,7 +149,7 @@ impl Start {
             .sum();
         match persistence.append_only {
             true if log + old_log > 0 => log + old_log,
-            _ => size(&persistence.dump_filename),
+            _ => size(&persistence.dumpsname),
         }
     }
 
@@ -205,6 +205,7 @@ impl Start {
                 memory_bytes: 0,
                 is_base: true,
                 counts: Vec::new(),
+                libraries: self.shared.observations.persistence.libraries(),
             };
             let path = self.files.temporary();
             let mut dump = Dump::create(&*self.storage, &path, rdb_base.then_some(options), head)?;

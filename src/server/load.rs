@@ -21,7 +21,7 @@ use crate::journal::manifest::LogFile;
 use crate::journal::scan::{Replay, Tail, is_snapshot, verify};
 use crate::journal::storage::{ReadSeek, Storage};
 use crate::observe::persistence::Persistence;
-use crate::shard::dump_file::{Counted, LoadFailure, Source};
+use crate::shard::dumps::{Counted, LoadFailure, Source};
 use crate::shard::load::Loader;
 
 /// What was loaded.
@@ -50,7 +50,7 @@ pub(super) fn load(
             return load_log(loader, files, settings, facts);
         }
     }
-    let path = Path::new(&settings.persistence.dump_filename);
+    let path = Path::new(&settings.persistence.dumpsname);
     let size = storage
         .size(path)
         .map_err(|error| LoadFailure::of(path, &error))?;

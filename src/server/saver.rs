@@ -29,7 +29,7 @@ use crate::journal::storage::{CrashPoint, Storage};
 use crate::observe::allocator;
 use crate::observe::persistence::{Persistence, Saving};
 use crate::shard::clock::unix_ms;
-use crate::shard::dump_file::{rdb_options, temporary_dump};
+use crate::shard::dumps::{rdb_options, temporary_dump};
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::snapshot::{Begun, Piece, Run};
 
@@ -325,6 +325,7 @@ impl Worker {
             memory_bytes: allocator::allocated().used,
             is_base,
             counts: begun.counts.clone(),
+            libraries: self.facts().libraries(),
         }
     }
 
@@ -371,7 +372,7 @@ impl Worker {
             let _ = storage.remove(&temporary);
         }
         written?;
-        storage.rename(&temporary, &settings.persistence.dump_filename)?;
+        storage.rename(&temporary, &settings.persistence.dumpsname)?;
         storage.reach(CrashPoint::AfterSnapshotRename)?;
         storage.sync_dir(Path::new(""))?;
         Ok(begun.changes)

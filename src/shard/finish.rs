@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::Wait;
-use crate::command::context::{Save, ShardAction};
+use crate::command::context::{ReloadOptions, Save, ShardAction};
 use crate::command::error::CommandError;
 use crate::command::row::Row;
 use crate::resp::arguments::Args;
@@ -121,6 +121,19 @@ impl Shard {
         }
     }
 
+    /// DEBUG RELOAD. What was dropped is freed elsewhere; nobody is told of anything.
+    fn reload_through_dump(&mut self, reply: &mut Reply, options: ReloadOptions, mark: Mark) {
+        let mut hand = self.hands.lend();
+        let reloaded = self.reload_dump(hand.keyspaces_mut(), options);
+        self.hands.resume(hand);
+        let mut after = Aftermath::default();
+        self.with_hand(|env, space| env.collect(space, &mut after));
+        if let Err(text) = reloaded {
+            reply.truncate(mark);
+            reply.error(text.as_bytes());
+        }
+    }
+
     /// Carries out what a handler asked for.
     fn carry_out(
         &mut self,
@@ -178,18 +191,7 @@ impl Shard {
                 };
             }
             ShardAction::Save(save) => self.ask_to_save(client, reply, save, mark),
-            ShardAction::ReloadDump(options) => {
-                let mut hand = self.hands.lend();
-                let reloaded = self.reload_dump(hand.keyspaces_mut(), options);
-                self.hands.resume(hand);
-                // What was dropped is freed elsewhere; nobody is told of anything.
-                let mut after = Aftermath::default();
-                self.with_hand(|env, space| env.collect(space, &mut after));
-                if let Err(text) = reloaded {
-                    reply.truncate(mark);
-                    reply.error(text.as_bytes());
-                }
-            }
+            ShardAction::ReloadDump(options) => self.reload_through_dump(reply, options, mark),
             ShardAction::Reload => {
                 let mut hand = self.hands.lend();
                 self.reload(hand.keyspaces_mut());

@@ -162,6 +162,11 @@ impl<'l> Loader<'l> {
             let number = integer(args.at(1)).and_then(|number| u64::try_from(number).ok());
             return self.select(number.ok_or(LoadError::Database(text))?);
         }
+        if is(name, "function") && is(args.at(1), "load") && args.len() > 2 {
+            let library = args.at(args.len() - 1).to_vec();
+            self.shared.observations.persistence.keep_library(library);
+            return Ok(());
+        }
         let table = commands();
         let unknown = || LoadError::Unknown(String::from_utf8_lossy(name).into_owned());
         let mut row = table.find(name).ok_or_else(unknown)?;

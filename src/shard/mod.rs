@@ -17,9 +17,9 @@
 //!   `subscribers` who receives which messages
 //! * a command runs: `env` what it reads and leaves · `measure` records · `readers` who has read a key · `call` its handler ·
 //!   `waiters` who is served by it · `execute` one command · `transaction` EXEC
-//! * the parts together: `state` a shard · `refresh` settings · `tracking` what caches are told · `taking` keyspaces ·
-//!   `journal` their effects · `pause` · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `credit` · `barriers` ·
-//!   `publish` what is sent · `deliver` what has come · `walk` KEYS over very many · `stop` · `snapshot` · `load`, `dump_file` · `reload` · `messages`
+//! * the parts together: `state` a shard · `journal` effects to the log · `refresh` settings · `tracking` what caches are told ·
+//!   `taking` keyspaces · `pause` · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `credit` · `barriers` ·
+//!   `publish` what is sent · `deliver` what has come · `walk` KEYS over very many · `stop` · `snapshot` · `load` · `dumps` · `reload` · `messages`
 //! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn`
 //! * and what drives them: `work` · `tick` · `output` · `events` · `thread`
 //!
@@ -36,7 +36,7 @@ pub mod clock;
 mod credit;
 mod deliver;
 pub(crate) mod describe;
-pub(crate) mod dump_file;
+pub(crate) mod dumps;
 mod env;
 mod events;
 mod execute;

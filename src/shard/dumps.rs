@@ -92,11 +92,13 @@ impl Source<'_> {
                     keys += 1;
                     self.facts.loaded_keys.store(keys, Ordering::Relaxed);
                 }
-                Item::Aux { .. } | Item::Resize { .. } => {}
-                Item::Functions(_) => warn!(
-                    "{}: a library of functions is passed over: there are no functions yet",
-                    self.path.display()
+                Item::Aux { name, value } if name == b"redis-ver" => info!(
+                    "Loading RDB version {}, written by version {}",
+                    reader.version(),
+                    String::from_utf8_lossy(&value)
                 ),
+                Item::Aux { .. } | Item::Resize => {}
+                Item::Functions(library) => self.facts.keep_library(library),
                 Item::ModuleAux(name) => warn!(
                     "{}: what the module {name} has written is passed over",
                     self.path.display()
@@ -176,6 +178,7 @@ impl Shard {
             memory_bytes: allocator::allocated().used,
             is_base: false,
             counts: Vec::new(),
+            libraries: self.shared.observations.persistence.libraries(),
         };
         let options = Some(rdb_options(&self.settings));
         let mut dump = Dump::create(storage, &temporary, options, head)?;
@@ -183,7 +186,7 @@ impl Shard {
             dump.all(keyspace, self.now_ms)?;
         }
         dump.finish(storage)?;
-        storage.rename(&temporary, &self.settings.persistence.dump_filename)?;
+        storage.rename(&temporary, &self.settings.persistence.dumpsname)?;
         storage.sync_dir(Path::new(""))
     }
 
@@ -193,7 +196,7 @@ impl Shard {
         keyspaces: &mut [Box<Keyspace>],
         merges: bool,
     ) -> Result<(), LoadFailure> {
-        let path = &self.settings.persistence.dump_filename;
+        let path = &self.settings.persistence.dumpsname;
         let opened = storage.open_read(path);
         let mut file = opened.map_err(|error| LoadFailure::of(path, &error))?;
         let settings = std::sync::Arc::clone(&self.settings);
