@@ -298,6 +298,7 @@ impl Log {
                 self.facts.log_file_bytes.store(offset, Ordering::Relaxed);
                 self.facts.log_write_error.store(0, Ordering::Release);
                 self.written.store(writing.end, Ordering::Release);
+                self.note_unsynced();
                 self.want_sync();
                 self.wake_waiting();
             }
@@ -307,6 +308,12 @@ impl Log {
                 self.facts.log_write_error.store(code, Ordering::Release);
             }
         }
+    }
+
+    fn note_unsynced(&self) {
+        let unsynced = self.written().saturating_sub(self.synced());
+        let fact = &self.facts.log_unsynced_bytes;
+        fact.store(unsynced, Ordering::Relaxed);
     }
 
     fn want_sync(&self) {
@@ -382,6 +389,7 @@ impl Log {
         drop(writing);
         self.facts.log_sync_error.store(0, Ordering::Release);
         self.synced.fetch_max(position, Ordering::AcqRel);
+        self.note_unsynced();
         self.wake_waiting();
         true
     }

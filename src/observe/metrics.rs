@@ -9,6 +9,7 @@
 //! the same value there. What CONFIG RESETSTAT sets back to zero is zero here too, which Prometheus takes for a restart.
 
 mod families;
+mod files;
 mod streams;
 
 use prometheus::TextEncoder;
@@ -77,6 +78,7 @@ pub(crate) fn render(facts: &MetricsFacts<'_>, seen: &Observations) -> String {
     commands(&mut families, facts, seen);
     shards(&mut families, seen);
     subscriptions(&mut families, facts);
+    files::add(&mut families, &seen.persistence);
     streams::add(&mut families, &facts.streams);
     // It refuses only a family that is not one, which would be a mistake of ours: then there is nothing to tell.
     TextEncoder::new()

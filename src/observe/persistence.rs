@@ -30,6 +30,8 @@ pub(crate) struct Persistence {
     pub(crate) log_syncing: AtomicBool,
     /// Bytes that were appended and not written.
     pub(crate) log_unwritten_bytes: AtomicU64,
+    /// Bytes that may not be on disk yet.
+    pub(crate) log_unsynced_bytes: AtomicU64,
     /// Writes that had to wait for a sync that took long.
     pub(crate) log_syncs_delayed: AtomicU64,
     /// Bytes of the file at the end of the log.
@@ -101,6 +103,7 @@ impl Persistence {
             log_syncs: zero(),
             log_syncing: no(),
             log_unwritten_bytes: zero(),
+            log_unsynced_bytes: zero(),
             log_syncs_delayed: zero(),
             log_file_bytes: zero(),
             log_earlier_bytes: zero(),

@@ -192,6 +192,8 @@ impl Shard {
         finish_reply(client, &mut reply, Mark::START);
         client.output.take(&mut reply);
         self.hold_for_all(client);
+        // Who was served may have written.
+        client.wrote_to = client.held_for;
         let now_ms = self.now_ms;
         client
             .session

@@ -36,6 +36,8 @@ pub struct Client {
     pub(super) over_soft_limit_ms: Option<u64>,
     /// Position of the log that must be reached before its output is sent.
     pub(super) held_for: u64,
+    /// Position of the log behind what it has written itself.
+    pub(super) wrote_to: u64,
     /// WAITAOF: the position of the log that must be on disk.
     pub(super) waits_for_sync: Option<u64>,
     /// It is among those whose output waits for the log.
@@ -67,6 +69,7 @@ impl Client {
             unauthenticated_reply_bytes: 0,
             over_soft_limit_ms: None,
             held_for: 0,
+            wrote_to: 0,
             waits_for_sync: None,
             is_held: false,
             held_since_ms: 0,
@@ -90,6 +93,16 @@ impl Client {
     /// Takes the socket out, once.
     pub(crate) fn take_transport(&mut self) -> Option<ParkedTransport> {
         self.transport.take()
+    }
+
+    /// Position of the log that must be reached before its output is sent. While the log cannot be written, those who only read are
+    /// served, as in Redis, though they may see what was never acknowledged.
+    pub(super) fn waits_for(&self, log_is_in_trouble: bool) -> u64 {
+        if log_is_in_trouble {
+            self.wrote_to
+        } else {
+            self.held_for
+        }
     }
 
     /// Appends a message to its output, to be sent when the log has come to this position.

@@ -245,14 +245,14 @@ impl Clients {
     }
 
     /// The log has come so far: who waited for that has output to send.
-    pub(super) fn release_held(&mut self, mark: u64) {
+    pub(super) fn release_held(&mut self, mark: u64, log_is_in_trouble: bool) {
         let (all, dirty) = (&mut self.all, &mut self.dirty);
         self.held.retain(|id| {
             let Some(Some(client)) = all.get_mut(id) else {
                 // Gone; or it runs just now.
                 return all.contains_key(id);
             };
-            if client.held_for > mark {
+            if client.waits_for(log_is_in_trouble) > mark {
                 return true;
             }
             client.is_held = false;

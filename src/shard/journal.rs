@@ -60,6 +60,7 @@ impl Shard {
                 keyspace.effects.clear();
                 keyspace.logged_to = position;
             }
+            self.wrote_to = position;
         }
         let seen = keyspaces.iter().map(|keyspace| keyspace.logged_to);
         self.revealed = seen.fold(self.revealed, u64::max);
@@ -103,7 +104,10 @@ impl Shard {
     }
 
     /// Whether the output of a client has to wait for the log. It is sent as soon as that has come so far.
-    pub(super) fn is_held(&mut self, id: ClientId, held_for: u64) -> bool {
+    pub(super) fn is_held(&mut self, id: ClientId) -> bool {
+        let in_trouble = self.log_is_in_trouble();
+        let client = self.clients.get(id);
+        let held_for = client.map_or(0, |client| client.waits_for(in_trouble));
         if held_for <= self.mark {
             return false;
         }
@@ -125,8 +129,8 @@ impl Shard {
         }
         self.log.wait(self.id.index());
         self.mark = self.log.mark();
-        let mark = self.mark;
-        self.clients.release_held(mark);
+        let (mark, in_trouble) = (self.mark, self.log_is_in_trouble());
+        self.clients.release_held(mark, in_trouble);
         for id in self.clients.release_synced(self.log.synced()) {
             self.end_wait(id, Unblock::Timeout);
         }

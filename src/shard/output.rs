@@ -93,7 +93,7 @@ impl Shard {
             return Sent::Nothing;
         }
         let held_for = client.held_for;
-        if held_for > self.mark && self.is_held(id, held_for) {
+        if held_for > self.mark && self.is_held(id) {
             return Sent::Nothing;
         }
         let Some(client) = self.clients.get_mut(id) else {

@@ -61,6 +61,8 @@ pub struct Shard {
     pub(super) is_recording: bool,
     /// Position of the log up to which the replies of this turn may reveal what happened.
     pub(super) revealed: u64,
+    /// Position of the log behind what was written in this turn.
+    pub(super) wrote_to: u64,
     /// Position of the log up to which clients may be told.
     pub(super) mark: u64,
 }
@@ -180,6 +182,7 @@ impl Shard {
             log,
             is_recording: false,
             revealed: 0,
+            wrote_to: 0,
             mark: 0,
         }
     }

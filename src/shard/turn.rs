@@ -49,7 +49,7 @@ impl Shard {
             .handle
             .active_ms
             .store(self.now_ms, Ordering::Relaxed);
-        self.revealed = 0;
+        (self.revealed, self.wrote_to) = (0, 0);
         let mut reply = self.begin_reply(&client);
         let mut budget = self.budget();
         let mut flow = self.run_kept(&mut client, &mut reply);
@@ -87,6 +87,7 @@ impl Shard {
             }
             client.output.take(&mut reply);
             client.held_for = client.held_for.max(self.revealed);
+            client.wrote_to = client.wrote_to.max(self.wrote_to);
         }
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {
             self.reply = reply;
