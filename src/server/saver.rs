@@ -31,7 +31,7 @@ use crate::observe::persistence::{Persistence, Saving};
 use crate::shard::clock::unix_ms;
 use crate::shard::dumps::{rdb_options, temporary_dump};
 use crate::shard::mailbox::{Message, Post};
-use crate::shard::snapshot::{Begun, Piece, Run};
+use crate::shard::snapshot::run::{Begun, Piece, Run};
 
 use super::control::Control;
 

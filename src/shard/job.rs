@@ -6,7 +6,7 @@ use crate::ids::{ClientId, ShardId};
 use crate::keyspace::wait::Waiter;
 
 use super::describe::StreamQuery;
-use super::snapshot::Run;
+use super::snapshot::run::Run;
 
 /// Work that needs keyspaces.
 #[derive(Debug)]

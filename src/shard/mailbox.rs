@@ -20,7 +20,7 @@ use crate::pubsub::registry::ChannelKind;
 use super::client::Client;
 use super::describe::StreamQuery;
 use super::hand::berths::Berths;
-use super::snapshot::Run;
+use super::snapshot::run::Run;
 
 /// A message to the subscribers of a channel.
 #[derive(Debug)]

@@ -12,13 +12,13 @@
 //! Files, each needing only those before it:
 //!
 //! * what there is: `clock` · `route` keys to shards · `phase` what keeps a client · `habits` where it is best placed · `admit`
-//!   whether a command may run · `client` · `describe`, `job` what asks for keyspaces · `mailbox` messages
+//!   whether a command may run · `client` · `describe`, `job` what asks for keyspaces · `snapshot/run`, `mailbox` messages
 //! * the three parts of a shard: `hand/` where keyspaces are, and who waits for them · `clients`, `turns` who is connected ·
 //!   `subscribers` who receives which messages
 //! * a command runs: `env` what it reads and leaves · `measure` records · `readers` who has read a key · `call` its handler ·
 //!   `waiters` who is served by it · `execute` one command · `transaction` EXEC
-//! * the parts together: `state` a shard · `journal` effects to the log · `refresh` settings · `tracking` what caches are told ·
-//!   `taking` keyspaces · `pause` · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `credit` · `barriers` ·
+//! * the parts together: `state` a shard · `journal` effects to the log · `pause` · `refresh` settings · `tracking` what caches are told ·
+//!   `taking` keyspaces · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `held` who waits for the log · `credit` · `barriers` ·
 //!   `publish` what is sent · `deliver` what has come · `walk` KEYS over very many · `stop` · `snapshot` · `load` · `dumps` · `reload` · `messages`
 //! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn`
 //! * and what drives them: `work` · `tick` · `output` · `events` · `thread`
@@ -43,6 +43,7 @@ mod execute;
 mod finish;
 mod habits;
 pub mod hand;
+mod held;
 mod input;
 mod job;
 pub mod journal;

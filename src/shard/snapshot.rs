@@ -11,118 +11,21 @@
 //! Invariant: the effects of everything before the cut are in the log before it. Not here: files (`server/saver.rs`), how a keyspace
 //! walks (`keyspace/snapshot.rs`).
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+pub(crate) mod run;
 
-use crate::ids::{ShardId, ShardSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::ids::ShardSet;
 use crate::keyspace::InHand;
-use crate::keyspace::snapshot::{CutCounts, Progress, SnapshotEntry};
+use crate::keyspace::snapshot::{CutCounts, Progress};
 use crate::limits;
 
 use super::env::Aftermath;
 use super::job::Job;
 use super::mailbox::Message;
 use super::state::Shard;
-
-/// What the saver gets.
-#[derive(Debug)]
-pub(crate) enum Piece {
-    /// The cut is made.
-    Begun(Begun),
-    /// Keys, of one shard.
-    Entries(Vec<SnapshotEntry>),
-    /// A shard has given all it had.
-    Done(ShardId),
-}
-
-/// The moment of a snapshot.
-#[derive(Debug)]
-pub(crate) struct Begun {
-    /// When, Unix ms.
-    pub(crate) now_ms: u64,
-    /// Changes counted by then.
-    pub(crate) changes: u64,
-    /// Position of the log.
-    pub(crate) position: u64,
-    /// What each database has, over all shards.
-    pub(crate) counts: Vec<CutCounts>,
-}
-
-/// One snapshot.
-#[derive(Debug)]
-pub struct Run {
-    pieces: Mutex<Sender<Piece>>,
-    /// Effects behind the cut go to the next file of the log.
-    cuts_log: bool,
-    /// Nobody writes after the cut: the process is to end.
-    is_last: bool,
-    is_aborted: AtomicBool,
-    /// Entries that the saver has not encoded.
-    under_way: AtomicUsize,
-    /// By shard: it has stopped until there is room.
-    has_stopped: Vec<AtomicBool>,
-    /// By shard: it has given all it had, or has ended its walk before.
-    is_over: Vec<AtomicBool>,
-}
-
-impl Run {
-    /// A snapshot of so many shards whose pieces go there.
-    pub(crate) fn new(
-        shard_count: usize,
-        pieces: Sender<Piece>,
-        cuts_log: bool,
-        is_last: bool,
-    ) -> Self {
-        Self {
-            pieces: Mutex::new(pieces),
-            cuts_log,
-            is_last,
-            is_aborted: AtomicBool::new(false),
-            under_way: AtomicUsize::new(0),
-            has_stopped: (0..shard_count).map(|_| AtomicBool::new(false)).collect(),
-            is_over: (0..shard_count).map(|_| AtomicBool::new(false)).collect(),
-        }
-    }
-
-    /// The shards end it at their next step.
-    pub(crate) fn abort(&self) {
-        self.is_aborted.store(true, Ordering::Release);
-    }
-
-    fn send(&self, piece: Piece) {
-        let pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
-        // When the saver has given up nobody needs it.
-        let _ = pieces.send(piece);
-    }
-
-    /// So many entries have been encoded. Gives the shards that are to go on.
-    pub(crate) fn encoded(&self, count: usize) -> ShardSet {
-        let left = self.under_way.fetch_sub(count, Ordering::SeqCst) - count;
-        let mut shards = ShardSet::EMPTY;
-        if left <= limits::SNAPSHOT_ENTRIES_UNDER_WAY_MAX / 2 {
-            for (number, has_stopped) in self.has_stopped.iter().enumerate() {
-                if has_stopped.load(Ordering::SeqCst) && has_stopped.swap(false, Ordering::SeqCst) {
-                    shards.insert(ShardId(number as u16));
-                }
-            }
-        }
-        shards
-    }
-
-    /// Whether a shard may give more; else it is told when it may.
-    fn has_room(&self, shard: ShardId) -> bool {
-        let is_full =
-            || self.under_way.load(Ordering::SeqCst) > limits::SNAPSHOT_ENTRIES_UNDER_WAY_MAX;
-        if !is_full() {
-            return true;
-        }
-        let has_stopped = &self.has_stopped[shard.index()];
-        has_stopped.store(true, Ordering::SeqCst);
-        // The saver may have made room before it saw that.
-        !is_full() && has_stopped.swap(false, Ordering::SeqCst)
-    }
-}
+use run::{Begun, Piece, Run};
 
 impl Shard {
     /// A snapshot is wanted: its cut is made when all keyspaces are free.
@@ -173,9 +76,8 @@ impl Shard {
     /// One step of the walk, with the keyspace of this shard in hand.
     pub(super) fn step_snapshot(&mut self, run: &Arc<Run>) {
         let (id, mut after) = (self.id, Aftermath::default());
-        let is_aborted = run.is_aborted.load(Ordering::Acquire);
-        let is_over = &run.is_over[id.index()];
-        if is_over.load(Ordering::Acquire) || !is_aborted && !run.has_room(id) {
+        let is_aborted = run.is_aborted();
+        if run.is_over(id) || !is_aborted && !run.has_room(id) {
             return;
         }
         let begun_ns = self.clock.nanoseconds();
@@ -206,13 +108,9 @@ impl Shard {
         let took_ns = self.clock.nanoseconds() - begun_ns;
         let facts = &self.shared.observations.persistence;
         facts.longest_step_ns.fetch_max(took_ns, Ordering::Relaxed);
-        run.under_way.fetch_add(entries.len(), Ordering::SeqCst);
-        run.send(Piece::Entries(entries));
+        run.give(entries);
         match progress {
-            Progress::Done => {
-                is_over.store(true, Ordering::Release);
-                run.send(Piece::Done(id));
-            }
+            Progress::Done => run.end(id),
             Progress::Going => self.queue_step(Arc::clone(run)),
         }
         self.dispatch(after, None);
