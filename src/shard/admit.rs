@@ -2,7 +2,7 @@
 //!
 //! Source: the checks at the head of Redis' `processCommand`, in their order.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::client::session::Session;
 use crate::command::error;
@@ -97,13 +97,20 @@ fn trouble_with_files(settings: &Settings, files: &Persistence) -> Option<Comman
     {
         return Some(error::SAVE_FAILED);
     }
-    let of = |code: &AtomicU64| i32::try_from(code.load(Ordering::Relaxed)).unwrap_or(i32::MAX);
-    let code = match of(&files.log_write_error) {
-        0 => of(&files.log_sync_error),
-        code => code,
-    };
+    match files.log_write_error.load(Ordering::Relaxed) {
+        0 => match files.log_sync_error.load(Ordering::Relaxed) {
+            0 => None,
+            code => Some(log_failed(code)),
+        },
+        code => Some(log_failed(code)),
+    }
+}
+
+/// The system's words for why the log could not be written.
+#[cold]
+fn log_failed(code: u64) -> CommandError {
+    let code = i32::try_from(code).unwrap_or(i32::MAX);
     // As the C library says it, without the number that Rust adds.
     let text = std::io::Error::from_raw_os_error(code).to_string();
-    let reason = text.split(" (os error").next().unwrap_or(&text);
-    (code != 0).then(|| error::log_failed(reason))
+    error::log_failed(text.split(" (os error").next().unwrap_or(&text))
 }
