@@ -36,13 +36,10 @@ pub(super) fn copy(
         return Ok(report);
     }
     let Some(theirs) = libraries(&mut links.target)? else {
-        report.not_copied.add(format!(
-            "{} function libraries are not copied: {} does not know functions; give --no-functions to leave them out",
-            ours.len(),
-            links.target.address
-        ));
+        report.not_copied.add(without_functions(ours.len(), links));
         return Ok(report);
     };
+    let count = ours.len();
     for library in ours {
         let there = theirs.iter().find(|known| known.name == library.name);
         if there == Some(&library) {
@@ -63,6 +60,11 @@ pub(super) fn copy(
         words.push(&library.code);
         match links.target.ask(&words)? {
             Ok(_) => report.copied += 1,
+            // It lists them, and there are none.
+            Err(refusal) if refusal.to_string().contains("unknown subcommand") => {
+                report.not_copied.add(without_functions(count, links));
+                return Ok(report);
+            }
             Err(refusal) => report.not_copied.add(format!(
                 "cannot copy function library {}: the target answered '{refusal}'",
                 library.name
@@ -70,6 +72,13 @@ pub(super) fn copy(
         }
     }
     Ok(report)
+}
+
+fn without_functions(count: usize, links: &Links) -> String {
+    format!(
+        "{count} function libraries are not copied: {} does not know functions; give --no-functions to leave them out",
+        links.target.address
+    )
 }
 
 /// The libraries of a server; `None` when it does not know functions, or does not show them.
