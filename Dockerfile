@@ -2,8 +2,8 @@
 # user. What stands after the image's name are options of the server, or a subcommand.
 #
 #   docker build -t millrace .
-#   docker run --rm -p 127.0.0.1:6379:6379 millrace
-#   docker run --rm -p 6379:6379 -e MILLRACE_PASSWORD=secret millrace --requirepass secret
+#   docker run --rm -p 127.0.0.1:6379:6379 -v millrace:/data millrace
+#   docker run --rm -p 6379:6379 -v millrace:/data -e MILLRACE_PASSWORD=secret millrace --requirepass secret
 #   docker run --rm millrace help
 #
 # As in Redis' own image, the default options switch protected mode off: a port of a container reaches nobody until it is published, and
@@ -19,7 +19,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 RUN cargo build --release --locked --bin millrace
 # The file system of the image: the program, the libraries it loads with their loader, a name for the user.
-RUN mkdir -p /image/usr/local/bin /image/etc /image/tmp \
+RUN mkdir -p /image/usr/local/bin /image/etc /image/tmp /data \
     && chmod 1777 /image/tmp \
     && cp target/release/millrace /image/usr/local/bin/ \
     && strip /image/usr/local/bin/millrace \
@@ -29,11 +29,15 @@ RUN mkdir -p /image/usr/local/bin /image/etc /image/tmp \
 
 FROM scratch
 COPY --from=build /image /
+# The snapshots and the log, as in Redis' image; a new volume takes over who owns it.
+COPY --from=build --chown=65532:65532 /data /data
 ENV PATH=/usr/local/bin
 USER 65532:65532
-WORKDIR /tmp
+VOLUME /data
+WORKDIR /data
 EXPOSE 6379
-# Asks the server on port 6379; a password comes from MILLRACE_PASSWORD, another address from MILLRACE_URL.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["millrace", "ping", "--quiet"]
+# Asks the server on port 6379; a password comes from MILLRACE_PASSWORD, another address from MILLRACE_URL. While it loads its data it is
+# not ready, and may take that long.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=3 CMD ["millrace", "ping", "--quiet"]
 ENTRYPOINT ["millrace"]
 CMD ["--protected-mode", "no"]

@@ -47,5 +47,5 @@ cat <<'END'
 Installed /usr/local/bin/millrace, its manual (man millrace), completions and systemd units.
   settings   /etc/millrace/millrace.conf
   start      systemctl enable --now millrace
-  upgrade    systemctl restart millrace      (what is in memory is gone)
+  upgrade    systemctl restart millrace      (it saves first; the data is in /var/lib/millrace)
 END

@@ -307,10 +307,12 @@ fn the_container_takes_options_after_the_name_of_the_image() {
     ] {
         let port = free_port();
         let words = container(words);
+        let directory = tempfile::tempdir().unwrap();
         let mut command = millrace(&[]);
         command
             .args(&words)
-            .args(["--port", &port, "--bind", "127.0.0.1"]);
+            .args(["--port", &port, "--bind", "127.0.0.1", "--dir"])
+            .arg(directory.path());
         let _server = served(&port, &mut command);
         let health = instruction("HEALTHCHECK ");
         assert_eq!(health[0], "millrace");
