@@ -138,6 +138,14 @@ impl EffectWriter {
         self
     }
 
+    /// Takes over the arguments of another; it has none of its own yet.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        debug_assert_eq!(self.count, 0, "arguments of two commands");
+        let arguments = &other.bytes[other.start + HEAD.len()..];
+        self.bytes.extend_from_slice(arguments);
+        (self.count, self.is_own) = (other.count, other.is_own);
+    }
+
     /// See [`is_own`].
     pub(crate) fn is_own(&self) -> bool {
         self.is_own

@@ -210,7 +210,7 @@ fn report(
             effect.arg("DEL").arg(key);
         });
     }
-    for (number, command) in commands.into_iter().enumerate() {
-        handle.effect_of(usize::from(number == 0), |effect| *effect = command);
+    for (number, command) in commands.iter().enumerate() {
+        handle.effect_of(usize::from(number == 0), |effect| effect.copy(command));
     }
 }
