@@ -156,6 +156,18 @@ pub(crate) const SLOWLOG_ARGUMENTS_MAX: usize = 32;
 pub(crate) const SLOWLOG_ARGUMENT_BYTES_MAX: usize = 128;
 /// Seconds with a sample that LATENCY keeps of each event (Redis: 160).
 pub(crate) const LATENCY_SAMPLES_MAX: usize = 160;
+/// Bytes that the thread which reads a file collects for the thread of a shard before it hands them over: so many that the
+/// hand-over costs little, so few that they are still near the processor.
+pub(crate) const LOAD_BATCH_BYTES: usize = 64 * 1024;
+/// Bytes that wait for the thread of a shard while a file is loaded; a larger command or entry comes alone.
+pub(crate) const LOAD_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Commands and entries of a file that are loaded before threads are started for the rest: most files of few keys need none.
+pub(crate) const LOADED_BEFORE_THREADS: usize = 1000;
+/// Commands of a log that are run with all keyspaces in hand behind one that concerns several shards, before threads have the
+/// keyspaces again: as many as run in the time that it takes to get them back.
+pub(crate) const LOADED_BETWEEN_BARRIERS: usize = 128;
+/// While a file is loaded the log tells of it so often, ms.
+pub(crate) const LOAD_TOLD_EVERY_MS: u64 = 5000;
 /// Longest password that ACL GENPASS makes, bits (Redis: 4096).
 pub(crate) const GENERATED_PASSWORD_BITS_MAX: usize = 4096;
 /// Longest reply that `millrace ping` takes, bytes; the answer to HELLO fits. It may be anything, and the decoder calls itself

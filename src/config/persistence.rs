@@ -39,7 +39,7 @@ pub(crate) struct PersistenceSettings {
     /// `auto-aof-rewrite-min-size`, bytes.
     pub(crate) rewrite_bytes_min: u64,
     /// `dbfilename`, in the working directory.
-    pub(crate) dumpsname: PathBuf,
+    pub(crate) dump_filename: PathBuf,
     /// `save`.
     pub(crate) save_points: Vec<SavePoint>,
     /// `rdbcompression`.

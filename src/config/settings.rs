@@ -297,7 +297,7 @@ impl Row<'_> {
             no_fsync_on_rewrite: self.yes("no-appendfsync-on-rewrite"),
             rewrite_percentage: self.number("auto-aof-rewrite-percentage"),
             rewrite_bytes_min: self.number("auto-aof-rewrite-min-size"),
-            dumpsname: file("dbfilename"),
+            dump_filename: file("dbfilename"),
             save_points: match self.value("save") {
                 Value::SavePoints(points) => points.clone(),
                 _ => Vec::new(),

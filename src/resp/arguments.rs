@@ -73,6 +73,20 @@ impl<'a> Args<'a> {
         self.ranges.iter().map(|range| range.len as usize).sum()
     }
 
+    /// Appends the bytes of all arguments, in one piece, and where they lie in it. Arguments lie in their order in a buffer.
+    pub(crate) fn append_to(&self, bytes: &mut Vec<u8>, ranges: &mut Vec<ArgumentRange>) {
+        let (Some(first), Some(last)) = (self.ranges.first(), self.ranges.last()) else {
+            return;
+        };
+        let end = last.start as usize + last.len as usize;
+        let piece = self.buffer.get(first.start as usize..end);
+        bytes.extend_from_slice(piece.unwrap_or_default());
+        ranges.extend(self.ranges.iter().map(|range| ArgumentRange {
+            start: range.start - first.start,
+            len: range.len,
+        }));
+    }
+
     /// An owned copy.
     pub(crate) fn to_request(self) -> Request {
         Request::from_arguments(self.iter())

@@ -28,8 +28,8 @@ use crate::journal::storage::disk::DiskStorage;
 use crate::journal::storage::{CrashPoint, Storage};
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
-use crate::shard::clock::{SystemClock, unix_ms};
-use crate::shard::dumps::{LoadFailure, rdb_options};
+use crate::shard::clock::{Clock, SystemClock, unix_ms};
+use crate::shard::dump_file::{LoadFailure, rdb_options};
 use crate::shard::journal::follow_settings;
 use crate::shard::load::Loader;
 use crate::shard::mailbox::{Message, Post};
@@ -149,7 +149,7 @@ impl Start {
             .sum();
         match persistence.append_only {
             true if log + old_log > 0 => log + old_log,
-            _ => size(&persistence.dumpsname),
+            _ => size(&persistence.dump_filename),
         }
     }
 
@@ -161,17 +161,13 @@ impl Start {
         let begun_ms = unix_ms();
         let settings = Arc::clone(&self.settings);
         let wants_log = settings.persistence.append_only;
-        let mut keyspaces: Vec<Box<Keyspace>> = keyspaces.collect();
-        let mut loader = Loader::new(
-            &self.shared,
-            Arc::clone(&settings),
-            &*self.clock,
-            &mut keyspaces,
-        );
+        let now_ms = self.clock.now_ms();
+        let mut loader = Loader::with_threads(&self.shared, &settings, now_ms, keyspaces.collect());
         let facts = &self.shared.observations.persistence;
         let files = wants_log.then_some(&mut self.files);
         let loaded = load::load(&mut loader, &*self.storage, files, &settings, facts)?;
-        loader.finish();
+        let finished = loader.finish();
+        let keyspaces = finished.map_err(|error| LoadFailure(error.to_string()))?;
         let took_ms = unix_ms().saturating_sub(begun_ms);
         let seconds = format!("{}.{:03} seconds", took_ms / 1000, took_ms % 1000);
         match loaded {

@@ -50,7 +50,7 @@ pub(super) fn load(
             return load_log(loader, files, settings, facts);
         }
     }
-    let path = Path::new(&settings.persistence.dumpsname);
+    let path = Path::new(&settings.persistence.dump_filename);
     let size = storage
         .size(path)
         .map_err(|error| LoadFailure::of(path, &error))?;
@@ -154,14 +154,11 @@ fn load_file(
         ),
     }
     opened.seek(SeekFrom::Start(start)).map_err(io)?;
-    let counted = Counted {
-        inner: &mut *opened,
-        bytes: &facts.loading_bytes,
-    };
+    let counted = Counted::new(&mut *opened, facts);
     let mut replay = Replay::new(counted, start, verdict.valid_bytes);
     while let Some(item) = replay.read().map_err(io)? {
         let result = loader.command(&item.arguments());
-        result.map_err(|error| fail(&error))?;
+        result.map_err(|error| fail(&format!("at byte {}: {error}", replay.position())))?;
     }
     if !is_last {
         return Ok(0);

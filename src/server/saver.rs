@@ -372,7 +372,7 @@ impl Worker {
             let _ = storage.remove(&temporary);
         }
         written?;
-        storage.rename(&temporary, &settings.persistence.dumpsname)?;
+        storage.rename(&temporary, &settings.persistence.dump_filename)?;
         storage.reach(CrashPoint::AfterSnapshotRename)?;
         storage.sync_dir(Path::new(""))?;
         Ok(begun.changes)

@@ -1,24 +1,26 @@
 //! A dump, or the beginning of a base, into keyspaces; and all keyspaces in hand through a dump and back (DEBUG RELOAD).
 
 use std::fmt;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use tracing::{error, info, warn};
 
 use crate::command::context::ReloadOptions;
-use crate::command::keyspace::dump::{limits_of, version_of};
+use crate::command::keyspace::dump::version_of;
 use crate::config::Settings;
 use crate::journal::dump::{Dump, Head};
 use crate::journal::storage::disk::DiskStorage;
 use crate::journal::storage::{ReadSeek, Storage};
 use crate::keyspace::Keyspace;
+use crate::limits::LOAD_TOLD_EVERY_MS;
 use crate::observe::allocator;
 use crate::observe::persistence::Persistence;
 use crate::rdb;
 use crate::rdb::read::{Item, Reader};
 
+use super::clock::unix_ms;
 use super::load::Loader;
 use super::state::Shard;
 
@@ -62,36 +64,39 @@ impl Source<'_> {
         file: &mut dyn ReadSeek,
     ) -> Result<u64, LoadFailure> {
         let fail = |error: &dyn fmt::Display| LoadFailure::of(self.path, error);
-        let counted = Counted {
-            inner: file,
-            bytes: &self.facts.loading_bytes,
-        };
-        let reader = BufReader::with_capacity(1 << 20, counted);
-        let mut reader = Reader::new(reader, self.settings.persistence.checksum)
-            .map_err(|error| fail(&error))?;
-        let limits = limits_of(self.settings, 0);
+        let result = self.read_items(loader, file);
+        // What threads have found wrong lies before the place up to which was read.
+        loader.settle().map_err(|error| fail(&error))?;
+        let (offset, expired) = result.map_err(|error| fail(&*error))?;
+        let facts = self.facts;
+        facts.loaded_expired_keys.store(expired, Ordering::Relaxed);
+        let keys = facts.loaded_keys.load(Ordering::Relaxed);
+        info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        Ok(offset)
+    }
+
+    /// Gives where the dump ends in the file, and how many keys of it have ended.
+    fn read_items(
+        &self,
+        loader: &mut Loader<'_>,
+        file: &mut dyn ReadSeek,
+    ) -> Result<(u64, u64), Box<dyn fmt::Display>> {
+        let counted = Counted::new(file, self.facts);
+        let reader = Reader::new(counted, self.settings.persistence.checksum);
+        let mut reader = reader.map_err(boxed)?;
         let now_ms = loader.now_ms();
-        let (mut keys, mut expired) = (0u64, 0u64);
-        while let Some(item) = reader.next_item().map_err(|error| fail(&error))? {
+        let mut expired = 0u64;
+        self.facts.loaded_keys.store(0, Ordering::Relaxed);
+        while let Some(item) = reader.next_item().map_err(boxed)? {
             match item {
-                Item::Select(number) => loader.select(number).map_err(|error| fail(&error))?,
-                Item::Entry(raw) => {
-                    // What a log says about a key that has ended comes after it.
-                    if !self.is_base && raw.expire_ms.is_some_and(|at| at < now_ms) {
-                        expired += 1;
-                        continue;
-                    }
-                    let value = match raw.decode(&limits, now_ms) {
-                        Err(error) if error.is_empty_value() => continue,
-                        value => value.map_err(|error| fail(&error))?,
-                    };
-                    if !loader.entry(raw.key, value, raw.expire_ms) {
-                        let text = format!("the key \"{}\" is there twice", raw.key.escape_ascii());
-                        return Err(fail(&text));
-                    }
-                    keys += 1;
-                    self.facts.loaded_keys.store(keys, Ordering::Relaxed);
+                Item::Select(number) => loader.select(number).map_err(boxed)?,
+                // What a log says about a key that has ended comes after it.
+                Item::Entry(raw)
+                    if !self.is_base && raw.expire_ms.is_some_and(|at| at < now_ms) =>
+                {
+                    expired += 1;
                 }
+                Item::Entry(raw) => loader.entry(&raw).map_err(boxed)?,
                 Item::Aux { name, value } if name == b"redis-ver" => info!(
                     "Loading RDB version {}, written by version {}",
                     reader.version(),
@@ -105,27 +110,52 @@ impl Source<'_> {
                 ),
             }
         }
-        self.facts
-            .loaded_expired_keys
-            .store(expired, Ordering::Relaxed);
-        info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
-        Ok(reader.offset())
+        Ok((reader.offset(), expired))
     }
 }
 
-/// Counts what is read.
+fn boxed(error: impl fmt::Display + 'static) -> Box<dyn fmt::Display> {
+    Box::new(error)
+}
+
+/// Counts what is read, and tells of it now and then.
 pub(crate) struct Counted<'c> {
-    /// From where.
-    pub(crate) inner: &'c mut dyn ReadSeek,
-    /// How many.
-    pub(crate) bytes: &'c AtomicU64,
+    inner: &'c mut dyn ReadSeek,
+    facts: &'c Persistence,
+    told_ms: u64,
+}
+
+impl<'c> Counted<'c> {
+    /// Counts in `facts`.
+    pub(crate) fn new(inner: &'c mut dyn ReadSeek, facts: &'c Persistence) -> Self {
+        Self {
+            inner,
+            facts,
+            told_ms: unix_ms(),
+        }
+    }
+
+    fn tell(&mut self, loaded: u64) {
+        let now_ms = unix_ms();
+        if now_ms.saturating_sub(self.told_ms) < LOAD_TOLD_EVERY_MS {
+            return;
+        }
+        self.told_ms = now_ms;
+        let total = self.facts.loading_total_bytes.load(Ordering::Relaxed);
+        if let Some(percent) = (100 * loaded).checked_div(total) {
+            let megabytes = |bytes: u64| bytes / (1024 * 1024);
+            let (loaded, total) = (megabytes(loaded), megabytes(total));
+            info!("Loading: {percent} %, {loaded} of {total} MB");
+        }
+    }
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
+        let count = self.inner.read(buffer)? as u64;
+        let before = self.facts.loading_bytes.fetch_add(count, Ordering::Relaxed);
+        self.tell(before + count);
+        Ok(count as usize)
     }
 }
 
@@ -186,7 +216,7 @@ impl Shard {
             dump.all(keyspace, self.now_ms)?;
         }
         dump.finish(storage)?;
-        storage.rename(&temporary, &self.settings.persistence.dumpsname)?;
+        storage.rename(&temporary, &self.settings.persistence.dump_filename)?;
         storage.sync_dir(Path::new(""))
     }
 
@@ -196,12 +226,11 @@ impl Shard {
         keyspaces: &mut [Box<Keyspace>],
         merges: bool,
     ) -> Result<(), LoadFailure> {
-        let path = &self.settings.persistence.dumpsname;
+        let path = &self.settings.persistence.dump_filename;
         let opened = storage.open_read(path);
         let mut file = opened.map_err(|error| LoadFailure::of(path, &error))?;
-        let settings = std::sync::Arc::clone(&self.settings);
-        let mut loader = Loader::new(&self.shared, settings, &*self.clock, keyspaces);
-        loader.merges = merges;
+        let now_ms = self.clock.now_ms();
+        let mut loader = Loader::in_hand(&self.shared, &self.settings, now_ms, keyspaces, merges);
         let source = Source {
             path,
             is_base: false,
@@ -209,7 +238,8 @@ impl Shard {
             facts: &self.shared.observations.persistence,
         };
         let loaded = source.load_dump(&mut loader, &mut *file);
-        loader.finish();
+        // Nothing is left to do that could fail.
+        let _ = loader.finish();
         loaded.map(drop)
     }
 }

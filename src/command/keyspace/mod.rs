@@ -11,7 +11,7 @@
 //!
 //! Values are dropped where they are; a large one would better be dropped by another thread.
 
-mod digest;
+pub(crate) mod digest;
 pub(crate) mod dump;
 mod expiry;
 #[cfg(test)]
