@@ -81,6 +81,7 @@ prepare() {
 start() {
   local name=$1 kind=$2 files=$3 at=$work/run; shift 3
   rm -rf "$at"; cp -r "$files" "$at"
+  : >"$work/said" # what the server before has said
   local log=no; [ "$kind" = log ] && log=yes
   "$@" --port "$(port)" --dir "$at" --appendonly $log --save '' >"$work/said" 2>&1 &
   pid=$!

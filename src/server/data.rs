@@ -29,7 +29,7 @@ use crate::journal::storage::{CrashPoint, Storage};
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 use crate::shard::clock::{Clock, SystemClock, unix_ms};
-use crate::shard::dump_file::{LoadFailure, rdb_options};
+use crate::shard::dumps::{LoadFailure, rdb_options};
 use crate::shard::journal::follow_settings;
 use crate::shard::load::Loader;
 use crate::shard::mailbox::{Message, Post};

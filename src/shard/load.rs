@@ -14,7 +14,7 @@
 //! front of all that follows. That gives the state which one thread would give. A file with many barriers is loaded by one
 //! thread in the stretches where they are close to each other: to take all keyspaces costs as much as many commands.
 //!
-//! Not here: which files, and how they are read (`server/load.rs`, `dump_file.rs`).
+//! Not here: which files, and how they are read (`server/load.rs`, `dumps.rs`).
 
 #![allow(
     clippy::vec_box,
@@ -229,6 +229,12 @@ impl<'l> Loader<'l> {
                 return self.select(number.ok_or(LoadError::Database(text))?);
             }
             "multi" | "exec" => return Ok(()),
+            "function|load" => {
+                let library = args.at(args.len() - 1).to_vec();
+                let facts = &self.runner.shared.observations.persistence;
+                facts.keep_library(library);
+                return Ok(());
+            }
             "discard" => return Err(LoadError::Discard),
             _ => {}
         }

@@ -64,7 +64,10 @@ impl Shard {
         if !self.is_paused() {
             self.clients.release_paused(self.now_ms);
         }
-        self.queue_own(Job::Housekeeping);
+        // While data are loaded there is no keyspace to look after: to ask for it again and again would keep a core from loading.
+        if !self.shared.observations.persistence.is_loading() {
+            self.queue_own(Job::Housekeeping);
+        }
         self.close_held_too_long();
         self.close_idle();
     }

@@ -231,10 +231,16 @@ impl Hands {
         offer: impl FnMut(ShardId),
     ) -> Option<Job> {
         if self.shard_count == 1 {
-            if !self.reach(shards, now_ns) {
-                return None;
+            let is_there = self.reach(shards, now_ns);
+            let line = self.lines.get_mut(shards)?;
+            if is_there {
+                return line.won();
             }
-            return self.lines.get_mut(shards)?.won();
+            // It is being loaded. Nobody offers it: the thread looks again after a while, and sleeps meanwhile.
+            let berths = self.post.berths();
+            line.ticket(now_ns, |shards| berths.ticket(self.id, shards));
+            line.lost();
+            return None;
         }
         self.awaits(shards);
         let berths = self.post.berths();

@@ -7,15 +7,13 @@ use crate::resp::arguments::{Args, ArgumentRange};
 
 use super::runner::{BadEntry, Runner};
 
-enum Item {
-    Command {
-        row: &'static Row,
-        db: u32,
-        /// Where its arguments end in the bytes, and how many there are.
-        end: usize,
-        arguments: u32,
-    },
-    Entry(Box<Entry>),
+struct Command {
+    row: &'static Row,
+    db: u32,
+    /// How many arguments it has.
+    arguments: u32,
+    /// Where they end in the bytes.
+    end: usize,
 }
 
 /// A [`Raw`] whose key, value and effects lie one behind the other.
@@ -27,12 +25,13 @@ struct Entry {
     end: usize,
 }
 
-/// See the module's head.
+/// See the module's head. Entries or commands: a dump ends before a log goes on behind it.
 #[derive(Default)]
 pub(super) struct Batch {
     bytes: Vec<u8>,
     ranges: Vec<ArgumentRange>,
-    items: Vec<Item>,
+    commands: Vec<Command>,
+    entries: Vec<Entry>,
 }
 
 impl Batch {
@@ -42,22 +41,24 @@ impl Batch {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.commands.is_empty() && self.entries.is_empty()
     }
 
     /// Adds a command.
     pub(super) fn command(&mut self, row: &'static Row, db: usize, args: &Args<'_>) {
+        debug_assert!(self.entries.is_empty());
         args.append_to(&mut self.bytes, &mut self.ranges);
-        self.items.push(Item::Command {
+        self.commands.push(Command {
             row,
             db: db as u32,
-            end: self.bytes.len(),
             arguments: args.len() as u32,
+            end: self.bytes.len(),
         });
     }
 
     /// Adds an entry.
     pub(super) fn entry(&mut self, db: usize, raw: &Raw<'_>) {
+        debug_assert!(self.commands.is_empty());
         let bytes = &mut self.bytes;
         let mut append = |part: &[u8]| {
             bytes.extend_from_slice(part);
@@ -71,13 +72,13 @@ impl Batch {
             effects: &[],
             ..*raw
         };
-        self.items.push(Item::Entry(Box::new(Entry {
+        self.entries.push(Entry {
             db,
             raw,
             key_end,
             value_end,
             end,
-        })));
+        });
     }
 
     /// Runs what is in it, in order, up to the first entry that cannot be loaded.
@@ -87,32 +88,24 @@ impl Batch {
         keyspace: &mut Keyspace,
         shard_count: usize,
     ) -> Result<(), BadEntry> {
-        let (mut start, mut first) = (0, 0);
-        for item in &self.items {
-            match item {
-                Item::Command {
-                    row,
-                    db,
-                    end,
-                    arguments,
-                } => {
-                    let last = first + *arguments as usize;
-                    let args = Args::new(&self.bytes[start..*end], &self.ranges[first..last]);
-                    let mut space = Space::one(keyspace, shard_count);
-                    runner.run(&mut space, *db as usize, row, &args);
-                    (start, first) = (*end, last);
-                }
-                Item::Entry(entry) => {
-                    let raw = Raw {
-                        key: &self.bytes[start..entry.key_end],
-                        bytes: &self.bytes[entry.key_end..entry.value_end],
-                        effects: &self.bytes[entry.value_end..entry.end],
-                        ..entry.raw
-                    };
-                    runner.place(keyspace, entry.db, &raw)?;
-                    start = entry.end;
-                }
-            }
+        let mut start = 0;
+        for entry in &self.entries {
+            let raw = Raw {
+                key: &self.bytes[start..entry.key_end],
+                bytes: &self.bytes[entry.key_end..entry.value_end],
+                effects: &self.bytes[entry.value_end..entry.end],
+                ..entry.raw
+            };
+            runner.place(keyspace, entry.db, &raw)?;
+            start = entry.end;
+        }
+        let mut ranges = &self.ranges[..];
+        for command in &self.commands {
+            let (its, others) = ranges.split_at(command.arguments as usize);
+            let args = Args::new(&self.bytes[start..command.end], its);
+            let mut space = Space::one(keyspace, shard_count);
+            runner.run(&mut space, command.db as usize, command.row, &args);
+            (start, ranges) = (command.end, others);
         }
         Ok(())
     }
@@ -124,6 +117,7 @@ impl Batch {
         }
         self.bytes.clear();
         self.ranges.clear();
-        self.items.clear();
+        self.commands.clear();
+        self.entries.clear();
     }
 }

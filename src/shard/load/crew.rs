@@ -172,6 +172,17 @@ impl Drop for Crew {
     }
 }
 
+/// Ends the process when its thread panics: the reader would wait for ever.
+struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 /// What the thread of a shard does.
 fn work(
     queue: &Queue,
@@ -180,6 +191,7 @@ fn work(
     runner: &mut Runner,
     shard_count: usize,
 ) {
+    let _guard = EndOnPanic;
     let mut keyspace: Option<Box<Keyspace>> = None;
     let mut has_failed = false;
     while let Some(work) = queue.take() {

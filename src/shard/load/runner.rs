@@ -33,7 +33,7 @@ pub(super) struct BadEntry {
 
 /// See the module's head.
 pub(super) struct Runner {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     settings: Arc<Settings>,
     clock: SystemClock,
     limits: Limits,

@@ -6,11 +6,17 @@ use std::sync::Arc;
 use hashbrown::DefaultHashBuilder;
 use proptest::prelude::*;
 
-use super::super::dump_file::Source;
+use super::super::clock::SystemClock;
+use super::super::dumps::Source;
+use super::super::hand::Hands;
+use super::super::job::Job;
+use super::super::mailbox::Post;
 use super::super::state::Shard;
+use super::super::thread::Mailboxes;
 use super::*;
 use crate::command::keyspace::digest::{Digest, digest};
 use crate::command::testing;
+use crate::ids::ShardSet;
 use crate::journal::dump::{Dump, Head};
 use crate::journal::storage::Storage;
 use crate::journal::storage::memory::MemoryStorage;
@@ -333,4 +339,25 @@ fn what_waits_for_a_thread_is_bounded_in_bytes() {
     queue.done(first);
     waits.recv().unwrap();
     thread.join().unwrap();
+}
+
+#[test]
+fn a_thread_whose_keyspace_is_being_loaded_sleeps_between_its_looks() {
+    let bench = Bench::new(1);
+    let post = Arc::new(Mailboxes::new(1));
+    let clock = Arc::new(SystemClock::start());
+    let as_post: Arc<dyn Post> = Arc::clone(&post) as Arc<dyn Post>;
+    let mut hands = Hands::without_keyspace(ShardId(0), 1, as_post, clock);
+    let all = ShardSet::all(1);
+    hands.wait_in_line(all, Job::Housekeeping);
+    assert!(hands.lines().any_called());
+    assert!(hands.reach_in_line(all, 5, |_| {}).is_none());
+    assert!(!hands.lines().any_called(), "there is nothing to be done");
+    for keyspace in bench.keyspaces() {
+        post.berths().put(ShardId(0), keyspace, 0, true, || 0);
+    }
+    hands.fetch_only();
+    let job = hands.reach_in_line(all, 10, |_| {});
+    assert!(matches!(job, Some(Job::Housekeeping)));
+    hands.put_back(|_, _| {});
 }
