@@ -30,7 +30,7 @@ pub(crate) struct Way {
 impl Way {
     fn source(&self, options: &[&str]) -> Server {
         let mut options = options.to_vec();
-        if !self.from_redis() && self.to_redis() {
+        if !self.reads_redis() && self.to_redis() {
             // A Redis of this version takes no newer values.
             options.extend(["--rdb-version-compat", "7.0"]);
         }
@@ -41,12 +41,12 @@ impl Way {
         Server::start(&self.to, options)
     }
 
-    fn from_redis(&self) -> bool {
+    fn reads_redis(&self) -> bool {
         matches!(self.from, Kind::Redis(_))
     }
 
     fn has_functions(&self) -> bool {
-        self.from_redis() && self.to_redis()
+        self.reads_redis() && self.to_redis()
     }
 
     fn to_redis(&self) -> bool {
@@ -135,7 +135,7 @@ fn everything_is_copied_with_its_end() {
             }
             let ended = import(&from, &to, &[]);
             // Redis and Millrace make their digests in different ways.
-            let how = if options.is_empty() || way.from_redis() != way.to_redis() {
+            let how = if options.is_empty() || way.reads_redis() != way.to_redis() {
                 "all, by content"
             } else {
                 "all, by digest"
@@ -200,7 +200,7 @@ fn only_keys_that_fit_the_pattern_are_copied() {
         let (from, to) = (way.source(&[]), way.target(&[]));
         numbered(&from, 3_000);
         call(&mut from.connect(), "SET other 1");
-        if way.from_redis() {
+        if way.reads_redis() {
             load(&from, LIBRARY);
         }
         expect(
