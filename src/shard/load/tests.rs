@@ -1,5 +1,7 @@
 //! Threads load what one thread loads: random logs and dumps, any number of shards, barriers near and far.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -106,6 +108,7 @@ fn written(keyspaces: &[Box<Keyspace>]) -> MemoryStorage {
         memory_bytes: 0,
         is_base: false,
         counts: Vec::new(),
+        libraries: Vec::new(),
     };
     let options = rdb::Options {
         version: rdb::Version::V11,
@@ -147,7 +150,7 @@ fn line() -> impl Strategy<Value = String> {
         46..=50 => format!("XADD x{a} {}-1 f {value}", 1 + value),
         51..=54 => format!("HSET h{a} f{b} {value}"),
         55..=57 => format!("ZADD z{a} {value} m{b}"),
-        _ => format!("PEXPIREAT k{a} {}", NOW_MS + 1000 * value),
+        _ => format!("PEXPIREAT k{a} {}", NOW_MS + 1000 * value as u64),
     })
 }
 
