@@ -83,7 +83,7 @@ fn a_kill_leaves_a_past_state_no_older_than_the_last_snapshot() {
 #[test]
 fn every_named_point_can_be_died_at() {
     let plan = Plan::short(plan::mode(), 0);
-    let (points, are_given) = points::points();
+    let (points, are_given) = points::points(plan.mode);
     // Only ours knows any, unless another is made to.
     if plan.kind == Kind::Millrace || are_given {
         let complaints = points::run(plan, &points, plan::visits() - 1);

@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cut;
-use super::log::{Log, Target};
+use super::log::Log;
 use super::manifest::{self, BaseFormat, LogFile, Manifest};
 use super::scan::{Tail, Verdict};
-use super::storage::{CrashPoint, DirectoryLock, Opening, Storage, write_all_at};
+use super::storage::{CrashPoint, DirectoryLock, Opening, Points, Storage, write_all_at};
+use super::target::Target;
 
 /// The files of a log.
 pub(crate) struct Files {
@@ -165,7 +166,8 @@ impl Files {
         let file = self
             .storage
             .open_write(&self.path(last), Opening::Existing)?;
-        log.begin_file(Target::begin(file, start, salt())?);
+        let points = Points::of(&self.storage);
+        log.begin_file(Target::begin(file, points, start, salt())?);
         Ok(())
     }
 
@@ -183,7 +185,8 @@ impl Files {
         let storage = &*self.storage;
         let path = self.path(&self.manifest.next_incremental());
         let file = storage.open_write(&path, Opening::Emptied)?;
-        let target = Target::begin(file, 0, salt())?;
+        let points = Points::of(&self.storage);
+        let target = Target::begin(file, points, 0, salt())?;
         storage.sync_dir(&self.directory)?;
         storage.reach(CrashPoint::AfterIncrementalCreated)?;
         let manifest = self.manifest.with_new_incremental();

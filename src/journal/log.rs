@@ -17,31 +17,20 @@
 //! After a cut the buffer belongs to two files: what is behind it is written when the next file is there.
 //!
 //! Invariants: every write ends with a commit, on a border of 16 bytes (`annotation.rs`); what could not be written stays in
-//! memory and is written first the next time. Not here: which files there are (`files.rs`), what is in them.
+//! memory and is written first the next time. Not here: one file (`target.rs`), which there are (`files.rs`).
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::annotation::{self, RangeChecksum};
-use super::storage::{StorageFile, write_all_at};
-use super::{format, own};
+use super::storage::{CrashPoint, write_all_at};
+use super::target::{SyncPolicy, Target};
+use super::{annotation, format, own};
 use crate::keyspace::effect::Effect;
 use crate::limits;
 use crate::observe::persistence::Persistence;
 use crate::resp::request::{RequestLimits, RequestParser};
-
-/// When what was written is synced (`appendfsync`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SyncPolicy {
-    /// Before anybody hears of it.
-    Always,
-    /// Once a second.
-    EverySecond,
-    /// When the system does.
-    No,
-}
 
 /// What has been appended and not written.
 #[derive(Debug, Default)]
@@ -55,58 +44,6 @@ struct Buffer {
     cut: Option<u64>,
     /// The last time that was noted, Unix s (`aof-timestamp-enabled`).
     noted_s: u64,
-}
-
-/// The file at the end of the log.
-pub(crate) struct Target {
-    file: Arc<dyn StorageFile>,
-    /// In all checksums of the file.
-    salt: u32,
-    /// Where the next byte goes.
-    offset: u64,
-    /// Up to where it is known to be on disk.
-    synced_offset: u64,
-    /// Up to where there are bytes: fill behind `offset`, an end mark last.
-    filled_to: u64,
-    /// Up to where they are on disk, so that something may be written over them.
-    safe_to: u64,
-    /// Nothing more goes into it.
-    is_finished: bool,
-    /// A sync of it has failed: what was written since the last that did not may be lost, whatever a later one says.
-    is_failed: bool,
-}
-
-impl std::fmt::Debug for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Target({} of {})", self.offset, self.filled_to)
-    }
-}
-
-impl Target {
-    /// A file, to be written from `start` on: what is before it counts and is on disk, nothing is behind it. `salt` is another for
-    /// each call.
-    ///
-    /// # Errors
-    /// Those of the file.
-    pub(crate) fn begin(file: Box<dyn StorageFile>, start: u64, salt: u32) -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        annotation::begin(salt, start, &mut bytes);
-        let offset = start + bytes.len() as u64;
-        let filled_to = offset + limits::LOG_FILL_BYTES;
-        annotation::fill(salt, offset, filled_to, &mut bytes);
-        write_all_at(&*file, start, &bytes)?;
-        file.sync_data()?;
-        Ok(Self {
-            file: file.into(),
-            salt,
-            offset,
-            synced_offset: offset,
-            filled_to,
-            safe_to: filled_to,
-            is_finished: false,
-            is_failed: false,
-        })
-    }
 }
 
 #[derive(Debug, Default)]
@@ -350,7 +287,7 @@ impl Log {
 
     /// Syncs what has been written, now. True when all of it is on disk.
     pub fn sync(&self) -> bool {
-        let (file, position, offset, filled_to) = {
+        let (file, points, position, offset, filled_to) = {
             let mut writing = lock(&self.writing);
             let position = self.written();
             let Some(target) = &mut writing.target else {
@@ -365,10 +302,13 @@ impl Log {
             // When there is no room for it, who writes will see.
             let _ = target.fill_in_time();
             let offset = target.offset;
-            (Arc::clone(&target.file), position, offset, target.filled_to)
+            let (file, points) = (Arc::clone(&target.file), target.points.clone());
+            (file, points, position, offset, target.filled_to)
         };
         self.facts.log_syncing.store(true, Ordering::Relaxed);
-        let result = file.sync_data();
+        let result = points.reach(CrashPoint::BeforeLogSync);
+        let result = result.and_then(|()| file.sync_data());
+        let result = result.and_then(|()| points.reach(CrashPoint::AfterLogSync));
         self.facts.log_syncing.store(false, Ordering::Relaxed);
         self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = result {
@@ -442,9 +382,11 @@ impl Log {
     pub(crate) fn cut(&self) -> u64 {
         let mut buffer = lock(&self.buffer);
         if !self.is_on() {
-            // What came too late for a log that was switched off.
+            // What came too late for a log that was switched off. Nobody waits for it.
             buffer.begin += buffer.bytes.len() as u64;
             buffer.bytes.clear();
+            self.written.store(buffer.begin, Ordering::Release);
+            self.synced.store(buffer.begin, Ordering::Release);
         }
         let end = buffer.begin + buffer.bytes.len() as u64;
         buffer.cut = Some(end);
@@ -600,57 +542,4 @@ fn push_own(command: &[u8], into: &mut Vec<u8>) {
     let whole = parser.parse(command, &RequestLimits::NONE);
     debug_assert!(matches!(whole, Ok(Some(_))), "an effect that is no request");
     own::encode(parser.arguments(command).iter(), into);
-}
-
-impl Target {
-    /// Writes the bytes and their commit. On an error nothing counts as written, and `bytes` is as before.
-    fn write(&mut self, bytes: &mut Vec<u8>, policy: SyncPolicy) -> io::Result<()> {
-        let len = bytes.len();
-        let mut range = RangeChecksum::new(self.salt);
-        range.extend(bytes);
-        annotation::commit(range, self.offset + len as u64, self.synced_offset, bytes);
-        let result = self.write_marked(bytes, policy);
-        if result.is_err() {
-            bytes.truncate(len);
-        }
-        result
-    }
-
-    fn write_marked(&mut self, bytes: &[u8], policy: SyncPolicy) -> io::Result<()> {
-        let end = self.offset + bytes.len() as u64;
-        let room = |to: u64| end + annotation::ALIGNMENT <= to;
-        if !room(self.filled_to) {
-            self.fill(end)?;
-        }
-        if policy != SyncPolicy::Always {
-            // After a power cut the end of the file may be missing, with what was not promised.
-            self.safe_to = self.filled_to;
-        } else if !room(self.safe_to) {
-            self.file.sync_data()?;
-            self.safe_to = self.filled_to;
-        }
-        write_all_at(&*self.file, self.offset, bytes)?;
-        self.offset = end;
-        Ok(())
-    }
-
-    /// Fills ahead when there is little left.
-    fn fill_in_time(&mut self) -> io::Result<()> {
-        if self.is_finished || self.filled_to - self.offset >= limits::LOG_FILL_BYTES / 2 {
-            return Ok(());
-        }
-        self.fill(self.offset)
-    }
-
-    /// Puts fill and an end mark behind what is filled, beyond `end`.
-    fn fill(&mut self, end: u64) -> io::Result<()> {
-        let old_mark = self.filled_to - annotation::ALIGNMENT;
-        let new_end = end.max(old_mark).next_multiple_of(annotation::ALIGNMENT);
-        let new_end = new_end + limits::LOG_FILL_BYTES;
-        let mut fill = Vec::new();
-        annotation::fill(self.salt, old_mark, new_end, &mut fill);
-        write_all_at(&*self.file, old_mark, &fill)?;
-        self.filled_to = new_end;
-        Ok(())
-    }
 }

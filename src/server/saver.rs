@@ -272,6 +272,7 @@ impl Worker {
     /// Writes all that the shards give.
     fn write(
         &self,
+        storage: &dyn Storage,
         run: &Arc<Run>,
         pieces: &Receiver<Piece>,
         dump: &mut Dump,
@@ -295,9 +296,12 @@ impl Worker {
                         result = entries
                             .try_for_each(|saved| dump.entry(saved.db, &saved.entry, now_ms));
                     }
-                    self.facts()
-                        .saving_keys
-                        .fetch_add(count as u64, Ordering::Relaxed);
+                    let written = &self.facts().saving_keys;
+                    let before = written.fetch_add(count as u64, Ordering::Relaxed);
+                    let half = self.facts().saving_keys_total.load(Ordering::Relaxed) / 2;
+                    if result.is_ok() && before <= half && half < before + count as u64 {
+                        result = storage.reach(CrashPoint::DuringSnapshot);
+                    }
                     // What took a share with it may be large: it is freed here.
                     drop(entries);
                     self.walk_on(run, run.encoded(count));
@@ -393,8 +397,7 @@ impl Worker {
         storage.reach(CrashPoint::AfterCut)?;
         match Dump::create(storage, path, options, self.head(begun, is_base)) {
             Ok(mut dump) => {
-                self.write(run, pieces, &mut dump, begun.now_ms)?;
-                storage.reach(CrashPoint::DuringSnapshot)?;
+                self.write(storage, run, pieces, &mut dump, begun.now_ms)?;
                 dump.finish(storage)
             }
             Err(error) => {

@@ -18,8 +18,9 @@ use std::sync::atomic::Ordering;
 use crate::command::context::Shared;
 use crate::config::{AppendFsync, Settings};
 use crate::ids::ClientId;
-use crate::journal::log::{Log, SyncPolicy, Target};
+use crate::journal::log::Log;
 use crate::journal::storage::{Opening, Storage};
+use crate::journal::target::{SyncPolicy, Target};
 use crate::keyspace::effect::{Effect, EffectBuffer, in_order};
 use crate::observe::effects::{Effect as Recorded, EffectLog};
 

@@ -5,7 +5,7 @@
 //! - `MILLRACE_CRASH_ROUNDS`, `MILLRACE_CRASH_SECONDS` (the longest that a round writes), `MILLRACE_CRASH_MODE` (`always`,
 //!   `everysec`, `no`, `rdb`), `MILLRACE_CRASH_SHARDS` (else it changes from start to start), `MILLRACE_CRASH_KEEP` (where the
 //!   directory of a failed run is kept).
-//! - `MILLRACE_CRASH_POINTS`, a file with names of points in place of those in points.rs; `MILLRACE_CRASH_VISITS`, how often each.
+//! - `MILLRACE_CRASH_POINTS`, a file with names of points in place of those of `CrashPoint`; `MILLRACE_CRASH_VISITS`, how often each.
 //! - `MILLRACE_CRASH_LOADS_IN_REDIS=1`: millrace writes what redis-server 7.0 reads, and it is tried.
 //! - `MILLRACE_SEED`: where random choices begin.
 

@@ -2,41 +2,61 @@
 
 use std::path::Path;
 
-use super::plan::Plan;
+use millrace::journal::storage::CrashPoint;
+
+use super::plan::{Mode, Plan};
 use super::rounds::Campaign;
 use super::support::Random;
 
-/// The names. They must be those of `CrashPoint` in src/journal/storage.rs.
-///
-/// A file with one name a line may be given in their place: `MILLRACE_CRASH_POINTS`.
-pub(crate) const POINTS: &[&str] = &[
-    "log-write",
-    "log-sync",
-    "rewrite-cut",
-    "rewrite-new-log",
-    "rewrite-manifest",
-    "rewrite-walk",
-    "rewrite-base-rename",
-    "rewrite-delete",
-    "snapshot-cut",
-    "snapshot-walk",
-    "snapshot-rename",
-    "recovery-begin",
-    "recovery-truncate",
-    "recovery-end",
-    "shutdown-begin",
-    "shutdown-end",
+/// Points that only a server with a log comes by.
+const OF_THE_LOG: [CrashPoint; 13] = [
+    CrashPoint::BeforeManifestRename,
+    CrashPoint::AfterManifestRename,
+    CrashPoint::AfterManifestSync,
+    CrashPoint::AfterIncrementalCreated,
+    CrashPoint::AfterLogWrite,
+    CrashPoint::BeforeLogSync,
+    CrashPoint::AfterLogSync,
+    CrashPoint::AfterLogFill,
+    CrashPoint::BeforeBaseRename,
+    CrashPoint::AfterBaseRename,
+    CrashPoint::BeforeDeleteHistory,
+    CrashPoint::DuringDeleteHistory,
+    CrashPoint::AfterDeleteHistory,
+];
+/// Points of a start with a log that is torn, or of a Redis before 7.
+const OF_ITS_START: [CrashPoint; 4] = [
+    CrashPoint::BeforeUpgradeRename,
+    CrashPoint::AfterUpgradeRename,
+    CrashPoint::BeforeTailCut,
+    CrashPoint::AfterTailCut,
 ];
 
-/// The names to try, and whether they were given from outside.
-pub(crate) fn points() -> (Vec<String>, bool) {
+/// Whether a server that writes so comes by a point at all.
+fn is_on_the_way(point: CrashPoint, mode: Mode) -> bool {
+    let syncs_in_log = [CrashPoint::BeforeLogSync, CrashPoint::AfterLogSync];
+    match mode {
+        Mode::Rdb => !OF_THE_LOG.contains(&point) && !OF_ITS_START.contains(&point),
+        // A round is over before the second is.
+        Mode::Everysec | Mode::No => !syncs_in_log.contains(&point),
+        Mode::Always => true,
+    }
+}
+
+/// The names to try, those of [`CrashPoint`], and whether they were given from outside: a file with one name a line,
+/// `MILLRACE_CRASH_POINTS`.
+pub(crate) fn points(mode: Mode) -> (Vec<String>, bool) {
     let given = std::env::var_os("MILLRACE_CRASH_POINTS");
     let text = given
         .as_ref()
         .map(|path| std::fs::read_to_string(path).unwrap());
-    let names = match &text {
+    let names: Vec<&str> = match &text {
         Some(text) => text.lines().map(str::trim).collect(),
-        None => POINTS.to_vec(),
+        None => {
+            let points = CrashPoint::ALL.into_iter();
+            let points = points.filter(|point| is_on_the_way(*point, mode));
+            points.map(CrashPoint::name).collect()
+        }
     };
     let names = names.into_iter().filter(|name| !name.is_empty());
     (names.map(str::to_owned).collect(), given.is_some())
@@ -51,8 +71,18 @@ fn tear(directory: &Path) {
     }
 }
 
-/// Ways to come to a point: as it is, with a torn log, the second time.
-const WAYS: [&str; 3] = ["", "torn", ":2"];
+/// Makes the log one of a Redis before 7: a single file. The base has all of it, nothing came after it.
+fn unite(directory: &Path) {
+    let log = directory.join("appendonlydir");
+    let mut names = std::fs::read_dir(&log).unwrap().map(Result::unwrap);
+    let is_base = |name: &str| name.contains(".base.");
+    let base = names.find(|entry| is_base(&entry.file_name().to_string_lossy()));
+    std::fs::rename(base.unwrap().path(), directory.join("appendonly.aof")).unwrap();
+    std::fs::remove_dir_all(log).unwrap();
+}
+
+/// Ways to come to a point: as it is, with a torn log, with a log of one file, the second time.
+const WAYS: [&str; 4] = ["", "torn", "united", ":2"];
 /// A later time, at most.
 const TIMES_MAX: usize = 300;
 
@@ -88,6 +118,12 @@ fn each_once(campaign: &mut Campaign, points: &[String]) -> Result<(), Vec<Strin
             if way == "torn" {
                 campaign.stop();
                 tear(campaign.directory());
+            }
+            if way == "united" {
+                if !campaign.rewrite_and_stop() {
+                    continue;
+                }
+                unite(campaign.directory());
             }
             is_reached = campaign.round_to(&name)?;
             if is_reached {

@@ -20,7 +20,7 @@ use super::observe::{Observed, everything};
 use super::plan::{Kind, Mode, Plan};
 use super::process::{Process, Start, copy};
 use super::queues::Queues;
-use super::support::{Client, Random};
+use super::support::{Client, Outcome, Random};
 use super::transfers;
 use super::writer::{Field, now_ms, write};
 
@@ -140,6 +140,38 @@ impl Campaign {
     /// Kills the server if it is running.
     pub(crate) fn stop(&mut self) {
         self.process = None;
+    }
+
+    /// Has the log rewritten while nobody writes, and ends the server: its base has all. False where there is no log.
+    pub(crate) fn rewrite_and_stop(&mut self) -> bool {
+        if self.plan.mode == Mode::Rdb || self.plan.kind != Kind::Millrace {
+            return false;
+        }
+        if let Some(process) = self.ready(None).unwrap() {
+            self.process = Some(process);
+        }
+        let mut process = self.process.take().unwrap();
+        let mut client = Client::connect(process.address()).unwrap();
+        for line in ["BGREWRITEAOF", "INFO persistence"] {
+            loop {
+                client.send_line(line);
+                let Outcome::Reply(reply) = client.poll(Duration::from_secs(60)) else {
+                    panic!("no reply to {line}");
+                };
+                let text = String::from_utf8_lossy(&reply).into_owned();
+                let busy = [
+                    "rewrite_in_progress:1",
+                    "rewrite_scheduled:1",
+                    "in progress",
+                ];
+                if !busy.iter().any(|busy| text.contains(busy)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        process.terminate_and_wait().unwrap();
+        true
     }
 
     /// A round that ends somehow.

@@ -184,6 +184,10 @@ impl Storage for DiskStorage {
         }
     }
 
+    fn minds_points(&self) -> bool {
+        self.crash_at.is_some()
+    }
+
     fn reach(&self, point: CrashPoint) -> io::Result<()> {
         if self.crash_at != Some(point) {
             return Ok(());

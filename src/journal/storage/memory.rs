@@ -406,6 +406,10 @@ impl Storage for MemoryStorage {
         }))
     }
 
+    fn minds_points(&self) -> bool {
+        true
+    }
+
     fn reach(&self, point: CrashPoint) -> io::Result<()> {
         let mut state = self.state();
         state.expect_on()?;
