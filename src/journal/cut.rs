@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use super::scan::Verdict;
 use super::storage::{CrashPoint, Opening, Storage, StorageFile, write_all_at};
 
+/// Ends the name of a file that is to take the place of another.
+pub(super) const TEMPORARY: &str = ".temp";
 /// Bytes copied at once.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -38,7 +40,7 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
         file.sync_data()?;
     } else {
         // The last commit is cut off and the seal has another: one is right only with the other gone, so by a rename.
-        let temporary = beside(path, ".temp");
+        let temporary = beside(path, TEMPORARY);
         let file = storage.open_write(&temporary, Opening::Emptied)?;
         copy_bytes(storage, path, 0, verdict.valid_bytes, &*file)?;
         write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;

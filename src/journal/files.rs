@@ -81,11 +81,27 @@ impl Files {
             storage.sync_dir(Path::new(""))?;
         }
         self.lock = Some(storage.lock_dir(directory)?);
+        self.remove_temporaries()?;
+        let (storage, directory) = (&*self.storage, self.directory.as_path());
         let name = self.manifest.filename.clone();
         if let Some(upgraded) = manifest::upgrade(storage, directory, &name)? {
             let shards = self.manifest.shards;
             self.manifest = Manifest { shards, ..upgraded };
             self.is_listed = true;
+        }
+        Ok(())
+    }
+
+    /// Removes what processes that were killed had not finished. Nobody else writes here: the directory is locked.
+    fn remove_temporaries(&self) -> io::Result<()> {
+        for entry in self.storage.list(&self.directory)? {
+            let name = entry.name.to_string_lossy();
+            let is_base = name.starts_with("temp-rewriteaof-") && name.ends_with(".aof");
+            let is_manifest = name.starts_with("temp-") && name.ends_with(".manifest");
+            let is_cut = name.ends_with(cut::TEMPORARY);
+            if !entry.is_directory && (is_base || is_manifest || is_cut) {
+                self.storage.remove(&self.directory.join(&entry.name))?;
+            }
         }
         Ok(())
     }

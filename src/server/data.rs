@@ -11,6 +11,7 @@
     reason = "a keyspace stays where it is: hands and berths pass its box on"
 )]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -29,7 +30,7 @@ use crate::journal::storage::{CrashPoint, Storage};
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 use crate::shard::clock::{Clock, SystemClock, unix_ms};
-use crate::shard::dumps::{LoadFailure, rdb_options};
+use crate::shard::dumps::{LoadFailure, process_of_temporary, rdb_options};
 use crate::shard::journal::follow_settings;
 use crate::shard::load::Loader;
 use crate::shard::mailbox::{Message, Post};
@@ -38,6 +39,7 @@ use crate::shard::thread::Mailboxes;
 use super::control::Control;
 use super::error::{StartError, reason_of};
 use super::load::{self, Loaded};
+use super::process;
 use super::saver::{self, Asker, Inbox, Worker};
 
 /// Files of at most so many bytes are loaded before anybody can connect.
@@ -82,6 +84,7 @@ impl Data {
         let facts = Arc::clone(&shared.observations.persistence);
         let log = Arc::new(Log::new(shared.shard_count, facts));
         let (directory, name) = saver::names(&settings);
+        remove_leftovers(&*storage).map_err(failed)?;
         let files = Files::open(Arc::clone(&storage), &directory, &name, shared.shard_count);
         let start = Start {
             shared: Arc::clone(shared),
@@ -129,6 +132,22 @@ impl Data {
     }
 }
 
+/// Removes dumps that killed processes had not finished: they would fill the disk one after the other.
+fn remove_leftovers(storage: &dyn Storage) -> std::io::Result<()> {
+    for entry in storage.list(Path::new(""))? {
+        let process = process_of_temporary(&entry.name);
+        if process.is_some_and(|process| !process::is_running_beside(process)) {
+            info!(
+                "Removing {}: its process has ended",
+                entry.name.to_string_lossy()
+            );
+            // Another server that starts here may have done it.
+            let _ = storage.remove(Path::new(&entry.name));
+        }
+    }
+    Ok(())
+}
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
     let thread = std::thread::Builder::new().name(name.to_owned());
     let spawned = thread.spawn(run).map(drop);
@@ -139,7 +158,7 @@ impl Start {
     /// Bytes of the files that are to be loaded.
     fn bytes(&self) -> u64 {
         let persistence = &self.settings.persistence;
-        let size = |path: &std::path::Path| self.storage.size(path).ok().flatten().unwrap_or(0);
+        let size = |path: &Path| self.storage.size(path).ok().flatten().unwrap_or(0);
         let old_log = size(&persistence.append_filename);
         let log: u64 = self
             .files

@@ -80,6 +80,14 @@ pub(crate) fn detach(stdin: &[u8]) -> Result<u8, StartError> {
     }
 }
 
+/// Whether another process with this number is running.
+pub(crate) fn is_running_beside(number: u32) -> bool {
+    let other = i32::try_from(number).ok().and_then(Pid::from_raw);
+    let found = other.map(rustix::process::test_kill_process);
+    let is_there = matches!(found, Some(Ok(()) | Err(rustix::io::Errno::PERM)));
+    is_there && number != std::process::id()
+}
+
 /// In the process that `detach` started: leaves the terminal's session.
 pub(crate) fn leave_session() {
     // Fails only for a group leader, which a fresh child is not.

@@ -1,5 +1,6 @@
 //! A dump, or the beginning of a base, into keyspaces; and all keyspaces in hand through a dump and back (DEBUG RELOAD).
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -162,6 +163,12 @@ impl Read for Counted<'_> {
 /// Where a dump of this name is for a moment.
 pub(crate) fn temporary_dump() -> PathBuf {
     PathBuf::from(format!("temp-{}.rdb", std::process::id()))
+}
+
+/// The process whose [`temporary_dump`] has this name.
+pub(crate) fn process_of_temporary(name: &OsStr) -> Option<u32> {
+    let number = name.to_str()?.strip_prefix("temp-")?;
+    number.strip_suffix(".rdb")?.parse().ok()
 }
 
 /// How the settings want files written.

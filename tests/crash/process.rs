@@ -194,6 +194,22 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
+    /// Unfinished files of other processes, which have been killed.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        let own = self.child.id().to_string();
+        let directories = [self.directory.clone(), self.directory.join("appendonlydir")];
+        let entries = directories.iter().flat_map(std::fs::read_dir).flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        let is_left = |name: &String| {
+            name.starts_with("temp-") && name.ends_with(".rdb")
+                || name.starts_with("temp-rewriteaof-")
+                || name.ends_with(".temp")
+        };
+        let left = names.filter(|name| is_left(name) && !name.contains(&own));
+        left.map(|name| format!("{name} was left by a process that was killed"))
+            .collect()
+    }
+
     /// Whether it has ended, and how.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()

@@ -434,6 +434,9 @@ impl Campaign {
         };
         let observed = everything(&mut Client::connect(process.address()).unwrap());
         let mut complaints = self.check(written, &observed);
+        if self.plan.kind == Kind::Millrace {
+            complaints.extend(process.leftovers());
+        }
         if let Some(copied) = copied {
             complaints.extend(self.differs_in_redis(copied.path(), &observed));
         }
