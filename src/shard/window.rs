@@ -137,6 +137,13 @@ impl Shard {
                     .wait_in_line(attempt.shards, Job::Client(client.id()));
                 return Flow::Stop;
             }
+            if self.shared.ending.load(Ordering::Acquire) && self.is_paused_for(client, attempt.row)
+            {
+                // The last dump's cut was made before the keyspaces were taken: it would not have this.
+                client.kept = Some(attempt.keep());
+                self.clients.pause(client);
+                return Flow::Stop;
+            }
             let flags = attempt.row.command.flags;
             if attempt.shards.is_empty() && (!flags.has(Flags::FAST) || flags.has(Flags::NO_AUTH)) {
                 // It may sleep, write a file, check a password: others do not wait for it.
