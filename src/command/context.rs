@@ -103,6 +103,8 @@ pub(crate) enum Save {
     Dump,
     /// The log from all data anew (BGREWRITEAOF).
     Base,
+    /// The log is to be on or off, as the settings say (CONFIG SET appendonly).
+    Switch,
     /// What is being saved is not wanted any more (BGSAVE CANCEL).
     Cancel,
     /// The process ends when all is saved (SHUTDOWN).
@@ -253,6 +255,8 @@ pub(crate) enum ShardAction {
     },
     /// Hold the reply back until every shard has seen what was changed in [`Shared`].
     Barrier,
+    /// The same, and switch the log on or off as the settings say (CONFIG SET appendonly).
+    SwitchLog,
     /// Make the shards of these clients look at their handles (KILL, UNBLOCK); the reply is held back until they have.
     Poke(Vec<ClientId>),
     /// Stop the shard's thread, ms (DEBUG SLEEP).

@@ -214,18 +214,19 @@ impl Files {
         Ok(())
     }
 
-    /// The base that was written to [`Files::temporary`] and synced takes the place of all files but the last; they are deleted.
+    /// The base that was written to [`Files::temporary`] and synced takes the place of all files before it, which are deleted.
+    /// `goes_on`: the last incremental file is what comes after it; else the log is off, and it has all.
     ///
     /// # Errors
     /// Those of the storage. Until the manifest is written the old files count.
-    pub(crate) fn install_base(&mut self, format: BaseFormat) -> io::Result<()> {
+    pub(crate) fn install_base(&mut self, format: BaseFormat, goes_on: bool) -> io::Result<()> {
         let storage = &*self.storage;
         let base = self.manifest.next_base(format);
         storage.reach(CrashPoint::BeforeBaseRename)?;
         storage.rename(&self.temporary(), &self.path(&base))?;
         storage.sync_dir(&self.directory)?;
         storage.reach(CrashPoint::AfterBaseRename)?;
-        let last = self.manifest.incrementals.last();
+        let last = self.manifest.incrementals.last().filter(|_| goes_on);
         let covered_below = last.map_or(u64::MAX, |last| last.sequence);
         let manifest = self.manifest.with_new_base(format, covered_below);
         manifest.write(storage, &self.directory)?;

@@ -234,7 +234,7 @@ impl Start {
             } else {
                 BaseFormat::Commands
             };
-            self.files.install_base(format)?;
+            self.files.install_base(format, true)?;
         }
         let facts = &self.shared.observations.persistence;
         let earlier = self.files.earlier_bytes()?;
@@ -271,9 +271,9 @@ impl Start {
             post: self.mailboxes,
             log: self.log,
             files: self.files,
+            rewrites_again_ms: 0,
             inbox,
             control: self.control,
-            owes_base: false,
         };
         spawn("saver", move || worker.run()).map_err(|error| LoadFailure(error.to_string()))
     }

@@ -40,6 +40,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// After a dump could not be written the next is tried so much later, ms (Redis: 5 s).
 const RETRY_MS: u64 = 5000;
 
+const CANCELLED: &str = "it was cancelled";
+/// Redis' text.
+const CANNOT_SWITCH: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.";
+
 type Client = Option<(ShardId, ClientId)>;
 
 /// What the thread is asked.
@@ -90,10 +94,10 @@ pub(super) struct Worker {
     pub(super) post: Arc<dyn Post + Send + Sync>,
     pub(super) log: Arc<Log>,
     pub(super) files: Files,
+    /// Before that no base is begun that nobody asks for, Unix ms.
+    pub(super) rewrites_again_ms: u64,
     pub(super) inbox: Arc<Inbox>,
     pub(super) control: Control,
-    /// The files on disk do not have all: a base is due, and tried again until it stands.
-    pub(super) owes_base: bool,
 }
 
 impl Worker {
@@ -101,8 +105,29 @@ impl Worker {
     pub(super) fn run(mut self) {
         loop {
             match self.inbox.next() {
+                Some((Save::End(options), client)) => {
+                    if self.end(options) {
+                        self.answer(client, None);
+                        self.control.stop();
+                        self.turn_away();
+                    }
+                    self.answer(client, Some("ERR Errors trying to SHUTDOWN. Check logs."));
+                }
                 Some((save, client)) => self.serve(save, client),
                 None => self.look(),
+            }
+        }
+    }
+
+    /// The process ends: nothing is begun any more, and nobody is left without an answer. The files stay locked until it has ended.
+    fn turn_away(&self) -> ! {
+        loop {
+            if let Some((save, client)) = self.inbox.next() {
+                let is_end = matches!(save, Save::End(_));
+                self.answer(
+                    client,
+                    (!is_end).then_some("ERR The server is shutting down"),
+                );
             }
         }
     }
@@ -124,16 +149,22 @@ impl Worker {
                 let _ = self.base();
                 None
             }
-            Save::Cancel => None,
-            Save::End(options) => {
-                if self.end(options) {
-                    self.control.stop();
-                    None
-                } else {
-                    Some("ERR Errors trying to SHUTDOWN. Check logs.")
+            Save::Switch => match self.follow_settings() {
+                Ok(true) => None,
+                Ok(false) => {
+                    // Behind what somebody else has asked for.
+                    self.inbox.lock().push_back((save, client));
+                    return;
                 }
-            }
+                Err(_) => Some(CANNOT_SWITCH),
+            },
+            // Nothing is under way.
+            Save::Cancel | Save::End(_) => None,
         };
+        self.answer(client, error);
+    }
+
+    fn answer(&self, client: Client, error: Option<&str>) {
         if let Some((shard, client)) = client {
             let error = error.map(|text| format!("-{text}\r\n").into_bytes());
             self.post.post(shard, Message::Saved { client, error });
@@ -145,21 +176,19 @@ impl Worker {
         if self.facts().is_loading() || self.shared.stopping.load(Ordering::Acquire) {
             return;
         }
-        let settings = self.settings();
-        let persistence = &settings.persistence;
-        if persistence.append_only != self.log.is_on() {
-            self.switch(persistence.append_only);
-        } else if self.log.is_on() && self.log.has_failed() {
-            self.replace_failed();
-        } else if self.log.is_on() && self.owes_base {
-            let tried_ms = self.facts().saving_since_ms.load(Ordering::Relaxed);
-            if unix_ms() >= tried_ms + RETRY_MS && self.facts().begin(Saving::Base, unix_ms()) {
-                self.begin_anew();
-            }
+        let (settings, now_ms) = (self.settings(), unix_ms());
+        let may_rewrite = now_ms >= self.rewrites_again_ms;
+        if self.log.is_on() && self.log.has_failed() && self.files.is_there() {
+            error!("A sync of the append only file has failed: it is written anew from memory");
+            self.files.begin_anew();
         }
-        let now_ms = unix_ms();
-        if self.facts().rewrite_scheduled.swap(false, Ordering::AcqRel)
-            || self.log.is_on() && self.log_has_grown(&settings)
+        if may_rewrite {
+            // It is in the log, and tried again.
+            let _ = self.follow_settings();
+        }
+        if may_rewrite
+            && (self.facts().rewrite_scheduled.swap(false, Ordering::AcqRel)
+                || self.log.is_on() && self.log_has_grown(&settings))
         {
             if self.facts().begin(Saving::Base, now_ms) {
                 // It is in the log.
@@ -213,42 +242,29 @@ impl Worker {
         growth >= percentage
     }
 
-    /// CONFIG SET appendonly.
-    fn switch(&mut self, on: bool) {
-        if !on {
-            if let Err(error) = self.log.end_log() {
-                error!("The end of the append only file could not be written: {error}");
-            }
-            return;
+    /// Lets the log be on or off as the settings want it (CONFIG SET appendonly): when it is to be on, until it stands on disk.
+    /// False: something else comes first.
+    fn follow_settings(&mut self) -> io::Result<bool> {
+        let is_wanted = self.settings().persistence.append_only;
+        if !is_wanted {
+            self.end_log();
+            return Ok(true);
+        }
+        if self.log.is_on() && self.files.is_there() {
+            return Ok(true);
         }
         if !self.facts().begin(Saving::Base, unix_ms()) {
-            return;
+            return Ok(false);
         }
-        if let Err(error) = self.files.claim() {
-            error!("The append only file cannot be opened: {error}");
-            self.facts().end(unix_ms());
-            return;
-        }
-        self.begin_anew();
+        self.base().map(|()| true)
     }
 
-    /// A sync of the log has failed: a new base takes the place of all its files.
-    fn replace_failed(&mut self) {
-        if !self.facts().begin(Saving::Base, unix_ms()) {
-            return;
+    fn end_log(&self) {
+        if self.log.is_on()
+            && let Err(error) = self.log.end_log()
+        {
+            error!("The end of the append only file could not be written: {error}");
         }
-        error!(
-            "A sync of the append only file has failed: it is written anew from the data in memory"
-        );
-        self.begin_anew();
-    }
-
-    /// A base and a file of their own; the place for it is taken.
-    fn begin_anew(&mut self) {
-        self.owes_base = true;
-        self.files.begin_anew();
-        // It is in the log, and tried again.
-        let _ = self.base();
     }
 
     /// Begins a snapshot; gives its first piece, or `None` when the process ends.
@@ -282,7 +298,7 @@ impl Worker {
         let (mut done, mut result) = (ShardSet::EMPTY, Ok(()));
         while done != all {
             if result.is_ok() && self.inbox.takes_cancel() {
-                result = Err(io::Error::other("it was cancelled"));
+                result = Err(io::Error::other(CANCELLED));
             }
             if result.is_err() {
                 run.abort();
@@ -340,7 +356,10 @@ impl Worker {
         let result = self.write_dump(is_last);
         let now_ms = unix_ms();
         let facts = self.facts();
-        facts.dump_failed.store(result.is_err(), Ordering::Release);
+        // One that was cancelled has not failed, as in Redis: writes are not refused for it.
+        if result.as_ref().err().map(io::Error::to_string).as_deref() != Some(CANCELLED) {
+            facts.dump_failed.store(result.is_err(), Ordering::Release);
+        }
         facts.dump_tried_ms.store(now_ms, Ordering::Relaxed);
         let took_s = (now_ms - since_ms) / 1000;
         facts.dump_took_s.store(took_s as i64, Ordering::Relaxed);
@@ -444,10 +463,12 @@ impl Worker {
                 info!("Background AOF rewrite terminated with success");
             }
             Err(error) => {
-                facts
-                    .rewrites_failed_in_a_row
-                    .fetch_add(1, Ordering::Relaxed);
+                let failed = &facts.rewrites_failed_in_a_row;
+                let before = failed.fetch_add(1, Ordering::Relaxed);
                 error!("Background AOF rewrite failed: {error}");
+                facts.end(now_ms);
+                self.rewrites_again_ms = now_ms + retry_after_ms(before);
+                return result;
             }
         }
         facts.end(now_ms);
@@ -457,8 +478,12 @@ impl Worker {
     fn write_base(&mut self) -> io::Result<()> {
         let settings = self.settings();
         let wants_log = settings.persistence.append_only;
+        self.files.claim()?;
         if !wants_log {
-            self.files.claim()?;
+            // A client has asked for it right after it has switched the log off.
+            self.end_log();
+        } else if !self.log.is_on() {
+            self.files.forget_incrementals();
         }
         let (sender, pieces) = mpsc::channel();
         let run = Arc::new(Run::new(self.shared.shard_count, sender, wants_log, false));
@@ -484,8 +509,7 @@ impl Worker {
         } else {
             BaseFormat::Commands
         };
-        self.files.install_base(format)?;
-        self.owes_base = false;
+        self.files.install_base(format, wants_log)?;
         self.log.end_limit(begun.position);
         let facts = self.facts();
         facts.log_earlier_bytes.store(bytes, Ordering::Relaxed);
@@ -535,6 +559,15 @@ impl Worker {
         error!("Error trying to save the DB, can't exit.");
         self.shared.ending.store(false, Ordering::Release);
         false
+    }
+}
+
+/// When a base is tried again after so many failures before this one, ms. Source: Redis waits from the third on, 1 minute, 2, 4 … 60;
+/// but it makes a new file each time, so here the first two wait too.
+fn retry_after_ms(failures_before: u64) -> u64 {
+    match failures_before {
+        0 | 1 => RETRY_MS,
+        count => 60_000 * (1 << (count - 2).min(6)).min(60),
     }
 }
 

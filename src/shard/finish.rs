@@ -8,6 +8,8 @@ use crate::client::registry::Wait;
 use crate::command::context::{ReloadOptions, Save, ShardAction};
 use crate::command::error::CommandError;
 use crate::command::row::Row;
+use crate::config::AppendFsync;
+use crate::observe::persistence::Saving;
 use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
 
@@ -107,7 +109,10 @@ impl Shard {
 
     /// Asks the saver; whoever waits for it gets its reply when it is done.
     fn ask_to_save(&mut self, client: &mut Client, reply: &mut Reply, save: Save, mark: Mark) {
-        let waits = matches!(save, Save::DumpNow | Save::End(_));
+        let waits = match save {
+            Save::DumpNow | Save::End(_) | Save::Switch => true,
+            Save::Dump | Save::Base | Save::Cancel => false,
+        };
         if waits {
             self.hold_until_saved(client, reply, mark);
         }
@@ -134,6 +139,22 @@ impl Shard {
         }
     }
 
+    /// CONFIG SET appendonly. Under `always` the reply promises that what follows is durable: base and manifest stand by then.
+    fn switch_log(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
+        self.raise_barrier(client, reply, mark);
+        let wanted = &self.settings.persistence;
+        if !wanted.append_only || wanted.append_fsync == AppendFsync::Always {
+            self.ask_to_save(client, reply, Save::Switch, mark);
+            return;
+        }
+        let facts = &self.shared.observations.persistence;
+        if facts.begin(Saving::Base, self.now_ms) {
+            self.ask_to_save(client, reply, Save::Base, mark);
+        } else {
+            facts.rewrite_scheduled.store(true, Ordering::Release);
+        }
+    }
+
     /// Carries out what a handler asked for.
     fn carry_out(
         &mut self,
@@ -147,6 +168,7 @@ impl Shard {
                 debug_assert!(false, "part of the aftermath")
             }
             ShardAction::Barrier => self.raise_barrier(client, reply, mark),
+            ShardAction::SwitchLog => self.switch_log(client, reply, mark),
             ShardAction::Poke(clients) => self.poke(&clients, client, reply, mark),
             ShardAction::Sleep(_) => self.refresh(),
             ShardAction::WaitForReplicas(ms) => {

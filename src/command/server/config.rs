@@ -116,6 +116,8 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
             .map_err(refused)?;
         process.tell(changed.notices_since(&current));
     }
+    let switches_log =
+        current.settings().persistence.append_only != settings.persistence.append_only;
     *current = changed;
     *shared
         .settings
@@ -123,7 +125,11 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
         .unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     shared.settings_version.fetch_add(1, Ordering::Release);
     context.reply.ok();
-    Ok(Outcome::Ask(ShardAction::Barrier))
+    Ok(Outcome::Ask(if switches_log {
+        ShardAction::SwitchLog
+    } else {
+        ShardAction::Barrier
+    }))
 }
 
 fn reset_statistics(context: &mut Context<'_>, _: &Args<'_>) -> Result<Outcome, CommandError> {
