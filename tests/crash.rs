@@ -5,11 +5,14 @@
 //! - `crash/process.rs`: the server. `crash/writer.rs`, `generate.rs`: the writers. `crash/disturb.rs`: rewrites and snapshots.
 //! - `crash/history.rs`: a writer's own keys against the twin in `model.rs`, `lists.rs`, `records.rs`, `streams.rs`.
 //! - `crash/queues.rs`, `groups.rs`, `transfers.rs`: the laws of keys that writers share. `crash/observe.rs` reads everything.
+//! - `crash/cases.rs`: single cases that rounds come to seldom.
 //! - `crash/damage.rs`: what is done to files to see that it is noticed.
 //!
 //! Here it is short; scripts/crash.sh runs as many rounds as one likes.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+#[path = "crash/cases.rs"]
+mod cases;
 #[path = "crash/damage.rs"]
 mod damage;
 #[path = "crash/disturb.rs"]
@@ -48,8 +51,10 @@ mod writer;
 
 use std::path::Path;
 
+use cases::Case;
 use plan::{Kind, Mode, Plan};
 use rounds::{Campaign, Ending};
+use support::expect_reply;
 
 /// Runs rounds; on a failure the directory is kept where `MILLRACE_CRASH_KEEP` says, or not at all.
 fn campaign(plan: Plan) {
@@ -102,6 +107,87 @@ fn the_twin_is_right_where_nothing_crashes() {
     for _ in 0..2 {
         let complaints = campaign.round_with(Ending::None, |_| ());
         assert_eq!(complaints, Ok(()), "{complaints:#?}");
+    }
+}
+
+#[test]
+fn what_is_written_after_the_log_was_switched_off_is_there_once_when_a_base_has_it() {
+    let mut case = Case::new(Mode::Always);
+    let (process, mut client) = case.start();
+    client.run("RPUSH l 1");
+    expect_reply!(client, "CONFIG SET appendonly no", "+OK");
+    client.run("RPUSH l 2");
+    client.run("BGREWRITEAOF");
+    cases::settle(&mut client);
+    client.run("RPUSH l lost");
+    let (process, mut client) = case.kill_and_start(process);
+    expect_reply!(client, "LRANGE l 0 -1", r#"["1", "2"]"#);
+    // On again: the reply says that it stands on disk.
+    expect_reply!(client, "CONFIG SET appendonly no", "+OK");
+    client.run("RPUSH l 3");
+    expect_reply!(client, "CONFIG SET appendonly yes", "+OK");
+    let (process, mut client) = case.kill_and_start(process);
+    expect_reply!(client, "LRANGE l 0 -1", r#"["1", "2", "3"]"#);
+    // A rewrite asked for at once finds the log off, and leaves no gap.
+    let lines = [
+        "CONFIG SET appendonly no",
+        "RPUSH l 4",
+        "CONFIG SET appendonly yes",
+        "BGREWRITEAOF",
+        "RPUSH l 5",
+    ];
+    client.pipeline(&lines);
+    let (_process, mut client) = case.kill_and_start(process);
+    expect_reply!(client, "LRANGE l 0 -1", r#"["1", "2", "3", "4", "5"]"#);
+}
+
+#[test]
+fn unfinished_files_of_killed_processes_are_removed_at_the_start() {
+    let mut case = Case::new(Mode::Always);
+    let (mut process, _) = case.start();
+    process.kill();
+    // No process has such a number; this test's own is running.
+    let (dead, alive) = (
+        "temp-999999999.rdb".to_owned(),
+        format!("temp-{}.rdb", std::process::id()),
+    );
+    let all = [
+        &dead,
+        &alive,
+        "appendonlydir/temp-rewriteaof-1.aof",
+        "appendonlydir/temp-appendonly.aof.manifest",
+    ];
+    for name in all {
+        std::fs::write(case.directory().join(name), "half").unwrap();
+    }
+    let _started = case.start();
+    let left = all.map(|name| case.directory().join(name).exists());
+    assert_eq!(left, [false, true, false, false]);
+}
+
+#[test]
+fn streams_are_after_a_kill_what_they_were() {
+    for mode in [Mode::Always, Mode::Rdb] {
+        let mut case = Case::new(mode);
+        let (process, mut client) = case.start();
+        cases::make_streams(&mut client);
+        let before = cases::streams(&mut client);
+        if mode == Mode::Rdb {
+            expect_reply!(client, "SAVE", "+OK");
+        }
+        let (process, mut client) = case.kill_and_start(process);
+        let after = cases::streams(&mut client);
+        if mode == Mode::Always {
+            // As in Redis: commands of a log are seen when they are loaded.
+            assert_eq!(cases::without_times(&after), cases::without_times(&before));
+            client.run("BGREWRITEAOF");
+            cases::settle(&mut client);
+        } else {
+            assert_eq!(after, before);
+        }
+        let (_process, mut client) = case.kill_and_start(process);
+        assert_eq!(cases::streams(&mut client), after, "{mode:?}, from a file");
+        cases::check_streams(&mut client);
     }
 }
 
