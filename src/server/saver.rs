@@ -483,7 +483,7 @@ impl Worker {
             // A client has asked for it right after it has switched the log off.
             self.end_log();
         } else if !self.log.is_on() {
-            self.files.forget_incrementals();
+            self.files.begin_anew();
         }
         let (sender, pieces) = mpsc::channel();
         let run = Arc::new(Run::new(self.shared.shard_count, sender, wants_log, false));

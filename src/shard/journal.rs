@@ -19,7 +19,7 @@ use crate::command::context::Shared;
 use crate::config::{AppendFsync, Settings};
 use crate::ids::ClientId;
 use crate::journal::log::Log;
-use crate::journal::storage::{Opening, Storage};
+use crate::journal::storage::{Opening, Points, Storage};
 use crate::journal::target::{SyncPolicy, Target};
 use crate::keyspace::effect::{Effect, EffectBuffer, in_order};
 use crate::observe::effects::{Effect as Recorded, EffectLog};
@@ -134,7 +134,7 @@ pub fn log_in(storage: &dyn Storage, shared: &Shared) -> io::Result<Arc<Log>> {
     let log = Log::new(shared.shard_count, facts);
     log.set_policy(SyncPolicy::Always, false);
     let file = storage.open_write(Path::new(SIMULATED_LOG), Opening::New)?;
-    log.begin_file(Target::begin(file, 0, 1)?);
+    log.begin_file(Target::begin(file, Points::default(), 0, 1)?);
     Ok(Arc::new(log))
 }
 

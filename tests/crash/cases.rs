@@ -130,7 +130,7 @@ pub(crate) fn check_streams(client: &mut Client) {
     assert_eq!(again, first, "a message of a producer is there twice");
     let next = client.run("XADD s * f next").text();
     assert_eq!(next, "9999999999999-6", "IDs have gone back");
-    assert_eq!(client.run("XADD empty 7-7 f v").is_error(), true);
+    assert!(client.run("XADD empty 7-7 f v").is_error());
     let read = client.run("XREADGROUP GROUP g c3 COUNT 3 CLAIM 0 STREAMS s >");
     let entries: Vec<String> = read.items()[0].items()[1]
         .items()
