@@ -70,7 +70,12 @@ impl Shard {
 
     /// This shard goes on with its walk.
     pub(super) fn queue_step(&mut self, run: Arc<Run>) {
-        self.queue_own(Job::Step(run));
+        // A step of an earlier snapshot may be in line still: it does nothing, and must not keep this one out.
+        let is_same = |job: &Job| matches!(job, Job::Step(other) if Arc::ptr_eq(other, &run));
+        if !self.hands.lines().any(is_same) {
+            let own = ShardSet::one(self.id);
+            self.hands.wait_in_line(own, Job::Step(run));
+        }
     }
 
     /// One step of the walk, with the keyspace of this shard in hand.
