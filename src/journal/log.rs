@@ -475,8 +475,22 @@ impl Log {
         self.wake_waiting();
     }
 
-    /// The log ends; all that was appended is written and synced if that is possible. All keyspaces are in hand.
+    /// Whether the next file is awaited: what lies behind the cut cannot be written.
+    pub(crate) fn is_cut(&self) -> bool {
+        lock(&self.buffer).cut.is_some()
+    }
+
+    /// The log ends; all that was appended is written and synced if that is possible. Shards may be at work.
+    ///
+    /// # Errors
+    /// Those of the file.
     pub(crate) fn end_log(&self) -> io::Result<()> {
+        {
+            // What they append from here on would be written over the end of the file.
+            let mut buffer = lock(&self.buffer);
+            let end = buffer.begin + buffer.bytes.len() as u64;
+            buffer.cut.get_or_insert(end);
+        }
         let result = self.finish_file();
         self.facts.log_on.store(false, Ordering::Release);
         let mut writing = lock(&self.writing);

@@ -177,6 +177,10 @@ impl Worker {
             return;
         }
         let (settings, now_ms) = (self.settings(), unix_ms());
+        if self.log.is_cut() {
+            // The process was to end, and could not.
+            let _ = self.files.next(&self.log);
+        }
         let may_rewrite = now_ms >= self.rewrites_again_ms;
         if self.log.is_on() && self.log.has_failed() && self.files.is_there() {
             error!("A sync of the append only file has failed: it is written anew from memory");
@@ -534,7 +538,8 @@ impl Worker {
                 }
                 Err(_) => {}
             }
-            if self.shared.stopping.load(Ordering::Acquire) {
+            if self.inbox.takes_cancel() {
+                // SHUTDOWN, a signal: nobody waits for the disk for ever.
                 return Err(io::Error::other("the process ends"));
             }
             std::thread::sleep(TICK);
