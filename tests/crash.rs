@@ -142,6 +142,33 @@ fn what_is_written_after_the_log_was_switched_off_is_there_once_when_a_base_has_
 }
 
 #[test]
+fn a_rewrite_that_fails_half_way_loses_nothing_and_is_done_again() {
+    let mut case = Case::new(Mode::Everysec);
+    let (process, mut client) = case.start();
+    client.run("RPUSH l 1");
+    // The base cannot be written where a directory has its name; the log has been cut by then.
+    let name = format!("appendonlydir/temp-rewriteaof-{}.aof", process.number());
+    let obstacle = case.directory().join(name);
+    std::fs::create_dir(&obstacle).unwrap();
+    client.run("BGREWRITEAOF");
+    client.run("RPUSH l 2");
+    cases::settle(&mut client);
+    let info = client.run("INFO persistence").text();
+    assert!(info.contains("aof_last_bgrewrite_status:err"), "{info}");
+    client.run("RPUSH l 3");
+    let (process, mut client) = case.kill_and_start(process);
+    expect_reply!(client, "LRANGE l 0 -1", r#"["1", "2", "3"]"#);
+    std::fs::remove_dir(&obstacle).unwrap();
+    client.run("BGREWRITEAOF");
+    cases::settle(&mut client);
+    client.run("RPUSH l 4");
+    client.send_line("SHUTDOWN NOSAVE");
+    client.expect_closed();
+    let (_process, mut client) = case.kill_and_start(process);
+    expect_reply!(client, "LRANGE l 0 -1", r#"["1", "2", "3", "4"]"#);
+}
+
+#[test]
 fn unfinished_files_of_killed_processes_are_removed_at_the_start() {
     let mut case = Case::new(Mode::Always);
     let (mut process, _) = case.start();

@@ -173,6 +173,11 @@ impl Process {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
+    /// Its number.
+    pub(crate) fn number(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How long it has been running.
     pub(crate) fn age(&self) -> Duration {
         self.begun.elapsed()
@@ -196,7 +201,7 @@ impl Process {
 
     /// Unfinished files of other processes, which have been killed.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        let own = self.child.id().to_string();
+        let own = self.number().to_string();
         let directories = [self.directory.clone(), self.directory.join("appendonlydir")];
         let entries = directories.iter().flat_map(std::fs::read_dir).flatten();
         let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
