@@ -30,7 +30,7 @@ use crate::journal::storage::{CrashPoint, Storage};
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 use crate::shard::clock::{Clock, SystemClock, unix_ms};
-use crate::shard::dumps::{LoadFailure, process_of_temporary, rdb_options};
+use crate::shard::dumps::{LoadFailure, owner_of_temporary, rdb_options};
 use crate::shard::journal::follow_settings;
 use crate::shard::load::Loader;
 use crate::shard::mailbox::{Message, Post};
@@ -135,7 +135,7 @@ impl Data {
 /// Removes dumps that killed processes had not finished: they would fill the disk one after the other.
 fn remove_leftovers(storage: &dyn Storage) -> std::io::Result<()> {
     for entry in storage.list(Path::new(""))? {
-        let process = process_of_temporary(&entry.name);
+        let process = owner_of_temporary(&entry.name);
         if process.is_some_and(|process| !process::is_running_beside(process)) {
             info!(
                 "Removing {}: its process has ended",

@@ -166,7 +166,7 @@ pub(crate) fn temporary_dump() -> PathBuf {
 }
 
 /// The process whose [`temporary_dump`] has this name.
-pub(crate) fn process_of_temporary(name: &OsStr) -> Option<u32> {
+pub(crate) fn owner_of_temporary(name: &OsStr) -> Option<u32> {
     let number = name.to_str()?.strip_prefix("temp-")?;
     number.strip_suffix(".rdb")?.parse().ok()
 }
