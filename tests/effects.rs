@@ -101,7 +101,8 @@ fn effects_replayed_on_an_empty_server_give_the_same_state() {
             let writers: Vec<_> = (0..3)
                 .map(|at| {
                     let client = server.connect();
-                    scope.spawn(move || writer::write(client, seed ^ (7 * at), steps))
+                    scope
+                        .spawn(move || writer::write(client, server.port(), seed ^ (7 * at), steps))
                 })
                 .collect();
             writers
@@ -199,6 +200,12 @@ const SCENARIOS: &[(&str, &str, &str)] = &[
     ("lrem", "RPUSH l a b", "LREM l 0 a"),
     ("lset", "RPUSH l a b", "LSET l 0 x"),
     ("ltrim", "RPUSH l a b", "LTRIM l 1 -1"),
+    (
+        "migrate",
+        "SET k a",
+        // To itself: the test puts in the port.
+        "MIGRATE 127.0.0.1 PORT k 1 5000",
+    ),
     ("move", "SET k a", "MOVE k 1"),
     ("mset", "SET k a", "MSET k b m c"),
     ("msetnx", "SET k a", "MSETNX m b n c"),
@@ -392,7 +399,8 @@ fn the_comparison_notices_when_the_effect_of_any_one_write_command_is_missing() 
                 if suppressed {
                     control.call(&["DEBUG", "EFFECTS", "SUPPRESS", name]);
                 }
-                let reply = control.run(command);
+                let command = command.replace("PORT", &server.port().to_string());
+                let reply = control.run(&command);
                 assert!(!reply.is_error(), "{command}: {reply}");
                 control.call(&["DEBUG", "EFFECTS", "SUPPRESS", ""]);
                 let original = canonical(&mut control, DATABASES);
@@ -413,7 +421,7 @@ fn the_comparison_notices_when_the_effect_of_any_one_write_command_is_missing() 
 #[test]
 fn rebuilding_every_key_from_its_effects_changes_nothing() {
     for_each_shard_count(|server| {
-        writer::write(server.connect(), 3, 2_000);
+        writer::write(server.connect(), server.port(), 3, 2_000);
         let mut control = server.connect();
         state::until_expired(&mut control, DATABASES);
         for command in ["DEBUG RELOAD", "DEBUG LOADAOF"] {

@@ -21,6 +21,7 @@ use crate::pubsub::registry::{ChannelKind, ChannelRegistry};
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
 
+use super::keyspace::migrate::{Migration, Migrator};
 use super::row::{CommandTable, Row};
 
 /// Facts and registries that every shard sees.
@@ -69,6 +70,8 @@ pub struct Shared {
     pub(crate) disposal: OnceLock<Box<dyn Disposal>>,
     /// Saves to files; absent in tests without a server.
     pub(crate) saver: OnceLock<Box<dyn Saver>>,
+    /// Sends keys to other servers; absent in tests without a server.
+    pub(crate) migrator: OnceLock<Box<dyn Migrator>>,
     /// Set when the process is to end and has been saved: nobody writes any more.
     pub(crate) ending: AtomicBool,
     /// Set when the process is to end.
@@ -279,6 +282,8 @@ pub(crate) enum ShardAction {
     Walk(usize),
     /// Save; the reply is held back until it is done where [`Save`] says that the client waits.
     Save(Save),
+    /// Send keys to another server, then delete them; the reply is held back until that is done (MIGRATE).
+    Migrate(Box<Migration>),
     /// Write every key as its effects, drop the keyspace, replay (DEBUG LOADAOF). All keyspaces are in hand.
     Reload,
     /// Write the dump, drop the keyspace, load (DEBUG RELOAD). All keyspaces are in hand.

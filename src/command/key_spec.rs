@@ -2,6 +2,8 @@
 //!
 //! Source: "Key specifications" of Redis, as COMMAND INFO tells them.
 
+use std::ops::Range;
+
 use crate::resp::arguments::Args;
 
 use super::args;
@@ -92,6 +94,26 @@ pub(crate) enum Begin {
         /// The keyword, if the key is among the arguments.
         keyword: Option<&'static str>,
     },
+    /// The keys of MIGRATE: one among the first arguments, or, where that is empty, those listed behind KEYS. COMMAND INFO tells of the
+    /// place of the first and of the keyword.
+    Migrated {
+        /// Those that are listed, not the one.
+        listed: bool,
+    },
+}
+
+/// Where MIGRATE has its one key.
+const MIGRATED_AT: usize = 3;
+
+impl Begin {
+    /// As COMMAND INFO tells it.
+    pub(crate) fn shown(self) -> Self {
+        match self {
+            Self::Migrated { listed: false } => Self::Index(MIGRATED_AT),
+            Self::Migrated { listed: true } => Self::Keyword("KEYS", -2),
+            other => other,
+        }
+    }
 }
 
 /// Which arguments from the begin on are keys.
@@ -219,6 +241,19 @@ impl KeySpec {
         }
     }
 
+    /// The keys of MIGRATE: see [`Begin::Migrated`].
+    pub(crate) const fn migrated(flags: KeyFlags, listed: bool) -> Self {
+        Self {
+            flags,
+            begin: Begin::Migrated { listed },
+            find: Find::Range {
+                last: if listed { -1 } else { 0 },
+                step: 1,
+                limit: 0,
+            },
+        }
+    }
+
     /// The keys that options name: one as a spec finds it, and the one that counts.
     fn found_options(&self, args: &Args<'_>) -> [Option<usize>; 2] {
         match self.begin {
@@ -236,7 +271,7 @@ impl KeySpec {
                 let last = last.filter(|(option, _)| *option == which);
                 [first.filter(|at| *at < args.len()), last.map(|(_, at)| at)]
             }
-            Begin::Index(_) | Begin::Keyword(..) => [None, None],
+            Begin::Index(_) | Begin::Keyword(..) | Begin::Migrated { .. } => [None, None],
         }
     }
 
@@ -249,6 +284,15 @@ impl KeySpec {
                 let [first, last] = self.found_options(args);
                 first.into_iter().for_each(&mut take);
                 last.filter(|_| last != first).into_iter().for_each(take);
+                return true;
+            }
+            Begin::Migrated { listed } => {
+                let Some(keys) = migrated_keys(args) else {
+                    return false;
+                };
+                if listed == (keys.start > MIGRATED_AT) {
+                    keys.for_each(take);
+                }
                 return true;
             }
             Begin::Keyword(keyword, from) => match after_keyword(args, keyword, from) {
@@ -302,6 +346,23 @@ impl KeySpec {
         }
         true
     }
+}
+
+/// Which arguments of MIGRATE are keys; `None` where it names one and a list.
+pub(crate) fn migrated_keys(args: &Args<'_>) -> Option<Range<usize>> {
+    let is = |at: usize, word: &str| args.at(at).eq_ignore_ascii_case(word.as_bytes());
+    let mut at = 6;
+    while at < args.len() {
+        if is(at, "keys") {
+            return args.at(MIGRATED_AT).is_empty().then(|| at + 1..args.len());
+        }
+        at += if is(at, "auth2") {
+            3
+        } else {
+            1 + usize::from(is(at, "auth"))
+        };
+    }
+    (args.len() > MIGRATED_AT).then_some(MIGRATED_AT..MIGRATED_AT + 1)
 }
 
 /// The argument after a keyword, looked for from an argument on, backwards from the end when negative.

@@ -42,6 +42,18 @@ pub(crate) fn redacted(name: &str, args: &Args<'_>) -> Option<Request> {
                 }
             }
         }
+        "migrate" => {
+            let mut at = 6;
+            while at < args.len() && !is(args.at(at), "keys") {
+                let secret_count = match args.at(at) {
+                    word if is(word, "auth") => 1,
+                    word if is(word, "auth2") => 2,
+                    _ => 0,
+                };
+                (at + 1..=at + secret_count).for_each(&mut cover);
+                at += 1 + secret_count;
+            }
+        }
         _ => return None,
     }
     found.then(|| Request::from_arguments(shown.iter().map(AsRef::as_ref)))
@@ -80,5 +92,12 @@ mod tests {
         );
         assert_eq!(shown("config|set", "config set hz 3"), None);
         assert_eq!(shown("get", "get requirepass"), None);
+        let hidden = "migrate h 1 auth 0 1 COPY auth (redacted) KEYS auth x";
+        let line = "migrate h 1 auth 0 1 COPY auth x KEYS auth x";
+        assert_eq!(shown("migrate", line).unwrap(), hidden);
+        let hidden = "migrate h 1 k 0 1 AUTH2 (redacted) (redacted)";
+        let line = "migrate h 1 k 0 1 AUTH2 me x";
+        assert_eq!(shown("migrate", line).unwrap(), hidden);
+        assert_eq!(shown("migrate", "migrate h 1 auth 0 1 KEYS auth x"), None);
     }
 }

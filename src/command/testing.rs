@@ -94,6 +94,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         run_id: "0".repeat(40),
         started_ms: 0,
         saver: OnceLock::new(),
+        migrator: OnceLock::new(),
         ending: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         drained_shards: AtomicUsize::new(0),

@@ -10,6 +10,7 @@
 //! metrics.rs  HTTP for Prometheus
 //! shards.rs   the engine: shared facts, mailboxes, a thread per shard
 //! disposal.rs the thread that frees what takes long to free
+//! migrate.rs  sends keys to other servers (MIGRATE)
 //! ```
 //!
 //! Deliberately not here: commands, keyspaces, connections once they are accepted.
@@ -25,6 +26,7 @@ pub(crate) mod listen;
 mod load;
 pub(crate) mod logging;
 pub(crate) mod metrics;
+mod migrate;
 pub(crate) mod process;
 mod saver;
 pub mod shards;

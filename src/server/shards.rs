@@ -31,6 +31,7 @@ use super::disposal;
 use super::error::{StartError, reason_of};
 use super::listen;
 use super::metrics::Source;
+use super::migrate;
 use super::startup::Prepared;
 
 /// What all shards of a process share, before any of them runs.
@@ -62,6 +63,7 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         witness: OnceLock::new(),
         disposal: OnceLock::new(),
         saver: OnceLock::new(),
+        migrator: OnceLock::new(),
         ending: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         drained_shards: AtomicUsize::new(0),
@@ -110,6 +112,7 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
     let mailboxes = Arc::new(Mailboxes::new(shared.shard_count));
     let clock: Arc<SystemClock> = Arc::new(SystemClock::start());
     end_with_a_panic();
+    migrate::install(&shared, &mailboxes);
     let data = Data::start(&shared, &mailboxes, &clock, control)?;
     let (ended, all_ended) = mpsc::channel();
     for number in 0..shared.shard_count {

@@ -99,8 +99,8 @@ impl Shard {
         self.barrier_seen(id);
     }
 
-    /// Holds the reply back until what the client has asked for is saved.
-    pub(super) fn hold_until_saved(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
+    /// Holds the reply back until another thread has done what the client has asked for.
+    pub(super) fn hold_until_done(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
         hold_for(client, reply, mark, 1);
     }
 

@@ -114,7 +114,7 @@ impl Shard {
             Save::Dump | Save::Base | Save::Cancel => false,
         };
         if waits {
-            self.hold_until_saved(client, reply, mark);
+            self.hold_until_done(client, reply, mark);
         }
         let who = waits.then(|| (self.id, client.id()));
         match self.shared.saver.get() {
@@ -214,6 +214,9 @@ impl Shard {
             }
             ShardAction::Save(save) => self.ask_to_save(client, reply, save, mark),
             ShardAction::ReloadDump(options) => self.reload_through_dump(reply, options, mark),
+            ShardAction::Migrate(migration) => {
+                self.begin_migration(client, reply, migration, mark);
+            }
             ShardAction::Reload => {
                 let mut hand = self.hands.lend();
                 self.reload(hand.keyspaces_mut());

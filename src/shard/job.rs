@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::command::keyspace::migrate::Migrated;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::wait::Waiter;
 
@@ -25,6 +26,8 @@ pub(super) enum Job {
     Answer { from: ShardId, client: ClientId },
     /// Waiters leave the wait tables.
     Forget(Vec<Arc<Waiter>>),
+    /// Keys that another server has now are deleted.
+    Remove(Box<Migrated>),
     /// Tell of the streams.
     Describe(Box<StreamQuery>),
     /// The cut of a snapshot.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::command::keyspace::migrate::Migrated;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::keyspace::wait::Waiter;
@@ -164,6 +165,8 @@ pub enum Message {
         /// An error, RESP.
         error: Option<Vec<u8>>,
     },
+    /// Another server has keys that a client of yours wanted there, or not.
+    Migrated(Box<Migrated>),
     /// The keyspace of the only shard lies in its berth.
     Loaded,
     /// Tell of your streams, for the metrics.

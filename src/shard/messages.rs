@@ -133,6 +133,7 @@ impl Shard {
             Message::MonitorLine(line) => self.deliver_monitor_line(&line),
             Message::Cut(run) => self.queue_cut(run),
             Message::Walk(run) => self.queue_step(run),
+            Message::Migrated(done) => self.migrated(done),
             Message::Saved { client, error } => self.saved(client, error),
             Message::Loaded => self.hands.fetch_only(),
             Message::Adopt(client) => self.adopt(client),

@@ -19,7 +19,7 @@
 //!   `waiters` who is served by it · `execute` one command · `transaction` EXEC
 //! * the parts together: `state` a shard · `journal` effects to the log · `pause` · `refresh` settings · `tracking` what caches are told ·
 //!   `taking` keyspaces · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `held` who waits for the log · `credit` · `barriers` ·
-//!   `publish` what is sent · `deliver` what has come · `walk` KEYS over very many · `stop` · `snapshot` · `load` · `dumps` · `reload` · `messages`
+//!   `publish` what is sent · `deliver` what has come · `sending` MIGRATE · `walk` KEYS over very many · `stop` · `snapshot` · `load` · `dumps` · `reload` · `messages`
 //! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn`
 //! * and what drives them: `work` · `tick` · `output` · `events` · `thread`
 //!
@@ -62,6 +62,7 @@ mod refresh;
 mod reload;
 mod requests;
 mod route;
+mod sending;
 pub(crate) mod snapshot;
 mod state;
 mod stop;

@@ -127,6 +127,7 @@ impl Shard {
             Job::LimitTracked => self.limit_tracked(),
             Job::Answer { from, client } => self.post.send(from, Message::BarrierSeen(client)),
             Job::Forget(waiters) => self.forget_in_hand(&waiters),
+            Job::Remove(done) => self.remove_migrated(&done),
             Job::Cut(run) => self.cut(&run),
             Job::Step(run) => self.step_snapshot(&run),
             Job::Describe(query) => {

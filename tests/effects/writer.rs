@@ -19,7 +19,7 @@ const ANY: &[&str] = &[
 const CONSUMERS: &[&str] = &["a", "b", "c"];
 
 /// Sends `steps` commands; errors (a wrong type, a missing group) are part of it.
-pub(crate) fn write(mut client: Client, seed: u64, steps: u64) {
+pub(crate) fn write(mut client: Client, port: u16, seed: u64, steps: u64) {
     let mut random = Random::new(seed);
     let mut value = 0;
     // So rare among the others that a seed may have none.
@@ -41,6 +41,17 @@ pub(crate) fn write(mut client: Client, seed: u64, steps: u64) {
             on_entries(&mut client, &mut random);
         } else if random.percent(4) {
             copy_by_payload(&mut client, &mut random);
+        } else if random.percent(1) {
+            // To another database of the same server.
+            let (key, other) = (random.pick(ANY), random.pick(ANY));
+            let (db, replace) = (random.below(3), random.pick(&["", "COPY ", "REPLACE "]));
+            client.call(
+                format!("MIGRATE 127.0.0.1 {port} - {db} 5000 {replace}KEYS {key} {other}")
+                    .split(' ')
+                    .map(|word| if word == "-" { "" } else { word })
+                    .collect::<Vec<_>>()
+                    .as_slice(),
+            );
         } else {
             let line = line(&mut random, &mut value);
             client.run(&line);

@@ -4,7 +4,8 @@
 //! remove.rs   DEL UNLINK FLUSHDB FLUSHALL          expiry.rs   EXPIRE … PERSIST, TTL …
 //! look.rs     EXISTS TYPE TOUCH KEYS RANDOMKEY …   scan.rs     SCAN, and which shards a cursor needs
 //! place.rs    RENAME COPY MOVE SWAPDB              object.rs   OBJECT
-//! dump.rs     DUMP RESTORE                           digest.rs   a value as 20 bytes
+//! dump.rs     DUMP RESTORE                         digest.rs   a value as 20 bytes
+//! migrate.rs  MIGRATE
 //! ```
 //! Where a command changes two keys, one effect says all of it, on the side of the key that is written: what that
 //! side's lookup found expired lies before it in the same buffer.
@@ -17,6 +18,7 @@ mod expiry;
 #[cfg(test)]
 mod file_tests;
 mod look;
+pub(crate) mod migrate;
 mod object;
 mod place;
 mod remove;
@@ -45,6 +47,9 @@ const SUMMED: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum
 const ALL_SUCCEEDED: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 
 const OVERWRITE_ONE: &[KeySpec] = &[KeySpec::one(KeyFlags::OW.and(KeyFlags::UPDATE), 1)];
+
+const MIGRATE_SYNTAX: &str = "host port key-selector:<key | empty-string='\"\"'> destination-db timeout [COPY@3.0.0] [REPLACE@3.0.0] \
+     [authentication:<AUTH auth=password@4.0.7 | AUTH2 username password>] [KEYS keys=key@3.0.6 ...]";
 
 const RESTORE_SYNTAX: &str = "key ttl serialized-value [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME seconds@5.0.0] [FREQ frequency@5.0.0]";
 
@@ -179,6 +184,21 @@ pub(crate) static COMMANDS: &[Command] = &[
             "server",
             "O(1) for the key, O(N*M) for N elements of M bytes, O(N*M*log(N)) for a sorted set.",
             "RESTORE, while a slot is being moved to this server.",
+        ),
+    row("migrate", MIGRATE_SYNTAX, migrate::migrate)
+        .arity(-6)
+        .flags(&[Flags::WRITE, Flags::MOVABLE_KEYS])
+        .categories(&["keyspace", "dangerous"])
+        .keys(&[
+            KeySpec::migrated(SOURCE, false),
+            KeySpec::migrated(SOURCE.and(KeyFlags::INCOMPLETE), true),
+        ])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "2.6.0",
+            "generic",
+            "DUMP, RESTORE and DEL of each key, and O(N) for the bytes that are sent.",
+            "Moves keys to another server.",
         ),
     row("move", "key db", place::move_to_database)
         .arity(3)

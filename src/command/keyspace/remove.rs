@@ -32,7 +32,7 @@ fn remove_each(
     Ok(Outcome::Done)
 }
 
-fn remove(handle: &mut KeyHandle<'_>, effect: &'static str) {
+pub(super) fn remove(handle: &mut KeyHandle<'_>, effect: &'static str) {
     let key = handle.key();
     handle.remove();
     handle.effect(|writer| {

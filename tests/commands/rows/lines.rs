@@ -55,6 +55,11 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     restore a 0 b
     restore-asking a 0 b replace
     copy a b db 1 replace
+    migrate h 1 a 0 1
+    migrate h 1 a 0 1 copy replace auth keys
+    migrate h 1 a 0 1 auth2 keys keys
+    migrate h 1 a 0 1 keys b
+    migrate h 1 a 0
     debug object a
     debug sleep 0
     debug digest-value a b

@@ -221,6 +221,12 @@ pub(super) const ACCEPTED: &[Accepted] = &[
     Accepted {
         against: Against::Redis70,
         fact: "arguments",
+        commands: &["migrate"],
+        reason: "7.2 shows the empty string in quotes, and a login as what it may leave out once",
+    },
+    Accepted {
+        against: Against::Redis70,
+        fact: "arguments",
         commands: &["zrank", "zrevrank"],
         reason: "WITHSCORE is of 7.2",
     },

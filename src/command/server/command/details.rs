@@ -20,7 +20,8 @@ impl Range {
         let mut range = Self::default();
         let mut previous_last = None;
         for spec in specs {
-            let (Begin::Index(begin), Find::Range { last, step, .. }) = (spec.begin, spec.find)
+            let (Begin::Index(begin), Find::Range { last, step, .. }) =
+                (spec.begin.shown(), spec.find)
             else {
                 range.partial = true;
                 continue;
@@ -127,7 +128,9 @@ fn keyword_spec(reply: &mut Reply, keyword: &str, from: i32) {
 fn key_spec(reply: &mut Reply, spec: &KeySpec) {
     let note = match spec.begin {
         Begin::Unknown { note, .. } => Some(note),
-        Begin::Index(_) | Begin::Keyword(..) | Begin::Option { .. } => None,
+        Begin::Index(_) | Begin::Keyword(..) | Begin::Option { .. } | Begin::Migrated { .. } => {
+            None
+        }
     };
     reply.map(3 + usize::from(note.is_some()));
     if let Some(note) = note {
@@ -137,12 +140,12 @@ fn key_spec(reply: &mut Reply, spec: &KeySpec) {
     reply.bulk(b"flags");
     names(reply, spec.flags.names());
     reply.bulk(b"begin_search");
-    match spec.begin {
+    match spec.begin.shown() {
         Begin::Index(at) => {
             typed(reply, "index");
             numbers(reply, &[("index", at as i64)]);
         }
-        Begin::Unknown { .. } => unknown(reply),
+        Begin::Unknown { .. } | Begin::Migrated { .. } => unknown(reply),
         Begin::Keyword(keyword, from) => keyword_spec(reply, keyword, from),
         Begin::Option {
             options,

@@ -1,0 +1,165 @@
+//! Sends the keys of MIGRATE to another server: a thread for each, which ends with it. No connection is kept (Redis keeps them for ten
+//! seconds).
+//!
+//! ```text
+//! connect ──► [AUTH] [SELECT] RESTORE … RESTORE, all at once ──► their replies, one by one
+//! ```
+//! Invariant: a key counts as accepted only when the other server has said so.
+
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::command::context::Shared;
+use crate::command::error::{self, CommandError};
+use crate::command::keyspace::migrate::{Migrated, Migration, Migrator, SentKey};
+use crate::ids::{ClientId, ShardId};
+use crate::shard::clock::unix_ms;
+use crate::shard::mailbox::{Message, Post};
+use crate::shard::thread::Mailboxes;
+
+/// Longest reply that is read, bytes. Source: Redis.
+const REPLY_BYTES_MAX: u64 = 1024;
+
+/// Starts the threads.
+struct Sender {
+    post: Arc<Mailboxes>,
+}
+
+/// Lets shards send keys.
+pub(super) fn install(shared: &Shared, mailboxes: &Arc<Mailboxes>) {
+    let post = Arc::clone(mailboxes);
+    // The one place that sets it.
+    let _ = shared.migrator.set(Box::new(Sender { post }));
+}
+
+impl Migrator for Sender {
+    fn begin(&self, migration: Migration, shard: ShardId, client: ClientId) {
+        let post = Arc::clone(&self.post);
+        let builder = std::thread::Builder::new().name("migrate".to_owned());
+        // Where no thread is to be had it fails as a connection does. What was not sent is still here.
+        let (give, take) = std::sync::mpsc::channel::<Migration>();
+        let started = builder.spawn(move || {
+            if let Ok(migration) = take.recv() {
+                let ended = send(migration, client);
+                post.post(shard, Message::Migrated(Box::new(ended)));
+            }
+        });
+        let refused = match started {
+            Ok(_) => give.send(migration).err().map(|error| error.0),
+            Err(_) => Some(migration),
+        };
+        if let Some(migration) = refused {
+            let error = error::migrate_io("connecting to the client");
+            let ended = migration.ended(client, Vec::new(), Some(error));
+            self.post.post(shard, Message::Migrated(Box::new(ended)));
+        }
+    }
+}
+
+fn send(mut migration: Migration, client: ClientId) -> Migrated {
+    let keys = std::mem::take(&mut migration.keys);
+    let mut accepted = Vec::new();
+    let error = converse(&migration, keys, &mut accepted).err();
+    migration.ended(client, accepted, error)
+}
+
+fn connect(migration: &Migration) -> io::Result<TcpStream> {
+    let port = migration.port.parse::<u16>().map_err(io::Error::other)?;
+    let timeout = Duration::from_millis(migration.timeout_ms);
+    let mut error = io::Error::other("no address");
+    for address in (migration.host.as_str(), port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))?;
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(another) => error = another,
+        }
+    }
+    Err(error)
+}
+
+/// Sends the keys and reads the replies; puts those that were accepted into `accepted`, also when an error follows.
+fn converse(
+    migration: &Migration,
+    keys: Vec<SentKey>,
+    accepted: &mut Vec<SentKey>,
+) -> Result<(), CommandError> {
+    let stream = connect(migration).map_err(|error| match error.kind() {
+        // Redis finds that out when it writes.
+        io::ErrorKind::ConnectionRefused => error::migrate_io("writing to target instance"),
+        _ => error::migrate_io("connecting to the client"),
+    })?;
+    let now_ms = unix_ms();
+    let has_ended = |sent: &SentKey| sent.end_ms.is_some_and(|end_ms| end_ms < now_ms);
+    let keys: Vec<SentKey> = keys.into_iter().filter(|sent| !has_ended(sent)).collect();
+    write(&stream, migration, &keys, now_ms)
+        .map_err(|_| error::migrate_io("writing to target instance"))?;
+    let mut replies = BufReader::new(&stream);
+    let mut next =
+        || reply(&mut replies).map_err(|_| error::migrate_io("reading to target instance"));
+    // What the other server says of the login and the database holds for all keys.
+    let mut refusal = None;
+    if !migration.login.is_empty() {
+        refusal = next()?;
+    }
+    refusal = refusal.or(next()?);
+    let refuses_all = refusal.is_some();
+    for sent in keys {
+        let refused = next()?;
+        if refused.is_none() && !refuses_all {
+            accepted.push(sent);
+        }
+        refusal = refusal.or(refused);
+    }
+    refusal.map_or(Ok(()), |text| Err(error::migrate_refused(&text)))
+}
+
+fn write(
+    stream: &TcpStream,
+    migration: &Migration,
+    keys: &[SentKey],
+    now_ms: u64,
+) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 * 1024, stream);
+    if !migration.login.is_empty() {
+        let login = migration.login.iter().map(Vec::as_slice);
+        command(&mut out, std::iter::once(b"AUTH".as_slice()).chain(login))?;
+    }
+    let db = migration.target_db.to_string();
+    command(&mut out, [b"SELECT".as_slice(), db.as_bytes()])?;
+    for sent in keys {
+        // A time of 0 would be no end.
+        let ttl = sent.end_ms.map_or(0, |end_ms| (end_ms - now_ms).max(1));
+        let ttl = ttl.to_string();
+        let words = [b"RESTORE", &*sent.key, ttl.as_bytes(), &sent.payload];
+        let replace = migration.replace.then_some(b"REPLACE".as_slice());
+        command(&mut out, words.into_iter().chain(replace))?;
+    }
+    out.flush()
+}
+
+fn command<'a>(out: &mut impl Write, words: impl IntoIterator<Item = &'a [u8]>) -> io::Result<()> {
+    let words: Vec<&[u8]> = words.into_iter().collect();
+    write!(out, "*{}\r\n", words.len())?;
+    for word in words {
+        write!(out, "${}\r\n", word.len())?;
+        out.write_all(word)?;
+        out.write_all(b"\r\n")?;
+    }
+    Ok(())
+}
+
+/// Reads a reply of one line; gives the text of an error.
+fn reply(replies: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    replies.take(REPLY_BYTES_MAX).read_until(b'\n', &mut line)?;
+    let Some(line) = line.strip_suffix(b"\r\n") else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    Ok(line.strip_prefix(b"-").map(<[u8]>::to_vec))
+}
