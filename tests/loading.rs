@@ -53,7 +53,7 @@ fn copy(from: &Path) -> TempDir {
 /// Writes all there is to write: in between long stretches in which every command has one key.
 fn write(server: &Server, seed: u64) {
     for round in 0..3 {
-        writer::write(server.connect(), seed + round, 1000);
+        writer::write(server.connect(), server.port(), seed + round, 1000);
         let mut client = server.connect();
         let lines: Vec<String> = (0..3000)
             .map(|number| match number % 4 {

@@ -215,7 +215,7 @@ impl Shard {
             ShardAction::Save(save) => self.ask_to_save(client, reply, save, mark),
             ShardAction::ReloadDump(options) => self.reload_through_dump(reply, options, mark),
             ShardAction::Migrate(migration) => {
-                self.begin_migration(client, reply, migration, mark);
+                self.begin_migration(client, reply, *migration, mark);
             }
             ShardAction::Reload => {
                 let mut hand = self.hands.lend();

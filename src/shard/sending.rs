@@ -20,13 +20,13 @@ impl Shard {
         &mut self,
         client: &mut Client,
         reply: &mut Reply,
-        migration: Box<Migration>,
+        migration: Migration,
         mark: Mark,
     ) {
         self.hold_until_done(client, reply, mark);
         let id = client.id();
         match self.shared.migrator.get() {
-            Some(migrator) => migrator.begin(*migration, self.id, id),
+            Some(migrator) => migrator.begin(migration, self.id, id),
             // There is no other server in a simulation.
             None => {
                 let error = error::migrate_io("connecting to the client");
