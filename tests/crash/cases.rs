@@ -76,17 +76,17 @@ pub(crate) fn streams(client: &mut Client) -> Vec<String> {
         "XCFGSET p",
     ];
     let replies = lines.map(|line| client.run(line).to_string());
-    replies.iter().map(without_counts).collect()
+    replies.iter().map(|text| without_counts(text)).collect()
 }
 
 /// Without how many messages of producers were ever added, which files do not tell.
-fn without_counts(text: &String) -> String {
+fn without_counts(text: &str) -> String {
     match text.split_once("\"iids-added\", :") {
         Some((before, after)) => {
             let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
             format!("{before}{after}")
         }
-        None => text.clone(),
+        None => text.to_owned(),
     }
 }
 
