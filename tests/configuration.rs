@@ -378,11 +378,6 @@ fn a_detached_server_leaves_a_pidfile_and_a_log_and_ends_on_sigterm() {
     }
     assert!(!pidfile.exists());
     assert!(
-        log().contains("# WARNING: appendonly yes has no effect"),
-        "{}",
-        log()
-    );
-    assert!(
         log().contains("* Accepted but without effect here: io-threads"),
         "{}",
         log()

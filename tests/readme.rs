@@ -134,7 +134,15 @@ impl Place {
             format!("#!/bin/sh\nexec {cli} --no-raw -p {port} \"$@\"\n"),
         );
         let program = env!("CARGO_BIN_EXE_millrace");
-        put("millrace", format!("#!/bin/sh\nexec {program} \"$@\"\n"));
+        // A server saves in its directory when it ends, which is not to be that of the sources.
+        let home = directory.path().display();
+        put(
+            "millrace",
+            format!(
+                "#!/bin/sh\ncase \"$1\" in\n--help|-h|--version|-v) exec {program} \"$@\" ;;\n\
+                 ''|-*|*.conf|server) exec {program} \"$@\" --dir {home} ;;\nesac\nexec {program} \"$@\"\n"
+            ),
+        );
         Place {
             directory,
             ports: [("6379", port), ("6380", free_port()), ("9121", free_port())],

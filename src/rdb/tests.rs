@@ -222,6 +222,11 @@ proptest! {
         } else {
             prop_assert_eq!(facts(&restored), facts(&value));
         }
+        // One that was large once is made small again, as in Redis.
+        let shrinks = value.encoding() == "skiplist" && restored.encoding() == "listpack";
+        if shrinks {
+            return Ok(());
+        }
         if version == Version::V11 && !matches!(value, Value::Hash(Hash::Timed(_) | Hash::Large(_)) | Value::Set(_)) {
             prop_assert_eq!(dump(b"key", &restored, version, compress, NOW_MS), payload);
         }

@@ -126,6 +126,13 @@ impl Shard {
         }
     }
 
+    /// DEBUG LOADAOF.
+    fn reload_in_memory(&mut self) {
+        let mut hand = self.hands.lend();
+        self.reload(hand.keyspaces_mut());
+        self.hands.resume(hand);
+    }
+
     /// DEBUG RELOAD. What was dropped is freed elsewhere; nobody is told of anything.
     fn reload_through_dump(&mut self, reply: &mut Reply, options: ReloadOptions, mark: Mark) {
         let mut hand = self.hands.lend();
@@ -217,11 +224,7 @@ impl Shard {
             ShardAction::Migrate(migration) => {
                 self.begin_migration(client, reply, *migration, mark);
             }
-            ShardAction::Reload => {
-                let mut hand = self.hands.lend();
-                self.reload(hand.keyspaces_mut());
-                self.hands.resume(hand);
-            }
+            ShardAction::Reload => self.reload_in_memory(),
         }
         if client.is_ready() {
             Flow::Next
