@@ -99,7 +99,9 @@ fn a_server_that_nobody_supervises_sends_no_notice() {
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_nonblocking(true).unwrap();
     let port = free_port();
-    let mut command = millrace(&["--port", &port, "--bind", "127.0.0.1"]);
+    // Nothing is to be saved where the test runs.
+    let words = ["--port", &port, "--bind", "127.0.0.1", "--save", ""];
+    let mut command = millrace(&words);
     let mut server = served(&port, command.env("NOTIFY_SOCKET", &path));
     assert_eq!(server.terminate(), Some(0));
     // It has ended: what it sent would be here.
@@ -112,7 +114,7 @@ fn a_server_that_is_told_to_end_as_soon_as_it_can_be_reached_ends_well() {
     for _ in 0..20 {
         let port = free_port();
         let words = ["--bind", "127.0.0.1", "--shards", "16", "--port", &port];
-        let mut server = started(&mut millrace(&words));
+        let mut server = started(millrace(&words).args(["--save", ""]));
         while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
             assert_eq!(server.0.try_wait().unwrap(), None, "it ended");
         }

@@ -29,7 +29,7 @@ use super::target::{SyncPolicy, Target};
 use super::{annotation, format, own};
 use crate::keyspace::effect::Effect;
 use crate::limits;
-use crate::observe::persistence::Persistence;
+use crate::observe::persistence::{Persistence, Saving};
 use crate::resp::request::{RequestLimits, RequestParser};
 
 /// What has been appended and not written.
@@ -83,6 +83,7 @@ pub struct Log {
     /// Tells a shard that a mark has moved.
     wake: OnceLock<Wake>,
     notes_time: AtomicBool,
+    rests_while_saving: AtomicBool,
     /// What others read of it; whether it is on.
     facts: Arc<Persistence>,
 }
@@ -117,6 +118,7 @@ impl Log {
             waiting: (0..shard_count).map(|_| AtomicBool::new(false)).collect(),
             wake: OnceLock::new(),
             notes_time: AtomicBool::new(false),
+            rests_while_saving: AtomicBool::new(false),
             facts,
         }
     }
@@ -132,8 +134,10 @@ impl Log {
         self.facts.log_is_on()
     }
 
-    /// `appendfsync`, `aof-timestamp-enabled`.
-    pub(crate) fn set_policy(&self, policy: SyncPolicy, notes_time: bool) {
+    /// `appendfsync`, `aof-timestamp-enabled`, `no-appendfsync-on-rewrite`: while a dump or a base is written it does not sync once a
+    /// second. (Under `always` it does: replies wait for it.)
+    pub(crate) fn set_policy(&self, policy: SyncPolicy, notes_time: bool, rests: bool) {
+        self.rests_while_saving.store(rests, Ordering::Relaxed);
         self.notes_time.store(notes_time, Ordering::Relaxed);
         self.policy.store(policy as u8, Ordering::Release);
         self.want_sync();
@@ -362,7 +366,15 @@ impl Log {
             }
             // Also what nobody waits for is written in time, and what could not be written is tried again.
             self.write();
-            if self.policy() != SyncPolicy::No {
+            let rests = match self.policy() {
+                SyncPolicy::Always => false,
+                SyncPolicy::EverySecond => {
+                    self.rests_while_saving.load(Ordering::Relaxed)
+                        && self.facts.saving() != Saving::Nothing
+                }
+                SyncPolicy::No => true,
+            };
+            if !rests {
                 self.sync();
             }
         }

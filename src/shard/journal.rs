@@ -119,7 +119,12 @@ pub(crate) fn follow_settings(log: &Log, settings: &Settings) {
         AppendFsync::EverySecond => SyncPolicy::EverySecond,
         AppendFsync::No => SyncPolicy::No,
     };
-    log.set_policy(policy, settings.persistence.notes_time);
+    let persistence = &settings.persistence;
+    log.set_policy(
+        policy,
+        persistence.notes_time,
+        persistence.no_fsync_on_rewrite,
+    );
 }
 
 /// The name of the file of [`log_in`].
@@ -132,7 +137,7 @@ pub const SIMULATED_LOG: &str = "log";
 pub fn log_in(storage: &dyn Storage, shared: &Shared) -> io::Result<Arc<Log>> {
     let facts = Arc::clone(&shared.observations.persistence);
     let log = Log::new(shared.shard_count, facts);
-    log.set_policy(SyncPolicy::Always, false);
+    log.set_policy(SyncPolicy::Always, false, false);
     let file = storage.open_write(Path::new(SIMULATED_LOG), Opening::New)?;
     log.begin_file(Target::begin(file, Points::default(), 0, 1)?);
     Ok(Arc::new(log))
