@@ -18,7 +18,6 @@ use crate::keyspace::snapshot::CutCounts;
 use crate::keyspace::table::Entry;
 use crate::limits;
 use crate::rdb;
-use crate::resp::request::{RequestLimits, RequestParser};
 
 /// What the head of a file says.
 #[derive(Clone, Debug)]
@@ -184,11 +183,9 @@ fn push(effect: &EffectWriter, into: &mut Vec<u8>) {
         effect.encode(into);
         return;
     }
-    let (mut command, mut parser) = (Vec::new(), RequestParser::new());
+    let mut command = Vec::new();
     effect.encode(&mut command);
-    let whole = parser.parse(&command, &RequestLimits::NONE);
-    debug_assert!(matches!(whole, Ok(Some(_))), "an effect that is no request");
-    own::encode(parser.arguments(&command).iter(), into);
+    own::encode_command(&command, into);
 }
 
 /// A file that is written from its beginning to its end, in pieces.

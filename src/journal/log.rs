@@ -30,7 +30,6 @@ use super::{annotation, format, own};
 use crate::keyspace::effect::Effect;
 use crate::limits;
 use crate::observe::persistence::{Persistence, Saving};
-use crate::resp::request::{RequestLimits, RequestParser};
 
 /// What has been appended and not written.
 #[derive(Debug, Default)]
@@ -532,7 +531,7 @@ impl Buffer {
     fn push(&mut self, effect: &Effect<'_>) {
         self.select(effect.db);
         if effect.is_own {
-            push_own(effect.command, &mut self.bytes);
+            own::encode_command(effect.command, &mut self.bytes);
         } else {
             self.bytes.extend_from_slice(effect.command);
         }
@@ -560,12 +559,4 @@ impl Buffer {
         }
         writing.end = self.begin;
     }
-}
-
-/// Appends a command in RESP as own lines.
-fn push_own(command: &[u8], into: &mut Vec<u8>) {
-    let mut parser = RequestParser::new();
-    let whole = parser.parse(command, &RequestLimits::NONE);
-    debug_assert!(matches!(whole, Ok(Some(_))), "an effect that is no request");
-    own::encode(parser.arguments(command).iter(), into);
 }

@@ -7,6 +7,8 @@
 //! A line has at most 1,000 bytes: at 1,024 Redis and Valkey refuse the file. In an argument `\` is written `\\`, a space `\s`, a quote
 //! `\q`, a line break `\r` `\n`, any other control byte `\xHH`; all else stands as it is.
 
+use crate::resp::request::{RequestLimits, RequestParser};
+
 /// Longest line, line end included, bytes.
 pub const LINE_BYTES_MAX: usize = 1000;
 /// Begins a command.
@@ -37,6 +39,14 @@ pub fn encode<'a>(arguments: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u
         rest = later;
         mark = NEXT;
     }
+}
+
+/// Appends a command in RESP, as an effect is recorded, as own lines.
+pub(crate) fn encode_command(command: &[u8], out: &mut Vec<u8>) {
+    let mut parser = RequestParser::new();
+    let whole = parser.parse(command, &RequestLimits::NONE);
+    debug_assert!(matches!(whole, Ok(Some(_))), "an effect that is no request");
+    encode(parser.arguments(command).iter(), out);
 }
 
 fn escape(argument: &[u8], out: &mut Vec<u8>) {
