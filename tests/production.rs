@@ -4,9 +4,10 @@
 
 mod peer;
 
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -52,11 +53,23 @@ fn started(command: &mut Command) -> Running {
     )
 }
 
+/// Whether the server on this port answers. That it accepts is too little: while another test starts a process, that process holds
+/// the socket of a `free_port` for a moment.
+fn answers(port: &str) -> bool {
+    let Ok(mut stream) = TcpStream::connect(format!("127.0.0.1:{port}")) else {
+        return false;
+    };
+    let mut answer = [0; 5];
+    stream.write_all(b"PING\r\n").is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && answer == *b"+PONG"
+}
+
 fn served(port: &str, command: &mut Command) -> Running {
     let mut running = started(command);
     until("it serves", || {
         assert_eq!(running.0.try_wait().unwrap(), None, "it ended");
-        TcpStream::connect(format!("127.0.0.1:{port}")).is_ok()
+        answers(port)
     });
     running
 }
@@ -112,10 +125,11 @@ fn a_server_that_nobody_supervises_sends_no_notice() {
 #[test]
 fn a_server_that_is_told_to_end_as_soon_as_it_can_be_reached_ends_well() {
     for _ in 0..20 {
-        let port = free_port();
-        let words = ["--bind", "127.0.0.1", "--shards", "16", "--port", &port];
-        let mut server = started(millrace(&words).args(["--save", ""]));
-        while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let mut command = millrace(&["--port", "0", "--shards", "16", "--save", ""]);
+        let mut server = started(command.arg("--unixsocket").arg(&socket));
+        while UnixStream::connect(&socket).is_err() {
             assert_eq!(server.0.try_wait().unwrap(), None, "it ended");
         }
         assert_eq!(server.terminate(), Some(0));

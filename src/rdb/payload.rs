@@ -64,20 +64,6 @@ pub(crate) fn dump(
         });
     }
     let type_code = encode::type_of(value, form);
-    let written = || {
-        let mut out = Out::new(Vec::new(), compress, false);
-        if !effects.is_empty() {
-            out.byte(types::WITH_EFFECTS)?;
-        }
-        out.byte(type_code)?;
-        encode::write(&mut out, value, form)?;
-        if !effects.is_empty() {
-            out.string(&effects)?;
-        }
-        out.into_sink()
-    };
-    let mut payload: Vec<u8> = written()
-        .unwrap_or_else(|_: std::io::Error| unreachable!("memory takes whatever is written"));
     let has_ends = matches!(value, Value::Hash(Hash::Timed(_) | Hash::Large(_)))
         && matches!(type_code, types::HASH_TIMED | types::HASH_TIMED_LISTPACK);
     let version = if has_ends {
@@ -85,6 +71,33 @@ pub(crate) fn dump(
     } else {
         version.number()
     };
+    written(value, form, &effects, compress, version)
+}
+
+/// What a Redis of this version can hold of a value, as a payload: the times at which elements end are not in it.
+pub(crate) fn dump_without_ends(value: &Value, version: Version, compress: bool) -> Vec<u8> {
+    let form = Form {
+        version,
+        ends_of_fields: false,
+    };
+    written(value, form, &[], compress, version.number())
+}
+
+fn written(value: &Value, form: Form, effects: &[u8], compress: bool, version: u16) -> Vec<u8> {
+    let body = || {
+        let mut out = Out::new(Vec::new(), compress, false);
+        if !effects.is_empty() {
+            out.byte(types::WITH_EFFECTS)?;
+        }
+        out.byte(encode::type_of(value, form))?;
+        encode::write(&mut out, value, form)?;
+        if !effects.is_empty() {
+            out.string(effects)?;
+        }
+        out.into_sink()
+    };
+    let mut payload: Vec<u8> =
+        body().unwrap_or_else(|_: std::io::Error| unreachable!("memory takes whatever is written"));
     payload.extend_from_slice(&version.to_le_bytes());
     let sum = checksum(CrcAlgorithm::Crc64Redis, &payload);
     payload.extend_from_slice(&sum.to_le_bytes());

@@ -12,7 +12,7 @@ use crate::data::stream::Window;
 use crate::keyspace::KeyHandle;
 use crate::keyspace::effect::EffectWriter;
 use crate::keyspace::event::EventClass;
-use crate::keyspace::rewrite::rewrite;
+use crate::keyspace::rewrite::{beyond_files, rewrite};
 use crate::keyspace::value::Value;
 use crate::rdb::{Limits, Version, payload};
 use crate::resp::arguments::Args;
@@ -172,8 +172,8 @@ fn put(
     handle.overwritten(old, new);
 }
 
-/// Reports a value that was restored: as RESTORE at a fixed time where a Redis of this version can take the payload, else as
-/// the commands that make the value.
+/// Reports a value that was restored: as RESTORE at a fixed time where a Redis of this version can take the payload. Else as a
+/// payload that it can take and the times at which elements end, and a stream as the commands that make it.
 fn report(
     handle: &mut KeyHandle<'_>,
     end_ms: Option<u64>,
@@ -204,6 +204,17 @@ fn report(
         return handle.effect(|effect| restore(&own, effect));
     }
     let mut commands = Vec::new();
+    if matches!(entry.value, Value::Set(_) | Value::Hash(_)) {
+        let known = payload::dump_without_ends(&entry.value, version, true);
+        beyond_files(key, &entry.value, now_ms, &mut |command| {
+            commands.push(command.clone());
+        });
+        handle.effect(|effect| restore(&known, effect));
+        for command in &commands {
+            handle.effect_of(0, |effect| effect.copy(command));
+        }
+        return;
+    }
     rewrite(entry, now_ms, &mut |command| commands.push(command.clone()));
     if was_there {
         handle.effect_of(0, |effect| {
