@@ -177,6 +177,8 @@ pub(crate) const RAW_REPLY_BYTES_MAX: usize = 2 * 1024;
 pub(crate) const LOG_SYNC_PERIOD_MS: u64 = 1000;
 /// How often it is tried to write what could not be written to the log, ms.
 pub(crate) const LOG_RETRY_PERIOD_MS: u64 = 100;
+/// Beside a sync that takes longer than this `appendfsync everysec` answers no writes, ms (Redis: 2 s).
+pub(crate) const LOG_SLOW_SYNC_MS: u64 = 2000;
 /// How long a reply may wait for a log that cannot be written, ms: then its client is closed, and knows nothing.
 pub(crate) const LOG_PATIENCE_MS: u64 = 5000;
 /// Room that the log's buffer keeps when it was written, bytes.

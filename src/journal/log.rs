@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::slow::SlowSync;
 use super::storage::{CrashPoint, write_all_at};
 use super::target::{SyncPolicy, Target};
 use super::{annotation, format, own};
@@ -73,6 +74,7 @@ pub struct Log {
     synced: AtomicU64,
     /// While a file that failed is being replaced: clients are told of nothing behind this position.
     limit: AtomicU64,
+    slow_sync: SlowSync,
     buffer: Mutex<Buffer>,
     writing: Mutex<Writing>,
     wanted: Mutex<Wanted>,
@@ -110,6 +112,7 @@ impl Log {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             limit: AtomicU64::new(u64::MAX),
+            slow_sync: SlowSync::default(),
             buffer: Mutex::default(),
             writing: Mutex::default(),
             wanted: Mutex::default(),
@@ -174,7 +177,8 @@ impl Log {
         }
         let mark = match self.policy() {
             SyncPolicy::Always => self.synced(),
-            SyncPolicy::EverySecond | SyncPolicy::No => self.written(),
+            SyncPolicy::EverySecond => self.written().min(self.slow_sync.limit()),
+            SyncPolicy::No => self.written(),
         };
         mark.min(self.limit.load(Ordering::Acquire))
     }
@@ -206,6 +210,15 @@ impl Log {
         let end = buffer.begin + buffer.bytes.len() as u64;
         self.end.store(end, Ordering::Release);
         end
+    }
+
+    /// To be called before something is written: a sync that takes long lets replies wait. See [`super::slow`].
+    #[inline]
+    pub(crate) fn heed_sync(&self, now_ms: u64) {
+        if self.slow_sync.meet(now_ms, self.written()) && self.policy() == SyncPolicy::EverySecond {
+            let delayed = &self.facts.log_syncs_delayed;
+            delayed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Writes what has been appended, unless it is written already. What it could not write stays; see the counters.
@@ -309,10 +322,12 @@ impl Log {
             (file, points, position, offset, target.filled_to)
         };
         self.facts.log_syncing.store(true, Ordering::Relaxed);
+        self.slow_sync.begin();
         let result = points.reach(CrashPoint::BeforeLogSync);
         let result = result.and_then(|()| file.sync_data());
         let result = result.and_then(|()| points.reach(CrashPoint::AfterLogSync));
         self.facts.log_syncing.store(false, Ordering::Relaxed);
+        self.slow_sync.end();
         self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = result {
             let code = u64::try_from(error.raw_os_error().unwrap_or(i32::MAX)).unwrap_or(u64::MAX);
@@ -320,6 +335,7 @@ impl Log {
                 target.is_failed = true;
             }
             self.facts.log_sync_error.store(code, Ordering::Release);
+            self.wake_waiting();
             return false;
         }
         let mut writing = lock(&self.writing);
@@ -337,8 +353,8 @@ impl Log {
         true
     }
 
-    /// The thread that syncs: returns when the log ends.
-    pub(crate) fn run_sync(&self) {
+    /// The thread that syncs: returns when the log ends. `sync` calls [`Log::sync`].
+    pub(crate) fn run_sync(&self, sync: impl Fn(&Self)) {
         loop {
             {
                 let mut wanted = lock(&self.wanted);
@@ -374,7 +390,7 @@ impl Log {
                 SyncPolicy::No => true,
             };
             if !rests {
-                self.sync();
+                sync(self);
             }
         }
     }

@@ -12,7 +12,8 @@
 //! Invariants: Redis 7.0 and Valkey 7.2 can start on every file written here; recovery cuts and never skips; what it keeps is
 //! what was written, in order, from the beginning.
 //!
-//! `log.rs` is the log while the server runs, `target.rs` the file at its end, `files.rs` the steps from one set of files to the next.
+//! `log.rs` is the log while the server runs, `target.rs` the file at its end, `files.rs` the steps from one set of files to the next,
+//! `slow.rs` what happens beside a sync that takes long.
 //!
 //! Deliberately not here: threads, clocks, sockets. Who writes when is for the engine.
 
@@ -25,6 +26,7 @@ pub mod log;
 pub mod manifest;
 pub mod own;
 pub mod scan;
+mod slow;
 pub mod snapshot;
 pub mod storage;
 pub(crate) mod target;

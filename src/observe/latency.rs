@@ -164,8 +164,15 @@ impl LatencyEvents {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that an event took so long. The caller compares with the threshold.
-    pub(crate) fn add(&self, name: &'static str, at_s: u64, took_ms: u64) {
+    /// Notes that an event has ended after so long, if that is at least `latency-monitor-threshold` (0: never).
+    pub(crate) fn note(&self, name: &'static str, now_ms: u64, took_ns: u64, threshold_ms: u64) {
+        let took_ms = took_ns / 1_000_000;
+        if threshold_ms > 0 && took_ms >= threshold_ms {
+            self.add(name, now_ms / 1000, took_ms);
+        }
+    }
+
+    fn add(&self, name: &'static str, at_s: u64, took_ms: u64) {
         let mut events = self.events();
         let event = events.entry(name).or_default();
         event.max_ms = event.max_ms.max(took_ms);

@@ -19,7 +19,7 @@ use hashbrown::DefaultHashBuilder;
 use tracing::{error, info};
 
 use crate::command::context::Shared;
-use crate::config::Settings;
+use crate::config::{AppendFsync, Settings};
 use crate::ids::ShardId;
 use crate::journal::dump::{Dump, Head};
 use crate::journal::files::Files;
@@ -99,8 +99,10 @@ impl Data {
         follow_settings(&log, &start.settings);
         let post = Arc::clone(mailboxes);
         log.set_wake(move |shard| post.post(ShardId(shard as u16), Message::LogMoved));
-        let syncing = Arc::clone(&log);
-        spawn("log-sync", move || syncing.run_sync())?;
+        let (syncing, sharing, watch) = (Arc::clone(&log), Arc::clone(shared), Arc::clone(clock));
+        spawn("log-sync", move || {
+            syncing.run_sync(|log| sync_timed(log, &sharing, &*watch));
+        })?;
         if start.bytes() <= LOADED_AT_ONCE_BYTES {
             start.run().map_err(failed)?;
         } else {
@@ -129,6 +131,20 @@ impl Data {
         }
         let _ = self.storage.reach(CrashPoint::AfterLastSync);
         self.log.end_sync();
+    }
+}
+
+/// Syncs the log; as in Redis, one that replies wait for and that takes long is noted for LATENCY.
+fn sync_timed(log: &Log, shared: &Shared, clock: &dyn Clock) {
+    let begun_ns = clock.nanoseconds();
+    log.sync();
+    let settings = shared.settings.read();
+    let settings = settings.unwrap_or_else(std::sync::PoisonError::into_inner);
+    if settings.persistence.append_fsync == AppendFsync::Always {
+        let took_ns = clock.nanoseconds() - begun_ns;
+        let latency = &shared.observations.latency;
+        let threshold_ms = settings.latency_monitor_threshold_ms;
+        latency.note("aof-fsync-always", clock.now_ms(), took_ns, threshold_ms);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::journal::storage::{Opening, Points, Storage};
 use crate::journal::target::{SyncPolicy, Target};
 use crate::keyspace::effect::{Effect, EffectBuffer, in_order};
 use crate::observe::effects::{Effect as Recorded, EffectLog};
+use crate::observe::persistence::Saving;
 
 use super::client::Client;
 use super::state::Shard;
@@ -66,11 +67,36 @@ impl Shard {
 
     /// Writes what the log has not written: before anything is sent.
     pub(super) fn write_log(&mut self) {
-        if self.log.is_on() {
-            self.log.write();
-            self.mark = self.log.mark();
-        } else {
+        if !self.log.is_on() {
             self.mark = u64::MAX;
+            return;
+        }
+        self.log.heed_sync(self.now_ms);
+        if self.settings.latency_monitor_threshold_ms == 0 {
+            self.log.write();
+        } else {
+            self.write_log_timed();
+        }
+        self.mark = self.log.mark();
+    }
+
+    /// As Redis does, a write that took long is noted under a name that says what went on beside it, and under one for all.
+    fn write_log_timed(&self) {
+        let facts = &self.shared.observations.persistence;
+        let name = if facts.log_syncing.load(Ordering::Relaxed) {
+            "aof-write-pending-fsync"
+        } else if facts.saving() == Saving::Nothing {
+            "aof-write-alone"
+        } else {
+            "aof-write-active-child"
+        };
+        let begun_ns = self.clock.nanoseconds();
+        self.log.write();
+        let took_ns = self.clock.nanoseconds() - begun_ns;
+        let threshold_ms = self.settings.latency_monitor_threshold_ms;
+        for name in [name, "aof-write"] {
+            let latency = &self.shared.observations.latency;
+            latency.note(name, self.now_ms, took_ns, threshold_ms);
         }
     }
 

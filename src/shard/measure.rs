@@ -85,16 +85,14 @@ impl Env<'_> {
         if is_slow && !call.row.command.flags.has(Flags::SKIP_SLOWLOG) {
             self.log_slow(session, call, elapsed_us);
         }
+        let event = if call.row.command.flags.has(Flags::FAST) {
+            "fast-command"
+        } else {
+            "command"
+        };
         let threshold_ms = self.settings.latency_monitor_threshold_ms;
-        if threshold_ms > 0 && elapsed_us / 1000 >= threshold_ms {
-            let event = if call.row.command.flags.has(Flags::FAST) {
-                "fast-command"
-            } else {
-                "command"
-            };
-            let latency = &self.shared.observations.latency;
-            latency.add(event, self.now_ms / 1000, elapsed_us / 1000);
-        }
+        let latency = &self.shared.observations.latency;
+        latency.note(event, self.now_ms, elapsed_ns, threshold_ms);
     }
 
     fn log_slow(&self, session: &Session, call: &Call<'_>, duration_us: u64) {

@@ -217,8 +217,8 @@ fn long_requests_are_cut_in_the_slow_log() {
 fn latency_events_and_histograms() {
     let mut bench = Bench::with_shards(2);
     let observations = &bench.shared.observations;
-    observations.latency.add("command", 100, 30);
-    observations.latency.add("command", 101, 20);
+    observations.latency.note("command", 100_000, 30_000_000, 1);
+    observations.latency.note("command", 101_000, 20_000_000, 1);
     let ping = commands().find(b"ping").map_or(0, |row| row.id);
     for shard in &observations.shards {
         let counters = &shard.commands[usize::from(ping)];

@@ -1,8 +1,8 @@
 //! Words of a line, as Redis quotes them in its files.
 
-/// Appends a word, in quotes when a space or a byte that cannot be printed is in it.
+/// Appends a word, in quotes when a space, a quote or a byte that cannot be printed is in it.
 pub(super) fn write(word: &[u8], out: &mut Vec<u8>) {
-    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
     if word.iter().all(is_plain) {
         out.extend_from_slice(word);
         return;
@@ -105,6 +105,15 @@ mod tests {
             line.extend_from_slice(b" seq");
             let expected = Some(vec![b"file".to_vec(), word, b"seq".to_vec()]);
             proptest::prop_assert_eq!(split(&line), expected);
+        }
+    }
+
+    #[test]
+    fn a_word_of_one_quote_is_read_back() {
+        for word in [b"'", b"\""] {
+            let mut line = Vec::new();
+            write(word, &mut line);
+            assert_eq!(split(&line), Some(vec![word.to_vec()]));
         }
     }
 
