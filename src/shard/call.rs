@@ -192,7 +192,7 @@ fn publications_of(event: &KeyEvent, notify: EventClass, into: &mut Vec<Outgoing
     let mut publish = |kind: &str, about: &[u8], payload: Bytes| {
         let mut channel = format!("__{kind}@{}__:", event.db).into_bytes();
         channel.extend_from_slice(about);
-        let publication = Publication::new(ChannelKind::Channel, channel.into(), payload);
+        let publication = Publication::of_keys(ChannelKind::Channel, channel.into(), payload);
         into.push(Outgoing::Publication(publication));
     };
     let name = event.name.as_bytes();

@@ -71,7 +71,6 @@ impl Shard {
             spare_outputs,
             ..
         } = self;
-        let held_for = self.log.end();
         let mut messages = Messages::of(publication);
         let (mut count, mut long) = (0, Vec::new());
         subscribers.for_each_receiver(publication, |id, pattern| {
@@ -96,7 +95,7 @@ impl Shard {
                 long.push(id);
                 return;
             }
-            client.send(message, held_for);
+            client.send(message, publication.held_for);
             client.mirror_output();
             if client.has_much_to_send(settings) {
                 long.push(id);

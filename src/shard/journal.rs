@@ -5,8 +5,8 @@
 //! reply, message ─► client's output, held until the log's mark has reached what it may reveal ─► socket
 //! ```
 //! Each keyspace carries the position of its last effect. What a client gets from a hand may reveal all effects of the keyspaces
-//! in it; a message may reveal all that the log had when it was taken in. So a client that works with other keys than those who
-//! write waits for nobody's disk.
+//! in it, and so may an event; what a client publishes may reveal what it has written; any other message all that the log had
+//! when it was taken in. So a client that works with other keys than those who write waits for nobody's disk.
 //!
 //! Not here: what the log writes when (`journal/log.rs`).
 

@@ -36,10 +36,14 @@ pub struct Publication {
     pub(crate) number: u64,
     /// The client whose commands caused it: it gets its own message after the reply, as on one thread.
     pub(crate) cause: Option<ClientId>,
+    /// Whether it tells of keys, as an event does, and not only what its publisher had to say.
+    pub(super) tells_of_keys: bool,
+    /// Position of the log that must be reached before it is sent to anybody.
+    pub(super) held_for: u64,
 }
 
 impl Publication {
-    /// One that was not sent yet, and is nobody's doing as far as is known.
+    /// What a client publishes. It was not sent yet, and is nobody's doing as far as is known.
     pub(super) fn new(kind: ChannelKind, channel: Bytes, payload: Bytes) -> Self {
         Self {
             kind,
@@ -47,6 +51,16 @@ impl Publication {
             payload,
             number: 0,
             cause: None,
+            tells_of_keys: false,
+            held_for: 0,
+        }
+    }
+
+    /// What tells of keys: as above.
+    pub(super) fn of_keys(kind: ChannelKind, channel: Bytes, payload: Bytes) -> Self {
+        Self {
+            tells_of_keys: true,
+            ..Self::new(kind, channel, payload)
         }
     }
 

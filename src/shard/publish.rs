@@ -40,12 +40,21 @@ impl Shard {
         // The registry knows only how the subscriptions are now, after the transaction.
         let changing = after.changes_subscriptions().then_some(self.id);
         let id = publisher.as_ref().map(|client| client.id());
+        // What a client publishes does not wait for what others have written.
+        let wrote_to = publisher.as_ref().map_or(0, |client| client.wrote_to);
+        let wrote_to = wrote_to.max(self.wrote_to);
         let mut telling = Telling::of(id);
         for mut outgoing in after.outgoing {
             outgoing.caused_by(id);
             match outgoing {
                 Outgoing::Served(served) => travels |= self.dispatch_served(served),
-                Outgoing::Publication(publication) => over |= self.publish(publication, changing),
+                Outgoing::Publication(mut publication) => {
+                    publication.held_for = match publication.tells_of_keys {
+                        true => wrote_to.max(self.revealed),
+                        false => wrote_to,
+                    };
+                    over |= self.publish(publication, changing);
+                }
                 Outgoing::Invalidation(invalidation, cause) => {
                     self.tell(invalidation, cause, &mut telling);
                 }

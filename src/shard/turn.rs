@@ -87,8 +87,9 @@ impl Shard {
             }
             client.output.take(&mut reply);
             client.held_for = client.held_for.max(self.revealed);
-            client.wrote_to = client.wrote_to.max(self.wrote_to);
         }
+        // Also of one that asked for no replies: what it publishes later waits for it.
+        client.wrote_to = client.wrote_to.max(self.wrote_to);
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {
             self.reply = reply;
         }

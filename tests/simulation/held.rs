@@ -125,15 +125,64 @@ fn what_is_sent_without_a_question_waits_too() {
 
 #[test]
 fn a_message_waits_for_what_its_publisher_wrote_before() {
-    let mut held = Held::new();
-    held.send(1, &["SUBSCRIBE ch"]);
-    held.received(1);
     let set = format!("SET {FIRST} v");
-    held.send(0, &[&set, "PUBLISH ch told"]);
+    for writes in [
+        &[&set[..]][..],
+        &["CLIENT REPLY OFF", &set],
+        &["MULTI", &set, "EXEC"],
+    ] {
+        let mut held = Held::new();
+        held.send(1, &["SUBSCRIBE ch"]);
+        held.received(1);
+        held.send(0, writes);
+        held.received(0);
+        held.send(0, &["PUBLISH ch told"]);
+        held.received(0);
+        assert_eq!(held.received(1), "", "{writes:?}");
+        held.sync();
+        assert!(held.received(1).contains("told"));
+    }
+}
+
+#[test]
+fn a_message_waits_for_nothing_that_others_wrote() {
+    for (writer, publisher) in [(0, 2), (2, 0)] {
+        let mut held = Held::new();
+        held.send(1, &["SUBSCRIBE ch"]);
+        held.received(1);
+        held.send(writer, &[&format!("SET {FIRST} v")]);
+        assert_eq!(held.received(writer), "");
+        held.send(
+            publisher,
+            &["PUBLISH ch told", "MULTI", "PUBLISH ch again", "EXEC"],
+        );
+        let told = held.received(1);
+        assert!(told.contains("told") && told.contains("again"), "{told}");
+    }
+}
+
+#[test]
+fn an_event_that_tells_of_no_write_waits_for_the_one_it_is_about() {
+    let mut held = Held::new();
+    held.send(
+        0,
+        &[
+            "CONFIG SET notify-keyspace-events KEAm",
+            &format!("SET {FIRST} v"),
+        ],
+    );
+    held.sync();
+    held.send(1, &["PSUBSCRIBE *"]);
+    held.received(1);
+    held.send(0, &[&format!("DEL {FIRST}")]);
     held.received(0);
+    held.received(1);
+    held.send(2, &[&format!("GET {FIRST}")]);
+    held.received(2);
     assert_eq!(held.received(1), "");
     held.sync();
-    assert!(held.received(1).contains("told"));
+    let told = held.received(1);
+    assert!(told.contains("del") && told.contains("keymiss"), "{told}");
 }
 
 #[test]
