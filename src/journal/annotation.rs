@@ -21,6 +21,8 @@
 //! lengthened, its write begins with the old end mark and is synced before commands are written at or behind that. So after a power cut
 //! an end mark is behind every command that we have ever written, and behind it is only fill.
 
+use crc_fast::{CrcAlgorithm, Digest};
+
 /// What marks are padded to, bytes.
 pub const ALIGNMENT: u64 = 16;
 /// Longest begin or commit mark.
@@ -45,6 +47,14 @@ const fn values() -> [u8; 256] {
     values
 }
 
+/// CRC32C of what had this checksum, followed by these bytes.
+fn crc32c(before: u32, bytes: &[u8]) -> u32 {
+    let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc32Iscsi, u64::from(!before));
+    digest.update(bytes);
+    // It has 32 bits.
+    digest.finalize() as u32
+}
+
 /// The checksum of what is between two marks, as it grows. The salt of the file is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeChecksum(u32);
@@ -58,12 +68,12 @@ impl RangeChecksum {
 
     /// Takes more bytes in.
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.0 = crc32c::crc32c_append(self.0, bytes);
+        self.0 = crc32c(self.0, bytes);
     }
 
     /// The checksum with the digits of the distance at its end.
     fn sealed(self, distance: &[u8]) -> u32 {
-        crc32c::crc32c_append(self.0, distance)
+        crc32c(self.0, distance)
     }
 }
 
@@ -104,7 +114,7 @@ pub fn commit(range: RangeChecksum, end: u64, synced: u64, out: &mut Vec<u8>) {
 /// Appends the begin mark at offset `start`.
 pub fn begin(salt: u32, start: u64, out: &mut Vec<u8>) {
     let salt = digits(u64::from(salt));
-    let checksum = digits(u64::from(crc32c::crc32c(&salt)));
+    let checksum = digits(u64::from(crc32c(0, &salt)));
     line(b'b', salt, checksum, start, out);
 }
 
@@ -112,7 +122,7 @@ pub fn begin(salt: u32, start: u64, out: &mut Vec<u8>) {
 #[must_use]
 pub fn end_line(salt: u32) -> [u8; 16] {
     let mut line = *b"#eEEEEEE------\r\n";
-    let checksum = digits(u64::from(crc32c::crc32c_append(salt, b"end")));
+    let checksum = digits(u64::from(crc32c(salt, b"end")));
     line[2..8].copy_from_slice(&checksum);
     line
 }
@@ -190,7 +200,7 @@ pub fn parse_commit(line: &[u8], start: u64) -> Option<Commit> {
 #[must_use]
 pub fn parse_begin(line: &[u8], start: u64) -> Option<u32> {
     let (salt, checksum) = numbers(b'b', line, start)?;
-    let fits = checksum == u64::from(crc32c::crc32c(&digits(salt)));
+    let fits = checksum == u64::from(crc32c(0, &digits(salt)));
     u32::try_from(salt).ok().filter(|_| fits)
 }
 
@@ -216,6 +226,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_checksum_is_crc32c_and_goes_on_from_any_byte() {
+        assert_eq!(crc32c(0, b"123456789"), 0xe306_9283);
+        assert_eq!(crc32c(crc32c(0, b"1234"), b"56789"), 0xe306_9283);
+    }
 
     proptest! {
         #![proptest_config(crate::property::cases(2000))]
