@@ -137,6 +137,29 @@ fn redis_starts_on_our_files_and_we_on_its() {
 }
 
 #[test]
+fn ids_go_on_above_those_of_before_when_the_clock_went_back() {
+    for kind in [LOG, &[]] {
+        let home = Home::new();
+        let mut life = home.millrace(kind);
+        let mut client = life.connect();
+        // Of the year 5138: any clock is behind it.
+        for id in ["100000000000000-7", "*"] {
+            client.run(&format!("XADD trimmed {id} field value"));
+            client.run(&format!("XADD kept {id} field value"));
+        }
+        client.run("XTRIM trimmed MAXLEN 0");
+        client.send_line("SHUTDOWN");
+        assert_eq!(life.exit_code(), Some(0));
+        let life = home.millrace(kind);
+        let mut client = life.connect();
+        for stream in ["trimmed", "kept"] {
+            let id = client.run(&format!("XADD {stream} * field value")).text();
+            assert_eq!(id, "100000000000000-9", "{stream} {kind:?}");
+        }
+    }
+}
+
+#[test]
 fn a_rewritten_log_has_the_same_and_no_older_file() {
     for base in ["yes", "no"] {
         let home = Home::new();
@@ -305,6 +328,22 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_loses_nothing() {
     }
     drop(life);
     drop(disk);
+}
+
+#[test]
+fn a_waitaof_that_has_timed_out_ends_no_later_wait() {
+    let home = Home::new();
+    let life = home.millrace(&[LOG, &["--shards", "1"]].concat());
+    let (mut client, mut other) = (life.connect(), life.connect());
+    client.run("SET a 1");
+    let reply = client.run("WAITAOF 1 0 1").to_string();
+    client.send_line("BLPOP queue 0");
+    other.run("SET b 1");
+    // By then all that was written before is on disk.
+    assert_eq!(other.run("WAITAOF 1 0 0").to_string(), "[:1, :0]");
+    other.run("RPUSH queue job");
+    let popped = client.reply().to_string();
+    assert_eq!(popped, "[\"queue\", \"job\"]", "after {reply}");
 }
 
 #[test]

@@ -117,6 +117,9 @@ impl Shard {
         match std::mem::replace(&mut client.phase, Phase::Ready) {
             Phase::Waiting { deadline_ms, reply } => {
                 self.clients.clear_deadline(id, deadline_ms);
+                if let Some(position) = client.waits_for_sync {
+                    self.clients.stop_awaiting_sync(id, position);
+                }
                 let handle = &client.session.handle;
                 handle.set_wait(None);
                 let row = handle.command.load(Ordering::Relaxed);
@@ -162,6 +165,9 @@ impl Shard {
     pub(super) fn leave_wait(&mut self, client: &mut Client) {
         if let Phase::Waiting { deadline_ms, .. } = client.phase {
             self.clients.clear_deadline(client.id(), deadline_ms);
+        }
+        if let Some(position) = client.waits_for_sync.take() {
+            self.clients.stop_awaiting_sync(client.id(), position);
         }
         // Cancelled before it leaves the registry: who no longer sees the client blocked can serve it no more.
         let cancelled =

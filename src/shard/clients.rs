@@ -29,7 +29,7 @@ pub(super) struct Clients {
     /// With output that waits for the log.
     held: Vec<ClientId>,
     /// That wait for the log to be on disk up to there.
-    awaiting_sync: Vec<(u64, ClientId)>,
+    awaiting_sync: BTreeSet<(u64, ClientId)>,
     /// To move to another shard.
     departing: Vec<(ClientId, ShardId)>,
     /// Gone: their sockets are to be dropped.
@@ -233,15 +233,19 @@ impl Clients {
 
     /// A client waits until the log is on disk up to a position.
     pub(super) fn await_sync(&mut self, id: ClientId, position: u64) {
-        self.awaiting_sync.push((position, id));
+        self.awaiting_sync.insert((position, id));
+    }
+
+    /// It waits no longer.
+    pub(super) fn stop_awaiting_sync(&mut self, id: ClientId, position: u64) {
+        self.awaiting_sync.remove(&(position, id));
     }
 
     /// Who has waited for the log to be on disk up to here, or up to a position before.
     pub(super) fn release_synced(&mut self, synced: u64) -> Vec<ClientId> {
-        let all = self
-            .awaiting_sync
-            .extract_if(.., |(position, _)| *position <= synced);
-        all.map(|(_, id)| id).collect()
+        let later = self.awaiting_sync.split_off(&(synced + 1, ClientId(0)));
+        let all = std::mem::replace(&mut self.awaiting_sync, later);
+        all.into_iter().map(|(_, id)| id).collect()
     }
 
     /// The log has come so far: who waited for that has output to send.
@@ -316,6 +320,8 @@ impl Clients {
     pub(super) fn depart(&mut self, id: ClientId) -> Option<Box<Client>> {
         let mut client = self.take(id)?;
         self.all.remove(&id);
+        // Its output may have to wait again where it arrives.
+        client.is_held = false;
         self.turns.forget(&mut client);
         Some(client)
     }

@@ -19,7 +19,13 @@ impl Shard {
         let (mark, in_trouble) = (self.mark, self.log_is_in_trouble());
         self.clients.release_held(mark, in_trouble);
         for id in self.clients.release_synced(self.log.synced()) {
-            self.end_wait(id, Unblock::Timeout);
+            let Some(client) = self.clients.get(id) else {
+                continue;
+            };
+            // CLIENT UNBLOCK may have come first: the poke is on its way.
+            if client.session.handle.stop_waiting_for_replicas() {
+                self.end_wait(id, Unblock::Timeout);
+            }
         }
     }
 
