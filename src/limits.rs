@@ -188,8 +188,13 @@ pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
 pub(crate) const LOG_FILL_BYTES: u64 = 512 * 1024;
 /// Work of a step of a snapshot between two looks at the clock, in small values shared.
 pub(crate) const SNAPSHOT_STEP_COST: usize = 64;
-/// After so long a step of a snapshot ends, and clients get their turn, ns.
+/// After so long a step of a snapshot ends, and clients get their turn, ns: the longest, and the shortest while clients keep the
+/// shard at work.
 pub(crate) const SNAPSHOT_STEP_NS: u64 = 200_000;
+/// See above.
+pub(crate) const SNAPSHOT_STEP_SHORT_NS: u64 = 20_000;
+/// A step takes at most this part of the time since the one before: clients keep three quarters of a busy shard.
+pub(crate) const SNAPSHOT_STEP_PART: u64 = 3;
 /// Entries of a snapshot that are handed out and not encoded: until then shards go on.
 pub(crate) const SNAPSHOT_ENTRIES_UNDER_WAY_MAX: usize = 16 * 1024;
 /// Bytes of a dump that are written at once.

@@ -73,7 +73,7 @@ pub(crate) struct Persistence {
     pub(crate) rewrites: AtomicU64,
     /// Those that failed since the last that did not.
     pub(crate) rewrites_failed_in_a_row: AtomicU64,
-    /// Longest step of a shard for a snapshot, ns.
+    /// Longest time of its core that a shard took at once for a snapshot, ns.
     pub(crate) longest_step_ns: AtomicU64,
     /// The data are being loaded.
     pub(crate) loading: AtomicBool,

@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Where a shard's time comes from.
 pub trait Clock {
     /// Unix time, ms.
@@ -9,6 +11,11 @@ pub trait Clock {
 
     /// Monotonic time since some moment, ns.
     fn nanoseconds(&self) -> u64;
+
+    /// Time that this thread has worked since some moment, ns: not when others had the core.
+    fn thread_nanoseconds(&self) -> u64 {
+        self.nanoseconds()
+    }
 
     /// Stops the thread, ms (DEBUG SLEEP).
     fn sleep(&self, ms: u64);
@@ -43,6 +50,11 @@ impl Clock for SystemClock {
 
     fn nanoseconds(&self) -> u64 {
         self.origin.elapsed().as_nanos() as u64
+    }
+
+    fn thread_nanoseconds(&self) -> u64 {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
     }
 
     fn sleep(&self, ms: u64) {

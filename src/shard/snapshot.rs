@@ -78,6 +78,22 @@ impl Shard {
         }
     }
 
+    fn commands_run(&self) -> u64 {
+        let of_shard = &self.shared.observations.shards[self.id.index()];
+        of_shard.processed.get()
+    }
+
+    /// How long a step that begins now may take, ns.
+    fn step_ns(&self, run: &Run, now_ns: u64) -> u64 {
+        let (ended_ns, commands) = self.step_ended;
+        // Nobody waits for it, or will.
+        if run.is_last || commands == self.commands_run() {
+            return limits::SNAPSHOT_STEP_NS;
+        }
+        let part_ns = now_ns.saturating_sub(ended_ns) / limits::SNAPSHOT_STEP_PART;
+        part_ns.clamp(limits::SNAPSHOT_STEP_SHORT_NS, limits::SNAPSHOT_STEP_NS)
+    }
+
     /// One step of the walk, with the keyspace of this shard in hand.
     pub(super) fn step_snapshot(&mut self, run: &Arc<Run>) {
         let (id, mut after) = (self.id, Aftermath::default());
@@ -85,7 +101,8 @@ impl Shard {
         if run.is_over(id) || !is_aborted && !run.has_room(id) {
             return;
         }
-        let begun_ns = self.clock.nanoseconds();
+        let (begun_ns, worked_ns) = (self.clock.nanoseconds(), self.clock.thread_nanoseconds());
+        let may_take_ns = self.step_ns(run, begun_ns);
         let mut entries = Vec::new();
         let progress = self.with_hand(|env, space| {
             let Some(keyspace) = space.of_shard(id) else {
@@ -98,7 +115,7 @@ impl Shard {
                 loop {
                     progress = keyspace.step_snapshot(limits::SNAPSHOT_STEP_COST, &mut entries);
                     let took_ns = env.clock.nanoseconds() - begun_ns;
-                    if progress == Progress::Done || took_ns >= limits::SNAPSHOT_STEP_NS {
+                    if progress == Progress::Done || took_ns >= may_take_ns {
                         break;
                     }
                 }
@@ -110,7 +127,8 @@ impl Shard {
             most.fetch_max(retained, Ordering::Relaxed);
             progress
         });
-        let took_ns = self.clock.nanoseconds() - begun_ns;
+        self.step_ended = (self.clock.nanoseconds(), self.commands_run());
+        let took_ns = self.clock.thread_nanoseconds() - worked_ns;
         let facts = &self.shared.observations.persistence;
         facts.longest_step_ns.fetch_max(took_ns, Ordering::Relaxed);
         run.give(entries);

@@ -65,6 +65,8 @@ pub struct Shard {
     pub(super) wrote_to: u64,
     /// Position of the log up to which clients may be told.
     pub(super) mark: u64,
+    /// When the last step of a snapshot ended, ns, and how many commands this shard had run by then.
+    pub(super) step_ended: (u64, u64),
 }
 
 impl Shard {
@@ -183,6 +185,7 @@ impl Shard {
             is_recording: false,
             revealed: 0,
             wrote_to: 0,
+            step_ended: (0, 0),
             mark: 0,
         }
     }

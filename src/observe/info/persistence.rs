@@ -32,6 +32,10 @@ pub(super) fn render(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("loading", u8::from(files.is_loading()));
     text.fields(&[("async_loading", "0")]);
     text.field("millrace_durability", facts.durability);
+    text.field(
+        "millrace_snapshot_step_max_usec",
+        number(&files.longest_step_ns) / 1000,
+    );
     let retained = match files.saving() {
         Saving::Nothing => 0,
         _ => number(&files.saving_retained_bytes),
