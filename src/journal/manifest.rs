@@ -25,6 +25,9 @@ use super::storage::{CrashPoint, Opening, Storage, write_all_at};
 const LINE_BYTES_MAX: usize = 1023;
 /// Largest manifest that is read: Redis keeps as many files as there were rewrites that failed in a row. Bytes.
 const BYTES_MAX: u64 = 16 << 20;
+/// What a line is not. The first words of this and all other reasons are Redis'.
+const NO_FILE: &str =
+    "Invalid AOF manifest file format: it is not 'file <name> seq <number> type <b, h or i>'";
 /// Begins the line with our own facts.
 const OWN: &[u8] = b"#millrace shards ";
 
@@ -204,13 +207,13 @@ impl Manifest {
         let mut last_incremental = 0;
         let error = |line, reason| ManifestError { line, reason };
         if bytes.is_empty() {
-            return Err(error(1, "the manifest is empty"));
+            return Err(error(1, "Found an empty AOF manifest"));
         }
         for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let number = index + 1;
             let error = |reason| error(number, reason);
             if line.len() > LINE_BYTES_MAX || !line.ends_with(b"\n") {
-                return Err(error("it is too long or has no line end"));
+                return Err(error("The AOF manifest file contains too long line, or one without an end"));
             }
             if line.starts_with(b"#") {
                 let own = line.trim_ascii_end().strip_prefix(OWN);
@@ -220,17 +223,17 @@ impl Manifest {
             }
             let (file, kind) = file_of(line).map_err(error)?;
             match kind {
-                b'b' if manifest.base.is_some() => return Err(error("it names a second base")),
+                b'b' if manifest.base.is_some() => return Err(error("Found duplicate base file information")),
                 b'b' => manifest.base = Some(file),
                 b'h' => manifest.history.push(file),
                 b'i' if file.sequence <= last_incremental => {
-                    return Err(error("its number is not above that of the file before"));
+                    return Err(error("Found a non-monotonic sequence number"));
                 }
                 b'i' => {
                     last_incremental = file.sequence;
                     manifest.incrementals.push(file);
                 }
-                _ => return Err(error("its type is none of b, h, i")),
+                _ => return Err(error("Unknown AOF file type: it is none of b, h, i")),
             }
         }
         Ok(manifest)
@@ -284,16 +287,17 @@ impl Manifest {
 
 /// The file that a line names, and its type.
 fn file_of(line: &[u8]) -> Result<(LogFile, u8), &'static str> {
-    let words = words::split(line.trim_ascii()).ok_or("its quotes do not match")?;
+    let words = words::split(line.trim_ascii());
+    let words = words.ok_or("Invalid AOF manifest file format: its quotes do not match")?;
     let (pairs, rest) = words.as_chunks::<2>();
     if pairs.len() < 3 || !rest.is_empty() {
-        return Err("it is not 'file <name> seq <number> type <b, h or i>'");
+        return Err(NO_FILE);
     }
     let (mut name, mut sequence, mut kind) = (None, 0, None);
     for [word, value] in pairs {
         if word.eq_ignore_ascii_case(b"file") {
             if value.contains(&b'/') {
-                return Err("the file's name has a path before it");
+                return Err("File can't be a path, just a filename");
             }
             name = Some(value);
         } else if word.eq_ignore_ascii_case(b"seq") {
@@ -306,12 +310,14 @@ fn file_of(line: &[u8]) -> Result<(LogFile, u8), &'static str> {
     let name = name.filter(|name| !matches!(name.as_slice(), b"" | b"." | b".."));
     match (name, sequence, kind) {
         // Beyond it there is no number for the next file; Redis counts in signed 64 bits.
-        (_, 0 | 0x7FFF_FFFF_FFFF_FFFF.., _) => Err("its number is not one from 1 on"),
+        (_, 0 | 0x7FFF_FFFF_FFFF_FFFF.., _) => {
+            Err("Invalid AOF manifest file format: its number is not one from 1 on")
+        }
         (Some(name), sequence, Some(kind)) => {
             let name = OsString::from_vec(name.clone());
             Ok((LogFile { name, sequence }, kind))
         }
-        _ => Err("it is not 'file <name> seq <number> type <b, h or i>'"),
+        _ => Err(NO_FILE),
     }
 }
 

@@ -89,6 +89,10 @@ pub(crate) struct Persistence {
     pub(crate) loaded_keys: AtomicU64,
     /// See above.
     pub(crate) loaded_expired_keys: AtomicU64,
+    /// Those passed over because their values have no elements.
+    pub(crate) loaded_empty_keys: AtomicU64,
+    /// Wrong checksums of dumps and payloads are passed over (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub(crate) skips_checksums: AtomicBool,
 }
 
 impl Persistence {
@@ -133,6 +137,8 @@ impl Persistence {
             libraries: Mutex::default(),
             loaded_keys: zero(),
             loaded_expired_keys: zero(),
+            loaded_empty_keys: zero(),
+            skips_checksums: no(),
         }
     }
 

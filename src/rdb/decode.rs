@@ -14,10 +14,10 @@ use crate::data::set::Set;
 use crate::data::sorted_set::SortedSet;
 use crate::keyspace::value::{StringValue, Value};
 
-const DUPLICATE_FIELD: Flaw = Flaw::Corrupt("a field is there twice");
-const DUPLICATE_MEMBER: Flaw = Flaw::Corrupt("a member is there twice");
+const DUPLICATE_FIELD: Flaw = Flaw::Corrupt("Duplicate hash fields detected");
+const DUPLICATE_MEMBER: Flaw = Flaw::Corrupt("Duplicate members detected");
 const NO_SCORE: Flaw = Flaw::Corrupt("a score that is no number");
-const PACK: Flaw = Flaw::Corrupt("a malformed listpack");
+const PACK: Flaw = Flaw::Corrupt("Listpack integrity check failed");
 
 /// Decodes a value; the bytes are it and nothing else.
 ///
@@ -140,7 +140,11 @@ fn list(cursor: &mut Cursor<'_>, type_code: u8, limits: &Limits) -> Result<List,
         _ => {
             for _ in 0..count(cursor)? {
                 match cursor.length()? {
-                    1 => assembly.add_alone(cursor.text()?.bytes()),
+                    1 => match cursor.text()?.bytes() {
+                        // Redis keeps none alone that is so small, and takes none.
+                        [] => return Err(Flaw::Corrupt("Quicklist integrity check failed")),
+                        alone => assembly.add_alone(alone),
+                    },
                     2 => chunk(&mut assembly, cursor.text()?.bytes())?,
                     _ => return Err(Flaw::Corrupt("an unknown chunk of a list")),
                 }
@@ -176,7 +180,7 @@ fn set(cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Set, Flaw> {
 }
 
 fn integers(cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Set, Flaw> {
-    const MALFORMED: Flaw = Flaw::Corrupt("a malformed set of integers");
+    const MALFORMED: Flaw = Flaw::Corrupt("Intset integrity check failed");
     let mut text = cursor.text()?;
     let mut inner = Cursor::new(text.bytes());
     let width = u32::from_le_bytes(inner.array()?);

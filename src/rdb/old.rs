@@ -15,8 +15,8 @@ use super::Flaw;
 use super::bytes::{Cursor, integer_of};
 use crate::data::listpack::{LISTPACK_BYTES_MAX, Listpack};
 
-const ZIPLIST: Flaw = Flaw::Corrupt("a malformed ziplist");
-const ZIPMAP: Flaw = Flaw::Corrupt("a malformed zipmap");
+const ZIPLIST: Flaw = Flaw::Corrupt("Ziplist integrity check failed");
+const ZIPMAP: Flaw = Flaw::Corrupt("Zipmap integrity check failed");
 /// Larger ones are not taken: the listpack may be longer. Redis lets none grow to a tenth of it.
 const ZIPLIST_BYTES_MAX: usize = LISTPACK_BYTES_MAX / 2;
 const END: u8 = 0xFF;
@@ -25,8 +25,12 @@ const WIDE: u8 = 254;
 /// The count that stands for "count them".
 const COUNT_UNKNOWN: u16 = u16::MAX;
 
-/// The elements of a ziplist as a listpack.
+/// The elements of a ziplist as a listpack. One that ends too early is malformed like any other: its string was whole.
 pub(super) fn ziplist(bytes: &[u8]) -> Result<Listpack, Flaw> {
+    ziplist_elements(bytes).map_err(|_| ZIPLIST)
+}
+
+fn ziplist_elements(bytes: &[u8]) -> Result<Listpack, Flaw> {
     let mut cursor = Cursor::new(bytes);
     let total = u32::from_le_bytes(cursor.array()?);
     let last_at = u32::from_le_bytes(cursor.array()?);
@@ -100,6 +104,10 @@ pub(super) type Field<'b> = (&'b [u8], &'b [u8]);
 
 /// The fields of a zipmap with their values.
 pub(super) fn zipmap(bytes: &[u8]) -> Result<Vec<Field<'_>>, Flaw> {
+    zipmap_fields(bytes).map_err(|_| ZIPMAP)
+}
+
+fn zipmap_fields(bytes: &[u8]) -> Result<Vec<Field<'_>>, Flaw> {
     let mut cursor = Cursor::new(bytes);
     let counted = cursor.byte()?;
     let mut fields = Vec::new();

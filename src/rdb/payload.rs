@@ -24,8 +24,9 @@ const VERSION_MAX: u16 = 12;
 /// Version and checksum.
 const FOOTER_BYTES: usize = 10;
 
-/// Whether a payload is one, by its footer: not of a version that is not known, and with the checksum of its bytes.
-pub(crate) fn has_valid_footer(payload: &[u8]) -> bool {
+/// Whether a payload is one, by its footer: not of a version that is not known, and with the checksum of its bytes, unless
+/// `skips_checksum`.
+pub(crate) fn has_valid_footer(payload: &[u8], skips_checksum: bool) -> bool {
     let Some((body, sum)) = payload.split_last_chunk::<8>() else {
         return false;
     };
@@ -33,7 +34,8 @@ pub(crate) fn has_valid_footer(payload: &[u8]) -> bool {
         return false;
     };
     let sum = u64::from_le_bytes(*sum);
-    u16::from_le_bytes(*version) <= VERSION_MAX && sum == checksum(CrcAlgorithm::Crc64Redis, body)
+    u16::from_le_bytes(*version) <= VERSION_MAX
+        && (skips_checksum || sum == checksum(CrcAlgorithm::Crc64Redis, body))
 }
 
 /// Whether a Redis of this version can take a payload whose footer is valid.

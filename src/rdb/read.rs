@@ -68,9 +68,10 @@ impl std::fmt::Display for Trouble {
             Self::Corrupt(what) => f.write_str(what),
             Self::Unknown(what) => write!(f, "{what} cannot be read here"),
             Self::Checksum { expected, found } => {
+                // Redis calls that expected which the bytes give.
                 write!(
                     f,
-                    "the checksum should be {expected:016x} but is {found:016x}"
+                    "RDB CRC error: Wrong RDB checksum expected: ({found:x}) but got ({expected:x})"
                 )
             }
             Self::Value(flaw) => flaw.fmt(f),

@@ -20,7 +20,7 @@ use crate::data::stream::{
 
 fn flaw(corrupt: CorruptStream) -> Flaw {
     Flaw::Corrupt(match corrupt {
-        CorruptStream::Block => "a malformed block of a stream",
+        CorruptStream::Block => "Stream listpack integrity check failed",
         CorruptStream::Length => "a stream that has other entries than it counts",
         CorruptStream::LastId => "an entry behind the last ID of its stream",
         CorruptStream::Group => "a group is there twice",
@@ -112,7 +112,7 @@ fn consumers(
         };
         let consumer = group
             .create_consumer(&name, seen_ms)
-            .ok_or(Flaw::Corrupt("a consumer is there twice"))?;
+            .ok_or(Flaw::Corrupt("Duplicate stream consumer detected"))?;
         group.consumer_mut(consumer).active_ms = active_ms;
         let mut from = 0;
         for _ in 0..cursor.length()? {

@@ -7,7 +7,7 @@
 //!
 //! The engine is passed in: this room opens and closes the house, it does not know who lives there.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -60,7 +60,9 @@ fn tell_log(error: &StartError, clock: Clock) {
         // A log that cannot be opened is not the reason to tell now.
         let _ = logging::start(Some(path), LogLevel::Notice, clock);
     }
-    if logging::has_file() {
+    // A log on standard output says it too when somebody keeps it: who reads it later does not have standard error.
+    let is_kept = matches!(error, StartError::Data(_)) && !std::io::stdout().is_terminal();
+    if logging::has_file() || is_kept {
         tracing::error!("Exiting: {error}");
     }
 }

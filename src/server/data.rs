@@ -111,7 +111,7 @@ impl Data {
             facts.loading.store(true, Ordering::Release);
             spawn("loader", move || {
                 if let Err(failure) = start.run() {
-                    error!("Exiting: {failure}");
+                    error!("Exiting: Fatal error loading the DB: {failure}");
                     std::process::exit(1);
                 }
             })?;

@@ -73,7 +73,7 @@ impl fmt::Display for StartError {
                     "cannot run detached: {reason}: start with --daemonize no"
                 )
             }
-            StartError::Data(reason) => write!(f, "cannot load the data: {reason}"),
+            StartError::Data(reason) => write!(f, "Fatal error loading the DB: {reason}"),
             StartError::Runtime(reason) => write!(f, "cannot start: {reason}"),
         }
     }

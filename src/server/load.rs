@@ -127,7 +127,7 @@ fn load_file(
         Tail::Clean => {}
         Tail::Damaged { .. } => {
             let text = format!(
-                "{}. Take the file from a backup, or look with 'millrace check {}' and cut it there with --fix",
+                "{}. Bad file format reading the append only file: take it from a backup, or look with 'millrace check {}' and cut it there with --fix",
                 verdict.tail,
                 path.display()
             );

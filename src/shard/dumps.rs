@@ -72,7 +72,11 @@ impl Source<'_> {
         let facts = self.facts;
         facts.loaded_expired_keys.store(expired, Ordering::Relaxed);
         let keys = facts.loaded_keys.load(Ordering::Relaxed);
-        info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        let empty = match facts.loaded_empty_keys.load(Ordering::Relaxed) {
+            0 => String::new(),
+            count => format!(", empty keys skipped: {count}"),
+        };
+        info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}.");
         Ok(offset)
     }
 
@@ -83,11 +87,14 @@ impl Source<'_> {
         file: &mut dyn ReadSeek,
     ) -> Result<(u64, u64), Box<dyn fmt::Display>> {
         let counted = Counted::new(file, self.facts);
-        let reader = Reader::new(counted, self.settings.persistence.checksum);
+        let looks_at_checksum = self.settings.persistence.checksum
+            && !self.facts.skips_checksums.load(Ordering::Relaxed);
+        let reader = Reader::new(counted, looks_at_checksum);
         let mut reader = reader.map_err(boxed)?;
         let now_ms = loader.now_ms();
         let mut expired = 0u64;
         self.facts.loaded_keys.store(0, Ordering::Relaxed);
+        self.facts.loaded_empty_keys.store(0, Ordering::Relaxed);
         while let Some(item) = reader.next_item().map_err(boxed)? {
             match item {
                 Item::Select(number) => loader.select(number).map_err(boxed)?,

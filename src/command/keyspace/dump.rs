@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use tracing::warn;
+
 use crate::command::args::{self, Cursor};
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
@@ -108,12 +110,17 @@ pub(super) fn restore(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     if ttl < 0 {
         return Err(error::RESTORE_TTL);
     }
-    if !payload::has_valid_footer(bytes) {
+    let facts = &ctx.shared.observations.persistence;
+    let skips_checksum = facts.skips_checksums.load(Ordering::Relaxed);
+    if !payload::has_valid_footer(bytes, skips_checksum) {
         return Err(error::DUMP_PAYLOAD);
     }
     let packed_bytes_max = ctx.shared.list_packed_threshold.load(Ordering::Relaxed);
     let limits = limits_of(ctx.settings, packed_bytes_max);
-    let value = payload::restore(bytes, &limits, now_ms).map_err(|_| error::BAD_DATA_FORMAT)?;
+    let value = payload::restore(bytes, &limits, now_ms).map_err(|flaw| {
+        warn!("Bad data format in a payload of RESTORE: {flaw}");
+        error::BAD_DATA_FORMAT
+    })?;
     let end_ms = match ttl {
         0 => None,
         ttl if options.absolute => Some(ttl),

@@ -79,11 +79,11 @@ fn what_redis_refuses_is_refused_with_its_line() {
         ("file a seq 1 type i", 1, "line end"),
         (&long, 1, "too long"),
         (&format!("{good}\n"), 2, "not 'file"),
-        (&format!("{good}{good}"), 2, "above"),
+        (&format!("{good}{good}"), 2, "non-monotonic"),
         (
             "file a seq 1 type b\nfile b seq 2 type b\n",
             2,
-            "second base",
+            "duplicate base",
         ),
         ("file a seq 0 type i\n", 1, "number"),
         ("file a seq -1 type i\n", 1, "number"),

@@ -22,6 +22,9 @@ use super::super::clock::SystemClock;
 use super::super::env::{Aftermath, Call, Env};
 use super::super::measure::NOBODY;
 
+/// How many keys without elements the log names. Source: Redis.
+const EMPTY_KEYS_TOLD: u64 = 10;
+
 /// Why an entry of a dump cannot be loaded.
 #[derive(Debug)]
 pub(super) struct BadEntry {
@@ -115,7 +118,10 @@ impl Runner {
     ) -> Result<(), BadEntry> {
         let value = match raw.decode(&self.limits, self.now_ms) {
             // Redis passes over them.
-            Err(error) if error.is_empty_value() => return Ok(()),
+            Err(error) if error.is_empty_value() => {
+                self.pass_over(raw.key);
+                return Ok(());
+            }
             Err(error) => {
                 return Err(BadEntry {
                     offset: raw.offset,
@@ -137,6 +143,14 @@ impl Runner {
         }
         self.keys += 1;
         Ok(())
+    }
+
+    /// Counts a key whose value has no elements, and tells of the first of them.
+    fn pass_over(&self, key: &[u8]) {
+        let passed = &self.shared.observations.persistence.loaded_empty_keys;
+        if passed.fetch_add(1, Ordering::Relaxed) < EMPTY_KEYS_TOLD {
+            tracing::info!("skipping empty key: {}", key.escape_ascii());
+        }
     }
 
     /// Tells how many keys were placed since the last time.

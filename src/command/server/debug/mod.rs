@@ -172,6 +172,13 @@ pub(crate) static COMMANDS: &[Command] = &[row(
         "Whether keys expire unasked.",
     ),
     row(
+        "set-skip-checksum-validation",
+        "<0 | 1>",
+        skip_checksums,
+        3,
+        "Whether RESTORE and dumps pass over wrong checksums.",
+    ),
+    row(
         "sleep",
         "seconds",
         sleep,
@@ -222,6 +229,14 @@ fn switch(argument: &[u8]) -> bool {
 fn active_expire(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let on = switch(args.at(2));
     ctx.shared.active_expire.store(on, Ordering::Release);
+    ctx.reply.ok();
+    Ok(Outcome::Ask(ShardAction::Barrier))
+}
+
+fn skip_checksums(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let skips = switch(args.at(2));
+    let facts = &ctx.shared.observations.persistence;
+    facts.skips_checksums.store(skips, Ordering::Release);
     ctx.reply.ok();
     Ok(Outcome::Ask(ShardAction::Barrier))
 }
@@ -386,6 +401,8 @@ fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
         "    until there are files.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Whether keys expire unasked.",
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "    Whether RESTORE and dumps pass over wrong checksums.",
         "SLEEP <seconds>",
         "    Stops the shard of this connection.",
         #[cfg(any(test, feature = "steps"))]
