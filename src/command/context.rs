@@ -10,7 +10,7 @@ use crate::data::names::Name;
 use crate::client::registry::ClientRegistry;
 use crate::client::session::Session;
 use crate::client::tracking::BroadcastRegistry;
-use crate::config::{Configuration, ProcessControl, Settings};
+use crate::config::{Configuration, EndOptions, ProcessControl, Settings};
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Space;
 use crate::keyspace::discard::Discarded;
@@ -110,19 +110,12 @@ pub(crate) enum Save {
     Switch,
     /// What is being saved is not wanted any more (BGSAVE CANCEL).
     Cancel,
+    /// All data are gone, and no dump should bring them back (FLUSHALL).
+    Flushed,
     /// The process ends when all is saved (SHUTDOWN).
     End(EndOptions),
-}
-
-/// How the process is to end. Source: SHUTDOWN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct EndOptions {
-    /// Whether a dump is written; `None`: when there are save points.
-    pub(crate) save: Option<bool>,
-    /// Not even the log is looked after.
-    pub(crate) now: bool,
-    /// It ends also when something could not be saved.
-    pub(crate) force: bool,
+    /// It is not to end after all (SHUTDOWN ABORT).
+    Abort,
 }
 
 /// Saves to files on a thread of its own.

@@ -37,7 +37,7 @@ pub(crate) use describe::{Description, Role, described};
 pub(crate) use error::{ConfigError, SetError};
 pub(crate) use load::about_directive;
 pub(crate) use nearest::nearest;
-pub(crate) use persistence::AppendFsync;
+pub(crate) use persistence::{AppendFsync, EndOptions};
 pub(crate) use settings::{LogLevel, Settings, Supervision};
 pub(crate) use value::OutputLimit;
 

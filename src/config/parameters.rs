@@ -225,8 +225,14 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("ignore-warnings", ANY, "", Live),
     row("locale-collate", ANY, "", Live),
     row("shutdown-timeout", NATURAL, "10", Live),
-    row("shutdown-on-sigint", SHUTDOWN, "default", Live),
-    row("shutdown-on-sigterm", SHUTDOWN, "default", Live),
+    row("shutdown-on-sigint", SHUTDOWN, "default", Live).acts(
+        Process,
+        "How SIGINT ends the server: the options of SHUTDOWN.",
+    ),
+    row("shutdown-on-sigterm", SHUTDOWN, "default", Live).acts(
+        Process,
+        "How SIGTERM ends the server: the options of SHUTDOWN.",
+    ),
     row("watchdog-period", NATURAL, "0", Live).hidden(),
     row("enable-debug-assert", YesNo, "no", Fixed).hidden(),
     row("enable-protected-configs", PERMISSION, "no", Fixed).acts(
@@ -471,6 +477,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Integer(i32::MIN as i64, INT_MAX),
         "0",
         Live,
+    )
+    .acts(
+        Files,
+        "Rest behind each key of a dump or base, microseconds: for tests.",
     )
     .hidden(),
     row(

@@ -1,6 +1,7 @@
 //! What the settings say about files.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::value::SavePoint;
 
@@ -13,6 +14,17 @@ pub(crate) enum AppendFsync {
     EverySecond,
     /// When the system does.
     No,
+}
+
+/// How the process is to end. Source: SHUTDOWN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EndOptions {
+    /// Whether a dump is written; `None`: when there are save points.
+    pub(crate) save: Option<bool>,
+    /// Not even the log is looked after.
+    pub(crate) now: bool,
+    /// It ends also when something could not be saved.
+    pub(crate) force: bool,
 }
 
 /// The settings of dumps and of the log. Meaning: the parameters of these names.
@@ -48,6 +60,8 @@ pub(crate) struct PersistenceSettings {
     pub(crate) for_redis_7_0: bool,
     /// `rdbchecksum`.
     pub(crate) checksum: bool,
+    /// `rdb-key-save-delay`.
+    pub(crate) key_save_delay: Duration,
     /// `stop-writes-on-bgsave-error`.
     pub(crate) stop_writes_on_error: bool,
 }

@@ -4,10 +4,11 @@
 //! lock; a change is a new snapshot. What does not act is not here.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::data::listpack::PackLimits;
 
-use super::persistence::{AppendFsync, PersistenceSettings};
+use super::persistence::{AppendFsync, EndOptions, PersistenceSettings};
 use super::value::{OutputLimit, Value, path_of};
 use super::{Configuration, parameters};
 
@@ -181,6 +182,10 @@ pub struct Settings {
     pub(crate) jemalloc_bg_thread: bool,
     /// Files.
     pub(crate) persistence: PersistenceSettings,
+    /// How SIGINT ends the process.
+    pub(crate) shutdown_on_sigint: EndOptions,
+    /// How SIGTERM ends it.
+    pub(crate) shutdown_on_sigterm: EndOptions,
     /// Eviction policy by name, for INFO.
     pub(crate) maxmemory_policy: String,
     /// How slowly the counters of LFU grow.
@@ -245,6 +250,8 @@ impl Settings {
             hz: row.number("hz"),
             jemalloc_bg_thread: row.yes("jemalloc-bg-thread"),
             persistence: row.persistence(),
+            shutdown_on_sigint: row.end_options("shutdown-on-sigint"),
+            shutdown_on_sigterm: row.end_options("shutdown-on-sigterm"),
             maxmemory_policy: row.shown("maxmemory-policy"),
             lfu_log_factor: row.number("lfu-log-factor"),
             lfu_decay_minutes: row.number("lfu-decay-time"),
@@ -305,7 +312,24 @@ impl Row<'_> {
             compression: self.yes("rdbcompression"),
             for_redis_7_0: self.bits("rdb-version-compat") == 1,
             checksum: self.yes("rdbchecksum"),
+            // Redis: below 0 a sleep behind one of so many keys, which is nearly none.
+            key_save_delay: Duration::from_micros(
+                u64::try_from(self.number::<i64>("rdb-key-save-delay")).unwrap_or(0),
+            ),
             stop_writes_on_error: self.yes("stop-writes-on-bgsave-error"),
+        }
+    }
+
+    fn end_options(&self, name: &str) -> EndOptions {
+        let bits = self.bits(name);
+        EndOptions {
+            save: match bits & 3 {
+                1 => Some(false),
+                2 => Some(true),
+                _ => None,
+            },
+            now: bits & 4 != 0,
+            force: bits & 8 != 0,
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Head {
     pub(crate) memory_bytes: u64,
     /// Whether it is the base of a log.
     pub(crate) is_base: bool,
+    /// Whether a file of commands begins with the time (`aof-timestamp-enabled`).
+    pub(crate) notes_time: bool,
     /// What each database has.
     pub(crate) counts: Vec<CutCounts>,
     /// Libraries of functions.
@@ -67,6 +69,9 @@ impl Dump {
         let body = match options {
             None => {
                 let mut bytes = Vec::new();
+                if head.notes_time {
+                    write!(bytes, "#TS:{}\r\n", head.time_s)?;
+                }
                 for library in &head.libraries {
                     let words: [&[u8]; 3] = [b"FUNCTION", b"LOAD", library];
                     format::command(words, &mut bytes);

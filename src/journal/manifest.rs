@@ -213,7 +213,9 @@ impl Manifest {
             let number = index + 1;
             let error = |reason| error(number, reason);
             if line.len() > LINE_BYTES_MAX || !line.ends_with(b"\n") {
-                return Err(error("The AOF manifest file contains too long line, or one without an end"));
+                return Err(error(
+                    "The AOF manifest file contains too long line, or one without an end",
+                ));
             }
             if line.starts_with(b"#") {
                 let own = line.trim_ascii_end().strip_prefix(OWN);
@@ -223,7 +225,9 @@ impl Manifest {
             }
             let (file, kind) = file_of(line).map_err(error)?;
             match kind {
-                b'b' if manifest.base.is_some() => return Err(error("Found duplicate base file information")),
+                b'b' if manifest.base.is_some() => {
+                    return Err(error("Found duplicate base file information"));
+                }
                 b'b' => manifest.base = Some(file),
                 b'h' => manifest.history.push(file),
                 b'i' if file.sequence <= last_incremental => {

@@ -75,6 +75,8 @@ pub(crate) struct Persistence {
     pub(crate) rewrites_failed_in_a_row: AtomicU64,
     /// Longest time of its core that a shard took at once for a snapshot, ns.
     pub(crate) longest_step_ns: AtomicU64,
+    /// The process is asked to end, and has not refused.
+    pub(crate) is_end_asked: AtomicBool,
     /// The data are being loaded.
     pub(crate) loading: AtomicBool,
     /// Since when.
@@ -130,6 +132,7 @@ impl Persistence {
             rewrites: zero(),
             rewrites_failed_in_a_row: zero(),
             longest_step_ns: zero(),
+            is_end_asked: no(),
             loading: no(),
             loading_since_ms: zero(),
             loading_total_bytes: zero(),

@@ -16,6 +16,7 @@ use super::control::{self, Control, End};
 use super::error::{StartError, reason_of};
 use super::logging::{self, Clock};
 use super::metrics::{self, Source};
+use super::signals::EndSignal;
 use super::startup::{Prepared, Start, prepare};
 use crate::config::{ConfigError, LogLevel};
 
@@ -24,7 +25,7 @@ pub(crate) struct Engine {
     /// Takes accepted sockets, on this thread; must not wait for a shard.
     pub(crate) take: Take,
     /// Asks for the end, which comes when all is saved that is to be saved; or it does not come, and the log says why.
-    pub(crate) ask_end: Box<dyn Fn()>,
+    pub(crate) ask_end: Box<dyn Fn(EndSignal)>,
     /// Ends the shards: returns when the replies under way are sent, the threads have ended and the log is on disk.
     pub(crate) stop: Box<dyn FnOnce(End)>,
     /// What the shards tell of themselves.

@@ -152,16 +152,15 @@ pub(crate) async fn serve(
     mut requests: Requests,
     mut signals: Signals,
     ready: impl FnOnce(),
-    ask_end: impl Fn(),
+    ask_end: impl Fn(EndSignal),
 ) -> Result<End, StartError> {
     let mut acceptors = Acceptors::start(listeners, settings, take)?;
     let (mut ready, mut end) = (Some(ready), End::Command);
     loop {
         tokio::select! {
             signal = signals.next() => {
-                info!("Received {} scheduling shutdown...", signal.name());
                 end = End::Signal(signal);
-                ask_end();
+                ask_end(signal);
             }
             request = requests.0.recv() => match request {
                 Some(Request::Follow { before, after, answer }) => {
@@ -181,8 +180,8 @@ pub(crate) async fn serve(
     acceptors.stop().await;
     // Whoever asks twice does not want to wait for clients.
     tokio::task::spawn_local(async move {
-        let signal = signals.next().await;
-        warn!("Received {} again: exiting now.", signal.name());
+        while signals.next().await != EndSignal::Interrupt {}
+        warn!("You insist... exiting now.");
         std::process::exit(1);
     });
     Ok(end)
@@ -255,7 +254,15 @@ mod tests {
         let entered = runtime.enter();
         let signals = Signals::new().unwrap();
         drop(entered);
-        let serving = serve(Vec::new(), &settings, take, requests, signals, || {}, || {});
+        let serving = serve(
+            Vec::new(),
+            &settings,
+            take,
+            requests,
+            signals,
+            || {},
+            |_| {},
+        );
         let end = tokio::task::LocalSet::new()
             .block_on(&runtime, serving)
             .unwrap();

@@ -235,6 +235,7 @@ impl Start {
                 time_s: now_ms / 1000,
                 memory_bytes: 0,
                 is_base: true,
+                notes_time: self.settings.persistence.notes_time,
                 counts: Vec::new(),
                 libraries: self.shared.observations.persistence.libraries(),
             };
@@ -263,7 +264,7 @@ impl Start {
 
     /// Puts the keyspaces where the shards take them, and starts the saver.
     fn serve(self, keyspaces: Vec<Box<Keyspace>>) -> Result<(), LoadFailure> {
-        let facts = &self.shared.observations.persistence;
+        let facts = &Arc::clone(&self.shared.observations.persistence);
         let changes = self.shared.observations.sum(|shard| &shard.keyspace.dirty);
         facts.dumped_changes.store(changes, Ordering::Relaxed);
         let berths = self.mailboxes.berths();
@@ -280,17 +281,14 @@ impl Start {
         }
         let inbox = Arc::new(Inbox::default());
         // The one place that sets it.
-        let _ = self.shared.saver.set(Box::new(Asker(Arc::clone(&inbox))));
-        self.control.ready();
-        let worker = Worker {
-            shared: self.shared,
-            post: self.mailboxes,
-            log: self.log,
-            files: self.files,
-            rewrites_again_ms: 0,
-            inbox,
-            control: self.control,
+        let asker = Asker {
+            inbox: Arc::clone(&inbox),
+            facts: Arc::clone(facts),
         };
+        let _ = self.shared.saver.set(Box::new(asker));
+        self.control.ready();
+        let (files, post) = ((self.log, self.files), self.mailboxes);
+        let worker = Worker::new(self.shared, post, files, inbox, self.control);
         spawn("saver", move || worker.run()).map_err(|error| LoadFailure(error.to_string()))
     }
 }

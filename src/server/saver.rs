@@ -6,20 +6,29 @@
 //! ```
 //! One thing at a time. Who wants to begin one has first taken [`Persistence`]'s place for it, so that two clients who ask at once get
 //! Redis' answers.
+//!
+//! ```text
+//! inbox.rs   requests, and which of them end what is being written    due.rs      what is begun without a request
+//! switch.rs  CONFIG SET appendonly                                    ending.rs   SHUTDOWN, signals
+//! ```
 
-use std::collections::VecDeque;
+mod due;
+mod ending;
+mod inbox;
+mod switch;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::command::context::{EndOptions, Save, Saver, Shared};
+use crate::command::context::{Save, Shared};
 use crate::config::Settings;
-use crate::ids::{ClientId, ShardId, ShardSet};
+use crate::ids::{ShardId, ShardSet};
 use crate::journal::dump::{Dump, Head};
 use crate::journal::files::Files;
 use crate::journal::log::Log;
@@ -34,84 +43,76 @@ use crate::shard::mailbox::{Message, Post};
 use crate::shard::snapshot::run::{Begun, Piece, Run};
 
 use super::control::Control;
+use due::retry_after_ms;
+use inbox::{ABORTED, CANCELLED, Client, Work};
+
+pub(super) use ending::ask_end;
+pub(super) use inbox::{Asker, Inbox};
 
 /// How often the thread looks what is due.
 const TICK: Duration = Duration::from_millis(100);
 /// After a dump could not be written the next is tried so much later, ms (Redis: 5 s).
 const RETRY_MS: u64 = 5000;
 
-const CANCELLED: &str = "it was cancelled";
 /// Redis' text.
-const CANNOT_SWITCH: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.";
+const CANNOT_END: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 
-type Client = Option<(ShardId, ClientId)>;
-
-/// What the thread is asked.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    requests: Mutex<VecDeque<(Save, Client)>>,
-    has_request: Condvar,
-}
-
-impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Save, Client)>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Option<(Save, Client)> {
-        let mut requests = self.lock();
-        if requests.is_empty() {
-            let waited = self.has_request.wait_timeout(requests, TICK);
-            requests = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        requests.pop_front()
-    }
-
-    /// Whether what is being written is not wanted any more; who only wanted that is answered by it.
-    fn takes_cancel(&self) -> bool {
-        let mut requests = self.lock();
-        let before = requests.len();
-        requests.retain(|(save, _)| *save != Save::Cancel);
-        let is_end = |(save, _): &(Save, Client)| matches!(save, Save::End(_));
-        requests.len() < before || requests.iter().any(is_end)
-    }
-}
-
-/// How shards reach the thread.
-#[derive(Debug)]
-pub(super) struct Asker(pub(super) Arc<Inbox>);
-
-impl Saver for Asker {
-    fn request(&self, save: Save, client: Client) {
-        self.0.lock().push_back((save, client));
-        self.0.has_request.notify_one();
-    }
+/// Whether that is why something ended.
+fn is(error: &io::Error, reason: &str) -> bool {
+    error.kind() == io::ErrorKind::Other && error.to_string() == reason
 }
 
 /// The thread.
 pub(super) struct Worker {
-    pub(super) shared: Arc<Shared>,
-    pub(super) post: Arc<dyn Post + Send + Sync>,
-    pub(super) log: Arc<Log>,
-    pub(super) files: Files,
+    shared: Arc<Shared>,
+    post: Arc<dyn Post + Send + Sync>,
+    log: Arc<Log>,
+    files: Files,
     /// Before that no base is begun that nobody asks for, Unix ms.
-    pub(super) rewrites_again_ms: u64,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) control: Control,
+    rewrites_again_ms: u64,
+    inbox: Arc<Inbox>,
+    control: Control,
+    work: Work,
+    /// There is no log until a base stands that is being written, or tried again.
+    awaits_first_base: bool,
+    /// Who is answered when the next file of the log is there.
+    awaits_next_file: Client,
 }
 
 impl Worker {
+    /// One that has nothing to do yet.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        post: Arc<dyn Post + Send + Sync>,
+        (log, files): (Arc<Log>, Files),
+        inbox: Arc<Inbox>,
+        control: Control,
+    ) -> Self {
+        Self {
+            shared,
+            post,
+            log,
+            files,
+            rewrites_again_ms: 0,
+            inbox,
+            control,
+            work: Work::None,
+            awaits_first_base: false,
+            awaits_next_file: None,
+        }
+    }
+
     /// Works for as long as the process runs.
     pub(super) fn run(mut self) {
         loop {
-            match self.inbox.next() {
+            match self.inbox.next(self.holds_signals()) {
                 Some((Save::End(options), client)) => {
                     if self.end(options) {
                         self.answer(client, None);
                         self.control.stop();
                         self.turn_away();
                     }
-                    self.answer(client, Some("ERR Errors trying to SHUTDOWN. Check logs."));
+                    self.answer(client, Some(CANNOT_END));
                 }
                 Some((save, client)) => self.serve(save, client),
                 None => self.look(),
@@ -122,7 +123,7 @@ impl Worker {
     /// The process ends: nothing is begun any more, and nobody is left without an answer. The files stay locked until it has ended.
     fn turn_away(&self) -> ! {
         loop {
-            if let Some((save, client)) = self.inbox.next() {
+            if let Some((save, client)) = self.inbox.next(false) {
                 let is_end = matches!(save, Save::End(_));
                 self.answer(
                     client,
@@ -149,125 +150,35 @@ impl Worker {
                 let _ = self.base();
                 None
             }
-            Save::Switch => match self.follow_settings() {
-                Ok(true) => None,
-                Ok(false) => {
-                    // Behind what somebody else has asked for.
-                    self.inbox.lock().push_back((save, client));
-                    return;
-                }
-                Err(_) => Some(CANNOT_SWITCH),
-            },
+            Save::Switch => return self.switch(client),
+            Save::Flushed => {
+                self.dump_flushed();
+                None
+            }
+            Save::Abort => return self.abort(client),
             // Nothing is under way.
             Save::Cancel | Save::End(_) => None,
         };
         self.answer(client, error);
     }
 
+    /// Redis writes a dump without what FLUSHALL has dropped, where there are save points, before it answers.
+    fn dump_flushed(&mut self) {
+        if self.settings().persistence.save_points.is_empty() {
+            return;
+        }
+        if self.facts().begin(Saving::Dump, unix_ms()) {
+            // It is in the log.
+            let _ = self.dump(false);
+        } else {
+            self.facts().dump_scheduled.store(true, Ordering::Release);
+        }
+    }
+
     fn answer(&self, client: Client, error: Option<&str>) {
         if let Some((shard, client)) = client {
             let error = error.map(|text| format!("-{text}\r\n").into_bytes());
             self.post.post(shard, Message::Saved { client, error });
-        }
-    }
-
-    /// Does what is due without a request.
-    fn look(&mut self) {
-        if self.facts().is_loading() || self.shared.stopping.load(Ordering::Acquire) {
-            return;
-        }
-        let (settings, now_ms) = (self.settings(), unix_ms());
-        if self.log.is_cut() {
-            // The process was to end, and could not.
-            let _ = self.files.next(&self.log);
-        }
-        let may_rewrite = now_ms >= self.rewrites_again_ms;
-        if self.log.is_on() && self.log.has_failed() && self.files.is_there() {
-            error!("A sync of the append only file has failed: it is written anew from memory");
-            self.files.begin_anew();
-        }
-        if may_rewrite {
-            // It is in the log, and tried again.
-            let _ = self.follow_settings();
-        }
-        if may_rewrite
-            && (self.facts().rewrite_scheduled.swap(false, Ordering::AcqRel)
-                || self.log.is_on() && self.log_has_grown(&settings))
-        {
-            if self.facts().begin(Saving::Base, now_ms) {
-                // It is in the log.
-                let _ = self.base();
-            }
-        } else if (self.facts().dump_scheduled.swap(false, Ordering::AcqRel)
-            || self.is_save_due(&settings, now_ms))
-            && self.facts().begin(Saving::Dump, now_ms)
-        {
-            // As above.
-            let _ = self.dump(false);
-        }
-    }
-
-    fn changes(&self) -> u64 {
-        let dirty = self.shared.observations.sum(|shard| &shard.keyspace.dirty);
-        dirty.saturating_sub(self.facts().dumped_changes.load(Ordering::Relaxed))
-    }
-
-    fn is_save_due(&self, settings: &Settings, now_ms: u64) -> bool {
-        let facts = self.facts();
-        let changes = self.changes();
-        let since_ms = now_ms.saturating_sub(facts.dumped_ms.load(Ordering::Relaxed));
-        let tried_ms = now_ms.saturating_sub(facts.dump_tried_ms.load(Ordering::Relaxed));
-        if facts.dump_failed.load(Ordering::Relaxed) && tried_ms < RETRY_MS {
-            return false;
-        }
-        let mut points = settings.persistence.save_points.iter();
-        points.any(|point| {
-            let seconds = u64::try_from(point.seconds).unwrap_or(0);
-            let wanted = u64::try_from(point.changes).unwrap_or(0);
-            let is_due = changes >= wanted && since_ms > seconds * 1000;
-            if is_due {
-                info!("{wanted} changes in {seconds} seconds. Saving...");
-            }
-            is_due
-        })
-    }
-
-    fn log_has_grown(&self, settings: &Settings) -> bool {
-        let percentage = settings.persistence.rewrite_percentage;
-        let bytes = self.facts().log_bytes();
-        if percentage == 0 || bytes <= settings.persistence.rewrite_bytes_min {
-            return false;
-        }
-        let base = self.facts().log_base_bytes.load(Ordering::Relaxed).max(1);
-        let growth = (bytes * 100 / base).saturating_sub(100);
-        if growth >= percentage {
-            info!("Starting automatic rewriting of AOF on {growth}% growth");
-        }
-        growth >= percentage
-    }
-
-    /// Lets the log be on or off as the settings want it (CONFIG SET appendonly): when it is to be on, until it stands on disk.
-    /// False: something else comes first.
-    fn follow_settings(&mut self) -> io::Result<bool> {
-        let is_wanted = self.settings().persistence.append_only;
-        if !is_wanted {
-            self.end_log();
-            return Ok(true);
-        }
-        if self.log.is_on() && self.files.is_there() {
-            return Ok(true);
-        }
-        if !self.facts().begin(Saving::Base, unix_ms()) {
-            return Ok(false);
-        }
-        self.base().map(|()| true)
-    }
-
-    fn end_log(&self) {
-        if self.log.is_on()
-            && let Err(error) = self.log.end_log()
-        {
-            error!("The end of the append only file could not be written: {error}");
         }
     }
 
@@ -301,8 +212,10 @@ impl Worker {
         let all = ShardSet::all(self.shared.shard_count);
         let (mut done, mut result) = (ShardSet::EMPTY, Ok(()));
         while done != all {
-            if result.is_ok() && self.inbox.takes_cancel() {
-                result = Err(io::Error::other(CANCELLED));
+            if result.is_ok()
+                && let Some(reason) = self.interruption()
+            {
+                result = Err(io::Error::other(reason));
             }
             if result.is_err() {
                 run.abort();
@@ -311,10 +224,17 @@ impl Worker {
             match pieces.recv_timeout(TICK) {
                 Ok(Piece::Entries(entries)) => {
                     let count = entries.len();
+                    let rests = !self.settings().persistence.key_save_delay.is_zero();
                     if result.is_ok() {
                         let mut entries = entries.iter();
-                        result = entries
-                            .try_for_each(|saved| dump.entry(saved.db, &saved.entry, now_ms));
+                        result = entries.try_for_each(|saved| {
+                            dump.entry(saved.db, &saved.entry, now_ms)?;
+                            if rests {
+                                self.rest_behind_key()
+                            } else {
+                                Ok(())
+                            }
+                        });
                     }
                     let written = &self.facts().saving_keys;
                     let before = written.fetch_add(count as u64, Ordering::Relaxed);
@@ -336,6 +256,23 @@ impl Worker {
         result
     }
 
+    /// `rdb-key-save-delay`: for tests of what happens meanwhile.
+    fn rest_behind_key(&self) -> io::Result<()> {
+        let mut rested = Duration::ZERO;
+        loop {
+            let delay = self.settings().persistence.key_save_delay;
+            let left = delay.saturating_sub(rested).min(TICK);
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left);
+            rested += left;
+            if let Some(reason) = self.interruption() {
+                return Err(io::Error::other(reason));
+            }
+        }
+    }
+
     fn walk_on(&self, run: &Arc<Run>, shards: ShardSet) {
         for shard in shards.iter() {
             self.post.post(shard, Message::Walk(Arc::clone(run)));
@@ -348,6 +285,7 @@ impl Worker {
             time_s: begun.now_ms / 1000,
             memory_bytes: allocator::allocated().used,
             is_base,
+            notes_time: is_base && self.settings().persistence.notes_time,
             counts: begun.counts.clone(),
             libraries: self.facts().libraries(),
         }
@@ -357,11 +295,14 @@ impl Worker {
     fn dump(&mut self, is_last: bool) -> io::Result<()> {
         info!("Background saving started by pid {}", std::process::id());
         let since_ms = unix_ms();
+        self.work = if is_last { Work::LastDump } else { Work::Dump };
         let result = self.write_dump(is_last);
+        self.work = Work::None;
         let now_ms = unix_ms();
         let facts = self.facts();
         // One that was cancelled has not failed, as in Redis: writes are not refused for it.
-        if result.as_ref().err().map(io::Error::to_string).as_deref() != Some(CANCELLED) {
+        let is_ended = |error: &io::Error| is(error, CANCELLED) || is(error, ABORTED);
+        if !result.as_ref().is_err_and(is_ended) {
             facts.dump_failed.store(result.is_err(), Ordering::Release);
         }
         facts.dump_tried_ms.store(now_ms, Ordering::Relaxed);
@@ -453,11 +394,15 @@ impl Worker {
         );
         let since_ms = unix_ms();
         let result = self.write_base();
+        self.work = Work::None;
         let now_ms = unix_ms();
         let facts = self.facts();
-        facts
-            .rewrite_failed
-            .store(result.is_err(), Ordering::Release);
+        let is_cancelled = result.as_ref().is_err_and(|error| is(error, CANCELLED));
+        if !is_cancelled {
+            facts
+                .rewrite_failed
+                .store(result.is_err(), Ordering::Release);
+        }
         let took_s = (now_ms - since_ms) / 1000;
         facts.rewrite_took_s.store(took_s as i64, Ordering::Relaxed);
         match &result {
@@ -466,6 +411,7 @@ impl Worker {
                 facts.rewrites_failed_in_a_row.store(0, Ordering::Relaxed);
                 info!("Background AOF rewrite terminated with success");
             }
+            Err(_) if is_cancelled => info!("Background AOF rewrite was ended before it was done"),
             Err(error) => {
                 let failed = &facts.rewrites_failed_in_a_row;
                 let before = failed.fetch_add(1, Ordering::Relaxed);
@@ -482,21 +428,37 @@ impl Worker {
     fn write_base(&mut self) -> io::Result<()> {
         let settings = self.settings();
         let wants_log = settings.persistence.append_only;
-        self.files.claim()?;
+        self.files.claim().inspect_err(|error| {
+            let directory = settings.persistence.append_dirname.display();
+            error!("The directory {directory} of the append only file cannot be used: {error}");
+        })?;
+        let is_new = wants_log && !self.log.is_on();
         if !wants_log {
             // A client has asked for it right after it has switched the log off.
             self.end_log();
-        } else if !self.log.is_on() {
+        } else if is_new {
             self.files.begin_anew();
+            self.awaits_first_base = true;
         }
+        self.work = if self.awaits_first_base {
+            Work::FirstBase
+        } else {
+            Work::Base
+        };
         let (sender, pieces) = mpsc::channel();
         let run = Arc::new(Run::new(self.shared.shard_count, sender, wants_log, false));
         let begun = self.begin(&run, &pieces);
         let begun = begun.ok_or_else(|| io::Error::other("the process ends"))?;
-        if wants_log && let Err(error) = self.next_file() {
+        if wants_log && let Err(error) = self.next_file(is_new) {
             self.give_up(&run, &pieces);
+            if is_new {
+                // Nobody has been told that there is a log.
+                self.end_log();
+            }
             return Err(error);
         }
+        let awaits = self.awaits_next_file.take();
+        self.answer(awaits, None);
         let storage = Arc::clone(self.files.storage());
         let temporary = self.files.temporary();
         let written = self.write_file(&*storage, &temporary, &run, &pieces, (&begun, true));
@@ -514,6 +476,7 @@ impl Worker {
             BaseFormat::Commands
         };
         self.files.install_base(format, wants_log)?;
+        self.awaits_first_base = false;
         self.log.end_limit(begun.position);
         let facts = self.facts();
         facts.log_earlier_bytes.store(bytes, Ordering::Relaxed);
@@ -525,11 +488,13 @@ impl Worker {
     }
 
     /// The next file of the log, behind the cut. Until it is there nobody's write is answered, so it is tried again.
-    fn next_file(&mut self) -> io::Result<()> {
+    /// `is_new`: but not where there was no log before.
+    fn next_file(&mut self, is_new: bool) -> io::Result<()> {
         let mut told = false;
         loop {
             match self.files.next(&self.log) {
                 Ok(()) => return Ok(()),
+                Err(error) if is_new => return Err(error),
                 Err(error) if !told => {
                     error!(
                         "The next append only file cannot be made, which is tried again: {error}"
@@ -538,41 +503,12 @@ impl Worker {
                 }
                 Err(_) => {}
             }
-            if self.inbox.takes_cancel() {
+            if let Some(reason) = self.interruption() {
                 // SHUTDOWN, a signal: nobody waits for the disk for ever.
-                return Err(io::Error::other("the process ends"));
+                return Err(io::Error::other(reason));
             }
             std::thread::sleep(TICK);
         }
-    }
-
-    /// Saves what is to be saved at the end; whether the process may end.
-    fn end(&mut self, options: EndOptions) -> bool {
-        let settings = self.settings();
-        let wants_dump = options
-            .save
-            .unwrap_or(!settings.persistence.save_points.is_empty());
-        let is_loading = self.facts().is_loading();
-        if !wants_dump || is_loading {
-            return true;
-        }
-        info!("Saving the final RDB snapshot before exiting.");
-        self.facts().begin(Saving::Dump, unix_ms());
-        if self.dump(true).is_ok() || options.force {
-            return true;
-        }
-        error!("Error trying to save the DB, can't exit.");
-        self.shared.ending.store(false, Ordering::Release);
-        false
-    }
-}
-
-/// When a base is tried again after so many failures before this one, ms. Source: Redis waits from the third on, 1 minute, 2, 4 … 60;
-/// but it makes a new file each time, so here the first two wait too.
-fn retry_after_ms(failures_before: u64) -> u64 {
-    match failures_before {
-        0 | 1 => RETRY_MS,
-        count => 60_000 * (1 << (count - 2).min(6)).min(60),
     }
 }
 

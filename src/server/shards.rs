@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use crate::client::registry::{ClientOrigin, ClientRegistry};
 use crate::client::tracking::BroadcastRegistry;
-use crate::command::context::{EndOptions, Save, Shared};
+use crate::command::context::Shared;
 use crate::command::table::commands;
 use crate::config::{Configuration, Settings};
 use crate::ids::ShardId;
@@ -32,6 +32,7 @@ use super::error::{StartError, reason_of};
 use super::listen;
 use super::metrics::Source;
 use super::migrate;
+use super::saver;
 use super::startup::Prepared;
 
 /// What all shards of a process share, before any of them runs.
@@ -142,15 +143,7 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
     Ok(Engine {
         metrics: Rc::new(metrics),
         take: Rc::new(taker(shared, mailboxes)),
-        ask_end: Box::new(move || {
-            let saver = asked.saver.get();
-            match (saver, asked.process.get()) {
-                (Some(saver), _) => saver.request(Save::End(EndOptions::default()), None),
-                // While data are loaded there is nothing to save.
-                (None, Some(process)) => process.stop(),
-                (None, None) => {}
-            }
-        }),
+        ask_end: Box::new(move |signal| saver::ask_end(&asked, signal)),
         stop: Box::new(move |end| {
             stop(end, &stopping, shards, &all_ended);
             data.end();

@@ -221,6 +221,7 @@ impl Shard {
             time_s: self.now_ms / 1000,
             memory_bytes: allocator::allocated().used,
             is_base: false,
+            notes_time: false,
             counts: Vec::new(),
             libraries: self.shared.observations.persistence.libraries(),
         };
@@ -243,13 +244,18 @@ impl Shard {
         let path = &self.settings.persistence.dump_filename;
         let opened = storage.open_read(path);
         let mut file = opened.map_err(|error| LoadFailure::of(path, &error))?;
+        let facts = &self.shared.observations.persistence;
+        let size = storage.size(path).ok().flatten().unwrap_or(0);
+        facts.loading_total_bytes.store(size, Ordering::Relaxed);
+        facts.loading_bytes.store(0, Ordering::Relaxed);
+        facts.loading_since_ms.store(unix_ms(), Ordering::Relaxed);
         let now_ms = self.clock.now_ms();
         let mut loader = Loader::in_hand(&self.shared, &self.settings, now_ms, keyspaces, merges);
         let source = Source {
             path,
             is_base: false,
             settings: &self.settings,
-            facts: &self.shared.observations.persistence,
+            facts,
         };
         let loaded = source.load_dump(&mut loader, &mut *file);
         // Nothing is left to do that could fail.

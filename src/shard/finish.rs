@@ -8,8 +8,6 @@ use crate::client::registry::Wait;
 use crate::command::context::{ReloadOptions, Save, ShardAction};
 use crate::command::error::CommandError;
 use crate::command::row::Row;
-use crate::config::AppendFsync;
-use crate::observe::persistence::Saving;
 use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
 
@@ -110,7 +108,7 @@ impl Shard {
     /// Asks the saver; whoever waits for it gets its reply when it is done.
     fn ask_to_save(&mut self, client: &mut Client, reply: &mut Reply, save: Save, mark: Mark) {
         let waits = match save {
-            Save::DumpNow | Save::End(_) | Save::Switch => true,
+            Save::DumpNow | Save::End(_) | Save::Switch | Save::Flushed | Save::Abort => true,
             Save::Dump | Save::Base | Save::Cancel => false,
         };
         if waits {
@@ -146,20 +144,11 @@ impl Shard {
         }
     }
 
-    /// CONFIG SET appendonly. Under `always` the reply promises that what follows is durable: base and manifest stand by then.
+    /// CONFIG SET appendonly. Under `always` the reply promises that what follows is durable: base and manifest stand by then; else
+    /// that the log has begun.
     fn switch_log(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
         self.raise_barrier(client, reply, mark);
-        let wanted = &self.settings.persistence;
-        if !wanted.append_only || wanted.append_fsync == AppendFsync::Always {
-            self.ask_to_save(client, reply, Save::Switch, mark);
-            return;
-        }
-        let facts = &self.shared.observations.persistence;
-        if facts.begin(Saving::Base, self.now_ms) {
-            self.ask_to_save(client, reply, Save::Base, mark);
-        } else {
-            facts.rewrite_scheduled.store(true, Ordering::Release);
-        }
+        self.ask_to_save(client, reply, Save::Switch, mark);
     }
 
     /// Carries out what a handler asked for.

@@ -1,10 +1,13 @@
 //! Keys removed: one by one, or a database at once.
 
+use std::sync::atomic::Ordering;
+
 use crate::command::args;
-use crate::command::context::{Context, Outcome};
+use crate::command::context::{Context, Outcome, Save, ShardAction};
 use crate::command::error::{self, CommandError};
 use crate::keyspace::KeyHandle;
 use crate::keyspace::event::EventClass;
+use crate::observe::persistence::Saving;
 use crate::resp::arguments::Args;
 
 pub(super) fn del(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -73,5 +76,24 @@ pub(super) fn flushall(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
         effect.arg("FLUSHALL");
     });
     ctx.reply.ok();
-    Ok(Outcome::Done)
+    Ok(forget_dump(ctx))
+}
+
+/// Redis: a dump that is being written is given up, and where there are save points another one is written, so that no restart
+/// brings back what was dropped. It is written before the reply; behind a transaction or a rewrite of the log it follows.
+fn forget_dump(ctx: &Context<'_>) -> Outcome {
+    let facts = &ctx.shared.observations.persistence;
+    let (saving, has_points) = (
+        facts.saving(),
+        !ctx.settings.persistence.save_points.is_empty(),
+    );
+    // Not while files are loaded.
+    if ctx.shared.saver.get().is_none() || !has_points && saving != Saving::Dump {
+        return Outcome::Done;
+    }
+    if ctx.may_block && saving != Saving::Base {
+        return Outcome::Ask(ShardAction::Save(Save::Flushed));
+    }
+    facts.dump_scheduled.store(has_points, Ordering::Release);
+    Outcome::Done
 }

@@ -5,9 +5,10 @@
 use std::sync::atomic::Ordering;
 
 use crate::command::args::is;
-use crate::command::context::{EndOptions, Save};
+use crate::command::context::Save;
 use crate::command::error::{self, CommandError};
 use crate::command::{Command, Context, Flags, Outcome, ShardAction};
+use crate::config::EndOptions;
 use crate::observe::persistence::Saving;
 use crate::resp::arguments::Args;
 
@@ -154,7 +155,7 @@ fn rewrite_log(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, Comma
     Ok(Outcome::Ask(ShardAction::Save(Save::Base)))
 }
 
-fn shutdown(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+fn shutdown(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (mut options, mut abort, mut other) = (EndOptions::default(), false, false);
     let (mut save, mut no_save) = (false, false);
     for option in args.from(1) {
@@ -176,8 +177,13 @@ fn shutdown(_ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandE
         return Err(error::SYNTAX);
     }
     if abort {
-        // Redis: only while it waits for replicas, which there are not.
-        return Err(error::NO_SHUTDOWN);
+        // Redis: while it waits for replicas, which there are not, or has not acted on a signal. Here also while the last dump is written.
+        let facts = &ctx.shared.observations.persistence;
+        if !facts.is_end_asked.load(Ordering::Acquire) {
+            return Err(error::NO_SHUTDOWN);
+        }
+        ctx.reply.ok();
+        return Ok(Outcome::Ask(ShardAction::Save(Save::Abort)));
     }
     if save || no_save {
         options.save = Some(save);

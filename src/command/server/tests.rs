@@ -1,10 +1,11 @@
 //! The server's commands on the bench.
 
-use crate::command::context::{EndOptions, Save};
+use crate::command::context::Save;
 use crate::command::spec::CATEGORIES;
 use crate::command::table::commands;
 use crate::command::testing::Bench;
 use crate::command::{Outcome, ShardAction};
+use crate::config::EndOptions;
 use crate::observe::slowlog::{SlowEntry, cut};
 use crate::resp::arguments::Request;
 

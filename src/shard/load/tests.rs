@@ -107,6 +107,7 @@ fn written(keyspaces: &[Box<Keyspace>]) -> MemoryStorage {
         time_s: NOW_MS / 1000,
         memory_bytes: 0,
         is_base: false,
+        notes_time: false,
         counts: Vec::new(),
         libraries: Vec::new(),
     };

@@ -1,0 +1,158 @@
+//! What the thread that saves is asked, by whom, and what of it ends what it is at.
+//!
+//! ```text
+//!                   a dump      the last dump           a base      the first base
+//! BGSAVE CANCEL     ends it     -                       -           -
+//! FLUSHALL          ends it     -                       a dump follows, its client does not wait for that
+//! log switched off  -           -                       ends it     ends it
+//! SHUTDOWN, signal  ends it     NOSAVE ends it          ends it     refused, unless FORCE
+//! SHUTDOWN ABORT    -           ends it, with the end   -           -
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tracing::{info, warn};
+
+use crate::command::context::{Save, Saver};
+use crate::config::EndOptions;
+use crate::ids::{ClientId, ShardId};
+use crate::observe::persistence::Persistence;
+
+use super::{CANNOT_END, TICK, Worker};
+
+/// Why a dump or a base ended before it was whole: nothing has failed.
+pub(super) const CANCELLED: &str = "it was cancelled";
+/// The same of the last dump, when the process is not to end after all.
+pub(super) const ABORTED: &str = "the shutdown was aborted";
+
+/// Who waits for an answer.
+pub(super) type Client = Option<(ShardId, ClientId)>;
+
+/// What the thread is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Nothing that could be ended.
+    None,
+    /// A dump.
+    Dump,
+    /// The dump behind which the process ends.
+    LastDump,
+    /// A base of the log.
+    Base,
+    /// The base without which there is no log yet.
+    FirstBase,
+}
+
+/// What the thread is asked.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Inbox {
+    requests: Mutex<VecDeque<(Save, Client)>>,
+    has_request: Condvar,
+}
+
+impl Inbox {
+    pub(super) fn lock(&self) -> MutexGuard<'_, VecDeque<(Save, Client)>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next request; `None` when there was none for a moment. `holds_signals`: an end that no client asks for stays in line.
+    pub(super) fn next(&self, holds_signals: bool) -> Option<(Save, Client)> {
+        let mut requests = self.lock();
+        let is_next = |(save, client): &(Save, Client)| {
+            !(holds_signals && client.is_none() && matches!(save, Save::End(_)))
+        };
+        if !requests.iter().any(is_next) {
+            let waited = self.has_request.wait_timeout(requests, TICK);
+            requests = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let at = requests.iter().position(is_next)?;
+        requests.remove(at)
+    }
+}
+
+/// How shards reach the thread.
+#[derive(Debug)]
+pub(in crate::server) struct Asker {
+    pub(in crate::server) inbox: Arc<Inbox>,
+    pub(in crate::server) facts: Arc<Persistence>,
+}
+
+impl Saver for Asker {
+    fn request(&self, save: Save, client: Client) {
+        if matches!(save, Save::End(_)) {
+            self.facts.is_end_asked.store(true, Ordering::Release);
+        }
+        self.inbox.lock().push_back((save, client));
+        self.inbox.has_request.notify_one();
+    }
+}
+
+impl Worker {
+    /// Why what is being written is not wanted any more, if that is so: see the module's head. Who only wanted that is answered.
+    pub(super) fn interruption(&self) -> Option<&'static str> {
+        let holds_signals = self.holds_signals();
+        let mut requests = self.inbox.lock();
+        let mut reason = None;
+        for (save, client) in std::mem::take(&mut *requests) {
+            let keeps = match (save, self.work) {
+                (Save::Cancel, work) => {
+                    if work == Work::Dump {
+                        reason = Some(CANCELLED);
+                    }
+                    false
+                }
+                (Save::Abort, Work::LastDump) => {
+                    reason = Some(ABORTED);
+                    self.answer(client, None);
+                    false
+                }
+                (Save::Flushed, Work::Dump) => {
+                    reason = Some(CANCELLED);
+                    true
+                }
+                (Save::Flushed, Work::Base | Work::FirstBase) => {
+                    self.facts().dump_scheduled.store(true, Ordering::Release);
+                    self.answer(client, None);
+                    false
+                }
+                (Save::Switch, Work::Base | Work::FirstBase) => {
+                    if !self.settings().persistence.append_only {
+                        info!("Killing AOF child: its rewrite ends with the append only file");
+                        reason = Some(CANCELLED);
+                    }
+                    true
+                }
+                (Save::End(_), _) if holds_signals && client.is_none() => true,
+                (Save::End(options), _) if self.refuses_end(options) => {
+                    warn!("Writing initial AOF, can't exit.");
+                    self.facts().is_end_asked.store(false, Ordering::Release);
+                    self.answer(client, Some(CANNOT_END));
+                    false
+                }
+                (Save::End(options), work) => {
+                    if work != Work::LastDump || options.save == Some(false) {
+                        reason = Some(CANCELLED);
+                    }
+                    true
+                }
+                _ => true,
+            };
+            if keeps {
+                requests.push_back((save, client));
+            }
+        }
+        reason
+    }
+
+    /// Redis: the data would be lost where no log stands yet.
+    fn refuses_end(&self, options: EndOptions) -> bool {
+        self.work == Work::FirstBase && !options.force
+    }
+
+    /// Redis acts on signals in its cron.
+    pub(super) fn holds_signals(&self) -> bool {
+        self.shared.cron_paused.load(Ordering::Acquire)
+    }
+}

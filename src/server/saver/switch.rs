@@ -1,0 +1,108 @@
+//! CONFIG SET appendonly: the log on or off while the server runs.
+//!
+//! ```text
+//! no   a rewrite ends, the log ends, then the client has its answer
+//! yes  the place for a base is taken ─► cut, next file ─► under always: base, manifest ─► the client has its answer
+//!        └ something else is being written: the client has its answer, the base follows
+//! ```
+//! What fails before the client has its answer takes the setting back, as in Redis. What fails later is tried again.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use tracing::error;
+
+use crate::command::context::Save;
+use crate::config::AppendFsync;
+use crate::observe::persistence::Saving;
+use crate::shard::clock::unix_ms;
+
+use super::Worker;
+use super::inbox::Client;
+
+/// Redis' text.
+const CANNOT_SWITCH: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.";
+
+impl Worker {
+    /// Does what CONFIG SET appendonly asks for.
+    pub(super) fn switch(&mut self, client: Client) {
+        let waits_for_base = self.settings().persistence.append_fsync == AppendFsync::Always;
+        if !waits_for_base {
+            self.awaits_next_file = client;
+        }
+        let is_answered = |worker: &mut Self| {
+            !waits_for_base && worker.awaits_next_file.take().is_none() && client.is_some()
+        };
+        match self.follow_settings() {
+            Ok(true) => {
+                if !is_answered(self) {
+                    self.answer(client, None);
+                }
+            }
+            // Behind what is being written.
+            Ok(false) if waits_for_base => {
+                self.inbox.lock().push_back((Save::Switch, client));
+            }
+            Ok(false) => {
+                self.awaits_next_file = None;
+                let scheduled = &self.facts().rewrite_scheduled;
+                scheduled.store(true, Ordering::Release);
+                self.answer(client, None);
+            }
+            Err(_) => {
+                if !is_answered(self) {
+                    self.take_back();
+                    self.answer(client, Some(CANNOT_SWITCH));
+                }
+            }
+        }
+    }
+
+    /// Lets the log be on or off as the settings want it (CONFIG SET appendonly): when it is to be on, until it stands on disk.
+    /// False: something else comes first.
+    pub(super) fn follow_settings(&mut self) -> io::Result<bool> {
+        let is_wanted = self.settings().persistence.append_only;
+        if !is_wanted {
+            self.end_log();
+            return Ok(true);
+        }
+        if self.log.is_on() && self.files.is_there() {
+            return Ok(true);
+        }
+        if !self.facts().begin(Saving::Base, unix_ms()) {
+            return Ok(false);
+        }
+        self.base()?;
+        // What was put off until now is done.
+        self.facts()
+            .rewrite_scheduled
+            .store(false, Ordering::Release);
+        Ok(true)
+    }
+
+    pub(super) fn end_log(&mut self) {
+        self.awaits_first_base = false;
+        if self.log.is_on()
+            && let Err(error) = self.log.end_log()
+        {
+            error!("The end of the append only file could not be written: {error}");
+        }
+    }
+
+    /// The log could not be switched on: it is off, also in the settings.
+    fn take_back(&mut self) {
+        let current = self.shared.configuration.lock();
+        let mut current = current.unwrap_or_else(PoisonError::into_inner);
+        if let Ok(changed) = current.with(&[("appendonly", "no")], true) {
+            let settings = Arc::new(changed.settings());
+            *current = changed;
+            let in_force = self.shared.settings.write();
+            *in_force.unwrap_or_else(PoisonError::into_inner) = settings;
+            self.shared.settings_version.fetch_add(1, Ordering::Release);
+        }
+        drop(current);
+        self.end_log();
+    }
+}
