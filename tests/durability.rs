@@ -247,6 +247,12 @@ fn a_dump_that_cannot_be_written_keeps_the_server_and_refuses_writes() {
     client.run("SET a 1");
     std::fs::remove_dir_all(&data).unwrap();
     assert_eq!(client.run("SAVE").to_string(), "-ERR");
+    // Its client knows: Redis refuses nothing for that.
+    assert_eq!(client.run("SET b 1").to_string(), "+OK");
+    client.run("BGSAVE");
+    life.wait_for("INFO persistence", |info| {
+        info.contains("rdb_last_bgsave_status:err")
+    });
     let refused = client.run("SET b 2").to_string();
     assert!(
         refused.starts_with("-MISCONF Redis is configured to save RDB snapshots"),

@@ -489,6 +489,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         "0",
         Live,
     )
+    .acts(
+        Files,
+        "Rest behind each key of a dump that is loaded, microseconds: for tests.",
+    )
     .hidden(),
     row(
         "loading-process-events-interval-bytes",

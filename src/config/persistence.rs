@@ -62,6 +62,8 @@ pub(crate) struct PersistenceSettings {
     pub(crate) checksum: bool,
     /// `rdb-key-save-delay`.
     pub(crate) key_save_delay: Duration,
+    /// `key-load-delay`.
+    pub(crate) key_load_delay: Duration,
     /// `stop-writes-on-bgsave-error`.
     pub(crate) stop_writes_on_error: bool,
 }

@@ -312,12 +312,15 @@ impl Row<'_> {
             compression: self.yes("rdbcompression"),
             for_redis_7_0: self.bits("rdb-version-compat") == 1,
             checksum: self.yes("rdbchecksum"),
-            // Redis: below 0 a sleep behind one of so many keys, which is nearly none.
-            key_save_delay: Duration::from_micros(
-                u64::try_from(self.number::<i64>("rdb-key-save-delay")).unwrap_or(0),
-            ),
+            key_save_delay: self.microseconds("rdb-key-save-delay"),
+            key_load_delay: self.microseconds("key-load-delay"),
             stop_writes_on_error: self.yes("stop-writes-on-bgsave-error"),
         }
+    }
+
+    /// Redis: below 0 a sleep behind one of so many keys, which is nearly none.
+    fn microseconds(&self, name: &str) -> Duration {
+        Duration::from_micros(u64::try_from(self.number::<i64>(name)).unwrap_or(0))
     }
 
     fn end_options(&self, name: &str) -> EndOptions {

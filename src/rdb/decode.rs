@@ -18,6 +18,11 @@ const DUPLICATE_FIELD: Flaw = Flaw::Corrupt("Duplicate hash fields detected");
 const DUPLICATE_MEMBER: Flaw = Flaw::Corrupt("Duplicate members detected");
 const NO_SCORE: Flaw = Flaw::Corrupt("a score that is no number");
 const PACK: Flaw = Flaw::Corrupt("Listpack integrity check failed");
+const SET_PACK: Flaw = Flaw::Corrupt("Set listpack integrity check failed");
+const HASH_PACK: Flaw = Flaw::Corrupt("Hash listpack integrity check failed");
+const HASH_ZIPLIST: Flaw = Flaw::Corrupt("Hash ziplist integrity check failed");
+const ZSET_PACK: Flaw = Flaw::Corrupt("Zset listpack integrity check failed");
+const ZSET_ZIPLIST: Flaw = Flaw::Corrupt("Zset ziplist integrity check failed");
 
 /// Decodes a value; the bytes are it and nothing else.
 ///
@@ -47,25 +52,28 @@ pub(super) fn decode_from(
         types::SET => Value::Set(set(cursor, limits)?),
         types::SET_INTSET => Value::Set(integers(cursor, limits)?),
         types::SET_LISTPACK => {
-            let pack = pack(cursor.text()?.bytes(), 1)?;
+            let pack = pack(cursor.text()?.bytes(), 1, SET_PACK)?;
             Value::Set(Set::of_pack(pack, &limits.set))
         }
         types::ZSET | types::ZSET_2 => Value::SortedSet(sorted_set(cursor, type_code, limits)?),
         types::ZSET_LISTPACK => {
-            Value::SortedSet(packed_sorted_set(pack(cursor.text()?.bytes(), 2)?, limits)?)
+            let pack = pack(cursor.text()?.bytes(), 2, ZSET_PACK)?;
+            Value::SortedSet(packed_sorted_set(pack, limits)?)
         }
         types::ZSET_ZIPLIST => {
-            let pack = old::ziplist(cursor.text()?.bytes())?;
-            Value::SortedSet(packed_sorted_set(self::pack(pack.bytes(), 2)?, limits)?)
+            let pack = old::ziplist(cursor.text()?.bytes()).map_err(|_| ZSET_ZIPLIST)?;
+            let pack = self::pack(pack.bytes(), 2, ZSET_ZIPLIST)?;
+            Value::SortedSet(packed_sorted_set(pack, limits)?)
         }
         types::HASH => Value::Hash(hash(cursor, limits)?),
         types::HASH_LISTPACK => {
-            let pack = pack(cursor.text()?.bytes(), 2)?;
+            let pack = pack(cursor.text()?.bytes(), 2, HASH_PACK)?;
             Value::Hash(Hash::of_pack(pack, &limits.hash))
         }
         types::HASH_ZIPLIST => {
-            let pack = old::ziplist(cursor.text()?.bytes())?;
-            Value::Hash(Hash::of_pack(self::pack(pack.bytes(), 2)?, &limits.hash))
+            let pack = old::ziplist(cursor.text()?.bytes()).map_err(|_| HASH_ZIPLIST)?;
+            let pack = self::pack(pack.bytes(), 2, HASH_ZIPLIST)?;
+            Value::Hash(Hash::of_pack(pack, &limits.hash))
         }
         types::HASH_ZIPMAP => {
             let mut text = cursor.text()?;
@@ -97,9 +105,9 @@ fn count(cursor: &mut Cursor<'_>) -> Result<usize, Flaw> {
     }
 }
 
-/// A listpack of which `step` elements belong together, the first of them unique.
-fn pack(bytes: &[u8], step: usize) -> Result<Listpack, Flaw> {
-    let pack = Listpack::from_foreign(bytes, step).map_err(|_| PACK)?;
+/// A listpack of which `step` elements belong together, the first of them unique; `flaw` when it is none.
+fn pack(bytes: &[u8], step: usize, flaw: Flaw) -> Result<Listpack, Flaw> {
+    let pack = Listpack::from_foreign(bytes, step).map_err(|_| flaw)?;
     if pack.len() == 0 {
         return Err(Flaw::Empty);
     }
@@ -280,7 +288,7 @@ fn ending_pack(cursor: &mut Cursor<'_>, type_code: u8, limits: &Limits) -> Resul
     if type_code == types::HASH_TIMED_LISTPACK {
         cursor.time()?;
     }
-    let pack = pack(cursor.text()?.bytes(), 3)?;
+    let pack = pack(cursor.text()?.bytes(), 3, HASH_PACK)?;
     let times = pack.iter().skip(2).step_by(3);
     let mut are_times = times.map(|time| {
         let ms = time.as_integer().and_then(|ms| u64::try_from(ms).ok());

@@ -83,8 +83,10 @@ fn load_log(
         match files.storage().size(&path) {
             Ok(Some(size)) => total += size,
             Ok(None) => {
-                let text =
-                    "the manifest names this file, and it is not there: restore it from a backup";
+                let text = format!(
+                    "the manifest names {} : No such file or directory. Restore it from a backup",
+                    path.display()
+                );
                 return Err(LoadFailure::of(&path, &text));
             }
             Err(error) => return Err(LoadFailure::of(&path, &error)),

@@ -62,6 +62,17 @@ fn is(error: &io::Error, reason: &str) -> bool {
     error.kind() == io::ErrorKind::Other && error.to_string() == reason
 }
 
+/// What a dump is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// It is written beside other work: when it fails, writes are refused.
+    Background,
+    /// A client waits for it, and learns how it ended (Redis: nothing more follows from that).
+    Client,
+    /// The process ends behind it.
+    End,
+}
+
 /// The thread.
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -105,7 +116,7 @@ impl Worker {
     /// Works for as long as the process runs.
     pub(super) fn run(mut self) {
         loop {
-            match self.inbox.next(self.holds_signals()) {
+            match self.next() {
                 Some((Save::End(options), client)) => {
                     if self.end(options) {
                         self.answer(client, None);
@@ -120,10 +131,14 @@ impl Worker {
         }
     }
 
+    fn next(&self) -> Option<(Save, Client)> {
+        self.inbox.next(|| self.holds_signals())
+    }
+
     /// The process ends: nothing is begun any more, and nobody is left without an answer. The files stay locked until it has ended.
     fn turn_away(&self) -> ! {
         loop {
-            if let Some((save, client)) = self.inbox.next(false) {
+            if let Some((save, client)) = self.inbox.next(|| false) {
                 let is_end = matches!(save, Save::End(_));
                 self.answer(
                     client,
@@ -144,7 +159,8 @@ impl Worker {
 
     fn serve(&mut self, save: Save, client: Client) {
         let error = match save {
-            Save::Dump | Save::DumpNow => self.dump(false).err().map(|_| "ERR"),
+            Save::Dump => self.dump(Occasion::Background).err().map(|_| "ERR"),
+            Save::DumpNow => self.dump(Occasion::Client).err().map(|_| "ERR"),
             Save::Base => {
                 // It is in the log.
                 let _ = self.base();
@@ -169,7 +185,7 @@ impl Worker {
         }
         if self.facts().begin(Saving::Dump, unix_ms()) {
             // It is in the log.
-            let _ = self.dump(false);
+            let _ = self.dump(Occasion::Client);
         } else {
             self.facts().dump_scheduled.store(true, Ordering::Release);
         }
@@ -291,18 +307,23 @@ impl Worker {
         }
     }
 
-    /// Writes a dump; the place for it is taken. `is_last`: nobody writes after its cut.
-    fn dump(&mut self, is_last: bool) -> io::Result<()> {
+    /// Writes a dump; the place for it is taken.
+    fn dump(&mut self, occasion: Occasion) -> io::Result<()> {
         info!("Background saving started by pid {}", std::process::id());
         let since_ms = unix_ms();
-        self.work = if is_last { Work::LastDump } else { Work::Dump };
-        let result = self.write_dump(is_last);
+        self.work = match occasion {
+            Occasion::End => Work::LastDump,
+            Occasion::Background | Occasion::Client => Work::Dump,
+        };
+        // Nobody writes behind the cut of the last one.
+        let result = self.write_dump(occasion == Occasion::End);
         self.work = Work::None;
         let now_ms = unix_ms();
         let facts = self.facts();
         // One that was cancelled has not failed, as in Redis: writes are not refused for it.
         let is_ended = |error: &io::Error| is(error, CANCELLED) || is(error, ABORTED);
-        if !result.as_ref().is_err_and(is_ended) {
+        let is_told = occasion == Occasion::Background && !result.as_ref().is_err_and(is_ended);
+        if result.is_ok() || is_told {
             facts.dump_failed.store(result.is_err(), Ordering::Release);
         }
         facts.dump_tried_ms.store(now_ms, Ordering::Relaxed);

@@ -93,6 +93,7 @@ impl Source<'_> {
         let mut reader = reader.map_err(boxed)?;
         let now_ms = loader.now_ms();
         let mut expired = 0u64;
+        let delay = self.settings.persistence.key_load_delay;
         self.facts.loaded_keys.store(0, Ordering::Relaxed);
         self.facts.loaded_empty_keys.store(0, Ordering::Relaxed);
         while let Some(item) = reader.next_item().map_err(boxed)? {
@@ -104,7 +105,12 @@ impl Source<'_> {
                 {
                     expired += 1;
                 }
-                Item::Entry(raw) => loader.entry(&raw).map_err(boxed)?,
+                Item::Entry(raw) => {
+                    loader.entry(&raw).map_err(boxed)?;
+                    if !delay.is_zero() {
+                        std::thread::sleep(delay);
+                    }
+                }
                 Item::Aux { name, value } if name == b"redis-ver" => info!(
                     "Loading RDB version {}, written by version {}",
                     reader.version(),

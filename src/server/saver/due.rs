@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::observe::persistence::Saving;
 use crate::shard::clock::unix_ms;
 
-use super::{RETRY_MS, Worker};
+use super::{Occasion, RETRY_MS, Worker};
 
 impl Worker {
     /// Does what is due without a request.
@@ -43,7 +43,7 @@ impl Worker {
             && self.facts().begin(Saving::Dump, now_ms)
         {
             // As above.
-            let _ = self.dump(false);
+            let _ = self.dump(Occasion::Background);
         }
     }
 

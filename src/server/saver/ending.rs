@@ -16,7 +16,7 @@ use crate::shard::clock::unix_ms;
 use crate::shard::dumps::temporary_dump;
 
 use super::inbox::{ABORTED, Client};
-use super::{CANNOT_END, Worker, is};
+use super::{CANNOT_END, Occasion, Worker, is};
 
 impl Worker {
     /// Saves what is to be saved at the end; whether the process may end.
@@ -33,7 +33,7 @@ impl Worker {
         }
         info!("Saving the final RDB snapshot before exiting.");
         self.facts().begin(Saving::Dump, unix_ms());
-        match self.dump(true) {
+        match self.dump(Occasion::End) {
             Ok(()) => return true,
             Err(error) if is(&error, ABORTED) => info!("Shutdown manually aborted."),
             Err(_) if options.force => return true,

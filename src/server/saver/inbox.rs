@@ -58,10 +58,10 @@ impl Inbox {
     }
 
     /// The next request; `None` when there was none for a moment. `holds_signals`: an end that no client asks for stays in line.
-    pub(super) fn next(&self, holds_signals: bool) -> Option<(Save, Client)> {
+    pub(super) fn next(&self, holds_signals: impl Fn() -> bool) -> Option<(Save, Client)> {
         let mut requests = self.lock();
         let is_next = |(save, client): &(Save, Client)| {
-            !(holds_signals && client.is_none() && matches!(save, Save::End(_)))
+            !matches!((save, client), (Save::End(_), None)) || !holds_signals()
         };
         if !requests.iter().any(is_next) {
             let waited = self.has_request.wait_timeout(requests, TICK);
