@@ -17,8 +17,11 @@ use super::cut;
 use super::log::Log;
 use super::manifest::{self, BaseFormat, LogFile, Manifest};
 use super::scan::{Tail, Verdict};
-use super::storage::{CrashPoint, DirectoryLock, Opening, Points, Storage, write_all_at};
+use super::storage::{
+    CrashPoint, DirectoryLock, Opening, Points, Storage, StorageFile, write_all_at,
+};
 use super::target::Target;
+use crate::limits;
 
 /// The files of a log.
 pub(crate) struct Files {
@@ -28,6 +31,8 @@ pub(crate) struct Files {
     /// Whether the manifest stands on disk.
     is_listed: bool,
     lock: Option<Box<dyn DirectoryLock>>,
+    /// Bytes that are filled ahead at the end of an incremental file.
+    fill_bytes: u64,
 }
 
 impl std::fmt::Debug for Files {
@@ -64,7 +69,13 @@ impl Files {
             manifest,
             is_listed,
             lock: None,
+            fill_bytes: limits::LOG_FILL_BYTES,
         })
+    }
+
+    /// As many bytes as that are filled ahead at the end of the log, a multiple of 16.
+    pub(crate) fn set_fill(&mut self, bytes: u64) {
+        self.fill_bytes = bytes;
     }
 
     /// Makes the directory if it is missing, locks it, and takes over the log of a Redis before 7.
@@ -182,9 +193,13 @@ impl Files {
         let file = self
             .storage
             .open_write(&self.path(last), Opening::Existing)?;
-        let points = Points::of(&self.storage);
-        log.begin_file(Target::begin(file, points, start, salt())?);
+        log.begin_file(self.target(file, start)?);
         Ok(())
+    }
+
+    fn target(&self, file: Box<dyn StorageFile>, start: u64) -> io::Result<Target> {
+        let points = Points::of(&self.storage);
+        Target::begin(file, points, start, salt(), self.fill_bytes)
     }
 
     /// Begins the next incremental file, behind the cut of the log. What lies before the cut is on disk first.
@@ -201,8 +216,7 @@ impl Files {
         let storage = &*self.storage;
         let path = self.path(&self.manifest.next_incremental());
         let file = storage.open_write(&path, Opening::Emptied)?;
-        let points = Points::of(&self.storage);
-        let target = Target::begin(file, points, 0, salt())?;
+        let target = self.target(file, 0)?;
         storage.sync_dir(&self.directory)?;
         storage.reach(CrashPoint::AfterIncrementalCreated)?;
         let manifest = self.manifest.with_new_incremental();

@@ -25,8 +25,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::slow::SlowSync;
-use super::storage::{CrashPoint, write_all_at};
-use super::target::{SyncPolicy, Target};
+use super::storage::write_all_at;
+use super::target::{SyncPolicy, Syncing, Target};
 use super::{annotation, format, own};
 use crate::keyspace::effect::Effect;
 use crate::limits;
@@ -303,29 +303,40 @@ impl Log {
 
     /// Syncs what has been written, now. True when all of it is on disk.
     pub fn sync(&self) -> bool {
-        let (file, points, position, offset, filled_to) = {
-            let mut writing = lock(&self.writing);
-            let position = self.written();
-            let Some(target) = &mut writing.target else {
-                return true;
-            };
-            if target.is_failed {
-                return false;
+        match self.begin_sync() {
+            Ok(syncing) => {
+                let result = syncing.run();
+                self.finish_sync(&syncing, result)
             }
-            if position == self.synced() && target.synced_offset == target.offset {
-                return true;
-            }
-            // When there is no room for it, who writes will see.
-            let _ = target.fill_in_time();
-            let offset = target.offset;
-            let (file, points) = (Arc::clone(&target.file), target.points.clone());
-            (file, points, position, offset, target.filled_to)
+            Err(is_synced) => is_synced,
+        }
+    }
+
+    /// What there is to sync. Others write meanwhile.
+    ///
+    /// # Errors
+    /// There is nothing to do: whether all is on disk.
+    pub fn begin_sync(&self) -> Result<Syncing, bool> {
+        let mut writing = lock(&self.writing);
+        let position = self.written();
+        let Some(target) = &mut writing.target else {
+            return Err(true);
         };
+        if target.is_failed {
+            return Err(false);
+        }
+        if position == self.synced() && target.synced_offset == target.offset {
+            return Err(true);
+        }
+        // When there is no room for it, who writes will see.
+        let _ = target.fill_in_time();
         self.facts.log_syncing.store(true, Ordering::Relaxed);
         self.slow_sync.begin();
-        let result = points.reach(CrashPoint::BeforeLogSync);
-        let result = result.and_then(|()| file.sync_data());
-        let result = result.and_then(|()| points.reach(CrashPoint::AfterLogSync));
+        Ok(target.begin_sync(position))
+    }
+
+    /// What has come of a sync. True when all that it was for is on disk.
+    pub fn finish_sync(&self, syncing: &Syncing, result: io::Result<()>) -> bool {
         self.facts.log_syncing.store(false, Ordering::Relaxed);
         self.slow_sync.end();
         self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
@@ -339,15 +350,12 @@ impl Log {
             return false;
         }
         let mut writing = lock(&self.writing);
-        if let Some(target) = &mut writing.target
-            && Arc::ptr_eq(&target.file, &file)
-        {
-            target.synced_offset = target.synced_offset.max(offset);
-            target.safe_to = target.safe_to.max(filled_to);
+        if let Some(target) = &mut writing.target {
+            target.finish_sync(syncing);
         }
         drop(writing);
         self.facts.log_sync_error.store(0, Ordering::Release);
-        self.synced.fetch_max(position, Ordering::AcqRel);
+        self.synced.fetch_max(syncing.position, Ordering::AcqRel);
         self.note_unsynced();
         self.wake_waiting();
         true
@@ -381,17 +389,21 @@ impl Log {
             }
             // Also what nobody waits for is written in time, and what could not be written is tried again.
             self.write();
-            let rests = match self.policy() {
-                SyncPolicy::Always => false,
-                SyncPolicy::EverySecond => {
-                    self.rests_while_saving.load(Ordering::Relaxed)
-                        && self.facts.saving() != Saving::Nothing
-                }
-                SyncPolicy::No => true,
-            };
-            if !rests {
+            if !self.rests() {
                 sync(self);
             }
+        }
+    }
+
+    /// Whether it is not synced at present, except where somebody asks for it.
+    pub fn rests(&self) -> bool {
+        match self.policy() {
+            SyncPolicy::Always => false,
+            SyncPolicy::EverySecond => {
+                self.rests_while_saving.load(Ordering::Relaxed)
+                    && self.facts.saving() != Saving::Nothing
+            }
+            SyncPolicy::No => true,
         }
     }
 

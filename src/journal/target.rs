@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use super::annotation::{self, RangeChecksum};
 use super::storage::{CrashPoint, Points, StorageFile, write_all_at};
-use crate::limits;
 
 /// When what was written is synced (`appendfsync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +37,8 @@ pub(crate) struct Target {
     pub(super) filled_to: u64,
     /// Up to where they are on disk, so that something may be written over them.
     pub(super) safe_to: u64,
+    /// How much is filled ahead at once.
+    fill_bytes: u64,
     /// Nothing more goes into it.
     pub(super) is_finished: bool,
     /// A sync of it has failed: what was written since the last that did not may be lost, whatever a later one says.
@@ -52,7 +53,7 @@ impl std::fmt::Debug for Target {
 
 impl Target {
     /// A file, to be written from `start` on: what is before it counts and is on disk, nothing is behind it. `salt` is another for
-    /// each call.
+    /// each call. `fill_bytes`, a multiple of 16, is how much is filled ahead at once.
     ///
     /// # Errors
     /// Those of the file.
@@ -61,11 +62,12 @@ impl Target {
         points: Points,
         start: u64,
         salt: u32,
+        fill_bytes: u64,
     ) -> io::Result<Self> {
         let mut bytes = Vec::new();
         annotation::begin(salt, start, &mut bytes);
         let offset = start + bytes.len() as u64;
-        let filled_to = offset + limits::LOG_FILL_BYTES;
+        let filled_to = offset + fill_bytes;
         annotation::fill(salt, offset, filled_to, &mut bytes);
         write_all_at(&*file, start, &bytes)?;
         file.sync_data()?;
@@ -77,6 +79,7 @@ impl Target {
             synced_offset: offset,
             filled_to,
             safe_to: filled_to,
+            fill_bytes,
             is_finished: false,
             is_failed: false,
         })
@@ -116,7 +119,7 @@ impl Target {
 
     /// Fills ahead when there is little left.
     pub(super) fn fill_in_time(&mut self) -> io::Result<()> {
-        if self.is_finished || self.filled_to - self.offset >= limits::LOG_FILL_BYTES / 2 {
+        if self.is_finished || self.filled_to - self.offset >= self.fill_bytes / 2 {
             return Ok(());
         }
         self.fill(self.offset)
@@ -126,12 +129,60 @@ impl Target {
     fn fill(&mut self, end: u64) -> io::Result<()> {
         let old_mark = self.filled_to - annotation::ALIGNMENT;
         let new_end = end.max(old_mark).next_multiple_of(annotation::ALIGNMENT);
-        let new_end = new_end + limits::LOG_FILL_BYTES;
+        let new_end = new_end + self.fill_bytes;
         let mut fill = Vec::new();
         annotation::fill(self.salt, old_mark, new_end, &mut fill);
         write_all_at(&*self.file, old_mark, &fill)?;
         self.points.reach(CrashPoint::AfterLogFill)?;
         self.filled_to = new_end;
         Ok(())
+    }
+
+    /// Begins a sync of what is there. Up to `position` the log is written.
+    pub(super) fn begin_sync(&self, position: u64) -> Syncing {
+        Syncing {
+            file: Arc::clone(&self.file),
+            points: self.points.clone(),
+            position,
+            offset: self.offset,
+            filled_to: self.filled_to,
+        }
+    }
+
+    /// A sync was successful, of this file or of another one.
+    pub(super) fn finish_sync(&mut self, syncing: &Syncing) {
+        if Arc::ptr_eq(&self.file, &syncing.file) {
+            self.synced_offset = self.synced_offset.max(syncing.offset);
+            self.safe_to = self.safe_to.max(syncing.filled_to);
+        }
+    }
+}
+
+/// A sync that has begun.
+pub struct Syncing {
+    file: Arc<dyn StorageFile>,
+    points: Points,
+    /// What is written up to here will be on disk.
+    pub(super) position: u64,
+    /// The same in the file.
+    offset: u64,
+    filled_to: u64,
+}
+
+impl std::fmt::Debug for Syncing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Syncing(to {})", self.position)
+    }
+}
+
+impl Syncing {
+    /// Waits for the disk.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn run(&self) -> io::Result<()> {
+        self.points.reach(CrashPoint::BeforeLogSync)?;
+        self.file.sync_data()?;
+        self.points.reach(CrashPoint::AfterLogSync)
     }
 }

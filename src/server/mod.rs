@@ -28,10 +28,12 @@ pub(crate) mod logging;
 pub(crate) mod metrics;
 mod migrate;
 pub(crate) mod process;
+mod recovery;
 mod saver;
 pub mod shards;
 pub(crate) mod signals;
 pub(crate) mod startup;
+pub mod stepped;
 
 use std::process::ExitCode;
 

@@ -10,11 +10,13 @@
 //! ```text
 //! inbox.rs   requests, and which of them end what is being written    due.rs      what is begun without a request
 //! switch.rs  CONFIG SET appendonly                                    ending.rs   SHUTDOWN, signals
+//! surroundings.rs  directories, the time, who works meanwhile: a simulation has others
 //! ```
 
 mod due;
 mod ending;
-mod inbox;
+pub(super) mod inbox;
+pub(super) mod surroundings;
 mod switch;
 
 use std::io;
@@ -33,26 +35,24 @@ use crate::journal::dump::{Dump, Head};
 use crate::journal::files::Files;
 use crate::journal::log::Log;
 use crate::journal::manifest::BaseFormat;
-use crate::journal::storage::disk::DiskStorage;
 use crate::journal::storage::{CrashPoint, Storage};
 use crate::observe::allocator;
 use crate::observe::persistence::{Persistence, Saving};
-use crate::shard::clock::unix_ms;
 use crate::shard::dumps::{rdb_options, temporary_dump};
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::snapshot::run::{Begun, Piece, Run};
 
-use super::control::Control;
 use due::retry_after_ms;
-use inbox::{ABORTED, CANCELLED, Client, Work};
+use inbox::{ABORTED, CANCELLED, Client, Inbox, Work};
+use surroundings::Surroundings;
 
 pub(super) use ending::ask_end;
-pub(super) use inbox::{Asker, Inbox};
 
-/// How often the thread looks what is due.
-const TICK: Duration = Duration::from_millis(100);
 /// After a dump could not be written the next is tried so much later, ms (Redis: 5 s).
 const RETRY_MS: u64 = 5000;
+
+/// So long at most it sleeps before it looks whether what it does is wanted still.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 
 /// Redis' text.
 const CANNOT_END: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
@@ -73,8 +73,8 @@ enum Occasion {
     End,
 }
 
-/// The thread.
-pub(super) struct Worker {
+/// What the thread does, in turns.
+pub(super) struct Worker<S> {
     shared: Arc<Shared>,
     post: Arc<dyn Post + Send + Sync>,
     log: Arc<Log>,
@@ -82,7 +82,7 @@ pub(super) struct Worker {
     /// Before that no base is begun that nobody asks for, Unix ms.
     rewrites_again_ms: u64,
     inbox: Arc<Inbox>,
-    control: Control,
+    around: S,
     work: Work,
     /// There is no log until a base stands that is being written, or tried again.
     awaits_first_base: bool,
@@ -90,14 +90,14 @@ pub(super) struct Worker {
     awaits_next_file: Client,
 }
 
-impl Worker {
+impl<S: Surroundings> Worker<S> {
     /// One that has nothing to do yet.
     pub(super) fn new(
         shared: Arc<Shared>,
         post: Arc<dyn Post + Send + Sync>,
         (log, files): (Arc<Log>, Files),
         inbox: Arc<Inbox>,
-        control: Control,
+        around: S,
     ) -> Self {
         Self {
             shared,
@@ -106,45 +106,42 @@ impl Worker {
             files,
             rewrites_again_ms: 0,
             inbox,
-            control,
+            around,
             work: Work::None,
             awaits_first_base: false,
             awaits_next_file: None,
         }
     }
 
-    /// Works for as long as the process runs.
-    pub(super) fn run(mut self) {
-        loop {
-            match self.next() {
-                Some((Save::End(options), client)) => {
-                    if self.end(options) {
-                        self.answer(client, None);
-                        self.control.stop();
-                        self.turn_away();
-                    }
-                    self.answer(client, Some(CANNOT_END));
-                }
-                Some((save, client)) => self.serve(save, client),
-                None => self.look(),
+    /// Waits a little for a request, and does what is asked or due. True: the process is to end.
+    pub(super) fn turn(&mut self) -> bool {
+        let patience = self.around.patience();
+        match self.inbox.next(patience, || self.holds_signals()) {
+            Some((Save::End(options), client)) => {
+                let ends = self.end(options);
+                self.answer(client, (!ends).then_some(CANNOT_END));
+                ends
+            }
+            Some((save, client)) => {
+                self.serve(save, client);
+                false
+            }
+            None => {
+                self.look();
+                false
             }
         }
     }
 
-    fn next(&self) -> Option<(Save, Client)> {
-        self.inbox.next(|| self.holds_signals())
-    }
-
-    /// The process ends: nothing is begun any more, and nobody is left without an answer. The files stay locked until it has ended.
-    fn turn_away(&self) -> ! {
-        loop {
-            if let Some((save, client)) = self.inbox.next(|| false) {
-                let is_end = matches!(save, Save::End(_));
-                self.answer(
-                    client,
-                    (!is_end).then_some("ERR The server is shutting down"),
-                );
-            }
+    /// A turn while the process ends: nothing is begun any more, and nobody is left without an answer. The files stay locked until it
+    /// has ended.
+    pub(super) fn turn_away(&self) {
+        if let Some((save, client)) = self.inbox.next(self.around.patience(), || false) {
+            let is_end = matches!(save, Save::End(_));
+            self.answer(
+                client,
+                (!is_end).then_some("ERR The server is shutting down"),
+            );
         }
     }
 
@@ -183,7 +180,7 @@ impl Worker {
         if self.settings().persistence.save_points.is_empty() {
             return;
         }
-        if self.facts().begin(Saving::Dump, unix_ms()) {
+        if self.facts().begin(Saving::Dump, self.around.now_ms()) {
             // It is in the log.
             let _ = self.dump(Occasion::Client);
         } else {
@@ -201,7 +198,11 @@ impl Worker {
     /// Begins a snapshot; gives its first piece, or `None` when the process ends.
     fn begin(&self, run: &Arc<Run>, pieces: &Receiver<Piece>) -> Option<Begun> {
         self.post.post(ShardId(0), Message::Cut(Arc::clone(run)));
-        match pieces.recv() {
+        let mut first = self.piece(pieces);
+        while matches!(first, Err(RecvTimeoutError::Timeout)) {
+            first = self.piece(pieces);
+        }
+        match first {
             Ok(Piece::Begun(begun)) => {
                 let keys: usize = begun.counts.iter().map(|counts| counts.keys).sum();
                 let facts = self.facts();
@@ -214,6 +215,10 @@ impl Worker {
             }
             _ => None,
         }
+    }
+
+    fn piece(&self, pieces: &Receiver<Piece>) -> Result<Piece, RecvTimeoutError> {
+        pieces.recv_timeout(self.around.patience())
     }
 
     /// Writes all that the shards give.
@@ -237,7 +242,7 @@ impl Worker {
                 run.abort();
                 self.walk_on(run, all);
             }
-            match pieces.recv_timeout(TICK) {
+            match self.piece(pieces) {
                 Ok(Piece::Entries(entries)) => {
                     let count = entries.len();
                     let rests = !self.settings().persistence.key_save_delay.is_zero();
@@ -277,7 +282,7 @@ impl Worker {
         let mut rested = Duration::ZERO;
         loop {
             let delay = self.settings().persistence.key_save_delay;
-            let left = delay.saturating_sub(rested).min(TICK);
+            let left = delay.saturating_sub(rested).min(LONGEST_REST);
             if left.is_zero() {
                 return Ok(());
             }
@@ -310,7 +315,7 @@ impl Worker {
     /// Writes a dump; the place for it is taken.
     fn dump(&mut self, occasion: Occasion) -> io::Result<()> {
         info!("Background saving started by pid {}", std::process::id());
-        let since_ms = unix_ms();
+        let since_ms = self.around.now_ms();
         self.work = match occasion {
             Occasion::End => Work::LastDump,
             Occasion::Background | Occasion::Client => Work::Dump,
@@ -318,7 +323,7 @@ impl Worker {
         // Nobody writes behind the cut of the last one.
         let result = self.write_dump(occasion == Occasion::End);
         self.work = Work::None;
-        let now_ms = unix_ms();
+        let now_ms = self.around.now_ms();
         let facts = self.facts();
         // One that was cancelled has not failed, as in Redis: writes are not refused for it.
         let is_ended = |error: &io::Error| is(error, CANCELLED) || is(error, ABORTED);
@@ -349,13 +354,13 @@ impl Worker {
     /// Gives the changes that it has.
     fn write_dump(&self, is_last: bool) -> io::Result<u64> {
         let settings = self.settings();
-        let storage = DiskStorage::new(&settings.dir)?;
+        let storage = self.around.storage(&settings.dir)?;
         let (sender, pieces) = mpsc::channel();
         let run = Arc::new(Run::new(self.shared.shard_count, sender, false, is_last));
         let begun = self.begin(&run, &pieces);
         let begun = begun.ok_or_else(|| io::Error::other("the process ends"))?;
         let temporary = temporary_dump();
-        let written = self.write_file(&storage, &temporary, &run, &pieces, (&begun, false));
+        let written = self.write_file(&*storage, &temporary, &run, &pieces, (&begun, false));
         if written.is_err() {
             // It may not be there.
             let _ = storage.remove(&temporary);
@@ -399,7 +404,7 @@ impl Worker {
         self.walk_on(run, all);
         let mut done = ShardSet::EMPTY;
         while done != all {
-            match pieces.recv_timeout(TICK) {
+            match self.piece(pieces) {
                 Ok(Piece::Done(shard)) => done.insert(shard),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -413,10 +418,10 @@ impl Worker {
             "Background append only file rewriting started by pid {}",
             std::process::id()
         );
-        let since_ms = unix_ms();
+        let since_ms = self.around.now_ms();
         let result = self.write_base();
         self.work = Work::None;
-        let now_ms = unix_ms();
+        let now_ms = self.around.now_ms();
         let facts = self.facts();
         let is_cancelled = result.as_ref().is_err_and(|error| is(error, CANCELLED));
         if !is_cancelled {
@@ -528,7 +533,7 @@ impl Worker {
                 // SHUTDOWN, a signal: nobody waits for the disk for ever.
                 return Err(io::Error::other(reason));
             }
-            std::thread::sleep(TICK);
+            std::thread::sleep(self.around.patience());
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::journal::log::Log;
 use crate::journal::storage::{Opening, Points, Storage};
 use crate::journal::target::{SyncPolicy, Target};
 use crate::keyspace::effect::{Effect, EffectBuffer, in_order};
+use crate::limits;
 use crate::observe::effects::{Effect as Recorded, EffectLog};
 use crate::observe::persistence::Saving;
 
@@ -165,7 +166,13 @@ pub fn log_in(storage: &dyn Storage, shared: &Shared) -> io::Result<Arc<Log>> {
     let log = Log::new(shared.shard_count, facts);
     log.set_policy(SyncPolicy::Always, false, false);
     let file = storage.open_write(Path::new(SIMULATED_LOG), Opening::New)?;
-    log.begin_file(Target::begin(file, Points::default(), 0, 1)?);
+    log.begin_file(Target::begin(
+        file,
+        Points::default(),
+        0,
+        1,
+        limits::LOG_FILL_BYTES,
+    )?);
     Ok(Arc::new(log))
 }
 

@@ -6,17 +6,17 @@ use tracing::{error, info};
 
 use crate::config::Settings;
 use crate::observe::persistence::Saving;
-use crate::shard::clock::unix_ms;
 
+use super::surroundings::Surroundings;
 use super::{Occasion, RETRY_MS, Worker};
 
-impl Worker {
+impl<S: Surroundings> Worker<S> {
     /// Does what is due without a request.
     pub(super) fn look(&mut self) {
         if self.facts().is_loading() || self.shared.stopping.load(Ordering::Acquire) {
             return;
         }
-        let (settings, now_ms) = (self.settings(), unix_ms());
+        let (settings, now_ms) = (self.settings(), self.around.now_ms());
         if self.log.is_cut() {
             // The process was to end, and could not.
             let _ = self.files.next(&self.log);

@@ -12,13 +12,13 @@ use crate::journal::storage::Storage;
 use crate::journal::storage::disk::DiskStorage;
 use crate::observe::persistence::Saving;
 use crate::server::signals::EndSignal;
-use crate::shard::clock::unix_ms;
 use crate::shard::dumps::temporary_dump;
 
 use super::inbox::{ABORTED, Client};
+use super::surroundings::Surroundings;
 use super::{CANNOT_END, Occasion, Worker, is};
 
-impl Worker {
+impl<S: Surroundings> Worker<S> {
     /// Saves what is to be saved at the end; whether the process may end.
     pub(super) fn end(&mut self, options: EndOptions) -> bool {
         info!("User requested shutdown...");
@@ -32,7 +32,7 @@ impl Worker {
             return true;
         }
         info!("Saving the final RDB snapshot before exiting.");
-        self.facts().begin(Saving::Dump, unix_ms());
+        self.facts().begin(Saving::Dump, self.around.now_ms());
         match self.dump(Occasion::End) {
             Ok(()) => return true,
             Err(error) if is(&error, ABORTED) => info!("Shutdown manually aborted."),

@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -20,7 +21,8 @@ use crate::config::EndOptions;
 use crate::ids::{ClientId, ShardId};
 use crate::observe::persistence::Persistence;
 
-use super::{CANNOT_END, TICK, Worker};
+use super::surroundings::Surroundings;
+use super::{CANNOT_END, Worker};
 
 /// Why a dump or a base ended before it was whole: nothing has failed.
 pub(super) const CANCELLED: &str = "it was cancelled";
@@ -57,14 +59,18 @@ impl Inbox {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next request; `None` when there was none for a moment. `holds_signals`: an end that no client asks for stays in line.
-    pub(super) fn next(&self, holds_signals: impl Fn() -> bool) -> Option<(Save, Client)> {
+    /// The next request; `None` when none came in time. `holds_signals`: an end that no client asks for stays in line.
+    pub(super) fn next(
+        &self,
+        patience: Duration,
+        holds_signals: impl Fn() -> bool,
+    ) -> Option<(Save, Client)> {
         let mut requests = self.lock();
         let is_next = |(save, client): &(Save, Client)| {
             !matches!((save, client), (Save::End(_), None)) || !holds_signals()
         };
         if !requests.iter().any(is_next) {
-            let waited = self.has_request.wait_timeout(requests, TICK);
+            let waited = self.has_request.wait_timeout(requests, patience);
             requests = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let at = requests.iter().position(is_next)?;
@@ -89,7 +95,7 @@ impl Saver for Asker {
     }
 }
 
-impl Worker {
+impl<S: Surroundings> Worker<S> {
     /// Why what is being written is not wanted any more, if that is so: see the module's head. Who only wanted that is answered.
     pub(super) fn interruption(&self) -> Option<&'static str> {
         let holds_signals = self.holds_signals();

@@ -17,15 +17,15 @@ use tracing::error;
 use crate::command::context::Save;
 use crate::config::AppendFsync;
 use crate::observe::persistence::Saving;
-use crate::shard::clock::unix_ms;
 
 use super::Worker;
 use super::inbox::Client;
+use super::surroundings::Surroundings;
 
 /// Redis' text.
 const CANNOT_SWITCH: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.";
 
-impl Worker {
+impl<S: Surroundings> Worker<S> {
     /// Does what CONFIG SET appendonly asks for.
     pub(super) fn switch(&mut self, client: Client) {
         let waits_for_base = self.settings().persistence.append_fsync == AppendFsync::Always;
@@ -71,7 +71,7 @@ impl Worker {
         if self.log.is_on() && self.files.is_there() {
             return Ok(true);
         }
-        if !self.facts().begin(Saving::Base, unix_ms()) {
+        if !self.facts().begin(Saving::Base, self.around.now_ms()) {
             return Ok(false);
         }
         self.base()?;
