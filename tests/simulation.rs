@@ -17,8 +17,12 @@
 mod checks;
 #[path = "simulation/commands.rs"]
 mod commands;
+#[path = "simulation/disk.rs"]
+mod disk;
 #[path = "simulation/held.rs"]
 mod held;
+#[path = "simulation/lives.rs"]
+mod lives;
 #[path = "simulation/mail.rs"]
 mod mail;
 #[path = "simulation/model.rs"]
@@ -33,8 +37,14 @@ mod outputs;
 mod scores;
 #[path = "simulation/stop.rs"]
 mod stop;
+#[path = "simulation/seeds.rs"]
+mod seeds;
+#[path = "simulation/start.rs"]
+mod start;
 #[path = "simulation/streams.rs"]
 mod streams;
+#[path = "simulation/units.rs"]
+mod units;
 #[path = "simulation/waits.rs"]
 mod waits;
 
@@ -114,6 +124,8 @@ struct Player {
     alive: bool,
     in_multi: bool,
     subscriber: bool,
+    /// The test sends for it what it is to send.
+    is_told: bool,
     /// Bytes that the shard has not been given yet: requests arrive in pieces.
     in_flight: Vec<u8>,
     /// A key it stays with for so many commands: what makes a connection move.
@@ -134,6 +146,8 @@ struct World {
     leaving: Vec<Vec<(ClientId, ShardId)>>,
     /// Keyspaces that somebody works with for a while, so that shards find them out.
     held: Vec<(ShardSet, Taken<Box<Keyspace>>)>,
+    /// Whether clients watch keys.
+    watches: bool,
 }
 
 /// What the test itself notes when it closes a connection.
@@ -157,18 +171,33 @@ impl World {
 
     /// Nobody is connected yet.
     fn empty(random: Random, shard_count: usize) -> Self {
-        let words = [
-            "--shards".to_owned(),
-            shard_count.to_string(),
-            "--save".to_owned(),
-            String::new(),
-            // Where there is a log.
-            "--appendfsync".to_owned(),
-            "always".to_owned(),
-        ];
+        // Where there is a log.
+        let words = ["--save", "", "--appendfsync", "always"];
+        let clock = Arc::new(SimulatedClock(AtomicU64::new(1_000_000)));
+        let mut world = Self::without_shards(random, shard_count, &words, clock);
+        let hasher = hashbrown::DefaultHashBuilder::default();
+        let shards = (0..shard_count).map(|number| {
+            let post: Arc<dyn Post> = Arc::clone(&world.mail) as Arc<dyn Post>;
+            let clock: Arc<dyn Clock> = Arc::clone(&world.clock) as Arc<dyn Clock>;
+            let id = ShardId(number as u16);
+            Shard::new(id, Arc::clone(&world.shared), post, clock, hasher.clone())
+        });
+        world.shards = shards.collect();
+        world
+    }
+
+    /// A world whose shards come later.
+    fn without_shards(
+        random: Random,
+        shard_count: usize,
+        words: &[&str],
+        clock: Arc<SimulatedClock>,
+    ) -> Self {
+        let count = shard_count.to_string();
+        let words = [&["--shards", &count], words].concat();
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
         let configuration = Configuration::load(&words, &mut std::io::empty()).unwrap();
         let settings = configuration.settings();
-        let clock = Arc::new(SimulatedClock(AtomicU64::new(1_000_000)));
         let shared = Arc::new(share(configuration, settings, clock.now_ms()));
         let notes = Arc::new(Mutex::new(Vec::new()));
         assert!(
@@ -177,26 +206,11 @@ impl World {
                 .set(Box::new(Notes(Arc::clone(&notes))))
                 .is_ok()
         );
-        let mail = Arc::new(Mail::new(shard_count));
-        let hasher = hashbrown::DefaultHashBuilder::default();
-        let shards = (0..shard_count)
-            .map(|number| {
-                let post: Arc<dyn Post> = Arc::clone(&mail) as Arc<dyn Post>;
-                let clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-                Shard::new(
-                    ShardId(number as u16),
-                    Arc::clone(&shared),
-                    post,
-                    clock,
-                    hasher.clone(),
-                )
-            })
-            .collect();
         Self {
             random,
             clock,
-            mail,
-            shards,
+            mail: Arc::new(Mail::new(shard_count)),
+            shards: Vec::new(),
             shared,
             players: Vec::new(),
             notes,
@@ -204,6 +218,7 @@ impl World {
             migrations: 0,
             leaving: vec![Vec::new(); shard_count],
             held: Vec::new(),
+            watches: true,
         }
     }
 
@@ -232,6 +247,7 @@ impl World {
             alive: true,
             in_multi: false,
             subscriber,
+            is_told: false,
             in_flight: Vec::new(),
             focus: None,
         });
@@ -242,7 +258,7 @@ impl World {
         match self.random.below(100) {
             0..25 => {
                 let player = self.random.below(self.players.len());
-                if self.players[player].alive {
+                if self.players[player].alive && !self.players[player].is_told {
                     let focused = self.players[player].focus.is_some();
                     for _ in 0..1 + if focused { 0 } else { self.random.below(6) } {
                         let words = self.words(player);
@@ -288,16 +304,10 @@ impl World {
             }
             97 if self.random.one_in(3) => {
                 let player = self.random.below(self.players.len());
-                if self.players[player].alive {
-                    self.players[player].alive = false;
+                if self.players[player].alive && !self.players[player].is_told {
                     let (id, shard) = (self.players[player].id, self.players[player].shard);
                     self.shards[shard].handle(Event::Lost(id));
-                    self.notes.lock().unwrap().push(Seen {
-                        client: id.0,
-                        execution: Execution::Command,
-                        words: vec![GONE.into()],
-                        reply: Vec::new(),
-                    });
+                    self.note_gone(player);
                     self.connect(self.players[player].subscriber);
                 }
             }
@@ -307,6 +317,17 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The connection of a player has ended.
+    fn note_gone(&mut self, player: usize) {
+        self.players[player].alive = false;
+        self.notes.lock().unwrap().push(Seen {
+            client: self.players[player].id.0,
+            execution: Execution::Command,
+            words: vec![GONE.into()],
+            reply: Vec::new(),
+        });
     }
 
     /// A shard does what it can; whether more is left.
@@ -524,34 +545,12 @@ static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 
 #[test]
 fn shards_behave_as_one_sequential_server_whatever_the_delays() {
-    if let Ok(seed) = std::env::var("MILLRACE_SEED") {
-        run(seed.parse().unwrap());
-        return;
-    }
-    let seeds: u64 = std::env::var("MILLRACE_SEEDS").map_or(10_000, |seeds| seeds.parse().unwrap());
-    let failed = Mutex::new(None);
     let migrations = AtomicU64::new(0);
-    let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while failed.lock().unwrap().is_none() {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
-                        return;
-                    }
-                    match std::panic::catch_unwind(|| run(seed)) {
-                        Ok(moved) => {
-                            migrations.fetch_add(moved as u64, Ordering::Relaxed);
-                        }
-                        Err(_) => *failed.lock().unwrap() = Some(seed),
-                    }
-                }
-            });
-        }
+    let seeds = seeds::run_all(10_000, |seed| {
+        migrations.fetch_add(run(seed) as u64, Ordering::Relaxed);
     });
-    if let Some(seed) = *failed.lock().unwrap() {
-        panic!("seed {seed} failed; replay it with MILLRACE_SEED={seed}");
+    if seeds == 0 {
+        return;
     }
     let executions = EXECUTIONS.load(Ordering::Relaxed);
     eprintln!(

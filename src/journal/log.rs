@@ -156,7 +156,7 @@ impl Log {
 
     /// Position behind the last byte that was appended.
     #[inline]
-    pub(crate) fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.end.load(Ordering::Acquire)
     }
 
@@ -166,7 +166,7 @@ impl Log {
     }
 
     /// Position up to which the log is on disk.
-    pub(crate) fn synced(&self) -> u64 {
+    pub fn synced(&self) -> u64 {
         self.synced.load(Ordering::Acquire)
     }
 

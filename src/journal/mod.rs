@@ -29,4 +29,4 @@ pub mod scan;
 mod slow;
 pub mod snapshot;
 pub mod storage;
-pub(crate) mod target;
+pub mod target;

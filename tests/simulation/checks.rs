@@ -1,6 +1,7 @@
 //! What a run of the simulation is checked for: what the witness saw against the model, and what clients received.
 
 use super::model::Waiting;
+use super::units::Units;
 use super::*;
 
 pub(crate) fn show(seen: &Seen) -> String {
@@ -17,160 +18,190 @@ pub(crate) fn show(seen: &Seen) -> String {
     )
 }
 
+/// A reply that a client must have received, or will.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) bytes: Vec<u8>,
+    /// The last unit of work that it tells of, where they are counted.
+    pub(crate) tells_of: usize,
+}
+
+/// Replies by client, in order.
+pub(crate) type Answers = HashMap<u64, Vec<Answer>>;
+
+/// The model, run over what the witness saw.
+#[derive(Default)]
+pub(crate) struct Replay {
+    pub(crate) model: Model,
+    pub(crate) answers: Answers,
+    /// What is left of the work after each unit of it, where that is wanted.
+    pub(crate) units: Option<Units>,
+    /// Client, replies, how many of them, and the words of the commands.
+    exec: Option<(u64, Vec<u8>, usize, Vec<Vec<u8>>)>,
+    due: VecDeque<(u64, Answer)>,
+    gone: HashSet<u64>,
+}
+
 /// Runs the model over what the witness saw; gives the replies each client must have received, in order.
-pub(crate) fn check_against_model(seen: &[Seen]) -> (Model, HashMap<u64, Vec<Vec<u8>>>) {
-    let mut model = Model::default();
-    let mut replies: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
-    let mut exec: Option<(u64, Vec<u8>, usize)> = None;
-    let mut due: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
-    let mut gone = HashSet::new();
+pub(crate) fn check_against_model(seen: &[Seen]) -> (Model, Answers) {
+    let mut replay = Replay::default();
     for (index, seen) in seen.iter().enumerate() {
+        replay.see(index, seen);
+    }
+    let due = &replay.due;
+    assert!(due.is_empty(), "not served at the end: {due:?}");
+    (replay.model, replay.answers)
+}
+
+impl Replay {
+    /// Begins with the data of a model, and counts units. `keep_at`: of which the data are wanted.
+    pub(crate) fn counting(before: &Model, keep_at: Option<usize>) -> Self {
+        Self {
+            model: before.data(),
+            units: Some(Units::new(before, keep_at)),
+            ..Self::default()
+        }
+    }
+
+    fn answer(&mut self, client: u64, bytes: Vec<u8>, tells_of: usize) {
+        let answer = Answer { bytes, tells_of };
+        self.answers.entry(client).or_default().push(answer);
+    }
+
+    /// A unit of work is done that concerns the keys among these words.
+    fn end_unit(&mut self, words: &[Vec<u8>]) -> usize {
+        let units = self.units.as_mut();
+        units.map_or(0, |units| units.end(&self.model, words))
+    }
+
+    /// The reply is the model's.
+    fn expect(index: usize, seen: &Seen, reply: &[u8]) {
+        assert_eq!(
+            String::from_utf8_lossy(reply),
+            String::from_utf8_lossy(&seen.reply),
+            "execution {index}: {}",
+            show(seen)
+        );
+    }
+
+    /// What the model says to the next thing that was seen.
+    pub(crate) fn see(&mut self, index: usize, seen: &Seen) {
         let at = || format!("execution {index}: {}", show(seen));
-        if let Some((client, _, _)) = &exec {
-            assert_eq!(
-                *client,
-                seen.client,
-                "something ran inside an EXEC: {}",
-                at()
-            );
+        let client = seen.client;
+        if let Some((running, ..)) = &self.exec {
+            assert_eq!(*running, client, "something ran inside an EXEC: {}", at());
         }
         // Who serves may meet one on the way whose connection is gone.
-        let passed_over = seen.execution == Execution::Cancelled && gone.contains(&seen.client);
+        let passed_over = seen.execution == Execution::Cancelled && self.gone.contains(&client);
         if seen.execution != Execution::Served && !passed_over {
-            assert!(
-                due.is_empty(),
-                "not served though due: {due:?} before {}",
-                at()
-            );
+            let due = &self.due;
+            assert!(due.is_empty(), "not served though due: {due:?} before {}", at());
         }
         let mut serve = false;
         match seen.execution {
             Execution::Command if seen.words[0] == GONE.as_bytes() => {
-                model.subscribed.remove(&seen.client);
+                self.model.subscribed.remove(&client);
                 // Nobody is served whose connection is gone, even if its command is still under way.
-                model
-                    .waiting
-                    .retain(|waiting| waiting.client != seen.client);
-                gone.insert(seen.client);
+                self.model.waiting.retain(|waiting| waiting.client != client);
+                self.gone.insert(client);
             }
             Execution::Command if matches!(&seen.words[0][..], b"SUBSCRIBE" | b"UNSUBSCRIBE") => {
-                let names = model.subscribed.entry(seen.client).or_default();
+                let names = self.model.subscribed.entry(client).or_default();
                 if seen.words[0] == b"SUBSCRIBE" {
                     names.insert(seen.words[1].clone());
                 } else {
                     names.remove(&seen.words[1]);
                 }
-                replies
-                    .entry(seen.client)
-                    .or_default()
-                    .push(seen.reply.clone());
+                self.answer(client, seen.reply.clone(), 0);
             }
             Execution::Command => {
-                let reply = model
-                    .run(seen.client, &seen.words)
-                    .unwrap_or_else(|| panic!("the model waits: {}", at()));
-                assert_eq!(
-                    String::from_utf8_lossy(&reply),
-                    String::from_utf8_lossy(&seen.reply),
-                    "{}",
-                    at()
-                );
-                replies.entry(seen.client).or_default().push(reply);
+                let reply = self.model.run(client, &seen.words);
+                let reply = reply.unwrap_or_else(|| panic!("the model waits: {}", at()));
+                Self::expect(index, seen, &reply);
+                let tells_of = self.end_unit(&seen.words);
+                self.answer(client, reply, tells_of);
                 serve = true;
             }
             Execution::Waits => {
-                assert_eq!(
-                    model.run(seen.client, &seen.words),
-                    None,
-                    "the model does not wait: {}",
-                    at()
-                );
-                if gone.contains(&seen.client) {
-                    continue;
+                let reply = self.model.run(client, &seen.words);
+                assert_eq!(reply, None, "the model does not wait: {}", at());
+                if self.gone.contains(&client) {
+                    return;
                 }
-                model.waiting.push(Waiting {
-                    client: seen.client,
-                    words: seen.words.clone(),
-                });
+                let words = seen.words.clone();
+                self.model.waiting.push(Waiting { client, words });
                 serve = true;
             }
             Execution::Served => {
-                let (client, reply) = due
-                    .pop_front()
-                    .unwrap_or_else(|| panic!("served though not due: {}", at()));
-                assert_eq!(client, seen.client, "served out of order: {}", at());
-                assert_eq!(
-                    String::from_utf8_lossy(&reply),
-                    String::from_utf8_lossy(&seen.reply),
-                    "{}",
-                    at()
-                );
-                replies.entry(client).or_default().push(reply);
+                let due = self.due.pop_front();
+                let (due, answer) =
+                    due.unwrap_or_else(|| panic!("served though not due: {}", at()));
+                assert_eq!(due, client, "served out of order: {}", at());
+                Self::expect(index, seen, &answer.bytes);
+                self.answers.entry(client).or_default().push(answer);
             }
-            Execution::Cancelled if gone.contains(&seen.client) => {}
+            Execution::Cancelled if self.gone.contains(&client) => {}
             Execution::Cancelled => {
-                let position = model
-                    .waiting
-                    .iter()
-                    .position(|waiting| waiting.client == seen.client);
-                model.waiting.remove(
-                    position.unwrap_or_else(|| panic!("cancelled but not waiting: {}", at())),
-                );
-                replies
-                    .entry(seen.client)
-                    .or_default()
-                    .push(b"*-1\r\n".to_vec());
+                let waiting = &mut self.model.waiting;
+                let position = waiting.iter().position(|waiting| waiting.client == client);
+                let cancelled = || panic!("cancelled but not waiting: {}", at());
+                waiting.remove(position.unwrap_or_else(cancelled));
+                self.answer(client, b"*-1\r\n".to_vec(), 0);
             }
-            Execution::ExecBegins => {
-                assert!(
-                    !model.dirty.contains(&seen.client),
-                    "a watched key had changed: {}",
-                    at()
-                );
-                model.unwatch(seen.client);
-                exec = Some((seen.client, Vec::new(), 0));
-            }
-            Execution::InExec => {
-                let reply = model
-                    .run(seen.client, &seen.words)
-                    .unwrap_or_else(|| Model::null_in_multi(&seen.words));
-                assert_eq!(
-                    String::from_utf8_lossy(&reply),
-                    String::from_utf8_lossy(&seen.reply),
-                    "{}",
-                    at()
-                );
-                let (_, bytes, count) = exec.as_mut().expect("begun");
-                bytes.extend(reply);
-                *count += 1;
-            }
-            Execution::ExecEnds => {
-                let (client, bytes, count) = exec.take().expect("begun");
-                replies
-                    .entry(client)
-                    .or_default()
-                    .push([format!("*{count}\r\n").into_bytes(), bytes].concat());
-                serve = true;
+            Execution::ExecBegins | Execution::InExec | Execution::ExecEnds => {
+                serve = self.see_exec(index, seen);
             }
             Execution::ExecRefused => {
-                assert!(
-                    model.dirty.contains(&seen.client),
-                    "no watched key had changed: {}",
-                    at()
-                );
-                model.unwatch(seen.client);
-                replies
-                    .entry(seen.client)
-                    .or_default()
-                    .push(b"*-1\r\n".to_vec());
+                let is_dirty = self.model.dirty.contains(&client);
+                assert!(is_dirty, "no watched key had changed: {}", at());
+                self.model.unwatch(client);
+                self.answer(client, b"*-1\r\n".to_vec(), 0);
             }
         }
         if serve {
-            due.extend(model.serve());
+            let Self { model, units, .. } = self;
+            let mut told = Vec::new();
+            let served = model.serve(&mut |model, words| {
+                told.push(units.as_mut().map_or(0, |units| units.end(model, words)));
+            });
+            let answers = served.into_iter().zip(told);
+            let due = answers.map(|((client, bytes), tells_of)| (client, Answer { bytes, tells_of }));
+            self.due.extend(due);
         }
     }
-    assert!(due.is_empty(), "not served at the end: {due:?}");
-    (model, replies)
+
+    /// A part of an EXEC; whether it is the end.
+    fn see_exec(&mut self, index: usize, seen: &Seen) -> bool {
+        let client = seen.client;
+        match seen.execution {
+            Execution::ExecBegins => {
+                assert!(
+                    !self.model.dirty.contains(&client),
+                    "a watched key had changed: execution {index}: {}",
+                    show(seen)
+                );
+                self.model.unwatch(client);
+                self.exec = Some((client, Vec::new(), 0, Vec::new()));
+            }
+            Execution::InExec => {
+                let reply = self.model.run(client, &seen.words);
+                let reply = reply.unwrap_or_else(|| Model::null_in_multi(&seen.words));
+                Self::expect(index, seen, &reply);
+                let (_, bytes, count, words) = self.exec.as_mut().expect("begun");
+                bytes.extend(reply);
+                *count += 1;
+                words.extend(seen.words.iter().cloned());
+            }
+            _ => {
+                let (client, bytes, count, words) = self.exec.take().expect("begun");
+                let tells_of = self.end_unit(&words);
+                let bytes = [format!("*{count}\r\n").into_bytes(), bytes].concat();
+                self.answer(client, bytes, tells_of);
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// The commands of a client took effect in the order it sent them.
@@ -265,9 +296,9 @@ pub(crate) fn history(player: &Player, all: &[Seen]) -> String {
 }
 
 /// What a client received is its replies, in order, with its +QUEUED between them.
-pub(crate) fn check_received(player: &Player, replies: &[Vec<u8>]) {
+pub(crate) fn check_received(player: &Player, answers: &[Answer]) {
     let received: Vec<u8> = without(&player.received, b"+QUEUED\r\n");
-    let expected: Vec<u8> = replies.concat();
+    let expected: Vec<u8> = answers.iter().flat_map(|answer| answer.bytes.clone()).collect();
     if player.alive {
         assert_eq!(
             String::from_utf8_lossy(&received),

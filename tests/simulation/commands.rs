@@ -88,7 +88,7 @@ impl World {
                     b"EXEC".to_vec()
                 }]
             }
-            15 | 16 if !in_multi => vec!["WATCH".into(), self.key(), self.key()],
+            15 | 16 if !in_multi && self.watches => vec!["WATCH".into(), self.key(), self.key()],
             18 => {
                 let channel = format!("ch{}", self.random.below(3)).into_bytes();
                 vec!["PUBLISH".into(), channel, self.value()]

@@ -51,6 +51,16 @@ pub(crate) fn left(word: &[u8]) -> bool {
 }
 
 impl Model {
+    /// One with the same data, and nobody connected.
+    pub(crate) fn data(&self) -> Self {
+        Self {
+            streams: self.streams.clone(),
+            sorted_sets: self.sorted_sets.clone(),
+            lists: self.lists.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn touch(&mut self, key: &[u8]) {
         for (client, keys) in &self.watched {
             if keys.contains(key) {
@@ -250,7 +260,12 @@ impl Model {
     }
 
     /// Those who wait for a stream, in order: each takes what it can get.
-    pub(crate) fn serve_readers(&mut self, key: &[u8], served: &mut Vec<(u64, Vec<u8>)>) {
+    fn serve_readers(
+        &mut self,
+        key: &[u8],
+        served: &mut Vec<(u64, Vec<u8>)>,
+        note: &mut dyn FnMut(&Self, &[Vec<u8>]),
+    ) {
         let mut at = 0;
         while let Some(waiting) = self.waiting.get(at).cloned() {
             let concerned = waiting.words[0] == b"XREADGROUP"
@@ -261,6 +276,7 @@ impl Model {
             match reply {
                 Some(reply) => {
                     self.waiting.remove(at);
+                    note(self, &waiting.words);
                     served.push((waiting.client, reply));
                 }
                 None => at += 1,
@@ -268,11 +284,14 @@ impl Model {
         }
     }
 
-    /// Who is served now, in order, to a fixpoint.
-    pub(crate) fn serve(&mut self) -> Vec<(u64, Vec<u8>)> {
+    /// Who is served now, in order, to a fixpoint. `note` sees the state after each of them, and the words that it waited with.
+    pub(crate) fn serve(
+        &mut self,
+        note: &mut dyn FnMut(&Self, &[Vec<u8>]),
+    ) -> Vec<(u64, Vec<u8>)> {
         let mut served = Vec::new();
         while let Some(key) = self.ready.pop_front() {
-            self.serve_readers(&key, &mut served);
+            self.serve_readers(&key, &mut served, note);
             while self.lists.contains_key(&key) || self.sorted_sets.contains(&key) {
                 let Some(at) = self.waiting.iter().position(|waiting| {
                     Self::keys_of(waiting).contains(&key) && self.has_enough(&key, waiting)
@@ -283,6 +302,7 @@ impl Model {
                 let reply = self
                     .run(waiting.client, &waiting.words)
                     .expect("the key has an element");
+                note(self, &waiting.words);
                 served.push((waiting.client, reply));
             }
         }

@@ -46,7 +46,7 @@ pub(super) fn keys_of(words: &[Vec<u8>]) -> Option<&[Vec<u8>]> {
 }
 
 /// All sorted sets: members by name, with their scores.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct SortedSets(BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, u64>>);
 
 /// What a command came to.
@@ -72,6 +72,15 @@ fn pairs(taken: &[(Vec<u8>, u64)]) -> Vec<u8> {
 }
 
 impl SortedSets {
+    /// The members of a key in order, with their scores.
+    pub(super) fn shown(&self, key: &[u8]) -> Vec<String> {
+        let order = self.order(key).into_iter();
+        let shown = order.flat_map(|(score, member)| {
+            [String::from_utf8_lossy(&member).into_owned(), score.to_string()]
+        });
+        shown.collect()
+    }
+
     pub(super) fn contains(&self, key: &[u8]) -> bool {
         self.0.contains_key(key)
     }

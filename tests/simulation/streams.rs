@@ -47,14 +47,14 @@ pub(super) fn words(random: &mut Random, number: &mut u64, timeout: &[u8]) -> Ve
 }
 
 /// A group: how far it has read, what is pending with how many deliveries, what was released, in order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Group {
     position: u64,
     pending: BTreeMap<u64, u64>,
     released: Vec<u64>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Stream {
     /// The entries' numbers, ascending: their IDs, and in their values.
     entries: Vec<u64>,
@@ -62,7 +62,7 @@ struct Stream {
 }
 
 /// All streams.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Streams(BTreeMap<Vec<u8>, Stream>);
 
 /// What a command on streams came to.
@@ -109,6 +109,28 @@ pub(super) fn keys_of(words: &[Vec<u8>]) -> &[Vec<u8>] {
 }
 
 impl Streams {
+    /// A stream as commands that read tell of it: entries; of its group the position, and each pending entry with its deliveries and
+    /// whether it was released. `None`: there is no such key.
+    pub(super) fn shown(&self, key: &[u8]) -> Option<String> {
+        use std::fmt::Write;
+        let Stream { entries, group } = self.0.get(key)?;
+        let mut text = format!("{entries:?}");
+        if let Some(group) = group {
+            let _ = write!(text, " to {}:", group.position);
+            for (number, deliveries) in &group.pending {
+                let is_released = group.released.contains(number);
+                let _ = write!(text, " {number}/{deliveries}/{is_released}");
+            }
+        }
+        Some(text)
+    }
+
+    /// What no command tells without a change: the order of released entries.
+    pub(super) fn hidden(&self, key: &[u8]) -> &[u64] {
+        let group = self.0.get(key).and_then(|stream| stream.group.as_ref());
+        group.map_or(&[], |group| &group.released)
+    }
+
     pub(super) fn run(&mut self, words: &[Vec<u8>]) -> Ran {
         let (mut ready, key) = (false, words[1].clone());
         let shown = String::from_utf8_lossy(&key);
