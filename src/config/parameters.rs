@@ -80,6 +80,7 @@ const SHUTDOWN: Kind = Flags(&[
     ("now", 4),
     ("force", 8),
 ]);
+const DELAY: Kind = Integer(i32::MIN as i64, INT_MAX);
 const DISKLESS_LOAD: Kind = Choice(&[("disabled", 0), ("on-empty-db", 1), ("swapdb", 2)]);
 const ENDPOINT: Kind = Choice(&[("ip", 0), ("hostname", 1), ("unknown-endpoint", 2)]);
 const PROPAGATION: Kind = Choice(&[("ignore", 0), ("panic", 1), ("panic-on-replicas", 2)]);
@@ -225,14 +226,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("ignore-warnings", ANY, "", Live),
     row("locale-collate", ANY, "", Live),
     row("shutdown-timeout", NATURAL, "10", Live),
-    row("shutdown-on-sigint", SHUTDOWN, "default", Live).acts(
-        Process,
-        "How SIGINT ends the server: the options of SHUTDOWN.",
-    ),
-    row("shutdown-on-sigterm", SHUTDOWN, "default", Live).acts(
-        Process,
-        "How SIGTERM ends the server: the options of SHUTDOWN.",
-    ),
+    row("shutdown-on-sigint", SHUTDOWN, "default", Live)
+        .acts(Process, "What SIGINT does: options of SHUTDOWN."),
+    row("shutdown-on-sigterm", SHUTDOWN, "default", Live)
+        .acts(Process, "What SIGTERM does: options of SHUTDOWN."),
     row("watchdog-period", NATURAL, "0", Live).hidden(),
     row("enable-debug-assert", YesNo, "no", Fixed).hidden(),
     row("enable-protected-configs", PERMISSION, "no", Fixed).acts(
@@ -472,28 +469,12 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("rdbchecksum", YesNo, "yes", Fixed).acts(Files, "Whether dumps end with a checksum."),
     row("rdb-del-sync-files", YesNo, "no", Live),
     row("rdb-save-incremental-fsync", YesNo, "yes", Live),
-    row(
-        "rdb-key-save-delay",
-        Integer(i32::MIN as i64, INT_MAX),
-        "0",
-        Live,
-    )
-    .acts(
-        Files,
-        "Rest behind each key of a dump or base, microseconds: for tests.",
-    )
-    .hidden(),
-    row(
-        "key-load-delay",
-        Integer(i32::MIN as i64, INT_MAX),
-        "0",
-        Live,
-    )
-    .acts(
-        Files,
-        "Rest behind each key of a dump that is loaded, microseconds: for tests.",
-    )
-    .hidden(),
+    row("rdb-key-save-delay", DELAY, "0", Live)
+        .acts(Files, "Rest behind each key that is saved, us: for tests.")
+        .hidden(),
+    row("key-load-delay", DELAY, "0", Live)
+        .acts(Files, "Rest behind each key that is loaded, us: for tests.")
+        .hidden(),
     row(
         "loading-process-events-interval-bytes",
         Memory(1024, i32::MAX as u64),

@@ -57,7 +57,11 @@ impl Files {
     ) -> io::Result<Self> {
         let name = OsString::from(filename.as_os_str());
         let found = match storage.size(directory)? {
-            Some(_) => Manifest::read(&*storage, directory, &name)?,
+            Some(_) => match Manifest::read(&*storage, directory, &name) {
+                // A file of that name: no log is there, and who wants one is told when it is claimed.
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
+                read => read?,
+            },
             None => None,
         };
         let is_listed = found.is_some();
