@@ -35,12 +35,12 @@ mod order;
 mod outputs;
 #[path = "simulation/scores.rs"]
 mod scores;
-#[path = "simulation/stop.rs"]
-mod stop;
 #[path = "simulation/seeds.rs"]
 mod seeds;
 #[path = "simulation/start.rs"]
 mod start;
+#[path = "simulation/stop.rs"]
+mod stop;
 #[path = "simulation/streams.rs"]
 mod streams;
 #[path = "simulation/units.rs"]

@@ -94,6 +94,9 @@ impl Files {
         if storage.size(directory)?.is_none() {
             storage.create_dir(directory)?;
             storage.sync_dir(Path::new(""))?;
+        } else {
+            // The process before this one may have ended between a rename and this.
+            storage.sync_dir(directory)?;
         }
         self.lock = Some(storage.lock_dir(directory)?);
         self.remove_temporaries()?;

@@ -25,9 +25,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::slow::SlowSync;
-use super::storage::write_all_at;
 use super::target::{SyncPolicy, Syncing, Target};
-use super::{annotation, format, own};
+use super::{format, own};
 use crate::keyspace::effect::Effect;
 use crate::limits;
 use crate::observe::persistence::{Persistence, Saving};
@@ -322,7 +321,7 @@ impl Log {
         let Some(target) = &mut writing.target else {
             return Err(true);
         };
-        if target.is_failed {
+        if target.has_failed() {
             return Err(false);
         }
         if position == self.synced() && target.synced_offset == target.offset {
@@ -342,10 +341,13 @@ impl Log {
         self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = result {
             let code = u64::try_from(error.raw_os_error().unwrap_or(i32::MAX)).unwrap_or(u64::MAX);
-            if let Some(target) = &mut lock(&self.writing).target {
-                target.is_failed = true;
+            let writing = lock(&self.writing);
+            // What concerns a file that was given up meanwhile concerns nobody.
+            let is_its = |target: &Target| target.is_of(syncing);
+            if writing.target.as_ref().is_some_and(is_its) {
+                self.facts.log_sync_error.store(code, Ordering::Release);
             }
-            self.facts.log_sync_error.store(code, Ordering::Release);
+            drop(writing);
             self.wake_waiting();
             return false;
         }
@@ -426,6 +428,9 @@ impl Log {
             buffer.bytes.clear();
             self.written.store(buffer.begin, Ordering::Release);
             self.synced.store(buffer.begin, Ordering::Release);
+            // As Redis: what was wrong with the log before is over.
+            self.facts.log_write_error.store(0, Ordering::Release);
+            self.facts.log_sync_error.store(0, Ordering::Release);
         }
         let end = buffer.begin + buffer.bytes.len() as u64;
         buffer.cut = Some(end);
@@ -451,16 +456,10 @@ impl Log {
         let Some(target) = &mut writing.target else {
             return Ok(());
         };
-        target.is_finished = true;
-        let (file, offset) = (Arc::clone(&target.file), target.offset);
-        let end_mark = annotation::end_line(target.salt);
+        let ending = target.finish();
         let position = writing.end;
-        // Nobody writes to it any more: others need not wait for the disk.
         drop(writing);
-        // A Redis may append to it.
-        write_all_at(&*file, offset, &end_mark)?;
-        file.set_len(offset + annotation::ALIGNMENT)?;
-        file.sync_data()?;
+        ending.run()?;
         self.synced.fetch_max(position, Ordering::AcqRel);
         self.wake_waiting();
         Ok(())
@@ -470,11 +469,7 @@ impl Log {
     /// clients are told of nothing more ([`Log::end_limit`]).
     pub(crate) fn abandon_file(&self) {
         let mut writing = lock(&self.writing);
-        if writing
-            .target
-            .as_ref()
-            .is_some_and(|target| target.is_failed)
-        {
+        if writing.target.as_ref().is_some_and(Target::has_failed) {
             self.limit.store(self.mark(), Ordering::Release);
         }
         lock(&self.buffer).give(&mut writing);
@@ -495,10 +490,7 @@ impl Log {
     /// Whether a sync has failed, so that the file must be replaced.
     pub(crate) fn has_failed(&self) -> bool {
         let writing = lock(&self.writing);
-        writing
-            .target
-            .as_ref()
-            .is_some_and(|target| target.is_failed)
+        writing.target.as_ref().is_some_and(Target::has_failed)
     }
 
     /// The next file is there: what lies behind the cut goes into it.

@@ -7,7 +7,10 @@
 //! Not here: what is written when, and what follows a failure (`log.rs`).
 
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::io::Errno;
 
 use super::annotation::{self, RangeChecksum};
 use super::storage::{CrashPoint, Points, StorageFile, write_all_at};
@@ -23,9 +26,32 @@ pub(crate) enum SyncPolicy {
     No,
 }
 
+/// A file that remembers that a sync of it has failed: what was written since the last that did not may be lost, whatever a later
+/// one says. (Linux tells of an error once, and believes the bytes to be on disk from then on.) So it is synced by one at a time,
+/// and never again after a failure.
+struct SyncedFile {
+    file: Box<dyn StorageFile>,
+    turn: Mutex<()>,
+    has_failed: AtomicBool,
+}
+
+impl SyncedFile {
+    fn sync(&self) -> io::Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_failed.load(Ordering::Acquire) {
+            return Err(io::Error::from_raw_os_error(Errno::IO.raw_os_error()));
+        }
+        let result = self.file.sync_data();
+        if result.is_err() {
+            self.has_failed.store(true, Ordering::Release);
+        }
+        result
+    }
+}
+
 /// The file. See the module's head.
 pub(crate) struct Target {
-    pub(super) file: Arc<dyn StorageFile>,
+    file: Arc<SyncedFile>,
     pub(super) points: Points,
     /// In all checksums of the file.
     pub(super) salt: u32,
@@ -41,8 +67,6 @@ pub(crate) struct Target {
     fill_bytes: u64,
     /// Nothing more goes into it.
     pub(super) is_finished: bool,
-    /// A sync of it has failed: what was written since the last that did not may be lost, whatever a later one says.
-    pub(super) is_failed: bool,
 }
 
 impl std::fmt::Debug for Target {
@@ -72,7 +96,11 @@ impl Target {
         write_all_at(&*file, start, &bytes)?;
         file.sync_data()?;
         Ok(Self {
-            file: file.into(),
+            file: Arc::new(SyncedFile {
+                file,
+                turn: Mutex::default(),
+                has_failed: AtomicBool::new(false),
+            }),
             points,
             salt,
             offset,
@@ -81,7 +109,6 @@ impl Target {
             safe_to: filled_to,
             fill_bytes,
             is_finished: false,
-            is_failed: false,
         })
     }
 
@@ -108,10 +135,10 @@ impl Target {
             // After a power cut the end of the file may be missing, with what was not promised.
             self.safe_to = self.filled_to;
         } else if !room(self.safe_to) {
-            self.file.sync_data()?;
+            self.file.sync()?;
             self.safe_to = self.filled_to;
         }
-        write_all_at(&*self.file, self.offset, bytes)?;
+        write_all_at(&*self.file.file, self.offset, bytes)?;
         self.points.reach(CrashPoint::AfterLogWrite)?;
         self.offset = end;
         Ok(())
@@ -132,7 +159,7 @@ impl Target {
         let new_end = new_end + self.fill_bytes;
         let mut fill = Vec::new();
         annotation::fill(self.salt, old_mark, new_end, &mut fill);
-        write_all_at(&*self.file, old_mark, &fill)?;
+        write_all_at(&*self.file.file, old_mark, &fill)?;
         self.points.reach(CrashPoint::AfterLogFill)?;
         self.filled_to = new_end;
         Ok(())
@@ -149,18 +176,56 @@ impl Target {
         }
     }
 
+    /// Whether a sync of the file has failed, so that it must be replaced.
+    pub(super) fn has_failed(&self) -> bool {
+        self.file.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Whether a sync is one of this file.
+    pub(super) fn is_of(&self, syncing: &Syncing) -> bool {
+        Arc::ptr_eq(&self.file, &syncing.file)
+    }
+
+    /// Nothing more goes into the file: gives what ends it. [`Ending::run`] does it; others need not wait for the disk.
+    pub(super) fn finish(&mut self) -> Ending {
+        self.is_finished = true;
+        Ending {
+            file: Arc::clone(&self.file),
+            offset: self.offset,
+            mark: annotation::end_line(self.salt),
+        }
+    }
+
     /// A sync was successful, of this file or of another one.
     pub(super) fn finish_sync(&mut self, syncing: &Syncing) {
-        if Arc::ptr_eq(&self.file, &syncing.file) {
+        if self.is_of(syncing) {
             self.synced_offset = self.synced_offset.max(syncing.offset);
             self.safe_to = self.safe_to.max(syncing.filled_to);
         }
     }
 }
 
+/// The end of a file.
+pub(super) struct Ending {
+    file: Arc<SyncedFile>,
+    offset: u64,
+    mark: [u8; annotation::ALIGNMENT as usize],
+}
+
+impl Ending {
+    /// Puts the end mark there and syncs the file.
+    pub(super) fn run(&self) -> io::Result<()> {
+        let file = &*self.file.file;
+        // A Redis may append to it.
+        write_all_at(file, self.offset, &self.mark)?;
+        file.set_len(self.offset + annotation::ALIGNMENT)?;
+        self.file.sync()
+    }
+}
+
 /// A sync that has begun.
 pub struct Syncing {
-    file: Arc<dyn StorageFile>,
+    file: Arc<SyncedFile>,
     points: Points,
     /// What is written up to here will be on disk.
     pub(super) position: u64,
@@ -182,7 +247,7 @@ impl Syncing {
     /// Those of the file.
     pub fn run(&self) -> io::Result<()> {
         self.points.reach(CrashPoint::BeforeLogSync)?;
-        self.file.sync_data()?;
+        self.file.sync()?;
         self.points.reach(CrashPoint::AfterLogSync)
     }
 }

@@ -107,6 +107,9 @@ impl Recovery {
         let wants_log = settings.persistence.append_only;
         let mut loader =
             Loader::with_threads(&self.shared, &settings, begun_ms, keyspaces.collect());
+        // What the process before this one has renamed and not synced is what is loaded: it must not go back any more.
+        let synced = self.storage.sync_dir(Path::new(""));
+        synced.map_err(|error| LoadFailure::of(&settings.dir, &error))?;
         let facts = &self.shared.observations.persistence;
         let files = wants_log.then_some(&mut self.files);
         let loaded = load::load(&mut loader, &*self.storage, files, &settings, facts)?;

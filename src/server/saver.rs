@@ -518,6 +518,10 @@ impl<S: Surroundings> Worker<S> {
     fn next_file(&mut self, is_new: bool) -> io::Result<()> {
         let mut told = false;
         loop {
+            if self.log.has_failed() {
+                // What the file before it lacks is in the base that follows.
+                self.files.begin_anew();
+            }
             match self.files.next(&self.log) {
                 Ok(()) => return Ok(()),
                 Err(error) if is_new => return Err(error),

@@ -97,6 +97,9 @@ fn trouble_with_files(settings: &Settings, files: &Persistence) -> Option<Comman
     {
         return Some(error::SAVE_FAILED);
     }
+    if !files.log_is_on() {
+        return None;
+    }
     match files.log_write_error.load(Ordering::Relaxed) {
         0 => match files.log_sync_error.load(Ordering::Relaxed) {
             0 => None,

@@ -95,14 +95,20 @@ impl Replay {
         let passed_over = seen.execution == Execution::Cancelled && self.gone.contains(&client);
         if seen.execution != Execution::Served && !passed_over {
             let due = &self.due;
-            assert!(due.is_empty(), "not served though due: {due:?} before {}", at());
+            assert!(
+                due.is_empty(),
+                "not served though due: {due:?} before {}",
+                at()
+            );
         }
         let mut serve = false;
         match seen.execution {
             Execution::Command if seen.words[0] == GONE.as_bytes() => {
                 self.model.subscribed.remove(&client);
                 // Nobody is served whose connection is gone, even if its command is still under way.
-                self.model.waiting.retain(|waiting| waiting.client != client);
+                self.model
+                    .waiting
+                    .retain(|waiting| waiting.client != client);
                 self.gone.insert(client);
             }
             Execution::Command if matches!(&seen.words[0][..], b"SUBSCRIBE" | b"UNSUBSCRIBE") => {
@@ -165,7 +171,8 @@ impl Replay {
                 told.push(units.as_mut().map_or(0, |units| units.end(model, words)));
             });
             let answers = served.into_iter().zip(told);
-            let due = answers.map(|((client, bytes), tells_of)| (client, Answer { bytes, tells_of }));
+            let due =
+                answers.map(|((client, bytes), tells_of)| (client, Answer { bytes, tells_of }));
             self.due.extend(due);
         }
     }
@@ -298,7 +305,10 @@ pub(crate) fn history(player: &Player, all: &[Seen]) -> String {
 /// What a client received is its replies, in order, with its +QUEUED between them.
 pub(crate) fn check_received(player: &Player, answers: &[Answer]) {
     let received: Vec<u8> = without(&player.received, b"+QUEUED\r\n");
-    let expected: Vec<u8> = answers.iter().flat_map(|answer| answer.bytes.clone()).collect();
+    let expected: Vec<u8> = answers
+        .iter()
+        .flat_map(|answer| answer.bytes.clone())
+        .collect();
     if player.alive {
         assert_eq!(
             String::from_utf8_lossy(&received),

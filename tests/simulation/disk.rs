@@ -23,6 +23,7 @@ use millrace::journal::target::Syncing;
 use millrace::server::stepped::Surroundings;
 
 use super::commands::request;
+use super::start::Setup;
 use super::*;
 
 thread_local! {
@@ -183,6 +184,14 @@ impl Surroundings for Around {
     }
 }
 
+/// Lines of INFO when the log stands, with its base.
+const SETTLED: [&str; 4] = [
+    "aof_enabled:1",
+    "aof_rewrite_in_progress:0",
+    "aof_rewrite_scheduled:0",
+    "aof_last_bgrewrite_status:ok",
+];
+
 /// What the operator asks of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -192,6 +201,7 @@ pub(crate) enum Ask {
     Rewrite,
     LogOff,
     LogOn,
+    Look,
     Probe,
 }
 
@@ -204,6 +214,7 @@ impl Ask {
             Ask::Rewrite => "BGREWRITEAOF",
             Ask::LogOff => "CONFIG SET appendonly no",
             Ask::LogOn => "CONFIG SET appendonly yes",
+            Ask::Look => "INFO persistence",
             Ask::Probe => "SET probe 1",
         }
     }
@@ -214,6 +225,8 @@ impl Ask {
 pub(crate) struct Promise {
     /// Whether what is acknowledged is in the log.
     pub(crate) log_is_on: bool,
+    /// The log was switched on, and is promised from when its base stands; how many executions there were.
+    switched_on: Option<usize>,
     /// Executions that a dump has, or a base made when the log was switched on.
     pub(crate) executions_saved: usize,
     /// While the log was off: by player, from where to where what was received means nothing.
@@ -239,29 +252,31 @@ pub(crate) struct Others {
     pub(crate) promise: Promise,
     /// Positions of the log, and how many executions are in it up to there.
     pub(crate) positions: Vec<(u64, usize)>,
+    /// What was done to the server, for who must understand a failure.
+    pub(crate) history: Vec<String>,
     /// A fault in so many steps, if any.
     pub(crate) fault_in: usize,
     is_full: bool,
     /// Steps until the power fails.
     pub(crate) steps_left: usize,
     has_log: bool,
+    syncs_always: bool,
+    /// Whether the operator switches the log off and on.
+    pub(crate) switches: bool,
     /// Position up to which the log says it is on disk, while it is on.
     pub(crate) synced: u64,
     /// Nobody begins anything new.
     is_calm: bool,
     /// Whether a write was accepted then.
     is_probed: bool,
+    /// Whether the log stands.
+    is_settled: bool,
     /// Whether the server was asked to end because the machine is off.
     is_ending: bool,
 }
 
 impl Others {
-    pub(crate) fn new(
-        mut world: World,
-        log: Arc<Log>,
-        disk: MemoryStorage,
-        has_log: bool,
-    ) -> Self {
+    pub(crate) fn new(mut world: World, log: Arc<Log>, disk: MemoryStorage, setup: &Setup) -> Self {
         let operator = world.players.len();
         world.connect(false);
         world.players[operator].is_told = true;
@@ -276,17 +291,21 @@ impl Others {
             operators,
             asked: None,
             promise: Promise {
-                log_is_on: has_log,
+                log_is_on: setup.has_log,
                 ..Promise::default()
             },
             positions: Vec::new(),
+            history: Vec::new(),
             fault_in: usize::MAX,
             is_full: false,
             steps_left: usize::MAX,
-            has_log,
+            has_log: setup.has_log,
+            syncs_always: setup.syncs_always,
+            switches: false,
             synced: 0,
             is_calm: false,
             is_probed: false,
+            is_settled: false,
             is_ending: false,
         }
     }
@@ -307,7 +326,7 @@ impl Others {
         match self.world.random.below(40) {
             0..4 => self.sync_step(),
             4 => self.log.write(),
-            5 => self.operate(),
+            5 if self.world.random.one_in(2) => self.operate(),
             6 if self.world.random.one_in(4) => self.pass_time(),
             _ => self.world.step(),
         }
@@ -367,14 +386,19 @@ impl Others {
         if self.asked.is_some() || self.is_ending || self.is_calm {
             return;
         }
+        if self.promise.switched_on.is_some() && self.world.random.one_in(2) {
+            self.ask(Ask::Look);
+            return;
+        }
+        let may_switch = self.switches && self.has_log && self.promise.switched_on.is_none();
         let ask = match self.world.random.below(12) {
             0 => Ask::Save,
             1 => Ask::SaveInBackground,
             2 => Ask::Cancel,
             3 if !self.has_log => Ask::Rewrite,
             3..8 if self.has_log => Ask::Rewrite,
-            8 | 9 if self.has_log && self.promise.log_is_on => Ask::LogOff,
-            8..12 if self.has_log && !self.promise.log_is_on => Ask::LogOn,
+            8 | 9 if may_switch && self.promise.log_is_on => Ask::LogOff,
+            8..12 if may_switch && !self.promise.log_is_on => Ask::LogOn,
             _ => return,
         };
         self.ask(ask);
@@ -383,8 +407,10 @@ impl Others {
     fn ask(&mut self, ask: Ask) {
         let player = self.operator;
         self.asked = Some((ask, self.executions()));
+        self.note(format!("{ask:?}"));
         if ask == Ask::LogOff {
             self.promise.log_is_on = false;
+            self.promise.switched_on = None;
             let players = self.world.players.iter();
             let from = players.map(|player| (player.id.0, (player.received.len(), usize::MAX)));
             self.promise.means_nothing.push(from.collect());
@@ -404,22 +430,38 @@ impl Others {
         let Some((ask, executions)) = self.asked.take() else {
             return;
         };
-        if self.disk.is_off() || !reply.starts_with(b"+") {
+        let text = String::from_utf8_lossy(&reply);
+        let last = text.lines().next().unwrap_or_default();
+        self.note(format!("{ask:?} -> {last}"));
+        if self.disk.is_off() || reply.starts_with(b"-") {
             return;
         }
         match ask {
             Ask::Probe => self.is_probed = true,
             Ask::Save if !self.has_log => self.promise.executions_saved = executions,
-            Ask::LogOn => {
-                self.promise.log_is_on = true;
-                self.promise.executions_saved = executions;
-                if let Some(open) = self.promise.means_nothing.last_mut() {
-                    for player in &self.world.players {
-                        open.entry(player.id.0).or_default().1 = player.received.len();
-                    }
+            Ask::LogOn if self.syncs_always => self.switched_on(executions),
+            Ask::LogOn => self.promise.switched_on = Some(executions),
+            Ask::Look => {
+                let rests = SETTLED.iter().all(|line| text.contains(line));
+                self.is_settled = rests;
+                if let Some(executions) = self.promise.switched_on.filter(|_| rests) {
+                    self.switched_on(executions);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The log that was switched on after so many executions stands.
+    fn switched_on(&mut self, executions: usize) {
+        let promise = &mut self.promise;
+        promise.log_is_on = true;
+        promise.switched_on = None;
+        promise.executions_saved = executions;
+        if let Some(open) = promise.means_nothing.last_mut() {
+            for player in &self.world.players {
+                open.entry(player.id.0).or_default().1 = player.received.len();
+            }
         }
     }
 
@@ -433,7 +475,8 @@ impl Others {
                 if player == self.operator {
                     self.operator = self.world.players.len() - 1;
                     self.world.players[self.operator].is_told = true;
-                    self.operators.insert(self.world.players[self.operator].id.0);
+                    self.operators
+                        .insert(self.world.players[self.operator].id.0);
                     self.asked = None;
                 }
             }
@@ -451,6 +494,7 @@ impl Others {
         if self.is_full || random.one_in(6) {
             self.is_full = !self.is_full;
             let capacity = self.is_full.then(|| random.below(20_000) as u64);
+            self.history.push(format!("capacity {capacity:?}"));
             self.disk.set_capacity(capacity);
             return;
         }
@@ -461,7 +505,14 @@ impl Others {
             3 => Fault::Interrupted,
             _ => Fault::Short(random.below(40)),
         };
-        self.disk.plan(call, 1 + random.below(4) as u64, fault);
+        let nth = 1 + random.below(4) as u64;
+        self.history.push(format!("{fault:?} at {call:?} {nth}"));
+        self.disk.plan(call, nth, fault);
+    }
+
+    fn note(&mut self, what: String) {
+        let executions = self.executions();
+        self.history.push(format!("{executions}: {what}"));
     }
 
     /// Nothing fails any more, and nobody begins anything new.
@@ -477,7 +528,7 @@ impl Others {
 
     /// Time passes, and everything comes to rest; whether a write was accepted and all is answered.
     pub(crate) fn rest(&mut self) -> bool {
-        self.world.clock.sleep(500);
+        self.world.clock.sleep(2000);
         for shard in &mut self.world.shards {
             shard.handle(Event::Tick);
         }
@@ -488,11 +539,15 @@ impl Others {
             self.note_position();
             self.hear_operator();
         }
-        if self.asked.is_none() && !self.is_probed {
-            self.ask(Ask::Probe);
-            return false;
+        let wants_log =
+            self.has_log && (self.promise.log_is_on || self.promise.switched_on.is_some());
+        match self.asked {
+            None if !self.is_probed => self.ask(Ask::Probe),
+            None if wants_log && !self.is_settled => self.ask(Ask::Look),
+            None => return true,
+            Some(_) => {}
         }
-        self.is_probed
+        false
     }
 
     /// All shards end, while the log goes on.

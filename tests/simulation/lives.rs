@@ -49,6 +49,8 @@ struct Lives {
     /// Where the power is to fail.
     point: Option<(CrashPoint, u64)>,
     tally: Tally,
+    /// What was done, for who must understand a failure.
+    history: Vec<String>,
 }
 
 /// What has happened, to know that something was tried.
@@ -95,6 +97,7 @@ impl Lives {
             },
             point: None,
             tally: Tally::default(),
+            history: Vec::new(),
         }
     }
 
@@ -102,6 +105,12 @@ impl Lives {
     fn end_of_process(&mut self, is_kill: bool) {
         self.tally.points.extend(self.disk.reached());
         self.lost_power |= !is_kill;
+        let how = if is_kill { "killed" } else { "lost power" };
+        let is_off = self.disk.is_off();
+        self.history.push(format!(
+            "{how}, was off: {is_off}, reached {:?}",
+            self.disk.reached().last()
+        ));
         self.disk = match is_kill {
             true => self.disk.kill(),
             false => self.disk.crash(self.random.next()),
@@ -123,12 +132,20 @@ impl Lives {
                 trouble = Trouble::random(&mut self.random);
             }
             self.has_log |= setup.has_log;
+            self.history.push(format!(
+                "start on {} shards: {}; {trouble:?}",
+                setup.shard_count,
+                setup.words.join(" ")
+            ));
             let random = self.fork();
             let started = start(random, &setup, &self.clock, &self.disk, &trouble);
             let is_off = self.disk.is_off();
             self.tally.is_point_met |= is_off && self.point.is_some();
             if self.tally.is_point_met {
                 self.point = None;
+            }
+            if let Err(text) = &started {
+                self.history.push(format!("given up: {text}"));
             }
             match started {
                 Ok(started) if !is_off => {
@@ -140,7 +157,10 @@ impl Lives {
                     return (setup, started);
                 }
                 Err(refused) if !is_off && !matches!(trouble, Trouble::Fault(..)) => {
-                    panic!("the start is refused: {refused}");
+                    panic!(
+                        "{}\nthe start is refused: {refused}",
+                        self.history.join("\n")
+                    );
                 }
                 Ok(_) | Err(_) => {
                     self.tally.starts_given_up += 1;
@@ -167,7 +187,8 @@ impl Lives {
         let Some(&unit) = fitting.last().filter(|unit| **unit >= needed) else {
             let kept = units_of(past, Some(needed)).kept();
             panic!(
-                "the state is that after {fitting:?} of {} units, {needed} are needed; it differs from that: {}",
+                "{}\nthe state is that after {fitting:?} of {} units, {needed} are needed; it differs from that: {}",
+                self.history.join("\n"),
                 units.count(),
                 differences(&values, &kept.unwrap())
             );
@@ -202,6 +223,7 @@ impl Lives {
         if self.random.one_in(2) {
             others.fault_in = 1 + self.random.below(200);
         }
+        others.switches = self.random.one_in(3);
         let has_faults = others.fault_in != usize::MAX;
         let ends_well = is_last || self.random.one_in(6);
         if !ends_well {
@@ -238,7 +260,17 @@ impl Lives {
             self.point = None;
         }
         self.unique = others.world.unique;
+        self.history.append(&mut others.history);
         self.past = past_of(before, &others, &setup);
+        let Past {
+            needed,
+            needed_after_kill,
+            ..
+        } = self.past;
+        self.history.push(format!(
+            "needed {needed}, after a kill {needed_after_kill}; synced {}",
+            others.synced
+        ));
         self.tally.executions += self.past.seen.len();
         drop(others);
         let is_kill = self.random.one_in(2);
@@ -264,7 +296,11 @@ impl Lives {
                 return (others, saver);
             }
         }
-        panic!("nothing can be written though nothing fails any more");
+        self.history.append(&mut others.history);
+        panic!(
+            "{}\nnothing can be written though nothing fails any more",
+            self.history.join("\n")
+        );
     }
 
     /// SHUTDOWN, or a signal.
@@ -345,7 +381,7 @@ fn past_of(before: Model, others: &Others, setup: &Setup) -> Past {
         if setup.syncs_always {
             needed = needed_after_kill;
         }
-                let positions = others.positions.iter();
+        let positions = others.positions.iter();
         for (_, executions) in positions.take_while(|(position, _)| *position <= others.synced) {
             needed = needed.max(units_with[*executions]);
         }
@@ -372,7 +408,10 @@ fn acknowledged(player: &Player, replay: &Replay, promise: &Promise) -> usize {
     let answers = replay.answers.get(&player.id.0);
     let answers = answers.map_or(&[][..], Vec::as_slice);
     let all = told(player, player.received.len());
-    let expected: Vec<u8> = answers.iter().flat_map(|answer| answer.bytes.clone()).collect();
+    let expected: Vec<u8> = answers
+        .iter()
+        .flat_map(|answer| answer.bytes.clone())
+        .collect();
     assert!(
         expected.starts_with(&all),
         "client {} was told\n{}\nnot\n{}",

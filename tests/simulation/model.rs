@@ -285,10 +285,7 @@ impl Model {
     }
 
     /// Who is served now, in order, to a fixpoint. `note` sees the state after each of them, and the words that it waited with.
-    pub(crate) fn serve(
-        &mut self,
-        note: &mut dyn FnMut(&Self, &[Vec<u8>]),
-    ) -> Vec<(u64, Vec<u8>)> {
+    pub(crate) fn serve(&mut self, note: &mut dyn FnMut(&Self, &[Vec<u8>])) -> Vec<(u64, Vec<u8>)> {
         let mut served = Vec::new();
         while let Some(key) = self.ready.pop_front() {
             self.serve_readers(&key, &mut served, note);

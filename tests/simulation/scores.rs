@@ -76,7 +76,10 @@ impl SortedSets {
     pub(super) fn shown(&self, key: &[u8]) -> Vec<String> {
         let order = self.order(key).into_iter();
         let shown = order.flat_map(|(score, member)| {
-            [String::from_utf8_lossy(&member).into_owned(), score.to_string()]
+            [
+                String::from_utf8_lossy(&member).into_owned(),
+                score.to_string(),
+            ]
         });
         shown.collect()
     }

@@ -82,6 +82,7 @@ pub(crate) struct Started {
 }
 
 /// What disturbs a start.
+#[derive(Debug)]
 pub(crate) enum Trouble {
     None,
     /// The power fails in so many calls.
@@ -137,7 +138,7 @@ pub(crate) fn start(
     let time: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     let stepped = recover(&world.shared, storage, &world.mail, &time, around)?;
     world.shards = stepped.shards;
-    let others = Others::new(world, stepped.log, disk.clone(), setup.has_log);
+    let others = Others::new(world, stepped.log, disk.clone(), setup);
     Ok(Started {
         others,
         saver: stepped.saver,
@@ -162,6 +163,7 @@ impl Tree {
                 let count = text.parse().unwrap_or(0);
                 Tree::List((0..count).map(|_| Tree::parse(rest)).collect())
             }
+            b'$' if text == "-1" => Tree::Text(String::new()),
             b'$' => {
                 let count: usize = text.parse().unwrap();
                 let (text, behind) = rest.split_at(count);
@@ -189,7 +191,8 @@ impl Tree {
 }
 
 fn entry_number(id: &Tree) -> u64 {
-    id.text().trim_end_matches("-0").parse().unwrap()
+    let number = id.text().trim_end_matches("-0").parse();
+    number.unwrap_or_else(|_| panic!("no ID: {:?}", id.text()))
 }
 
 /// A stream as [`streams::Streams::shown`] has it.
@@ -202,7 +205,9 @@ fn stream_text(parts: &[Tree]) -> String {
         return text_of::<String>([]);
     }
     let entries = entries.list().iter();
-    let entries: Vec<u64> = entries.map(|entry| entry_number(&entry.list()[0])).collect();
+    let entries: Vec<u64> = entries
+        .map(|entry| entry_number(&entry.list()[0]))
+        .collect();
     let mut text = format!("{entries:?}");
     if let Some(group) = groups.list().first() {
         let fields: Vec<&Tree> = group.list().iter().collect();

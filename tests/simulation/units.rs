@@ -86,7 +86,13 @@ impl Units {
             let state = state_of(model, key.as_bytes());
             units.add(State::default(), state);
             let key = key.as_bytes().to_vec();
-            units.keys.insert(key, Key { state, written_by: 0 });
+            units.keys.insert(
+                key,
+                Key {
+                    state,
+                    written_by: 0,
+                },
+            );
         }
         units.push(model);
         units
@@ -94,8 +100,14 @@ impl Units {
 
     fn add(&mut self, before: State, after: State) {
         let sum = &mut self.sum;
-        sum.shown = sum.shown.wrapping_sub(before.shown).wrapping_add(after.shown);
-        sum.whole = sum.whole.wrapping_sub(before.whole).wrapping_add(after.whole);
+        sum.shown = sum
+            .shown
+            .wrapping_sub(before.shown)
+            .wrapping_add(after.shown);
+        sum.whole = sum
+            .whole
+            .wrapping_sub(before.whole)
+            .wrapping_add(after.whole);
     }
 
     fn push(&mut self, model: &Model) {

@@ -1,6 +1,6 @@
 //! What the thread does without a request: dumps that save points ask for, rewrites of a log that has grown, what was put off.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{error, info};
 
@@ -30,18 +30,21 @@ impl<S: Surroundings> Worker<S> {
             // It is in the log, and tried again.
             let _ = self.follow_settings();
         }
-        if may_rewrite
-            && (self.facts().rewrite_scheduled.swap(false, Ordering::AcqRel)
-                || self.log.is_on() && self.log_has_grown(&settings))
-        {
-            if self.facts().begin(Saving::Base, now_ms) {
+        let facts = self.facts();
+        let is_scheduled = |what: &AtomicBool| what.load(Ordering::Acquire);
+        let wants_base = is_scheduled(&facts.rewrite_scheduled)
+            || self.log.is_on() && self.log_has_grown(&settings);
+        if may_rewrite && wants_base {
+            // What a client has begun meanwhile comes first.
+            if facts.begin(Saving::Base, now_ms) {
+                facts.rewrite_scheduled.store(false, Ordering::Release);
                 // It is in the log.
                 let _ = self.base();
             }
-        } else if (self.facts().dump_scheduled.swap(false, Ordering::AcqRel)
-            || self.is_save_due(&settings, now_ms))
-            && self.facts().begin(Saving::Dump, now_ms)
+        } else if (is_scheduled(&facts.dump_scheduled) || self.is_save_due(&settings, now_ms))
+            && facts.begin(Saving::Dump, now_ms)
         {
+            facts.dump_scheduled.store(false, Ordering::Release);
             // As above.
             let _ = self.dump(Occasion::Background);
         }
