@@ -8,9 +8,10 @@ mod ends;
 #[path = "durability/home.rs"]
 mod home;
 mod support;
+#[path = "durability/trouble.rs"]
+mod trouble;
 
 use std::path::Path;
-use std::process::Command;
 
 use home::{Home, Life};
 use support::Client;
@@ -266,76 +267,6 @@ fn a_dump_that_cannot_be_written_keeps_the_server_and_refuses_writes() {
     std::fs::create_dir(&data).unwrap();
     assert_eq!(client.run("SAVE").to_string(), "+OK");
     assert_eq!(client.run("SET b 2").to_string(), "+OK");
-}
-
-/// A file system of its own, with little room.
-struct SmallDisk<'h>(&'h Path);
-
-impl<'h> SmallDisk<'h> {
-    fn mount(at: &'h Path) -> Self {
-        let size = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
-        let mounted = Command::new("mount").args(size).arg(at).status();
-        assert!(mounted.unwrap().success(), "the test needs root");
-        Self(at)
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
-#[test]
-fn a_full_disk_refuses_writes_until_there_is_room_and_loses_nothing() {
-    let home = Home::new();
-    let data = home.path().join("data");
-    std::fs::create_dir(&data).unwrap();
-    let disk = SmallDisk::mount(&data);
-    let program = Path::new(env!("CARGO_BIN_EXE_millrace"));
-    let options = [
-        LOG,
-        &[
-            "--appendfsync",
-            "always",
-            "--auto-aof-rewrite-percentage",
-            "0",
-        ],
-    ]
-    .concat();
-    let life = home.start_in(&data, program, &options);
-    let ballast = data.join("ballast");
-    std::fs::write(&ballast, vec![0; 2 * 1024 * 1024]).unwrap();
-    let mut client = life.connect();
-    let value = "x".repeat(100_000);
-    let mut acknowledged = 0;
-    let refusal = loop {
-        client.send_line(&format!("SET key{acknowledged} {value}"));
-        match client.poll(std::time::Duration::from_secs(30)) {
-            support::Outcome::Reply(reply) if reply == b"+OK\r\n" => acknowledged += 1,
-            support::Outcome::Reply(reply) => break String::from_utf8(reply).unwrap(),
-            // It knows nothing of its last write.
-            _ => break life.wait_for("SET other x", |reply| reply.starts_with("MISCONF")),
-        }
-        assert!(acknowledged < 100, "the disk is never full");
-    };
-    assert!(
-        refusal.contains("MISCONF Errors writing to the AOF file: No space left on device"),
-        "{refusal}"
-    );
-    let mut other = life.connect();
-    assert!(other.run("PING").to_string().starts_with("-MISCONF"));
-    assert_eq!(other.run("STRLEN key0").to_string(), ":100000");
-    std::fs::remove_file(&ballast).unwrap();
-    life.wait_for("SET other x", |reply| reply == "OK");
-    life.kill();
-    let life = home.start_in(&data, program, &options);
-    for number in 0..acknowledged {
-        let reply = life.connect().run(&format!("STRLEN key{number}"));
-        assert_eq!(reply.to_string(), ":100000", "key{number}");
-    }
-    drop(life);
-    drop(disk);
 }
 
 #[test]

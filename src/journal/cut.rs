@@ -10,6 +10,8 @@ use std::ffi::OsString;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
+
 use super::scan::Verdict;
 use super::storage::{CrashPoint, Opening, Storage, StorageFile, write_all_at};
 
@@ -26,9 +28,16 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
     let directory = path.parent().unwrap_or(Path::new(""));
     let kept = beside(path, &format!(".cut-{}", verdict.valid_bytes));
     let copy = storage.open_write(&kept, Opening::Emptied)?;
-    copy_bytes(storage, path, verdict.valid_bytes, u64::MAX, &*copy)?;
-    copy.sync_data()?;
-    drop(copy);
+    let copied = copy_bytes(storage, path, verdict.valid_bytes, u64::MAX, &*copy);
+    match copied.and_then(|()| copy.sync_data()) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            // Without room for it a server can start only so; what is cut off could not be read anyway.
+            drop(copy);
+            storage.remove(&kept)?;
+            warn!("{}: no room to keep what is cut off", path.display());
+        }
+        copied => copied?,
+    }
     storage.sync_dir(directory)?;
     storage.reach(CrashPoint::BeforeTailCut)?;
     if verdict.is_sealed_by_end() {

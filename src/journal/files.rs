@@ -13,6 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::cut;
 use super::log::Log;
 use super::manifest::{self, BaseFormat, LogFile, Manifest};
@@ -98,7 +100,13 @@ impl Files {
             // The process before this one may have ended between a rename and this.
             storage.sync_dir(directory)?;
         }
-        self.lock = Some(storage.lock_dir(directory)?);
+        let lock = storage.lock_dir(directory)?;
+        // Who had the lock before may have changed it since it was read.
+        if let Some(found) = Manifest::read(storage, directory, &self.manifest.filename)? {
+            let shards = self.manifest.shards;
+            self.manifest = Manifest { shards, ..found };
+            self.is_listed = true;
+        }
         self.remove_temporaries()?;
         let (storage, directory) = (&*self.storage, self.directory.as_path());
         let name = self.manifest.filename.clone();
@@ -107,6 +115,8 @@ impl Files {
             self.manifest = Manifest { shards, ..upgraded };
             self.is_listed = true;
         }
+        // Until here it can be tried again.
+        self.lock = Some(lock);
         Ok(())
     }
 
@@ -253,14 +263,18 @@ impl Files {
         manifest.write(storage, &self.directory)?;
         self.manifest = manifest;
         self.is_listed = true;
-        self.delete_history()
+        self.try_to_delete_history();
+        Ok(())
     }
 
-    /// Deletes what nothing needs any more.
-    ///
-    /// # Errors
-    /// Those of the storage: it is tried again after the next rewrite.
-    pub(crate) fn delete_history(&mut self) -> io::Result<()> {
+    /// Deletes what nothing needs any more. What stays is tried again after the next rewrite, and at the next start.
+    pub(crate) fn try_to_delete_history(&mut self) {
+        if let Err(error) = self.delete_history() {
+            warn!("Files of the log that nothing needs any more could not be deleted: {error}");
+        }
+    }
+
+    fn delete_history(&mut self) -> io::Result<()> {
         if self.manifest.history.is_empty() {
             return Ok(());
         }

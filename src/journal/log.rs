@@ -24,26 +24,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::buffer::Buffer;
+use super::format;
 use super::slow::SlowSync;
 use super::target::{SyncPolicy, Syncing, Target};
-use super::{format, own};
 use crate::keyspace::effect::Effect;
 use crate::limits;
 use crate::observe::persistence::{Persistence, Saving};
-
-/// What has been appended and not written.
-#[derive(Debug, Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    /// Position of the first of them.
-    begin: u64,
-    /// The database that the last command in the file is about.
-    db: Option<usize>,
-    /// What comes from here on belongs to the next file.
-    cut: Option<u64>,
-    /// The last time that was noted, Unix s (`aof-timestamp-enabled`).
-    noted_s: u64,
-}
 
 #[derive(Debug, Default)]
 struct Writing {
@@ -73,6 +60,8 @@ pub struct Log {
     synced: AtomicU64,
     /// While a file that failed is being replaced: clients are told of nothing behind this position.
     limit: AtomicU64,
+    /// What is logged from this position on is in files that no manifest lists before a base stands.
+    unlisted_from: AtomicU64,
     slow_sync: SlowSync,
     buffer: Mutex<Buffer>,
     writing: Mutex<Writing>,
@@ -111,6 +100,7 @@ impl Log {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             limit: AtomicU64::new(u64::MAX),
+            unlisted_from: AtomicU64::new(u64::MAX),
             slow_sync: SlowSync::default(),
             buffer: Mutex::default(),
             writing: Mutex::default(),
@@ -142,6 +132,8 @@ impl Log {
         self.notes_time.store(notes_time, Ordering::Relaxed);
         self.policy.store(policy as u8, Ordering::Release);
         self.want_sync();
+        // Replies may wait from now on for what was written before.
+        self.something_written.notify_one();
     }
 
     /// `appendfsync`.
@@ -167,6 +159,12 @@ impl Log {
     /// Position up to which the log is on disk.
     pub fn synced(&self) -> u64 {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// Position up to which a start would find everything.
+    pub(crate) fn durable(&self) -> u64 {
+        self.synced()
+            .min(self.unlisted_from.load(Ordering::Acquire))
     }
 
     /// Position up to which clients may be told of what happened.
@@ -233,7 +231,7 @@ impl Log {
     }
 
     fn write_locked(&self, writing: &mut Writing) {
-        lock(&self.buffer).give(writing);
+        writing.end = lock(&self.buffer).give(&mut writing.bytes);
         if writing.bytes.is_empty() {
             return;
         }
@@ -255,9 +253,7 @@ impl Log {
                 self.wake_waiting();
             }
             Err(error) => {
-                let code = error.raw_os_error().unwrap_or(i32::MAX);
-                let code = u64::try_from(code).unwrap_or(u64::MAX);
-                self.facts.log_write_error.store(code, Ordering::Release);
+                self.facts.note_write_error(&error);
             }
         }
     }
@@ -356,7 +352,9 @@ impl Log {
             target.finish_sync(syncing);
         }
         drop(writing);
-        self.facts.log_sync_error.store(0, Ordering::Release);
+        if self.limit.load(Ordering::Acquire) == u64::MAX {
+            self.facts.log_sync_error.store(0, Ordering::Release);
+        }
         self.synced.fetch_max(syncing.position, Ordering::AcqRel);
         self.note_unsynced();
         self.wake_waiting();
@@ -428,6 +426,7 @@ impl Log {
             buffer.bytes.clear();
             self.written.store(buffer.begin, Ordering::Release);
             self.synced.store(buffer.begin, Ordering::Release);
+            self.unlisted_from.store(buffer.begin, Ordering::Release);
             // As Redis: what was wrong with the log before is over.
             self.facts.log_write_error.store(0, Ordering::Release);
             self.facts.log_sync_error.store(0, Ordering::Release);
@@ -471,8 +470,10 @@ impl Log {
         let mut writing = lock(&self.writing);
         if writing.target.as_ref().is_some_and(Target::has_failed) {
             self.limit.store(self.mark(), Ordering::Release);
+            let durable = self.durable();
+            self.unlisted_from.store(durable, Ordering::Release);
         }
-        lock(&self.buffer).give(&mut writing);
+        writing.end = lock(&self.buffer).give(&mut writing.bytes);
         writing.bytes = Vec::new();
         writing.target = None;
         self.written.store(writing.end, Ordering::Release);
@@ -484,6 +485,7 @@ impl Log {
         self.facts.log_sync_error.store(0, Ordering::Release);
         self.facts.log_write_error.store(0, Ordering::Release);
         self.limit.store(u64::MAX, Ordering::Release);
+        self.unlisted_from.store(u64::MAX, Ordering::Release);
         self.wake_waiting();
     }
 
@@ -491,6 +493,12 @@ impl Log {
     pub(crate) fn has_failed(&self) -> bool {
         let writing = lock(&self.writing);
         writing.target.as_ref().is_some_and(Target::has_failed)
+    }
+
+    /// The next file could not be made: until it can be, what lies behind the cut cannot be written.
+    pub(crate) fn note_no_file(&self, error: &io::Error) {
+        self.facts.note_write_error(error);
+        self.wake_waiting();
     }
 
     /// The next file is there: what lies behind the cut goes into it.
@@ -501,6 +509,7 @@ impl Log {
         lock(&self.buffer).cut = None;
         self.facts.log_file_bytes.store(offset, Ordering::Relaxed);
         self.facts.log_on.store(true, Ordering::Release);
+        self.facts.log_write_error.store(0, Ordering::Release);
         self.write_locked(&mut writing);
         drop(writing);
         self.wake_waiting();
@@ -534,49 +543,13 @@ impl Log {
         let end = buffer.begin;
         self.written.store(end, Ordering::Release);
         self.synced.store(end, Ordering::Release);
+        self.limit.store(u64::MAX, Ordering::Release);
+        self.unlisted_from.store(u64::MAX, Ordering::Release);
+        // Nothing is wrong with a log that is off.
+        self.facts.log_write_error.store(0, Ordering::Release);
+        self.facts.log_sync_error.store(0, Ordering::Release);
         drop((buffer, writing));
         self.wake_waiting();
         result
-    }
-}
-
-impl Buffer {
-    fn select(&mut self, db: usize) {
-        if self.db != Some(db) {
-            self.db = Some(db);
-            format::select(db, &mut self.bytes);
-        }
-    }
-
-    fn push(&mut self, effect: &Effect<'_>) {
-        self.select(effect.db);
-        if effect.is_own {
-            own::encode_command(effect.command, &mut self.bytes);
-        } else {
-            self.bytes.extend_from_slice(effect.command);
-        }
-    }
-
-    fn note_time(&mut self, now_s: u64) {
-        if now_s > self.noted_s {
-            self.noted_s = now_s;
-            self.bytes
-                .extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
-        }
-    }
-
-    /// Moves what belongs to the present file behind what could not be written before.
-    fn give(&mut self, writing: &mut Writing) {
-        let cut = self.cut.unwrap_or(u64::MAX);
-        let available = usize::try_from(cut.saturating_sub(self.begin)).unwrap_or(usize::MAX);
-        if available >= self.bytes.len() && writing.bytes.is_empty() {
-            std::mem::swap(&mut self.bytes, &mut writing.bytes);
-            self.begin += writing.bytes.len() as u64;
-        } else {
-            let count = available.min(self.bytes.len());
-            writing.bytes.extend(self.bytes.drain(..count));
-            self.begin += count as u64;
-        }
-        writing.end = self.begin;
     }
 }

@@ -13,11 +13,12 @@
 //! what was written, in order, from the beginning.
 //!
 //! `log.rs` is the log while the server runs, `target.rs` the file at its end, `files.rs` the steps from one set of files to the next,
-//! `slow.rs` what happens beside a sync that takes long.
+//! `buffer.rs` what it has not written, `slow.rs` what happens beside a sync that takes long.
 //!
 //! Deliberately not here: threads, clocks, sockets. Who writes when is for the engine.
 
 pub mod annotation;
+mod buffer;
 pub mod cut;
 pub(crate) mod dump;
 pub(crate) mod files;

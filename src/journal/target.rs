@@ -91,9 +91,20 @@ impl Target {
         let mut bytes = Vec::new();
         annotation::begin(salt, start, &mut bytes);
         let offset = start + bytes.len() as u64;
-        let filled_to = offset + fill_bytes;
+        let begun = bytes.len();
+        let mut filled_to = offset + fill_bytes;
         annotation::fill(salt, offset, filled_to, &mut bytes);
-        write_all_at(&*file, start, &bytes)?;
+        match write_all_at(&*file, start, &bytes) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                // A server starts also on a full disk, and refuses writes.
+                file.set_len(start)?;
+                bytes.truncate(begun);
+                filled_to = offset + annotation::ALIGNMENT;
+                annotation::fill(salt, offset, filled_to, &mut bytes);
+                write_all_at(&*file, start, &bytes)?;
+            }
+            written => written?,
+        }
         file.sync_data()?;
         Ok(Self {
             file: Arc::new(SyncedFile {
@@ -189,6 +200,9 @@ impl Target {
     /// Nothing more goes into the file: gives what ends it. [`Ending::run`] does it; others need not wait for the disk.
     pub(super) fn finish(&mut self) -> Ending {
         self.is_finished = true;
+        // What is behind goes; it may be that more is written, when the next file cannot be made.
+        self.filled_to = self.offset + annotation::ALIGNMENT;
+        self.safe_to = self.filled_to;
         Ending {
             file: Arc::clone(&self.file),
             offset: self.offset,

@@ -1,6 +1,7 @@
 //! What is known of files: the log, saves, the load at the start. Written by those who do it, read by INFO, LASTSAVE, the metrics,
 //! and by who must refuse a write because nothing could be saved.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -143,6 +144,13 @@ impl Persistence {
             loaded_empty_keys: zero(),
             skips_checksums: no(),
         }
+    }
+
+    /// The log could not be written.
+    pub(crate) fn note_write_error(&self, error: &io::Error) {
+        let code = error.raw_os_error().unwrap_or(i32::MAX);
+        let code = u64::try_from(code).unwrap_or(u64::MAX);
+        self.log_write_error.store(code, Ordering::Release);
     }
 
     /// Whether effects go to the log.

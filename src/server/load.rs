@@ -165,7 +165,8 @@ fn load_file(
     if !is_last {
         return Ok(0);
     }
-    if files.is_base(file) {
+    // One with a torn end is no longer the last when the next file is there.
+    if files.is_base(file) && verdict.tail == Tail::Clean {
         return Ok(verdict.valid_bytes);
     }
     files.cut(file, &verdict).map_err(io)

@@ -139,7 +139,7 @@ impl Recovery {
     ) -> io::Result<()> {
         if let Loaded::Log(end) = loaded {
             self.files.resume(&self.log, end)?;
-            self.files.delete_history()?;
+            self.files.try_to_delete_history();
         } else {
             if loaded == Loaded::Dump {
                 info!("The dump becomes the base of the append only file");

@@ -525,13 +525,16 @@ impl<S: Surroundings> Worker<S> {
             match self.files.next(&self.log) {
                 Ok(()) => return Ok(()),
                 Err(error) if is_new => return Err(error),
-                Err(error) if !told => {
-                    error!(
-                        "The next append only file cannot be made, which is tried again: {error}"
-                    );
+                Err(error) => {
+                    // Writes are refused, and clients that wait are not left to wait for ever.
+                    self.log.note_no_file(&error);
+                    if !told {
+                        error!(
+                            "The next append only file cannot be made, which is tried again: {error}"
+                        );
+                    }
                     told = true;
                 }
-                Err(_) => {}
             }
             if let Some(reason) = self.interruption() {
                 // SHUTDOWN, a signal: nobody waits for the disk for ever.

@@ -178,10 +178,20 @@ pub(crate) fn temporary_dump() -> PathBuf {
     PathBuf::from(format!("temp-{}.rdb", std::process::id()))
 }
 
+/// The same for DEBUG RELOAD, beside which another dump may be under way.
+fn temporary_reload() -> PathBuf {
+    PathBuf::from(format!("temp-{}.reload.rdb", std::process::id()))
+}
+
 /// The process whose [`temporary_dump`] has this name.
 pub(crate) fn owner_of_temporary(name: &OsStr) -> Option<u32> {
     let number = name.to_str()?.strip_prefix("temp-")?;
-    number.strip_suffix(".rdb")?.parse().ok()
+    let number = number.strip_suffix(".rdb")?;
+    number
+        .strip_suffix(".reload")
+        .unwrap_or(number)
+        .parse()
+        .ok()
 }
 
 /// How the settings want files written.
@@ -221,7 +231,7 @@ impl Shard {
     }
 
     fn save_in_hand(&self, storage: &dyn Storage, keyspaces: &[Box<Keyspace>]) -> io::Result<()> {
-        let temporary = temporary_dump();
+        let temporary = temporary_reload();
         let head = Head {
             version: crate::REDIS_VERSION,
             time_s: self.now_ms / 1000,

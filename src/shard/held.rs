@@ -18,7 +18,7 @@ impl Shard {
         self.mark = self.log.mark();
         let (mark, in_trouble) = (self.mark, self.log_is_in_trouble());
         self.clients.release_held(mark, in_trouble);
-        for id in self.clients.release_synced(self.log.synced()) {
+        for id in self.clients.release_synced(self.log.durable()) {
             let Some(client) = self.clients.get(id) else {
                 continue;
             };

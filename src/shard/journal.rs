@@ -134,7 +134,7 @@ impl Shard {
     /// What WAITAOF answers, when the client waits for that.
     pub(super) fn synced_reply(&self, client: &mut Client) -> Option<Vec<u8>> {
         let position = client.waits_for_sync.take()?;
-        let local = u8::from(self.log.is_on() && self.log.synced() >= position);
+        let local = u8::from(self.log.is_on() && self.log.durable() >= position);
         Some(format!("*2\r\n:{local}\r\n:0\r\n").into_bytes())
     }
 }

@@ -120,10 +120,14 @@ impl Life {
         self.child.wait().unwrap();
     }
 
+    /// Of its process.
+    pub(crate) fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// Another signal.
     pub(crate) fn signal(&self, signal: &str) {
-        let process = self.child.id().to_string();
-        let sent = Command::new("kill").args([signal, &process]).status();
+        let sent = Command::new("kill").args([signal, &self.id()]).status();
         assert!(sent.unwrap().success());
     }
 

@@ -19,7 +19,9 @@ impl<S: Surroundings> Worker<S> {
         let (settings, now_ms) = (self.settings(), self.around.now_ms());
         if self.log.is_cut() {
             // The process was to end, and could not.
-            let _ = self.files.next(&self.log);
+            if let Err(error) = self.files.next(&self.log) {
+                self.log.note_no_file(&error);
+            }
         }
         let may_rewrite = now_ms >= self.rewrites_again_ms;
         if self.log.is_on() && self.log.has_failed() && self.files.is_there() {
