@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! entries of all shards, in any order ──► Dump      RDB: header, AUX, SELECTDB, entries, end
-//!                                    └──► Commands  RESP: SELECT, the commands that make each key
+//!                                    └──► Commands  RESP: SELECT, the commands that make each key; marks (annotation.rs)
 //! ```
 //! What is written goes to disk all along, so that the sync at the end is short.
 
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::annotation::{self, RangeChecksum};
+use super::files::salt;
 use super::storage::{CrashPoint, Opening, Storage, StorageFile, write_all_at};
 use super::{format, own};
 use crate::keyspace::Keyspace;
@@ -50,7 +52,7 @@ pub(crate) struct Dump {
 
 enum Body {
     Rdb(Box<rdb::write::Writer<Sink>>),
-    Commands(Sink, Vec<u8>),
+    Commands(Commands),
 }
 
 impl Dump {
@@ -76,7 +78,7 @@ impl Dump {
                     let words: [&[u8]; 3] = [b"FUNCTION", b"LOAD", library];
                     format::command(words, &mut bytes);
                 }
-                Body::Commands(sink, bytes)
+                Body::Commands(Commands::new(sink, bytes)?)
             }
             Some(options) => {
                 let mut writer = rdb::write::Writer::new(options, sink)?;
@@ -120,11 +122,12 @@ impl Dump {
                 };
                 writer.entry(&entry, now_ms)
             }
-            Body::Commands(sink, bytes) => {
-                rewrite(entry, now_ms, &mut |effect| push(effect, bytes));
-                if bytes.len() >= limits::DUMP_PIECE_BYTES {
-                    sink.write_all(bytes)?;
-                    bytes.clear();
+            Body::Commands(commands) => {
+                rewrite(entry, now_ms, &mut |effect| {
+                    push(effect, &mut commands.bytes)
+                });
+                if commands.bytes.len() >= limits::DUMP_PIECE_BYTES {
+                    commands.give()?;
                 }
                 Ok(())
             }
@@ -145,8 +148,8 @@ impl Dump {
 
     fn select(&mut self, db: usize) -> io::Result<()> {
         match &mut self.body {
-            Body::Commands(_, bytes) => {
-                format::select(db, bytes);
+            Body::Commands(commands) => {
+                format::select(db, &mut commands.bytes);
                 Ok(())
             }
             Body::Rdb(writer) => {
@@ -170,15 +173,58 @@ impl Dump {
     pub(crate) fn finish(self, storage: &dyn Storage) -> io::Result<u64> {
         let mut sink = match self.body {
             Body::Rdb(writer) => writer.finish()?,
-            Body::Commands(mut sink, bytes) => {
-                sink.write_all(&bytes)?;
-                sink
-            }
+            Body::Commands(commands) => commands.finish()?,
         };
         sink.flush()?;
         sink.file.sync_data()?;
         storage.reach(CrashPoint::BeforeSnapshotRename)?;
         Ok(sink.offset)
+    }
+}
+
+/// A base of commands: a part of ours, as in an incremental file, since own lines are only understood in one.
+struct Commands {
+    sink: Sink,
+    /// What comes before the next commit.
+    bytes: Vec<u8>,
+    salt: u32,
+    /// Where that begins.
+    offset: u64,
+}
+
+impl Commands {
+    /// Begins with commands that come first.
+    fn new(mut sink: Sink, first: Vec<u8>) -> io::Result<Self> {
+        let (salt, mut mark) = (salt(), Vec::new());
+        annotation::begin(salt, 0, &mut mark);
+        sink.write_all(&mark)?;
+        Ok(Self {
+            sink,
+            bytes: first,
+            salt,
+            offset: mark.len() as u64,
+        })
+    }
+
+    /// Writes what there is, with its commit.
+    fn give(&mut self) -> io::Result<()> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        let mut range = RangeChecksum::new(self.salt);
+        range.extend(&self.bytes);
+        let end = self.offset + self.bytes.len() as u64;
+        annotation::commit(range, end, 0, &mut self.bytes);
+        self.sink.write_all(&self.bytes)?;
+        self.offset += self.bytes.len() as u64;
+        self.bytes.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<Sink> {
+        self.give()?;
+        self.sink.write_all(&annotation::end_line(self.salt))?;
+        Ok(self.sink)
     }
 }
 

@@ -245,7 +245,7 @@ impl Files {
         Ok(())
     }
 
-    /// The base that was written to [`Files::temporary`] and synced takes the place of all files before it, which are deleted.
+    /// The base that was written to [`Files::temporary`] and synced takes the place of all files before it, which are history.
     /// `goes_on`: the last incremental file is what comes after it; else the log is off, and it has all.
     ///
     /// # Errors
@@ -260,21 +260,24 @@ impl Files {
         let last = self.manifest.incrementals.last().filter(|_| goes_on);
         let covered_below = last.map_or(u64::MAX, |last| last.sequence);
         let manifest = self.manifest.with_new_base(format, covered_below);
-        manifest.write(storage, &self.directory)?;
+        if let Err(error) = manifest.write(storage, &self.directory) {
+            // Perhaps it stands all the same: this base must not be written over by the next.
+            self.manifest.history.push(base);
+            return Err(error);
+        }
         self.manifest = manifest;
         self.is_listed = true;
-        self.try_to_delete_history();
         Ok(())
     }
 
-    /// Deletes what nothing needs any more. What stays is tried again after the next rewrite, and at the next start.
-    pub(crate) fn try_to_delete_history(&mut self) {
-        if let Err(error) = self.delete_history() {
-            warn!("Files of the log that nothing needs any more could not be deleted: {error}");
+    /// Deletes what nothing needs any more. What cannot be deleted is tried again after the next rewrite: the log is whole with it.
+    pub(crate) fn delete_history(&mut self) {
+        if let Err(error) = self.try_to_delete_history() {
+            warn!("An old file of the log cannot be deleted: {error}");
         }
     }
 
-    fn delete_history(&mut self) -> io::Result<()> {
+    fn try_to_delete_history(&mut self) -> io::Result<()> {
         if self.manifest.history.is_empty() {
             return Ok(());
         }
@@ -301,7 +304,7 @@ impl Files {
 }
 
 /// A number that no other file has, and nobody can guess.
-fn salt() -> u32 {
+pub(super) fn salt() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id()) as u32
 }

@@ -139,7 +139,6 @@ impl Recovery {
     ) -> io::Result<()> {
         if let Loaded::Log(end) = loaded {
             self.files.resume(&self.log, end)?;
-            self.files.try_to_delete_history();
         } else {
             if loaded == Loaded::Dump {
                 info!("The dump becomes the base of the append only file");
@@ -169,6 +168,7 @@ impl Recovery {
             };
             self.files.install_base(format, true)?;
         }
+        self.files.delete_history();
         let facts = &self.shared.observations.persistence;
         let earlier = self.files.earlier_bytes()?;
         facts.log_earlier_bytes.store(earlier, Ordering::Relaxed);

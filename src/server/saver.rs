@@ -510,6 +510,7 @@ impl<S: Surroundings> Worker<S> {
         facts
             .log_base_bytes
             .store(bytes + file_bytes, Ordering::Relaxed);
+        self.files.delete_history();
         Ok(())
     }
 

@@ -137,10 +137,7 @@ fn a_server_starts_on_a_full_disk_and_refuses_writes() {
         life.kill();
         let log = data.join("appendonlydir");
         let names = files(&log);
-        let last = names
-            .iter()
-            .filter(|name| name.ends_with(".incr.aof"))
-            .next_back();
+        let last = names.iter().rfind(|name| name.ends_with(".incr.aof"));
         let last = log.join(last.unwrap());
         let bytes = std::fs::read(&last).unwrap();
         if is_torn {

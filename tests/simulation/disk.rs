@@ -431,8 +431,14 @@ impl Others {
             return;
         };
         let text = String::from_utf8_lossy(&reply);
-        let last = text.lines().next().unwrap_or_default();
-        self.note(format!("{ask:?} -> {last}"));
+        let told = match ask {
+            Ask::Look => text
+                .lines()
+                .filter(|line| line.starts_with("aof_l"))
+                .collect(),
+            _ => text.trim_end().to_owned(),
+        };
+        self.note(format!("{ask:?} -> {told}"));
         if self.disk.is_off() || reply.starts_with(b"-") {
             return;
         }
@@ -543,6 +549,9 @@ impl Others {
             self.has_log && (self.promise.log_is_on || self.promise.switched_on.is_some());
         match self.asked {
             None if !self.is_probed => self.ask(Ask::Probe),
+            None if wants_log && !self.is_settled && self.world.random.one_in(2) => {
+                self.ask(Ask::Rewrite);
+            }
             None if wants_log && !self.is_settled => self.ask(Ask::Look),
             None => return true,
             Some(_) => {}

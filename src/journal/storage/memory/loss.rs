@@ -47,26 +47,23 @@ impl Change {
             }
         }
     }
+}
 
-    /// The change as the disk sees it: a write for each sector.
-    fn sectors(&self) -> Vec<Change> {
-        let Change::Write { offset, bytes } = self else {
-            return vec![self.clone()];
-        };
-        let (mut at, mut rest) = (*offset, bytes.as_slice());
-        let mut sectors = Vec::new();
-        while !rest.is_empty() {
-            let room = (SECTOR_BYTES - at % SECTOR_BYTES) as usize;
-            let (now, later) = rest.split_at(room.min(rest.len()));
-            sectors.push(Change::Write {
-                offset: at,
-                bytes: now.to_vec(),
-            });
-            at += now.len() as u64;
-            rest = later;
+/// A write as the disk sees it: each sector as it is then, with what earlier writes have put there. So the later of two writes to one
+/// sector does not survive without the earlier.
+fn sectors(current: &[u8], offset: u64, len: usize) -> impl Iterator<Item = Change> {
+    let end = offset + len as u64;
+    let first = offset / SECTOR_BYTES;
+    let numbers = first..end.div_ceil(SECTOR_BYTES).max(first);
+    numbers.map(|number| {
+        let start = number * SECTOR_BYTES;
+        let end = (start + SECTOR_BYTES).min(current.len() as u64);
+        let bytes = current.get(start as usize..end as usize);
+        Change::Write {
+            offset: start,
+            bytes: bytes.unwrap_or_default().to_vec(),
         }
-        sectors
-    }
+    })
 }
 
 /// The bytes of a file.
@@ -90,7 +87,13 @@ impl Contents {
 
     pub(super) fn change(&mut self, change: Change) {
         change.apply(&mut self.current);
-        self.pending.push(change);
+        match change {
+            Change::SetLen(_) => self.pending.push(change),
+            Change::Write { offset, bytes } => {
+                let sectors = sectors(&self.current, offset, bytes.len());
+                self.pending.extend(sectors);
+            }
+        }
     }
 
     pub(super) fn sync(&mut self) {
@@ -114,16 +117,15 @@ impl Contents {
 
 /// Applies what survives of changes that were not synced.
 fn lose(durable: &mut Vec<u8>, pending: &[Change], random: &mut Random) {
-    let sectors: Vec<Change> = pending.iter().flat_map(Change::sectors).collect();
     let size_before = durable.len();
     // All, none, the first so many, or each with the chance of a coin.
     let kind = random.below(5);
     let first = match kind {
-        0 => sectors.len() as u64,
+        0 => pending.len() as u64,
         1 => 0,
-        _ => random.below(sectors.len() as u64 + 1),
+        _ => random.below(pending.len() as u64 + 1),
     };
-    for (index, sector) in sectors.iter().enumerate() {
+    for (index, sector) in pending.iter().enumerate() {
         let survives = if kind < 3 {
             (index as u64) < first
         } else {
