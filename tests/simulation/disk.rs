@@ -521,6 +521,11 @@ impl Others {
         self.history.push(format!("{executions}: {what}"));
     }
 
+    /// Nobody begins anything new.
+    pub(crate) fn be_calm(&mut self) {
+        self.is_calm = true;
+    }
+
     /// Nothing fails any more, and nobody begins anything new.
     pub(crate) fn calm_down(&mut self) {
         self.fault_in = usize::MAX;

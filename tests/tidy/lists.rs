@@ -224,8 +224,8 @@ pub(crate) const RATCHET: &[(&str, usize, &str)] = &[
         "one test for each option and each way to fail",
     ),
     (
-        "tests/simulation/checks.rs::check_against_model",
-        154,
+        "tests/simulation/checks.rs::see",
+        95,
         "one arm for each kind of execution, over one state",
     ),
     (
