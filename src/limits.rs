@@ -183,6 +183,8 @@ pub(crate) const LOG_SLOW_SYNC_MS: u64 = 2000;
 pub(crate) const LOG_PATIENCE_MS: u64 = 5000;
 /// Room that the log's buffer keeps when it was written, bytes.
 pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
+/// Whoever writes much to the log in little time has up to so many times as much filled ahead.
+pub(crate) const LOG_FILL_GROWTH: u64 = 16;
 /// Bytes that are filled ahead at the end of the log at once, so that few syncs store a new size. Nobody can write meanwhile: a
 /// quarter of a millisecond. A multiple of 16.
 pub(crate) const LOG_FILL_BYTES: u64 = 512 * 1024;

@@ -46,6 +46,8 @@ struct Writing {
 struct Wanted {
     /// Something was written since it last looked.
     written: bool,
+    /// More is to be filled ahead before the next period ends.
+    filled: bool,
     /// It is to end.
     ended: bool,
 }
@@ -162,7 +164,7 @@ impl Log {
     }
 
     /// Position up to which a start would find everything.
-    pub(crate) fn durable(&self) -> u64 {
+    pub fn durable(&self) -> u64 {
         self.synced()
             .min(self.unlisted_from.load(Ordering::Acquire))
     }
@@ -238,18 +240,21 @@ impl Log {
         let Some(target) = &mut writing.target else {
             return;
         };
-        match target.write(&mut writing.bytes, self.policy()) {
+        match target.write(&mut writing.bytes) {
             Ok(()) => {
                 writing.bytes.clear();
                 if writing.bytes.capacity() > limits::LOG_BUFFER_BYTES_KEPT {
                     writing.bytes = Vec::new();
                 }
-                let offset = target.offset;
+                let (offset, wants_fill) = (target.offset, target.wants_fill());
                 self.facts.log_file_bytes.store(offset, Ordering::Relaxed);
                 self.facts.log_write_error.store(0, Ordering::Release);
                 self.written.store(writing.end, Ordering::Release);
                 self.note_unsynced();
                 self.want_sync();
+                if wants_fill {
+                    self.want_fill();
+                }
                 self.wake_waiting();
             }
             Err(error) => {
@@ -271,6 +276,14 @@ impl Log {
             if self.policy() == SyncPolicy::Always {
                 self.something_written.notify_one();
             }
+        }
+    }
+
+    fn want_fill(&self) {
+        let mut wanted = lock(&self.wanted);
+        if !wanted.filled {
+            wanted.filled = true;
+            self.something_written.notify_one();
         }
     }
 
@@ -364,6 +377,7 @@ impl Log {
     /// The thread that syncs: returns when the log ends. `sync` calls [`Log::sync`].
     pub(crate) fn run_sync(&self, sync: impl Fn(&Self)) {
         loop {
+            let fills;
             {
                 let mut wanted = lock(&self.wanted);
                 while !wanted.ended && !self.is_due(&wanted) {
@@ -386,10 +400,11 @@ impl Log {
                     return;
                 }
                 wanted.written = false;
+                fills = std::mem::take(&mut wanted.filled);
             }
             // Also what nobody waits for is written in time, and what could not be written is tried again.
             self.write();
-            if !self.rests() {
+            if fills || !self.rests() {
                 sync(self);
             }
         }
@@ -408,7 +423,7 @@ impl Log {
     }
 
     fn is_due(&self, wanted: &Wanted) -> bool {
-        wanted.written && self.policy() == SyncPolicy::Always
+        wanted.filled || wanted.written && self.policy() == SyncPolicy::Always
     }
 
     /// Ends the thread that syncs.

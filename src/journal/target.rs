@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::annotation::{self, RangeChecksum};
 use super::storage::{CrashPoint, Points, StorageFile, write_all_at};
+use crate::limits;
 
 /// When what was written is synced (`appendfsync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(crate) struct Target {
     pub(super) safe_to: u64,
     /// How much is filled ahead at once.
     fill_bytes: u64,
+    /// As much as that at most.
+    fill_bytes_max: u64,
     /// Nothing more goes into it.
     pub(super) is_finished: bool,
 }
@@ -119,33 +122,35 @@ impl Target {
             filled_to,
             safe_to: filled_to,
             fill_bytes,
+            fill_bytes_max: limits::LOG_FILL_GROWTH * fill_bytes,
             is_finished: false,
         })
     }
 
     /// Writes the bytes and their commit. On an error nothing counts as written, and `bytes` is as before.
-    pub(super) fn write(&mut self, bytes: &mut Vec<u8>, policy: SyncPolicy) -> io::Result<()> {
+    pub(super) fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let len = bytes.len();
         let mut range = RangeChecksum::new(self.salt);
         range.extend(bytes);
         annotation::commit(range, self.offset + len as u64, self.synced_offset, bytes);
-        let result = self.write_marked(bytes, policy);
+        let result = self.write_marked(bytes);
         if result.is_err() {
             bytes.truncate(len);
         }
         result
     }
 
-    fn write_marked(&mut self, bytes: &[u8], policy: SyncPolicy) -> io::Result<()> {
+    fn write_marked(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.offset + bytes.len() as u64;
         let room = |to: u64| end + annotation::ALIGNMENT <= to;
         if !room(self.filled_to) {
+            // Whoever writes as fast needs more the next time.
+            self.fill_bytes = self.fill_bytes_max.min(2 * self.fill_bytes);
             self.fill(end)?;
         }
-        if policy != SyncPolicy::Always {
-            // After a power cut the end of the file may be missing, with what was not promised.
-            self.safe_to = self.filled_to;
-        } else if !room(self.safe_to) {
+        if !room(self.safe_to) {
+            // Whatever the policy: the old end mark could be found behind a power cut, with commands behind it that seem to be a
+            // Redis'. It is done beside the writing where there is time: [`Target::wants_fill`].
             self.file.sync()?;
             self.safe_to = self.filled_to;
         }
@@ -153,6 +158,11 @@ impl Target {
         self.points.reach(CrashPoint::AfterLogWrite)?;
         self.offset = end;
         Ok(())
+    }
+
+    /// Whether there is little left of what is filled ahead: it should be filled and synced.
+    pub(super) fn wants_fill(&self) -> bool {
+        !self.is_finished && self.safe_to.saturating_sub(self.offset) < self.fill_bytes / 2
     }
 
     /// Fills ahead when there is little left.

@@ -269,6 +269,8 @@ pub(crate) struct Others {
     is_calm: bool,
     /// Whether a write was accepted then.
     is_probed: bool,
+    /// Writes are refused until a dump is written, as in Redis: somebody has to ask for one.
+    wants_dump: bool,
     /// Whether the log stands.
     is_settled: bool,
     /// Whether the server was asked to end because the machine is off.
@@ -305,6 +307,7 @@ impl Others {
             synced: 0,
             is_calm: false,
             is_probed: false,
+            wants_dump: false,
             is_settled: false,
             is_ending: false,
         }
@@ -377,7 +380,7 @@ impl Others {
             self.positions.push((self.log.end(), executions));
         }
         if self.promise.log_is_on && !self.disk.is_off() {
-            self.synced = self.log.synced();
+            self.synced = self.log.durable();
         }
     }
 
@@ -439,6 +442,9 @@ impl Others {
             _ => text.trim_end().to_owned(),
         };
         self.note(format!("{ask:?} -> {told}"));
+        if reply.starts_with(b"-MISCONF Redis is configured to save") {
+            self.wants_dump = true;
+        }
         if self.disk.is_off() || reply.starts_with(b"-") {
             return;
         }
@@ -553,6 +559,10 @@ impl Others {
         let wants_log =
             self.has_log && (self.promise.log_is_on || self.promise.switched_on.is_some());
         match self.asked {
+            None if self.wants_dump => {
+                self.wants_dump = false;
+                self.ask(Ask::Save);
+            }
             None if !self.is_probed => self.ask(Ask::Probe),
             None if wants_log && !self.is_settled && self.world.random.one_in(2) => {
                 self.ask(Ask::Rewrite);
