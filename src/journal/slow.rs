@@ -140,7 +140,7 @@ mod tests {
             may_end: Mutex::new(may_end),
         });
         end.send(()).unwrap();
-        log.begin_file(Target::begin(file, Points::default(), 0, 1).unwrap());
+        log.begin_file(Target::begin(file, Points::default(), 0, 1, 1 << 10).unwrap());
         has_begun.recv().unwrap();
         for round in 1..3 {
             let met_ms = round * 10_000;
