@@ -28,14 +28,24 @@ impl Listpack {
         if bytes.len() > LISTPACK_BYTES_MAX {
             return Err(CorruptListpack::Header);
         }
-        let pack = Self::from_bytes(bytes.to_vec())?;
-        let pack = if pack.is_canonical() {
-            pack
-        } else {
-            pack.written_anew()
-        };
+        let pack = Self::in_our_words(bytes)?;
         pack.check_distinct(step)?;
         Ok(pack)
+    }
+
+    /// Takes over bytes that came from elsewhere; an element that is written otherwise than here is written anew. O(n).
+    ///
+    /// # Errors
+    /// [`CorruptListpack`] when the bytes are not exactly one listpack, or too long to be written anew.
+    pub(crate) fn in_our_words(bytes: &[u8]) -> Result<Self, CorruptListpack> {
+        let pack = Self::from_bytes(bytes.to_vec())?;
+        if pack.is_canonical() {
+            Ok(pack)
+        } else if bytes.len() > LISTPACK_BYTES_MAX {
+            Err(CorruptListpack::Header)
+        } else {
+            Ok(pack.written_anew())
+        }
     }
 
     /// Whether every `step`-th element of a pack written here is there once, and none is left over.

@@ -16,6 +16,8 @@
 //! Invariants: `live` and `deleted` here equal the first two elements; IDs ascend. An entry once written keeps its bytes, only its flags change.
 
 mod foreign;
+#[cfg(test)]
+mod foreign_tests;
 
 use std::sync::Arc;
 
@@ -477,7 +479,7 @@ fn write_counts(buffer: &mut Vec<u8>, live: u32, deleted: u32) {
     write_header(buffer, 0, pieces);
 }
 
-/// Flags are below 128: one byte, changed where it stands.
+/// Flags are below 128, and written as this module writes them: one byte, changed where it stands.
 fn mark(bytes: &mut [u8], positions: &[usize]) {
     for &at in positions {
         bytes[at] |= FLAG_DELETED as u8;

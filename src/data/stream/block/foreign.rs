@@ -1,4 +1,6 @@
 //! Blocks that strangers wrote.
+//!
+//! Flags and counts are changed where they stand, so a block has them as they are written here: see [`Listpack::in_our_words`].
 
 use std::sync::Arc;
 
@@ -38,7 +40,7 @@ impl Block {
         bytes: &[u8],
         after: Option<StreamId>,
     ) -> Option<Self> {
-        let pack = Listpack::from_bytes(bytes.to_vec()).ok()?;
+        let pack = Listpack::in_our_words(bytes).ok()?;
         let mut pieces = Pieces {
             elements: pack.iter(),
             read: 0,
@@ -85,7 +87,7 @@ impl Block {
             master,
             live: u32::try_from(live).ok()?,
             deleted: u32::try_from(deleted).ok()?,
-            bytes: Bytes::Sealed(Arc::from(bytes)),
+            bytes: Bytes::Sealed(Arc::from(pack.bytes())),
         })
     }
 }
