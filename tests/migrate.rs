@@ -322,7 +322,7 @@ fn a_read_of_a_group_meanwhile_is_a_change() {
 }
 
 #[test]
-fn what_is_again_as_it_was_or_has_ended_meanwhile_is_no_change() {
+fn a_key_that_is_again_as_it_was_stays_and_one_that_has_ended_meanwhile_has_not_changed() {
     let (from, to) = (ours(4), theirs());
     let mut here = from.connect();
     call(&mut here, "SET again v");
@@ -334,8 +334,100 @@ fn what_is_again_as_it_was_or_has_ended_meanwhile_is_no_change() {
         call(&mut other, "GET again");
         until("it has ended", || number(&mut other, "EXISTS ends") == 0);
     });
-    assert_eq!(migrate(&mut here, proxy.port, &["again", "ends"], ""), ok());
-    assert_eq!(number(&mut here, "DBSIZE"), 0);
+    assert_eq!(
+        migrate(&mut here, proxy.port, &["again", "ends"], ""),
+        kept(1, 2)
+    );
+    assert_eq!(number(&mut here, "DBSIZE"), 1);
+    let mut other = from.connect();
+    let proxy = once_at_restore(&to, move || {
+        call(&mut other, "SET ends v PX 1");
+        until("it has ended", || number(&mut other, "EXISTS ends") == 0);
+    });
+    call(&mut here, "SET ends v PX 100000");
+    assert_eq!(
+        migrate(&mut here, proxy.port, &["ends"], "REPLACE"),
+        kept(1, 1)
+    );
+    let mut other = from.connect();
+    let proxy = once_at_restore(&to, move || {
+        until("it has ended", || number(&mut other, "EXISTS ends") == 0);
+    });
+    call(&mut here, "SET ends v PX 300");
+    assert_eq!(migrate(&mut here, proxy.port, &["ends"], "REPLACE"), ok());
+}
+
+#[test]
+fn a_key_that_is_sent_to_its_own_server_is_never_lost() {
+    for shards in [1, 4] {
+        let server = ours(shards);
+        let mut here = server.connect();
+        for (write, look) in [
+            ("SET k v", "GET k"),
+            ("SET k v EX 1000", "GET k"),
+            ("RPUSH k a b", "LRANGE k 0 -1"),
+            ("XADD k 1-1 f v", "XRANGE k - +"),
+        ] {
+            call(&mut here, "FLUSHALL");
+            call(&mut here, write);
+            let before = call(&mut here, look);
+            let busy =
+                "ERR Target instance replied with error: BUSYKEY Target key name already exists.";
+            let reply = migrate(&mut here, server.port, &["k"], "");
+            assert_eq!(reply, Err(busy.to_owned()));
+            assert_eq!(
+                migrate(&mut here, server.port, &["k"], "REPLACE"),
+                kept(1, 1)
+            );
+            assert_eq!(
+                migrate(&mut here, server.port, &["k"], "COPY REPLACE"),
+                ok()
+            );
+            assert_eq!(call(&mut here, look), before, "{write}");
+            // Into another database it is moved.
+            let line = format!("MIGRATE 127.0.0.1 {} k 1 5000", server.port);
+            assert_eq!(call(&mut here, &line), Value::Okay);
+            assert_eq!(number(&mut here, "DBSIZE"), 0);
+            call(&mut here, "SELECT 1");
+            assert_eq!(call(&mut here, look), before, "{write}");
+            call(&mut here, "SELECT 0");
+        }
+    }
+}
+
+#[test]
+fn equal_keys_that_two_servers_send_each_other_are_not_lost() {
+    let servers = [ours(1), ours(2)];
+    let keys: Vec<String> = (0..20).map(|number| format!("key:{number}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for _ in 0..10 {
+        for server in &servers {
+            call(&mut server.connect(), "FLUSHALL");
+            numbered(server, 20);
+        }
+        // Both have read their keys before either gets one.
+        let both = std::sync::Barrier::new(2);
+        let both = std::sync::Arc::new(both);
+        let proxies = [1, 0].map(|to: usize| {
+            let both = std::sync::Arc::clone(&both);
+            once_at_restore(&servers[to], move || {
+                both.wait();
+            })
+        });
+        std::thread::scope(|scope| {
+            for (server, proxy) in servers.iter().zip(&proxies) {
+                let keys = &keys;
+                scope.spawn(move || migrate(&mut server.connect(), proxy.port, keys, "REPLACE"));
+            }
+        });
+        for key in &keys {
+            let line = format!("EXISTS {key}");
+            let found = servers
+                .each_ref()
+                .map(|server| number(&mut server.connect(), &line));
+            assert_ne!(found, [0, 0], "{key}");
+        }
+    }
 }
 
 #[test]

@@ -4,10 +4,14 @@
 //! handler ── payloads ──► a thread of its own: SELECT, RESTORE …, replies ──► under a hand: is the key as it was sent? then it is deleted
 //! ```
 //! Redis stops everybody until the other server has answered. Here others go on, so a key may change in between: then it stays, the
-//! other server has it as it was, and the client gets an error that says so. A key is as it was when its payload and its end are.
+//! other server has it as it was, and the client gets an error that says so. A key is as it was when nobody has touched it in WATCH's sense
+//! since it was read, and its payload and its end are the same. The one without the other is not enough: a RESTORE of an equal value may
+//! be this very key, come back from another server or sent to this one itself, and then nobody else has it any more; and what is done to
+//! the groups of a stream does not count for WATCH.
 //! In a transaction nobody may come in between, and the answer cannot be waited for: there it is refused (Redis allows it).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::dump::version_of;
 use super::remove::remove;
@@ -18,6 +22,7 @@ use crate::command::key_spec::migrated_keys;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::Space;
 use crate::keyspace::table::Entry;
+use crate::keyspace::watch::WatchFlag;
 use crate::rdb::{Version, payload};
 use crate::resp::arguments::Args;
 
@@ -53,6 +58,8 @@ pub(crate) struct SentKey {
     pub(crate) payload: Vec<u8>,
     /// When it ends, Unix ms.
     pub(crate) end_ms: Option<u64>,
+    /// Set when somebody touches the key here.
+    touched: Arc<WatchFlag>,
 }
 
 /// What is to be sent where.
@@ -129,7 +136,8 @@ impl Migrated {
                 continue;
             }
             let mut handle = space.write(&sent.key);
-            let is_same = handle.expiry() == sent.end_ms
+            let is_same = !sent.touched.is_set()
+                && handle.expiry() == sent.end_ms
                 && handle
                     .entry()
                     .is_some_and(|entry| self.form.payload_of(entry) == sent.payload);
@@ -199,12 +207,18 @@ pub(super) fn migrate(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     let keys = migrated_keys(args).unwrap_or_default();
     let mut sent = Vec::new();
     for key in keys.map(|at| args.at(at)) {
-        if let Some(entry) = ctx.space.read(key) {
-            sent.push(SentKey {
-                key: key.into(),
-                payload: form.payload_of(entry),
-                end_ms: entry.expiry(),
-            });
+        let Some(entry) = ctx.space.read(key) else {
+            continue;
+        };
+        let touched = Arc::default();
+        sent.push(SentKey {
+            key: key.into(),
+            payload: form.payload_of(entry),
+            end_ms: entry.expiry(),
+            touched: Arc::clone(&touched),
+        });
+        if !options.copy {
+            ctx.space.watch(key, &touched);
         }
     }
     if sent.is_empty() {
