@@ -453,32 +453,67 @@ fn others_go_on_meanwhile_and_the_end_of_the_client_stops_nothing() {
 }
 
 #[test]
+fn who_says_anything_but_ok_has_taken_nothing() {
+    let io_error = "IOERR error or timeout reading to target instance";
+    let refused = "ERR Target instance replied with error: ERR no";
+    let table = [
+        ("HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", io_error, 2),
+        ("\r\n\r\n\r\n", io_error, 2),
+        (":1\r\n:1\r\n:1\r\n", io_error, 2),
+        ("$2\r\nOK\r\n+OK\r\n+OK\r\n", io_error, 2),
+        ("+OK\r\n$-1\r\n+OK\r\n", io_error, 2),
+        ("+QUEUED\r\n+OK\r\n+OK\r\n", io_error, 2),
+        ("+OK\n+OK\n+OK\n", io_error, 2),
+        ("+OK\r\n+OK\r\n+QUEUED\r\n", io_error, 1),
+        ("+OK\r\n+OK\r\n+OKAY\r\n", io_error, 1),
+        ("+OK\r\n+OK\r\n-ERR no\r\n", refused, 1),
+        ("-ERR no\r\n+OK\r\n+OK\r\n", refused, 2),
+    ];
+    let from = ours(2);
+    let mut here = from.connect();
+    for (replies, error, kept) in table {
+        call(&mut here, "MSET a 1 b 2");
+        let (port, target) = answers(2, replies);
+        let reply = migrate(&mut here, port, &["a", "b"], "");
+        assert_eq!(reply, Err(error.to_owned()), "{replies:?}");
+        target.join().unwrap();
+        assert_eq!(number(&mut here, "EXISTS a b"), kept, "{replies:?}");
+    }
+}
+
+/// A server that hears of so many keys, says that, and goes.
+fn answers(keys: usize, replies: &'static str) -> (u16, std::thread::JoinHandle<()>) {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let target = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut seen, mut part) = (Vec::new(), [0; 4096]);
+        while seen
+            .windows(7)
+            .filter(|window| window == b"RESTORE")
+            .count()
+            < keys
+        {
+            let read = stream.read(&mut part).unwrap();
+            seen.extend_from_slice(&part[..read]);
+        }
+        stream.write_all(replies.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // To the end, or what was written could be lost. Who has heard enough may have left.
+        let _ = stream.read_to_end(&mut seen);
+    });
+    (port, target)
+}
+
+#[test]
 fn a_target_that_goes_away_takes_nothing_with_it() {
     for shards in [1, 4] {
         let from = ours(shards);
         let mut here = from.connect();
         call(&mut here, "MSET a 1 b 2 c 3");
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        // Answers to SELECT and the first key, and goes.
-        let target = std::thread::spawn(move || {
-            use std::io::{Read, Write};
-            let (mut stream, _) = listener.accept().unwrap();
-            let (mut seen, mut part) = (Vec::new(), [0; 4096]);
-            while seen
-                .windows(7)
-                .filter(|window| window == b"RESTORE")
-                .count()
-                < 3
-            {
-                let read = stream.read(&mut part).unwrap();
-                seen.extend_from_slice(&part[..read]);
-            }
-            stream.write_all(b"+OK\r\n+OK\r\n").unwrap();
-            stream.shutdown(std::net::Shutdown::Write).unwrap();
-            // To the end, or what was written could be lost.
-            stream.read_to_end(&mut seen).unwrap();
-        });
+        // Answers to SELECT and the first key.
+        let (port, target) = answers(3, "+OK\r\n+OK\r\n");
         let io_error = "IOERR error or timeout reading to target instance";
         let reply = migrate(&mut here, port, &["a", "b", "c"], "");
         assert_eq!(reply, Err(io_error.to_owned()));

@@ -154,12 +154,16 @@ fn command<'a>(out: &mut impl Write, words: impl IntoIterator<Item = &'a [u8]>) 
     Ok(())
 }
 
-/// Reads a reply of one line; gives the text of an error.
+/// Reads a reply of one line; gives the text of an error. Whatever is neither that nor OK comes from no server that has taken a key.
 fn reply(replies: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     replies.take(REPLY_BYTES_MAX).read_until(b'\n', &mut line)?;
     let Some(line) = line.strip_suffix(b"\r\n") else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
-    Ok(line.strip_prefix(b"-").map(<[u8]>::to_vec))
+    match line {
+        b"+OK" => Ok(None),
+        [b'-', text @ ..] => Ok(Some(text.to_vec())),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
