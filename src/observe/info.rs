@@ -535,6 +535,23 @@ mod tests {
     }
 
     #[test]
+    fn a_write_and_a_sync_of_the_log_that_failed_are_told_alike() {
+        let seen = Observations::new(1, 0, 16, 0);
+        let files = &*seen.persistence;
+        let status = || {
+            let text = render(&[Section::Persistence], &Facts::default(), &seen);
+            let line = text.lines().find(|line| line.starts_with("aof_last_write"));
+            line.unwrap_or_default().to_owned()
+        };
+        for error in [&files.log_write_error, &files.log_sync_error] {
+            assert_eq!(status(), "aof_last_write_status:ok");
+            error.store(28, Ordering::Relaxed);
+            assert_eq!(status(), "aof_last_write_status:err");
+            error.store(0, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
     fn an_empty_line_between_sections() {
         let seen = Observations::new(1, 0, 16, 0);
         seen.errors.add(b"ERR no");

@@ -117,10 +117,9 @@ fn log(text: &mut Text, facts: &Facts<'_>, files: &Persistence) {
         "aof_rewrites_consecutive_failures",
         number(&files.rewrites_failed_in_a_row),
     );
-    text.field(
-        "aof_last_write_status",
-        status(number(&files.log_write_error) != 0),
-    );
+    // Redis: a sync that failed counts as a write that did.
+    let failed = number(&files.log_write_error) != 0 || number(&files.log_sync_error) != 0;
+    text.field("aof_last_write_status", status(failed));
     text.fields(&[("aof_last_cow_size", "0")]);
 }
 
