@@ -296,3 +296,51 @@ fn waitaof_knows_what_is_on_disk() {
         assert_eq!(client.run("WAITAOF 1 0 0").to_string(), "[:1, :0]");
     }
 }
+
+#[test]
+fn a_log_that_was_switched_on_is_told_of_when_a_start_would_read_it() {
+    for (save, before) in [("", "none"), ("3600 100000", "snapshots")] {
+        let home = Home::new();
+        let options = ["--save", save];
+        let life = home.millrace(&options);
+        let mut client = life.connect();
+        for number in 0..20 {
+            client.run(&format!("SET key:{number} value"));
+        }
+        let told = |life: &Life, word: &str| {
+            let line = format!("millrace_durability:{word}\r\n");
+            life.connect()
+                .run("INFO persistence")
+                .text()
+                .contains(&line)
+        };
+        client.run("CONFIG SET rdb-key-save-delay 100000000");
+        client.run("CONFIG SET appendonly yes");
+        life.wait_for("INFO persistence", |info| {
+            info.contains("aof_enabled:1\r\n") && info.contains("aof_rewrite_in_progress:1\r\n")
+        });
+        client.run("SET acknowledged 1");
+        assert!(told(&life, before), "{before}");
+        client.run("CONFIG SET rdb-key-save-delay 0");
+        life.wait_for("INFO persistence", |info| {
+            info.contains("millrace_durability:everysec\r\n")
+        });
+        // A later base changes nothing.
+        client.run("CONFIG SET rdb-key-save-delay 100000000");
+        client.run("BGREWRITEAOF");
+        life.wait_for("INFO persistence", |info| {
+            info.contains("aof_rewrite_in_progress:1\r\n")
+        });
+        assert!(told(&life, "everysec"));
+        client.run("CONFIG SET appendonly no");
+        assert!(told(&life, before), "{before}");
+        client.run("CONFIG SET rdb-key-save-delay 0 appendonly yes appendfsync always");
+        life.wait_for("INFO persistence", |info| {
+            info.contains("millrace_durability:always\r\n")
+        });
+        life.kill();
+        let life = home.millrace(LOG);
+        assert!(told(&life, "everysec"));
+        assert_eq!(life.connect().run("DBSIZE").to_string(), ":21");
+    }
+}

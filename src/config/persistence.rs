@@ -71,8 +71,9 @@ pub(crate) struct PersistenceSettings {
 impl PersistenceSettings {
     /// What survives the end of the process, in a word: `always` what was acknowledged, also when the machine fails; `everysec`, `no`
     /// what was acknowledged when the process fails, and what was synced when the machine does; `snapshots` the last dump.
-    pub(crate) fn durability(&self) -> &'static str {
-        match (self.append_only, self.append_fsync) {
+    /// `log_stands`: a start would read the log. One that was just switched on protects nothing before its base is there.
+    pub(crate) fn durability(&self, log_stands: bool) -> &'static str {
+        match (self.append_only && log_stands, self.append_fsync) {
             (true, AppendFsync::Always) => "always",
             (true, AppendFsync::EverySecond) => "everysec",
             (true, AppendFsync::No) => "no",

@@ -21,6 +21,8 @@ pub(crate) enum Saving {
 pub(crate) struct Persistence {
     /// Effects go to the log.
     pub(crate) log_on: AtomicBool,
+    /// A start would read the log: its base stands. False while the first base of a log that was switched on is being written.
+    pub(crate) log_stands: AtomicBool,
     /// Why the log could not be written the last time.
     pub(crate) log_write_error: AtomicU64,
     /// Why the log could not be synced the last time.
@@ -105,6 +107,7 @@ impl Persistence {
         let no = || AtomicBool::new(false);
         Self {
             log_on: no(),
+            log_stands: no(),
             log_write_error: zero(),
             log_sync_error: zero(),
             log_syncs: zero(),
@@ -157,6 +160,11 @@ impl Persistence {
     #[inline]
     pub(crate) fn log_is_on(&self) -> bool {
         self.log_on.load(Ordering::Acquire)
+    }
+
+    /// Whether a start would read the log.
+    pub(crate) fn log_stands(&self) -> bool {
+        self.log_stands.load(Ordering::Acquire)
     }
 
     /// Whether the data are being loaded.

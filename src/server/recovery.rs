@@ -67,6 +67,9 @@ impl Recovery {
         let shards = shared.shard_count;
         let mut files = Files::open(Arc::clone(&storage), &directory, &name, shards)?;
         files.set_fill(log_fill_bytes);
+        let log_stands = settings.persistence.append_only && files.is_there();
+        let facts = &shared.observations.persistence;
+        facts.log_stands.store(log_stands, Ordering::Release);
         follow_settings(&log, &settings);
         Ok(Self {
             shared: Arc::clone(shared),
@@ -170,6 +173,7 @@ impl Recovery {
         }
         self.files.delete_history();
         let facts = &self.shared.observations.persistence;
+        facts.log_stands.store(true, Ordering::Release);
         let earlier = self.files.earlier_bytes()?;
         facts.log_earlier_bytes.store(earlier, Ordering::Relaxed);
         facts

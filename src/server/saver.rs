@@ -501,7 +501,11 @@ impl<S: Surroundings> Worker<S> {
         } else {
             BaseFormat::Commands
         };
-        self.files.install_base(format, wants_log)?;
+        let installed = self.files.install_base(format, wants_log);
+        if wants_log && self.files.is_there() {
+            self.facts().log_stands.store(true, Ordering::Release);
+        }
+        installed?;
         self.awaits_first_base = false;
         self.log.end_limit(begun.position);
         let facts = self.facts();

@@ -94,7 +94,9 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         config_file: config_file(shared),
         maxclients: settings.maxclients,
         maxmemory_policy: &settings.maxmemory_policy,
-        durability: settings.persistence.durability(),
+        durability: settings
+            .persistence
+            .durability(shared.observations.persistence.log_stands()),
         percentiles: &settings.latency_tracking_percentiles,
         latency_tracking: settings.latency_tracking,
         clients: client_facts(shared),

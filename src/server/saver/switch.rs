@@ -84,6 +84,7 @@ impl<S: Surroundings> Worker<S> {
 
     pub(super) fn end_log(&mut self) {
         self.awaits_first_base = false;
+        self.facts().log_stands.store(false, Ordering::Release);
         if self.log.is_on()
             && let Err(error) = self.log.end_log()
         {
