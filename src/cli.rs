@@ -168,13 +168,15 @@ pub struct PingArguments {
 const CHECK_AFTER_HELP: &str = "\
 A log is a directory with a manifest (appendonlydir), or one of its files. Each file is whole, torn
 (its end is missing or not whole, as after a power cut: a start cuts that by itself) or damaged (what
-was on disk has changed: a start is refused). A snapshot is checked by its checksum.
+was on disk has changed: a start is refused). A snapshot is read to its end, with its checksum; one
+that is damaged cannot be repaired.
 
 --fix cuts a torn or damaged log where it stops making sense and keeps the rest beside it, in
 <file>.cut-<offset>. Files that come after a cut are no longer listed in the manifest, and kept too.
-No server may run on the directory.
+No server may run on the directory. A file that is neither a log nor a snapshot is left alone.
 
-Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read, or usage.";
+Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read or is neither a log
+nor a snapshot, or usage.";
 
 /// `millrace check`.
 #[derive(Debug, Args)]

@@ -50,7 +50,7 @@ pub fn count_commands<R: Read + Seek>(mut reader: R, from: u64) -> io::Result<u6
 /// Whether a file that begins with these bytes begins with a snapshot: five bytes are enough to know.
 #[must_use]
 pub fn is_snapshot(first: &[u8]) -> bool {
-    first.starts_with(b"REDIS")
+    first.starts_with(b"REDIS") || first.starts_with(b"VALKE")
 }
 
 #[cfg(test)]

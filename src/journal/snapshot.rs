@@ -1,22 +1,19 @@
-//! Whether a snapshot is whole: its first bytes, its version, its checksum. What is in it is for the reader of snapshots.
+//! Whether a snapshot is whole: it is read to its end as a start reads it, and its checksum is compared.
 //!
 //! ```text
-//! REDIS0011  …  │ CRC64 of all before it, 8 bytes, little-endian; 0: written without (`rdbchecksum no`)
+//! REDIS0011  …  end │ CRC64 of all before it, 8 bytes, little-endian; 0: written without (`rdbchecksum no`) │ a log may go on
 //! ```
+//! The bytes are read item by item also because of the 0: the second half of a file may be zeros after a power cut, and a snapshot
+//! without a checksum ends in the same way.
+//!
+//! Deliberately not here: decoding the values. A start does that.
 
 use std::io::{self, Read};
 
-use crc_fast::{CrcAlgorithm, Digest};
+use crate::rdb::read::{ReadError, Reader, Trouble};
 
-/// Bytes read at once.
-const PIECE_BYTES: usize = 1 << 20;
-/// `REDIS` and four digits.
-const HEAD_BYTES: usize = 9;
-/// The checksum at the end.
-const CHECKSUM_BYTES: usize = 8;
-
-/// What is wrong with a snapshot, or its version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is wrong with a snapshot, or what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Snapshot {
     /// Whole.
     Whole {
@@ -24,75 +21,43 @@ pub enum Snapshot {
         version: u32,
         /// Whether it has a checksum, which is right.
         has_checksum: bool,
+        /// Where it ends, bytes.
+        bytes: u64,
     },
-    /// Not a snapshot, or a part of one.
-    Broken(&'static str),
+    /// Not a snapshot, or a part of one, or with something that cannot be read here: where, and what.
+    Broken(String),
 }
 
-/// Reads a snapshot that is all of a file.
+/// Reads a snapshot at the beginning of a file, up to its end. Memory: that of the largest value.
 ///
 /// # Errors
 /// Those of the reader.
-pub fn check(mut reader: impl Read) -> io::Result<Snapshot> {
-    let mut digest = Digest::new(CrcAlgorithm::Crc64Redis);
-    let mut piece = vec![0; PIECE_BYTES];
-    let (mut held, mut version) = (0, None);
-    loop {
-        let room = piece.get_mut(held..).unwrap_or_default();
-        let count = match reader.read(room) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        held += count;
-        let bytes = piece.get(..held).unwrap_or_default();
-        if version.is_none() && (held >= HEAD_BYTES || count == 0) {
-            let Some(found) = version_of(bytes) else {
-                return Ok(Snapshot::Broken("it does not begin as a snapshot"));
-            };
-            version = Some(found);
-        }
-        if count == 0 {
-            break;
-        }
-        // The last bytes read may be the checksum.
-        let summed = held.saturating_sub(CHECKSUM_BYTES);
-        if version.is_some() {
-            digest.update(bytes.get(..summed).unwrap_or_default());
-            piece.copy_within(summed..held, 0);
-            held -= summed;
-        }
+pub fn check(reader: impl Read) -> io::Result<Snapshot> {
+    match walk(reader) {
+        Ok(whole) => Ok(whole),
+        Err(ReadError {
+            trouble: Trouble::Io(error),
+            ..
+        }) => Err(error),
+        Err(error) => Ok(Snapshot::Broken(error.to_string())),
     }
-    let last = piece.get(..held).unwrap_or_default();
-    let (Some(version), Some(checksum)) = (version, last.last_chunk::<CHECKSUM_BYTES>()) else {
-        return Ok(Snapshot::Broken("it ends within its first bytes"));
-    };
-    let checksum = u64::from_le_bytes(*checksum);
-    Ok(match checksum {
-        0 => Snapshot::Whole {
-            version,
-            has_checksum: false,
-        },
-        _ if checksum == digest.finalize() => Snapshot::Whole {
-            version,
-            has_checksum: true,
-        },
-        _ => Snapshot::Broken("its checksum does not fit: it is damaged or not whole"),
-    })
 }
 
-fn version_of(bytes: &[u8]) -> Option<u32> {
-    let digits = bytes.get(..HEAD_BYTES)?.strip_prefix(b"REDIS")?;
-    let digits = std::str::from_utf8(digits).ok()?;
-    digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| digits.parse().ok())?
+fn walk(reader: impl Read) -> Result<Snapshot, ReadError> {
+    let mut reader = Reader::new(reader, true)?;
+    while reader.next_item()?.is_some() {}
+    Ok(Snapshot::Whole {
+        version: reader.version(),
+        has_checksum: reader.has_checksum(),
+        bytes: reader.offset(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use crc_fast::{CrcAlgorithm, Digest};
 
     use super::*;
 
@@ -116,6 +81,7 @@ mod tests {
         let whole = Snapshot::Whole {
             version: 10,
             has_checksum: true,
+            bytes: 18,
         };
         assert_eq!(check(bytes.as_slice()).unwrap(), whole);
         assert_eq!(check(Slow(&bytes)).unwrap(), whole);
@@ -131,7 +97,41 @@ mod tests {
         let without = Snapshot::Whole {
             version: 10,
             has_checksum: false,
+            bytes: 18,
         };
         assert_eq!(check(bytes.as_slice()).unwrap(), without);
+    }
+
+    #[test]
+    fn zeros_in_place_of_the_second_half_are_no_snapshot_without_a_checksum() {
+        let mut bytes = b"REDIS0011\xfe\x00".to_vec();
+        for key in 0..100 {
+            bytes.extend_from_slice(&[0, 1, key, 1, b'v']);
+        }
+        bytes.push(255);
+        bytes.extend_from_slice(&[0; 8]);
+        assert!(matches!(
+            check(bytes.as_slice()).unwrap(),
+            Snapshot::Whole { .. }
+        ));
+        for at in 9..bytes.len() - 8 {
+            let mut torn = bytes.clone();
+            torn[at..].fill(0);
+            let found = check(torn.as_slice()).unwrap();
+            assert!(matches!(found, Snapshot::Broken(_)), "{at}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_valkey_may_have_a_log_behind_it() {
+        let mut bytes = b"VALKEY080\xff".to_vec();
+        bytes.extend_from_slice(&[0; 8]);
+        bytes.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+        let whole = Snapshot::Whole {
+            version: 80,
+            has_checksum: false,
+            bytes: 18,
+        };
+        assert_eq!(check(bytes.as_slice()).unwrap(), whole);
     }
 }

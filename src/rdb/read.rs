@@ -171,6 +171,7 @@ pub(crate) struct Reader<R> {
     version: u32,
     is_of_valkey: bool,
     is_done: bool,
+    has_checksum: bool,
     key: Vec<u8>,
     effects: Vec<u8>,
 }
@@ -194,6 +195,7 @@ impl<R: Read> Reader<R> {
             version: 0,
             is_of_valkey: false,
             is_done: false,
+            has_checksum: false,
             key: Vec::new(),
             effects: Vec::new(),
         };
@@ -231,6 +233,11 @@ impl<R: Read> Reader<R> {
     /// How far was read, bytes.
     pub(crate) fn offset(&self) -> u64 {
         self.source.offset()
+    }
+
+    /// Whether the file, read to its end, has a checksum.
+    pub(crate) fn has_checksum(&self) -> bool {
+        self.has_checksum
     }
 
     fn error(&self, trouble: Trouble, type_code: Option<u8>) -> ReadError {
@@ -341,6 +348,7 @@ impl<R: Read> Reader<R> {
         let found = self.source.checksum();
         if self.version >= CHECKSUM_SINCE {
             let expected = u64::from_le_bytes(self.source.array()?);
+            self.has_checksum = expected != 0;
             if let Some(found) = found.filter(|found| expected != 0 && expected != *found) {
                 return Err(Trouble::Checksum { expected, found });
             }

@@ -176,5 +176,5 @@ fn begins_with_snapshot(file: &mut dyn ReadSeek) -> io::Result<bool> {
     let mut first = Vec::new();
     (&mut *file).take(5).read_to_end(&mut first)?;
     file.seek(SeekFrom::Start(0))?;
-    Ok(is_snapshot(&first) || first.starts_with(b"VALKE"))
+    Ok(is_snapshot(&first))
 }

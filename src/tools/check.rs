@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! DIR    its manifests, each with its files in order; of a server's directory also those of the directories in it, and snapshots
-//! FILE   a manifest, a snapshot, or a log
+//! FILE   a manifest, a snapshot, or a log, which may begin with a snapshot
 //! ```
 //! Invariants: nothing is changed without `--fix`; what is cut is kept beside the file. What is behind a cut in a later file is no longer
-//! listed, since a log without its middle would be another history.
+//! listed, since a log without its middle would be another history. A file that is neither a log nor a snapshot is left alone: a file whose
+//! name ends in `.rdb` is never a log, and a log of which nothing makes sense is none.
 //!
 //! Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read.
 
@@ -70,22 +71,32 @@ struct Check<'a> {
     fix: bool,
     out: &'a mut dyn Write,
     /// So that no server writes to what is repaired.
-    locks: Vec<Box<dyn DirectoryLock>>,
+    locks: Vec<(PathBuf, Box<dyn DirectoryLock>)>,
 }
+
+/// What is said of a file that is left alone.
+const NEITHER: &str =
+    "it begins neither as a log nor as a snapshot, so nothing is cut: take it from a backup";
 
 /// A file that was looked through.
 enum Found {
     Missing,
+    /// Neither a log nor a snapshot, so many bytes.
+    Neither(u64),
+    /// A snapshot that nothing goes on behind, or that is broken.
     Snapshot(Snapshot, u64),
-    Log(Verdict),
+    /// A log, and the end of the snapshot that it begins with, or 0.
+    Log(Verdict, u64),
 }
 
 impl Found {
     fn state(&self) -> State {
         match self {
             Found::Snapshot(Snapshot::Whole { .. }, _) => State::Whole,
-            Found::Log(verdict) if verdict.tail == Tail::Clean => State::Whole,
-            Found::Missing | Found::Snapshot(..) | Found::Log(_) => State::Broken,
+            Found::Log(verdict, _) if verdict.tail == Tail::Clean => State::Whole,
+            Found::Missing | Found::Neither(_) | Found::Snapshot(..) | Found::Log(..) => {
+                State::Broken
+            }
         }
     }
 
@@ -93,23 +104,31 @@ impl Found {
     fn text(&self) -> String {
         match self {
             Found::Missing => "missing".to_owned(),
+            Found::Neither(bytes) => format!("{bytes} bytes: {NEITHER}"),
             Found::Snapshot(Snapshot::Broken(reason), bytes) => {
-                format!("snapshot, {bytes} bytes: {reason}")
+                format!("snapshot, {bytes} bytes: damaged or not whole {reason}")
             }
             Found::Snapshot(
                 Snapshot::Whole {
                     version,
                     has_checksum,
+                    ..
                 },
                 bytes,
             ) => {
                 let checksum = if *has_checksum { "right" } else { "none" };
                 format!("snapshot, {bytes} bytes, version {version}, checksum {checksum}: whole")
             }
-            Found::Log(verdict) => format!(
-                "log, {} bytes, {} commands in the first {}: {}",
-                verdict.bytes, verdict.commands, verdict.valid_bytes, verdict.tail
-            ),
+            Found::Log(verdict, snapshot_bytes) => {
+                let snapshot = match snapshot_bytes {
+                    0 => String::new(),
+                    bytes => format!(", a snapshot of {bytes} bytes"),
+                };
+                format!(
+                    "log, {} bytes{snapshot}, {} commands in the first {}: {}",
+                    verdict.bytes, verdict.commands, verdict.valid_bytes, verdict.tail
+                )
+            }
         }
     }
 }
@@ -130,15 +149,17 @@ impl<'a> Check<'a> {
     }
 
     fn lock(&mut self, directory: &Path) -> anyhow::Result<()> {
-        if self.fix {
-            self.locks.push(self.storage.lock_dir(directory)?);
+        let has_lock = self.locks.iter().any(|(locked, _)| locked == directory);
+        if self.fix && !has_lock {
+            let lock = self.storage.lock_dir(directory)?;
+            self.locks.push((directory.to_owned(), lock));
         }
         Ok(())
     }
 
     fn directory(&mut self) -> anyhow::Result<State> {
         let mut state = State::Whole;
-        let mut seen = false;
+        let mut logs = Vec::new();
         let entries = self.storage.list(Path::new(""))?;
         let (inner, files): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| entry.is_directory);
@@ -150,20 +171,28 @@ impl<'a> Check<'a> {
             };
             for entry in entries {
                 if let Some(log) = entry.name.as_bytes().strip_suffix(b".manifest") {
-                    seen = true;
+                    logs.push(log.to_vec());
                     state = state.max(self.manifest(&directory, OsStr::from_bytes(log))?);
                 }
             }
         }
+        let mut seen = !logs.is_empty();
         for file in files {
-            let has_manifest = files_of_logs(&file.name);
-            if !has_manifest && file.name.as_bytes().ends_with(b".rdb") {
+            let name = file.name.as_bytes();
+            if files_of_logs(&file.name) {
+                continue;
+            }
+            // A log of Redis up to 6 is one file; once it has a manifest, it is looked at with that or not read.
+            let is_log = name.ends_with(b".aof") && !logs.iter().any(|log| log == name);
+            if is_log || name.ends_with(b".rdb") {
                 seen = true;
-                state = state.max(self.single(Path::new(&file.name))?);
+                self.lock(Path::new(""))?;
+                let found = self.look(Path::new(&file.name))?;
+                state = state.max(self.told(Path::new(&file.name), &found)?);
             }
         }
         if !seen {
-            anyhow::bail!("neither a manifest of a log nor a snapshot is in it");
+            anyhow::bail!("neither a log nor a snapshot is in it");
         }
         Ok(state)
     }
@@ -172,17 +201,49 @@ impl<'a> Check<'a> {
     fn single(&mut self, path: &Path) -> anyhow::Result<State> {
         self.lock(Path::new(""))?;
         let found = self.look(path)?;
-        if matches!(found, Found::Missing) {
-            return Err(io::Error::from(io::ErrorKind::NotFound).into());
+        match found {
+            Found::Missing => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            Found::Neither(_) => anyhow::bail!(NEITHER),
+            found => self.told(path, &found),
         }
+    }
+
+    /// Says what a file by itself is, and repairs it.
+    fn told(&mut self, path: &Path, found: &Found) -> anyhow::Result<State> {
         self.say(path, &found.text())?;
-        match &found {
-            Found::Log(verdict) if verdict.tail != Tail::Clean => self.repair(path, verdict),
+        match found {
+            Found::Log(verdict, _) if verdict.tail != Tail::Clean => self.repair(path, verdict),
+            Found::Snapshot(Snapshot::Broken(_), _) => {
+                self.hint("a snapshot cannot be repaired: take it from a backup")?;
+                Ok(State::Broken)
+            }
             _ => Ok(found.state()),
         }
     }
 
+    /// A file that no manifest lists: it may be anything.
     fn look(&mut self, path: &Path) -> anyhow::Result<Found> {
+        let found = self.look_listed(path)?;
+        let Found::Log(verdict, 0) = &found else {
+            return Ok(found);
+        };
+        let has_something = verdict.commands > 0 || verdict.salt.is_some();
+        if verdict.tail == Tail::Clean || has_something {
+            return Ok(found);
+        }
+        let mut first = Vec::new();
+        let file = self.storage.open_read(path)?;
+        file.take(1).read_to_end(&mut first)?;
+        let is_first_command = matches!(verdict.tail, Tail::Torn { .. }) && first == b"*";
+        Ok(if is_first_command {
+            found
+        } else {
+            Found::Neither(verdict.bytes)
+        })
+    }
+
+    /// A file that a manifest lists, or that may be a log.
+    fn look_listed(&mut self, path: &Path) -> anyhow::Result<Found> {
         let about = || format!("cannot read {}", self.storage.base().join(path).display());
         let Some(bytes) = self.storage.size(path).with_context(about)? else {
             return Ok(Found::Missing);
@@ -194,11 +255,22 @@ impl<'a> Check<'a> {
             .read_to_end(&mut first)
             .with_context(about)?;
         file.seek(SeekFrom::Start(0)).with_context(about)?;
-        if is_snapshot(&first) {
-            let snapshot = snapshot::check(file).with_context(about)?;
-            return Ok(Found::Snapshot(snapshot, bytes));
+        let is_rdb = path.as_os_str().as_bytes().ends_with(b".rdb");
+        if !is_snapshot(&first) && is_rdb {
+            return Ok(Found::Neither(bytes));
         }
-        Ok(Found::Log(verify(file, 0).with_context(about)?))
+        if !is_snapshot(&first) {
+            return Ok(Found::Log(verify(file, 0).with_context(about)?, 0));
+        }
+        let snapshot = snapshot::check(&mut file).with_context(about)?;
+        // Of a dump nobody reads what is behind its end.
+        let may_go_on = !is_rdb || files_of_logs(path.as_os_str());
+        match snapshot {
+            Snapshot::Whole { bytes: end, .. } if end < bytes && may_go_on => {
+                Ok(Found::Log(verify(file, end).with_context(about)?, end))
+            }
+            snapshot => Ok(Found::Snapshot(snapshot, bytes)),
+        }
     }
 
     /// A log with all its files.
@@ -217,16 +289,16 @@ impl<'a> Check<'a> {
         self.say(&path, &format!("{} files", manifest.files().count()))?;
         let mut state = State::Whole;
         for (index, file) in manifest.files().enumerate() {
-            let found = self.look(&directory.join(&file.name))?;
+            let found = self.look_listed(&directory.join(&file.name))?;
             self.say(&directory.join(&file.name), &found.text())?;
             if found.state() == State::Whole {
                 continue;
             }
             state = match &found {
-                Found::Log(verdict) if manifest.base.is_none() || index > 0 => {
+                Found::Log(verdict, _) if manifest.base.is_none() || index > 0 => {
                     self.repair_listed(directory, &manifest, file, verdict)?
                 }
-                Found::Log(_) | Found::Snapshot(..) | Found::Missing => {
+                Found::Log(..) | Found::Snapshot(..) | Found::Missing | Found::Neither(_) => {
                     self.hint(
                         "a base and a missing file cannot be repaired: take it from a backup",
                     )?;

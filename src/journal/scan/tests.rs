@@ -393,6 +393,6 @@ fn a_command_larger_than_a_piece_is_read_and_a_declared_length_reserves_nothing(
 
 #[test]
 fn a_snapshot_is_told_by_its_first_bytes() {
-    assert!(is_snapshot(b"REDIS0010"));
+    assert!(is_snapshot(b"REDIS0010") && is_snapshot(b"VALKEY080"));
     assert!(!is_snapshot(b"*2\r\n") && !is_snapshot(b"REDI"));
 }

@@ -171,3 +171,125 @@ fn what_cannot_be_read_is_an_error() {
     assert_eq!(state, State::Broken);
     assert!(text.contains("line 1"), "{text}");
 }
+
+/// A snapshot without a checksum, with so many keys.
+fn snapshot(keys: u8) -> Vec<u8> {
+    let mut bytes = b"REDIS0011\xfe\x00".to_vec();
+    for key in 0..keys {
+        bytes.extend_from_slice(&[0, 1, key, 1, b'v']);
+    }
+    bytes.push(255);
+    bytes.extend_from_slice(&[0; 8]);
+    bytes
+}
+
+/// What is said of a path that is refused.
+fn refused(path: &Path, fix: bool) -> String {
+    let mut out = Vec::new();
+    let error = check(path, fix, &mut out).unwrap_err();
+    assert!(out.is_empty(), "{}", String::from_utf8_lossy(&out));
+    described(&error)
+}
+
+#[test]
+fn a_dump_is_whole_only_up_to_its_end_and_never_a_log() {
+    let whole = snapshot(50);
+    let mut half = whole.clone();
+    half[whole.len() / 2..].fill(0);
+    let directory = directory(&[("dump.rdb", &whole)]);
+    let path = directory.path().join("dump.rdb");
+    let (state, text) = checked(&path, false);
+    assert_eq!(state, State::Whole);
+    assert!(text.contains("checksum none: whole"), "{text}");
+    fs::write(&path, &half).unwrap();
+    for (path, fix) in [(&path, false), (&path, true)] {
+        let (state, text) = checked(path, fix);
+        assert_eq!(state, State::Broken);
+        assert!(
+            text.contains("damaged or not whole at byte") && text.contains("ends too early"),
+            "{text}"
+        );
+        assert!(text.contains("take it from a backup"), "{text}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), half);
+    fs::write(&path, b"").unwrap();
+    let (state, text) = checked(directory.path(), false);
+    assert_eq!(state, State::Broken);
+    assert!(text.contains("dump.rdb: 0 bytes: "), "{text}");
+}
+
+#[test]
+fn a_file_that_is_neither_a_log_nor_a_snapshot_is_left_alone() {
+    let mut no_snapshot = snapshot(3);
+    no_snapshot[0] ^= 1;
+    let (mut no_log, _) = log(3);
+    no_log[0] ^= 1;
+    let files: &[(&str, &[u8])] = &[
+        ("dump.rdb", b"RED"),
+        ("damaged.rdb", &no_snapshot),
+        ("commands.rdb", b"*1\r\n$4\r\nPING\r\n"),
+        ("log.rdb", &log(2).0),
+        ("damaged.aof", &no_log),
+        ("notes.txt", b"my shopping list\nmilk\n"),
+        ("notes.md", b"# my shopping list\nmilk\n"),
+        ("zeros", &[0; 64]),
+    ];
+    let directory = directory(files);
+    for (name, bytes) in files {
+        for fix in [false, true] {
+            let path = directory.path().join(name);
+            let text = refused(&path, fix);
+            assert!(
+                text.contains(name) && text.contains("neither as a log nor as a snapshot"),
+                "{text}"
+            );
+            assert_eq!(fs::read(&path).unwrap(), *bytes, "{name}");
+        }
+    }
+    assert_eq!(checked(directory.path(), true).0, State::Broken);
+    for (name, bytes) in files {
+        assert_eq!(fs::read(directory.path().join(name)).unwrap(), *bytes);
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), files.len());
+}
+
+#[test]
+fn a_snapshot_of_valkey_is_one() {
+    let mut bytes = snapshot(3);
+    bytes.splice(..9, *b"VALKEY080");
+    let directory = directory(&[("dump.rdb", &bytes)]);
+    for fix in [false, true] {
+        let (state, text) = checked(&directory.path().join("dump.rdb"), fix);
+        assert_eq!(state, State::Whole);
+        assert!(text.contains("version 80"), "{text}");
+    }
+    assert_eq!(fs::read(directory.path().join("dump.rdb")).unwrap(), bytes);
+}
+
+#[test]
+fn a_log_of_one_file_goes_on_behind_its_snapshot() {
+    let end = snapshot(3).len();
+    let mut bytes = snapshot(3);
+    format::select(0, &mut bytes);
+    format::command([b"SET".as_slice(), b"a", b"1"], &mut bytes);
+    let whole = bytes.len();
+    bytes.extend_from_slice(b"*3\r\n$3\r\nSET");
+    let directory = directory(&[("appendonly.aof", &bytes[..whole])]);
+    let path = directory.path().join("appendonly.aof");
+    let (state, text) = checked(directory.path(), false);
+    assert_eq!(state, State::Whole);
+    let expected = format!(
+        "log, {whole} bytes, a snapshot of {end} bytes, 2 commands in the first {whole}: whole\n"
+    );
+    assert!(text.ends_with(&expected), "{text}");
+    assert_eq!(checked(&path, false), (state, text));
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(checked(&path, false).0, State::Broken);
+    assert_eq!(checked(directory.path(), true).0, State::Whole);
+    assert_eq!(fs::read(&path).unwrap(), bytes[..whole]);
+    fs::write(&path, &bytes[..end]).unwrap();
+    assert_eq!(checked(&path, false).0, State::Whole);
+    fs::write(&path, &bytes[..end - 9]).unwrap();
+    assert_eq!(checked(&path, true).0, State::Broken);
+    assert_eq!(fs::read(&path).unwrap(), bytes[..end - 9]);
+}
