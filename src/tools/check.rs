@@ -182,6 +182,14 @@ impl<'a> Check<'a> {
             if files_of_logs(&file.name) {
                 continue;
             }
+            if is_leftover(&file.name) {
+                let text = "left over from a save that did not end, or that goes on: not read";
+                self.say(
+                    Path::new(&file.name),
+                    &format!("{} bytes, {text}", file.bytes),
+                )?;
+                continue;
+            }
             // A log of Redis up to 6 is one file; once it has a manifest, it is looked at with that or not read.
             let is_log = name.ends_with(b".aof") && !logs.iter().any(|log| log == name);
             if is_log || name.ends_with(b".rdb") {
@@ -413,6 +421,14 @@ fn files_of_logs(name: &OsStr) -> bool {
     [".base.rdb", ".base.aof", ".incr.aof"]
         .iter()
         .any(|ending| name.ends_with(ending))
+}
+
+/// Whether a name is that of a dump while it is written, `temp-<process>.rdb`: the next start removes it.
+fn is_leftover(name: &OsStr) -> bool {
+    let process = name.as_bytes().strip_prefix(b"temp-");
+    process
+        .and_then(|name| name.strip_suffix(b".rdb"))
+        .is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
 }
 
 #[cfg(test)]

@@ -293,3 +293,23 @@ fn a_log_of_one_file_goes_on_behind_its_snapshot() {
     assert_eq!(checked(&path, true).0, State::Broken);
     assert_eq!(fs::read(&path).unwrap(), bytes[..end - 9]);
 }
+
+#[test]
+fn what_a_save_left_that_did_not_end_is_no_damage() {
+    let torn = &snapshot(3)[..12];
+    let directory = directory(&[("temp-123.rdb", torn), ("dump.rdb", &snapshot(3))]);
+    let (state, text) = checked(directory.path(), true);
+    assert_eq!(state, State::Whole);
+    assert!(
+        text.contains("temp-123.rdb: 12 bytes, left over from a save that did not end"),
+        "{text}"
+    );
+    assert_eq!(
+        fs::read(directory.path().join("temp-123.rdb")).unwrap(),
+        torn
+    );
+    // It alone is no data.
+    fs::remove_file(directory.path().join("dump.rdb")).unwrap();
+    let mut out = Vec::new();
+    assert!(check(directory.path(), false, &mut out).is_err());
+}
