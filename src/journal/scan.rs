@@ -31,20 +31,33 @@ pub use replay::{Item, Replay};
 pub use verdict::{Proof, Tail, Verdict};
 pub use verify::verify;
 
-/// Commands from an offset on, where one may begin or a mark has ended, up to the first byte that makes no sense.
+/// Beginnings of commands that turn out to be none, after which [`count_commands`] gives up: a file can be made of them.
+const FALSE_BEGINNINGS_MAX: u32 = 100_000;
+
+/// Commands that can be read from an offset on. Where a byte makes no sense, it goes on at the next line that begins as a command.
 ///
 /// # Errors
 /// Those of the reader.
 pub fn count_commands<R: Read + Seek>(mut reader: R, from: u64) -> io::Result<u64> {
     reader.seek(SeekFrom::Start(from))?;
     let mut window = window::Window::new(reader, from);
-    let mut count = 0;
-    while let window::Found::Whole(kind, len) = window.entry()? {
-        count += u64::from(matches!(kind, entry::Kind::Command | entry::Kind::Own));
-        window.pass(len);
+    let (mut count, mut false_beginnings) = (0, 0);
+    loop {
+        match window.entry()? {
+            window::Found::Whole(kind, len) => {
+                count += u64::from(matches!(kind, entry::Kind::Command | entry::Kind::Own));
+                window.pass(len);
+            }
+            window::Found::Nothing => return Ok(count),
+            window::Found::Incomplete | window::Found::Broken(..) => {
+                false_beginnings += 1;
+                if false_beginnings == FALSE_BEGINNINGS_MAX || !window.pass_to_command()? {
+                    return Ok(count);
+                }
+            }
+        }
         window.passed();
     }
-    Ok(count)
 }
 
 /// Whether a file that begins with these bytes begins with a snapshot: five bytes are enough to know.

@@ -22,7 +22,7 @@ use super::{complain, described, nobody_reads};
 use crate::cli::CheckArguments;
 use crate::journal::cut::cut;
 use crate::journal::manifest::{LogFile, Manifest, manifest_name};
-use crate::journal::scan::{Proof, Tail, Verdict, count_commands, is_snapshot, verify};
+use crate::journal::scan::{Tail, Verdict, count_commands, is_snapshot, verify};
 use crate::journal::snapshot::{self, Snapshot};
 use crate::journal::storage::disk::DiskStorage;
 use crate::journal::storage::{DirectoryLock, Storage};
@@ -365,23 +365,14 @@ impl<'a> Check<'a> {
 
     /// Cuts a log at the end of its valid prefix, or says what that would do.
     fn repair(&mut self, path: &Path, verdict: &Verdict) -> anyhow::Result<State> {
-        let commands = match verdict.tail {
-            Tail::Clean => 0,
-            Tail::Torn { commands, .. } => commands,
-            Tail::Damaged { proof, .. } => {
-                let from = match proof {
-                    Proof::Synced { commit, .. } => Some(commit),
-                    Proof::Appended(at) => Some(at),
-                    Proof::Sealed | Proof::NoEnd | Proof::Foreign => None,
-                };
-                match from {
-                    Some(from) => count_commands(self.storage.open_read(path)?, from)?,
-                    None => 0,
-                }
-            }
+        let commands = count_commands(self.storage.open_read(path)?, verdict.valid_bytes)?;
+        let commands = match commands {
+            0 => "no whole command".to_owned(),
+            1 => "1 whole command".to_owned(),
+            count => format!("{count} whole commands"),
         };
         let lost = format!(
-            "{} bytes from offset {} on, with at least {commands} whole commands",
+            "{} bytes from offset {} on, in which {commands} can be read",
             verdict.tail_bytes(),
             verdict.valid_bytes
         );

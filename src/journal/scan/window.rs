@@ -102,6 +102,40 @@ impl<R: Read> Window<R> {
         }
     }
 
+    /// Passes everything up to the next line that begins as a command does, but for the byte that is here; false: there is none.
+    pub(super) fn pass_to_command(&mut self) -> io::Result<bool> {
+        self.pass_one()?;
+        loop {
+            let bytes = self.bytes();
+            let line_end = bytes.iter().position(|byte| *byte == b'\n');
+            let Some(line_end) = line_end else {
+                self.pass(self.bytes().len());
+                self.passed();
+                if self.is_at_end {
+                    return Ok(false);
+                }
+                self.more()?;
+                continue;
+            };
+            self.pass(line_end + 1);
+            self.passed();
+            if self.bytes().is_empty() && !self.is_at_end {
+                self.more()?;
+            }
+            if self.bytes().first() == Some(&b'*') {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn pass_one(&mut self) -> io::Result<()> {
+        if self.bytes().is_empty() && !self.is_at_end {
+            self.more()?;
+        }
+        self.pass(self.bytes().len().min(1));
+        Ok(())
+    }
+
     /// Reads on behind what is here.
     pub(super) fn more(&mut self) -> io::Result<()> {
         if self.held > 0 {

@@ -90,7 +90,11 @@ fn damage_in_the_middle_is_told_from_a_torn_end_and_what_is_lost_is_said() {
         text.contains("1 commands in the first") && text.contains("damaged at offset"),
         "{text}"
     );
-    assert!(text.contains("at least 2 whole commands"), "{text}");
+    // Also that of the damaged range, whose text makes sense.
+    assert!(
+        text.contains("in which 4 whole commands can be read"),
+        "{text}"
+    );
     assert_eq!(checked(&path, true).0, State::Whole);
     assert!(checked(&path, false).1.contains("1 commands"));
 }
@@ -312,4 +316,33 @@ fn what_a_save_left_that_did_not_end_is_no_damage() {
     fs::remove_file(directory.path().join("dump.rdb")).unwrap();
     let mut out = Vec::new();
     assert!(check(directory.path(), false, &mut out).is_err());
+}
+
+#[test]
+fn what_is_lost_is_counted_behind_the_damage_also_where_nothing_is_proven() {
+    let mut bytes = Vec::new();
+    for _ in 0..50 {
+        format::command(
+            [b"RPUSH".as_slice(), b"jobs", b"text\n* more\n"],
+            &mut bytes,
+        );
+    }
+    let len = bytes.len() / 50;
+    bytes[len] = b'?';
+    let directory = directory(&[("a.aof", &bytes)]);
+    let path = directory.path().join("a.aof");
+    let text = checked(&path, false).1;
+    let expected = format!(
+        "cuts {} bytes from offset {len} on, in which 48 whole commands can be read",
+        49 * len
+    );
+    assert!(text.contains(&expected), "{text}");
+    bytes[len] = b'*';
+    bytes.extend_from_slice(b"*2\r\n$3");
+    fs::write(&path, &bytes).unwrap();
+    let text = checked(&path, false).1;
+    assert!(
+        text.contains("in which no whole command can be read"),
+        "{text}"
+    );
 }
