@@ -219,10 +219,11 @@ fn what_cannot_be_loaded_is_told_with_its_file_and_place() {
     let dump = b"REDIS0010\xfe\x00\x12\x04jobs\x01\x03\x01a\xff\0\0\0\0\0\0\0\0";
     std::fs::write(directory.path().join("dump.rdb"), dump).unwrap();
     let told = last_words(directory.path(), &[]);
-    assert!(
-        told.contains("dump.rdb: at byte 17, key \"jobs\" of type 18"),
-        "{told}"
+    let expected = format!(
+        "{}: at byte 17, key \"jobs\" of type 18",
+        directory.path().join("dump.rdb").display()
     );
+    assert!(told.contains(&expected), "{told}");
 
     let commands = [command(&["SET", "a", "1"]), command(&["NOSUCH", "a"])];
     let directory = log_directory(&ended_key(), &commands);

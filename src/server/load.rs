@@ -45,27 +45,28 @@ pub(super) fn load(
 ) -> Result<Loaded, LoadFailure> {
     if let Some(files) = files {
         let claimed = files.claim();
-        claimed.map_err(|error| LoadFailure::of(&settings.persistence.append_dirname, &error))?;
+        let directory = settings.dir.join(&settings.persistence.append_dirname);
+        claimed.map_err(|error| LoadFailure::of(&directory, &error))?;
         if files.is_there() {
             return load_log(loader, files, settings, facts);
         }
     }
     let path = Path::new(&settings.persistence.dump_filename);
-    let size = storage
-        .size(path)
-        .map_err(|error| LoadFailure::of(path, &error))?;
+    // Whoever reads of it may be in another directory.
+    let whole_path = settings.dir.join(path);
+    let fail = |error: io::Error| LoadFailure::of(&whole_path, &error);
+    let size = storage.size(path).map_err(fail)?;
     let Some(size) = size else {
         return Ok(Loaded::Nothing);
     };
     facts.loading_total_bytes.store(size, Ordering::Relaxed);
     let source = Source {
-        path,
+        path: &whole_path,
         is_base: false,
         settings,
         facts,
     };
-    let file = storage.open_read(path);
-    let mut file = file.map_err(|error| LoadFailure::of(path, &error))?;
+    let mut file = storage.open_read(path).map_err(fail)?;
     source.load_dump(loader, &mut *file)?;
     Ok(Loaded::Dump)
 }
@@ -80,16 +81,17 @@ fn load_log(
     let mut total = 0;
     for file in &to_load {
         let path = files.path(file);
+        let whole_path = settings.dir.join(&path);
         match files.storage().size(&path) {
             Ok(Some(size)) => total += size,
             Ok(None) => {
                 let text = format!(
                     "the manifest names {} : No such file or directory. Restore it from a backup",
-                    path.display()
+                    whole_path.display()
                 );
-                return Err(LoadFailure::of(&path, &text));
+                return Err(LoadFailure::of(&whole_path, &text));
             }
-            Err(error) => return Err(LoadFailure::of(&path, &error)),
+            Err(error) => return Err(LoadFailure::of(&whole_path, &error)),
         }
     }
     facts.loading_total_bytes.store(total, Ordering::Relaxed);
@@ -110,10 +112,10 @@ fn load_file(
     settings: &Settings,
     facts: &Persistence,
 ) -> Result<u64, LoadFailure> {
-    let path = files.path(file);
+    let path = settings.dir.join(files.path(file));
     let fail = |error: &dyn fmt::Display| LoadFailure::of(&path, error);
     let io = |error: io::Error| LoadFailure::of(&path, &error);
-    let mut opened = files.storage().open_read(&path).map_err(io)?;
+    let mut opened = files.storage().open_read(&files.path(file)).map_err(io)?;
     let mut start = 0;
     if begins_with_snapshot(&mut *opened).map_err(io)? {
         let source = Source {
@@ -125,35 +127,17 @@ fn load_file(
         start = source.load_dump(loader, &mut *opened)?;
     }
     let verdict = verify(&mut *opened, start).map_err(io)?;
-    match &verdict.tail {
-        Tail::Clean => {}
-        Tail::Damaged { .. } => {
-            let text = format!(
-                "{}. Bad file format reading the append only file: take it from a backup, or look with 'millrace check {}' and cut it there with --fix",
-                verdict.tail,
-                path.display()
-            );
-            return Err(fail(&text));
-        }
-        Tail::Torn { .. } if !is_last => {
-            let text = format!("{}, and other files follow it", verdict.tail);
-            return Err(fail(&text));
-        }
-        Tail::Torn { .. } if !settings.persistence.load_truncated => {
-            let text = format!(
-                "{}. Unexpected end of file reading the append only file: set aof-load-truncated yes, or cut it with 'millrace check --fix {}'",
-                verdict.tail,
-                path.display()
-            );
-            return Err(fail(&text));
-        }
-        Tail::Torn { .. } => warn!(
+    if let Some(text) = refusal(&verdict.tail, is_last, settings) {
+        return Err(fail(&text));
+    }
+    if verdict.tail != Tail::Clean {
+        warn!(
             "{}: {}; {} bytes are cut off, {} bytes count",
             path.display(),
             verdict.tail,
             verdict.tail_bytes(),
             verdict.valid_bytes
-        ),
+        );
     }
     opened.seek(SeekFrom::Start(start)).map_err(io)?;
     let counted = Counted::new(&mut *opened, facts);
@@ -170,6 +154,25 @@ fn load_file(
         return Ok(verdict.valid_bytes);
     }
     files.cut(file, &verdict).map_err(io)
+}
+
+/// Why a file with such an end is not loaded, and what to do. Looked at is the whole log: a file cut by itself would leave those behind it.
+fn refusal(tail: &Tail, is_last: bool, settings: &Settings) -> Option<String> {
+    let log = settings.dir.join(&settings.persistence.append_dirname);
+    let log = log.display();
+    match tail {
+        Tail::Clean => None,
+        Tail::Damaged { .. } => Some(format!(
+            "{tail}. Bad file format reading the append only file: take it from a backup, or look with 'millrace check {log}' and cut it there with --fix",
+        )),
+        Tail::Torn { .. } if !is_last => Some(format!(
+            "{tail}, and other files follow it: take it from a backup, or look with 'millrace check {log}' and cut it there with --fix",
+        )),
+        Tail::Torn { .. } if !settings.persistence.load_truncated => Some(format!(
+            "{tail}. Unexpected end of file reading the append only file: set aof-load-truncated yes, or cut it with 'millrace check --fix {log}'",
+        )),
+        Tail::Torn { .. } => None,
+    }
 }
 
 fn begins_with_snapshot(file: &mut dyn ReadSeek) -> io::Result<bool> {
