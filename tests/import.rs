@@ -362,6 +362,35 @@ fn large_values_are_copied_and_compared_in_slices() {
 }
 
 #[test]
+fn streams_are_compared_with_ranges_that_redis_5_knows() {
+    for way in ways() {
+        let (from, to) = (way.source(&[]), way.target(&[]));
+        let mut connection = from.connect();
+        for n in 1..=2_500 {
+            call(
+                &mut connection,
+                &format!("XADD s {n}-{} field value", n % 3),
+            );
+        }
+        assert_eq!(import(&from, &to, &[]).code, 0);
+        // Another payload, so that it is compared by its entries.
+        call(&mut to.connect(), "XDEL s 2500-1");
+        call(&mut to.connect(), "XADD s 2501-0 other value");
+        let (sender, receiver) = mpsc::channel();
+        let proxy = Proxy::start(&from, move |request| {
+            if request.contains("XRANGE") {
+                sender.send(request.to_owned()).unwrap();
+            }
+        });
+        let ended = run(command(&proxy.url(), &to.url(), &[]));
+        expect(&ended, 1, &[], &["key 's' of database 0 is"]);
+        let requests: String = receiver.try_iter().collect();
+        assert!(requests.contains("2000-3"), "{requests}");
+        assert!(!requests.contains('('), "{requests}");
+    }
+}
+
+#[test]
 fn keys_that_have_ended_are_not_copied() {
     for way in ways() {
         let (from, to) = (way.source(DIGESTS), way.target(&[]));

@@ -330,10 +330,24 @@ fn stream(source: &mut Link, target: &mut Link, key: &[u8], slice: u64) -> anyho
             break;
         };
         let id = bytes(array(last)?.into_iter().next().unwrap_or_default())?.unwrap_or_default();
-        from = [b"(".as_slice(), &id].concat();
+        match id_after(&id) {
+            Some(next) => from = next,
+            None => break,
+        }
     }
     let (ours, theirs) = (stream_facts(source, key)?, stream_facts(target, key)?);
     Ok(ours.and_then(|ours| Ok(ours == theirs?)))
+}
+
+/// The ID after this one, if there is any: ranges without their first entry, `(ID`, are known since Redis 6.2.
+fn id_after(id: &[u8]) -> Option<Vec<u8>> {
+    let (ms, sequence) = std::str::from_utf8(id).ok()?.split_once('-')?;
+    let (ms, sequence): (u64, u64) = (ms.parse().ok()?, sequence.parse().ok()?);
+    let next = match sequence.checked_add(1) {
+        Some(sequence) => format!("{ms}-{sequence}"),
+        None => format!("{}-0", ms.checked_add(1)?),
+    };
+    Some(next.into_bytes())
 }
 
 /// The last ID, and of each group its name, position and who holds how many entries.
@@ -398,6 +412,22 @@ mod tests {
         assert_eq!(slice_of(500 << 20, 1), 1);
         assert_eq!(slice_of(1 << 30, 1 << 10), 8);
         assert_eq!(slice_of(0, 0), 1_000);
+    }
+
+    #[test]
+    fn the_next_id_has_the_next_sequence_number_or_millisecond() {
+        let last = u64::MAX;
+        for (id, next) in [
+            ("0-1".to_owned(), Some("0-2".to_owned())),
+            (format!("7-{last}"), Some("8-0".to_owned())),
+            (format!("{last}-{last}"), None),
+        ] {
+            assert_eq!(
+                id_after(id.as_bytes()),
+                next.map(String::into_bytes),
+                "{id}"
+            );
+        }
     }
 
     #[test]
