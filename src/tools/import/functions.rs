@@ -75,8 +75,12 @@ pub(super) fn copy(
 }
 
 fn without_functions(count: usize, links: &Links) -> String {
+    let libraries = match count {
+        1 => "1 function library is not copied".to_owned(),
+        count => format!("{count} function libraries are not copied"),
+    };
     format!(
-        "{count} function libraries are not copied: {} does not know functions; give --no-functions to leave them out",
+        "{libraries}: {} does not know functions, as no Millrace does yet; give --no-functions to leave them out",
         links.target.address
     )
 }
