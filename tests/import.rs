@@ -222,7 +222,13 @@ fn only_the_databases_asked_for_are_copied() {
         expect(
             &import(&from, &to, &["--db", "3", "--db", "7"]),
             0,
-            &["db3: 1 key copied\n"],
+            &["db3: 1 key copied\n", "database 7 of "],
+            &[],
+        );
+        expect(
+            &import(&from, &to, &["--db", "7"]),
+            0,
+            &[" is empty: nothing to copy\nno keys are copied to "],
             &[],
         );
         assert_eq!(contents(&to).len(), 1);
@@ -493,7 +499,7 @@ fn an_empty_source_is_copied_at_once() {
         expect(
             &import(&from, &to, &[]),
             0,
-            &["copying 0 databases", "0 keys copied from "],
+            &[" is empty: no keys are copied to ", "0 keys copied from "],
             &[],
         );
         assert_eq!(call(&mut to.connect(), "DBSIZE"), Value::Int(1));

@@ -81,6 +81,7 @@ impl Facts {
         if !wanted.is_empty() {
             databases.retain(|database| wanted.contains(&database.number));
         }
+        notices.extend(empty(wanted, &databases, &source.address));
         require_databases(target, &databases)?;
         let clock_shift_ms = clock_shift(source, target)?;
         if clock_shift_ms != 0 {
@@ -127,6 +128,19 @@ fn databases(source: &mut Link) -> anyhow::Result<Vec<Database>> {
     let mut found: Vec<Database> = info.lines().filter_map(database_of_line).collect();
     found.sort_by_key(|database| database.number);
     Ok(found)
+}
+
+/// Says of each database that is wanted and has no keys that it is empty.
+fn empty(wanted: &[u32], databases: &[Database], address: &str) -> Vec<String> {
+    let has_keys = |number: u32| databases.iter().any(|database| database.number == number);
+    let mut empty: Vec<u32> = wanted.to_vec();
+    empty.retain(|number| !has_keys(*number));
+    empty.sort_unstable();
+    empty.dedup();
+    empty
+        .iter()
+        .map(|number| format!("database {number} of {address} is empty: nothing to copy"))
+        .collect()
 }
 
 /// `db0:keys=1,expires=0,…`

@@ -71,16 +71,7 @@ pub fn run(arguments: &ImportArguments) -> ExitCode {
     for notice in &facts.notices {
         say(notice);
     }
-    say(&format!(
-        "copying {} from {} to {}; this is no point in time: what is written to the source meanwhile may be missing \
-         or half there",
-        match facts.databases.len() {
-            1 => "1 database".to_owned(),
-            count => format!("{count} databases"),
-        },
-        links.source.address,
-        links.target.address
-    ));
+    say(&begun(&links, &facts, arguments));
     let mut report = ImportReport::default();
     let result = import(&mut links, &facts, arguments, &mut report);
     for line in report.lines(started.elapsed(), &links.source.address) {
@@ -100,6 +91,23 @@ pub fn run(arguments: &ImportArguments) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// What is said before anything is copied.
+fn begun(links: &Links, facts: &Facts, arguments: &ImportArguments) -> String {
+    let (source, target) = (&links.source.address, &links.target.address);
+    let databases = match facts.databases.len() {
+        0 if arguments.databases.is_empty() => {
+            return format!("{source} is empty: no keys are copied to {target}");
+        }
+        0 => return format!("no keys are copied to {target}"),
+        1 => "1 database".to_owned(),
+        count => format!("{count} databases"),
+    };
+    format!(
+        "copying {databases} from {source} to {target}; this is no point in time: what is written to the source \
+         meanwhile may be missing or half there"
+    )
 }
 
 /// Both connections and the facts; a sentence if an import cannot work.
