@@ -46,6 +46,8 @@ pub(super) struct Compared {
     pub(super) there_count: u64,
     /// Values that were compared.
     pub(super) value_count: u64,
+    /// Of these, all of the keys looked at before a sample was taken: the servers' digests were no use.
+    pub(super) whole_count: u64,
     /// All values by digest; else one of so many by content.
     pub(super) by_digest: bool,
     pub(super) every: u64,
@@ -132,6 +134,22 @@ impl DatabaseReport {
 }
 
 impl Compared {
+    /// Which values were compared, and how.
+    fn how(&self) -> String {
+        let is_all = self.value_count + self.missing.count >= self.key_count;
+        let (whole, every) = (grouped(self.whole_count), grouped(self.every));
+        match (self.by_digest, self.every, self.whole_count) {
+            (true, _, _) => "all, by digest".to_owned(),
+            (false, every, _) if is_all || every == 1 => "all, by content".to_owned(),
+            (false, _, 0) => format!("one key in {every}, by content"),
+            // A sample of none.
+            (false, _, count) if count == self.value_count => {
+                format!("the first {whole}, by content")
+            }
+            (false, _, _) => format!("the first {whole}, then one key in {every}, by content"),
+        }
+    }
+
     fn line(&self) -> String {
         let there = match self.missing.count {
             0 => format!("all {} looked for are there", grouped(self.key_count)),
@@ -141,11 +159,7 @@ impl Compared {
                 grouped(self.key_count)
             ),
         };
-        let how = match (self.by_digest, self.every) {
-            (true, _) => "all, by digest".to_owned(),
-            (false, 1) => "all, by content".to_owned(),
-            (false, every) => format!("one key in {}, by content", grouped(every)),
-        };
+        let how = self.how();
         let mut line = format!("{there}; {} compared", values(self.value_count));
         if self.value_count > 0 {
             line.push_str(&format!(" ({how})"));
@@ -307,6 +321,27 @@ mod tests {
             compared.line(),
             "all 10,000 looked for are there; 1,000 values compared (one key in 10, by content), no difference"
         );
+        compared.whole_count = 300;
+        assert!(
+            compared
+                .line()
+                .contains("1,000 values compared (the first 300, then one key in 10, by content)"),
+            "{}",
+            compared.line()
+        );
+        compared.whole_count = 1_000;
+        assert!(
+            compared.line().contains("(the first 1,000, by content)"),
+            "{}",
+            compared.line()
+        );
+        compared.key_count = 1_000;
+        assert!(
+            compared.line().contains("(all, by content)"),
+            "{}",
+            compared.line()
+        );
+        compared.key_count = 10_000;
         compared.by_digest = true;
         compared.missing.add(String::new());
         compared.different.add(String::new());

@@ -70,6 +70,7 @@ impl Verifying<'_> {
                 // The servers make their digests in different ways.
                 by_digest = false;
                 compared.by_digest = false;
+                compared.whole_count = compared.value_count;
             }
             self.progress.advance(key_count, 0);
         }
