@@ -25,6 +25,7 @@ const LEFT_OUT: &[(&str, usize)] = &[
     ("it installs on this machine and needs systemd", 2),
     ("it needs a container engine", 1),
     ("it needs the directory of a stopped server", 1),
+    ("it needs a copy of a log", 1),
     ("it needs systemd", 1),
     ("it needs a second server with data", 1),
 ];
