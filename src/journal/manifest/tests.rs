@@ -76,7 +76,7 @@ fn what_redis_refuses_is_refused_with_its_line() {
     let long = format!("#{}\n", "x".repeat(1100));
     for (text, line, words) in [
         ("", 1, "empty"),
-        ("file a seq 1 type i", 1, "line end"),
+        ("file a seq 1 type i", 1, "without an end"),
         (&long, 1, "too long"),
         (&format!("{good}\n"), 2, "not 'file"),
         (&format!("{good}{good}"), 2, "non-monotonic"),
