@@ -85,6 +85,8 @@ impl std::fmt::Debug for Log {
             .field("end", &self.end())
             .field("written", &self.written())
             .field("synced", &self.synced())
+            .field("durable", &self.durable())
+            .field("mark", &self.mark())
             .finish_non_exhaustive()
     }
 }

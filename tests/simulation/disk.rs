@@ -426,7 +426,8 @@ impl Others {
 
     fn hear_operator(&mut self) {
         let received = &mut self.world.players[self.operator].received;
-        if received.is_empty() {
+        // What nobody has asked for here is a single case's.
+        if received.is_empty() || self.asked.is_none() {
             return;
         }
         let reply = std::mem::take(received);
