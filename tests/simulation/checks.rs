@@ -29,6 +29,9 @@ pub(crate) struct Answer {
 /// Replies by client, in order.
 pub(crate) type Answers = HashMap<u64, Vec<Answer>>;
 
+/// A transaction that runs: client, replies, how many of them, and the words of the commands.
+type Exec = (u64, Vec<u8>, usize, Vec<Vec<u8>>);
+
 /// The model, run over what the witness saw.
 #[derive(Default)]
 pub(crate) struct Replay {
@@ -36,8 +39,7 @@ pub(crate) struct Replay {
     pub(crate) answers: Answers,
     /// What is left of the work after each unit of it, where that is wanted.
     pub(crate) units: Option<Units>,
-    /// Client, replies, how many of them, and the words of the commands.
-    exec: Option<(u64, Vec<u8>, usize, Vec<Vec<u8>>)>,
+    exec: Option<Exec>,
     due: VecDeque<(u64, Answer)>,
     gone: HashSet<u64>,
 }

@@ -259,9 +259,17 @@ impl Lives {
         if self.tally.is_point_met {
             self.point = None;
         }
+        self.past = past_of(before, &others, &setup);
+        self.note_end(others);
+        let is_kill = self.random.one_in(2);
+        self.end_of_process(is_kill);
+        true
+    }
+
+    /// What is left of a life for the history and the next.
+    fn note_end(&mut self, mut others: Others) {
         self.unique = others.world.unique;
         self.history.append(&mut others.history);
-        self.past = past_of(before, &others, &setup);
         let Past {
             needed,
             needed_after_kill,
@@ -272,10 +280,6 @@ impl Lives {
             others.synced
         ));
         self.tally.executions += self.past.seen.len();
-        drop(others);
-        let is_kill = self.random.one_in(2);
-        self.end_of_process(is_kill);
-        true
     }
 
     /// Nothing fails any more: everybody gets what is due, and a write is accepted.
