@@ -144,9 +144,7 @@ impl Target {
         let end = self.offset + bytes.len() as u64;
         let room = |to: u64| end + annotation::ALIGNMENT <= to;
         if !room(self.filled_to) {
-            // Whoever writes as fast needs more the next time.
-            self.fill_bytes = self.fill_bytes_max.min(2 * self.fill_bytes);
-            self.fill(end)?;
+            self.fill_more(end)?;
         }
         if !room(self.safe_to) {
             // Whatever the policy: the old end mark could be found behind a power cut, with commands behind it that seem to be a
@@ -173,6 +171,23 @@ impl Target {
         self.fill(self.offset)
     }
 
+    /// Fills ahead for somebody who had no time to wait for that: the next time he has more. Where there is no room for it, as much
+    /// as he needs.
+    fn fill_more(&mut self, end: u64) -> io::Result<()> {
+        let usual = self.fill_bytes_max / limits::LOG_FILL_GROWTH;
+        let fill_bytes = self.fill_bytes_max.min(2 * self.fill_bytes);
+        self.fill_bytes = fill_bytes;
+        match self.fill(end) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.fill_bytes = annotation::ALIGNMENT;
+                let filled = self.fill(end);
+                self.fill_bytes = usual;
+                filled
+            }
+            filled => filled,
+        }
+    }
+
     /// Puts fill and an end mark behind what is filled, beyond `end`.
     fn fill(&mut self, end: u64) -> io::Result<()> {
         let old_mark = self.filled_to - annotation::ALIGNMENT;
@@ -180,7 +195,13 @@ impl Target {
         let new_end = new_end + self.fill_bytes;
         let mut fill = Vec::new();
         annotation::fill(self.salt, old_mark, new_end, &mut fill);
-        write_all_at(&*self.file.file, old_mark, &fill)?;
+        let file = &*self.file.file;
+        if let Err(error) = write_all_at(file, old_mark, &fill) {
+            // What it took of a full disk is given back; the old mark may be written over.
+            file.set_len(self.filled_to)?;
+            write_all_at(file, old_mark, &annotation::end_line(self.salt))?;
+            return Err(error);
+        }
         self.points.reach(CrashPoint::AfterLogFill)?;
         self.filled_to = new_end;
         Ok(())
