@@ -85,6 +85,11 @@ impl<S: Surroundings> Saving<S> {
     pub fn turn(&mut self) -> bool {
         self.0.turn()
     }
+
+    /// One turn while the process ends: whoever waits for an answer gets one.
+    pub fn turn_away(&self) {
+        self.0.turn_away();
+    }
 }
 
 /// Asks a server to end as a signal does.

@@ -315,7 +315,7 @@ impl Lives {
         let ends = (0..3).any(|_| saver.turn());
         let mut others = take_others();
         if ends && !self.disk.is_off() {
-            others.stop();
+            others.stop(saver);
             let storage = SteppedStorage::new(self.disk.clone(), i64::MAX);
             end(&storage, &others.log);
             others.promise.has_ended_well = true;
