@@ -379,15 +379,22 @@ fn past_of(before: Model, others: &Others, setup: &Setup) -> Past {
             if others.operators.contains(&player.id.0) {
                 continue;
             }
-            let unit = acknowledged(player, &replay_of, &others.promise);
+            let unit = acknowledged(player, usize::MAX, &replay_of, &others.promise);
             needed_after_kill = needed_after_kill.max(unit);
         }
         if setup.syncs_always {
             needed = needed_after_kill;
         }
-        let positions = others.positions.iter();
-        for (_, executions) in positions.take_while(|(position, _)| *position <= others.synced) {
-            needed = needed.max(units_with[*executions]);
+        let mut positions = others.positions.iter().rev();
+        let told = positions.find(|(position, _)| *position <= others.synced);
+        for (id, until) in told.iter().flat_map(|(_, told)| told) {
+            let mut players = world.players.iter();
+            if let Some(player) = players.find(|player| player.id.0 == *id)
+                && !others.operators.contains(id)
+            {
+                let unit = acknowledged(player, *until, &replay_of, &others.promise);
+                needed = needed.max(unit);
+            }
         }
         needed_after_kill = needed_after_kill.max(needed);
     }
@@ -407,8 +414,9 @@ fn past_of(before: Model, others: &Others, setup: &Setup) -> Past {
     }
 }
 
-/// The last unit that a player was told of while that means something; what it was told is what it should be.
-fn acknowledged(player: &Player, replay: &Replay, promise: &Promise) -> usize {
+/// The last unit that a player was told of by the first so many bytes, while that means something; what it was told is what it
+/// should be.
+fn acknowledged(player: &Player, until: usize, replay: &Replay, promise: &Promise) -> usize {
     let answers = replay.answers.get(&player.id.0);
     let answers = answers.map_or(&[][..], Vec::as_slice);
     let all = told(player, player.received.len());
@@ -436,10 +444,11 @@ fn acknowledged(player: &Player, replay: &Replay, promise: &Promise) -> usize {
             (len(from), if to == usize::MAX { to } else { len(to) })
         })
         .collect();
+    let told_bytes = told(player, until.min(player.received.len())).len();
     let (mut at, mut unit) = (0, 0);
     for answer in answers {
         let end = at + answer.bytes.len();
-        let is_told = at < all.len();
+        let is_told = at < told_bytes;
         let counts = |&(from, to): &(usize, usize)| at < from || at >= to;
         if is_told && means_nothing.iter().all(counts) {
             unit = unit.max(answer.tells_of);
