@@ -20,7 +20,7 @@ use millrace::journal::storage::{
     CrashPoint, DirectoryLock, Entry, Opening, ReadSeek, Storage, StorageFile,
 };
 use millrace::journal::target::Syncing;
-use millrace::server::stepped::{Saving, Surroundings};
+use millrace::server::stepped::Surroundings;
 
 use super::commands::request;
 use super::start::Setup;
@@ -576,30 +576,5 @@ impl Others {
             Some(_) => {}
         }
         false
-    }
-
-    /// All shards end, while the log goes on and the saver turns away.
-    pub(crate) fn stop(&mut self, saver: &Saving<Around>) {
-        let mut running: Vec<usize> = (0..self.world.shards.len()).collect();
-        for shard in &running {
-            self.world.mail.push(ShardId(*shard as u16), Message::Stop);
-        }
-        for round in 0.. {
-            if running.is_empty() {
-                return;
-            }
-            assert!(round < 100_000, "shards {running:?} do not end");
-            self.sync_step();
-            saver.turn_away();
-            self.world.clock.sleep(10);
-            self.world.put_back();
-            running.retain(|&shard| {
-                let world = &mut self.world;
-                world.deliver(shard);
-                world.shards[shard].work();
-                world.flush(shard);
-                !world.drain(shard)
-            });
-        }
     }
 }
