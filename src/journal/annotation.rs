@@ -111,6 +111,13 @@ pub fn commit(range: RangeChecksum, end: u64, synced: u64, out: &mut Vec<u8>) {
     line(b'c', checksum, distance, end, out);
 }
 
+/// Appends its commit to a range that begins at offset `start`, right behind a mark. `synced`: see [`commit`].
+pub(super) fn seal(salt: u32, start: u64, synced: u64, range: &mut Vec<u8>) {
+    let mut checksum = RangeChecksum::new(salt);
+    checksum.extend(range);
+    commit(checksum, start + range.len() as u64, synced, range);
+}
+
 /// Appends the begin mark at offset `start`.
 pub fn begin(salt: u32, start: u64, out: &mut Vec<u8>) {
     let salt = digits(u64::from(salt));

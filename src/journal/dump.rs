@@ -9,7 +9,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::annotation::{self, RangeChecksum};
+use super::annotation;
 use super::files::salt;
 use super::storage::{CrashPoint, Opening, Storage, StorageFile, write_all_at};
 use super::{format, own};
@@ -211,10 +211,7 @@ impl Commands {
         if self.bytes.is_empty() {
             return Ok(());
         }
-        let mut range = RangeChecksum::new(self.salt);
-        range.extend(&self.bytes);
-        let end = self.offset + self.bytes.len() as u64;
-        annotation::commit(range, end, 0, &mut self.bytes);
+        annotation::seal(self.salt, self.offset, 0, &mut self.bytes);
         self.sink.write_all(&self.bytes)?;
         self.offset += self.bytes.len() as u64;
         self.bytes.clear();

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
-use super::annotation::{self, RangeChecksum};
+use super::annotation;
 use super::storage::{CrashPoint, Points, StorageFile, write_all_at};
 use crate::limits;
 
@@ -130,9 +130,7 @@ impl Target {
     /// Writes the bytes and their commit. On an error nothing counts as written, and `bytes` is as before.
     pub(super) fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let len = bytes.len();
-        let mut range = RangeChecksum::new(self.salt);
-        range.extend(bytes);
-        annotation::commit(range, self.offset + len as u64, self.synced_offset, bytes);
+        annotation::seal(self.salt, self.offset, self.synced_offset, bytes);
         let result = self.write_marked(bytes);
         if result.is_err() {
             bytes.truncate(len);

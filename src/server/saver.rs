@@ -51,9 +51,6 @@ pub(super) use ending::ask_end;
 /// After a dump could not be written the next is tried so much later, ms (Redis: 5 s).
 const RETRY_MS: u64 = 5000;
 
-/// So long at most it sleeps before it looks whether what it does is wanted still.
-const LONGEST_REST: Duration = Duration::from_millis(100);
-
 /// Redis' text.
 const CANNOT_END: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 
@@ -282,7 +279,7 @@ impl<S: Surroundings> Worker<S> {
         let mut rested = Duration::ZERO;
         loop {
             let delay = self.settings().persistence.key_save_delay;
-            let left = delay.saturating_sub(rested).min(LONGEST_REST);
+            let left = delay.saturating_sub(rested).min(self.around.patience());
             if left.is_zero() {
                 return Ok(());
             }

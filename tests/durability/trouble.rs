@@ -1,6 +1,6 @@
 //! A disk that is full, or fails: writes are refused, what was acknowledged stays, and it is over when there is room.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,6 +20,13 @@ impl<'h> SmallDisk<'h> {
     }
 }
 
+/// A directory in the home to mount it at.
+fn mount_point(home: &Home) -> PathBuf {
+    let data = home.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    data
+}
+
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
@@ -29,8 +36,7 @@ impl Drop for SmallDisk<'_> {
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room_and_loses_nothing() {
     let home = Home::new();
-    let data = home.path().join("data");
-    std::fs::create_dir(&data).unwrap();
+    let data = mount_point(&home);
     let disk = SmallDisk::mount(&data);
     let program = Path::new(env!("CARGO_BIN_EXE_millrace"));
     let options = [
@@ -127,8 +133,7 @@ fn a_log_whose_next_file_cannot_be_made_refuses_writes_and_leaves_nobody_waiting
 #[test]
 fn a_server_starts_on_a_full_disk_and_refuses_writes() {
     let home = Home::new();
-    let data = home.path().join("data");
-    std::fs::create_dir(&data).unwrap();
+    let data = mount_point(&home);
     let disk = SmallDisk::mount(&data);
     let program = Path::new(env!("CARGO_BIN_EXE_millrace"));
     for is_torn in [false, true] {
