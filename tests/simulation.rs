@@ -41,6 +41,8 @@ mod scores;
 mod seeds;
 #[path = "simulation/start.rs"]
 mod start;
+#[path = "simulation/stepped.rs"]
+mod stepped;
 #[path = "simulation/stop.rs"]
 mod stop;
 #[path = "simulation/streams.rs"]

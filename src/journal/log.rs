@@ -506,6 +506,12 @@ impl Log {
         self.wake_waiting();
     }
 
+    /// Whether it could not be written or synced the last time.
+    pub fn is_in_trouble(&self) -> bool {
+        self.facts.log_write_error.load(Ordering::Relaxed) != 0
+            || self.facts.log_sync_error.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether a sync has failed, so that the file must be replaced.
     pub(crate) fn has_failed(&self) -> bool {
         let writing = lock(&self.writing);

@@ -16,7 +16,7 @@ impl Shard {
         }
         self.log.wait(self.id.index());
         self.mark = self.log.mark();
-        let (mark, in_trouble) = (self.mark, self.log_is_in_trouble());
+        let (mark, in_trouble) = (self.mark, self.log.is_in_trouble());
         self.clients.release_held(mark, in_trouble);
         for id in self.clients.release_synced(self.log.durable()) {
             let Some(client) = self.clients.get(id) else {
@@ -50,7 +50,7 @@ impl Shard {
 
     /// Closes clients whose replies wait for a log that cannot be written for too long: they know nothing of what they asked for.
     pub(super) fn close_held_too_long(&mut self) {
-        if !self.clients.has_held() || !self.log_is_in_trouble() {
+        if !self.clients.has_held() || !self.log.is_in_trouble() {
             return;
         }
         let since_ms = self.now_ms.saturating_sub(limits::LOG_PATIENCE_MS);

@@ -106,16 +106,9 @@ impl Shard {
         client.held_for = client.held_for.max(self.log.end());
     }
 
-    /// Whether the log could not be written or synced the last time.
-    pub(super) fn log_is_in_trouble(&self) -> bool {
-        let facts = &self.shared.observations.persistence;
-        facts.log_write_error.load(Ordering::Relaxed) != 0
-            || facts.log_sync_error.load(Ordering::Relaxed) != 0
-    }
-
     /// Whether the output of a client has to wait for the log. It is sent as soon as that has come so far.
     pub(super) fn is_held(&mut self, id: ClientId) -> bool {
-        let in_trouble = self.log_is_in_trouble();
+        let in_trouble = self.log.is_in_trouble();
         let client = self.clients.get(id);
         let held_for = client.map_or(0, |client| client.waits_for(in_trouble));
         if held_for <= self.mark {

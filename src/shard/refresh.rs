@@ -41,7 +41,7 @@ impl Shard {
             notify: EventClass(self.settings.notify_keyspace_events),
             unlink_expired: self.settings.lazyfree.expire,
             access: access_policy(&self.settings),
-            paused_until_ms: match self.log_is_in_trouble() {
+            paused_until_ms: match self.log.is_in_trouble() {
                 // What only looks removes no key whose removal cannot be logged.
                 true => u64::MAX,
                 false => self.paused_until_ms(),

@@ -47,7 +47,7 @@ impl Shard {
         self.shared.active_expire.load(Ordering::Acquire)
             && !self.shared.cron_paused.load(Ordering::Acquire)
             && !self.is_paused()
-            && !self.log_is_in_trouble()
+            && !self.log.is_in_trouble()
     }
 
     /// One round of expiry; comes back to the end of the line when there is more.

@@ -5,8 +5,9 @@ use millrace::journal::storage::memory::{Call, Fault, MemoryStorage};
 use millrace::server::stepped::Saving;
 
 use super::commands::request;
-use super::disk::{Around, Others, put_others, take_others};
+use super::disk::{Others, put_others, take_others};
 use super::start::{Setup, Started, Trouble, start};
+use super::stepped::Around;
 use super::*;
 
 /// A server without clients but the operator.

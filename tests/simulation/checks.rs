@@ -24,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
     /// The last unit of work that it tells of, where they are counted.
     pub(crate) tells_of: usize,
+    /// The last unit that is the client's own.
+    pub(crate) wrote: usize,
 }
 
 /// Replies by client, in order.
@@ -40,7 +42,8 @@ pub(crate) struct Replay {
     /// What is left of the work after each unit of it, where that is wanted.
     pub(crate) units: Option<Units>,
     exec: Option<Exec>,
-    due: VecDeque<(u64, Answer)>,
+    /// Who is to be served: the client, its reply, the last unit that this tells of.
+    due: VecDeque<((u64, Vec<u8>), usize)>,
     gone: HashSet<u64>,
 }
 
@@ -65,15 +68,21 @@ impl Replay {
         }
     }
 
-    fn answer(&mut self, client: u64, bytes: Vec<u8>, tells_of: usize) {
-        let answer = Answer { bytes, tells_of };
-        self.answers.entry(client).or_default().push(answer);
+    fn answer(&mut self, client: u64, bytes: Vec<u8>, (tells_of, wrote): (usize, Option<usize>)) {
+        let answers = self.answers.entry(client).or_default();
+        let before = answers.last().map_or(0, |answer| answer.wrote);
+        let wrote = wrote.map_or(before, |unit| unit.max(before));
+        answers.push(Answer {
+            bytes,
+            tells_of,
+            wrote,
+        });
     }
 
     /// A unit of work is done that concerns the keys among these words.
-    fn end_unit(&mut self, words: &[Vec<u8>]) -> usize {
+    fn end_unit(&mut self, words: &[Vec<u8>]) -> (usize, Option<usize>) {
         let units = self.units.as_mut();
-        units.map_or(0, |units| units.end(&self.model, words))
+        units.map_or((0, None), |units| units.end(&self.model, words))
     }
 
     /// The reply is the model's.
@@ -120,14 +129,14 @@ impl Replay {
                 } else {
                     names.remove(&seen.words[1]);
                 }
-                self.answer(client, seen.reply.clone(), 0);
+                self.answer(client, seen.reply.clone(), (0, None));
             }
             Execution::Command => {
                 let reply = self.model.run(client, &seen.words);
                 let reply = reply.unwrap_or_else(|| panic!("the model waits: {}", at()));
                 Self::expect(index, seen, &reply);
-                let tells_of = self.end_unit(&seen.words);
-                self.answer(client, reply, tells_of);
+                let tells = self.end_unit(&seen.words);
+                self.answer(client, reply, tells);
                 serve = true;
             }
             Execution::Waits => {
@@ -142,11 +151,11 @@ impl Replay {
             }
             Execution::Served => {
                 let due = self.due.pop_front();
-                let (due, answer) =
+                let ((due, reply), unit) =
                     due.unwrap_or_else(|| panic!("served though not due: {}", at()));
                 assert_eq!(due, client, "served out of order: {}", at());
-                Self::expect(index, seen, &answer.bytes);
-                self.answers.entry(client).or_default().push(answer);
+                Self::expect(index, seen, &reply);
+                self.answer(client, reply, (unit, Some(unit)));
             }
             Execution::Cancelled if self.gone.contains(&client) => {}
             Execution::Cancelled => {
@@ -154,7 +163,7 @@ impl Replay {
                 let position = waiting.iter().position(|waiting| waiting.client == client);
                 let cancelled = || panic!("cancelled but not waiting: {}", at());
                 waiting.remove(position.unwrap_or_else(cancelled));
-                self.answer(client, b"*-1\r\n".to_vec(), 0);
+                self.answer(client, b"*-1\r\n".to_vec(), (0, None));
             }
             Execution::ExecBegins | Execution::InExec | Execution::ExecEnds => {
                 serve = self.see_exec(index, seen);
@@ -163,19 +172,16 @@ impl Replay {
                 let is_dirty = self.model.dirty.contains(&client);
                 assert!(is_dirty, "no watched key had changed: {}", at());
                 self.model.unwatch(client);
-                self.answer(client, b"*-1\r\n".to_vec(), 0);
+                self.answer(client, b"*-1\r\n".to_vec(), (0, None));
             }
         }
         if serve {
             let Self { model, units, .. } = self;
             let mut told = Vec::new();
             let served = model.serve(&mut |model, words| {
-                told.push(units.as_mut().map_or(0, |units| units.end(model, words)));
+                told.push(units.as_mut().map_or(0, |units| units.end(model, words).0));
             });
-            let answers = served.into_iter().zip(told);
-            let due =
-                answers.map(|((client, bytes), tells_of)| (client, Answer { bytes, tells_of }));
-            self.due.extend(due);
+            self.due.extend(served.into_iter().zip(told));
         }
     }
 
@@ -203,9 +209,9 @@ impl Replay {
             }
             _ => {
                 let (client, bytes, count, words) = self.exec.take().expect("begun");
-                let tells_of = self.end_unit(&words);
+                let tells = self.end_unit(&words);
                 let bytes = [format!("*{count}\r\n").into_bytes(), bytes].concat();
-                self.answer(client, bytes, tells_of);
+                self.answer(client, bytes, tells);
                 return true;
             }
         }

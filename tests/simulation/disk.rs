@@ -10,20 +10,14 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::path::Path;
-use std::sync::atomic::AtomicI64;
-use std::time::Duration;
 
 use millrace::journal::log::Log;
 use millrace::journal::storage::memory::{Call, Fault, MemoryStorage};
-use millrace::journal::storage::{
-    CrashPoint, DirectoryLock, Entry, Opening, ReadSeek, Storage, StorageFile,
-};
 use millrace::journal::target::Syncing;
-use millrace::server::stepped::Surroundings;
 
 use super::commands::request;
 use super::start::Setup;
+use super::stepped::SteppedStorage;
 use super::*;
 
 thread_local! {
@@ -43,7 +37,7 @@ pub(crate) fn take_others() -> Others {
 }
 
 /// The others work a few steps, unless they are at it.
-fn let_others_work(most: usize) {
+pub(crate) fn let_others_work(most: usize) {
     OTHERS.with(|place| {
         if let Ok(mut place) = place.try_borrow_mut()
             && let Some(others) = place.as_mut()
@@ -53,135 +47,6 @@ fn let_others_work(most: usize) {
             }
         }
     });
-}
-
-/// A disk that stops at some call, and lets the others work between calls of the saver.
-#[derive(Clone)]
-pub(crate) struct SteppedStorage {
-    pub(crate) disk: MemoryStorage,
-    /// Calls that are still answered.
-    pub(crate) calls_left: Arc<AtomicI64>,
-}
-
-impl SteppedStorage {
-    pub(crate) fn new(disk: MemoryStorage, calls_left: i64) -> Self {
-        let calls_left = Arc::new(AtomicI64::new(calls_left));
-        Self { disk, calls_left }
-    }
-
-    /// A call, which may be the last: by its number it is done or not.
-    fn call<T>(&self, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let left = self.calls_left.fetch_sub(1, Ordering::Relaxed);
-        if left == 1 {
-            self.disk.switch_off();
-        }
-        let result = call();
-        if left == 0 {
-            self.disk.switch_off();
-        }
-        result
-    }
-
-    fn turn<T>(&self, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let_others_work(3);
-        self.call(call)
-    }
-}
-
-impl Storage for SteppedStorage {
-    fn open_write(&self, path: &Path, how: Opening) -> io::Result<Box<dyn StorageFile>> {
-        let file = self.turn(|| self.disk.open_write(path, how))?;
-        let storage = self.clone();
-        Ok(Box::new(SteppedFile { storage, file }))
-    }
-
-    fn open_read(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
-        self.turn(|| self.disk.open_read(path))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.turn(|| self.disk.rename(from, to))
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.turn(|| self.disk.remove(path))
-    }
-
-    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
-        self.turn(|| self.disk.size(path))
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
-        self.turn(|| self.disk.list(directory))
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.turn(|| self.disk.create_dir(path))
-    }
-
-    fn sync_dir(&self, directory: &Path) -> io::Result<()> {
-        self.turn(|| self.disk.sync_dir(directory))
-    }
-
-    fn lock_dir(&self, directory: &Path) -> io::Result<Box<dyn DirectoryLock>> {
-        self.turn(|| self.disk.lock_dir(directory))
-    }
-
-    fn reach(&self, point: CrashPoint) -> io::Result<()> {
-        // There a lock of the log is held.
-        if !matches!(point, CrashPoint::AfterLogWrite | CrashPoint::AfterLogFill) {
-            let_others_work(3);
-        }
-        self.disk.reach(point)
-    }
-
-    fn minds_points(&self) -> bool {
-        true
-    }
-}
-
-struct SteppedFile {
-    storage: SteppedStorage,
-    file: Box<dyn StorageFile>,
-}
-
-impl StorageFile for SteppedFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        self.storage.call(|| self.file.write_at(offset, bytes))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.storage.call(|| self.file.sync_data())
-    }
-
-    fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.storage.call(|| self.file.set_len(bytes))
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.storage.call(|| self.file.len())
-    }
-}
-
-/// The saver's surroundings: one disk, the clock of the simulation, the others.
-pub(crate) struct Around {
-    pub(crate) storage: SteppedStorage,
-    pub(crate) clock: Arc<SimulatedClock>,
-}
-
-impl Surroundings for Around {
-    fn storage(&self, _: &Path) -> io::Result<Arc<dyn Storage>> {
-        Ok(Arc::new(self.storage.clone()))
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.clock.now_ms()
-    }
-
-    fn patience(&self) -> Duration {
-        let_others_work(20);
-        Duration::ZERO
-    }
 }
 
 /// Lines of INFO when the log stands, with its base.
@@ -231,6 +96,8 @@ pub(crate) struct Promise {
     pub(crate) executions_saved: usize,
     /// While the log was off: by player, from where to where what was received means nothing.
     pub(crate) means_nothing: Vec<HashMap<u64, (usize, usize)>>,
+    /// While the log was in trouble, when only one's own writes are held back: by player, from where to where of what was received.
+    pub(crate) in_trouble: HashMap<u64, Vec<(usize, usize)>>,
     /// The server has ended as it was asked to, and nothing has failed.
     pub(crate) has_ended_well: bool,
     /// Everybody alive must have all replies.
@@ -275,10 +142,26 @@ pub(crate) struct Others {
     is_settled: bool,
     /// Whether the server was asked to end because the machine is off.
     is_ending: bool,
+    trouble: Trouble,
+}
+
+/// What is needed to see when the log is in trouble.
+struct Trouble {
+    /// Calls that have failed so far.
+    failures: Arc<AtomicU64>,
+    failures_before: u64,
+    was_there: bool,
+    /// By player, what it had received.
+    received_before: HashMap<u64, usize>,
 }
 
 impl Others {
-    pub(crate) fn new(mut world: World, log: Arc<Log>, disk: MemoryStorage, setup: &Setup) -> Self {
+    pub(crate) fn new(
+        mut world: World,
+        log: Arc<Log>,
+        disk: &SteppedStorage,
+        setup: &Setup,
+    ) -> Self {
         let operator = world.players.len();
         world.connect(false);
         world.players[operator].is_told = true;
@@ -287,7 +170,7 @@ impl Others {
         Self {
             world,
             log,
-            disk,
+            disk: disk.disk.clone(),
             syncing: None,
             operator,
             operators,
@@ -310,6 +193,12 @@ impl Others {
             wants_dump: false,
             is_settled: false,
             is_ending: false,
+            trouble: Trouble {
+                failures: Arc::clone(&disk.failures),
+                failures_before: 0,
+                was_there: false,
+                received_before: HashMap::new(),
+            },
         }
     }
 
@@ -333,11 +222,30 @@ impl Others {
             6 if self.world.random.one_in(4) => self.pass_time(),
             _ => self.world.step(),
         }
+        self.note_trouble();
         self.note_position();
         self.hear_operator();
         self.note_closed();
         if self.fault_in != usize::MAX {
             self.disturb();
+        }
+    }
+
+    /// What was received since the last call, when the log was in trouble meanwhile.
+    pub(crate) fn note_trouble(&mut self) {
+        let trouble = &mut self.trouble;
+        let failures = trouble.failures.load(Ordering::Relaxed);
+        let is_there = self.log.is_in_trouble();
+        let was_there = trouble.was_there || failures != trouble.failures_before;
+        trouble.failures_before = failures;
+        trouble.was_there = is_there;
+        for player in &self.world.players {
+            let received = player.received.len();
+            let before = trouble.received_before.insert(player.id.0, received);
+            if (is_there || was_there) && before != Some(received) {
+                let ranges = self.promise.in_trouble.entry(player.id.0).or_default();
+                ranges.push((before.unwrap_or(0), received));
+            }
         }
     }
 
@@ -509,7 +417,7 @@ impl Others {
         if self.is_full || random.one_in(6) {
             self.is_full = !self.is_full;
             let capacity = self.is_full.then(|| random.below(20_000) as u64);
-            self.history.push(format!("capacity {capacity:?}"));
+            self.note(format!("capacity {capacity:?}"));
             self.disk.set_capacity(capacity);
             return;
         }
@@ -521,13 +429,15 @@ impl Others {
             _ => Fault::Short(random.below(40)),
         };
         let nth = 1 + random.below(4) as u64;
-        self.history.push(format!("{fault:?} at {call:?} {nth}"));
+        self.note(format!("{fault:?} at {call:?} {nth}"));
         self.disk.plan(call, nth, fault);
     }
 
     fn note(&mut self, what: String) {
         let executions = self.executions();
-        self.history.push(format!("{executions}: {what}"));
+        let what = format!("{executions}: {what}");
+        seeds::tell(|| format!("{what}, {:?}", self.log));
+        self.history.push(what);
     }
 
     /// Nobody begins anything new.
@@ -556,6 +466,7 @@ impl Others {
         for _ in 0..6 {
             self.sync_step();
             self.world.settle();
+            self.note_trouble();
             self.note_position();
             self.hear_operator();
         }

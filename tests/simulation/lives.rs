@@ -20,8 +20,9 @@ use millrace::server::stepped::{Saving, ask_to_end, end};
 
 use super::checks::{Replay, without};
 use super::commands::request;
-use super::disk::{Around, Others, Promise, SteppedStorage, put_others, take_others};
+use super::disk::{Others, Promise, put_others, take_others};
 use super::start::{Setup, Started, Trouble, differences, read_all, start, sum_of};
+use super::stepped::{Around, SteppedStorage};
 use super::units::Units;
 use super::*;
 
@@ -107,7 +108,7 @@ impl Lives {
         self.lost_power |= !is_kill;
         let how = if is_kill { "killed" } else { "lost power" };
         let is_off = self.disk.is_off();
-        self.history.push(format!(
+        self.note(format!(
             "{how}, was off: {is_off}, reached {:?}",
             self.disk.reached().last()
         ));
@@ -115,6 +116,11 @@ impl Lives {
             true => self.disk.kill(),
             false => self.disk.crash(self.random.next()),
         };
+    }
+
+    fn note(&mut self, what: String) {
+        seeds::tell(|| what.clone());
+        self.history.push(what);
     }
 
     fn fork(&mut self) -> Random {
@@ -132,7 +138,7 @@ impl Lives {
                 trouble = Trouble::random(&mut self.random);
             }
             self.has_log |= setup.has_log;
-            self.history.push(format!(
+            self.note(format!(
                 "start on {} shards: {}; {trouble:?}",
                 setup.shard_count,
                 setup.words.join(" ")
@@ -145,7 +151,7 @@ impl Lives {
                 self.point = None;
             }
             if let Err(text) = &started {
-                self.history.push(format!("given up: {text}"));
+                self.note(format!("given up: {text}"));
             }
             match started {
                 Ok(started) if !is_off => {
@@ -281,7 +287,7 @@ impl Lives {
             needed_after_kill,
             ..
         } = self.past;
-        self.history.push(format!(
+        self.note(format!(
             "needed {needed}, after a kill {needed_after_kill}; synced {}",
             others.synced
         ));
@@ -349,10 +355,12 @@ impl Others {
             running.retain(|&shard| {
                 let world = &mut self.world;
                 world.deliver(shard);
+                world.shards[shard].handle(Event::Tick);
                 world.shards[shard].work();
                 world.flush(shard);
                 !world.drain(shard)
             });
+            self.note_trouble();
         }
     }
 }
@@ -413,6 +421,7 @@ fn past_of(before: Model, others: &Others, setup: &Setup) -> Past {
                 continue;
             }
             let unit = acknowledged(player, usize::MAX, &replay_of, &others.promise);
+            seeds::tell(|| format!("client {} was told of unit {unit}", player.id.0));
             needed_after_kill = needed_after_kill.max(unit);
         }
         if setup.syncs_always {
@@ -426,6 +435,7 @@ fn past_of(before: Model, others: &Others, setup: &Setup) -> Past {
                 && !others.operators.contains(id)
             {
                 let unit = acknowledged(player, *until, &replay_of, &others.promise);
+                seeds::tell(|| format!("client {id} was told of synced unit {unit}"));
                 needed = needed.max(unit);
             }
         }
@@ -477,6 +487,13 @@ fn acknowledged(player: &Player, until: usize, replay: &Replay, promise: &Promis
             (len(from), if to == usize::MAX { to } else { len(to) })
         })
         .collect();
+    let len = |until: usize| told(player, until.min(player.received.len())).len();
+    let in_trouble = promise.in_trouble.get(&player.id.0);
+    let in_trouble: Vec<(usize, usize)> = in_trouble
+        .into_iter()
+        .flatten()
+        .map(|&(from, to)| (len(from), len(to)))
+        .collect();
     let told_bytes = told(player, until.min(player.received.len())).len();
     let (mut at, mut unit) = (0, 0);
     for answer in answers {
@@ -484,7 +501,11 @@ fn acknowledged(player: &Player, until: usize, replay: &Replay, promise: &Promis
         let is_told = at < told_bytes;
         let counts = |&(from, to): &(usize, usize)| at < from || at >= to;
         if is_told && means_nothing.iter().all(counts) {
-            unit = unit.max(answer.tells_of);
+            let is_read_only = in_trouble.iter().any(|&(from, to)| from < end && at < to);
+            unit = unit.max(match is_read_only {
+                true => answer.wrote,
+                false => answer.tells_of,
+            });
         }
         at = end;
     }

@@ -7,8 +7,9 @@ use millrace::journal::storage::{CrashPoint, Storage};
 use millrace::server::stepped::{Saving, recover};
 
 use super::commands::request;
-use super::disk::{Around, Others, SteppedStorage};
+use super::disk::Others;
 use super::model::Model;
+use super::stepped::{Around, SteppedStorage};
 use super::units::{number_of, shown, text_of};
 use super::*;
 
@@ -133,16 +134,15 @@ pub(crate) fn start(
         storage: storage.clone(),
         clock: Arc::clone(clock),
     };
-    let calls_left = Arc::clone(&storage.calls_left);
-    let storage: Arc<dyn Storage> = Arc::new(storage);
+    let shared: Arc<dyn Storage> = Arc::new(storage.clone());
     let time: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-    let stepped = recover(&world.shared, storage, &world.mail, &time, around)?;
+    let stepped = recover(&world.shared, shared, &world.mail, &time, around)?;
     world.shards = stepped.shards;
-    let others = Others::new(world, stepped.log, disk.clone(), setup);
+    let others = Others::new(world, stepped.log, &storage, setup);
     Ok(Started {
         others,
         saver: stepped.saver,
-        calls_left,
+        calls_left: storage.calls_left,
     })
 }
 

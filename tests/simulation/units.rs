@@ -117,10 +117,11 @@ impl Units {
         self.states.push(self.sum);
     }
 
-    /// A unit has ended that could change the keys among these words. Gives the last unit that what it tells of depends on.
-    pub(crate) fn end(&mut self, model: &Model, words: &[Vec<u8>]) -> usize {
+    /// A unit has ended that could change the keys among these words. Gives the last unit that what it tells of depends on, and its
+    /// own number if it changed something.
+    pub(crate) fn end(&mut self, model: &Model, words: &[Vec<u8>]) -> (usize, Option<usize>) {
         let unit = self.states.len();
-        let mut tells_of = 0;
+        let (mut tells_of, mut wrote) = (0, None);
         for word in words {
             let Some(key) = self.keys.get_mut(word) else {
                 continue;
@@ -129,12 +130,13 @@ impl Units {
             let before = std::mem::replace(&mut key.state, after);
             if before != after {
                 key.written_by = unit;
+                wrote = Some(unit);
             }
             tells_of = tells_of.max(key.written_by);
             self.add(before, after);
         }
         self.push(model);
-        tells_of
+        (tells_of, wrote)
     }
 
     /// The data as they were after the unit that was named.
