@@ -28,7 +28,7 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
     let directory = path.parent().unwrap_or(Path::new(""));
     let kept = beside(path, &format!(".cut-{}", verdict.valid_bytes));
     let copy = storage.open_write(&kept, Opening::Emptied)?;
-    let copied = copy_bytes(storage, path, verdict.valid_bytes, u64::MAX, &*copy);
+    let copied = copy_bytes(storage, path, (verdict.valid_bytes, u64::MAX), (&*copy, 0));
     match copied.and_then(|()| copy.sync_data()) {
         Err(error) if error.kind() == io::ErrorKind::StorageFull => {
             // Without room for it a server can start only so; what is cut off could not be read anyway.
@@ -43,6 +43,7 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
     if verdict.is_sealed_by_end() {
         // The prefix is whole as it is: the end mark only lets a Redis append.
         let file = storage.open_write(path, Opening::Existing)?;
+        write_again(storage, path, verdict, &*file)?;
         file.set_len(verdict.valid_bytes)?;
         file.sync_data()?;
         write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
@@ -51,7 +52,7 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
         // The last commit is cut off and the seal has another: one is right only with the other gone, so by a rename.
         let temporary = beside(path, TEMPORARY);
         let file = storage.open_write(&temporary, Opening::Emptied)?;
-        copy_bytes(storage, path, 0, verdict.valid_bytes, &*file)?;
+        copy_bytes(storage, path, (0, verdict.valid_bytes), (&*file, 0))?;
         write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
         file.sync_data()?;
         storage.rename(&temporary, path)?;
@@ -61,25 +62,38 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
     Ok(kept)
 }
 
+/// Writes what may not be on disk again, so that the next sync is for it too. A sync of it may have failed in a process that was
+/// killed then: it can be read, and Linux believes it to be on disk.
+///
+/// # Errors
+/// Those of the storage.
+pub(super) fn write_again(
+    storage: &dyn Storage,
+    path: &Path,
+    verdict: &Verdict,
+    file: &dyn StorageFile,
+) -> io::Result<()> {
+    let range = (verdict.unsynced_from, verdict.valid_bytes);
+    copy_bytes(storage, path, range, (file, range.0))
+}
+
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// Copies the bytes of a file from `start` to `end`, or to its end.
+/// Copies the bytes of a file from `start` to `end`, or to its end, to an offset of another.
 fn copy_bytes(
     storage: &dyn Storage,
     path: &Path,
-    start: u64,
-    end: u64,
-    to: &dyn StorageFile,
+    (start, end): (u64, u64),
+    (to, mut offset): (&dyn StorageFile, u64),
 ) -> io::Result<()> {
     let mut from = storage.open_read(path)?;
     from.seek(SeekFrom::Start(start))?;
     let mut from = from.take(end - start);
     let mut piece = vec![0; PIECE_BYTES];
-    let mut offset = 0;
     loop {
         let count = match from.read(&mut piece) {
             Ok(0) => return Ok(()),

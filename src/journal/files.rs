@@ -190,6 +190,7 @@ impl Files {
         if verdict.tail == Tail::Clean {
             // Nothing but fill.
             let file = storage.open_write(&path, Opening::Existing)?;
+            cut::write_again(storage, &path, verdict, &*file)?;
             file.set_len(verdict.valid_bytes)?;
             write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
             file.sync_data()?;

@@ -149,6 +149,7 @@ impl Target {
             // Redis'. It is done beside the writing where there is time: [`Target::wants_fill`].
             self.file.sync()?;
             self.safe_to = self.filled_to;
+            self.synced_offset = self.offset;
         }
         write_all_at(&*self.file.file, self.offset, bytes)?;
         self.points.reach(CrashPoint::AfterLogWrite)?;

@@ -98,6 +98,8 @@ pub(crate) struct Promise {
     pub(crate) means_nothing: Vec<HashMap<u64, (usize, usize)>>,
     /// While the log was in trouble, when only one's own writes are held back: by player, from where to where of what was received.
     pub(crate) in_trouble: HashMap<u64, Vec<(usize, usize)>>,
+    /// A log was written that was off: as in Redis, who switches it on at the next start gets what it had then.
+    pub(crate) has_old_log: bool,
     /// The server has ended as it was asked to, and nothing has failed.
     pub(crate) has_ended_well: bool,
     /// Everybody alive must have all replies.
@@ -308,7 +310,10 @@ impl Others {
             0 => Ask::Save,
             1 => Ask::SaveInBackground,
             2 => Ask::Cancel,
-            3 if !self.has_log => Ask::Rewrite,
+            3 if !self.has_log => {
+                self.promise.has_old_log = true;
+                Ask::Rewrite
+            }
             3..8 if self.has_log => Ask::Rewrite,
             8 | 9 if may_switch && self.promise.log_is_on => Ask::LogOff,
             8..12 if may_switch && !self.promise.log_is_on => Ask::LogOn,

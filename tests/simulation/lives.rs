@@ -42,7 +42,8 @@ struct Lives {
     random: Random,
     clock: Arc<SimulatedClock>,
     disk: MemoryStorage,
-    has_log: bool,
+    /// Whether there is a log, where that is settled.
+    log: Option<bool>,
     unique: u64,
     /// Whether a power failure came since the last check.
     lost_power: bool,
@@ -87,7 +88,7 @@ impl Lives {
             random,
             clock: Arc::new(SimulatedClock(AtomicU64::new(1_000_000))),
             disk,
-            has_log: has_old_log,
+            log: has_old_log.then_some(true),
             unique: 0,
             lost_power: false,
             past: Past {
@@ -130,14 +131,16 @@ impl Lives {
     /// Starts until it succeeds.
     fn start(&mut self) -> (Setup, Started) {
         for attempt in 0.. {
-            let setup = Setup::random(&mut self.random, self.has_log);
+            let setup = Setup::random(&mut self.random, self.log);
             let mut trouble = Trouble::None;
             if let Some((point, nth)) = self.point {
                 self.disk.stop_at(point, nth);
             } else if attempt < 3 && self.random.one_in(2) {
                 trouble = Trouble::random(&mut self.random);
             }
-            self.has_log |= setup.has_log;
+            if setup.has_log {
+                self.log = Some(true);
+            }
             self.note(format!(
                 "start on {} shards: {}; {trouble:?}",
                 setup.shard_count,
@@ -281,6 +284,9 @@ impl Lives {
     /// What is left of a life for the history and the next.
     fn note_end(&mut self, mut others: Others) {
         self.unique = others.world.unique;
+        if others.promise.has_old_log {
+            self.log = Some(false);
+        }
         self.history.append(&mut others.history);
         let Past {
             needed,

@@ -45,9 +45,10 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// One of a seed. `has_log`: a log is there.
-    pub(crate) fn random(random: &mut Random, has_log: bool) -> Self {
-        let has_log = has_log || !random.one_in(8);
+    /// One of a seed. `log`: whether there is to be one, where that is known.
+    pub(crate) fn random(random: &mut Random, log: Option<bool>) -> Self {
+        let has_log = !random.one_in(8);
+        let has_log = log.unwrap_or(has_log);
         let policy = ["always", "always", "always", "everysec", "everysec", "no"];
         let policy = policy[random.below(policy.len())];
         let yes_or_no = |random: &mut Random| ["yes", "no"][random.below(2)];

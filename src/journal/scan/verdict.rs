@@ -11,6 +11,8 @@ pub struct Verdict {
     pub bytes: u64,
     /// The valid prefix, bytes.
     pub valid_bytes: u64,
+    /// From there on the valid prefix may not be on disk, though it can be read.
+    pub unsynced_from: u64,
     /// Commands in it, own lines, SELECT, MULTI and EXEC included.
     pub commands: u64,
     /// What is behind it.

@@ -31,6 +31,7 @@ pub fn verify<R: Read + Seek>(mut reader: R, start: u64) -> io::Result<Verdict> 
     Ok(Verdict {
         bytes,
         valid_bytes,
+        unsynced_from: state.synced.min(valid_bytes),
         commands: state.border.commands,
         tail,
         salt: state.border.salt,
@@ -84,6 +85,8 @@ struct State {
     /// End of the last mark that was right.
     last_mark: u64,
     range: RangeChecksum,
+    /// What is before this is on disk: commits say so of ours; a Redis' commands are taken for it.
+    synced: u64,
     /// Whether commands came since the last mark.
     has_open: bool,
     /// Commands so far.
@@ -114,6 +117,7 @@ impl<R: Read> Pass<R> {
                 open: None,
             },
             last_mark: start,
+            synced: start,
             range: RangeChecksum::new(0),
             has_open: false,
             commands: 0,
@@ -184,6 +188,7 @@ impl<R: Read> Pass<R> {
         self.state.commands += 1;
         match self.state.part {
             Part::Theirs if self.state.transaction.is_none() => {
+                self.state.synced = self.window.offset();
                 self.state.border = self.state.here(self.window.offset());
             }
             Part::Theirs => {}
@@ -259,6 +264,7 @@ impl<R: Read> Pass<R> {
         }
         self.window.pass(commit.len);
         self.window.passed();
+        self.state.synced = commit.synced(self.window.offset());
         self.state.committed(salt, self.window.offset());
         Some(())
     }
