@@ -19,7 +19,8 @@
 //!
 //! Contract with the writer: begin mark, fill and end mark are synced before anything is written over the fill; when the fill is
 //! lengthened, its write begins with the old end mark and is synced before commands are written at or behind that. So after a power cut
-//! an end mark is behind every command that we have ever written, and behind it is only fill.
+//! an end mark is behind every command that we have ever written, or fill and zeros are, where it came while the fill was lengthened;
+//! and behind an end mark is only fill.
 
 use crc_fast::{CrcAlgorithm, Digest};
 

@@ -88,8 +88,9 @@ impl Piece<'_> {
 /// What [`search`] found.
 pub(super) struct Findings {
     pub(super) proof: Option<Proof>,
-    /// Whether an end mark is there.
-    pub(super) has_end: bool,
+    /// Whether an end mark is there, or fill is the last that is there, where the power failed while it was lengthened: the old end
+    /// mark was written over already, the new one had not come to the disk. A Redis appends commands, and no fill.
+    pub(super) ends_as_ours: bool,
 }
 
 /// Reads on from `last_mark`, the end of the last mark that was right and a multiple of 16, and looks for the proof that bytes
@@ -114,6 +115,7 @@ pub(super) fn search(
             summed: last_mark,
         }],
         end_mark: None,
+        ends_with_fill: false,
     };
     loop {
         let room = buffer.get_mut(KEPT_BYTES..).unwrap_or_default();
@@ -126,7 +128,7 @@ pub(super) fn search(
         if proof.is_some() || end < buffer.len() {
             return Ok(Findings {
                 proof,
-                has_end: search.end_mark.is_some(),
+                ends_as_ours: search.end_mark.is_some() || search.ends_with_fill,
             });
         }
         buffer.copy_within(end - KEPT_BYTES.., 0);
@@ -142,6 +144,8 @@ struct Search {
     chains: Vec<Chain>,
     /// Where the end mark ends, once it was seen.
     end_mark: Option<u64>,
+    /// Whether fill is the last that was seen, but for zeros.
+    ends_with_fill: bool,
 }
 
 impl Search {
@@ -170,6 +174,9 @@ impl Search {
         if let Some(at) = self.end_mark {
             let is_filler = is_filler_line(line, &self.end_line);
             return (!is_filler).then_some(Proof::Appended(at));
+        }
+        if line.iter().any(|byte| *byte != 0) {
+            self.ends_with_fill = line == FILL_LINE;
         }
         if end == self.resumed {
             self.begin_chain(end);

@@ -339,13 +339,8 @@ impl State {
                 reader.seek(SeekFrom::Start(self.last_mark))?;
                 let found = proof::search(reader, salt, self.last_mark, at)?;
                 let is_behind_fill = matches!(self.part, Part::Fill(_));
-                let mut has_no_end =
-                    is_behind_fill && kind == FailureKind::Broken && !found.has_end;
-                if has_no_end {
-                    // Fill that was not synced, and zeros where it had not come to: nothing was ever written over it.
-                    reader.seek(SeekFrom::Start(at))?;
-                    has_no_end = !proof::is_filler(reader, at, salt)?;
-                }
+                let has_no_end =
+                    is_behind_fill && kind == FailureKind::Broken && !found.ends_as_ours;
                 found.proof.or(has_no_end.then_some(Proof::NoEnd))
             }
         };
