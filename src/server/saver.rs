@@ -440,7 +440,7 @@ impl<S: Surroundings> Worker<S> {
                 let before = failed.fetch_add(1, Ordering::Relaxed);
                 error!("Background AOF rewrite failed: {error}");
                 facts.end(now_ms);
-                self.rewrites_again_ms = now_ms + retry_after_ms(before);
+                self.rewrites_again_ms = now_ms + retry_after_ms(before, self.log.is_in_trouble());
                 return result;
             }
         }

@@ -92,10 +92,14 @@ impl<S: Surroundings> Saving<S> {
     }
 }
 
-/// Asks a server to end as a signal does.
-pub fn ask_to_end(shared: &Shared) {
+/// Asks a server to end as a signal does. `force`: also where something cannot be saved.
+pub fn ask_to_end(shared: &Shared, force: bool) {
     if let Some(saver) = shared.saver.get() {
-        saver.request(Save::End(EndOptions::default()), None);
+        let options = EndOptions {
+            force,
+            ..EndOptions::default()
+        };
+        saver.request(Save::End(options), None);
     }
 }
 

@@ -256,7 +256,7 @@ impl Others {
         // It may have been asked before, and could not.
         if !self.is_ending || self.world.random.one_in(500) {
             self.is_ending = true;
-            millrace::server::stepped::ask_to_end(&self.world.shared);
+            millrace::server::stepped::ask_to_end(&self.world.shared, true);
         }
     }
 

@@ -327,7 +327,7 @@ impl Lives {
 
     /// SHUTDOWN, or a signal.
     fn shut_down(&mut self, others: Others, saver: &mut Saving<Around>) -> Others {
-        ask_to_end(&others.world.shared);
+        ask_to_end(&others.world.shared, false);
         put_others(others);
         // A dump that cannot be written keeps it alive.
         let ends = (0..3).any(|_| saver.turn());

@@ -94,9 +94,11 @@ impl<S: Surroundings> Worker<S> {
 
 /// When a base is tried again after so many failures before this one, ms. Source: Redis waits from the third on, 1 minute, 2, 4 … 60;
 /// but it makes a new file each time, so here the first two wait too.
-pub(super) fn retry_after_ms(failures_before: u64) -> u64 {
+/// `holds_writes`: no write is accepted before it stands, so nobody is to wait for it as long.
+pub(super) fn retry_after_ms(failures_before: u64, holds_writes: bool) -> u64 {
     match failures_before {
         0 | 1 => RETRY_MS,
+        _ if holds_writes => 60_000,
         count => 60_000 * (1 << (count - 2).min(6)).min(60),
     }
 }
