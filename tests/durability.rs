@@ -3,6 +3,8 @@
 //! tests/crash.rs looks for what is lost under load; here each promise is looked at by itself.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "durability/bases.rs"]
+mod bases;
 #[path = "durability/ends.rs"]
 mod ends;
 #[path = "durability/home.rs"]

@@ -8,6 +8,7 @@
 //! Redis starts empty where `appendonly yes` finds no log, and later overwrites the dump. Here the dump is loaded and becomes the base.
 //! Files that are damaged end the start with the file, the place, and what to do.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -17,8 +18,8 @@ use tracing::warn;
 
 use crate::config::Settings;
 use crate::journal::files::Files;
-use crate::journal::manifest::LogFile;
-use crate::journal::scan::{Replay, Tail, is_snapshot, verify};
+use crate::journal::manifest::{LogFile, Manifest};
+use crate::journal::scan::{Replay, Tail, Verdict, is_snapshot, verify};
 use crate::journal::storage::{ReadSeek, Storage};
 use crate::observe::persistence::Persistence;
 use crate::shard::dumps::{Counted, LoadFailure, Source};
@@ -67,8 +68,22 @@ pub(super) fn load(
         facts,
     };
     let mut file = storage.open_read(path).map_err(fail)?;
-    source.load_dump(loader, &mut *file)?;
+    load_snapshot(&source, loader, &mut *file)?;
     Ok(Loaded::Dump)
+}
+
+/// Loads a dump, or the beginning of a base; gives where it ends.
+fn load_snapshot(
+    source: &Source<'_>,
+    loader: &mut Loader<'_>,
+    file: &mut dyn ReadSeek,
+) -> Result<u64, LoadFailure> {
+    source.load_dump(loader, file).map_err(|failure| {
+        let path = source.path.display();
+        LoadFailure(format!(
+            "{failure}. 'millrace check {path}' says whether it is damaged: then take it from a backup"
+        ))
+    })
 }
 
 fn load_log(
@@ -117,17 +132,28 @@ fn load_file(
     let io = |error: io::Error| LoadFailure::of(&path, &error);
     let mut opened = files.storage().open_read(&files.path(file)).map_err(io)?;
     let mut start = 0;
-    if begins_with_snapshot(&mut *opened).map_err(io)? {
+    let first = first_bytes(&mut *opened).map_err(io)?;
+    if is_snapshot(&first) {
         let source = Source {
             path: &path,
             is_base: true,
             settings,
             facts,
         };
-        start = source.load_dump(loader, &mut *opened)?;
+        start = load_snapshot(&source, loader, &mut *opened)?;
+    } else if first.is_empty() && files.is_base(file) {
+        look_at_empty_base(files, file, settings)?;
     }
     let verdict = verify(&mut *opened, start).map_err(io)?;
-    if let Some(text) = refusal(&verdict.tail, is_last, settings) {
+    let is_lost = files.is_base(file) && is_lost_as_base(&verdict, &first, is_last);
+    let refused = if is_lost {
+        let tail = &verdict.tail;
+        let text = "Bad file format reading the append only file: it is the base, without which the rest is nothing";
+        Some(format!("{tail}. {text}. Take it from a backup"))
+    } else {
+        refusal(&verdict.tail, is_last, settings)
+    };
+    if let Some(text) = refused {
         return Err(fail(&text));
     }
     if verdict.tail != Tail::Clean {
@@ -175,9 +201,45 @@ fn refusal(tail: &Tail, is_last: bool, settings: &Settings) -> Option<String> {
     }
 }
 
-fn begins_with_snapshot(file: &mut dyn ReadSeek) -> io::Result<bool> {
+/// Whether a base that has such an end can be neither loaded nor repaired. It was whole and synced before it was listed, unless it is the log
+/// of a Redis before 7, whose end may be torn.
+fn is_lost_as_base(verdict: &Verdict, first: &[u8], is_last: bool) -> bool {
+    // Notes alone are nothing.
+    let has_something = verdict.commands > 0 || is_snapshot(first) || first.starts_with(b"*");
+    verdict.tail != Tail::Clean && !(is_last && has_something)
+}
+
+/// A snapshot without a byte is none. A Redis loads it as one without keys, so where no server of ours has written the manifest the start
+/// goes on, but not in silence.
+fn look_at_empty_base(
+    files: &Files,
+    file: &LogFile,
+    settings: &Settings,
+) -> Result<(), LoadFailure> {
+    if Path::new(&file.name).extension() != Some(OsStr::new("rdb")) {
+        return Ok(());
+    }
+    let path = settings.dir.join(files.path(file));
+    let text = "damaged at offset 0: it is empty, and a snapshot never is, even one without keys";
+    let directory = &settings.persistence.append_dirname;
+    let name = settings.persistence.append_filename.as_os_str();
+    let manifest = Manifest::read(&**files.storage(), directory, name);
+    let manifest = manifest.map_err(|error| LoadFailure::of(&path, &error))?;
+    if manifest.is_some_and(|manifest| manifest.shards.is_some()) {
+        let text = format!("{text}. Take it from a backup");
+        return Err(LoadFailure::of(&path, &text));
+    }
+    warn!(
+        "{}: {text}. Redis starts without it, and so does this server; if there was something in it, take it from a backup",
+        path.display()
+    );
+    Ok(())
+}
+
+/// As many bytes as tell what a file is, or as few as it has.
+fn first_bytes(file: &mut dyn ReadSeek) -> io::Result<Vec<u8>> {
     let mut first = Vec::new();
     (&mut *file).take(5).read_to_end(&mut first)?;
     file.seek(SeekFrom::Start(0))?;
-    Ok(is_snapshot(&first))
+    Ok(first)
 }
