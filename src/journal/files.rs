@@ -232,14 +232,18 @@ impl Files {
             log.abandon_file();
         }
         let storage = &*self.storage;
-        let path = self.path(&self.manifest.next_incremental());
-        let file = storage.open_write(&path, Opening::Emptied)?;
+        let next = self.manifest.next_incremental();
+        let file = storage.open_write(&self.path(&next), Opening::Emptied)?;
         let target = self.target(file, 0)?;
         storage.sync_dir(&self.directory)?;
         storage.reach(CrashPoint::AfterIncrementalCreated)?;
         let manifest = self.manifest.with_new_incremental();
-        if self.is_listed {
-            manifest.write(storage, &self.directory)?;
+        if self.is_listed
+            && let Err(error) = manifest.write(storage, &self.directory)
+        {
+            // Perhaps it stands all the same: nothing else may get this name.
+            self.manifest.history.push(next);
+            return Err(error);
         }
         self.manifest = manifest;
         log.begin_file(target);

@@ -22,9 +22,9 @@ const KEPT_BYTES: usize = 64;
 /// Marks from which a chain may begin: the last so many.
 const CHAINS_MAX: usize = 6;
 
-/// Whether nothing but fill, end marks and zeros is between offset `at`, where the reader stands, and the end.
-pub(super) fn is_filler(reader: &mut impl Read, at: u64, salt: u32) -> io::Result<bool> {
-    let end_line = annotation::end_line(salt);
+/// Whether nothing but fill, end marks and zeros is between offset `at`, where the reader stands, and the end. The end mark may be that
+/// of a part whose begin mark is not there.
+pub(super) fn is_filler(reader: &mut impl Read, at: u64) -> io::Result<bool> {
     let mut piece = vec![0; PIECE_BYTES];
     // Up to a multiple of 16 only zeros can be right.
     let first = (at.next_multiple_of(ALIGNMENT) - at) as usize;
@@ -39,7 +39,12 @@ pub(super) fn is_filler(reader: &mut impl Read, at: u64, salt: u32) -> io::Resul
             return Ok(true);
         }
         let read = piece.get(..count).unwrap_or_default();
-        if !read.chunks(16).all(|line| is_filler_line(line, &end_line)) {
+        let is_filler = |line: &[u8]| {
+            let is_whole = line.len() == ALIGNMENT as usize;
+            let is_end = line.starts_with(b"#e") && (!is_whole || line.ends_with(b"------\r\n"));
+            is_end || is_filler_line(line, FILL_LINE)
+        };
+        if !read.chunks(ALIGNMENT as usize).all(is_filler) {
             return Ok(false);
         }
     }

@@ -93,8 +93,6 @@ struct State {
     commands: u64,
     /// The border before the transaction in progress.
     transaction: Option<Border>,
-    /// The salt of the last part that is ours.
-    salt: u32,
 }
 
 struct Pass<R> {
@@ -122,7 +120,6 @@ impl<R: Read> Pass<R> {
             has_open: false,
             commands: 0,
             transaction: None,
-            salt: 0,
         };
         Self {
             window,
@@ -252,7 +249,6 @@ impl<R: Read> Pass<R> {
         self.window.pass(len);
         self.window.passed();
         self.state.part = Part::Ours(salt);
-        self.state.salt = salt;
         self.state.committed(salt, self.window.offset());
         Ok(())
     }
@@ -333,7 +329,7 @@ impl State {
             Part::Theirs => {
                 // What a file system leaves of a size without its bytes, or of fill that was not synced.
                 reader.seek(SeekFrom::Start(at))?;
-                (!proof::is_filler(reader, at, self.salt)?).then_some(Proof::Foreign)
+                (!proof::is_filler(reader, at)?).then_some(Proof::Foreign)
             }
             Part::Ours(salt) | Part::Fill(salt) => {
                 reader.seek(SeekFrom::Start(self.last_mark))?;
