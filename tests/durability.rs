@@ -7,6 +7,8 @@
 mod bases;
 #[path = "durability/ends.rs"]
 mod ends;
+#[path = "durability/history.rs"]
+mod history;
 #[path = "durability/home.rs"]
 mod home;
 mod support;

@@ -457,7 +457,12 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("aof-timestamp-enabled", YesNo, "no", Live)
         .acts(Files, "Whether the log has notes of the time."),
     row("aof-rewrite-incremental-fsync", YesNo, "yes", Live),
-    row("aof-disable-auto-gc", YesNo, "no", Live).hidden(),
+    row("aof-disable-auto-gc", YesNo, "no", Live)
+        .acts(
+            Files,
+            "Whether files of the log that nothing needs any more are kept; no: they are deleted.",
+        )
+        .hidden(),
     row("rdbcompression", YesNo, "yes", Live).acts(
         Files,
         "Whether strings in files and payloads of DUMP are compressed.",

@@ -46,6 +46,8 @@ pub(crate) struct PersistenceSettings {
     pub(crate) notes_time: bool,
     /// `no-appendfsync-on-rewrite`.
     pub(crate) no_fsync_on_rewrite: bool,
+    /// `aof-disable-auto-gc`.
+    pub(crate) keeps_history: bool,
     /// `auto-aof-rewrite-percentage`; 0: never.
     pub(crate) rewrite_percentage: u64,
     /// `auto-aof-rewrite-min-size`, bytes.

@@ -302,6 +302,7 @@ impl Row<'_> {
             rdb_base: self.yes("aof-use-rdb-preamble"),
             notes_time: self.yes("aof-timestamp-enabled"),
             no_fsync_on_rewrite: self.yes("no-appendfsync-on-rewrite"),
+            keeps_history: self.yes("aof-disable-auto-gc"),
             rewrite_percentage: self.number("auto-aof-rewrite-percentage"),
             rewrite_bytes_min: self.number("auto-aof-rewrite-min-size"),
             dump_filename: file("dbfilename"),

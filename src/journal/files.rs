@@ -35,6 +35,8 @@ pub(crate) struct Files {
     lock: Option<Box<dyn DirectoryLock>>,
     /// Bytes that are filled ahead at the end of an incremental file.
     fill_bytes: u64,
+    /// Whether files that nothing needs any more stay (`aof-disable-auto-gc`), when it was last asked.
+    keeps_history: bool,
 }
 
 impl std::fmt::Debug for Files {
@@ -76,6 +78,7 @@ impl Files {
             is_listed,
             lock: None,
             fill_bytes: limits::LOG_FILL_BYTES,
+            keeps_history: false,
         })
     }
 
@@ -275,10 +278,22 @@ impl Files {
         Ok(())
     }
 
-    /// Deletes what nothing needs any more. What cannot be deleted is tried again after the next rewrite: the log is whole with it.
-    pub(crate) fn delete_history(&mut self) {
+    /// Deletes what nothing needs any more, unless it is to be kept. What cannot be deleted is tried again after the next rewrite: the log
+    /// is whole with it.
+    pub(crate) fn delete_history(&mut self, keeps: bool) {
+        self.keeps_history = keeps;
+        if keeps {
+            return;
+        }
         if let Err(error) = self.try_to_delete_history() {
             warn!("An old file of the log cannot be deleted: {error}");
+        }
+    }
+
+    /// Deletes what was kept, once it is not to be kept any more.
+    pub(crate) fn follow_history(&mut self, keeps: bool) {
+        if self.keeps_history != keeps {
+            self.delete_history(keeps);
         }
     }
 

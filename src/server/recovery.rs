@@ -171,7 +171,8 @@ impl Recovery {
             };
             self.files.install_base(format, true)?;
         }
-        self.files.delete_history();
+        self.files
+            .delete_history(self.settings.persistence.keeps_history);
         let facts = &self.shared.observations.persistence;
         facts.log_stands.store(true, Ordering::Release);
         let earlier = self.files.earlier_bytes()?;

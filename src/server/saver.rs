@@ -511,7 +511,8 @@ impl<S: Surroundings> Worker<S> {
         facts
             .log_base_bytes
             .store(bytes + file_bytes, Ordering::Relaxed);
-        self.files.delete_history();
+        self.files
+            .delete_history(settings.persistence.keeps_history);
         Ok(())
     }
 

@@ -23,6 +23,8 @@ impl<S: Surroundings> Worker<S> {
                 self.log.note_no_file(&error);
             }
         }
+        let keeps_history = settings.persistence.keeps_history;
+        self.files.follow_history(keeps_history);
         let may_rewrite = now_ms >= self.rewrites_again_ms;
         if self.log.is_on() && self.log.has_failed() && self.files.is_there() {
             error!("A sync of the append only file has failed: it is written anew from memory");
