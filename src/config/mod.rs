@@ -55,6 +55,18 @@ pub struct Configuration {
     told: Vec<bool>,
     /// The file it was loaded from, absolute.
     file: Option<PathBuf>,
+    /// What the last CONFIG SET that switched the log on has changed: it fails as a whole when the log cannot begin.
+    with_log: Vec<Undo>,
+}
+
+/// A change that can be taken back.
+#[derive(Clone, Debug)]
+struct Undo {
+    /// The row.
+    at: usize,
+    before: Value,
+    was_given: bool,
+    after: Value,
 }
 
 /// A line for the log.
@@ -74,6 +86,7 @@ impl Default for Configuration {
             given: none.clone(),
             told: none,
             file: None,
+            with_log: Vec::new(),
         }
     }
 }
@@ -205,6 +218,34 @@ impl Configuration {
             changed.given[at] = true;
         }
         Ok(changed)
+    }
+
+    /// Keeps what has changed since `before`, where the log is switched on with it.
+    pub(crate) fn keep_for_log(&mut self, before: &Configuration) {
+        let changed = |at: &usize| {
+            self.values[*at] != before.values[*at] || self.given[*at] != before.given[*at]
+        };
+        let rows = (0..PARAMETERS.len()).filter(changed);
+        let undo = rows.map(|at| Undo {
+            at,
+            before: before.values[at].clone(),
+            was_given: before.given[at],
+            after: self.values[at].clone(),
+        });
+        self.with_log = undo.collect();
+    }
+
+    /// A copy in which the CONFIG SET that switched the log on is taken back, but for what another has changed since.
+    #[must_use]
+    pub(crate) fn without_log(&self) -> Self {
+        let mut changed = self.clone();
+        for undo in std::mem::take(&mut changed.with_log) {
+            if changed.values[undo.at] == undo.after {
+                changed.values[undo.at] = undo.before;
+                changed.given[undo.at] = undo.was_given;
+            }
+        }
+        changed
     }
 
     /// The row that a client may set under this name.

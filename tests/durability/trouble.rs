@@ -253,3 +253,42 @@ fn the_log_of_an_old_redis_that_is_torn_is_cut_once_and_for_all() {
         life.kill();
     }
 }
+
+#[test]
+fn a_log_that_cannot_be_switched_on_takes_back_all_that_was_set_with_it() {
+    let names = [
+        "hz",
+        "appendonly",
+        "maxclients",
+        "timeout",
+        "appendfsync",
+        "dir",
+    ];
+    let refused = "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.";
+    for (sync, is_ours) in [("everysec", false), ("everysec", true), ("always", true)] {
+        let home = Home::new();
+        let log = home.path().join("appendonlydir");
+        std::fs::write(&log, "a file").unwrap();
+        let options = ["--save", "60 1000", "--appendfsync", sync];
+        let life = if is_ours {
+            home.millrace(&options)
+        } else {
+            home.redis(&options)
+        };
+        let mut client = life.connect();
+        let values = |client: &mut Client| {
+            names.map(|name| client.run(&format!("CONFIG GET {name}")).to_string())
+        };
+        let before = values(&mut client);
+        let other = if sync == "always" { "no" } else { "always" };
+        let more =
+            format!("CONFIG SET timeout 99 maxclients 500 appendonly yes appendfsync {other}");
+        for set in ["CONFIG SET hz 20 appendonly yes timeout 99", &more] {
+            assert_eq!(client.run(set).to_string(), refused, "{}", home.log());
+            assert_eq!(values(&mut client), before);
+        }
+        std::fs::remove_file(&log).unwrap();
+        assert_eq!(client.run("CONFIG SET hz 40 appendonly yes").text(), "OK");
+        assert_eq!(client.run("CONFIG GET hz").to_string(), "[\"hz\", \"40\"]");
+    }
+}

@@ -118,6 +118,9 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     }
     let switches_log =
         current.settings().persistence.append_only != settings.persistence.append_only;
+    if switches_log && settings.persistence.append_only {
+        changed.keep_for_log(&current);
+    }
     *current = changed;
     *shared
         .settings

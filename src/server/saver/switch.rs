@@ -5,14 +5,14 @@
 //! yes  the place for a base is taken ─► cut, next file ─► under always: base, manifest ─► the client has its answer
 //!        └ something else is being written: the client has its answer, the base follows
 //! ```
-//! What fails before the client has its answer takes the setting back, as in Redis. What fails later is tried again.
+//! What fails before the client has its answer takes back all that its CONFIG SET has changed, as in Redis. What fails later is tried again.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::command::context::Save;
 use crate::config::AppendFsync;
@@ -92,17 +92,34 @@ impl<S: Surroundings> Worker<S> {
         }
     }
 
-    /// The log could not be switched on: it is off, also in the settings.
+    /// The log could not be switched on: all that the CONFIG SET has changed is as before.
     fn take_back(&mut self) {
+        warn!(
+            "Failed applying new configuration. Possibly related to new appendonly setting. Restoring previous settings."
+        );
         let current = self.shared.configuration.lock();
         let mut current = current.unwrap_or_else(PoisonError::into_inner);
-        if let Ok(changed) = current.with(&[("appendonly", "no")], true) {
-            let settings = Arc::new(changed.settings());
-            *current = changed;
-            let in_force = self.shared.settings.write();
-            *in_force.unwrap_or_else(PoisonError::into_inner) = settings;
-            self.shared.settings_version.fetch_add(1, Ordering::Release);
+        let mut restored = current.without_log();
+        let (now, before) = (current.settings(), restored.settings());
+        let followed = match self.shared.process.get() {
+            Some(process) => process.follow(&now, &before),
+            None => Ok(()),
+        };
+        if let Err(error) = followed {
+            let error = error.text();
+            let error = String::from_utf8_lossy(&error);
+            error!("Failed restoring failed CONFIG SET command. Error: {error}");
+            restored = current.clone();
         }
+        if restored.settings().persistence.append_only {
+            restored = restored
+                .with(&[("appendonly", "no")], true)
+                .unwrap_or(restored);
+        }
+        let in_force = self.shared.settings.write();
+        *in_force.unwrap_or_else(PoisonError::into_inner) = Arc::new(restored.settings());
+        *current = restored;
+        self.shared.settings_version.fetch_add(1, Ordering::Release);
         drop(current);
         self.end_log();
     }
