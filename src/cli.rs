@@ -173,6 +173,7 @@ that is damaged cannot be repaired.
 
 --fix cuts a torn or damaged log where it stops making sense and keeps the rest beside it, in
 <file>.cut-<offset>. Files that come after a cut are no longer listed in the manifest, and kept too.
+So a file that others follow is not cut by itself, but with its directory or its manifest.
 No server may run on the directory. A file that is neither a log nor a snapshot is left alone.
 
 Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read or is neither a log

@@ -5,8 +5,9 @@
 //! FILE   a manifest, a snapshot, or a log, which may begin with a snapshot
 //! ```
 //! Invariants: nothing is changed without `--fix`; what is cut is kept beside the file. What is behind a cut in a later file is no longer
-//! listed, since a log without its middle would be another history. A file that is neither a log nor a snapshot is left alone: a file whose
-//! name ends in `.rdb` is never a log, and a log of which nothing makes sense is none.
+//! listed, since a log without its middle would be another history; for the same reason a file in the middle of a log is not cut by itself.
+//! A file that is neither a log nor a snapshot is left alone: a file whose name ends in `.rdb` is never a log, and a log of which nothing
+//! makes sense is none.
 //!
 //! Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read.
 
@@ -220,13 +221,56 @@ impl<'a> Check<'a> {
     fn told(&mut self, path: &Path, found: &Found) -> anyhow::Result<State> {
         self.say(path, &found.text())?;
         match found {
-            Found::Log(verdict, _) if verdict.tail != Tail::Clean => self.repair(path, verdict),
+            Found::Log(verdict, _) if verdict.tail != Tail::Clean => {
+                if let Some((manifest, names)) = self.followers(path)? {
+                    let manifest = self.storage.base().join(manifest);
+                    self.hint(&format!(
+                        "{names} come after it in the same log, and cannot be read without what a cut would take: so it is not cut by itself. \
+                         'millrace check --fix {}' cuts it and no longer lists what comes after it",
+                        manifest.display()
+                    ))?;
+                    return Ok(State::Broken);
+                }
+                self.repair(path, verdict)
+            }
             Found::Snapshot(Snapshot::Broken(_), _) => {
                 self.hint("a snapshot cannot be repaired: take it from a backup")?;
                 Ok(State::Broken)
             }
             _ => Ok(found.state()),
         }
+    }
+
+    /// The manifest beside a file that lists others with something in them behind it, and their names.
+    fn followers(&self, path: &Path) -> anyhow::Result<Option<(PathBuf, String)>> {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        for entry in self.storage.list(directory)? {
+            let Some(log) = entry.name.as_bytes().strip_suffix(b".manifest") else {
+                continue;
+            };
+            // Of one that makes no sense nobody knows what it lists.
+            let manifest = Manifest::read(&self.storage, directory, OsStr::from_bytes(log))?;
+            let files: Vec<LogFile> = manifest
+                .iter()
+                .flat_map(Manifest::files)
+                .skip_while(|file| Some(file.name.as_os_str()) != path.file_name())
+                .skip(1)
+                .cloned()
+                .collect();
+            if self.has_something(directory, &files)? {
+                return Ok(Some((directory.join(entry.name), names_of(&files))));
+            }
+        }
+        Ok(None)
+    }
+
+    fn has_something(&self, directory: &Path, files: &[LogFile]) -> io::Result<bool> {
+        for file in files {
+            if self.storage.size(&directory.join(&file.name))? > Some(0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A file that no manifest lists: it may be anything.
@@ -297,13 +341,20 @@ impl<'a> Check<'a> {
         self.say(&path, &format!("{} files", manifest.files().count()))?;
         let mut state = State::Whole;
         for (index, file) in manifest.files().enumerate() {
-            let found = self.look_listed(&directory.join(&file.name))?;
-            self.say(&directory.join(&file.name), &found.text())?;
+            let path = directory.join(&file.name);
+            // The log of a Redis before 7 is a base with nothing behind it, and may be torn.
+            let is_alone = manifest.files().count() == 1;
+            let found = if is_alone && manifest.base.is_some() {
+                self.look(&path)?
+            } else {
+                self.look_listed(&path)?
+            };
+            self.say(&path, &found.text())?;
             if found.state() == State::Whole {
                 continue;
             }
             state = match &found {
-                Found::Log(verdict, _) if manifest.base.is_none() || index > 0 => {
+                Found::Log(verdict, _) if manifest.base.is_none() || index > 0 || is_alone => {
                     self.repair_listed(directory, &manifest, file, verdict)?
                 }
                 Found::Log(..) | Found::Snapshot(..) | Found::Missing | Found::Neither(_) => {
@@ -324,7 +375,7 @@ impl<'a> Check<'a> {
         writeln!(self.out, "  {text}")
     }
 
-    /// Repairs an incremental file; files after it that have something in them are no longer listed.
+    /// Repairs an incremental file, or a base that is alone; files after it that have something in them are no longer listed.
     fn repair_listed(
         &mut self,
         directory: &Path,
@@ -332,21 +383,15 @@ impl<'a> Check<'a> {
         file: &LogFile,
         verdict: &Verdict,
     ) -> anyhow::Result<State> {
-        let later: Vec<&LogFile> = manifest
+        let is_later = |later: &&LogFile| later.sequence > file.sequence;
+        let later: Vec<LogFile> = manifest
             .incrementals
             .iter()
-            .filter(|later| later.sequence > file.sequence)
+            .filter(is_later)
+            .cloned()
             .collect();
-        let mut has_more = false;
-        for later in &later {
-            has_more |= self.storage.size(&directory.join(&later.name))? > Some(0);
-        }
-        if has_more {
-            let names: Vec<_> = later
-                .iter()
-                .map(|later| later.name.to_string_lossy())
-                .collect();
-            let names = names.join(", ");
+        if self.has_something(directory, &later)? {
+            let names = names_of(&later);
             if self.fix {
                 let mut shorter = manifest.clone();
                 shorter
@@ -404,6 +449,14 @@ impl<'a> Check<'a> {
         }
         Ok(())
     }
+}
+
+fn names_of(files: &[LogFile]) -> String {
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.name.to_string_lossy())
+        .collect();
+    names.join(", ")
 }
 
 /// Whether a name is that of a base or an incremental file.

@@ -346,3 +346,66 @@ fn what_is_lost_is_counted_behind_the_damage_also_where_nothing_is_proven() {
         "{text}"
     );
 }
+
+#[test]
+fn a_file_that_others_follow_is_not_cut_by_itself() {
+    let name = OsStr::new("a.aof");
+    let manifest = Manifest::first(name, BaseFormat::Commands).with_new_incremental();
+    let mut base = Vec::new();
+    format::select(0, &mut base);
+    base.extend_from_slice(b"*3\r\n$3\r\nSET");
+    let (whole, _) = log(3);
+    let torn = &whole[..whole.len() - 180];
+    let directory = directory(&[
+        ("a.aof.manifest", &manifest.encode()),
+        ("a.aof.1.base.aof", &base),
+        ("a.aof.1.incr.aof", torn),
+        ("a.aof.2.incr.aof", &whole),
+    ]);
+    let path = |name: &str| directory.path().join(name);
+    for name in ["a.aof.1.base.aof", "a.aof.1.incr.aof"] {
+        let before = fs::read(path(name)).unwrap();
+        for fix in [false, true] {
+            let (state, text) = checked(&path(name), fix);
+            assert_eq!(state, State::Broken);
+            let command = format!("check --fix {}'", path("a.aof.manifest").display());
+            assert!(text.contains("a.aof.2.incr.aof come after it"), "{text}");
+            assert!(text.contains(&command), "{text}");
+            assert_eq!(fs::read(path(name)).unwrap(), before);
+        }
+    }
+    // The last one is, and so is one behind which nothing is yet.
+    fs::write(path("a.aof.2.incr.aof"), torn).unwrap();
+    assert_eq!(checked(&path("a.aof.2.incr.aof"), true).0, State::Whole);
+    fs::write(path("a.aof.2.incr.aof"), b"").unwrap();
+    assert_eq!(checked(&path("a.aof.1.incr.aof"), true).0, State::Whole);
+    // A manifest that cannot be read may list anything.
+    fs::write(path("a.aof.manifest"), "file x\n").unwrap();
+    fs::write(path("a.aof.1.incr.aof"), torn).unwrap();
+    let mut out = Vec::new();
+    assert!(check(&path("a.aof.1.incr.aof"), true, &mut out).is_err());
+    assert_eq!(fs::read(path("a.aof.1.incr.aof")).unwrap(), torn);
+}
+
+#[test]
+fn the_log_of_an_old_redis_that_has_become_a_base_is_cut() {
+    let mut bytes = Vec::new();
+    format::select(0, &mut bytes);
+    let whole = bytes.len();
+    bytes.extend_from_slice(b"*3\r\n$3\r\nSET");
+    let directory = directory(&[
+        ("a.aof.manifest", b"file a.aof seq 1 type b\n"),
+        ("a.aof", &bytes),
+    ]);
+    let path = directory.path().join("a.aof");
+    assert_eq!(checked(directory.path(), false).0, State::Broken);
+    assert_eq!(checked(directory.path(), true).0, State::Whole);
+    assert_eq!(fs::read(&path).unwrap(), bytes[..whole]);
+    assert_eq!(checked(directory.path(), true).0, State::Whole);
+    // Of which nothing makes sense.
+    fs::write(&path, [0; 64]).unwrap();
+    let (state, text) = checked(directory.path(), true);
+    assert_eq!(state, State::Broken);
+    assert!(text.contains("backup"), "{text}");
+    assert_eq!(fs::read(&path).unwrap(), [0; 64]);
+}
