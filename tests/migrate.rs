@@ -5,7 +5,13 @@
 #[path = "import/contents.rs"]
 #[allow(dead_code, reason = "a part is used")]
 mod contents;
+#[path = "durability/home.rs"]
+#[allow(dead_code, reason = "a part is used")]
+mod home;
+#[path = "migrate/kills.rs"]
+mod kills;
 mod peer;
+mod support;
 
 use std::net::TcpListener;
 
