@@ -186,7 +186,7 @@ pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
 /// Whoever writes much to the log in little time has up to so many times as much filled ahead.
 pub(crate) const LOG_FILL_GROWTH: u64 = 16;
 /// Bytes that are filled ahead at the end of the log at once, so that few syncs store a new size. Nobody can write meanwhile: a
-/// quarter of a millisecond, and four where it has grown to the most. A multiple of 16.
+/// quarter of a millisecond. A multiple of 16.
 pub(crate) const LOG_FILL_BYTES: u64 = 512 * 1024;
 /// Work of a step of a snapshot between two looks at the clock, in small values shared.
 pub(crate) const SNAPSHOT_STEP_COST: usize = 64;

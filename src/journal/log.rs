@@ -19,18 +19,21 @@
 //! Invariants: every write ends with a commit, on a border of 16 bytes (`annotation.rs`); what could not be written stays in
 //! memory and is written first the next time. Not here: one file (`target.rs`), which there are (`files.rs`).
 
+mod syncing;
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::format;
 use super::slow::SlowSync;
-use super::target::{SyncPolicy, Syncing, Target};
+use super::target::{SyncPolicy, Target};
 use crate::keyspace::effect::Effect;
 use crate::limits;
-use crate::observe::persistence::{Persistence, Saving};
+use crate::observe::persistence::Persistence;
 
 #[derive(Debug, Default)]
 struct Writing {
@@ -311,129 +314,6 @@ impl Log {
         }
     }
 
-    /// Syncs what has been written, now. True when all of it is on disk.
-    pub fn sync(&self) -> bool {
-        match self.begin_sync() {
-            Ok(syncing) => {
-                let result = syncing.run();
-                self.finish_sync(&syncing, result)
-            }
-            Err(is_synced) => is_synced,
-        }
-    }
-
-    /// What there is to sync. Others write meanwhile.
-    ///
-    /// # Errors
-    /// There is nothing to do: whether all is on disk.
-    pub fn begin_sync(&self) -> Result<Syncing, bool> {
-        let mut writing = lock(&self.writing);
-        let position = self.written();
-        let Some(target) = &mut writing.target else {
-            return Err(true);
-        };
-        if target.has_failed() {
-            return Err(false);
-        }
-        if position == self.synced() && target.synced_offset == target.offset {
-            return Err(true);
-        }
-        // When there is no room for it, who writes will see.
-        let _ = target.fill_in_time();
-        self.facts.log_syncing.store(true, Ordering::Relaxed);
-        self.slow_sync.begin();
-        Ok(target.begin_sync(position))
-    }
-
-    /// What has come of a sync. True when all that it was for is on disk.
-    pub fn finish_sync(&self, syncing: &Syncing, result: io::Result<()>) -> bool {
-        self.facts.log_syncing.store(false, Ordering::Relaxed);
-        self.slow_sync.end();
-        self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = result {
-            let code = u64::try_from(error.raw_os_error().unwrap_or(i32::MAX)).unwrap_or(u64::MAX);
-            let writing = lock(&self.writing);
-            // What concerns a file that was given up meanwhile concerns nobody.
-            let is_its = |target: &Target| target.is_of(syncing);
-            if writing.target.as_ref().is_some_and(is_its) {
-                self.facts.log_sync_error.store(code, Ordering::Release);
-            }
-            drop(writing);
-            self.wake_waiting();
-            return false;
-        }
-        let mut writing = lock(&self.writing);
-        if let Some(target) = &mut writing.target {
-            target.finish_sync(syncing);
-        }
-        drop(writing);
-        if self.limit.load(Ordering::Acquire) == u64::MAX {
-            self.facts.log_sync_error.store(0, Ordering::Release);
-        }
-        self.synced.fetch_max(syncing.position, Ordering::AcqRel);
-        self.note_unsynced();
-        self.wake_waiting();
-        true
-    }
-
-    /// The thread that syncs: returns when the log ends. `sync` calls [`Log::sync`].
-    pub(crate) fn run_sync(&self, sync: impl Fn(&Self)) {
-        loop {
-            let fills;
-            {
-                let mut wanted = lock(&self.wanted);
-                while !wanted.ended && !self.is_due(&wanted) {
-                    let is_in_trouble = self.facts.log_write_error.load(Ordering::Relaxed) != 0;
-                    let period_ms = match is_in_trouble {
-                        true => limits::LOG_RETRY_PERIOD_MS,
-                        false => limits::LOG_SYNC_PERIOD_MS,
-                    };
-                    let period = Duration::from_millis(period_ms);
-                    let (guard, timeout) = self
-                        .something_written
-                        .wait_timeout(wanted, period)
-                        .unwrap_or_else(PoisonError::into_inner);
-                    wanted = guard;
-                    if timeout.timed_out() {
-                        break;
-                    }
-                }
-                if wanted.ended {
-                    return;
-                }
-                wanted.written = false;
-                fills = std::mem::take(&mut wanted.filled);
-            }
-            // Also what nobody waits for is written in time, and what could not be written is tried again.
-            self.write();
-            if fills || !self.rests() {
-                sync(self);
-            }
-        }
-    }
-
-    /// Whether it is not synced at present, except where somebody asks for it.
-    pub fn rests(&self) -> bool {
-        match self.policy() {
-            SyncPolicy::Always => false,
-            SyncPolicy::EverySecond => {
-                self.rests_while_saving.load(Ordering::Relaxed)
-                    && self.facts.saving() != Saving::Nothing
-            }
-            SyncPolicy::No => true,
-        }
-    }
-
-    fn is_due(&self, wanted: &Wanted) -> bool {
-        wanted.filled || wanted.written && self.policy() == SyncPolicy::Always
-    }
-
-    /// Ends the thread that syncs.
-    pub(crate) fn end_sync(&self) {
-        lock(&self.wanted).ended = true;
-        self.something_written.notify_all();
-    }
-
     /// What is appended from now on belongs to the next file, and effects are appended. All keyspaces are in hand.
     pub(crate) fn cut(&self) -> u64 {
         let mut buffer = lock(&self.buffer);
@@ -533,6 +413,10 @@ impl Log {
         self.facts.log_file_bytes.store(offset, Ordering::Relaxed);
         self.facts.log_on.store(true, Ordering::Release);
         self.facts.log_write_error.store(0, Ordering::Release);
+        if self.limit.load(Ordering::Acquire) == u64::MAX {
+            // The file before this one is on disk, whatever a second sync of it has said.
+            self.facts.log_sync_error.store(0, Ordering::Release);
+        }
         self.write_locked(&mut writing);
         drop(writing);
         self.wake_waiting();
@@ -574,28 +458,5 @@ impl Log {
         drop((buffer, writing));
         self.wake_waiting();
         result
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_rests_while_something_is_saved_only_where_that_is_wanted() {
-        let facts = Arc::new(Persistence::new(0));
-        let log = Log::new(1, Arc::clone(&facts));
-        let rests = |policy, rests| {
-            log.set_policy(policy, false, rests);
-            log.rests()
-        };
-        assert!(!rests(SyncPolicy::EverySecond, true));
-        assert!(facts.begin(Saving::Base, 1));
-        assert!(rests(SyncPolicy::EverySecond, true));
-        assert!(!rests(SyncPolicy::EverySecond, false));
-        // Replies wait for it.
-        assert!(!rests(SyncPolicy::Always, true));
-        facts.end(2);
-        assert!(!rests(SyncPolicy::EverySecond, true));
     }
 }

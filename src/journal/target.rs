@@ -64,10 +64,12 @@ pub(crate) struct Target {
     pub(super) filled_to: u64,
     /// Up to where they are on disk, so that something may be written over them.
     pub(super) safe_to: u64,
-    /// How much is filled ahead at once.
+    /// How much is filled ahead: for who writes little …
     fill_bytes: u64,
-    /// As much as that at most.
-    fill_bytes_max: u64,
+    /// … and now.
+    fill_bytes_wanted: u64,
+    /// Fill is being lengthened, and not as long as wanted yet.
+    is_filling: bool,
     /// Nothing more goes into it.
     pub(super) is_finished: bool,
 }
@@ -122,7 +124,8 @@ impl Target {
             filled_to,
             safe_to: filled_to,
             fill_bytes,
-            fill_bytes_max: limits::LOG_FILL_GROWTH * fill_bytes,
+            fill_bytes_wanted: fill_bytes,
+            is_filling: false,
             is_finished: false,
         })
     }
@@ -159,39 +162,46 @@ impl Target {
 
     /// Whether there is little left of what is filled ahead: it should be filled and synced.
     pub(super) fn wants_fill(&self) -> bool {
-        !self.is_finished && self.safe_to.saturating_sub(self.offset) < self.fill_bytes / 2
+        !self.is_finished && self.safe_to.saturating_sub(self.offset) < self.fill_bytes_wanted / 2
     }
 
-    /// Fills ahead when there is little left.
-    pub(super) fn fill_in_time(&mut self) -> io::Result<()> {
-        if self.is_finished || self.filled_to - self.offset >= self.fill_bytes / 2 {
-            return Ok(());
+    /// Fills a part ahead when there is little left; whether more is to follow.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(super) fn fill_in_time(&mut self) -> io::Result<bool> {
+        if self.is_finished {
+            return Ok(false);
         }
-        self.fill(self.offset)
+        let ahead = self.filled_to - self.offset;
+        self.is_filling |= ahead < self.fill_bytes_wanted / 2;
+        self.is_filling &= ahead < self.fill_bytes_wanted;
+        if self.is_filling {
+            let filled = self.fill(self.offset, self.fill_bytes);
+            self.is_filling &= filled.is_ok();
+            filled?;
+        }
+        Ok(self.is_filling)
     }
 
-    /// Fills ahead for somebody who had no time to wait for that: the next time he has more. Where there is no room for it, as much
-    /// as he needs.
+    /// Fills ahead for somebody who had no time to wait for that: as much as for who writes little, but from now on more is wanted in
+    /// time. Where there is no room for it, as much as he needs.
     fn fill_more(&mut self, end: u64) -> io::Result<()> {
-        let usual = self.fill_bytes_max / limits::LOG_FILL_GROWTH;
-        let fill_bytes = self.fill_bytes_max.min(2 * self.fill_bytes);
-        self.fill_bytes = fill_bytes;
-        match self.fill(end) {
+        self.fill_bytes_wanted = limits::LOG_FILL_GROWTH * self.fill_bytes;
+        match self.fill(end, self.fill_bytes) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                self.fill_bytes = annotation::ALIGNMENT;
-                let filled = self.fill(end);
-                self.fill_bytes = usual;
-                filled
+                self.fill_bytes_wanted = self.fill_bytes;
+                self.fill(end, annotation::ALIGNMENT)
             }
             filled => filled,
         }
     }
 
-    /// Puts fill and an end mark behind what is filled, beyond `end`.
-    fn fill(&mut self, end: u64) -> io::Result<()> {
+    /// Puts so many bytes of fill and an end mark behind what is filled, beyond `end`.
+    fn fill(&mut self, end: u64, bytes: u64) -> io::Result<()> {
         let old_mark = self.filled_to - annotation::ALIGNMENT;
         let new_end = end.max(old_mark).next_multiple_of(annotation::ALIGNMENT);
-        let new_end = new_end + self.fill_bytes;
+        let new_end = new_end + bytes;
         let mut fill = Vec::new();
         annotation::fill(self.salt, old_mark, new_end, &mut fill);
         let file = &*self.file.file;
