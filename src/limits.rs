@@ -183,8 +183,10 @@ pub(crate) const LOG_SLOW_SYNC_MS: u64 = 2000;
 pub(crate) const LOG_PATIENCE_MS: u64 = 5000;
 /// Room that the log's buffer keeps when it was written, bytes.
 pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
-/// Whoever writes much to the log in little time has up to so many times as much filled ahead.
+/// Whoever has written so much to the log in little time that nothing filled ahead was left has so many times as much from then on.
 pub(crate) const LOG_FILL_GROWTH: u64 = 16;
+/// Between two parts of it others write for so long at least.
+pub(crate) const LOG_FILL_PAUSE: std::time::Duration = std::time::Duration::from_micros(50);
 /// Bytes that are filled ahead at the end of the log at once, so that few syncs store a new size. Nobody can write meanwhile: a
 /// quarter of a millisecond. A multiple of 16.
 pub(crate) const LOG_FILL_BYTES: u64 = 512 * 1024;

@@ -19,8 +19,8 @@
 //!
 //! Contract with the writer: begin mark, fill and end mark are synced before anything is written over the fill; when the fill is
 //! lengthened, its write begins with the old end mark and is synced before commands are written at or behind that. So after a power cut
-//! an end mark is behind every command that we have ever written, or fill and zeros are, where it came while the fill was lengthened;
-//! and behind an end mark is only fill.
+//! an end mark is behind every command that we have ever written; when the power failed while the fill was lengthened, it may be fill and
+//! zeros instead. Behind an end mark is only fill.
 
 use crc_fast::{CrcAlgorithm, Digest};
 
@@ -145,6 +145,7 @@ pub fn fill(salt: u32, start: u64, end: u64, out: &mut Vec<u8>) {
         "fill from {start} to {end}"
     );
     let lines = (end - start) / ALIGNMENT - 1;
+    out.reserve((end - start) as usize);
     for _ in 0..lines {
         out.extend_from_slice(FILL_LINE);
     }

@@ -4,6 +4,7 @@
 //! appendonly.aof.3.incr.aof             │ valid prefix │ tail │     ─►  │ valid prefix │ seal │
 //! appendonly.aof.3.incr.aof.cut-8272    what was cut, byte by byte, synced before anything is changed
 //! ```
+//! What stays and is perhaps not on disk is written again ([`write_again`]), also where nothing is cut.
 //! A crash at any moment leaves the file as it was, or cut: it can be cut again.
 
 use std::ffi::OsString;

@@ -4,7 +4,7 @@
 //! begin       base of what was loaded, incremental file, manifest
 //! resume      the last incremental file is cut at what counts, and written on
 //! next        after a cut: the file before it whole and synced ─► new incremental file ─► manifest ─► it is written to
-//! new base    written under another name ─► its name ─► manifest, with what it covers as history ─► that is deleted
+//! new base    written under another name ─► its name ─► manifest, with what it covers as history ─► that is deleted, unless it is kept
 //! ```
 //! Order on disk: file, name, manifest. Who makes a base, and what is in it, is for the saver.
 
@@ -33,6 +33,8 @@ pub(crate) struct Files {
     /// Whether the manifest stands on disk.
     is_listed: bool,
     lock: Option<Box<dyn DirectoryLock>>,
+    /// An incremental file with nothing in it that the manifest on disk perhaps lists: putting the manifest there has failed.
+    in_doubt: Option<LogFile>,
     /// Bytes that are filled ahead at the end of an incremental file.
     fill_bytes: u64,
     /// Whether files that nothing needs any more stay (`aof-disable-auto-gc`), when it was last asked.
@@ -77,6 +79,7 @@ impl Files {
             manifest,
             is_listed,
             lock: None,
+            in_doubt: None,
             fill_bytes: limits::LOG_FILL_BYTES,
             keeps_history: false,
         })
@@ -241,13 +244,14 @@ impl Files {
         storage.sync_dir(&self.directory)?;
         storage.reach(CrashPoint::AfterIncrementalCreated)?;
         let manifest = self.manifest.with_new_incremental();
-        if self.is_listed
-            && let Err(error) = manifest.write(storage, &self.directory)
-        {
-            // Perhaps it stands all the same: nothing else may get this name.
-            self.manifest.history.push(next);
-            return Err(error);
+        if self.is_listed {
+            let prepared = manifest.prepare(storage, &self.directory)?;
+            if let Err(error) = prepared.put() {
+                self.in_doubt = Some(next);
+                return Err(error);
+            }
         }
+        self.in_doubt = None;
         self.manifest = manifest;
         log.begin_file(target);
         Ok(())
@@ -268,7 +272,15 @@ impl Files {
         let last = self.manifest.incrementals.last().filter(|_| goes_on);
         let covered_below = last.map_or(u64::MAX, |last| last.sequence);
         let manifest = self.manifest.with_new_base(format, covered_below);
-        if let Err(error) = manifest.write(storage, &self.directory) {
+        let prepared = match manifest.prepare(storage, &self.directory) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // It takes room, and the next one is another. It may be gone.
+                let _ = storage.remove(&self.path(&base));
+                return Err(error);
+            }
+        };
+        if let Err(error) = prepared.put() {
             // Perhaps it stands all the same: this base must not be written over by the next.
             self.manifest.history.push(base);
             return Err(error);
@@ -292,7 +304,8 @@ impl Files {
 
     /// Deletes what was kept, once it is not to be kept any more.
     pub(crate) fn follow_history(&mut self, keeps: bool) {
-        if self.keeps_history != keeps {
+        // Without the lock, or while the manifest on disk is another, nothing may be written. It comes later.
+        if self.keeps_history != keeps && self.lock.is_some() && self.is_listed {
             self.delete_history(keeps);
         }
     }
@@ -320,6 +333,8 @@ impl Files {
     /// failed. Until the base stands the manifest on disk stays as it is.
     pub(crate) fn begin_anew(&mut self) {
         self.is_listed = false;
+        // What has nothing to do with the old log must not get a name that is perhaps in it.
+        self.manifest.history.extend(self.in_doubt.take());
     }
 }
 

@@ -8,7 +8,7 @@
 //! * `append` copies the effects of a hand behind the buffer, before its keyspaces are back: the order of the log is one in which
 //!   all of it could have happened one by one.
 //! * `write` is called by whoever is about to send a reply: one write(2) for all that has been appended by then.
-//! * `sync` is the work of one thread, which does nothing else: one fdatasync for all that has been written by then.
+//! * `sync` is the work of one thread: one fdatasync for all that has been written by then. It fills ahead too (`log/syncing.rs`).
 //!
 //! What is sent to clients waits for a mark: for `written` in every mode (a kill of the process loses nothing that was
 //! acknowledged), for `synced` under `appendfsync always`.
@@ -26,6 +26,8 @@ mod tests;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rustix::io::Errno;
 
 use super::buffer::Buffer;
 use super::format;
@@ -367,6 +369,9 @@ impl Log {
         let mut writing = lock(&self.writing);
         if writing.target.as_ref().is_some_and(Target::has_failed) {
             self.limit.store(self.mark(), Ordering::Release);
+            // Whoever has met the failure: until the base stands writes are refused.
+            let error = io::Error::from_raw_os_error(Errno::IO.raw_os_error());
+            self.facts.note_sync_error(&error);
             let durable = self.durable();
             self.unlisted_from.store(durable, Ordering::Release);
         }
@@ -379,8 +384,10 @@ impl Log {
     /// The base stands that has everything before this position.
     pub(crate) fn end_limit(&self, position: u64) {
         self.synced.fetch_max(position, Ordering::AcqRel);
-        self.facts.log_sync_error.store(0, Ordering::Release);
-        self.facts.log_write_error.store(0, Ordering::Release);
+        if !self.has_failed() {
+            self.facts.log_sync_error.store(0, Ordering::Release);
+            self.facts.log_write_error.store(0, Ordering::Release);
+        }
         self.limit.store(u64::MAX, Ordering::Release);
         self.unlisted_from.store(u64::MAX, Ordering::Release);
         self.wake_waiting();

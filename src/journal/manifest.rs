@@ -273,6 +273,18 @@ impl Manifest {
     /// # Errors
     /// Those of the storage. After one either may be what a restart finds.
     pub fn write(&self, storage: &dyn Storage, directory: &Path) -> io::Result<()> {
+        self.prepare(storage, directory)?.put()
+    }
+
+    /// Writes the manifest under another name: nothing has changed yet.
+    ///
+    /// # Errors
+    /// Those of the storage. After one the old manifest counts.
+    pub(super) fn prepare<'s>(
+        &self,
+        storage: &'s dyn Storage,
+        directory: &'s Path,
+    ) -> io::Result<Prepared<'s>> {
         let name = manifest_name(&self.filename);
         let mut temporary = OsString::from("temp-");
         temporary.push(&name);
@@ -282,9 +294,33 @@ impl Manifest {
         file.sync_data()?;
         drop(file);
         storage.reach(CrashPoint::BeforeManifestRename)?;
-        storage.rename(&temporary, &directory.join(name))?;
+        Ok(Prepared {
+            storage,
+            directory,
+            temporary,
+            path: directory.join(name),
+        })
+    }
+}
+
+/// A manifest that is on disk under another name.
+pub(super) struct Prepared<'s> {
+    storage: &'s dyn Storage,
+    directory: &'s Path,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Prepared<'_> {
+    /// Puts it in the place of the old one.
+    ///
+    /// # Errors
+    /// Those of the storage. After one either may be what a restart finds.
+    pub(super) fn put(self) -> io::Result<()> {
+        let storage = self.storage;
+        storage.rename(&self.temporary, &self.path)?;
         storage.reach(CrashPoint::AfterManifestRename)?;
-        storage.sync_dir(directory)?;
+        storage.sync_dir(self.directory)?;
         storage.reach(CrashPoint::AfterManifestSync)
     }
 }

@@ -64,10 +64,12 @@ pub(crate) struct Target {
     pub(super) filled_to: u64,
     /// Up to where they are on disk, so that something may be written over them.
     pub(super) safe_to: u64,
-    /// How much is filled ahead: for who writes little …
+    /// Bytes that are filled at once.
     fill_bytes: u64,
-    /// … and now.
+    /// Bytes that are wanted ahead: as many, or more once a writer has needed room that was not filled.
     fill_bytes_wanted: u64,
+    /// There was no room to fill ahead: it is not tried again before a writer needs it.
+    is_short_of_room: bool,
     /// Fill is being lengthened, and not as long as wanted yet.
     is_filling: bool,
     /// Nothing more goes into it.
@@ -100,7 +102,7 @@ impl Target {
         let mut filled_to = offset + fill_bytes;
         annotation::fill(salt, offset, filled_to, &mut bytes);
         match write_all_at(&*file, start, &bytes) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 // A server starts also on a full disk, and refuses writes.
                 file.set_len(start)?;
                 bytes.truncate(begun);
@@ -125,6 +127,7 @@ impl Target {
             safe_to: filled_to,
             fill_bytes,
             fill_bytes_wanted: fill_bytes,
+            is_short_of_room: false,
             is_filling: false,
             is_finished: false,
         })
@@ -162,7 +165,8 @@ impl Target {
 
     /// Whether there is little left of what is filled ahead: it should be filled and synced.
     pub(super) fn wants_fill(&self) -> bool {
-        !self.is_finished && self.safe_to.saturating_sub(self.offset) < self.fill_bytes_wanted / 2
+        let ahead = self.safe_to.saturating_sub(self.offset);
+        !self.is_finished && !self.is_short_of_room && ahead < self.fill_bytes_wanted / 2
     }
 
     /// Fills a part ahead when there is little left; whether more is to follow.
@@ -170,7 +174,7 @@ impl Target {
     /// # Errors
     /// Those of the file.
     pub(super) fn fill_in_time(&mut self) -> io::Result<bool> {
-        if self.is_finished {
+        if self.is_finished || self.is_short_of_room {
             return Ok(false);
         }
         let ahead = self.filled_to - self.offset;
@@ -179,22 +183,22 @@ impl Target {
         if self.is_filling {
             let filled = self.fill(self.offset, self.fill_bytes);
             self.is_filling &= filled.is_ok();
+            self.is_short_of_room |= filled.as_ref().is_err_and(is_full);
             filled?;
         }
         Ok(self.is_filling)
     }
 
-    /// Fills ahead for somebody who had no time to wait for that: as much as for who writes little, but from now on more is wanted in
-    /// time. Where there is no room for it, as much as he needs.
+    /// Fills for a writer who needs room now and has to wait for it; from now on more is filled in time. On a full disk he gets as much
+    /// as he needs.
     fn fill_more(&mut self, end: u64) -> io::Result<()> {
-        self.fill_bytes_wanted = limits::LOG_FILL_GROWTH * self.fill_bytes;
-        match self.fill(end, self.fill_bytes) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                self.fill_bytes_wanted = self.fill_bytes;
-                self.fill(end, annotation::ALIGNMENT)
-            }
-            filled => filled,
+        let filled = self.fill(end, self.fill_bytes);
+        self.is_short_of_room = filled.as_ref().is_err_and(is_full);
+        if self.is_short_of_room {
+            return self.fill(end, annotation::ALIGNMENT);
         }
+        self.fill_bytes_wanted = limits::LOG_FILL_GROWTH * self.fill_bytes;
+        filled
     }
 
     /// Puts so many bytes of fill and an end mark behind what is filled, beyond `end`.
@@ -227,6 +231,11 @@ impl Target {
         }
     }
 
+    /// Whether all of it is on disk, also what is filled ahead.
+    pub(super) fn is_synced(&self) -> bool {
+        self.synced_offset == self.offset && self.safe_to == self.filled_to
+    }
+
     /// Whether a sync of the file has failed, so that it must be replaced.
     pub(super) fn has_failed(&self) -> bool {
         self.file.has_failed.load(Ordering::Acquire)
@@ -254,9 +263,15 @@ impl Target {
     pub(super) fn finish_sync(&mut self, syncing: &Syncing) {
         if self.is_of(syncing) {
             self.synced_offset = self.synced_offset.max(syncing.offset);
-            self.safe_to = self.safe_to.max(syncing.filled_to);
+            // When the file was finished meanwhile, fill is gone.
+            let safe_to = syncing.filled_to.min(self.filled_to);
+            self.safe_to = self.safe_to.max(safe_to);
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::StorageFull
 }
 
 /// The end of a file.
@@ -305,3 +320,7 @@ impl Syncing {
         self.points.reach(CrashPoint::AfterLogSync)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

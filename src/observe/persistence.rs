@@ -151,9 +151,13 @@ impl Persistence {
 
     /// The log could not be written.
     pub(crate) fn note_write_error(&self, error: &io::Error) {
-        let code = error.raw_os_error().unwrap_or(i32::MAX);
-        let code = u64::try_from(code).unwrap_or(u64::MAX);
-        self.log_write_error.store(code, Ordering::Release);
+        self.log_write_error
+            .store(code_of(error), Ordering::Release);
+    }
+
+    /// The log could not be synced.
+    pub(crate) fn note_sync_error(&self, error: &io::Error) {
+        self.log_sync_error.store(code_of(error), Ordering::Release);
     }
 
     /// Whether effects go to the log.
@@ -223,4 +227,9 @@ impl Persistence {
     pub(crate) fn log_bytes(&self) -> u64 {
         self.log_file_bytes.load(Ordering::Relaxed) + self.log_earlier_bytes.load(Ordering::Relaxed)
     }
+}
+
+/// The system's number of an error.
+fn code_of(error: &io::Error) -> u64 {
+    u64::try_from(error.raw_os_error().unwrap_or(i32::MAX)).unwrap_or(u64::MAX)
 }

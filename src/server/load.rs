@@ -205,7 +205,9 @@ fn refusal(tail: &Tail, is_last: bool, settings: &Settings) -> Option<String> {
 /// of a Redis before 7, whose end may be torn.
 fn is_lost_as_base(verdict: &Verdict, first: &[u8], is_last: bool) -> bool {
     // Notes alone are nothing.
-    let has_something = verdict.commands > 0 || is_snapshot(first) || first.starts_with(b"*");
+    let is_torn = matches!(verdict.tail, Tail::Torn { .. });
+    let has_something =
+        verdict.commands > 0 || is_snapshot(first) || is_torn && first.starts_with(b"*");
     verdict.tail != Tail::Clean && !(is_last && has_something)
 }
 

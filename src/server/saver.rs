@@ -291,6 +291,15 @@ impl<S: Surroundings> Worker<S> {
         }
     }
 
+    /// What has been going on since then was slow or not (LATENCY).
+    fn note_latency(&self, name: &'static str, begun_ms: u64) {
+        let now_ms = self.around.now_ms();
+        let took_ns = now_ms.saturating_sub(begun_ms) * 1_000_000;
+        let threshold_ms = self.settings().latency_monitor_threshold_ms;
+        let latency = &self.shared.observations.latency;
+        latency.note(name, now_ms, took_ns, threshold_ms);
+    }
+
     fn walk_on(&self, run: &Arc<Run>, shards: ShardSet) {
         for shard in shards.iter() {
             self.post.post(shard, Message::Walk(Arc::clone(run)));
@@ -359,8 +368,10 @@ impl<S: Surroundings> Worker<S> {
         let temporary = temporary_dump();
         let written = self.write_file(&*storage, &temporary, &run, &pieces, (&begun, false));
         if written.is_err() {
+            let begun_ms = self.around.now_ms();
             // It may not be there.
             let _ = storage.remove(&temporary);
+            self.note_latency("rdb-unlink-temp-file", begun_ms);
         }
         written?;
         storage.rename(&temporary, &settings.persistence.dump_filename)?;
@@ -498,7 +509,9 @@ impl<S: Surroundings> Worker<S> {
         } else {
             BaseFormat::Commands
         };
+        let begun_ms = self.around.now_ms();
         let installed = self.files.install_base(format, wants_log);
+        self.note_latency("aof-rename", begun_ms);
         if wants_log && self.files.is_there() {
             self.facts().log_stands.store(true, Ordering::Release);
         }

@@ -134,6 +134,14 @@ impl Found {
     }
 }
 
+/// What comes behind a file in the same log.
+struct Followers {
+    manifest: PathBuf,
+    names: String,
+    /// Whether they are behind the base.
+    is_of_base: bool,
+}
+
 impl<'a> Check<'a> {
     fn new(directory: &Path, fix: bool, out: &'a mut dyn Write) -> anyhow::Result<Self> {
         Ok(Self {
@@ -222,7 +230,16 @@ impl<'a> Check<'a> {
         self.say(path, &found.text())?;
         match found {
             Found::Log(verdict, _) if verdict.tail != Tail::Clean => {
-                if let Some((manifest, names)) = self.followers(path)? {
+                if let Some(followers) = self.followers(path)? {
+                    let Followers {
+                        manifest, names, ..
+                    } = &followers;
+                    if followers.is_of_base {
+                        self.hint(&format!(
+                            "{names} come after it in the same log, and are nothing without what a cut would take: take it from a backup"
+                        ))?;
+                        return Ok(State::Broken);
+                    }
                     let manifest = self.storage.base().join(manifest);
                     self.hint(&format!(
                         "{names} come after it in the same log, and cannot be read without what a cut would take: so it is not cut by itself. \
@@ -241,8 +258,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The manifest beside a file that lists others with something in them behind it, and their names.
-    fn followers(&self, path: &Path) -> anyhow::Result<Option<(PathBuf, String)>> {
+    /// What a manifest beside a file lists behind it, if there is something in that.
+    fn followers(&self, path: &Path) -> anyhow::Result<Option<Followers>> {
         let directory = path.parent().unwrap_or(Path::new(""));
         for entry in self.storage.list(directory)? {
             let Some(log) = entry.name.as_bytes().strip_suffix(b".manifest") else {
@@ -250,6 +267,11 @@ impl<'a> Check<'a> {
             };
             // Of one that makes no sense nobody knows what it lists.
             let manifest = Manifest::read(&self.storage, directory, OsStr::from_bytes(log))?;
+            let base = manifest
+                .as_ref()
+                .and_then(|manifest| manifest.base.as_ref());
+            let is_of_base =
+                base.is_some_and(|base| Some(base.name.as_os_str()) == path.file_name());
             let files: Vec<LogFile> = manifest
                 .iter()
                 .flat_map(Manifest::files)
@@ -258,7 +280,11 @@ impl<'a> Check<'a> {
                 .cloned()
                 .collect();
             if self.has_something(directory, &files)? {
-                return Ok(Some((directory.join(entry.name), names_of(&files))));
+                return Ok(Some(Followers {
+                    manifest: directory.join(entry.name),
+                    names: names_of(&files),
+                    is_of_base,
+                }));
             }
         }
         Ok(None)

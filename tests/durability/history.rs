@@ -58,6 +58,7 @@ fn old_files_of_the_log_stay_listed_as_history_until_they_may_go() {
         life.connect().run("CONFIG SET aof-disable-auto-gc no");
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
         while !listed(&home, 'h').is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
             assert!(std::time::Instant::now() < deadline, "{}", home.log());
         }
         life.kill();

@@ -12,7 +12,7 @@ use super::support::server::oracle_path;
 use super::support::{Client, Outcome};
 
 /// As long as a busy machine may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The directory.
 pub(crate) struct Home(pub(crate) TempDir);

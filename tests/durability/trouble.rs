@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::home::{Home, Life};
+use super::home::{Home, Life, PATIENCE};
 use super::support::{Client, Outcome};
 use super::{LOG, files};
 
@@ -112,16 +112,21 @@ fn a_log_whose_next_file_cannot_be_made_refuses_writes_and_leaves_nobody_waiting
         client.run("SET before 1");
         limit_files(&life, "3");
         client.run("BGREWRITEAOF");
-        let is_refused = |client: &mut Client| {
-            let info = client.run("INFO persistence").text();
-            info.contains("aof_last_write_status:err")
+        // No connection can be made meanwhile.
+        let wait_until = |client: &mut Client, status: &str| {
+            let field = format!("aof_last_write_status:{status}");
+            let deadline = Instant::now() + PATIENCE;
+            while !client.run("INFO persistence").text().contains(&field) {
+                assert!(Instant::now() < deadline, "{}", home.log());
+                std::thread::sleep(Duration::from_millis(10));
+            }
         };
-        while !is_refused(&mut client) {}
+        wait_until(&mut client, "err");
         let refused = client.run("SET refused x").to_string();
         assert!(refused.starts_with("-MISCONF"), "{refused}");
         assert_eq!(client.run("GET before").text(), "1");
         limit_files(&life, "1024");
-        while is_refused(&mut client) {}
+        wait_until(&mut client, "ok");
         assert_eq!(client.run("SET after 1").text(), "OK");
         life.kill();
         let life = home.millrace(&options);

@@ -102,7 +102,7 @@ fn round(victim: Victim, shards: &str, enough: i64) -> usize {
     let port = destination.port();
     let moved = std::thread::spawn(move || move_all(&mut moving, port));
     let mut counting = destination.connect();
-    while counting.run("DBSIZE").integer() < enough {}
+    while !moved.is_finished() && counting.run("DBSIZE").integer() < enough {}
     let (victim_life, other) = match victim {
         Victim::Source => (source, destination),
         Victim::Destination => (destination, source),

@@ -171,3 +171,57 @@ fn what_a_start_found_is_there_after_the_power_failed() {
         assert_eq!(next.send(&["LLEN a"]), ":1\r\n", "seed {seed}");
     }
 }
+
+#[test]
+fn a_start_puts_on_disk_what_a_failed_sync_had_left_in_memory() {
+    for seed in 0..40 {
+        let disk = MemoryStorage::new();
+        let mut case = Case::on(&disk);
+        for number in 0..20 {
+            case.send(&[&format!(
+                "RPUSH a value-{number}-of-some-length-so-that-sectors-fill"
+            )]);
+        }
+        disk.plan(Call::SyncData, 1, Fault::Broken);
+        case.others.as_mut().unwrap().sync_step();
+        case.others.as_mut().unwrap().sync_step();
+        drop(case);
+        // The next process can read all of it, though the disk has perhaps none of it.
+        let disk = disk.kill();
+        let mut case = Case::on(&disk);
+        case.send(&["RPUSH a last"]);
+        case.sync();
+        let told = case.received();
+        assert!(told.starts_with(':'), "{told}");
+        drop(case);
+        let mut next = Case::on(&disk.crash(seed));
+        assert_eq!(next.send(&["LLEN a"]), told, "seed {seed}");
+    }
+}
+
+#[test]
+fn writes_are_refused_from_a_failed_sync_until_the_base_stands_whoever_met_it() {
+    // The thread that syncs, and the end of a file.
+    for rewrites in [false, true] {
+        let disk = MemoryStorage::new();
+        let mut case = Case::on(&disk);
+        case.send(&["RPUSH a v1"]);
+        case.sync();
+        case.received();
+        case.send(&["RPUSH a v2"]);
+        disk.plan(Call::SyncData, 1, Fault::Broken);
+        if rewrites {
+            case.send(&["BGREWRITEAOF"]);
+        } else {
+            case.sync();
+        }
+        // Bases cannot be made.
+        for nth in 1..400 {
+            disk.plan(Call::Rename, nth, Fault::Broken);
+        }
+        let told = case.pass();
+        assert!(!told.contains(":2"), "{told}");
+        let refused = case.send(&["RPUSH a v3"]);
+        assert!(refused.starts_with("-MISCONF"), "{rewrites}: {refused}");
+    }
+}

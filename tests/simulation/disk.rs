@@ -265,7 +265,7 @@ impl Others {
         match self.syncing.take() {
             None => {
                 self.log.write();
-                if !self.log.rests() {
+                if !self.log.rests() || self.world.random.one_in(8) {
                     self.syncing = self.log.begin_sync().ok().map(|syncing| (syncing, None));
                 }
             }

@@ -553,6 +553,13 @@ fn what_was_acknowledged_is_there_after_a_crash_at_any_call() {
         sum.points.extend(own.points);
     });
     let tally = tally.into_inner().unwrap();
+    if seeds >= 500 {
+        // Something was tried.
+        assert!(tally.lives as u64 > 2 * seeds, "{tally:?}");
+        assert!(tally.executions as u64 > 100 * seeds, "{tally:?}");
+        assert!(tally.starts_given_up as u64 > seeds / 10, "{tally:?}");
+        assert!(tally.points.len() + 2 >= CrashPoint::ALL.len(), "{tally:?}");
+    }
     eprintln!(
         "{seeds} seeds, {} lives, {} executions ({} not kept), {} starts given up, {} of {} points",
         tally.lives,

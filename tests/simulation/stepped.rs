@@ -20,7 +20,7 @@ pub(crate) struct SteppedStorage {
     pub(crate) disk: MemoryStorage,
     /// Calls that are still answered.
     pub(crate) calls_left: Arc<AtomicI64>,
-    /// Calls that have failed.
+    /// Writes to the log and syncs of it that have failed.
     pub(crate) failures: Arc<AtomicU64>,
 }
 
@@ -49,8 +49,6 @@ impl SteppedStorage {
             self.disk.switch_off();
         }
         let error = result.as_ref().err();
-        self.failures
-            .fetch_add(u64::from(error.is_some()), Ordering::Relaxed);
         seeds::tell(|| match error {
             None => format!("  {what}"),
             Some(error) => format!("  {what}: {error}"),
@@ -149,26 +147,39 @@ struct SteppedFile {
     file: Box<dyn StorageFile>,
 }
 
+impl SteppedFile {
+    fn call<T>(
+        &self,
+        what: std::fmt::Arguments<'_>,
+        call: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let result = self.storage.call(what, call);
+        if result.is_err() && self.name.contains(".incr.") {
+            self.storage.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
 impl StorageFile for SteppedFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let what = format_args!("write {} {offset} +{}", self.name, bytes.len());
-        self.storage
-            .call(what, || self.file.write_at(offset, bytes))
+        self.call(what, || self.file.write_at(offset, bytes))
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let what = format_args!("sync {}", self.name);
-        self.storage.call(what, || self.file.sync_data())
+        self.call(what, || self.file.sync_data())
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         let what = format_args!("cut {} at {bytes}", self.name);
-        self.storage.call(what, || self.file.set_len(bytes))
+        self.call(what, || self.file.set_len(bytes))
     }
 
     fn len(&self) -> io::Result<u64> {
         let what = format_args!("length {}", self.name);
-        self.storage.call(what, || self.file.len())
+        self.call(what, || self.file.len())
     }
 }
 

@@ -36,7 +36,7 @@ impl Log {
         if target.has_failed() {
             return Err(false);
         }
-        if position == self.synced() && target.synced_offset == target.offset {
+        if position == self.synced() && target.is_synced() {
             return Err(true);
         }
         self.facts.log_syncing.store(true, Ordering::Relaxed);
@@ -55,12 +55,13 @@ impl Log {
             else {
                 return;
             };
-            // When there is no room for it, who writes will see.
+            // When it fails, who writes will see.
             if !target.fill_in_time().unwrap_or(false) {
                 return;
             }
             drop(writing);
-            std::thread::yield_now();
+            // Whoever waits for the lock gets it only while nobody asks for it at once again.
+            std::thread::sleep(limits::LOG_FILL_PAUSE);
         }
     }
 
@@ -70,12 +71,11 @@ impl Log {
         self.slow_sync.end();
         self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = result {
-            let code = u64::try_from(error.raw_os_error().unwrap_or(i32::MAX)).unwrap_or(u64::MAX);
             let writing = lock(&self.writing);
             // What concerns a file that was given up meanwhile concerns nobody.
             let is_its = |target: &Target| target.is_of(syncing);
             if writing.target.as_ref().is_some_and(is_its) {
-                self.facts.log_sync_error.store(code, Ordering::Release);
+                self.facts.note_sync_error(&error);
             }
             drop(writing);
             self.wake_waiting();

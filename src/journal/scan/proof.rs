@@ -42,7 +42,7 @@ pub(super) fn is_filler(reader: &mut impl Read, at: u64) -> io::Result<bool> {
         let is_filler = |line: &[u8]| {
             let is_whole = line.len() == ALIGNMENT as usize;
             let is_end = line.starts_with(b"#e") && (!is_whole || line.ends_with(b"------\r\n"));
-            is_end || is_filler_line(line, FILL_LINE)
+            is_end || is_fill_or_zeros(line)
         };
         if !read.chunks(ALIGNMENT as usize).all(is_filler) {
             return Ok(false);
@@ -50,9 +50,9 @@ pub(super) fn is_filler(reader: &mut impl Read, at: u64) -> io::Result<bool> {
     }
 }
 
-/// Whether 16 bytes at a multiple of 16, fewer at the end of the file, are of fill, an end mark, or zeros.
-fn is_filler_line(line: &[u8], end_line: &[u8; 16]) -> bool {
-    FILL_LINE.starts_with(line) || end_line.starts_with(line) || line.iter().all(|byte| *byte == 0)
+/// Whether 16 bytes at a multiple of 16, fewer at the end of the file, are fill or zeros.
+fn is_fill_or_zeros(line: &[u8]) -> bool {
+    FILL_LINE.starts_with(line) || line.iter().all(|byte| *byte == 0)
 }
 
 /// Fills the buffer, or as much of it as there is.
@@ -177,11 +177,11 @@ impl Search {
     /// Looks at a line of 16 bytes, which ends at `index` of the piece and at `end` of the file; at its end it may be shorter.
     fn line(&mut self, piece: &Piece<'_>, index: usize, end: u64, line: &[u8]) -> Option<Proof> {
         if let Some(at) = self.end_mark {
-            let is_filler = is_filler_line(line, &self.end_line);
+            let is_filler = is_fill_or_zeros(line) || self.end_line.starts_with(line);
             return (!is_filler).then_some(Proof::Appended(at));
         }
         if line.iter().any(|byte| *byte != 0) {
-            self.ends_with_fill = line == FILL_LINE;
+            self.ends_with_fill = FILL_LINE.starts_with(line) || self.end_line.starts_with(line);
         }
         if end == self.resumed {
             self.begin_chain(end);

@@ -332,6 +332,13 @@ impl State {
                 (!proof::is_filler(reader, at)?).then_some(Proof::Foreign)
             }
             Part::Ours(salt) | Part::Fill(salt) => {
+                if matches!(self.part, Part::Fill(_)) {
+                    reader.seek(SeekFrom::Start(at))?;
+                    if proof::is_filler(reader, at)? {
+                        // Fill that was being lengthened: nothing is lost.
+                        return Ok(Tail::Clean);
+                    }
+                }
                 reader.seek(SeekFrom::Start(self.last_mark))?;
                 let found = proof::search(reader, salt, self.last_mark, at)?;
                 let is_behind_fill = matches!(self.part, Part::Fill(_));

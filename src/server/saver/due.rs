@@ -25,11 +25,13 @@ impl<S: Surroundings> Worker<S> {
         }
         let keeps_history = settings.persistence.keeps_history;
         self.files.follow_history(keeps_history);
-        let may_rewrite = now_ms >= self.rewrites_again_ms;
         if self.log.is_on() && self.log.has_failed() && self.files.is_there() {
             error!("A sync of the append only file has failed: it is written anew from memory");
             self.files.begin_anew();
+            // Also where bases have failed before, and the log was whole.
+            self.rewrites_again_ms = self.rewrites_again_ms.min(now_ms + RETRY_MS);
         }
+        let may_rewrite = now_ms >= self.rewrites_again_ms;
         if may_rewrite {
             // It is in the log, and tried again.
             let _ = self.follow_settings();
