@@ -332,7 +332,7 @@ impl State {
                 (!proof::is_filler(reader, at)?).then_some(Proof::Foreign)
             }
             Part::Ours(salt) | Part::Fill(salt) => {
-                if matches!(self.part, Part::Fill(_)) {
+                if matches!(self.part, Part::Fill(_)) && self.transaction.is_none() {
                     reader.seek(SeekFrom::Start(at))?;
                     if proof::is_filler(reader, at)? {
                         // Fill that was being lengthened: nothing is lost.
