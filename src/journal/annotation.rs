@@ -20,7 +20,8 @@
 //! Contract with the writer: begin mark, fill and end mark are synced before anything is written over the fill; when the fill is
 //! lengthened, its write begins with the old end mark and is synced before commands are written at or behind that. So after a power cut
 //! an end mark is behind every command that we have ever written; when the power failed while the fill was lengthened, it may be fill and
-//! zeros instead. Behind an end mark is only fill.
+//! zeros instead. Behind an end mark is only fill. A file that is finished is synced before the end mark is put right behind the last
+//! commit, and everywhere else a line of fill is before it: so an end mark without one proves that what is before it was on disk.
 
 use crc_fast::{CrcAlgorithm, Digest};
 

@@ -9,7 +9,7 @@
 //! Order on disk: file, name, manifest. Who makes a base, and what is in it, is for the saver.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use tracing::warn;
 use super::cut;
 use super::log::Log;
 use super::manifest::{self, BaseFormat, LogFile, Manifest};
-use super::scan::{Tail, Verdict};
+use super::scan::{self, Tail, Verdict};
 use super::storage::{
     CrashPoint, DirectoryLock, Opening, Points, Storage, StorageFile, write_all_at,
 };
@@ -114,11 +114,19 @@ impl Files {
             self.is_listed = true;
         }
         self.remove_temporaries()?;
+        if !self.is_listed {
+            self.keep_unlisted()?;
+        }
         let (storage, directory) = (&*self.storage, self.directory.as_path());
         let name = self.manifest.filename.clone();
         if let Some(upgraded) = manifest::upgrade(storage, directory, &name)? {
             let shards = self.manifest.shards;
-            self.manifest = Manifest { shards, ..upgraded };
+            let taken = self.manifest.taken;
+            self.manifest = Manifest {
+                shards,
+                taken,
+                ..upgraded
+            };
             self.is_listed = true;
         }
         // Until here it can be tried again.
@@ -136,6 +144,27 @@ impl Files {
             if !entry.is_directory && (is_base || is_manifest || is_cut) {
                 self.storage.remove(&self.directory.join(&entry.name))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Files of a log without a manifest: it was lost, or a process ended before it had written the first. Nobody can know, so they are
+    /// neither read nor written over.
+    fn keep_unlisted(&mut self) -> io::Result<()> {
+        for entry in self.storage.list(&self.directory)? {
+            let path = self.directory.join(&entry.name);
+            let Some(sequence) = self.manifest.sequence_of(&entry.name) else {
+                continue;
+            };
+            if entry.bytes == 0 || !has_commands(&*self.storage, &path)? {
+                continue;
+            }
+            warn!(
+                "{}: there is no manifest that lists it, so it is not read, and it is kept. If the manifest was lost, end the server and put \
+                 it back from a backup",
+                path.display()
+            );
+            self.manifest.taken = self.manifest.taken.max(sequence);
         }
         Ok(())
     }
@@ -197,11 +226,13 @@ impl Files {
             // Nothing but fill.
             let file = storage.open_write(&path, Opening::Existing)?;
             cut::write_again(storage, &path, verdict, &*file)?;
+            file.sync_data()?;
             file.set_len(verdict.valid_bytes)?;
             write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
             file.sync_data()?;
         } else {
-            cut::cut(storage, &path, verdict)?;
+            let kept = cut::cut(storage, &path, verdict)?;
+            warn!("What is cut off is kept in {}", kept.display());
         }
         Ok(verdict.valid_bytes + verdict.seal.len() as u64)
     }
@@ -336,6 +367,17 @@ impl Files {
         // What has nothing to do with the old log must not get a name that is perhaps in it.
         self.manifest.history.extend(self.in_doubt.take());
     }
+}
+
+/// Whether there is something in a file of a log.
+fn has_commands(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+    let mut first = Vec::new();
+    storage.open_read(path)?.take(5).read_to_end(&mut first)?;
+    if scan::is_snapshot(&first) {
+        return Ok(true);
+    }
+    let verdict = scan::verify(storage.open_read(path)?, 0)?;
+    Ok(verdict.commands > 0 || verdict.tail != Tail::Clean)
 }
 
 /// A number that no other file has, and nobody can guess.

@@ -62,6 +62,8 @@ pub struct Manifest {
     pub incrementals: Vec<LogFile>,
     /// Files that nothing needs any more.
     pub history: Vec<LogFile>,
+    /// Up to this number names are taken by files that it does not list. It is not written.
+    pub taken: u64,
 }
 
 /// What is wrong with a manifest.
@@ -118,7 +120,8 @@ impl Manifest {
     /// The base that the next rewrite makes.
     #[must_use]
     pub fn next_base(&self, format: BaseFormat) -> LogFile {
-        let sequence = 1 + largest(self.base.iter().chain(&self.history));
+        let listed = largest(self.base.iter().chain(&self.history));
+        let sequence = 1 + listed.max(self.taken);
         let ending = match format {
             BaseFormat::Rdb => "rdb",
             BaseFormat::Commands => "aof",
@@ -129,10 +132,20 @@ impl Manifest {
         }
     }
 
+    /// The number in a name as the manifest gives it to its files.
+    pub(super) fn sequence_of(&self, name: &OsStr) -> Option<u64> {
+        let name = name.as_bytes().strip_prefix(self.filename.as_bytes())?;
+        let name = std::str::from_utf8(name).ok()?.strip_prefix('.')?;
+        let (sequence, ending) = name.split_once('.')?;
+        let is_ours = matches!(ending, "base.rdb" | "base.aof" | "incr.aof");
+        sequence.parse().ok().filter(|_| is_ours)
+    }
+
     /// The incremental file that comes after the last.
     #[must_use]
     pub fn next_incremental(&self) -> LogFile {
-        let sequence = 1 + largest(self.incrementals.iter().chain(&self.history));
+        let listed = largest(self.incrementals.iter().chain(&self.history));
+        let sequence = 1 + listed.max(self.taken);
         LogFile {
             name: joined(&self.filename, &format!(".{sequence}.incr.aof")),
             sequence,

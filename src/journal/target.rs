@@ -3,6 +3,7 @@
 //! ```text
 //! synced ≤ offset ≤ filled_to          offsets in the file
 //! what counts │ fill … end mark        (annotation.rs)
+//! what counts │ end mark               a finished file: what is before the mark was synced before the mark was written
 //! ```
 //! Not here: what is written when, and what follows a failure (`log.rs`).
 
@@ -15,6 +16,9 @@ use rustix::io::Errno;
 use super::annotation;
 use super::storage::{CrashPoint, Points, StorageFile, write_all_at};
 use crate::limits;
+
+/// A line of fill and the end mark.
+const ROOM_BEHIND: u64 = 2 * annotation::ALIGNMENT;
 
 /// When what was written is synced (`appendfsync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +110,7 @@ impl Target {
                 // A server starts also on a full disk, and refuses writes.
                 file.set_len(start)?;
                 bytes.truncate(begun);
-                filled_to = offset + annotation::ALIGNMENT;
+                filled_to = offset + ROOM_BEHIND;
                 annotation::fill(salt, offset, filled_to, &mut bytes);
                 write_all_at(&*file, start, &bytes)?;
             }
@@ -146,7 +150,8 @@ impl Target {
 
     fn write_marked(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.offset + bytes.len() as u64;
-        let room = |to: u64| end + annotation::ALIGNMENT <= to;
+        // The end mark, and a line of fill before it: without one it would say that all is synced.
+        let room = |to: u64| end + ROOM_BEHIND <= to;
         if !room(self.filled_to) {
             self.fill_more(end)?;
         }
@@ -195,7 +200,7 @@ impl Target {
         let filled = self.fill(end, self.fill_bytes);
         self.is_short_of_room = filled.as_ref().is_err_and(is_full);
         if self.is_short_of_room {
-            return self.fill(end, annotation::ALIGNMENT);
+            return self.fill(end, ROOM_BEHIND);
         }
         self.fill_bytes_wanted = limits::LOG_FILL_GROWTH * self.fill_bytes;
         filled
@@ -285,6 +290,7 @@ impl Ending {
     /// Puts the end mark there and syncs the file.
     pub(super) fn run(&self) -> io::Result<()> {
         let file = &*self.file.file;
+        self.file.sync()?;
         // A Redis may append to it.
         write_all_at(file, self.offset, &self.mark)?;
         file.set_len(self.offset + annotation::ALIGNMENT)?;

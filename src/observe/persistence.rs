@@ -23,6 +23,8 @@ pub(crate) struct Persistence {
     pub(crate) log_on: AtomicBool,
     /// A start would read the log: its base stands. False while the first base of a log that was switched on is being written.
     pub(crate) log_stands: AtomicBool,
+    /// When the last SIGINT came, Unix ms; 0: none has.
+    pub(crate) interrupted_ms: AtomicU64,
     /// Why the log could not be written the last time.
     pub(crate) log_write_error: AtomicU64,
     /// Why the log could not be synced the last time.
@@ -108,6 +110,7 @@ impl Persistence {
         Self {
             log_on: no(),
             log_stands: no(),
+            interrupted_ms: zero(),
             log_write_error: zero(),
             log_sync_error: zero(),
             log_syncs: zero(),

@@ -144,7 +144,10 @@ fn load_file(
     } else if first.is_empty() && files.is_base(file) {
         look_at_empty_base(files, file, settings)?;
     }
-    let verdict = verify(&mut *opened, start).map_err(io)?;
+    let mut verdict = verify(&mut *opened, start).map_err(io)?;
+    if !is_last {
+        verdict = verdict.before_others();
+    }
     let is_lost = files.is_base(file) && is_lost_as_base(&verdict, &first, is_last);
     let refused = if is_lost {
         let tail = &verdict.tail;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hashbrown::DefaultHashBuilder;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::command::context::Shared;
 use crate::config::Settings;
@@ -108,6 +108,12 @@ impl Recovery {
         let begun_ms = now();
         let settings = Arc::clone(&self.settings);
         let wants_log = settings.persistence.append_only;
+        if !wants_log && self.files.is_there() {
+            warn!(
+                "There is an append only file in {}, which is not read: appendonly is no",
+                settings.persistence.append_dirname.display()
+            );
+        }
         let mut loader =
             Loader::with_threads(&self.shared, &settings, begun_ms, keyspaces.collect());
         // What the process before this one has renamed and not synced is what is loaded: it must not go back any more.

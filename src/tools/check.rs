@@ -375,6 +375,12 @@ impl<'a> Check<'a> {
             } else {
                 self.look_listed(&path)?
             };
+            let found = match found {
+                Found::Log(verdict, start) if index + 1 < manifest.files().count() => {
+                    Found::Log(verdict.before_others(), start)
+                }
+                found => found,
+            };
             self.say(&path, &found.text())?;
             if found.state() == State::Whole {
                 continue;
@@ -424,7 +430,17 @@ impl<'a> Check<'a> {
                     .incrementals
                     .retain(|other| other.sequence <= file.sequence);
                 shorter.write(&self.storage, directory)?;
-                self.hint(&format!("no longer listed, but kept: {names}"))?;
+                // Under its own name the next file of the log would be written over it.
+                for file in &later {
+                    let mut kept = file.name.clone();
+                    kept.push(".kept");
+                    let (from, to) = (directory.join(&file.name), directory.join(kept));
+                    self.storage.rename(&from, &to)?;
+                }
+                self.storage.sync_dir(directory)?;
+                self.hint(&format!(
+                    "no longer listed, but kept, with .kept behind the name: {names}"
+                ))?;
             } else {
                 self.hint(&format!(
                     "what comes after it would be lost with it: {names}"
@@ -485,10 +501,10 @@ fn names_of(files: &[LogFile]) -> String {
     names.join(", ")
 }
 
-/// Whether a name is that of a base or an incremental file.
+/// Whether a name is that of a base or an incremental file, or of one that a repair has kept.
 fn files_of_logs(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    [".base.rdb", ".base.aof", ".incr.aof"]
+    [".base.rdb", ".base.aof", ".incr.aof", ".kept"]
         .iter()
         .any(|ending| name.ends_with(ending))
 }

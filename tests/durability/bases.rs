@@ -113,3 +113,29 @@ fn a_listed_file_that_is_missing_is_refused_and_no_new_one_is_made() {
         assert!(!path.exists());
     }
 }
+
+#[test]
+fn files_of_a_log_that_has_lost_its_manifest_are_not_written_over() {
+    let home = Home::new();
+    let life = home.millrace(LOG);
+    let mut client = life.connect();
+    client.run("SET precious 1");
+    life.kill();
+    let log = home.path().join("appendonlydir");
+    std::fs::remove_file(log.join("appendonly.aof.manifest")).unwrap();
+    let before = std::fs::read(log.join("appendonly.aof.1.incr.aof")).unwrap();
+    let life = home.millrace(LOG);
+    let mut client = life.connect();
+    assert_eq!(client.run("GET precious").to_string(), "nil");
+    client.run("SET other 1");
+    client.run("BGREWRITEAOF");
+    life.wait_for("INFO persistence", |info| {
+        info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrite_scheduled:0")
+    });
+    life.kill();
+    assert!(home.log().contains("there is no manifest that lists it"));
+    let after = std::fs::read(log.join("appendonly.aof.1.incr.aof")).unwrap();
+    assert_eq!(after, before);
+    let life = home.millrace(LOG);
+    assert_eq!(life.connect().run("GET other").text(), "1");
+}

@@ -488,7 +488,8 @@ impl Others {
                 self.ask(Ask::Rewrite);
             }
             None if wants_log && !self.is_settled => self.ask(Ask::Look),
-            None => return true,
+            // The last write may have met a fault that was planned before.
+            None => return !self.log.is_in_trouble(),
             Some(_) => {}
         }
         false

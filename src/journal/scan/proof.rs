@@ -180,6 +180,7 @@ impl Search {
             let is_filler = is_fill_or_zeros(line) || self.end_line.starts_with(line);
             return (!is_filler).then_some(Proof::Appended(at));
         }
+        let is_behind_fill = self.ends_with_fill;
         if line.iter().any(|byte| *byte != 0) {
             self.ends_with_fill = FILL_LINE.starts_with(line) || self.end_line.starts_with(line);
         }
@@ -188,7 +189,7 @@ impl Search {
         }
         if line == self.end_line {
             self.end_mark = Some(end);
-            return None;
+            return (!is_behind_fill).then_some(Proof::Ended(end));
         }
         if line.len() < ALIGNMENT as usize || !line.ends_with(b"\r\n") {
             return None;

@@ -19,6 +19,8 @@ pub struct Verdict {
     pub tail: Tail,
     /// The salt, when the valid prefix ends in a part that we wrote.
     pub salt: Option<u32>,
+    /// Whether a part of ours goes on to the end of the file: there is no end mark.
+    pub is_open: bool,
     /// What the file must end with once it is cut, at `valid_bytes`: a commit where the cut falls between two, and the end mark, so
     /// that a Redis may append.
     pub seal: Vec<u8>,
@@ -64,6 +66,8 @@ pub enum Proof {
     Sealed,
     /// Something was appended behind the end of our part, which is at this offset.
     Appended(u64),
+    /// An end mark, which ends at this offset, is put right behind a commit only when all before it is on disk.
+    Ended(u64),
     /// Fill is behind the last commit, and no end mark behind what follows it.
     NoEnd,
     /// Files of commands that Redis writes are only ever cut short.
@@ -71,6 +75,19 @@ pub enum Proof {
 }
 
 impl Verdict {
+    /// The verdict on a file that others follow in the same log: it must be finished.
+    #[must_use]
+    pub fn before_others(mut self) -> Self {
+        if self.tail == Tail::Clean && self.is_open {
+            self.tail = Tail::Torn {
+                at: self.bytes,
+                reason: "the end of the file is missing",
+                commands: 0,
+            };
+        }
+        self
+    }
+
     /// Whether the seal is no more than an end mark, or nothing: then the prefix is whole without it.
     #[must_use]
     pub fn is_sealed_by_end(&self) -> bool {
@@ -98,6 +115,10 @@ impl fmt::Display for Proof {
             Proof::Appended(at) => write!(
                 f,
                 "something was appended behind the end of our part at offset {at}"
+            ),
+            Proof::Ended(at) => write!(
+                f,
+                "the end mark before offset {at} says that everything before it was on disk"
             ),
             Proof::NoEnd => f.write_str("no end of our part follows, so it was appended"),
             Proof::Foreign => f.write_str("it is not the end of the file"),

@@ -34,6 +34,7 @@ pub fn verify<R: Read + Seek>(mut reader: R, start: u64) -> io::Result<Verdict> 
         unsynced_from: state.synced.min(valid_bytes),
         commands: state.border.commands,
         tail,
+        is_open: !matches!(state.part, Part::Theirs),
         salt: state.border.salt,
         seal: state
             .border

@@ -99,3 +99,42 @@ fn a_sync_that_began_before_the_file_was_finished_promises_no_more_than_is_there
     // So what needs more than the end of the file needs a sync.
     write(&mut target, 100).unwrap_err();
 }
+
+#[test]
+fn a_changed_byte_of_the_last_write_to_a_finished_file_is_damage_and_not_its_torn_end() {
+    let storage = MemoryStorage::new();
+    let mut target = target(&storage);
+    write(&mut target, 100).unwrap();
+    target.finish().run().unwrap();
+    let bytes = storage.bytes(Path::new(PATH)).unwrap();
+    for at in 20..bytes.len() - 40 {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        storage.put(Path::new(PATH), &changed);
+        let verdict = verify(storage.open_read(Path::new(PATH)).unwrap(), 0).unwrap();
+        let is_damaged = matches!(verdict.tail, Tail::Damaged { .. });
+        assert!(is_damaged, "byte {at}: {}", verdict.tail);
+    }
+}
+
+#[test]
+fn a_finished_file_that_was_shortened_is_not_whole_where_others_follow() {
+    let storage = MemoryStorage::new();
+    let mut target = target(&storage);
+    write(&mut target, 10).unwrap();
+    let middle = target.offset as usize;
+    write(&mut target, 10).unwrap();
+    target.finish().run().unwrap();
+    let bytes = storage.bytes(Path::new(PATH)).unwrap();
+    for (end, is_whole) in [
+        (middle, false),
+        (bytes.len() - 16, false),
+        (bytes.len(), true),
+    ] {
+        storage.put(Path::new(PATH), &bytes[..end]);
+        let verdict = verify(storage.open_read(Path::new(PATH)).unwrap(), 0).unwrap();
+        // As the last file it is what a power cut can leave.
+        assert_eq!(verdict.tail, Tail::Clean);
+        assert_eq!(verdict.before_others().tail == Tail::Clean, is_whole);
+    }
+}

@@ -12,11 +12,15 @@ use crate::journal::storage::Storage;
 use crate::journal::storage::disk::DiskStorage;
 use crate::observe::persistence::Saving;
 use crate::server::signals::EndSignal;
+use crate::shard::clock::unix_ms;
 use crate::shard::dumps::temporary_dump;
 
 use super::inbox::{ABORTED, Client};
 use super::surroundings::Surroundings;
 use super::{CANNOT_END, Occasion, Worker, is};
+
+/// A SIGINT that follows another so soon is no second one: who signals a process and its group sends it twice, and Redis sees one.
+const SAME_SIGNAL_MS: u64 = 100;
 
 impl<S: Surroundings> Worker<S> {
     /// Saves what is to be saved at the end; whether the process may end.
@@ -71,8 +75,15 @@ pub(in crate::server) fn ask_end(shared: &Shared, signal: EndSignal) {
     let facts = &shared.observations.persistence;
     let settings = shared.settings.read();
     let settings = settings.unwrap_or_else(PoisonError::into_inner).clone();
-    if facts.is_end_asked.load(Ordering::Acquire) && signal == EndSignal::Interrupt {
-        insist(&settings);
+    if signal == EndSignal::Interrupt {
+        let now_ms = unix_ms();
+        let before_ms = facts.interrupted_ms.swap(now_ms, Ordering::AcqRel);
+        if now_ms.saturating_sub(before_ms) < SAME_SIGNAL_MS {
+            return;
+        }
+        if facts.is_end_asked.load(Ordering::Acquire) {
+            insist(&settings);
+        }
     }
     info!("Received {} scheduling shutdown...", signal.name());
     match (shared.saver.get(), shared.process.get()) {

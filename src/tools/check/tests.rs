@@ -137,17 +137,17 @@ fn a_directory_is_checked_by_its_manifest() {
     let (state, text) = checked(directory.path(), true);
     assert_eq!(state, State::Whole);
     assert!(
-        text.contains("no longer listed, but kept: a.aof.2.incr.aof"),
+        text.contains("no longer listed, but kept, with .kept behind the name: a.aof.2.incr.aof"),
         "{text}"
     );
     assert_eq!(
-        fs::read(directory.path().join("a.aof.2.incr.aof")).unwrap(),
+        fs::read(directory.path().join("a.aof.2.incr.aof.kept")).unwrap(),
         whole
     );
     let (state, text) = checked(directory.path(), false);
     assert_eq!(state, State::Whole);
     assert!(
-        text.contains("a.aof.2.incr.aof") && text.contains("not in the manifest"),
+        text.contains("a.aof.2.incr.aof.kept") && text.contains("not in the manifest"),
         "{text}"
     );
     fs::remove_file(directory.path().join("a.aof.1.base.aof")).unwrap();
