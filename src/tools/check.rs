@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use rustix::io::Errno;
 
 use super::{complain, described, nobody_reads};
 use crate::cli::CheckArguments;
@@ -219,7 +220,7 @@ impl<'a> Check<'a> {
         self.lock(Path::new(""))?;
         let found = self.look(path)?;
         match found {
-            Found::Missing => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            Found::Missing => Err(io::Error::from_raw_os_error(Errno::NOENT.raw_os_error()).into()),
             Found::Neither(_) => anyhow::bail!(NEITHER),
             found => self.told(path, &found),
         }
@@ -357,7 +358,9 @@ impl<'a> Check<'a> {
         let path = directory.join(manifest_name(filename));
         let manifest = match Manifest::read(&self.storage, directory, filename) {
             Ok(Some(manifest)) => manifest,
-            Ok(None) => return Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            Ok(None) => {
+                return Err(io::Error::from_raw_os_error(Errno::NOENT.raw_os_error()).into());
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 writeln!(self.out, "{error}")?;
                 return Ok(State::Broken);

@@ -41,7 +41,7 @@ fn a_second_sigint_ends_the_process_at_once_and_leaves_no_half_dump() {
     life.signal("-TERM");
     life.wait_for("PING", |_| home.log().contains("Received SIGTERM"));
     // Too soon it would be taken for the same.
-    std::thread::sleep(std::time::Duration::from_millis(150));
+    std::thread::sleep(std::time::Duration::from_millis(20));
     life.signal("-INT");
     assert_eq!(life.exit_code(), Some(1));
     assert!(home.log().contains("You insist... exiting now."));

@@ -20,7 +20,7 @@ use super::surroundings::Surroundings;
 use super::{CANNOT_END, Occasion, Worker, is};
 
 /// A SIGINT that follows another so soon is no second one: who signals a process and its group sends it twice, and Redis sees one.
-const SAME_SIGNAL_MS: u64 = 100;
+const SAME_SIGNAL_MS: u64 = 2;
 
 impl<S: Surroundings> Worker<S> {
     /// Saves what is to be saved at the end; whether the process may end.
