@@ -1,8 +1,6 @@
 //! SIGKILL of one side while keys are moved: each is in at least one place, whole, and what was acknowledged is where it was sent.
 
-use std::time::Duration;
-
-use super::home::{Home, Life};
+use super::home::{Home, Life, PATIENCE};
 use super::support::{Client, Outcome};
 
 const DURABLE: &[&str] = &[
@@ -17,8 +15,6 @@ const DURABLE: &[&str] = &[
 const KEYS: usize = 120;
 /// Keys of one MIGRATE.
 const BATCH: usize = 20;
-/// As long as a busy machine may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// From a few bytes to what is sent in several pieces.
 fn value(number: usize) -> String {

@@ -78,7 +78,9 @@ pub(in crate::server) fn ask_end(shared: &Shared, signal: EndSignal) {
     if signal == EndSignal::Interrupt {
         let now_ms = unix_ms();
         let before_ms = facts.interrupted_ms.swap(now_ms, Ordering::AcqRel);
-        if now_ms.saturating_sub(before_ms) < SAME_SIGNAL_MS {
+        // A clock that was put back says nothing.
+        let since_ms = now_ms.checked_sub(before_ms);
+        if since_ms.is_some_and(|ms| ms < SAME_SIGNAL_MS) {
             return;
         }
         if facts.is_end_asked.load(Ordering::Acquire) {
