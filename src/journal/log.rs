@@ -9,6 +9,7 @@
 //!   all of it could have happened one by one.
 //! * `write` is called by whoever is about to send a reply: one write(2) for all that has been appended by then.
 //! * `sync` is the work of one thread: one fdatasync for all that has been written by then. It fills ahead too (`log/syncing.rs`).
+//!   On a quick disk a shard whose replies wait for it does it itself (`quick.rs`).
 //!
 //! What is sent to clients waits for a mark: for `written` in every mode (a kill of the process loses nothing that was
 //! acknowledged), for `synced` under `appendfsync always`.
@@ -21,6 +22,7 @@
 
 mod syncing;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
 use std::io;
@@ -31,6 +33,7 @@ use rustix::io::Errno;
 
 use super::buffer::Buffer;
 use super::format;
+use super::quick::QuickSync;
 use super::slow::SlowSync;
 use super::target::{SyncPolicy, Target};
 use crate::keyspace::effect::Effect;
@@ -70,6 +73,7 @@ pub struct Log {
     /// What is logged from this position on is in files that no manifest lists before a base stands.
     unlisted_from: AtomicU64,
     slow_sync: SlowSync,
+    quick_sync: QuickSync,
     buffer: Mutex<Buffer>,
     writing: Mutex<Writing>,
     wanted: Mutex<Wanted>,
@@ -111,6 +115,7 @@ impl Log {
             limit: AtomicU64::new(u64::MAX),
             unlisted_from: AtomicU64::new(u64::MAX),
             slow_sync: SlowSync::default(),
+            quick_sync: QuickSync::default(),
             buffer: Mutex::default(),
             writing: Mutex::default(),
             wanted: Mutex::default(),
@@ -229,23 +234,30 @@ impl Log {
 
     /// Writes what has been appended, unless it is written already. What it could not write stays; see the counters.
     pub fn write(&self) {
+        if self.write_unsynced() {
+            self.want_sync();
+        }
+    }
+
+    /// The same, and leaves it to the caller to sync it, or to have it synced: true when something was written.
+    pub(crate) fn write_unsynced(&self) -> bool {
         if self.written() == self.end() {
-            return;
+            return false;
         }
         let mut writing = lock(&self.writing);
         if self.written() == self.end() || writing.target.is_none() {
-            return;
+            return false;
         }
-        self.write_locked(&mut writing);
+        self.write_locked(&mut writing)
     }
 
-    fn write_locked(&self, writing: &mut Writing) {
+    fn write_locked(&self, writing: &mut Writing) -> bool {
         writing.end = lock(&self.buffer).give(&mut writing.bytes);
         if writing.bytes.is_empty() {
-            return;
+            return false;
         }
         let Some(target) = &mut writing.target else {
-            return;
+            return false;
         };
         match target.write(&mut writing.bytes) {
             Ok(()) => {
@@ -258,14 +270,15 @@ impl Log {
                 self.facts.log_write_error.store(0, Ordering::Release);
                 self.written.store(writing.end, Ordering::Release);
                 self.note_unsynced();
-                self.want_sync();
                 if wants_fill {
                     self.want_fill();
                 }
                 self.wake_waiting();
+                true
             }
             Err(error) => {
                 self.facts.note_write_error(&error);
+                false
             }
         }
     }
@@ -424,8 +437,11 @@ impl Log {
             // The file before this one is on disk, whatever a second sync of it has said.
             self.facts.log_sync_error.store(0, Ordering::Release);
         }
-        self.write_locked(&mut writing);
+        let is_written = self.write_locked(&mut writing);
         drop(writing);
+        if is_written {
+            self.want_sync();
+        }
         self.wake_waiting();
     }
 

@@ -26,6 +26,7 @@ pub mod format;
 pub mod log;
 pub mod manifest;
 pub mod own;
+mod quick;
 pub mod scan;
 mod slow;
 pub mod snapshot;

@@ -75,6 +75,9 @@ pub(super) struct Segment {
     cells: [u16; CELLS],
 }
 
+// What the allocator gives for one more byte is an eighth more.
+const _: () = assert!(size_of::<Segment>() <= 640);
+
 impl Segment {
     /// An empty segment.
     pub(super) fn new(depth: u32, prefix: u32) -> Self {
@@ -165,7 +168,6 @@ impl Segment {
     }
 
     /// Marks entries that are not marked yet and gives them, until `take` says that it is enough; whether none is left.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for snapshots"))]
     pub(super) fn mark_rest(&mut self, round: u32, take: &mut dyn FnMut(&Entry) -> bool) -> bool {
         for place in 0..self.len {
             if self.marks.has(place.into(), round) {

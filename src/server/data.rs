@@ -105,12 +105,17 @@ impl Data {
 
 /// Syncs the log; as in Redis, one that replies wait for and that takes long is noted for LATENCY.
 fn sync_timed(log: &Log, shared: &Shared, clock: &dyn Clock) {
+    let Ok(sync) = log.begin_sync() else {
+        return;
+    };
     let begun_ns = clock.nanoseconds();
-    log.sync();
+    let result = sync.run();
+    let took_ns = clock.nanoseconds() - begun_ns;
+    log.note_sync_took(took_ns);
+    log.finish_sync(&sync, result);
     let settings = shared.settings.read();
     let settings = settings.unwrap_or_else(std::sync::PoisonError::into_inner);
     if settings.persistence.append_fsync == AppendFsync::Always {
-        let took_ns = clock.nanoseconds() - begun_ns;
         let latency = &shared.observations.latency;
         let threshold_ms = settings.latency_monitor_threshold_ms;
         latency.note("aof-fsync-always", clock.now_ms(), took_ns, threshold_ms);

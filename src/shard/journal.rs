@@ -73,16 +73,44 @@ impl Shard {
             return;
         }
         self.log.heed_sync(self.now_ms);
+        let syncs = self.log.is_synced_by_writers();
         if self.settings.latency_monitor_threshold_ms == 0 {
-            self.log.write();
+            self.write_for(syncs);
         } else {
-            self.write_log_timed();
+            self.write_log_timed(syncs);
+        }
+        if syncs {
+            self.sync_log();
         }
         self.mark = self.log.mark();
     }
 
+    /// `syncs`: it will be synced here, and not by the thread that syncs.
+    fn write_for(&self, syncs: bool) {
+        if syncs {
+            self.log.write_unsynced();
+        } else {
+            self.log.write();
+        }
+    }
+
+    /// Waits for the disk, unless another thread does: then this shard is woken when it has.
+    fn sync_log(&self) {
+        let Some(sync) = self.log.begin_own_sync(self.id.index()) else {
+            return;
+        };
+        let begun_ns = self.clock.nanoseconds();
+        let result = sync.run();
+        let took_ns = self.clock.nanoseconds() - begun_ns;
+        self.log.note_sync_took(took_ns);
+        self.log.finish_sync(&sync, result);
+        let latency = &self.shared.observations.latency;
+        let threshold_ms = self.settings.latency_monitor_threshold_ms;
+        latency.note("aof-fsync-always", self.now_ms, took_ns, threshold_ms);
+    }
+
     /// As Redis does, a write that took long is noted under a name that says what went on beside it, and under one for all.
-    fn write_log_timed(&self) {
+    fn write_log_timed(&self, syncs: bool) {
         let facts = &self.shared.observations.persistence;
         let name = if facts.log_syncing.load(Ordering::Relaxed) {
             "aof-write-pending-fsync"
@@ -92,7 +120,7 @@ impl Shard {
             "aof-write-active-child"
         };
         let begun_ns = self.clock.nanoseconds();
-        self.log.write();
+        self.write_for(syncs);
         let took_ns = self.clock.nanoseconds() - begun_ns;
         let threshold_ms = self.settings.latency_monitor_threshold_ms;
         for name in [name, "aof-write"] {

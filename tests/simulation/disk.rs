@@ -169,6 +169,10 @@ impl Others {
         world.players[operator].is_told = true;
         world.watches = false;
         let operators = HashSet::from([world.players[operator].id.0]);
+        if world.random.one_in(2) {
+            // A quick disk: shards sync by themselves.
+            (0..64).for_each(|_| log.note_sync_took(0));
+        }
         Self {
             world,
             log,
@@ -274,6 +278,13 @@ impl Others {
                 self.syncing = Some((syncing, Some(result)));
             }
             Some((syncing, Some(result))) => {
+                // Now and then it took long: whoever writes does not sync then.
+                let took_ns = if self.world.random.one_in(20) {
+                    u64::MAX
+                } else {
+                    0
+                };
+                self.log.note_sync_took(took_ns);
                 self.log.finish_sync(&syncing, result);
             }
         }

@@ -54,6 +54,10 @@ impl Held {
     fn sync(&mut self) {
         assert!(self.log.sync());
     }
+
+    fn find_disk_quick(&self) {
+        (0..64).for_each(|_| self.log.note_sync_took(0));
+    }
 }
 
 #[test]
@@ -203,4 +207,47 @@ fn a_client_that_quits_gets_its_last_replies_after_the_sync() {
     let set = format!("SET {FIRST} v");
     let replies = held.answered_after_the_sync(0, &[&set, "QUIT"]);
     assert_eq!(replies, "+OK\r\n+OK\r\n");
+}
+
+#[test]
+fn on_a_quick_disk_the_shard_that_wrote_waits_for_the_sync_itself() {
+    let mut held = Held::new();
+    let set = format!("SET {FIRST} v");
+    held.find_disk_quick();
+    held.send(0, &[&set]);
+    assert_eq!(held.received(0), "+OK\r\n");
+    held.log.note_sync_took(u64::MAX);
+    assert_eq!(held.answered_after_the_sync(0, &[&set]), "+OK\r\n");
+}
+
+#[test]
+fn on_a_quick_disk_who_wrote_beside_a_sync_syncs_when_it_has_ended() {
+    for became_slow in [false, true] {
+        let mut held = Held::new();
+        let (first, second) = (format!("SET {FIRST} v"), format!("SET {SECOND} v"));
+        held.send(0, &[&first]);
+        assert_eq!(held.received(0), "");
+        held.find_disk_quick();
+        let syncing = held.log.begin_sync().unwrap();
+        for (player, set) in [(1, &second), (2, &first)] {
+            held.send(player, &[set]);
+            assert_eq!(held.received(player), "");
+        }
+        let result = syncing.run();
+        if became_slow {
+            held.log.note_sync_took(u64::MAX);
+        }
+        held.log.finish_sync(&syncing, result);
+        assert_eq!(held.received(0), "+OK\r\n");
+        let (told, untold) = ("+OK\r\n", "");
+        let expected = if became_slow { untold } else { told };
+        for player in [1, 2] {
+            assert_eq!(held.received(player), expected);
+        }
+        held.log.sync();
+        let rest = if became_slow { told } else { untold };
+        for player in [1, 2] {
+            assert_eq!(held.received(player), rest);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What the thread does that syncs: it fills ahead, waits for the disk, and moves the mark.
+//! What the thread does that syncs: it fills ahead, waits for the disk, and moves the mark. And how a shard syncs by itself.
 
 use std::io;
 use std::sync::PoisonError;
@@ -22,22 +22,58 @@ impl Log {
         }
     }
 
-    /// What there is to sync. Others write meanwhile.
+    /// What there is to sync. Others write meanwhile. [`Log::finish_sync`] must follow.
     ///
     /// # Errors
     /// There is nothing to do: whether all is on disk.
     pub fn begin_sync(&self) -> Result<Syncing, bool> {
         self.fill_ahead();
+        self.quick_sync.begin();
+        self.begin_sync_of_written()
+    }
+
+    /// The same for a shard that has written and waits for the disk itself; nothing where somebody syncs: the shard is woken when that
+    /// has ended.
+    pub(crate) fn begin_own_sync(&self, shard: usize) -> Option<Syncing> {
+        if self.synced() >= self.written() {
+            return None;
+        }
+        if !self.quick_sync.begin_alone() {
+            self.wait(shard);
+            // It may have ended before the shard was noted.
+            if !self.quick_sync.begin_alone() {
+                return None;
+            }
+        }
+        self.begin_sync_of_written().ok()
+    }
+
+    /// Whether whoever writes is to sync too: replies wait for it, and the disk is quick.
+    #[inline]
+    pub(crate) fn is_synced_by_writers(&self) -> bool {
+        self.policy() == SyncPolicy::Always && self.quick_sync.is_quick()
+    }
+
+    /// How long a sync has taken, ns. Before [`Log::finish_sync`].
+    pub fn note_sync_took(&self, took_ns: u64) {
+        self.quick_sync.note(took_ns);
+    }
+
+    fn begin_sync_of_written(&self) -> Result<Syncing, bool> {
+        let nothing = |is_synced| {
+            self.quick_sync.end();
+            Err(is_synced)
+        };
         let mut writing = lock(&self.writing);
         let position = self.written();
         let Some(target) = &mut writing.target else {
-            return Err(true);
+            return nothing(true);
         };
         if target.has_failed() {
-            return Err(false);
+            return nothing(false);
         }
         if position == self.synced() && target.is_synced() {
-            return Err(true);
+            return nothing(true);
         }
         self.facts.log_syncing.store(true, Ordering::Relaxed);
         self.slow_sync.begin();
@@ -69,6 +105,17 @@ impl Log {
     pub fn finish_sync(&self, syncing: &Syncing, result: io::Result<()>) -> bool {
         self.facts.log_syncing.store(false, Ordering::Relaxed);
         self.slow_sync.end();
+        let is_synced = self.finish(syncing, result);
+        self.quick_sync.end();
+        self.wake_waiting();
+        if self.written() > self.synced() && !self.is_synced_by_writers() {
+            // Who wrote meanwhile has left it to whoever syncs.
+            self.want_sync();
+        }
+        is_synced
+    }
+
+    fn finish(&self, syncing: &Syncing, result: io::Result<()>) -> bool {
         self.facts.log_syncs.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = result {
             let writing = lock(&self.writing);
@@ -77,8 +124,6 @@ impl Log {
             if writing.target.as_ref().is_some_and(is_its) {
                 self.facts.note_sync_error(&error);
             }
-            drop(writing);
-            self.wake_waiting();
             return false;
         }
         let mut writing = lock(&self.writing);
@@ -91,7 +136,6 @@ impl Log {
         }
         self.synced.fetch_max(syncing.position, Ordering::AcqRel);
         self.note_unsynced();
-        self.wake_waiting();
         true
     }
 
