@@ -277,7 +277,8 @@ pub(crate) enum ShardAction {
     Save(Save),
     /// Send keys to another server, then delete them; the reply is held back until that is done (MIGRATE).
     Migrate(Box<Migration>),
-    /// Write every key as its effects, drop the keyspace, replay (DEBUG LOADAOF). All keyspaces are in hand.
+    /// Drop the keyspaces and load the log again; without one write every key as its effects and replay them (DEBUG LOADAOF). All keyspaces
+    /// are in hand.
     Reload,
     /// Write the dump, drop the keyspace, load (DEBUG RELOAD). All keyspaces are in hand.
     ReloadDump(ReloadOptions),

@@ -154,7 +154,13 @@ impl<S: Surroundings> Worker<S> {
     fn serve(&mut self, save: Save, client: Client) {
         let error = match save {
             Save::Dump => self.dump(Occasion::Background).err().map(|_| "ERR"),
-            Save::DumpNow => self.dump(Occasion::Client).err().map(|_| "ERR"),
+            Save::DumpNow => {
+                if !self.facts().begin(Saving::Dump, self.around.now_ms()) {
+                    // Whoever has the place is in line, or about to be.
+                    return self.inbox.lock().push_back((save, client));
+                }
+                self.dump(Occasion::Client).err().map(|_| "ERR")
+            }
             Save::Base => {
                 // It is in the log.
                 let _ = self.base();

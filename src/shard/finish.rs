@@ -5,9 +5,11 @@
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::Wait;
-use crate::command::context::{ReloadOptions, Save, ShardAction};
+use crate::command::context::{Save, ShardAction};
 use crate::command::error::CommandError;
 use crate::command::row::Row;
+use crate::keyspace::Keyspace;
+use crate::observe::persistence::Saving;
 use crate::resp::arguments::Args;
 use crate::resp::reply::{Mark, Reply};
 
@@ -124,17 +126,29 @@ impl Shard {
         }
     }
 
-    /// DEBUG LOADAOF.
-    fn reload_in_memory(&mut self) {
-        let mut hand = self.hands.lend();
-        self.reload(hand.keyspaces_mut());
-        self.hands.resume(hand);
+    /// DEBUG LOADAOF: through the files of the log where it stands, else in memory.
+    fn reload_through_log(&mut self, reply: &mut Reply, mark: Mark) {
+        let facts = &self.shared.observations.persistence;
+        let stands = self.log.is_on() && facts.log_stands() && facts.saving() != Saving::Base;
+        self.log_effects();
+        self.reload_in_hand(reply, mark, |shard, keyspaces| {
+            if stands {
+                return shard.reload_log(keyspaces);
+            }
+            shard.reload(keyspaces);
+            Ok(())
+        });
     }
 
-    /// DEBUG RELOAD. What was dropped is freed elsewhere; nobody is told of anything.
-    fn reload_through_dump(&mut self, reply: &mut Reply, options: ReloadOptions, mark: Mark) {
+    /// What was dropped is freed elsewhere; nobody is told of anything.
+    fn reload_in_hand(
+        &mut self,
+        reply: &mut Reply,
+        mark: Mark,
+        reload: impl FnOnce(&Self, &mut [Box<Keyspace>]) -> Result<(), &'static str>,
+    ) {
         let mut hand = self.hands.lend();
-        let reloaded = self.reload_dump(hand.keyspaces_mut(), options);
+        let reloaded = reload(self, hand.keyspaces_mut());
         self.hands.resume(hand);
         let mut after = Aftermath::default();
         self.with_hand(|env, space| env.collect(space, &mut after));
@@ -209,11 +223,15 @@ impl Shard {
                 };
             }
             ShardAction::Save(save) => self.ask_to_save(client, reply, save, mark),
-            ShardAction::ReloadDump(options) => self.reload_through_dump(reply, options, mark),
+            ShardAction::ReloadDump(options) => {
+                self.reload_in_hand(reply, mark, |shard, keyspaces| {
+                    shard.reload_dump(keyspaces, options)
+                });
+            }
             ShardAction::Migrate(migration) => {
                 self.begin_migration(client, reply, *migration, mark);
             }
-            ShardAction::Reload => self.reload_in_memory(),
+            ShardAction::Reload => self.reload_through_log(reply, mark),
         }
         if client.is_ready() {
             Flow::Next

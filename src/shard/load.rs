@@ -14,7 +14,7 @@
 //! front of all that follows. That gives the state which one thread would give. A file with many barriers is loaded by one
 //! thread in the stretches where they are close to each other: to take all keyspaces costs as much as many commands.
 //!
-//! Not here: which files, and how they are read (`server/load.rs`, `dumps.rs`).
+//! Not here: which files, and how they are read (`server/load.rs`, `logs.rs`, `dumps.rs`).
 
 #![allow(
     clippy::vec_box,

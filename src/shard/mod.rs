@@ -49,6 +49,7 @@ mod job;
 pub mod journal;
 mod leaving;
 pub(crate) mod load;
+pub(crate) mod logs;
 pub mod mailbox;
 mod measure;
 mod messages;

@@ -1,5 +1,5 @@
-//! DEBUG LOADAOF: every key is written as the effects that rebuild it, the keyspaces are dropped, the effects
-//! are replayed through the same handlers as any command. All in memory: the log goes on beside it.
+//! DEBUG LOADAOF without a log: every key is written as the effects that rebuild it, the keyspaces are dropped, the effects
+//! are replayed through the same handlers as any command. All in memory. (A Redis ends there, or loses its data.)
 
 use crate::client::registry::{ClientHandle, ClientOrigin};
 use crate::client::session::Session;

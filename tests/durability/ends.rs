@@ -1,6 +1,6 @@
 //! Saves that are ended, refused or forgotten before they are done: by SHUTDOWN and signals, FLUSHALL, CONFIG SET appendonly.
 
-use super::files;
+use super::{LOG, files};
 use super::home::{Home, Life};
 
 /// So long behind each key that nothing is done before it is ended, us.
@@ -248,4 +248,36 @@ fn a_debug_reload_begins_the_facts_of_a_load_anew() {
     let info = client.run("INFO persistence").text();
     assert!(info.contains("rdb_last_load_keys_loaded:1"), "{info}");
     assert!(files(home.path()).contains(&"dump.rdb".to_owned()));
+}
+
+#[test]
+fn save_beside_a_rewrite_of_the_log_has_all_data_when_it_answers() {
+    let home = Home::new();
+    let life = slow(&home, &["--save", "", "--appendonly", "yes"]);
+    let mut client = life.connect();
+    client.run("BGREWRITEAOF");
+    wait_for_save(&life, &home, "aof_rewrite_in_progress:1");
+    client.run("SET late 1");
+    client.run("CONFIG SET rdb-key-save-delay 0");
+    assert_eq!(client.run("SAVE").to_string(), "+OK");
+    let saved = std::fs::read(home.path().join("dump.rdb")).unwrap();
+    assert!(saved.windows(4).any(|bytes| bytes == b"late"));
+    let info = client.run("INFO persistence").text();
+    assert!(info.contains("aof_last_bgrewrite_status:ok") && info.contains("rdb_saves:1"));
+}
+
+#[test]
+fn debug_loadaof_tells_when_a_file_of_the_log_is_missing() {
+    let home = Home::new();
+    let life = home.millrace(LOG);
+    let mut client = life.connect();
+    client.run("SET a 1");
+    assert_eq!(client.run("DEBUG LOADAOF").to_string(), "+OK");
+    assert_eq!(client.run("GET a").text(), "1");
+    std::fs::remove_file(home.path().join("appendonlydir/appendonly.aof.1.incr.aof")).unwrap();
+    assert_eq!(
+        client.run("DEBUG LOADAOF").to_string(),
+        "-ERR Error trying to load the AOF files, check server logs."
+    );
+    assert!(home.log().contains("No such file or directory"));
 }

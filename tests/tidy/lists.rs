@@ -299,6 +299,7 @@ pub(crate) const ENGINE_FILES: &[&str] = &[
     "load/crew",
     "load",
     "dumps",
+    "logs",
     "reload",
     "messages",
     "finish",

@@ -69,9 +69,6 @@ pub(crate) const ANOTHER_CHILD: CommandError = CommandError::fixed(
     "ERR Another child process is active (AOF?): can't BGSAVE right now. \
      Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
 );
-/// SAVE during a rewrite of the log.
-pub(crate) const REWRITE_ACTIVE: CommandError =
-    CommandError::fixed("ERR The append only file is being rewritten: SAVE when that is over");
 /// BGREWRITEAOF during another.
 pub(crate) const REWRITE_IN_PROGRESS: CommandError =
     CommandError::fixed("ERR Background append only file rewriting already in progress");

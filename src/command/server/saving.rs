@@ -84,14 +84,10 @@ fn last_save(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, Command
     Ok(Outcome::Done)
 }
 
-/// Others are served meanwhile.
+/// Others are served meanwhile. Beside a rewrite of the log, as in Redis: here behind it, as one thread writes both.
 fn save(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let (facts, now_ms) = (&ctx.shared.observations.persistence, ctx.now_ms());
-    if !facts.begin(Saving::Dump, now_ms) {
-        return Err(match facts.saving() {
-            Saving::Base => error::REWRITE_ACTIVE,
-            _ => error::SAVE_IN_PROGRESS,
-        });
+    if ctx.shared.observations.persistence.saving() == Saving::Dump {
+        return Err(error::SAVE_IN_PROGRESS);
     }
     ctx.reply.ok();
     Ok(Outcome::Ask(ShardAction::Save(Save::DumpNow)))
