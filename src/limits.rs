@@ -175,11 +175,13 @@ pub(crate) const GENERATED_PASSWORD_BITS_MAX: usize = 4096;
 pub(crate) const RAW_REPLY_BYTES_MAX: usize = 2 * 1024;
 /// How often the log is synced under `appendfsync everysec`, ms.
 pub(crate) const LOG_SYNC_PERIOD_MS: u64 = 1000;
-/// Where syncs of the log take less than this, ns, a shard waits for them itself: less than what two wakes of a thread cost together with
-/// the smaller number of replies for each sync.
+/// Where syncs of the log take less than this on average, ns, a shard waits for them itself: to hand them to another thread would cost
+/// more.
 pub(crate) const LOG_SYNC_QUICK_NS: u64 = 300_000;
-/// A sync that takes longer than this counts as one that takes as long, ns: a disk that was slow once is quick again soon.
-pub(crate) const LOG_SYNC_SLOW_NS: u64 = 4_000_000;
+/// A sync that takes so long is very slow, ns: the disk is on trial.
+pub(crate) const LOG_SYNC_SLOW_NS: u64 = 8_000_000;
+/// As many quick syncs must follow it before a shard waits for one itself again: half a second of a busy server.
+pub(crate) const LOG_SYNCS_ON_TRIAL: u32 = 1000;
 /// How often it is tried to write what could not be written to the log, ms.
 pub(crate) const LOG_RETRY_PERIOD_MS: u64 = 100;
 /// Beside a sync that takes longer than this `appendfsync everysec` answers no writes, ms (Redis: 2 s).

@@ -35,6 +35,7 @@ use super::buffer::Buffer;
 use super::format;
 use super::quick::QuickSync;
 use super::slow::SlowSync;
+use super::storage::Storage;
 use super::target::{SyncPolicy, Target};
 use crate::keyspace::effect::Effect;
 use crate::limits;
@@ -52,7 +53,7 @@ struct Writing {
 /// What the thread that syncs is to do.
 #[derive(Debug, Default)]
 struct Wanted {
-    /// Something was written since it last looked.
+    /// Something was written since it last looked, and who wrote it does not sync.
     written: bool,
     /// More is to be filled ahead before the next period ends.
     filled: bool,
@@ -82,6 +83,8 @@ pub struct Log {
     waiting: Vec<AtomicBool>,
     /// Tells a shard that a mark has moved.
     wake: OnceLock<Wake>,
+    /// What its files are in.
+    storage: OnceLock<Arc<dyn Storage>>,
     notes_time: AtomicBool,
     rests_while_saving: AtomicBool,
     /// What others read of it; whether it is on.
@@ -122,6 +125,7 @@ impl Log {
             something_written: Condvar::new(),
             waiting: (0..shard_count).map(|_| AtomicBool::new(false)).collect(),
             wake: OnceLock::new(),
+            storage: OnceLock::new(),
             notes_time: AtomicBool::new(false),
             rests_while_saving: AtomicBool::new(false),
             facts,
@@ -131,6 +135,16 @@ impl Log {
     /// How a shard is told that a mark has moved. Once, before the shards run.
     pub fn set_wake(&self, wake: impl Fn(usize) + Send + Sync + 'static) {
         let _ = self.wake.set(Box::new(wake));
+    }
+
+    /// What its files are in, also when `dir` is another directory now. Once, before the shards run.
+    pub(crate) fn set_storage(&self, storage: &Arc<dyn Storage>) {
+        let _ = self.storage.set(Arc::clone(storage));
+    }
+
+    /// What its files are in.
+    pub(crate) fn storage(&self) -> Option<&Arc<dyn Storage>> {
+        self.storage.get()
     }
 
     /// Whether effects are to be appended.
@@ -289,7 +303,8 @@ impl Log {
         fact.store(unsynced, Ordering::Relaxed);
     }
 
-    fn want_sync(&self) {
+    /// What was written is left to the thread that syncs.
+    pub(crate) fn want_sync(&self) {
         let mut wanted = lock(&self.wanted);
         if !wanted.written {
             wanted.written = true;

@@ -233,6 +233,7 @@ impl Target {
             position,
             offset: self.offset,
             filled_to: self.filled_to,
+            has_fill: self.filled_to > self.safe_to,
         }
     }
 
@@ -299,6 +300,7 @@ impl Ending {
 }
 
 /// A sync that has begun.
+#[must_use = "Log::finish_sync must follow"]
 pub struct Syncing {
     file: Arc<SyncedFile>,
     points: Points,
@@ -307,6 +309,8 @@ pub struct Syncing {
     /// The same in the file.
     offset: u64,
     filled_to: u64,
+    /// Fill is among it.
+    has_fill: bool,
 }
 
 impl std::fmt::Debug for Syncing {
@@ -316,6 +320,11 @@ impl std::fmt::Debug for Syncing {
 }
 
 impl Syncing {
+    /// Whether fill is among it: that takes longer than what clients have written.
+    pub(crate) fn has_fill(&self) -> bool {
+        self.has_fill
+    }
+
     /// Waits for the disk.
     ///
     /// # Errors

@@ -75,7 +75,7 @@ pub(super) struct Segment {
     cells: [u16; CELLS],
 }
 
-// What the allocator gives for one more byte is an eighth more.
+// For one more byte the allocator would give a fifth more.
 const _: () = assert!(size_of::<Segment>() <= 640);
 
 impl Segment {

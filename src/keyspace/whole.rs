@@ -61,11 +61,32 @@ impl Keyspace {
     /// Drops every key without a trace, to rebuild them by replay.
     pub(crate) fn clear(&mut self) {
         for db in 0..self.databases.len() {
-            self.end_walks(db);
             let empty = self.empty_database();
-            let old = std::mem::replace(&mut self.databases[db], empty);
-            self.count_keys(db);
-            self.part_with(db, old);
+            self.replace(db, empty);
+        }
+    }
+
+    fn replace(&mut self, db: usize, database: Database) {
+        self.end_walks(db);
+        let old = std::mem::replace(&mut self.databases[db], database);
+        self.count_keys(db);
+        self.part_with(db, old);
+    }
+
+    /// An empty one to be filled, whose databases can take the place of this one's.
+    pub(crate) fn twin(&self) -> Self {
+        let mut twin = Self::new(self.shard, self.databases.len(), self.hasher.clone());
+        twin.policy = self.policy.clone();
+        if self.lists_streams {
+            twin.list_streams();
+        }
+        twin
+    }
+
+    /// Drops every key without a trace and has those of a [`Keyspace::twin`] instead.
+    pub(crate) fn take_databases(&mut self, twin: &mut Self) {
+        for (db, database) in twin.databases.drain(..).enumerate() {
+            self.replace(db, database);
         }
     }
 

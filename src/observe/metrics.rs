@@ -411,7 +411,7 @@ fn shards(families: &mut Families, seen: &Observations) {
     let times = process::shard_times(seen.shards.len());
     families.counters(
         "millrace_shard_busy_seconds_total",
-        "Time in which a shard's thread ran: its rate is how busy it is",
+        "Time in which a shard's thread ran or waited for a quick disk: its rate is how busy it is",
         of_shards(times.iter().map(|time| time.running)),
     );
     families.counters(

@@ -111,7 +111,9 @@ fn sync_timed(log: &Log, shared: &Shared, clock: &dyn Clock) {
     let begun_ns = clock.nanoseconds();
     let result = sync.run();
     let took_ns = clock.nanoseconds() - begun_ns;
-    log.note_sync_took(took_ns);
+    if !sync.has_fill() {
+        log.note_sync_took(took_ns);
+    }
     log.finish_sync(&sync, result);
     let settings = shared.settings.read();
     let settings = settings.unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -71,6 +71,7 @@ impl Recovery {
         let facts = &shared.observations.persistence;
         facts.log_stands.store(log_stands, Ordering::Release);
         follow_settings(&log, &settings);
+        log.set_storage(&storage);
         Ok(Self {
             shared: Arc::clone(shared),
             storage,

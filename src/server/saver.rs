@@ -5,7 +5,7 @@
 //! save points, size of the log ──► (looked at ten times a second)
 //! ```
 //! One thing at a time. Who wants to begin one has first taken [`Persistence`]'s place for it, so that two clients who ask at once get
-//! Redis' answers.
+//! Redis' answers; only SAVE waits for the place, in line.
 //!
 //! ```text
 //! inbox.rs   requests, and which of them end what is being written    due.rs      what is begun without a request
@@ -157,7 +157,9 @@ impl<S: Surroundings> Worker<S> {
             Save::DumpNow => {
                 if !self.facts().begin(Saving::Dump, self.around.now_ms()) {
                     // Whoever has the place is in line, or about to be.
-                    return self.inbox.lock().push_back((save, client));
+                    self.inbox.lock().push_back((save, client));
+                    std::thread::yield_now();
+                    return;
                 }
                 self.dump(Occasion::Client).err().map(|_| "ERR")
             }

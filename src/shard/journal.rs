@@ -6,7 +6,8 @@
 //! ```
 //! Each keyspace carries the position of its last effect. What a client gets from a hand may reveal all effects of the keyspaces
 //! in it, and so may an event; what a client publishes may reveal what it has written; any other message all that the log had
-//! when it was taken in. So a client that works with other keys than those who write waits for nobody's disk.
+//! when it was taken in. So a client that works with other keys than those who write waits for nobody's disk; but on a quick one its
+//! shard may wait for what it has written (`journal/quick.rs`).
 //!
 //! Not here: what the log writes when (`journal/log.rs`).
 
@@ -66,7 +67,7 @@ impl Shard {
         self.revealed = seen.fold(self.revealed, u64::max);
     }
 
-    /// Writes what the log has not written: before anything is sent.
+    /// Writes what the log has not written, and on a quick disk syncs it: before anything is sent.
     pub(super) fn write_log(&mut self) {
         if !self.log.is_on() {
             self.mark = u64::MAX;
@@ -74,23 +75,34 @@ impl Shard {
         }
         self.log.heed_sync(self.now_ms);
         let syncs = self.log.is_synced_by_writers();
-        if self.settings.latency_monitor_threshold_ms == 0 {
-            self.write_for(syncs);
+        self.owes_sync |= if self.settings.latency_monitor_threshold_ms == 0 {
+            self.write_for(syncs)
         } else {
-            self.write_log_timed(syncs);
-        }
-        if syncs {
-            self.sync_log();
+            self.write_log_timed(syncs)
+        };
+        if self.owes_sync {
+            self.settle_sync(syncs);
         }
         self.mark = self.log.mark();
     }
 
-    /// `syncs`: it will be synced here, and not by the thread that syncs.
-    fn write_for(&self, syncs: bool) {
+    /// `syncs`: it is not left to the thread that syncs. Whether something was written that has to be synced here.
+    fn write_for(&self, syncs: bool) -> bool {
         if syncs {
-            self.log.write_unsynced();
+            return self.log.write_unsynced();
+        }
+        self.log.write();
+        false
+    }
+
+    /// What this shard has written and left to nobody is synced, or left to the thread that syncs: the disk may have become slow.
+    fn settle_sync(&mut self, syncs: bool) {
+        if syncs {
+            self.sync_log();
+            self.owes_sync = self.log.synced() < self.log.written();
         } else {
-            self.log.write();
+            self.log.want_sync();
+            self.owes_sync = false;
         }
     }
 
@@ -102,7 +114,9 @@ impl Shard {
         let begun_ns = self.clock.nanoseconds();
         let result = sync.run();
         let took_ns = self.clock.nanoseconds() - begun_ns;
-        self.log.note_sync_took(took_ns);
+        if !sync.has_fill() {
+            self.log.note_sync_took(took_ns);
+        }
         self.log.finish_sync(&sync, result);
         let latency = &self.shared.observations.latency;
         let threshold_ms = self.settings.latency_monitor_threshold_ms;
@@ -110,7 +124,7 @@ impl Shard {
     }
 
     /// As Redis does, a write that took long is noted under a name that says what went on beside it, and under one for all.
-    fn write_log_timed(&self, syncs: bool) {
+    fn write_log_timed(&self, syncs: bool) -> bool {
         let facts = &self.shared.observations.persistence;
         let name = if facts.log_syncing.load(Ordering::Relaxed) {
             "aof-write-pending-fsync"
@@ -120,13 +134,14 @@ impl Shard {
             "aof-write-active-child"
         };
         let begun_ns = self.clock.nanoseconds();
-        self.write_for(syncs);
+        let owes = self.write_for(syncs);
         let took_ns = self.clock.nanoseconds() - begun_ns;
         let threshold_ms = self.settings.latency_monitor_threshold_ms;
         for name in [name, "aof-write"] {
             let latency = &self.shared.observations.latency;
             latency.note(name, self.now_ms, took_ns, threshold_ms);
         }
+        owes
     }
 
     /// What a client is sent from now on may reveal all that has happened so far.

@@ -17,49 +17,56 @@ use crate::journal::files::Files;
 use crate::journal::manifest::{LogFile, Manifest};
 use crate::journal::scan::{Replay, Tail, Verdict, is_snapshot, verify};
 use crate::journal::storage::ReadSeek;
-use crate::journal::storage::disk::DiskStorage;
 use crate::keyspace::Keyspace;
 use crate::observe::persistence::Persistence;
 
+use super::clock::unix_ms;
 use super::dumps::{Counted, LoadFailure, Source};
 use super::load::Loader;
 use super::state::Shard;
 
 impl Shard {
-    /// Drops what is in the keyspaces in hand and loads the log that stands, which has all of it (DEBUG LOADAOF).
+    /// Loads the log that stands, which has all that is in the keyspaces in hand, and drops what they have (DEBUG LOADAOF). When it
+    /// cannot be loaded they stay as they are. (A Redis has lost its data then.)
     ///
     /// # Errors
     /// What could not be done is in the log; the text for the client.
     pub(super) fn reload_log(&self, keyspaces: &mut [Box<Keyspace>]) -> Result<(), &'static str> {
-        self.log.write();
-        let loaded = if self.log.is_in_trouble() {
-            Err(LoadFailure("it could not be written to its end".into()))
-        } else {
-            self.load_log_in_hand(keyspaces)
-        };
-        loaded.map_err(|failure| {
+        let mut twins: Vec<_> = keyspaces.iter().map(|one| Box::new(one.twin())).collect();
+        self.load_log_into(&mut twins).map_err(|failure| {
             error!("The append only file is not loaded again: {failure}");
             "ERR Error trying to load the AOF files, check server logs."
-        })
+        })?;
+        for (keyspace, twin) in keyspaces.iter_mut().zip(&mut twins) {
+            keyspace.take_databases(twin);
+        }
+        info!("Append Only File loaded by DEBUG LOADAOF");
+        Ok(())
     }
 
-    fn load_log_in_hand(&self, keyspaces: &mut [Box<Keyspace>]) -> Result<(), LoadFailure> {
+    fn load_log_into(&self, keyspaces: &mut [Box<Keyspace>]) -> Result<(), LoadFailure> {
+        self.log.write();
+        if self.log.written() < self.log.end() {
+            return Err(LoadFailure("it could not be written to its end".into()));
+        }
         let persistence = &self.settings.persistence;
         let directory = Path::new(&persistence.append_dirname);
-        let fail = |error: io::Error| LoadFailure::of(directory, &error);
-        let storage = DiskStorage::new(&self.settings.dir).map_err(fail)?;
         let filename = Path::new(&persistence.append_filename);
         let count = self.shared.shard_count;
-        let files = Files::open(Arc::new(storage), directory, filename, count).map_err(fail)?;
-        keyspaces.iter_mut().for_each(|keyspace| keyspace.clear());
+        let files = self.log.storage().map(|storage| {
+            let files = Files::open(Arc::clone(storage), directory, filename, count);
+            files.map_err(|error| LoadFailure::of(directory, &error))
+        });
+        let files = files.transpose()?.filter(Files::is_there);
+        let files = files.ok_or_else(|| LoadFailure("its manifest is missing".into()))?;
         let facts = &self.shared.observations.persistence;
+        facts.loading_bytes.store(0, Ordering::Relaxed);
+        facts.loading_since_ms.store(unix_ms(), Ordering::Relaxed);
         let now_ms = self.clock.now_ms();
         let mut loader = Loader::in_hand(&self.shared, &self.settings, now_ms, keyspaces, false);
-        let loaded = load_log(&mut loader, &files, &self.settings, facts);
-        // Nothing is left to do that could fail.
-        let _ = loader.finish();
-        loaded?;
-        info!("Append Only File loaded by DEBUG LOADAOF");
+        load_log(&mut loader, &files, &self.settings, facts)?;
+        let finished = loader.finish();
+        finished.map_err(|error| LoadFailure(error.to_string()))?;
         Ok(())
     }
 }
@@ -161,7 +168,7 @@ fn load_file(
     }
     if verdict.tail != Tail::Clean {
         warn!(
-            "{}: {}; {} bytes are cut off, {} bytes count",
+            "{}: {}; {} bytes do not count, {} bytes do",
             path.display(),
             verdict.tail,
             verdict.tail_bytes(),

@@ -63,6 +63,8 @@ pub struct Shard {
     pub(super) revealed: u64,
     /// Position of the log behind what was written in this turn.
     pub(super) wrote_to: u64,
+    /// It has written something to the log that is not synced, and has left that to nobody.
+    pub(super) owes_sync: bool,
     /// Position of the log up to which clients may be told.
     pub(super) mark: u64,
     /// When the last step of a snapshot ended, ns, and how many commands this shard had run by then.
@@ -185,6 +187,7 @@ impl Shard {
             is_recording: false,
             revealed: 0,
             wrote_to: 0,
+            owes_sync: false,
             step_ended: (0, 0),
             mark: 0,
         }

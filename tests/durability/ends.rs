@@ -1,7 +1,7 @@
 //! Saves that are ended, refused or forgotten before they are done: by SHUTDOWN and signals, FLUSHALL, CONFIG SET appendonly.
 
-use super::{LOG, files};
 use super::home::{Home, Life};
+use super::{LOG, files};
 
 /// So long behind each key that nothing is done before it is ended, us.
 const FOR_EVER: &str = "100000000";
@@ -267,17 +267,55 @@ fn save_beside_a_rewrite_of_the_log_has_all_data_when_it_answers() {
 }
 
 #[test]
-fn debug_loadaof_tells_when_a_file_of_the_log_is_missing() {
-    let home = Home::new();
-    let life = home.millrace(LOG);
+fn debug_loadaof_keeps_what_is_there_when_a_file_of_the_log_is_missing() {
+    for (file, reason) in [
+        ("appendonly.aof.1.incr.aof", "No such file or directory"),
+        ("appendonly.aof.manifest", "its manifest is missing"),
+    ] {
+        let home = Home::new();
+        let life = home.millrace(LOG);
+        let mut client = life.connect();
+        client.run("SET a 1");
+        client.run("SET b 1 PX 100000000");
+        assert_eq!(client.run("DEBUG LOADAOF").to_string(), "+OK");
+        client.run("RPUSH l 1");
+        std::fs::remove_file(home.path().join("appendonlydir").join(file)).unwrap();
+        assert_eq!(
+            client.run("DEBUG LOADAOF").to_string(),
+            "-ERR Error trying to load the AOF files, check server logs."
+        );
+        assert!(home.log().contains(reason), "{}", home.log());
+        for (command, reply) in [("GET a", "\"1\""), ("LLEN l", ":1"), ("DBSIZE", ":3")] {
+            assert_eq!(client.run(command).to_string(), reply, "{command}");
+        }
+    }
+}
+
+#[test]
+fn debug_loadaof_reads_the_log_of_the_server_also_when_dir_is_another() {
+    let (home, other) = (Home::new(), Home::new());
+    let life = home.millrace(&[LOG, &["--enable-protected-configs", "yes"]].concat());
     let mut client = life.connect();
     client.run("SET a 1");
-    assert_eq!(client.run("DEBUG LOADAOF").to_string(), "+OK");
-    assert_eq!(client.run("GET a").text(), "1");
-    std::fs::remove_file(home.path().join("appendonlydir/appendonly.aof.1.incr.aof")).unwrap();
-    assert_eq!(
-        client.run("DEBUG LOADAOF").to_string(),
-        "-ERR Error trying to load the AOF files, check server logs."
-    );
-    assert!(home.log().contains("No such file or directory"));
+    let dir = other.path().to_str().unwrap().to_owned();
+    let set = client.call(&["CONFIG", "SET", "dir", &dir]);
+    assert_eq!(set.to_string(), "+OK");
+    client.run("MULTI");
+    client.run("SET b 1");
+    client.run("DEBUG LOADAOF");
+    client.run("SET c 1");
+    assert!(!client.run("EXEC").is_error());
+    assert_eq!(client.run("DBSIZE").to_string(), ":3");
+}
+
+#[test]
+fn a_start_tells_of_a_log_that_it_does_not_read() {
+    let home = Home::new();
+    let life = home.millrace(LOG);
+    life.connect().run("SET a 1");
+    life.kill();
+    let life = home.millrace(&["--appendonly", "no"]);
+    assert_eq!(life.connect().run("DBSIZE").to_string(), ":0");
+    let told = "There is an append only file in appendonlydir, which is not read: appendonly is no";
+    assert!(home.log().contains(told), "{}", home.log());
 }

@@ -56,7 +56,7 @@ impl Held {
     }
 
     fn find_disk_quick(&self) {
-        (0..64).for_each(|_| self.log.note_sync_took(0));
+        (0..2000).for_each(|_| self.log.note_sync_took(0));
     }
 }
 
@@ -228,6 +228,7 @@ fn on_a_quick_disk_who_wrote_beside_a_sync_syncs_when_it_has_ended() {
         held.send(0, &[&first]);
         assert_eq!(held.received(0), "");
         held.find_disk_quick();
+        assert!(held.log.take_wanted());
         let syncing = held.log.begin_sync().unwrap();
         for (player, set) in [(1, &second), (2, &first)] {
             held.send(player, &[set]);
@@ -244,10 +245,23 @@ fn on_a_quick_disk_who_wrote_beside_a_sync_syncs_when_it_has_ended() {
         for player in [1, 2] {
             assert_eq!(held.received(player), expected);
         }
+        assert_eq!(held.log.take_wanted(), became_slow);
         held.log.sync();
         let rest = if became_slow { told } else { untold };
         for player in [1, 2] {
             assert_eq!(held.received(player), rest);
         }
     }
+}
+
+#[test]
+fn on_a_quick_disk_who_only_reads_waits_for_no_sync_and_makes_none() {
+    let mut held = Held::new();
+    held.send(0, &[&format!("SET {FIRST} v")]);
+    assert_eq!(held.received(0), "");
+    held.find_disk_quick();
+    held.send(1, &["PING", &format!("GET {SECOND}")]);
+    assert_eq!(held.received(1), "+PONG\r\n$-1\r\n");
+    assert!(held.log.synced() < held.log.end());
+    assert_eq!(held.received(0), "");
 }

@@ -1,6 +1,7 @@
 //! What is saved, and when: SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, SHUTDOWN.
 //!
-//! Handlers take the place for what they begin, so that the answer is right whoever else asks; the saver does the work.
+//! Handlers take the place for what they begin, so that the answer is right whoever else asks; the saver does the work. (For SAVE it also
+//! takes the place: its client waits.)
 
 use std::sync::atomic::Ordering;
 
@@ -84,7 +85,7 @@ fn last_save(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, Command
     Ok(Outcome::Done)
 }
 
-/// Others are served meanwhile. Beside a rewrite of the log, as in Redis: here behind it, as one thread writes both.
+/// Others are served meanwhile. Redis saves beside a rewrite of the log; here SAVE waits for that, since one thread writes both.
 fn save(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     if ctx.shared.observations.persistence.saving() == Saving::Dump {
         return Err(error::SAVE_IN_PROGRESS);

@@ -48,6 +48,14 @@ impl Log {
         self.begin_sync_of_written().ok()
     }
 
+    /// Whether the thread that syncs was asked for something before its next period; a simulation does it instead.
+    pub fn take_wanted(&self) -> bool {
+        let mut wanted = lock(&self.wanted);
+        let is_due = self.is_due(&wanted);
+        (wanted.written, wanted.filled) = (false, false);
+        is_due
+    }
+
     /// Whether whoever writes is to sync too: replies wait for it, and the disk is quick.
     #[inline]
     pub(crate) fn is_synced_by_writers(&self) -> bool {
@@ -60,6 +68,7 @@ impl Log {
     }
 
     fn begin_sync_of_written(&self) -> Result<Syncing, bool> {
+        // Nobody is to be told: no mark moves, and what was written since has its own word to whoever syncs.
         let nothing = |is_synced| {
             self.quick_sync.end();
             Err(is_synced)
@@ -103,15 +112,13 @@ impl Log {
 
     /// What has come of a sync. True when all that it was for is on disk.
     pub fn finish_sync(&self, syncing: &Syncing, result: io::Result<()>) -> bool {
-        self.facts.log_syncing.store(false, Ordering::Relaxed);
-        self.slow_sync.end();
         let is_synced = self.finish(syncing, result);
-        self.quick_sync.end();
-        self.wake_waiting();
-        if self.written() > self.synced() && !self.is_synced_by_writers() {
-            // Who wrote meanwhile has left it to whoever syncs.
-            self.want_sync();
+        if self.quick_sync.end() {
+            self.facts.log_syncing.store(false, Ordering::Relaxed);
+            self.slow_sync.end();
         }
+        // Who wrote meanwhile is among them, and syncs, or has it synced.
+        self.wake_waiting();
         is_synced
     }
 
@@ -127,13 +134,16 @@ impl Log {
             return false;
         }
         let mut writing = lock(&self.writing);
+        let mut has_failed = false;
         if let Some(target) = &mut writing.target {
             target.finish_sync(syncing);
+            // Another sync of it, beside this one.
+            has_failed = target.has_failed();
         }
-        drop(writing);
-        if self.limit.load(Ordering::Acquire) == u64::MAX {
+        if !has_failed && self.limit.load(Ordering::Acquire) == u64::MAX {
             self.facts.log_sync_error.store(0, Ordering::Release);
         }
+        drop(writing);
         self.synced.fetch_max(syncing.position, Ordering::AcqRel);
         self.note_unsynced();
         true

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::journal::storage::memory::MemoryStorage;
+use crate::journal::storage::memory::{Call, Fault, MemoryStorage};
 use crate::journal::storage::{Opening, Points, Storage};
 use crate::keyspace::effect::EffectBuffer;
 use crate::observe::persistence::Saving;
@@ -36,23 +36,20 @@ fn append(log: &Log) {
 }
 
 #[test]
-fn what_was_left_to_whoever_syncs_is_synced_also_when_the_disk_has_become_slow() {
-    let log = Log::new(2, Arc::new(Persistence::new(0)));
+fn a_sync_that_succeeds_does_not_hide_that_another_beside_it_has_failed() {
+    let (storage, facts) = (MemoryStorage::new(), Arc::new(Persistence::new(0)));
+    let log = Log::new(2, Arc::clone(&facts));
     log.set_policy(SyncPolicy::Always, false, false);
-    let file = MemoryStorage::new().open_write(Path::new("log"), Opening::New);
-    log.begin_file(Target::begin(file.unwrap(), Points::default(), 0, 1, 1 << 10).unwrap());
-    (0..64).for_each(|_| log.note_sync_took(0));
-    assert!(log.is_synced_by_writers());
+    let file = storage.open_write(Path::new("log"), Opening::New).unwrap();
+    log.begin_file(Target::begin(file, Points::default(), 0, 1, 1 << 10).unwrap());
     append(&log);
-    assert!(log.write_unsynced());
-    let syncing = log.begin_own_sync(0).unwrap();
-    append(&log);
-    assert!(log.write_unsynced());
-    assert!(log.begin_own_sync(1).is_none());
-    lock(&log.wanted).written = false;
-    log.note_sync_took(u64::MAX);
-    assert!(!log.is_synced_by_writers());
-    let result = syncing.run();
-    assert!(log.finish_sync(&syncing, result));
-    assert!(lock(&log.wanted).written);
+    log.write();
+    let (good, bad) = (log.begin_sync().unwrap(), log.begin_sync().unwrap());
+    let result = good.run();
+    storage.plan(Call::SyncData, 1, Fault::Broken);
+    let error = bad.run();
+    assert!(result.is_ok() && error.is_err());
+    assert!(!log.finish_sync(&bad, error));
+    assert!(log.finish_sync(&good, result));
+    assert!(log.is_in_trouble() && log.has_failed());
 }

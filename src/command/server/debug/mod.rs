@@ -107,7 +107,7 @@ pub(crate) static COMMANDS: &[Command] = &[row(
         "",
         load_log,
         2,
-        "Rebuilds all keys from their effects.",
+        "Loads the append-only file again; rebuilds all keys from their effects where there is none.",
     )
     .scope(Scope::AllShards),
     row("log", "message", log, 3, "Writes to the log."),
@@ -380,7 +380,7 @@ fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
         "LISTPACK <key>",
         "    Logs the elements of a list in its small form.",
         "LOADAOF",
-        "    As RELOAD.",
+        "    Drops all keys and loads the append-only file; without one it rebuilds them in memory.",
         "LOG <message>",
         "    Writes to the log.",
         "OBJECT <key> [FAST]",
