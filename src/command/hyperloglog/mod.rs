@@ -6,8 +6,7 @@
 //! ```
 //! A sketch is a string, whose bytes clients may read and set. Effects are the commands themselves, but for PFMERGE, whose keys
 //! may live in several keyspaces: its is the result. When a sketch becomes dense because it is longer than
-//! `hll-sparse-max-bytes`, that is an effect of its own, and a replay makes none dense for its length: its setting may be
-//! another.
+//! `hll-sparse-max-bytes`, that is an effect of its own: where it is replayed the setting may be larger.
 
 mod count;
 mod debug;

@@ -3,7 +3,6 @@
 use crate::command::context::{Context, Outcome};
 use crate::command::error::CommandError;
 use crate::command::string::{effect_of_raw, make_raw};
-use crate::config::Settings;
 use crate::data::hyperloglog::{
     DENSE_BYTES, Encoding, Registers, Sketch, StoredSketch, Trace, forget_count, raise_dense,
 };
@@ -14,22 +13,13 @@ use crate::resp::arguments::Args;
 
 use super::{corrupted, effect_of_dense, sketch_of, store};
 
-/// Length up to which a sketch of this key stays sparse, bytes.
-fn sparse_bytes_max(settings: &Settings, handle: &KeyHandle<'_>) -> usize {
-    if handle.is_replaying() {
-        usize::MAX
-    } else {
-        settings.hll_sparse_bytes_max
-    }
-}
-
 pub(super) fn pfadd(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let mut handle = ctx.space.write(args.at(1));
     let before = encoding_of(&handle)?;
     let changes = if before == Some(Encoding::Dense) {
         add_in_place(&mut handle, args)
     } else {
-        let bytes_max = sparse_bytes_max(ctx.settings, &handle);
+        let bytes_max = ctx.settings.hll_sparse_bytes_max;
         add_to_copy(&mut handle, args, bytes_max)?
     };
     if changes > 0 {
@@ -101,8 +91,8 @@ fn add_to_copy(
     added.map(|()| changes)
 }
 
-/// The command as effect. `before`: the encoding there was. A replay knows no limit of sparse sketches, so it is told of the one
-/// that became dense, before it adds: a sparse sketch without limit is slow to add to.
+/// The command as effect. `before`: the encoding there was. A replay may have a larger limit of sparse sketches, so it is told of the one
+/// that became dense.
 fn report(
     handle: &mut KeyHandle<'_>,
     args: &Args<'_>,
@@ -143,7 +133,7 @@ pub(super) fn pfmerge(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     }
     let mut handle = ctx.space.write(args.at(1));
     let before = encoding_of(&handle)?;
-    let bytes_max = sparse_bytes_max(ctx.settings, &handle);
+    let bytes_max = ctx.settings.hll_sparse_bytes_max;
     let mut sketch = match sketch_of(handle.entry())? {
         Some(stored) => Sketch::copy_of(stored, bytes_max).map_err(corrupted)?,
         None => Sketch::empty(bytes_max),
