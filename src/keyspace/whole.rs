@@ -14,18 +14,24 @@ impl Keyspace {
         for key in self.watches[db].keys() {
             self.write(db, &key, self.now_ms);
         }
-        self.end_walks(db);
         let empty = self.empty_database();
-        let old = std::mem::replace(&mut self.databases[db], empty);
+        let old = self.put(db, empty);
+        self.mark_waited(db, |_, key| old.table.has(key));
+        self.counters.dirty.add(old.table.len() as u64);
+        self.part_with(db, old);
+    }
+
+    /// Gives what was in its place; watchers of keys that were there learn of it.
+    fn put(&mut self, db: usize, database: Database) -> Database {
+        self.end_walks(db);
+        let old = std::mem::replace(&mut self.databases[db], database);
         for key in self.watches[db].keys() {
             if old.table.has(&key) {
                 self.watches[db].touch(&key);
             }
         }
-        self.mark_waited(db, |_, key| old.table.has(key));
-        self.counters.dirty.add(old.table.len() as u64);
         self.count_keys(db);
-        self.part_with(db, old);
+        old
     }
 
     /// What was a database is none any more; a snapshot may still need it.
@@ -58,7 +64,7 @@ impl Keyspace {
         true
     }
 
-    /// Drops every key without a trace, to rebuild them by replay.
+    /// Drops every key, to rebuild them by replay: watchers of keys that were there learn of it, and nobody else.
     pub(crate) fn clear(&mut self) {
         for db in 0..self.databases.len() {
             let empty = self.empty_database();
@@ -67,23 +73,21 @@ impl Keyspace {
     }
 
     fn replace(&mut self, db: usize, database: Database) {
-        self.end_walks(db);
-        let old = std::mem::replace(&mut self.databases[db], database);
-        self.count_keys(db);
+        let old = self.put(db, database);
         self.part_with(db, old);
     }
 
     /// An empty one to be filled, whose databases can take the place of this one's.
     pub(crate) fn twin(&self) -> Self {
         let mut twin = Self::new(self.shard, self.databases.len(), self.hasher.clone());
-        twin.policy = self.policy.clone();
+        twin.policy = self.policy;
         if self.lists_streams {
             twin.list_streams();
         }
         twin
     }
 
-    /// Drops every key without a trace and has those of a [`Keyspace::twin`] instead.
+    /// Drops every key, as [`Keyspace::clear`], and has those of a [`Keyspace::twin`] instead.
     pub(crate) fn take_databases(&mut self, twin: &mut Self) {
         for (db, database) in twin.databases.drain(..).enumerate() {
             self.replace(db, database);
@@ -148,11 +152,16 @@ impl Space<'_> {
 
     /// Redis tells all who track, whatever they read. What went is counted already.
     fn report_flush(&mut self, effect: impl FnOnce(&mut EffectWriter)) {
+        self.invalidate_all();
+        self.report(0, effect);
+    }
+
+    /// Whoever caches anything is told that nothing of it holds any more.
+    pub(crate) fn invalidate_all(&mut self) {
         self.keyspaces_mut().for_each(Keyspace::clear_tracked);
         if let Some(keyspace) = self.keyspaces_mut().next() {
             keyspace.invalidate_all();
         }
-        self.report(0, effect);
     }
 
     /// Swaps the contents of two databases (SWAPDB), with all keyspaces in hand, and reports the effect. Redis: to swap a

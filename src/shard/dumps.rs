@@ -248,7 +248,20 @@ impl Shard {
         }
         dump.finish(storage)?;
         storage.rename(&temporary, &self.settings.persistence.dump_filename)?;
-        storage.sync_dir(Path::new(""))
+        storage.sync_dir(Path::new(""))?;
+        let facts = &self.shared.observations.persistence;
+        facts.dumped_ms.store(self.now_ms, Ordering::Relaxed);
+        facts.dump_failed.store(false, Ordering::Release);
+        self.note_all_saved();
+        Ok(())
+    }
+
+    /// No change is left that a save point counts.
+    pub(super) fn note_all_saved(&self) {
+        let observations = &self.shared.observations;
+        let changes = observations.sum(|shard| &shard.keyspace.dirty);
+        let known = &observations.persistence.dumped_changes;
+        known.store(changes, Ordering::Relaxed);
     }
 
     fn load_in_hand(

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::Wait;
-use crate::command::context::{Save, ShardAction};
+use crate::command::context::{ReloadOptions, Save, ShardAction};
 use crate::command::error::CommandError;
 use crate::command::row::Row;
 use crate::keyspace::Keyspace;
@@ -131,27 +131,43 @@ impl Shard {
         let facts = &self.shared.observations.persistence;
         let stands = self.log.is_on() && facts.log_stands() && facts.saving() != Saving::Base;
         self.log_effects();
-        self.reload_in_hand(reply, mark, |shard, keyspaces| {
+        self.reload_in_hand(reply, mark, true, |shard, keyspaces| {
             if stands {
-                return shard.reload_log(keyspaces);
+                shard.reload_log(keyspaces)?;
+            } else {
+                shard.reload(keyspaces);
             }
-            shard.reload(keyspaces);
+            shard.note_all_saved();
             Ok(())
         });
     }
 
-    /// What was dropped is freed elsewhere; nobody is told of anything.
+    /// DEBUG RELOAD.
+    fn reload_through_dump(&mut self, reply: &mut Reply, options: ReloadOptions, mark: Mark) {
+        self.reload_in_hand(reply, mark, options.flushes, |shard, keyspaces| {
+            shard.reload_dump(keyspaces, options)
+        });
+    }
+
+    /// As in Redis: watchers and caches learn that all keys went (`flushes`), blocked clients of nothing.
     fn reload_in_hand(
         &mut self,
         reply: &mut Reply,
         mark: Mark,
+        flushes: bool,
         reload: impl FnOnce(&Self, &mut [Box<Keyspace>]) -> Result<(), &'static str>,
     ) {
         let mut hand = self.hands.lend();
         let reloaded = reload(self, hand.keyspaces_mut());
         self.hands.resume(hand);
         let mut after = Aftermath::default();
-        self.with_hand(|env, space| env.collect(space, &mut after));
+        self.with_hand(|env, space| {
+            if flushes {
+                space.invalidate_all();
+            }
+            env.collect(space, &mut after);
+        });
+        self.dispatch(after, None);
         if let Err(text) = reloaded {
             reply.truncate(mark);
             reply.error(text.as_bytes());
@@ -223,11 +239,7 @@ impl Shard {
                 };
             }
             ShardAction::Save(save) => self.ask_to_save(client, reply, save, mark),
-            ShardAction::ReloadDump(options) => {
-                self.reload_in_hand(reply, mark, |shard, keyspaces| {
-                    shard.reload_dump(keyspaces, options)
-                });
-            }
+            ShardAction::ReloadDump(options) => self.reload_through_dump(reply, options, mark),
             ShardAction::Migrate(migration) => {
                 self.begin_migration(client, reply, *migration, mark);
             }

@@ -524,3 +524,37 @@ fn big_values_are_freed_aside_and_counted() {
         until_freed(&mut client, 1000);
     });
 }
+
+#[test]
+fn a_reload_tells_watchers_and_caches_that_all_keys_went_and_waiters_of_nothing() {
+    with_debug(|server| {
+        for command in ["DEBUG RELOAD", "DEBUG LOADAOF"] {
+            let [mut tracker, mut watcher, mut absent, mut waiter, mut writer] =
+                std::array::from_fn(|_| server.connect());
+            writer.run("FLUSHALL");
+            writer.run("SET k 1");
+            tracker.run("HELLO 3");
+            tracker.run("CLIENT TRACKING on");
+            tracker.run("GET k");
+            watcher.run("WATCH k none");
+            absent.run("WATCH none");
+            waiter.send_line("BLPOP none 0");
+            while !info(&mut writer, "clients").contains("blocked_clients:1") {}
+            assert_eq!(writer.run(command).to_string(), "+OK");
+            let told = tracker.reply().to_string();
+            assert!(told.contains("invalidate"), "{command}: {told}");
+            for (client, reply) in [(&mut watcher, "nil-array"), (&mut absent, "[\"1\"]")] {
+                client.run("MULTI");
+                client.run("GET k");
+                assert_eq!(client.run("EXEC").to_string(), reply, "{command}");
+            }
+            let changes = info(&mut writer, "persistence");
+            assert!(
+                changes.contains("rdb_changes_since_last_save:0"),
+                "{command}: {changes}"
+            );
+            writer.run("RPUSH none 1");
+            assert_eq!(waiter.reply().to_string(), "[\"none\", \"1\"]");
+        }
+    });
+}
