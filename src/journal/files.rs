@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::cut;
 use super::log::Log;
-use super::manifest::{self, BaseFormat, LogFile, Manifest};
+use super::manifest::{self, BaseFormat, LogFile, Manifest, Prepared};
 use super::scan::{self, Tail, Verdict};
 use super::storage::{
     CrashPoint, DirectoryLock, Opening, Points, Storage, StorageFile, write_all_at,
@@ -35,10 +35,21 @@ pub(crate) struct Files {
     lock: Option<Box<dyn DirectoryLock>>,
     /// An incremental file with nothing in it that the manifest on disk perhaps lists: putting the manifest there has failed.
     in_doubt: Option<LogFile>,
+    /// The next incremental file, made before it is needed.
+    ready: Option<NextFile>,
     /// Bytes that are filled ahead at the end of an incremental file.
     fill_bytes: u64,
     /// Whether files that nothing needs any more stay (`aof-disable-auto-gc`), when it was last asked.
     keeps_history: bool,
+}
+
+/// An incremental file with nothing in it, and the manifest that lists it under another name.
+struct NextFile {
+    file: LogFile,
+    target: Target,
+    manifest: Manifest,
+    /// None where no manifest is to list it before a base stands.
+    prepared: Option<Prepared>,
 }
 
 impl std::fmt::Debug for Files {
@@ -80,6 +91,7 @@ impl Files {
             is_listed,
             lock: None,
             in_doubt: None,
+            ready: None,
             fill_bytes: limits::LOG_FILL_BYTES,
             keeps_history: false,
         })
@@ -216,6 +228,16 @@ impl Files {
         sizes.sum()
     }
 
+    /// Bytes of the base, 0 where there is none.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(crate) fn base_bytes(&self) -> io::Result<u64> {
+        let base = self.manifest.base.as_ref();
+        let size = base.map(|base| self.storage.size(&self.path(base)));
+        Ok(size.transpose()?.flatten().unwrap_or(0))
+    }
+
     /// Cuts a file at what counts; what Redis needs at its end is put there. Gives where the next part begins.
     ///
     /// # Errors
@@ -268,24 +290,54 @@ impl Files {
             // There is none, or it is not to be trusted any more: the base that follows has all.
             log.abandon_file();
         }
+        let ready = match self.ready.take() {
+            Some(ready) => ready,
+            None => self.make_next()?,
+        };
+        if let Some(prepared) = ready.prepared
+            && let Err(error) = prepared.put(&*self.storage)
+        {
+            self.in_doubt = Some(ready.file);
+            return Err(error);
+        }
+        self.in_doubt = None;
+        self.manifest = ready.manifest;
+        log.begin_file(ready.target);
+        Ok(())
+    }
+
+    /// Makes the next incremental file before there is a cut: behind one nothing can be written until it is there.
+    ///
+    /// # Errors
+    /// Those of the storage. Nothing has changed.
+    pub(crate) fn prepare_next(&mut self) -> io::Result<()> {
+        self.ready = None;
+        let made = self.make_next();
+        if made.is_err() && self.in_doubt.is_none() {
+            // Perhaps it takes room on a full disk. It may not be there.
+            let _ = self
+                .storage
+                .remove(&self.path(&self.manifest.next_incremental()));
+        }
+        self.ready = Some(made?);
+        Ok(())
+    }
+
+    fn make_next(&self) -> io::Result<NextFile> {
         let storage = &*self.storage;
-        let next = self.manifest.next_incremental();
-        let file = storage.open_write(&self.path(&next), Opening::Emptied)?;
-        let target = self.target(file, 0)?;
+        let file = self.manifest.next_incremental();
+        let opened = storage.open_write(&self.path(&file), Opening::Emptied)?;
+        let target = self.target(opened, 0)?;
         storage.sync_dir(&self.directory)?;
         storage.reach(CrashPoint::AfterIncrementalCreated)?;
         let manifest = self.manifest.with_new_incremental();
-        if self.is_listed {
-            let prepared = manifest.prepare(storage, &self.directory)?;
-            if let Err(error) = prepared.put() {
-                self.in_doubt = Some(next);
-                return Err(error);
-            }
-        }
-        self.in_doubt = None;
-        self.manifest = manifest;
-        log.begin_file(target);
-        Ok(())
+        let prepared = (self.is_listed).then(|| manifest.prepare(storage, &self.directory));
+        Ok(NextFile {
+            file,
+            target,
+            manifest,
+            prepared: prepared.transpose()?,
+        })
     }
 
     /// The base that was written to [`Files::temporary`] and synced takes the place of all files before it, which are history.
@@ -311,7 +363,7 @@ impl Files {
                 return Err(error);
             }
         };
-        if let Err(error) = prepared.put() {
+        if let Err(error) = prepared.put(storage) {
             // Perhaps it stands all the same: this base must not be written over by the next.
             self.manifest.history.push(base);
             return Err(error);
@@ -354,6 +406,7 @@ impl Files {
             }
         }
         storage.reach(CrashPoint::AfterDeleteHistory)?;
+        self.ready = None;
         let manifest = self.manifest.without_history();
         manifest.write(storage, &self.directory)?;
         self.manifest = manifest;
@@ -364,6 +417,7 @@ impl Files {
     /// failed. Until the base stands the manifest on disk stays as it is.
     pub(crate) fn begin_anew(&mut self) {
         self.is_listed = false;
+        self.ready = None;
         // What has nothing to do with the old log must not get a name that is perhaps in it.
         self.manifest.history.extend(self.in_doubt.take());
     }

@@ -286,18 +286,14 @@ impl Manifest {
     /// # Errors
     /// Those of the storage. After one either may be what a restart finds.
     pub fn write(&self, storage: &dyn Storage, directory: &Path) -> io::Result<()> {
-        self.prepare(storage, directory)?.put()
+        self.prepare(storage, directory)?.put(storage)
     }
 
     /// Writes the manifest under another name: nothing has changed yet.
     ///
     /// # Errors
     /// Those of the storage. After one the old manifest counts.
-    pub(super) fn prepare<'s>(
-        &self,
-        storage: &'s dyn Storage,
-        directory: &'s Path,
-    ) -> io::Result<Prepared<'s>> {
+    pub(super) fn prepare(&self, storage: &dyn Storage, directory: &Path) -> io::Result<Prepared> {
         let name = manifest_name(&self.filename);
         let mut temporary = OsString::from("temp-");
         temporary.push(&name);
@@ -308,8 +304,7 @@ impl Manifest {
         drop(file);
         storage.reach(CrashPoint::BeforeManifestRename)?;
         Ok(Prepared {
-            storage,
-            directory,
+            directory: directory.to_owned(),
             temporary,
             path: directory.join(name),
         })
@@ -317,23 +312,21 @@ impl Manifest {
 }
 
 /// A manifest that is on disk under another name.
-pub(super) struct Prepared<'s> {
-    storage: &'s dyn Storage,
-    directory: &'s Path,
+pub(super) struct Prepared {
+    directory: PathBuf,
     temporary: PathBuf,
     path: PathBuf,
 }
 
-impl Prepared<'_> {
+impl Prepared {
     /// Puts it in the place of the old one.
     ///
     /// # Errors
     /// Those of the storage. After one either may be what a restart finds.
-    pub(super) fn put(self) -> io::Result<()> {
-        let storage = self.storage;
+    pub(super) fn put(self, storage: &dyn Storage) -> io::Result<()> {
         storage.rename(&self.temporary, &self.path)?;
         storage.reach(CrashPoint::AfterManifestRename)?;
-        storage.sync_dir(self.directory)?;
+        storage.sync_dir(&self.directory)?;
         storage.reach(CrashPoint::AfterManifestSync)
     }
 }

@@ -184,9 +184,9 @@ impl Recovery {
         facts.log_stands.store(true, Ordering::Release);
         let earlier = self.files.earlier_bytes()?;
         facts.log_earlier_bytes.store(earlier, Ordering::Relaxed);
-        facts
-            .log_base_bytes
-            .store(facts.log_bytes(), Ordering::Relaxed);
+        // As Redis: nobody knows how long the log was when its base was written. A rewrite may come early, but not never.
+        let base = self.files.base_bytes()?;
+        facts.log_base_bytes.store(base, Ordering::Relaxed);
         Ok(())
     }
 

@@ -70,3 +70,26 @@ fn old_files_of_the_log_stay_listed_as_history_until_they_may_go() {
     assert_eq!(seen[0], seen[1]);
     assert_eq!(seen[0][0].0.len(), 4);
 }
+
+#[test]
+fn a_log_is_rewritten_although_no_run_of_its_server_doubles_it() {
+    let home = Home::new();
+    let options = [LOG, &["--auto-aof-rewrite-min-size", "100kb"]].concat();
+    let value = "x".repeat(1000);
+    let first = listed_at_start(&home, &options);
+    // Less than the smallest size in each run; the base, from which it has grown, is what the last rewrite has left.
+    for _ in 0..3 {
+        let life = home.millrace(&options);
+        for _ in 0..60 {
+            life.connect().run(&format!("SET key {value}"));
+        }
+        life.kill();
+    }
+    let life = home.millrace(&options);
+    life.wait_for("PING", |_| listed(&home, 'b') != first);
+}
+
+fn listed_at_start(home: &Home, options: &[&str]) -> Vec<String> {
+    home.millrace(options).kill();
+    listed(home, 'b')
+}
