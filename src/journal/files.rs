@@ -424,7 +424,10 @@ impl Files {
 }
 
 /// Whether there is something in a file of a log.
-fn has_commands(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+///
+/// # Errors
+/// Those of the storage.
+pub(crate) fn has_commands(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
     let mut first = Vec::new();
     storage.open_read(path)?.take(5).read_to_end(&mut first)?;
     if scan::is_snapshot(&first) {

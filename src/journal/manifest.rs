@@ -89,6 +89,25 @@ pub fn manifest_name(filename: &OsStr) -> OsString {
     joined(filename, ".manifest")
 }
 
+/// What the name of a file of a log says: what the names of that log begin with, the number, and whether it is a base.
+#[must_use]
+pub fn parts_of(name: &OsStr) -> Option<(OsString, u64, bool)> {
+    let name = name.as_bytes();
+    let base = [b".base.rdb", b".base.aof"];
+    let base = base.iter().find_map(|ending| name.strip_suffix(*ending));
+    let name = base.or_else(|| name.strip_suffix(b".incr.aof"))?;
+    let dot = name.iter().rposition(|byte| *byte == b'.')?;
+    let (filename, digits) = (name.get(..dot)?, name.get(dot + 1..)?);
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    let sequence = std::str::from_utf8(digits).ok()?.parse().ok();
+    let sequence = sequence.filter(|_| is_number && !filename.is_empty())?;
+    Some((
+        OsString::from_vec(filename.to_vec()),
+        sequence,
+        base.is_some(),
+    ))
+}
+
 fn joined(filename: &OsStr, ending: &str) -> OsString {
     let mut name = filename.to_owned();
     name.push(ending);
@@ -134,11 +153,8 @@ impl Manifest {
 
     /// The number in a name as the manifest gives it to its files.
     pub(super) fn sequence_of(&self, name: &OsStr) -> Option<u64> {
-        let name = name.as_bytes().strip_prefix(self.filename.as_bytes())?;
-        let name = std::str::from_utf8(name).ok()?.strip_prefix('.')?;
-        let (sequence, ending) = name.split_once('.')?;
-        let is_ours = matches!(ending, "base.rdb" | "base.aof" | "incr.aof");
-        sequence.parse().ok().filter(|_| is_ours)
+        let (filename, sequence, _) = parts_of(name)?;
+        (filename == self.filename).then_some(sequence)
     }
 
     /// The incremental file that comes after the last.

@@ -11,6 +11,8 @@
 //!
 //! Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read.
 
+mod unlisted;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -174,11 +176,16 @@ impl<'a> Check<'a> {
         let (inner, files): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| entry.is_directory);
         let inner = inner.into_iter().map(|entry| PathBuf::from(entry.name));
+        let mut has_unlisted = false;
         for directory in std::iter::once(PathBuf::new()).chain(inner) {
             let Ok(entries) = self.storage.list(&directory) else {
                 // Of others, as lost+found.
                 continue;
             };
+            if self.unlisted(&directory, &entries)? {
+                has_unlisted = true;
+                state = State::Broken;
+            }
             for entry in entries {
                 if let Some(log) = entry.name.as_bytes().strip_suffix(b".manifest") {
                     logs.push(log.to_vec());
@@ -186,7 +193,7 @@ impl<'a> Check<'a> {
                 }
             }
         }
-        let mut seen = !logs.is_empty();
+        let mut seen = !logs.is_empty() || has_unlisted;
         for file in files {
             let name = file.name.as_bytes();
             if files_of_logs(&file.name) {

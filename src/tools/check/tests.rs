@@ -412,3 +412,50 @@ fn the_log_of_an_old_redis_that_has_become_a_base_is_cut() {
     assert!(text.contains("backup"), "{text}");
     assert_eq!(fs::read(&path).unwrap(), [0; 64]);
 }
+
+#[test]
+fn files_of_a_log_without_its_manifest_are_no_whole_log() {
+    let name = OsStr::new("a.aof");
+    let manifest = Manifest::first(name, BaseFormat::Rdb).with_new_incremental();
+    let directory = directory(&[("dump.rdb", &snapshot(3))]);
+    let log_directory = directory.path().join("appendonlydir");
+    fs::create_dir(&log_directory).unwrap();
+    let put = |name: &str, bytes: &[u8]| fs::write(log_directory.join(name), bytes).unwrap();
+    put("a.aof.1.incr.aof", &log(0).0);
+    // Of a process that ended before it had written the first one.
+    assert_eq!(checked(directory.path(), false).0, State::Whole);
+    put("a.aof.1.incr.aof", &log(3).0);
+    let (state, text) = checked(&log_directory, true);
+    assert_eq!(state, State::Broken);
+    assert!(text.contains("their base is missing"), "{text}");
+    put("a.aof.1.base.rdb", &snapshot(3));
+    put("a.aof.2.incr.aof", &log(2).0);
+    for path in [directory.path(), &log_directory] {
+        let (state, text) = checked(path, false);
+        assert_eq!(state, State::Broken);
+        for words in [
+            "a.aof.1.base.rdb: snapshot",
+            "a.aof.1.incr.aof: log, 320 bytes, 3 commands",
+            "a.aof.2.incr.aof: log",
+            "a.aof.manifest: missing, so a start reads none of the files",
+            "from a backup",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let lines = text.lines().filter_map(|line| line.strip_prefix("    "));
+        let lines: String = lines.flat_map(|line| [line, "\n"]).collect();
+        assert_eq!(lines.as_bytes(), manifest.encode());
+    }
+    // Which counts, or what was between them, nobody knows.
+    put("a.aof.4.incr.aof", &log(2).0);
+    let text = checked(directory.path(), false).1;
+    assert!(text.contains("numbers are missing"), "{text}");
+    put("a.aof.2.base.rdb", &snapshot(3));
+    let text = checked(directory.path(), false).1;
+    assert!(
+        text.contains("which of these bases counts: a.aof.1.base.rdb, a.aof.2.base.rdb"),
+        "{text}"
+    );
+    put("a.aof.manifest", &manifest.encode());
+    assert_eq!(checked(directory.path(), false).0, State::Whole);
+}
