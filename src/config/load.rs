@@ -120,7 +120,7 @@ impl Reading {
             let path = path_of(&file);
             self.configuration.file =
                 Some(std::path::absolute(&path).unwrap_or_else(|_| path.clone()));
-            self.file(&path, 0)?;
+            self.file(&path, 0, None)?;
         }
         if line.reads_stdin {
             let mut text = Vec::new();
@@ -133,11 +133,23 @@ impl Reading {
         self.refuse_unsafe()
     }
 
-    fn file(&mut self, path: &Path, depth: usize) -> Result<(), ConfigError> {
+    /// `from`: the line that includes it.
+    fn file(
+        &mut self,
+        path: &Path,
+        depth: usize,
+        from: Option<&Line<'_>>,
+    ) -> Result<(), ConfigError> {
         let source = Source::File(path.to_path_buf());
         // Relative to `dir` as it stands now, as in Redis, which has changed there already.
-        let text = std::fs::read(self.configuration.dir().join(path))
-            .map_err(|error| unreadable(source.clone(), &reason_of(&error)))?;
+        let text =
+            std::fs::read(self.configuration.dir().join(path)).map_err(|error| match from {
+                Some(line) => {
+                    let reason = reason_of(&error);
+                    line.error(format!("{} cannot be read: {reason}", path.display()))
+                }
+                None => unreadable(source.clone(), &reason_of(&error)),
+            })?;
         self.text(&text, &source, depth)
     }
 
@@ -237,11 +249,11 @@ impl Reading {
             .iter()
             .any(|byte| matches!(byte, b'*' | b'?' | b'['));
         if !is_pattern {
-            return self.file(&path_of(pattern), depth + 1);
+            return self.file(&path_of(pattern), depth + 1, Some(line));
         }
         // A pattern that matches nothing is an empty conf.d, not a mistake.
         for path in matching_paths(&self.configuration.dir(), pattern) {
-            self.file(&path, depth + 1)?;
+            self.file(&path, depth + 1, Some(line))?;
         }
         Ok(())
     }

@@ -124,6 +124,14 @@ fn files_include_files_by_name_and_pattern() {
             .reason
             .contains("No such file")
     );
+    write("lost.conf", "port 1\n\ninclude /nope.conf\n".into());
+    let lost = format!("{at}/lost.conf");
+    assert_eq!(
+        load(&[&lost]).unwrap_err().to_string(),
+        format!(
+            "{lost}, line 3: 'include /nope.conf': /nope.conf cannot be read: No such file or directory"
+        )
+    );
     write("dir.conf", format!("dir {at}\ninclude sub.conf\n"));
     assert_eq!(
         load(&[&format!("{at}/dir.conf")]).unwrap().settings().port,

@@ -21,13 +21,19 @@ pub(super) const TEMPORARY: &str = ".temp";
 /// Bytes copied at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Cuts a file at the end of its valid prefix, seals it and returns where the bytes cut off are kept.
+/// Cuts a file at the end of its valid prefix, seals it and returns where the bytes cut off are kept, if there are any and there is room.
 ///
 /// # Errors
 /// Those of the storage. After one the file may be cut or not; it can be verified and cut again.
-pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<PathBuf> {
+pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<Option<PathBuf>> {
+    if verdict.bytes == verdict.valid_bytes {
+        // The copy may be there, of a repair that a crash came into.
+        end(storage, path, verdict)?;
+        return Ok(None);
+    }
     let directory = path.parent().unwrap_or(Path::new(""));
-    let kept = beside(path, &format!(".cut-{}", verdict.valid_bytes));
+    let kept = kept_at(path, verdict);
+    let mut is_kept = true;
     let copy = storage.open_write(&kept, Opening::Emptied)?;
     let copied = copy_bytes(storage, path, (verdict.valid_bytes, u64::MAX), (&*copy, 0));
     match copied.and_then(|()| copy.sync_data()) {
@@ -35,6 +41,7 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
             // Without room for it a server can start only so; what is cut off could not be read anyway.
             drop(copy);
             storage.remove(&kept)?;
+            is_kept = false;
             warn!("{}: no room to keep what is cut off", path.display());
         }
         copied => copied?,
@@ -60,7 +67,27 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
         storage.sync_dir(directory)?;
     }
     storage.reach(CrashPoint::AfterTailCut)?;
-    Ok(kept)
+    Ok(is_kept.then_some(kept))
+}
+
+/// Where [`cut`] keeps what it cuts off.
+#[must_use]
+pub fn kept_at(path: &Path, verdict: &Verdict) -> PathBuf {
+    beside(path, &format!(".cut-{}", verdict.valid_bytes))
+}
+
+/// Puts the seal behind the valid prefix, of which nothing but fill is behind. The end mark is there before the fill goes: whatever a crash
+/// leaves, the file does not end right behind a commit.
+///
+/// # Errors
+/// Those of the storage.
+pub(super) fn end(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<()> {
+    let file = storage.open_write(path, Opening::Existing)?;
+    write_again(storage, path, verdict, &*file)?;
+    file.sync_data()?;
+    write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
+    file.set_len(verdict.valid_bytes + verdict.seal.len() as u64)?;
+    file.sync_data()
 }
 
 /// Writes what may not be on disk again, so that the next sync is for it too. A sync of it may have failed in a process that was
@@ -68,7 +95,7 @@ pub fn cut(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::Result<
 ///
 /// # Errors
 /// Those of the storage.
-pub(super) fn write_again(
+fn write_again(
     storage: &dyn Storage,
     path: &Path,
     verdict: &Verdict,
@@ -149,7 +176,7 @@ mod tests {
             let verdict = judge(&start);
             assert!(matches!(verdict.tail, Tail::Torn { .. }));
             assert_eq!(verdict.commands, 1);
-            let kept = cut(&start, Path::new(PATH), &verdict).unwrap();
+            let kept = cut(&start, Path::new(PATH), &verdict).unwrap().unwrap();
             assert_eq!(
                 kept,
                 PathBuf::from(format!("d/log.cut-{}", verdict.valid_bytes))
@@ -169,5 +196,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_ends_right_behind_a_commit_gets_an_end_and_keeps_what_an_earlier_cut_has_kept() {
+        let whole = torn(false);
+        let storage = MemoryStorage::new();
+        storage.put(Path::new(PATH), &whole);
+        let at = judge(&storage).valid_bytes;
+        let kept = PathBuf::from(format!("d/log.cut-{at}"));
+        storage.put(&kept, b"kept");
+        storage.put(Path::new(PATH), &whole[..at as usize]);
+        let verdict = judge(&storage);
+        assert!(matches!(verdict.tail, Tail::Torn { at: found, .. } if found == at));
+        assert_eq!((verdict.commands, verdict.tail_bytes()), (1, 0));
+        assert_eq!(cut(&storage, Path::new(PATH), &verdict).unwrap(), None);
+        assert_eq!(storage.bytes(&kept).unwrap(), b"kept");
+        let after = judge(&storage);
+        assert_eq!((after.tail, after.commands), (Tail::Clean, 1));
+        // Not even a byte.
+        storage.put(Path::new(PATH), b"");
+        assert_eq!(judge(&storage).tail, Tail::Clean);
+        let verdict = judge(&storage).emptied();
+        assert!(matches!(verdict.tail, Tail::Torn { at: 0, .. }));
+        cut(&storage, Path::new(PATH), &verdict).unwrap();
+        let after = judge(&storage);
+        assert_eq!((after.tail, after.valid_bytes), (Tail::Clean, 16));
     }
 }

@@ -19,9 +19,7 @@ use super::cut;
 use super::log::Log;
 use super::manifest::{self, BaseFormat, LogFile, Manifest, Prepared};
 use super::scan::{self, Tail, Verdict};
-use super::storage::{
-    CrashPoint, DirectoryLock, Opening, Points, Storage, StorageFile, write_all_at,
-};
+use super::storage::{CrashPoint, DirectoryLock, Opening, Points, Storage, StorageFile};
 use super::target::Target;
 use crate::limits;
 
@@ -246,14 +244,8 @@ impl Files {
         let (storage, path) = (&*self.storage, self.path(file));
         if verdict.tail == Tail::Clean {
             // Nothing but fill.
-            let file = storage.open_write(&path, Opening::Existing)?;
-            cut::write_again(storage, &path, verdict, &*file)?;
-            file.sync_data()?;
-            file.set_len(verdict.valid_bytes)?;
-            write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
-            file.sync_data()?;
-        } else {
-            let kept = cut::cut(storage, &path, verdict)?;
+            cut::end(storage, &path, verdict)?;
+        } else if let Some(kept) = cut::cut(storage, &path, verdict)? {
             warn!("What is cut off is kept in {}", kept.display());
         }
         Ok(verdict.valid_bytes + verdict.seal.len() as u64)

@@ -69,7 +69,7 @@ pub struct Manifest {
 /// What is wrong with a manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ManifestError {
-    /// Line, from 1.
+    /// Line, from 1; 0 for a file without one.
     pub line: usize,
     /// What.
     pub reason: &'static str,
@@ -77,7 +77,10 @@ pub struct ManifestError {
 
 impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
+        match self.line {
+            0 => f.write_str(self.reason),
+            line => write!(f, "line {line}: {}", self.reason),
+        }
     }
 }
 
@@ -236,7 +239,7 @@ impl Manifest {
         let mut last_incremental = 0;
         let error = |line, reason| ManifestError { line, reason };
         if bytes.is_empty() {
-            return Err(error(1, "Found an empty AOF manifest"));
+            return Err(error(0, "Found an empty AOF manifest"));
         }
         for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let number = index + 1;
@@ -289,10 +292,13 @@ impl Manifest {
             Err(error) => return Err(error),
         };
         Self::decode(filename, &bytes).map(Some).map_err(|error| {
-            let text = format!(
-                "{}, {error}; correct the line, or take the manifest from a backup",
-                path.display()
-            );
+            let path = path.display();
+            let text = match error.line {
+                0 => format!("{path}: {error}; take it from a backup"),
+                _ => {
+                    format!("{path}, {error}; correct the line, or take the manifest from a backup")
+                }
+            };
             io::Error::new(io::ErrorKind::InvalidData, text)
         })
     }

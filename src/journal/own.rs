@@ -111,6 +111,13 @@ pub fn decode(lines: &[u8], bytes: &mut Vec<u8>, ends: &mut Vec<usize>) -> Optio
     Some(())
 }
 
+/// The arguments that [`decode`] has added to nothing.
+pub(super) fn words<'b>(bytes: &'b [u8], ends: &[usize]) -> Vec<&'b [u8]> {
+    let mut start = 0;
+    let word = |end: &usize| bytes.get(std::mem::replace(&mut start, *end)..*end);
+    ends.iter().filter_map(word).collect()
+}
+
 fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

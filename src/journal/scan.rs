@@ -8,6 +8,7 @@
 //! verdict   valid prefix ────────────────►│ tail
 //!   clean    …#c                          │ nothing, or fill
 //!   torn     …#c                          │ what a power cut, a kill or a full disk left of the last writes: to be cut
+//!                                         │ nothing, not even fill: somebody has cut the file short
 //!   damaged  …#c                          │ what was there before and has changed: refused
 //! ```
 //! The valid prefix ends outside of a transaction. Damage is what a later commit proves to have been on disk (`annotation.rs`); for the
@@ -27,6 +28,9 @@ mod window;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::own;
+use crate::resp::arguments::Args;
+
 pub use replay::{Item, Replay};
 pub use verdict::{Proof, Tail, Verdict};
 pub use verify::verify;
@@ -34,18 +38,35 @@ pub use verify::verify;
 /// Beginnings of commands that turn out to be none, after which [`count_commands`] gives up: a file can be made of them.
 const FALSE_BEGINNINGS_MAX: u32 = 100_000;
 
-/// Commands that can be read from an offset on. Where a byte makes no sense, it goes on at the next line that begins as a command.
+/// Commands that can be read from an offset on, each given to `each` with its arguments; gives how many there are. Where a byte makes no
+/// sense, it goes on at the next line that begins as a command.
 ///
 /// # Errors
-/// Those of the reader.
-pub fn count_commands<R: Read + Seek>(mut reader: R, from: u64) -> io::Result<u64> {
+/// Those of the reader, and of `each`.
+pub fn commands_from<R: Read + Seek>(
+    mut reader: R,
+    from: u64,
+    mut each: impl FnMut(&[&[u8]]) -> io::Result<()>,
+) -> io::Result<u64> {
     reader.seek(SeekFrom::Start(from))?;
     let mut window = window::Window::new(reader, from);
     let (mut count, mut false_beginnings) = (0, 0);
     loop {
         match window.entry()? {
             window::Found::Whole(kind, len) => {
-                count += u64::from(matches!(kind, entry::Kind::Command | entry::Kind::Own));
+                let bytes = window.bytes();
+                if kind == entry::Kind::Command {
+                    count += 1;
+                    let arguments: Vec<&[u8]> = Args::new(bytes, &window.ranges).iter().collect();
+                    each(&arguments)?;
+                } else if kind == entry::Kind::Own {
+                    count += 1;
+                    let (mut words, mut ends) = (Vec::new(), Vec::new());
+                    let lines = bytes.get(..len).unwrap_or_default();
+                    if own::decode(lines, &mut words, &mut ends).is_some() {
+                        each(&own::words(&words, &ends))?;
+                    }
+                }
                 window.pass(len);
             }
             window::Found::Nothing => return Ok(count),

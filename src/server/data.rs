@@ -46,7 +46,7 @@ struct Start {
 }
 
 fn failed(error: impl std::fmt::Display) -> StartError {
-    StartError::Data(error.to_string())
+    StartError::Data(format!("Fatal error loading the DB: {error}"))
 }
 
 impl Data {
@@ -81,14 +81,15 @@ impl Data {
             syncing.run_sync(|log| sync_timed(log, &sharing, &*watch));
         })?;
         if start.recovery.bytes() <= LOADED_AT_ONCE_BYTES {
-            start.run().map_err(failed)?;
+            let run = start.run();
+            run.map_err(|failure| StartError::Data(failure.fatal()))?;
         } else {
             let facts = &shared.observations.persistence;
             facts.loading_since_ms.store(unix_ms(), Ordering::Relaxed);
             facts.loading.store(true, Ordering::Release);
             spawn("loader", move || {
                 if let Err(failure) = start.run() {
-                    error!("Exiting: Fatal error loading the DB: {failure}");
+                    error!("Exiting: {}", failure.fatal());
                     std::process::exit(1);
                 }
             })?;
@@ -145,6 +146,6 @@ impl Start {
                 worker.turn_away();
             }
         };
-        spawn("saver", run).map_err(|error| LoadFailure(error.to_string()))
+        spawn("saver", run).map_err(|error| LoadFailure::new(error.to_string()))
     }
 }

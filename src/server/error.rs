@@ -27,7 +27,7 @@ pub(crate) enum StartError {
     },
     /// The process could not detach.
     Detach(String),
-    /// The files with the data cannot be used.
+    /// The files with the data cannot be used: the whole line.
     Data(String),
     /// A thread or runtime of the server could not be made.
     Runtime(String),
@@ -73,7 +73,7 @@ impl fmt::Display for StartError {
                     "cannot run detached: {reason}: start with --daemonize no"
                 )
             }
-            StartError::Data(reason) => write!(f, "Fatal error loading the DB: {reason}"),
+            StartError::Data(reason) => f.write_str(reason),
             StartError::Runtime(reason) => write!(f, "cannot start: {reason}"),
         }
     }

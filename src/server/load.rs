@@ -44,7 +44,10 @@ pub(super) fn load(
     if let Some(files) = files {
         let claimed = files.claim();
         let directory = settings.dir.join(&settings.persistence.append_dirname);
-        claimed.map_err(|error| LoadFailure::of(&directory, &error))?;
+        claimed.map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull => LoadFailure::of_log(&directory, &error),
+            _ => LoadFailure::of(&directory, &error),
+        })?;
         if files.is_there() {
             return load_log(loader, files, settings, facts)
                 .and_then(|last| end_of(files, last, settings));

@@ -124,7 +124,7 @@ impl Recovery {
         let files = wants_log.then_some(&mut self.files);
         let loaded = load::load(&mut loader, &*self.storage, files, &settings, facts)?;
         let finished = loader.finish();
-        let keyspaces = finished.map_err(|error| LoadFailure(error.to_string()))?;
+        let keyspaces = finished.map_err(|error| LoadFailure::new(error.to_string()))?;
         let took_ms = now().saturating_sub(begun_ms);
         let seconds = format!("{}.{:03} seconds", took_ms / 1000, took_ms % 1000);
         match loaded {
@@ -134,10 +134,11 @@ impl Recovery {
         }
         if wants_log {
             let begun = self.begin_log(loaded, &keyspaces, now());
-            begun.map_err(|error| LoadFailure(format!("the append only file: {error}")))?;
+            let directory = settings.dir.join(&settings.persistence.append_dirname);
+            begun.map_err(|error| LoadFailure::of_log(&directory, &error))?;
         }
         let reached = self.storage.reach(CrashPoint::AfterReplay);
-        reached.map_err(|error| LoadFailure(error.to_string()))?;
+        reached.map_err(|error| LoadFailure::new(error.to_string()))?;
         Ok(keyspaces)
     }
 

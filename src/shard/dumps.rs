@@ -19,26 +19,62 @@ use crate::limits::LOAD_TOLD_EVERY_MS;
 use crate::observe::allocator;
 use crate::observe::persistence::Persistence;
 use crate::rdb;
-use crate::rdb::read::{Item, Reader};
+use crate::rdb::read::{Item, ReadError, Reader, Trouble};
 
 use super::clock::unix_ms;
-use super::load::Loader;
+use super::load::{LoadError, Loader};
 use super::state::Shard;
 
 /// Why nothing can be loaded from a file: one line for the log.
 #[derive(Debug)]
-pub(crate) struct LoadFailure(pub(crate) String);
+pub(crate) struct LoadFailure {
+    text: String,
+    /// Whether data was being read; else the log cannot be written.
+    is_about_data: bool,
+}
 
 impl LoadFailure {
-    /// About a file.
+    /// About what is loaded.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            text,
+            is_about_data: true,
+        }
+    }
+
+    /// About a file that is loaded.
     pub(crate) fn of(path: &Path, error: &dyn fmt::Display) -> Self {
-        Self(format!("{}: {error}", path.display()))
+        Self::new(format!("{}: {error}", path.display()))
+    }
+
+    /// The log in this directory cannot be written, or its file: nothing is wrong with the data.
+    pub(crate) fn of_log(path: &Path, error: &io::Error) -> Self {
+        let advice = match error.kind() {
+            io::ErrorKind::StorageFull => ": make room on the disk, then start again",
+            _ => "",
+        };
+        let text = error.to_string();
+        let reason = text.split(" (os error").next().unwrap_or_default();
+        let path = path.display();
+        Self {
+            text: format!("cannot begin to write the append only file in {path}: {reason}{advice}"),
+            is_about_data: false,
+        }
+    }
+
+    /// The line with which a start ends.
+    pub(crate) fn fatal(&self) -> String {
+        match self.is_about_data {
+            true => format!("Fatal error loading the DB: {}", self.text),
+            false => self.text.clone(),
+        }
     }
 }
 
 impl fmt::Display for LoadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -67,7 +103,8 @@ impl Source<'_> {
         let fail = |error: &dyn fmt::Display| LoadFailure::of(self.path, error);
         let result = self.read_items(loader, file);
         // What threads have found wrong lies before the place up to which was read.
-        loader.settle().map_err(|error| fail(&error))?;
+        let settled = loader.settle();
+        settled.map_err(|error| fail(&with_advice_for_entry(&error)))?;
         let (offset, expired) = result.map_err(|error| fail(&*error))?;
         let facts = self.facts;
         facts.loaded_expired_keys.store(expired, Ordering::Relaxed);
@@ -90,13 +127,16 @@ impl Source<'_> {
         let looks_at_checksum = self.settings.persistence.checksum
             && !self.facts.skips_checksums.load(Ordering::Relaxed);
         let reader = Reader::new(counted, looks_at_checksum);
-        let mut reader = reader.map_err(boxed)?;
+        let mut reader = reader.map_err(|error| boxed(with_advice(&error)))?;
         let now_ms = loader.now_ms();
         let mut expired = 0u64;
         let delay = self.settings.persistence.key_load_delay;
         self.facts.loaded_keys.store(0, Ordering::Relaxed);
         self.facts.loaded_empty_keys.store(0, Ordering::Relaxed);
-        while let Some(item) = reader.next_item().map_err(boxed)? {
+        loop {
+            let item = reader.next_item();
+            let item = item.map_err(|error| boxed(with_advice(&error)))?;
+            let Some(item) = item else { break };
             match item {
                 Item::Select(number) => loader.select(number).map_err(boxed)?,
                 // What a log says about a key that has ended comes after it.
@@ -106,7 +146,8 @@ impl Source<'_> {
                     expired += 1;
                 }
                 Item::Entry(raw) => {
-                    loader.entry(&raw).map_err(boxed)?;
+                    let placed = loader.entry(&raw);
+                    placed.map_err(|error| boxed(with_advice_for_entry(&error)))?;
                     if !delay.is_zero() {
                         std::thread::sleep(delay);
                     }
@@ -125,6 +166,33 @@ impl Source<'_> {
             }
         }
         Ok((reader.offset(), expired))
+    }
+}
+
+/// What is wrong with a snapshot, and what to do.
+fn with_advice(error: &ReadError) -> String {
+    let advice = match error.trouble {
+        Trouble::Io(_) => return error.to_string(),
+        Trouble::Header(_) | Trouble::Unknown(_) => {
+            "The file is damaged there, or written by a server that has more than this one: take it from a backup, or save it there in an older \
+             version"
+        }
+        Trouble::EndsEarly | Trouble::Corrupt(_) | Trouble::Checksum { .. } | Trouble::Value(_) => {
+            "The file is damaged there: take it from a backup"
+        }
+    };
+    format!("{error}. {advice}")
+}
+
+fn with_advice_for_entry(error: &LoadError) -> String {
+    match error {
+        LoadError::Entry(_) => {
+            format!("{error}. The file is damaged there: take it from a backup")
+        }
+        LoadError::Unknown(_)
+        | LoadError::Database(_)
+        | LoadError::Discard
+        | LoadError::Thread(_) => error.to_string(),
     }
 }
 

@@ -47,7 +47,7 @@ impl Shard {
     fn load_log_into(&self, keyspaces: &mut [Box<Keyspace>]) -> Result<(), LoadFailure> {
         self.log.write();
         if self.log.written() < self.log.end() {
-            return Err(LoadFailure("it could not be written to its end".into()));
+            return Err(LoadFailure::new("it could not be written to its end"));
         }
         let persistence = &self.settings.persistence;
         let directory = Path::new(&persistence.append_dirname);
@@ -58,7 +58,7 @@ impl Shard {
             files.map_err(|error| LoadFailure::of(directory, &error))
         });
         let files = files.transpose()?.filter(Files::is_there);
-        let files = files.ok_or_else(|| LoadFailure("its manifest is missing".into()))?;
+        let files = files.ok_or_else(|| LoadFailure::new("its manifest is missing"))?;
         let facts = &self.shared.observations.persistence;
         facts.loading_bytes.store(0, Ordering::Relaxed);
         facts.loading_since_ms.store(unix_ms(), Ordering::Relaxed);
@@ -66,7 +66,7 @@ impl Shard {
         let mut loader = Loader::in_hand(&self.shared, &self.settings, now_ms, keyspaces, false);
         load_log(&mut loader, &files, &self.settings, facts)?;
         let finished = loader.finish();
-        finished.map_err(|error| LoadFailure(error.to_string()))?;
+        finished.map_err(|error| LoadFailure::new(error.to_string()))?;
         Ok(())
     }
 }
@@ -80,12 +80,7 @@ pub(crate) fn load_snapshot(
     loader: &mut Loader<'_>,
     file: &mut dyn ReadSeek,
 ) -> Result<u64, LoadFailure> {
-    source.load_dump(loader, file).map_err(|failure| {
-        let path = source.path.display();
-        LoadFailure(format!(
-            "{failure}. 'millrace check {path}' says whether it is damaged: then take it from a backup"
-        ))
-    })
+    source.load_dump(loader, file)
 }
 
 /// Loads all files of a log; gives the last of them, and how much of it counts.
@@ -106,10 +101,8 @@ pub(crate) fn load_log(
         match files.storage().size(&path) {
             Ok(Some(size)) => total += size,
             Ok(None) => {
-                let text = format!(
-                    "the manifest names {} : No such file or directory. Restore it from a backup",
-                    whole_path.display()
-                );
+                let text =
+                    "No such file or directory, but the manifest names it: take it from a backup";
                 return Err(LoadFailure::of(&whole_path, &text));
             }
             Err(error) => return Err(LoadFailure::of(&whole_path, &error)),
@@ -154,6 +147,11 @@ fn load_file(
     let mut verdict = verify(&mut *opened, start).map_err(io)?;
     if !is_last {
         verdict = verdict.before_others();
+    } else if verdict.bytes == 0
+        && !files.is_base(file)
+        && is_manifest_ours(files, &path, settings)?
+    {
+        verdict = verdict.emptied();
     }
     let is_lost = files.is_base(file) && is_lost_as_base(&verdict, &first, is_last);
     let refused = if is_lost {
@@ -166,7 +164,13 @@ fn load_file(
     if let Some(text) = refused {
         return Err(fail(&text));
     }
-    if verdict.tail != Tail::Clean {
+    if verdict.tail != Tail::Clean && verdict.tail_bytes() == 0 {
+        warn!(
+            "{}: {}. The start goes on without it",
+            path.display(),
+            verdict.tail
+        );
+    } else if verdict.tail != Tail::Clean {
         warn!(
             "{}: {}; {} bytes do not count, {} bytes do",
             path.display(),
@@ -198,7 +202,7 @@ fn refusal(tail: &Tail, is_last: bool, settings: &Settings) -> Option<String> {
             "{tail}, and other files follow it: take it from a backup, or look with 'millrace check {log}' and cut it there with --fix",
         )),
         Tail::Torn { .. } if !settings.persistence.load_truncated => Some(format!(
-            "{tail}. Unexpected end of file reading the append only file: set aof-load-truncated yes, or cut it with 'millrace check --fix {log}'",
+            "{tail}. Unexpected end of file reading the append only file: set aof-load-truncated yes, or repair it with 'millrace check --fix {log}'",
         )),
         Tail::Torn { .. } => None,
     }
@@ -226,11 +230,7 @@ fn look_at_empty_base(
     }
     let path = settings.dir.join(files.path(file));
     let text = "damaged at offset 0: it is empty, and a snapshot never is, even one without keys";
-    let directory = &settings.persistence.append_dirname;
-    let name = settings.persistence.append_filename.as_os_str();
-    let manifest = Manifest::read(&**files.storage(), directory, name);
-    let manifest = manifest.map_err(|error| LoadFailure::of(&path, &error))?;
-    if manifest.is_some_and(|manifest| manifest.shards.is_some()) {
+    if is_manifest_ours(files, &path, settings)? {
         let text = format!("{text}. Take it from a backup");
         return Err(LoadFailure::of(&path, &text));
     }
@@ -239,6 +239,16 @@ fn look_at_empty_base(
         path.display()
     );
     Ok(())
+}
+
+/// Whether a server of ours has written the manifest as it stands on disk. It lists a file only when that is begun and synced; a Redis lists
+/// one that is empty.
+fn is_manifest_ours(files: &Files, path: &Path, settings: &Settings) -> Result<bool, LoadFailure> {
+    let directory = &settings.persistence.append_dirname;
+    let name = settings.persistence.append_filename.as_os_str();
+    let manifest = Manifest::read(&**files.storage(), directory, name);
+    let manifest = manifest.map_err(|error| LoadFailure::of(path, &error))?;
+    Ok(manifest.is_some_and(|manifest| manifest.shards.is_some()))
 }
 
 /// As many bytes as tell what a file is, or as few as it has.

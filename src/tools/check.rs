@@ -11,6 +11,7 @@
 //!
 //! Exit code: 0 whole, or repaired; 1 torn or damaged; 2 something could not be read.
 
+mod kept;
 mod unlisted;
 
 use std::ffi::{OsStr, OsString};
@@ -24,9 +25,8 @@ use rustix::io::Errno;
 
 use super::{complain, described, nobody_reads};
 use crate::cli::CheckArguments;
-use crate::journal::cut::cut;
 use crate::journal::manifest::{LogFile, Manifest, manifest_name};
-use crate::journal::scan::{Tail, Verdict, count_commands, is_snapshot, verify};
+use crate::journal::scan::{Tail, Verdict, is_snapshot, verify};
 use crate::journal::snapshot::{self, Snapshot};
 use crate::journal::storage::disk::DiskStorage;
 use crate::journal::storage::{DirectoryLock, Storage};
@@ -81,6 +81,10 @@ struct Check<'a> {
 /// What is said of a file that is left alone.
 const NEITHER: &str =
     "it begins neither as a log nor as a snapshot, so nothing is cut: take it from a backup";
+
+/// What is said of a file that a repair has put what it has cut off into.
+const CUT_OFF: &str = "it is what a repair has cut off from a log, byte by byte: the commands that can be read in it are in the file with .commands \
+                       behind the name, if there are any";
 
 /// A file that was looked through.
 enum Found {
@@ -228,6 +232,7 @@ impl<'a> Check<'a> {
         let found = self.look(path)?;
         match found {
             Found::Missing => Err(io::Error::from_raw_os_error(Errno::NOENT.raw_os_error()).into()),
+            Found::Neither(_) if is_cut_off(path) => anyhow::bail!(CUT_OFF),
             Found::Neither(_) => anyhow::bail!(NEITHER),
             found => self.told(path, &found),
         }
@@ -237,7 +242,7 @@ impl<'a> Check<'a> {
     fn told(&mut self, path: &Path, found: &Found) -> anyhow::Result<State> {
         self.say(path, &found.text())?;
         match found {
-            Found::Log(verdict, _) if verdict.tail != Tail::Clean => {
+            Found::Log(verdict, start) if verdict.tail != Tail::Clean => {
                 if let Some(followers) = self.followers(path)? {
                     let Followers {
                         manifest, names, ..
@@ -256,7 +261,7 @@ impl<'a> Check<'a> {
                     ))?;
                     return Ok(State::Broken);
                 }
-                self.repair(path, verdict)
+                self.repair(path, verdict, *start)
             }
             Found::Snapshot(Snapshot::Broken(_), _) => {
                 self.hint("a snapshot cannot be repaired: take it from a backup")?;
@@ -369,7 +374,9 @@ impl<'a> Check<'a> {
                 return Err(io::Error::from_raw_os_error(Errno::NOENT.raw_os_error()).into());
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                writeln!(self.out, "{error}")?;
+                let text = error.to_string();
+                let base = self.storage.base().join("");
+                writeln!(self.out, "{}{text}", base.display())?;
                 return Ok(State::Broken);
             }
             Err(error) => return Err(error.into()),
@@ -389,6 +396,11 @@ impl<'a> Check<'a> {
                 Found::Log(verdict, start) if index + 1 < manifest.files().count() => {
                     Found::Log(verdict.before_others(), start)
                 }
+                Found::Log(verdict, start)
+                    if verdict.bytes == 0 && is_listed_by_us(&manifest, file) =>
+                {
+                    Found::Log(verdict.emptied(), start)
+                }
                 found => found,
             };
             self.say(&path, &found.text())?;
@@ -396,8 +408,8 @@ impl<'a> Check<'a> {
                 continue;
             }
             state = match &found {
-                Found::Log(verdict, _) if manifest.base.is_none() || index > 0 || is_alone => {
-                    self.repair_listed(directory, &manifest, file, verdict)?
+                Found::Log(verdict, start) if manifest.base.is_none() || index > 0 || is_alone => {
+                    self.repair_listed(directory, &manifest, file, (verdict, *start))?
                 }
                 Found::Log(..) | Found::Snapshot(..) | Found::Missing | Found::Neither(_) => {
                     self.hint(
@@ -423,7 +435,7 @@ impl<'a> Check<'a> {
         directory: &Path,
         manifest: &Manifest,
         file: &LogFile,
-        verdict: &Verdict,
+        (verdict, start): (&Verdict, u64),
     ) -> anyhow::Result<State> {
         let is_later = |later: &&LogFile| later.sequence > file.sequence;
         let later: Vec<LogFile> = manifest
@@ -457,30 +469,7 @@ impl<'a> Check<'a> {
                 ))?;
             }
         }
-        self.repair(&directory.join(&file.name), verdict)
-    }
-
-    /// Cuts a log at the end of its valid prefix, or says what that would do.
-    fn repair(&mut self, path: &Path, verdict: &Verdict) -> anyhow::Result<State> {
-        let commands = count_commands(self.storage.open_read(path)?, verdict.valid_bytes)?;
-        let commands = match commands {
-            0 => "no whole command".to_owned(),
-            1 => "1 whole command".to_owned(),
-            count => format!("{count} whole commands"),
-        };
-        let lost = format!(
-            "{} bytes from offset {} on, in which {commands} can be read",
-            verdict.tail_bytes(),
-            verdict.valid_bytes
-        );
-        if !self.fix {
-            self.hint(&format!("millrace check --fix cuts {lost}"))?;
-            return Ok(State::Broken);
-        }
-        let kept = cut(&self.storage, path, verdict)?;
-        let kept = self.storage.base().join(kept);
-        self.hint(&format!("cut {lost}; they are kept in {}", kept.display()))?;
-        Ok(State::Whole)
+        self.repair(&directory.join(&file.name), verdict, start)
     }
 
     /// Files that look as if they belonged to the log and are not listed.
@@ -509,6 +498,19 @@ fn names_of(files: &[LogFile]) -> String {
         .map(|file| file.name.to_string_lossy())
         .collect();
     names.join(", ")
+}
+
+/// Whether a file is an incremental one that a manifest of ours lists: it was begun before it was listed.
+fn is_listed_by_us(manifest: &Manifest, file: &LogFile) -> bool {
+    manifest.shards.is_some() && manifest.base.as_ref() != Some(file)
+}
+
+/// Whether a name is that of what a repair has cut off.
+fn is_cut_off(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    name.rsplit_once(".cut-").is_some_and(|(_, digits)| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// Whether a name is that of a base or an incremental file, or of one that a repair has kept.

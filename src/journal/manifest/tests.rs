@@ -75,7 +75,7 @@ fn what_redis_refuses_is_refused_with_its_line() {
     let good = "file a seq 1 type i\n";
     let long = format!("#{}\n", "x".repeat(1100));
     for (text, line, words) in [
-        ("", 1, "empty"),
+        ("", 0, "empty"),
         ("file a seq 1 type i", 1, "without an end"),
         (&long, 1, "too long"),
         (&format!("{good}\n"), 2, "not 'file"),
@@ -113,6 +113,12 @@ fn an_error_names_file_line_and_what_to_do() {
         "{text}"
     );
     assert!(text.contains("backup"), "{text}");
+    storage.put(Path::new("d/appendonly.aof.manifest"), b"");
+    let error = Manifest::read(&storage, Path::new("d"), OsStr::new(NAME)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "d/appendonly.aof.manifest: Found an empty AOF manifest; take it from a backup"
+    );
 }
 
 /// Crashes at every point that a call passes, and looks at what many power cuts leave.

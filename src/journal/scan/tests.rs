@@ -251,6 +251,8 @@ proptest! {
             let bytes = after.bytes(Path::new(PATH)).unwrap();
             let verdict = check(&bytes);
             prop_assert!(!is_damaged(&verdict), "{}", verdict.tail);
+            // Fill or an end mark is behind the last commit at every moment.
+            prop_assert!(verdict.tail == Tail::Clean || verdict.tail_bytes() > 0, "{}", verdict.tail);
             prop_assert!(expect_prefix(&bytes, &verdict, &written) >= written.synced_commands);
         }
     }
@@ -321,6 +323,9 @@ proptest! {
             let count = expect_prefix(cut, &verdict, &written);
             let whole = written.marks.iter().filter(|mark| mark.0 <= len as u64).map(|mark| mark.1).max();
             prop_assert!(count >= whole.unwrap_or_default());
+            if written.marks.iter().skip(1).any(|mark| mark.0 == len as u64) {
+                prop_assert!(verdict.tail != Tail::Clean, "cut behind the commit at {}", len);
+            }
         }
     }
 }

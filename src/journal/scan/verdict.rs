@@ -4,6 +4,13 @@ use std::fmt;
 
 use super::super::annotation;
 
+/// What is said of a file of ours that ends right behind a mark.
+pub(super) const CUT_OFF: &str = "the file ends right behind a commit, where a server leaves fill or an end mark: it was cut off there, and what \
+                                  came behind is missing";
+/// What is said of a file without a byte that a server of ours has listed.
+const EMPTIED: &str =
+    "the file is empty, but a server of ours never leaves it so: what was in it is missing";
+
 /// How much of a file counts. See the module's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -88,13 +95,27 @@ impl Verdict {
         self
     }
 
+    /// The verdict on the last incremental file of a log whose manifest a server of ours has written, when it has no byte.
+    #[must_use]
+    pub fn emptied(mut self) -> Self {
+        self.tail = Tail::Torn {
+            at: 0,
+            reason: EMPTIED,
+            commands: 0,
+        };
+        // With nothing between the two any salt will do: who goes on begins with another.
+        annotation::begin(0, 0, &mut self.seal);
+        self.seal.extend_from_slice(&annotation::end_line(0));
+        self
+    }
+
     /// Whether the seal is no more than an end mark, or nothing: then the prefix is whole without it.
     #[must_use]
     pub fn is_sealed_by_end(&self) -> bool {
         self.seal.len() <= annotation::ALIGNMENT as usize
     }
 
-    /// Bytes behind the valid prefix that are lost when the file is cut; fill is not.
+    /// Bytes behind the valid prefix that are lost when the file is cut; fill is not. Of a torn file 0: what is missing is gone already.
     #[must_use]
     pub fn tail_bytes(&self) -> u64 {
         match self.tail {

@@ -6,7 +6,7 @@ use super::super::annotation::{self, Commit, RangeChecksum};
 use super::super::own;
 use super::entry::Kind;
 use super::proof;
-use super::verdict::{Proof, Tail, Verdict, seal};
+use super::verdict::{self, Proof, Tail, Verdict, seal};
 use super::window::{Found, Window};
 use crate::resp::arguments::Args;
 
@@ -85,6 +85,8 @@ struct State {
     border: Border,
     /// End of the last mark that was right.
     last_mark: u64,
+    /// End of the last begin mark.
+    begun: u64,
     range: RangeChecksum,
     /// What is before this is on disk: commits say so of ours; a Redis' commands are taken for it.
     synced: u64,
@@ -116,6 +118,7 @@ impl<R: Read> Pass<R> {
                 open: None,
             },
             last_mark: start,
+            begun: start,
             synced: start,
             range: RangeChecksum::new(0),
             has_open: false,
@@ -143,6 +146,9 @@ impl<R: Read> Pass<R> {
                 }
                 Found::Nothing if self.state.has_open => {
                     return failure(at, "commands without their commit", FailureKind::Short);
+                }
+                Found::Nothing if self.state.lacks_end(at) => {
+                    return failure(at, verdict::CUT_OFF, FailureKind::Short);
                 }
                 Found::Nothing => return Ok(None),
                 Found::Incomplete => {
@@ -250,6 +256,7 @@ impl<R: Read> Pass<R> {
         self.window.pass(len);
         self.window.passed();
         self.state.part = Part::Ours(salt);
+        self.state.begun = self.window.offset();
         self.state.committed(salt, self.window.offset());
         Ok(())
     }
@@ -314,6 +321,14 @@ impl State {
         self.has_open = false;
         self.last_mark = offset;
         self.border = self.transaction.unwrap_or_else(|| self.here(offset));
+    }
+
+    /// Whether a file that ends here has lost something: fill, with an end mark, is on disk before the first commit, and from then on
+    /// there is always a line of one of them behind the last. A begin mark alone is what a kill leaves of the write that begins a part;
+    /// at the beginning of a file it is too short for that.
+    fn lacks_end(&self, end: u64) -> bool {
+        let is_begun_alone = self.begun == end && end > annotation::ALIGNMENT;
+        matches!(self.part, Part::Ours(_)) && self.last_mark == end && !is_begun_alone
     }
 
     /// Whether a failure is a torn end or damage.
