@@ -11,6 +11,8 @@ mod ends;
 mod history;
 #[path = "durability/home.rs"]
 mod home;
+#[path = "durability/missing.rs"]
+mod missing;
 #[path = "durability/repairs.rs"]
 mod repairs;
 mod support;

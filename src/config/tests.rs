@@ -129,7 +129,7 @@ fn files_include_files_by_name_and_pattern() {
     assert_eq!(
         load(&[&lost]).unwrap_err().to_string(),
         format!(
-            "{lost}, line 3: 'include /nope.conf': /nope.conf cannot be read: No such file or directory"
+            "configuration file {lost}, line 3: 'include /nope.conf': /nope.conf cannot be read: No such file or directory"
         )
     );
     write("dir.conf", format!("dir {at}\ninclude sub.conf\n"));

@@ -89,5 +89,5 @@ fn end_of(
     let path = settings.dir.join(files.path(&file));
     let cut = files.cut(&file, &verdict);
     cut.map(Loaded::Log)
-        .map_err(|error| LoadFailure::of(&path, &error))
+        .map_err(|error| LoadFailure::of_log(&path, &error))
 }

@@ -58,7 +58,7 @@ impl LoadFailure {
         let reason = text.split(" (os error").next().unwrap_or_default();
         let path = path.display();
         Self {
-            text: format!("cannot begin to write the append only file in {path}: {reason}{advice}"),
+            text: format!("cannot write the append only file in {path}: {reason}{advice}"),
             is_about_data: false,
         }
     }

@@ -101,9 +101,10 @@ pub(crate) fn load_log(
         match files.storage().size(&path) {
             Ok(Some(size)) => total += size,
             Ok(None) => {
-                let text =
-                    "No such file or directory, but the manifest names it: take it from a backup";
-                return Err(LoadFailure::of(&whole_path, &text));
+                return Err(LoadFailure::new(format!(
+                    "{} is missing: No such file or directory. The manifest names it: take it from a backup",
+                    whole_path.display()
+                )));
             }
             Err(error) => return Err(LoadFailure::of(&whole_path, &error)),
         }

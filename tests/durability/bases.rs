@@ -106,7 +106,7 @@ fn a_listed_file_that_is_missing_is_refused_and_no_new_one_is_made() {
         let said = home.fails_to_start(LOG);
         let path = directory.join(missing);
         let text = format!(
-            "{} : No such file or directory. Restore it from a backup",
+            "{} is missing: No such file or directory. The manifest names it: take it from a backup",
             path.display()
         );
         assert!(said.contains(&text), "{said}");

@@ -215,6 +215,20 @@ fn a_server_starts_on_a_full_disk_and_refuses_writes() {
     drop(disk);
 }
 
+#[test]
+fn a_log_that_cannot_be_begun_on_a_full_disk_is_no_error_of_loading() {
+    let home = Home::new();
+    let data = mount_point(&home);
+    let disk = SmallDisk::mount(&data);
+    leave(&data, 0);
+    let dir = data.display().to_string();
+    let said = home.fails_to_start(&[LOG, &["--dir", &dir]].concat());
+    let expected = format!("{dir}/appendonlydir: No space left on device: make room");
+    assert!(said.contains(&expected), "{said}");
+    assert!(!said.contains("loading"), "{said}");
+    drop(disk);
+}
+
 /// A server whose new base is not done: what is written meanwhile is not promised.
 fn until_base(home: &Home, life: &Life) -> Client {
     let mut client = life.connect();
