@@ -48,6 +48,8 @@ pub(crate) const OUTPUT_BYTES_TO_STOP_RUNNING: usize = 64 * 1024 * 1024;
 pub(crate) const REPLY_SLICE_BYTES: usize = 32 * 1024;
 /// A value from this size on is sent from where it lies, without a copy, bytes: what a slice would copy.
 pub(crate) const SHARED_BULK_BYTES_MIN: usize = 32 * 1024;
+/// What is read at once of a file that is sent (SYNC), bytes: all that memory has of it. From the page cache it takes about 10 µs.
+pub(crate) const STORED_PIECE_BYTES: usize = 64 * 1024;
 /// How long replies may take at the end of the process, ms: who reads has them by then.
 pub(crate) const LAST_REPLIES_MS: u64 = 100;
 /// Output sent to one connection before the others get a turn, bytes.

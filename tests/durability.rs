@@ -5,6 +5,8 @@
 
 #[path = "durability/bases.rs"]
 mod bases;
+#[path = "durability/copies.rs"]
+mod copies;
 #[path = "durability/ends.rs"]
 mod ends;
 #[path = "durability/history.rs"]

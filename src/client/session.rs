@@ -51,6 +51,29 @@ impl Subscriptions {
     }
 }
 
+/// What is in a copy of the data (SYNC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum CopyOf {
+    /// All there is.
+    #[default]
+    Everything,
+    /// The libraries of functions.
+    Libraries,
+    /// Nothing: who asks for that is after the changes that follow.
+    Nothing,
+}
+
+/// What a client has said of itself before it asks for a copy of the data (REPLCONF).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CopyTerms {
+    /// It listens for clients, as a replica does.
+    pub(crate) is_replica: bool,
+    /// It does not want the changes that follow.
+    pub(crate) is_all: bool,
+    /// What it wants.
+    pub(crate) of: CopyOf,
+}
+
 /// A client as its commands see it.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -74,6 +97,8 @@ pub(crate) struct Session {
     pub(crate) no_touch: bool,
     /// MONITOR.
     pub(crate) monitoring: bool,
+    /// REPLCONF.
+    pub(crate) copy_terms: CopyTerms,
     /// Close when the replies so far are sent.
     pub(crate) closing: bool,
 }
@@ -92,6 +117,7 @@ impl Session {
             caching: Caching::default(),
             no_touch: false,
             monitoring: false,
+            copy_terms: CopyTerms::default(),
             closing: false,
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::data::names::Name;
 
 use crate::client::registry::ClientRegistry;
-use crate::client::session::Session;
+use crate::client::session::{CopyOf, Session};
 use crate::client::tracking::BroadcastRegistry;
 use crate::config::{Configuration, EndOptions, ProcessControl, Settings};
 use crate::ids::{ClientId, ShardId};
@@ -104,6 +104,8 @@ pub(crate) enum Save {
     DumpNow,
     /// All data to a dump (BGSAVE).
     Dump,
+    /// A copy of the data to a file without a name, which the client gets (SYNC).
+    Copy(CopyOf),
     /// The log from all data anew (BGREWRITEAOF).
     Base,
     /// The log is to be on or off, as the settings say (CONFIG SET appendonly).
@@ -120,9 +122,11 @@ pub(crate) enum Save {
 
 /// Saves to files on a thread of its own.
 pub(crate) trait Saver: Send + Sync {
-    /// Takes a request; returns at once. `client` waits for it: it gets [`Message::Saved`] at its shard.
+    /// Takes a request; returns at once. `client` waits for it: it gets [`Message::Saved`] at its shard, or
+    /// [`Message::Copied`].
     ///
     /// [`Message::Saved`]: the shard's message of this name
+    /// [`Message::Copied`]: the shard's message of this name
     fn request(&self, save: Save, client: Option<(ShardId, ClientId)>);
 }
 

@@ -484,8 +484,8 @@ pub(crate) const NO_RANDOM: CommandError =
 /// MONITOR in MULTI.
 pub(crate) const MONITOR_IN_MULTI: CommandError =
     CommandError::fixed("ERR MONITOR isn't allowed for DENY BLOCKING client");
-/// WAITAOF's first number.
-pub(crate) const WAITAOF_LOCAL: CommandError =
+/// WAITAOF's first number; REPLCONF rdb-only.
+pub(crate) const NOT_ZERO_OR_ONE: CommandError =
     CommandError::fixed("ERR value is out of range, value must between 0 and 1");
 /// WAITAOF 1 without a file.
 pub(crate) const WAITAOF_WITHOUT_FILE: CommandError = CommandError::fixed(
@@ -495,9 +495,12 @@ pub(crate) const WAITAOF_WITHOUT_FILE: CommandError = CommandError::fixed(
 pub(crate) const NO_SHUTDOWN: CommandError = CommandError::fixed("ERR No shutdown in progress.");
 /// REPLICAOF's port.
 pub(crate) const INVALID_MASTER_PORT: CommandError = CommandError::fixed("ERR Invalid master port");
-/// Ours: REPLICAOF a host.
+/// Ours: REPLICAOF a host; SYNC and PSYNC of a replica.
 pub(crate) const REPLICATION_UNSUPPORTED: CommandError =
     CommandError::fixed("ERR replication is not supported by this server");
+/// REPLCONF rdb-filter-only whose quotes do not balance.
+pub(crate) const NO_COPY_FILTER: CommandError =
+    CommandError::fixed("ERR Missing rdb-filter-only values");
 /// FAILOVER TIMEOUT.
 pub(crate) const FAILOVER_TIMEOUT: CommandError =
     CommandError::fixed("ERR FAILOVER timeout must be greater than 0");
@@ -506,6 +509,26 @@ pub(crate) const NO_FAILOVER: CommandError = CommandError::fixed("ERR No failove
 /// FAILOVER.
 pub(crate) const FAILOVER_WITHOUT_REPLICAS: CommandError =
     CommandError::fixed("ERR FAILOVER requires connected replicas.");
+
+/// REPLCONF.
+pub(crate) fn unknown_replconf(option: &[u8]) -> CommandError {
+    joined(&[b"ERR Unrecognized REPLCONF option: ", option])
+}
+
+/// REPLCONF rdb-filter-only.
+pub(crate) fn unknown_copy_filter(filter: &[u8]) -> CommandError {
+    joined(&[b"ERR Unsupported rdb-filter-only option: ", filter])
+}
+
+/// REPLCONF ip-address.
+pub(crate) fn replica_address_too_long(bytes: usize) -> CommandError {
+    let bytes = bytes.to_string();
+    joined(&[
+        b"ERR REPLCONF ip-address provided by replica instance is too long: ",
+        bytes.as_bytes(),
+        b" bytes",
+    ])
+}
 
 /// LATENCY GRAPH.
 pub(crate) fn no_latency_samples(event: &[u8]) -> CommandError {

@@ -8,12 +8,13 @@
 //! ```
 //! A payload that many outputs wait to send is held once, however many they are. Several pieces leave with one write.
 //! Of a long reply only the next slices are bytes: the rest is encoded when they have left. Until then its length, which
-//! counts against the limits as if it were all there, is an estimate.
+//! counts against the limits as if it were all there, is an estimate. Of a file that is sent ([`Stored`]) too only the next piece is
+//! bytes, and only that counts.
 //!
 //! Bytes that are all a client is owed, as nearly always, lie in one buffer, which goes from client to client ([`Spares`]).
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 
@@ -23,6 +24,8 @@ use crate::limits::{
 };
 use crate::resp::reply::Reply;
 use crate::resp::rest::{Piece, Rest};
+
+use super::stored::Stored;
 
 /// Pieces that one write takes.
 pub(crate) const PIECES_PER_WRITE_MAX: usize = 32;
@@ -188,6 +191,7 @@ enum Segment {
     Own(Vec<u8>),
     Shared(Bytes),
     Rest(Rest),
+    Stored(Stored),
 }
 
 impl Segment {
@@ -196,7 +200,7 @@ impl Segment {
         match self {
             Self::Own(bytes) => Some(bytes),
             Self::Shared(bytes) => Some(bytes),
-            Self::Rest(_) => None,
+            Self::Rest(_) | Self::Stored(_) => None,
         }
     }
 }
@@ -224,7 +228,12 @@ pub struct Output {
     sent: usize,
     len: usize,
     /// Long pieces that were sent, to be freed by somebody who has the time.
-    spent: Vec<Bytes>,
+    spent: Vec<Segment>,
+}
+
+/// What was sent and takes long to free.
+pub(crate) struct Spent {
+    _freed_with_it: Vec<Segment>,
 }
 
 impl Output {
@@ -267,41 +276,75 @@ impl Output {
     fn push(&mut self, segment: Segment) {
         self.len += match &segment {
             Segment::Rest(rest) => rest.estimated_bytes(),
-            Segment::Own(_) | Segment::Shared(_) => segment.bytes().map_or(0, <[u8]>::len),
+            Segment::Own(_) | Segment::Shared(_) | Segment::Stored(_) => {
+                segment.bytes().map_or(0, <[u8]>::len)
+            }
         };
         self.segments.push_back(segment);
     }
 
-    /// Whether it holds shares of values: to free the last of them may take long.
+    /// Whether it holds shares of values, or a file: to free the last of them may take long.
     pub(crate) fn has_shares(&self) -> bool {
         let mut segments = self.segments.iter();
         segments.any(|segment| !matches!(segment, Segment::Own(_)))
     }
 
-    /// Encodes what is to be sent next, when it is not yet. To be called before the bytes to send are asked for.
-    pub(crate) fn prepare(&mut self) {
+    /// Encodes, or reads, what is to be sent next, when it is not yet. To be called before the bytes to send are asked for.
+    ///
+    /// # Errors
+    /// A file that is sent cannot be read, or is shorter than was said.
+    pub(crate) fn prepare(&mut self) -> io::Result<()> {
         let (mut ready, mut at) = (self.own.len(), 0);
         while let Some(segment) = self.segments.get_mut(at) {
             if ready >= self.sent + REPLY_SLICE_BYTES {
-                return;
+                break;
             }
-            let Segment::Rest(rest) = segment else {
-                ready += segment.bytes().map_or(0, <[u8]>::len);
-                at += 1;
-                continue;
-            };
-            self.len -= rest.estimated_bytes();
-            let slice = rest.next_slice();
-            if rest.is_over() {
-                self.segments.remove(at);
-            } else {
-                self.len += rest.estimated_bytes();
+            match segment {
+                Segment::Own(bytes) => ready += bytes.len(),
+                Segment::Shared(bytes) => ready += bytes.len(),
+                Segment::Rest(_) => {
+                    self.encode_slice(at);
+                    continue;
+                }
+                Segment::Stored(stored) => {
+                    let piece = stored.next_piece()?;
+                    if stored.is_over() {
+                        self.spent.extend(self.segments.remove(at));
+                    }
+                    if piece.is_empty() {
+                        continue;
+                    }
+                    self.len += piece.len();
+                    self.segments.insert(at, Segment::Own(piece));
+                    continue;
+                }
             }
-            for (behind, piece) in slice.into_iter().enumerate() {
-                self.len += piece.estimated_bytes();
-                self.segments.insert(at + behind, piece.into());
-            }
+            at += 1;
         }
+        Ok(())
+    }
+
+    /// Puts the next slice of a long reply before what is left of it.
+    fn encode_slice(&mut self, at: usize) {
+        let Some(Segment::Rest(rest)) = self.segments.get_mut(at) else {
+            return;
+        };
+        self.len -= rest.estimated_bytes();
+        let slice = rest.next_slice();
+        if rest.is_over() {
+            self.segments.remove(at);
+        } else {
+            self.len += rest.estimated_bytes();
+        }
+        for (behind, piece) in slice.into_iter().enumerate() {
+            self.len += piece.estimated_bytes();
+            self.segments.insert(at + behind, piece.into());
+        }
+    }
+
+    /// Appends a file.
+    pub(crate) fn append_stored(&mut self, stored: Stored) {
+        self.push(Segment::Stored(stored));
     }
 
     /// Appends a copy.
@@ -313,7 +356,7 @@ impl Output {
         let last = match self.segments.back_mut() {
             None => Some(&mut self.own),
             Some(Segment::Own(own)) => Some(own),
-            Some(Segment::Shared(_) | Segment::Rest(_)) => None,
+            Some(Segment::Shared(_) | Segment::Rest(_) | Segment::Stored(_)) => None,
         };
         match last.filter(|own| own.is_empty() || own.len() + bytes.len() <= OWN_BYTES_MAX) {
             Some(own) => own.extend_from_slice(bytes),
@@ -331,9 +374,11 @@ impl Output {
         }
     }
 
-    /// Takes the long pieces that were sent: it may be the last to hold them.
-    pub(crate) fn take_spent(&mut self) -> Vec<Bytes> {
-        std::mem::take(&mut self.spent)
+    /// Takes the long pieces that were sent, if any: it may be the last to hold them.
+    pub(crate) fn take_spent(&mut self) -> Option<Spent> {
+        (!self.spent.is_empty()).then(|| Spent {
+            _freed_with_it: std::mem::take(&mut self.spent),
+        })
     }
 
     /// In how many pieces the unsent bytes are held.
@@ -402,10 +447,10 @@ impl Output {
             .map(<[u8]>::len)
             && front <= self.sent
         {
-            if let Some(Segment::Shared(bytes)) = self.segments.pop_front()
+            if let Some(shared @ Segment::Shared(_)) = self.segments.pop_front()
                 && front >= SPENT_BYTES_MIN
             {
-                self.spent.push(bytes);
+                self.spent.push(shared);
             }
             self.sent -= front;
         }
@@ -416,175 +461,4 @@ impl Output {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn input_keeps_what_is_not_consumed() {
-        let (mut input, mut spares) = (Input::default(), Spares::of_inputs());
-        input.append(b"abcdef", &mut spares);
-        input.consume(4, &mut spares);
-        input.append(b"gh", &mut spares);
-        assert_eq!(input.unparsed(), b"efgh");
-        input.consume(4, &mut spares);
-        assert!(input.is_empty());
-        assert_eq!(
-            input.bytes.capacity(),
-            0,
-            "an idle connection owns no buffer"
-        );
-    }
-
-    #[test]
-    fn input_that_waits_is_parsed_in_order_across_its_blocks() {
-        let (mut input, mut spares) = (Input::default(), Spares::of_inputs());
-        let sent: Vec<u8> = (0..2_000_000_u32).map(|at| (at % 251) as u8).collect();
-        for (number, read) in sent.chunks(65_000).enumerate() {
-            match number {
-                0..30 => input.keep(read, &mut spares),
-                _ => input.append(read, &mut spares),
-            }
-        }
-        assert_eq!(input.len(), sent.len());
-        assert!(input.bytes.capacity() <= 2 * INPUT_BLOCK_BYTES);
-        let mut parsed = Vec::new();
-        loop {
-            // Requests of 1000 bytes.
-            let whole = input.unparsed().len() / 1000 * 1000;
-            parsed.extend_from_slice(&input.unparsed()[..whole]);
-            if !input.consume_and_join(whole, &mut spares) {
-                break;
-            }
-        }
-        assert!(input.is_empty());
-        assert!(parsed == sent);
-        assert_eq!(input.bytes.capacity(), 0);
-    }
-
-    #[test]
-    fn a_buffer_that_is_no_longer_needed_serves_the_next_and_few_are_kept() {
-        let mut spares = Spares::of_inputs();
-        let mut inputs: Vec<Input> = (0..100).map(|_| Input::default()).collect();
-        for input in &mut inputs {
-            input.append(&vec![b'x'; SPARE_BYTES_MAX / 8], &mut spares);
-        }
-        for input in &mut inputs {
-            input.consume(input.len(), &mut spares);
-        }
-        assert_eq!((spares.buffers.len(), spares.bytes), (8, SPARE_BYTES_MAX));
-        let kept: Vec<*const u8> = spares
-            .buffers
-            .iter()
-            .map(|buffer| buffer.as_ptr())
-            .collect();
-        inputs[0].append(b"a", &mut spares);
-        assert_eq!(inputs[0].unparsed(), b"a");
-        assert!(kept.contains(&inputs[0].bytes.as_ptr()));
-        assert_eq!(spares.buffers.len(), 7);
-        spares.give(Vec::with_capacity(SPARE_BYTES_MAX));
-        assert_eq!(spares.buffers.len(), 7, "too large to keep");
-    }
-
-    #[test]
-    fn output_leaves_in_order_whatever_the_pieces() {
-        let mut output = Output::default();
-        let big = Bytes::from(vec![b'x'; 5000]);
-        output.append(b"one");
-        output.append_shared(&big);
-        output.append(b"two");
-        let (mut sent, mut spares) = (Vec::new(), Spares::of_outputs());
-        while !output.is_empty() {
-            let piece = output.front();
-            let count = piece.len().min(700);
-            sent.extend_from_slice(&piece[..count]);
-            output.consume(count, &mut spares);
-        }
-        assert_eq!(sent, [b"one".as_slice(), &big, b"two"].concat());
-        assert_eq!(output.len(), 0);
-    }
-
-    #[test]
-    fn pieces_leave_together_however_much_of_them_is_sent() {
-        let big = Bytes::from(vec![b'x'; 5000]);
-        for step in [1, 3, 999, 5003, 5006, 20_000, usize::MAX] {
-            let (mut output, mut sent) = (Output::default(), Vec::new());
-            let mut spares = Spares::of_outputs();
-            for _ in 0..40 {
-                output.append(b"one");
-                output.append_shared(&big);
-            }
-            assert_eq!((output.len(), output.piece_count()), (40 * 5003, 80));
-            while !output.is_empty() {
-                let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
-                let count = output.next_pieces(&mut pieces);
-                let pieces: Vec<u8> = pieces[..count]
-                    .iter()
-                    .flat_map(|piece| piece.to_vec())
-                    .collect();
-                assert!(pieces.starts_with(output.front()) && pieces.len() <= WRITE_BYTES_MAX);
-                let taken = pieces.len().min(step);
-                sent.extend_from_slice(&pieces[..taken]);
-                output.consume(taken, &mut spares);
-            }
-            assert_eq!(sent, [b"one".as_slice(), &big].concat().repeat(40));
-            assert_eq!(output.piece_count(), 0);
-        }
-    }
-
-    #[test]
-    fn buffers_go_from_who_has_sent_to_who_sends_next() {
-        let mut spares = Spares::of_outputs();
-        let mut output = Output::default();
-        output.append(&[b'x'; 100]);
-        let buffer = output.front().as_ptr();
-        output.consume(99, &mut spares);
-        assert_eq!((output.front(), spares.buffers.len()), (&b"x"[..], 0));
-        output.consume(1, &mut spares);
-        assert_eq!(output.own.capacity(), 0, "who is idle owns no buffer");
-        let mut next = Output::default();
-        next.equip(&mut spares);
-        next.append(b"y");
-        assert_eq!((next.front(), next.front().as_ptr()), (&b"y"[..], buffer));
-        assert_eq!(spares.bytes, 0);
-    }
-
-    #[test]
-    fn few_and_small_buffers_are_kept() {
-        let mut spares = Spares::of_outputs();
-        let count = 2 * SPARE_BYTES_MAX / SPARE_OUTPUT_BUFFER_BYTES_MAX;
-        let send = |bytes: usize, spares: &mut Spares| {
-            let mut output = Output::default();
-            output.append(&vec![b'x'; bytes]);
-            output.consume(bytes, spares);
-        };
-        send(SPARE_OUTPUT_BUFFER_BYTES_MAX + 1, &mut spares);
-        assert!(spares.buffers.is_empty());
-        for _ in 0..count {
-            send(SPARE_OUTPUT_BUFFER_BYTES_MAX, &mut spares);
-        }
-        assert_eq!(spares.buffers.len(), count / 2);
-        assert!(spares.bytes <= SPARE_BYTES_MAX);
-    }
-
-    #[test]
-    fn a_large_payload_is_held_once_by_all_outputs() {
-        let (big, small) = (
-            Bytes::from(vec![b'x'; SHARED_BYTES_MIN]),
-            Bytes::from_static(b"small"),
-        );
-        let mut outputs: Vec<Output> = (0..10).map(|_| Output::default()).collect();
-        for output in &mut outputs {
-            output.append_shared(&small);
-            output.append_shared(&big);
-        }
-        let held = |output: &Output| output.segments[0].bytes().map(<[u8]>::as_ptr);
-        assert!(
-            outputs
-                .iter()
-                .all(|output| held(output) == Some(big.as_ptr()))
-        );
-        assert!(!big.is_unique());
-        drop(outputs);
-        assert!(big.is_unique());
-    }
-}
+mod tests;

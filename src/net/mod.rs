@@ -1,4 +1,5 @@
 //! Sockets only: bytes in, bytes out.
 
 pub(crate) mod buffers;
+pub(crate) mod stored;
 pub(crate) mod transport;

@@ -5,16 +5,18 @@
 //! save points, size of the log ──► (looked at ten times a second)
 //! ```
 //! One thing at a time. Who wants to begin one has first taken [`Persistence`]'s place for it, so that two clients who ask at once get
-//! Redis' answers; only SAVE waits for the place, in line.
+//! Redis' answers; only SAVE and SYNC wait for the place, in line.
 //!
 //! ```text
 //! base.rs    a base of the log
 //! inbox.rs   requests, and which of them end what is being written    due.rs      what is begun without a request
 //! switch.rs  CONFIG SET appendonly                                    ending.rs   SHUTDOWN, signals
+//! copy.rs    SYNC
 //! surroundings.rs  directories, the time, who works meanwhile: a simulation has others
 //! ```
 
 mod base;
+mod copy;
 mod due;
 mod ending;
 pub(super) mod inbox;
@@ -163,6 +165,7 @@ impl<S: Surroundings> Worker<S> {
                 }
                 self.dump(Occasion::Client).err().map(|_| "ERR")
             }
+            Save::Copy(of) => return self.copy(of, client),
             Save::Base => {
                 // It is in the log.
                 let _ = self.base();

@@ -251,15 +251,18 @@ fn temporary_reload() -> PathBuf {
     PathBuf::from(format!("temp-{}.reload.rdb", std::process::id()))
 }
 
-/// The process whose [`temporary_dump`] has this name.
+/// The same for a copy that a client has asked for (SYNC): it has a name only while it is written.
+pub(crate) fn temporary_copy() -> PathBuf {
+    PathBuf::from(format!("temp-{}.copy.rdb", std::process::id()))
+}
+
+/// The process whose [`temporary_dump`], or other such file, has this name.
 pub(crate) fn owner_of_temporary(name: &OsStr) -> Option<u32> {
     let number = name.to_str()?.strip_prefix("temp-")?;
     let number = number.strip_suffix(".rdb")?;
-    number
-        .strip_suffix(".reload")
-        .unwrap_or(number)
-        .parse()
-        .ok()
+    let end = [".reload", ".copy"];
+    let mut plain = end.iter().filter_map(|end| number.strip_suffix(end));
+    plain.next().unwrap_or(number).parse().ok()
 }
 
 /// How the settings want files written.

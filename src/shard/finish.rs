@@ -110,7 +110,12 @@ impl Shard {
     /// Asks the saver; whoever waits for it gets its reply when it is done.
     fn ask_to_save(&mut self, client: &mut Client, reply: &mut Reply, save: Save, mark: Mark) {
         let waits = match save {
-            Save::DumpNow | Save::End(_) | Save::Switch | Save::Flushed | Save::Abort => true,
+            Save::DumpNow
+            | Save::Copy(_)
+            | Save::End(_)
+            | Save::Switch
+            | Save::Flushed
+            | Save::Abort => true,
             Save::Dump | Save::Base | Save::Cancel => false,
         };
         if waits {

@@ -15,6 +15,7 @@ use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::keyspace::wait::Waiter;
 use crate::keyspace::walk::Walked;
+use crate::net::stored::Stored;
 use crate::pubsub::Name;
 use crate::pubsub::registry::ChannelKind;
 
@@ -178,6 +179,13 @@ pub enum Message {
         client: ClientId,
         /// An error, RESP.
         error: Option<Vec<u8>>,
+    },
+    /// The copy of the data that a client has asked for is written.
+    Copied {
+        /// The client.
+        client: ClientId,
+        /// The copy.
+        copy: Box<Stored>,
     },
     /// Another server has keys that a client of yours wanted there, or not.
     Migrated(Box<Migrated>),

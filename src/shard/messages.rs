@@ -135,6 +135,7 @@ impl Shard {
             Message::Walk(run) => self.queue_step(run),
             Message::Migrated(done) => self.migrated(done),
             Message::Saved { client, error } => self.saved(client, error),
+            Message::Copied { client, copy } => self.copied(client, *copy),
             Message::Loaded => self.hands.fetch_only(),
             Message::Adopt(client) => self.adopt(client),
             Message::Stop => self.stop(),

@@ -33,6 +33,7 @@ pub(crate) mod call;
 mod client;
 mod clients;
 pub mod clock;
+mod copies;
 mod credit;
 mod deliver;
 pub(crate) mod describe;

@@ -99,7 +99,10 @@ impl Shard {
         let Some(client) = self.clients.get_mut(id) else {
             return Sent::Nothing;
         };
-        client.output.prepare();
+        if let Err(error) = client.output.prepare() {
+            tracing::warn!("Closing client id={}: its copy of the data cannot be read: {error}", id.0);
+            return Sent::Failed(io::Error::other(error));
+        }
         let count = match write(&client.output) {
             None => return Sent::Nothing,
             Some(Err(error)) => return Sent::Failed(error),
@@ -121,7 +124,7 @@ impl Shard {
         if goes_on {
             self.clients.give_turn(id);
         }
-        if !spent.is_empty()
+        if let Some(spent) = spent
             && let Some(disposal) = self.shared.disposal.get()
         {
             disposal.free(vec![Discarded::Part(Part::new(spent))]);

@@ -149,7 +149,7 @@ fn wait_until(ctx: &Context<'_>, wanted: bool, deadline_ms: Option<u64>) -> Outc
 fn wait_aof(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let local = args::integer(args.at(1)).ok_or(error::NOT_INTEGER)?;
     if !(0..=1).contains(&local) {
-        return Err(error::WAITAOF_LOCAL);
+        return Err(error::NOT_ZERO_OR_ONE);
     }
     let replicas = args::non_negative(args.at(2))?;
     let now_ms = ctx.now_ms();

@@ -10,6 +10,7 @@ pub(crate) mod instance;
 pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod module;
+mod replication;
 mod saving;
 pub(crate) mod slowlog;
 
@@ -31,6 +32,7 @@ pub(crate) static COMMANDS: &[&[Command]] = &[
     latency::COMMANDS,
     memory::COMMANDS,
     module::COMMANDS,
+    replication::COMMANDS,
     saving::COMMANDS,
     slowlog::COMMANDS,
 ];

@@ -13,7 +13,7 @@ use crate::journal::storage::disk::DiskStorage;
 use crate::observe::persistence::Saving;
 use crate::server::signals::EndSignal;
 use crate::shard::clock::unix_ms;
-use crate::shard::dumps::temporary_dump;
+use crate::shard::dumps::{temporary_copy, temporary_dump};
 
 use super::inbox::{ABORTED, Client};
 use super::surroundings::Surroundings;
@@ -107,8 +107,9 @@ pub(in crate::server) fn ask_end(shared: &Shared, signal: EndSignal) {
 fn insist(settings: &Settings) -> ! {
     warn!("You insist... exiting now.");
     if let Ok(storage) = DiskStorage::new(&settings.dir) {
-        // It may not be there.
+        // They may not be there.
         let _ = storage.remove(Path::new(&temporary_dump()));
+        let _ = storage.remove(Path::new(&temporary_copy()));
     }
     std::process::exit(1);
 }

@@ -8,6 +8,8 @@
 //! SHUTDOWN, signal  ends it     NOSAVE ends it          ends it     refused, unless FORCE
 //! SHUTDOWN ABORT    -           ends it, with the end   -           -
 //! ```
+//! A copy for a client (SYNC) is ended as a dump, also when that client is gone; only FLUSHALL lets it be, as a base: nobody loads it at
+//! a start.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -41,6 +43,8 @@ pub(super) enum Work {
     Dump,
     /// The dump behind which the process ends.
     LastDump,
+    /// A copy for a client.
+    Copy(Client),
     /// A base of the log.
     Base,
     /// The base without which there is no log yet.
@@ -104,7 +108,7 @@ impl<S: Surroundings> Worker<S> {
         for (save, client) in std::mem::take(&mut *requests) {
             let keeps = match (save, self.work) {
                 (Save::Cancel, work) => {
-                    if work == Work::Dump {
+                    if matches!(work, Work::Dump | Work::Copy(_)) {
                         reason = Some(CANCELLED);
                     }
                     false
@@ -118,7 +122,7 @@ impl<S: Surroundings> Worker<S> {
                     reason = Some(CANCELLED);
                     true
                 }
-                (Save::Flushed, Work::Base | Work::FirstBase) => {
+                (Save::Flushed, Work::Copy(_) | Work::Base | Work::FirstBase) => {
                     self.facts().dump_scheduled.store(true, Ordering::Release);
                     self.answer(client, None);
                     false
@@ -149,7 +153,11 @@ impl<S: Surroundings> Worker<S> {
                 requests.push_back((save, client));
             }
         }
-        reason
+        drop(requests);
+        match self.work {
+            Work::Copy(client) if !self.is_connected(client) => Some(CANCELLED),
+            _ => reason,
+        }
     }
 
     /// Redis: the data would be lost where no log stands yet.
