@@ -404,8 +404,14 @@ fn modes_for_what_is_not_there_end_with_an_error() {
         for (arguments, text) in [
             // tests/durability/copies.rs looks into the files.
             (vec!["--rdb", file], "Transfer finished with success."),
-            (vec!["--functions-rdb", file], "Transfer finished with success."),
-            (vec!["--replica"], "SYNC with master failed: -ERR replication is not supported"),
+            (
+                vec!["--functions-rdb", file],
+                "Transfer finished with success.",
+            ),
+            (
+                vec!["--replica"],
+                "SYNC with master failed: -ERR replication is not supported",
+            ),
         ] {
             let printed = run(redis_cli(server).args(&arguments), b"");
             assert!(printed.contains(text), "{arguments:?}: {printed}");

@@ -38,8 +38,8 @@ pub(crate) use error::{ConfigError, SetError};
 pub(crate) use load::about_directive;
 pub(crate) use nearest::nearest;
 pub(crate) use persistence::{AppendFsync, EndOptions};
-pub(crate) use syntax::split;
 pub(crate) use settings::{LogLevel, Settings, Supervision};
+pub(crate) use syntax::split;
 pub(crate) use value::OutputLimit;
 
 use parameters::PARAMETERS;

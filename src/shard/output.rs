@@ -100,7 +100,10 @@ impl Shard {
             return Sent::Nothing;
         };
         if let Err(error) = client.output.prepare() {
-            tracing::warn!("Closing client id={}: its copy of the data cannot be read: {error}", id.0);
+            tracing::warn!(
+                "Closing client id={}: its copy of the data cannot be read: {error}",
+                id.0
+            );
             return Sent::Failed(io::Error::other(error));
         }
         let count = match write(&client.output) {

@@ -43,10 +43,12 @@ pub(crate) static COMMANDS: &[Command] = &[
             "O(1)",
             "Tells what a client wants that will send SYNC.",
         ),
-    Command::new("sync", "", sync)
-        .arity(1)
-        .flags(COPYING)
-        .docs("1.0.0", "server", "", "Replies a dump of all data."),
+    Command::new("sync", "", sync).arity(1).flags(COPYING).docs(
+        "1.0.0",
+        "server",
+        "",
+        "Replies a dump of all data.",
+    ),
 ];
 
 fn replconf(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
