@@ -287,6 +287,7 @@ pub(crate) const ENGINE_FILES: &[&str] = &[
     "held",
     "credit",
     "barriers",
+    "copies",
     "publish",
     "deliver",
     "sending",
