@@ -48,6 +48,9 @@ pub struct Client {
     pub(super) now_ms: u64,
     /// The end of its input was read.
     pub(super) ended: bool,
+    /// It is sent a copy of the data, and then closed. What it says meanwhile is read, and passed over: a connection that is closed with
+    /// something unread loses what is on its way to the client.
+    pub(super) is_sent_copy: bool,
     /// It is among those whose turn comes next ([`super::turns`]).
     pub(super) has_turn_coming: bool,
     /// The socket, while it is on its way to a shard.
@@ -75,6 +78,7 @@ impl Client {
             held_since_ms: 0,
             now_ms: 0,
             ended: false,
+            is_sent_copy: false,
             has_turn_coming: false,
             transport,
         }

@@ -34,6 +34,7 @@ impl Shard {
             .output
             .append(format!("${}\r\n", copy.bytes_left()).as_bytes());
         client.output.append_stored(copy);
+        client.is_sent_copy = true;
         client.session.closing = true;
         client.session.handle.set_flag(ClientFlag::CLOSING, true);
         self.barrier_seen(id);

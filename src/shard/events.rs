@@ -39,6 +39,10 @@ impl Shard {
             return;
         };
         client.session.handle.count_read(bytes.len());
+        if client.is_sent_copy {
+            self.clients.put(client);
+            return;
+        }
         if client.input.is_empty() {
             client.unauthenticated_reply_bytes = 0;
         }
@@ -157,7 +161,13 @@ impl Shard {
         let Some(client) = self.clients.get(id) else {
             return false;
         };
-        if client.session.closing || client.ended || client.has_turn_coming || self.is_stopping() {
+        if client.ended || self.is_stopping() {
+            return false;
+        }
+        if client.is_sent_copy {
+            return true;
+        }
+        if client.session.closing || client.has_turn_coming {
             return false;
         }
         let allowed = self.kept_input_bytes_max();
