@@ -190,6 +190,8 @@ pub(crate) const LOG_RETRY_PERIOD_MS: u64 = 100;
 pub(crate) const LOG_SLOW_SYNC_MS: u64 = 2000;
 /// How long a reply may wait for a log that cannot be written, ms: then its client is closed, and knows nothing.
 pub(crate) const LOG_PATIENCE_MS: u64 = 5000;
+/// How long a client may take nothing of a copy of the data that it has asked for, ms (Redis: `repl-timeout`, 60 s).
+pub(crate) const COPY_PATIENCE_MS: u64 = 60_000;
 /// Room that the log's buffer keeps when it was written, bytes.
 pub(crate) const LOG_BUFFER_BYTES_KEPT: usize = 1024 * 1024;
 /// Whoever has written so much to the log in little time that nothing filled ahead was left has so many times as much from then on.

@@ -151,6 +151,7 @@ fn a_request_cut_off_anywhere_harms_nobody() {
 /// Commands that stop or pause the server, leave the connection or answer more than once: called blindly they tell nothing.
 const NOT_CALLED_BLINDLY: &[&str] = &[
     "shutdown",
+    "sync",
     "debug",
     "quit",
     "monitor",

@@ -22,7 +22,8 @@
 //! an end mark is behind every command that we have ever written; when the power failed while the fill was lengthened, it may be fill and
 //! zeros instead. Behind an end mark is only fill. A file that is finished is synced before the end mark is put right behind the last
 //! commit, and everywhere else a line of fill is before it: so an end mark without one proves that what is before it was on disk.
-//! At no moment, not even behind a power cut, does a file end right behind a commit: there is fill or an end mark.
+//! At no moment, not even behind a power cut, does a file end right behind a commit: there is fill or an end mark. (A repair that a crash
+//! came into may leave one that does.)
 
 use crc_fast::{CrcAlgorithm, Digest};
 

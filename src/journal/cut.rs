@@ -76,8 +76,8 @@ pub fn kept_at(path: &Path, verdict: &Verdict) -> PathBuf {
     beside(path, &format!(".cut-{}", verdict.valid_bytes))
 }
 
-/// Puts the seal behind the valid prefix, of which nothing but fill is behind. The end mark is there before the fill goes: whatever a crash
-/// leaves, the file does not end right behind a commit.
+/// Puts the seal behind the valid prefix, of which nothing but fill is behind: in the place of the first of it, so that the file does not
+/// end right behind a commit, whatever a crash leaves.
 ///
 /// # Errors
 /// Those of the storage.
@@ -85,8 +85,11 @@ pub(super) fn end(storage: &dyn Storage, path: &Path, verdict: &Verdict) -> io::
     let file = storage.open_write(path, Opening::Existing)?;
     write_again(storage, path, verdict, &*file)?;
     file.sync_data()?;
+    let end = verdict.valid_bytes + verdict.seal.len() as u64;
+    if verdict.bytes > end {
+        file.set_len(end)?;
+    }
     write_all_at(&*file, verdict.valid_bytes, &verdict.seal)?;
-    file.set_len(verdict.valid_bytes + verdict.seal.len() as u64)?;
     file.sync_data()
 }
 

@@ -282,15 +282,22 @@ impl Files {
             // There is none, or it is not to be trusted any more: the base that follows has all.
             log.abandon_file();
         }
-        let ready = match self.ready.take() {
+        let mut ready = match self.ready.take() {
             Some(ready) => ready,
             None => self.make_next()?,
         };
-        if let Some(prepared) = ready.prepared
-            && let Err(error) = prepared.put(&*self.storage)
-        {
-            self.in_doubt = Some(ready.file);
-            return Err(error);
+        if self.is_listed {
+            let (storage, directory) = (&*self.storage, &self.directory);
+            let prepared = match ready.prepared.take() {
+                Some(prepared) => prepared,
+                None => ready.manifest.prepare(storage, directory)?,
+            };
+            if let Err(error) = prepared.put(storage) {
+                // Perhaps it is listed: it stays as it is, and the next attempt has it.
+                self.in_doubt = Some(ready.file.clone());
+                self.ready = Some(ready);
+                return Err(error);
+            }
         }
         self.in_doubt = None;
         self.manifest = ready.manifest;
@@ -303,6 +310,9 @@ impl Files {
     /// # Errors
     /// Those of the storage. Nothing has changed.
     pub(crate) fn prepare_next(&mut self) -> io::Result<()> {
+        if self.in_doubt.is_some() && self.ready.is_some() {
+            return Ok(());
+        }
         self.ready = None;
         let made = self.make_next();
         if made.is_err() && self.in_doubt.is_none() {
@@ -391,7 +401,10 @@ impl Files {
         }
         let storage = &*self.storage;
         storage.reach(CrashPoint::BeforeDeleteHistory)?;
-        for file in &self.manifest.history {
+        // Bases last: who finds the files without their manifest sees from two bases that not all of them count.
+        let mut history: Vec<&LogFile> = self.manifest.history.iter().collect();
+        history.sort_by_key(|file| manifest::parts_of(&file.name).is_some_and(|parts| parts.2));
+        for file in history {
             match storage.remove(&self.path(file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => storage.reach(CrashPoint::DuringDeleteHistory)?,

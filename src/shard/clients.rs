@@ -28,6 +28,8 @@ pub(super) struct Clients {
     dirty: Vec<ClientId>,
     /// With output that waits for the log.
     held: Vec<ClientId>,
+    /// That are sent a copy of the data, or were.
+    copies: Vec<ClientId>,
     /// That wait for the log to be on disk up to there.
     awaiting_sync: BTreeSet<(u64, ClientId)>,
     /// To move to another shard.
@@ -203,6 +205,23 @@ impl Clients {
     /// A client has new output, or is to be closed when it is sent.
     pub(super) fn note_output(&mut self, id: ClientId) {
         self.dirty.push(id);
+    }
+
+    /// A client is sent a copy of the data.
+    pub(super) fn note_copy(&mut self, id: ClientId) {
+        self.copies.push(id);
+    }
+
+    /// Who is sent a copy and has taken nothing since then, Unix ms.
+    pub(super) fn inactive_copies(&mut self, since_ms: u64) -> Vec<ClientId> {
+        let (all, copies) = (&self.all, &mut self.copies);
+        copies.retain(|id| all.contains_key(id));
+        let is_inactive = |id: &ClientId| {
+            let client = all.get(id).and_then(Option::as_deref);
+            let handle = client.map(|client| &client.session.handle);
+            handle.is_some_and(|handle| handle.active_ms.load(Ordering::Relaxed) < since_ms)
+        };
+        copies.iter().copied().filter(is_inactive).collect()
     }
 
     /// The output of a client waits for the log.

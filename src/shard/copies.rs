@@ -5,6 +5,8 @@
 //! ```
 //! The client is sent nothing behind the file, and closed: nobody is to think that it follows this server.
 
+use std::sync::atomic::Ordering;
+
 use crate::client::registry::ClientFlag;
 use crate::ids::ClientId;
 use crate::keyspace::discard::{Discarded, Part};
@@ -35,8 +37,14 @@ impl Shard {
             .append(format!("${}\r\n", copy.bytes_left()).as_bytes());
         client.output.append_stored(copy);
         client.is_sent_copy = true;
+        client
+            .session
+            .handle
+            .active_ms
+            .store(self.now_ms, Ordering::Relaxed);
         client.session.closing = true;
         client.session.handle.set_flag(ClientFlag::CLOSING, true);
+        self.clients.note_copy(id);
         self.barrier_seen(id);
     }
 }

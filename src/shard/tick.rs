@@ -69,7 +69,20 @@ impl Shard {
             self.queue_own(Job::Housekeeping);
         }
         self.close_held_too_long();
+        self.close_stalled_copies();
         self.close_idle();
+    }
+
+    /// Closes clients that take nothing more of a copy of the data (SYNC): it keeps its room on the disk.
+    fn close_stalled_copies(&mut self) {
+        let since_ms = self.now_ms.saturating_sub(limits::COPY_PATIENCE_MS);
+        for id in self.clients.inactive_copies(since_ms) {
+            tracing::warn!(
+                "Closing client id={}: it takes nothing more of its copy of the data",
+                id.0
+            );
+            self.disconnect(id);
+        }
     }
 
     /// Closes clients that were idle too long (`timeout`) or whose output stays over the soft limit.

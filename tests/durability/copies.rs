@@ -402,3 +402,35 @@ fn who_wants_no_changes_may_have_an_empty_copy() {
     assert!(!sent.windows(3).any(|bytes| bytes == b"key"), "{sent:?}");
     assert_eq!(sent[sent.len() - 9], 0xff);
 }
+
+#[test]
+fn flushall_beside_a_copy_writes_no_dump_where_there_are_no_save_points() {
+    let home = Home::new();
+    let life = home.millrace(&[PLAIN, &["--appendonly", "yes"]].concat());
+    let mut client = life.connect();
+    client.run("MSET a 1 b 2");
+    client.run(&format!("CONFIG SET rdb-key-save-delay {FOR_EVER}"));
+    let mut copied = life.connect();
+    copied.send_line("SYNC");
+    life.wait_for("PING", |_| !temporary(&home).is_empty());
+    assert_eq!(client.run("FLUSHALL").text(), "OK");
+    assert_eq!(
+        client.run("BGSAVE CANCEL").text(),
+        "Background saving cancelled"
+    );
+    client.run("CONFIG SET rdb-key-save-delay 0");
+    copied.reply();
+    // What is put off would be done before these are.
+    for count in 1..3 {
+        client.run("BGREWRITEAOF");
+        let done = format!("aof_rewrites:{count}");
+        life.wait_for("INFO persistence", |info| info.contains(&done));
+    }
+    assert!(
+        client
+            .run("INFO persistence")
+            .text()
+            .contains("rdb_saves:0")
+    );
+    assert!(!files(home.path()).contains(&"dump.rdb".to_owned()));
+}

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::client::registry::ClientFlag;
-use crate::client::session::ReplyMode;
+use crate::client::session::{CopyTerms, ReplyMode};
 use crate::command::args::{self, Cursor, is};
 use crate::command::context::{ShardAction, SubscriptionChange};
 use crate::command::error::{self, CommandError};
@@ -155,6 +155,7 @@ pub(super) fn reset(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, 
     let session = &mut *ctx.session;
     shared.tracking.stop(session);
     session.transaction.clear();
+    session.copy_terms = CopyTerms::default();
     session.select(0);
     session.set_protocol(Protocol::Resp2);
     session.authenticated = ctx.settings.requirepass.is_none();

@@ -104,7 +104,8 @@ fn sync(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
     let terms = ctx.session.copy_terms;
     // Who wants an empty copy is after the changes that follow (redis-cli --replica).
     let wants_changes = terms.of == CopyOf::Nothing && !terms.is_all;
-    if terms.is_replica || wants_changes {
+    // What is pushed to a client would be mistaken for the copy.
+    if terms.is_replica || wants_changes || ctx.session.listens() || ctx.session.monitoring {
         return Err(error::REPLICATION_UNSUPPORTED);
     }
     Ok(Outcome::Ask(ShardAction::Save(Save::Copy(terms.of))))

@@ -8,7 +8,7 @@
 //! SHUTDOWN, signal  ends it     NOSAVE ends it          ends it     refused, unless FORCE
 //! SHUTDOWN ABORT    -           ends it, with the end   -           -
 //! ```
-//! A copy for a client (SYNC) is ended as a dump, also when that client is gone; only FLUSHALL lets it be, as a base: nobody loads it at
+//! A copy for a client (SYNC) is ended as a dump, also when that client was closed; only FLUSHALL lets it be, as a base: nobody loads it at
 //! a start.
 
 use std::collections::VecDeque;
@@ -123,7 +123,9 @@ impl<S: Surroundings> Worker<S> {
                     true
                 }
                 (Save::Flushed, Work::Copy(_) | Work::Base | Work::FirstBase) => {
-                    self.facts().dump_scheduled.store(true, Ordering::Release);
+                    let has_points = !self.settings().persistence.save_points.is_empty();
+                    let scheduled = &self.facts().dump_scheduled;
+                    scheduled.fetch_or(has_points, Ordering::AcqRel);
                     self.answer(client, None);
                     false
                 }
