@@ -311,6 +311,7 @@ impl Files {
     /// Those of the storage. Nothing has changed.
     pub(crate) fn prepare_next(&mut self) -> io::Result<()> {
         if self.in_doubt.is_some() && self.ready.is_some() {
+            // It is begun, and perhaps listed: to begin it anew would leave an empty one for a moment.
             return Ok(());
         }
         self.ready = None;

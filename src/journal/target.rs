@@ -321,7 +321,7 @@ impl std::fmt::Debug for Syncing {
 
 impl Syncing {
     /// Whether fill is among it: that takes longer than what clients have written.
-    pub(crate) fn has_fill(&self) -> bool {
+    pub(super) fn has_fill(&self) -> bool {
         self.has_fill
     }
 

@@ -109,13 +109,7 @@ fn sync_timed(log: &Log, shared: &Shared, clock: &dyn Clock) {
     let Ok(sync) = log.begin_sync() else {
         return;
     };
-    let begun_ns = clock.nanoseconds();
-    let result = sync.run();
-    let took_ns = clock.nanoseconds() - begun_ns;
-    if !sync.has_fill() {
-        log.note_sync_took(took_ns);
-    }
-    log.finish_sync(&sync, result);
+    let took_ns = log.run_to_end(&sync, || clock.nanoseconds());
     let settings = shared.settings.read();
     let settings = settings.unwrap_or_else(std::sync::PoisonError::into_inner);
     if settings.persistence.append_fsync == AppendFsync::Always {

@@ -157,10 +157,7 @@ impl<S: Surroundings> Worker<S> {
         let error = match save {
             Save::Dump => self.dump(Occasion::Background).err().map(|_| "ERR"),
             Save::DumpNow => {
-                if !self.facts().begin(Saving::Dump, self.around.now_ms()) {
-                    // Whoever has the place is in line, or about to be.
-                    self.inbox.lock().push_back((save, client));
-                    std::thread::yield_now();
+                if !self.takes_place(save, client) {
                     return;
                 }
                 self.dump(Occasion::Client).err().map(|_| "ERR")
@@ -181,6 +178,16 @@ impl<S: Surroundings> Worker<S> {
             Save::Cancel | Save::End(_) => None,
         };
         self.answer(client, error);
+    }
+
+    /// Takes the place for a dump. Where somebody has it, the request is put in line again: whoever has it is in line too, or about to be.
+    fn takes_place(&self, save: Save, client: Client) -> bool {
+        let is_taken = self.facts().begin(Saving::Dump, self.around.now_ms());
+        if !is_taken {
+            self.inbox.lock().push_back((save, client));
+            std::thread::yield_now();
+        }
+        is_taken
     }
 
     /// Redis writes a dump without what FLUSHALL has dropped, where there are save points, before it answers.

@@ -111,13 +111,7 @@ impl Shard {
         let Some(sync) = self.log.begin_own_sync(self.id.index()) else {
             return;
         };
-        let begun_ns = self.clock.nanoseconds();
-        let result = sync.run();
-        let took_ns = self.clock.nanoseconds() - begun_ns;
-        if !sync.has_fill() {
-            self.log.note_sync_took(took_ns);
-        }
-        self.log.finish_sync(&sync, result);
+        let took_ns = self.log.run_to_end(&sync, || self.clock.nanoseconds());
         let latency = &self.shared.observations.latency;
         let threshold_ms = self.settings.latency_monitor_threshold_ms;
         latency.note("aof-fsync-always", self.now_ms, took_ns, threshold_ms);

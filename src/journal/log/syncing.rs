@@ -62,6 +62,18 @@ impl Log {
         self.policy() == SyncPolicy::Always && self.quick_sync.is_quick()
     }
 
+    /// Waits for a sync that has begun, and finishes it; gives how long it took by this clock, ns.
+    pub(crate) fn run_to_end(&self, syncing: &Syncing, nanoseconds: impl Fn() -> u64) -> u64 {
+        let begun_ns = nanoseconds();
+        let result = syncing.run();
+        let took_ns = nanoseconds() - begun_ns;
+        if !syncing.has_fill() {
+            self.note_sync_took(took_ns);
+        }
+        self.finish_sync(syncing, result);
+        took_ns
+    }
+
     /// How long a sync has taken, ns. Before [`Log::finish_sync`].
     pub fn note_sync_took(&self, took_ns: u64) {
         self.quick_sync.note(took_ns);

@@ -14,7 +14,6 @@ use crate::command::context::Save;
 use crate::journal::dump::{Dump, Head};
 use crate::journal::storage::Storage;
 use crate::net::stored::Stored;
-use crate::observe::persistence::Saving;
 use crate::shard::dumps::{rdb_options, temporary_copy};
 use crate::shard::mailbox::Message;
 use crate::shard::snapshot::run::{Begun, Run};
@@ -32,10 +31,7 @@ impl<S: Surroundings> Worker<S> {
         if !self.is_connected(client) {
             return;
         }
-        if !self.facts().begin(Saving::Dump, self.around.now_ms()) {
-            // Whoever has the place is in line, or about to be.
-            self.inbox.lock().push_back((Save::Copy(of), client));
-            std::thread::yield_now();
+        if !self.takes_place(Save::Copy(of), client) {
             return;
         }
         info!("Writing a copy of the data for a client");
