@@ -11,6 +11,7 @@
 //!  command/  one row and one handler per command: synchronous, no socket, no clock
 //!  data/     list, hash, stream, listpack: pure structures
 //!  journal/  the files that survive: manifest, log, what a crash leaves of them: pure, over a directory real or simulated
+//!  script/   Lua: the scripts of one thread, what they find, which there are; it asks its host for commands
 //!  rdb/      values to bytes and back, as Redis' files and DUMP have them
 //! ```
 //! A key's home is `slot * N / 16384` (`ids.rs`). Whoever holds a keyspace finishes the work on it: effects logged, blocked
@@ -40,6 +41,11 @@
 //! `dispatch` → `publish` asks `pubsub/registry.rs` for the shards with subscribers and puts one message into all their mailboxes
 //! under the ordering lock (`shard/mailbox.rs`) → each thread's `deliver.rs` `deliver_publication` → `shard/subscribers.rs` → outputs.
 //!
+//! **EVAL.** `window.rs` `shards_of_script`: the shards of its keys, if `script/analysis.rs` has proven that it touches no others, else
+//! all → `execute.rs` `run` → `shard/scripts.rs` `call_script` finds and starts it (`script/engine.rs`), on a stack of its own
+//! (`script/lua/`). `redis.call` suspends it with a wish; `drive` runs the command (`call.rs` `call`) and lets it go on with the reply.
+//! When it has run for too long, `shard/aside.rs` puts it aside with its keyspaces, and `shard/slices.rs` gives it time between rounds.
+//!
 //! # Where is …?
 //!
 //! *Whose turn is next*: `shard/turns.rs`. *How it ends*: `shard/stop.rs`. *What is counted*: `shard/measure.rs`, `counters.rs`. *Tables with very
@@ -57,7 +63,7 @@
 //!
 //! No lock in `keyspace/`, `data/`, `resp/`, and none but those of settings and registries in `command/`; no socket in any of them; no
 //! clock but `shard/clock.rs`; no key changed but through a handle, no keyspace within reach of a handler; no `.await` and no socket while a keyspace is in
-//! hand; no keyspace in a mailbox; no unsafe code.
+//! hand but that of a script that stands aside; no keyspace in a mailbox; no unsafe code but in `script/lua/`.
 
 pub mod cli;
 pub mod client;
@@ -76,6 +82,7 @@ mod property;
 pub(crate) mod pubsub;
 pub mod rdb;
 pub mod resp;
+pub(crate) mod script;
 pub mod server;
 pub mod shard;
 mod sync;

@@ -216,3 +216,33 @@ pub(crate) const SNAPSHOT_ENTRIES_UNDER_WAY_MAX: usize = 16 * 1024;
 pub(crate) const DUMP_PIECE_BYTES: usize = 256 * 1024;
 /// Bytes of a dump that may wait for a sync, so that none takes long (Redis: 4 MB).
 pub(crate) const DUMP_UNSYNCED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Stack on which scripts run. Bytes. Lua nests 200 calls of C functions at most, each of which takes less than 8 KB here.
+pub(crate) const SCRIPT_STACK_BYTES: usize = 2 << 20;
+
+/// A command of a script may be so long. Bytes. Positions in it are 32 bits.
+pub(crate) const SCRIPT_COMMAND_BYTES_MAX: usize = 1 << 30;
+
+/// A buffer for commands of scripts that has become larger is not kept. Bytes.
+pub(crate) const SCRIPT_EXCHANGE_BYTES_KEPT: usize = 1 << 20;
+
+/// Scripts of EVAL that are remembered; Redis 7.4 has the same number.
+pub(crate) const EVAL_SCRIPTS_MAX: usize = 500;
+
+/// Memory of all scripts of one thread, unless `lua-memory-limit` says otherwise. Bytes.
+pub(crate) const LUA_BYTES_DEFAULT: usize = 1 << 30;
+
+/// The code of a library may run for so many times 10,000 instructions while it is loaded: about half a second, Redis' limit.
+pub(crate) const LIBRARY_TICKS_MAX: usize = 5_000;
+
+/// Functions of one library.
+pub(crate) const LIBRARY_FUNCTIONS_MAX: usize = 10_000;
+
+/// Values that a script may return; what is more than this nobody wants, and a small table that has itself twice is endless.
+pub(crate) const SCRIPT_VALUES_MAX: usize = 10_000_000;
+
+/// Bytes of what a script returns.
+pub(crate) const SCRIPT_REPLY_BYTES_MAX: usize = 1 << 30;
+
+/// A script that has allocated so much is asked at once whether it may go on. Bytes.
+pub(crate) const SCRIPT_BYTES_PER_TICK: usize = 16 << 20;

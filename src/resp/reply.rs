@@ -301,7 +301,7 @@ impl Reply {
     #[inline]
     fn header(&mut self, kind: u8, number: i64) {
         // Nearly all lengths have up to three digits, and a piece of known size is a store or two.
-        let (tens, ones) = (number / 10, b'0' + (number % 10) as u8);
+        let (tens, ones) = (number / 10, b'0'.wrapping_add((number % 10) as u8));
         match number {
             0..10 => self.buffer.extend_from_slice(&[kind, ones, b'\r', b'\n']),
             10..100 => {
@@ -461,12 +461,12 @@ impl Reply {
     }
 
     /// Text with a three-letter format (`txt`, `mkd`); a bulk string in RESP2.
-    pub(crate) fn verbatim(&mut self, format: &str, bytes: &[u8]) {
+    pub(crate) fn verbatim(&mut self, format: impl AsRef<[u8]>, bytes: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(bytes),
             Protocol::Resp3 => {
                 self.header(b'=', bytes.len() as i64 + 4);
-                self.buffer.extend_from_slice(format.as_bytes());
+                self.buffer.extend_from_slice(format.as_ref());
                 self.buffer.push(b':');
                 self.buffer.extend_from_slice(bytes);
                 self.buffer.extend_from_slice(b"\r\n");
@@ -475,10 +475,10 @@ impl Reply {
     }
 
     /// A number too large for an integer; a bulk string in RESP2.
-    pub(crate) fn big_number(&mut self, digits: &str) {
+    pub(crate) fn big_number(&mut self, digits: impl AsRef<[u8]>) {
         match self.protocol {
-            Protocol::Resp2 => self.bulk(digits.as_bytes()),
-            Protocol::Resp3 => self.line(b'(', digits.as_bytes()),
+            Protocol::Resp2 => self.bulk(digits.as_ref()),
+            Protocol::Resp3 => self.line(b'(', digits.as_ref()),
         }
     }
 

@@ -471,6 +471,14 @@ impl RequestParser {
     }
 }
 
+/// The words of a line as inline requests have them, with quotes; `None` when a quote has no end.
+pub(crate) fn split_inline(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
+    split_words(line, &mut bytes, &mut ranges).ok()?;
+    let args = Args::new(&bytes, &ranges);
+    Some(args.iter().map(<[u8]>::to_vec).collect())
+}
+
 /// A range of a buffer whose offsets have been checked to fit.
 fn range(start: usize, length: usize) -> ArgumentRange {
     ArgumentRange {
