@@ -268,7 +268,7 @@ pub struct ReclaimArguments {
 
 const IMPORT_AFTER_HELP: &str = "\
 Everything that the source holds is copied into the databases of the same numbers: keys with their ends, by SCAN, DUMP and
-RESTORE, and function libraries. A Millrace takes no function libraries yet: give --no-functions to copy the rest only.
+RESTORE, and function libraries.
 The source is only read.
 
 It is no point in time: what is written to the source meanwhile may be missing in the target, or half of it

@@ -2,6 +2,8 @@
 //!
 //! Level 0: every room may use them. Not here: what the numbers refer to.
 
+use std::sync::OnceLock;
+
 use crate::limits::{SHARD_COUNT_MAX, SLOT_COUNT};
 
 /// A shard of this process, 0 to N-1.
@@ -66,6 +68,11 @@ impl ShardSet {
     #[must_use]
     pub(crate) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Whether both have one in common.
+    pub(crate) fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether all of `other` is in it.
@@ -173,15 +180,87 @@ pub(crate) fn shard_of_slot(slot: Slot, shard_count: usize) -> ShardId {
 /// The home of a key.
 pub fn shard_of(key: &[u8], shard_count: usize) -> ShardId {
     if shard_count == 1 {
-        ShardId(0)
-    } else {
-        shard_of_slot(slot_of(key), shard_count)
+        return ShardId(0);
     }
+    let slot = match COLOCATED.get() {
+        None => slot_of(key),
+        Some(patterns) => colocated_slot(key, patterns),
+    };
+    shard_of_slot(slot, shard_count)
+}
+
+/// The patterns of `colocate`, once for the process.
+static COLOCATED: OnceLock<Vec<Box<[u8]>>> = OnceLock::new();
+
+/// Keys of which one of these patterns matches the same beginning live together from now on. To be called before any key has a home.
+pub(crate) fn colocate(patterns: Vec<Box<[u8]>>) {
+    if !patterns.is_empty() && COLOCATED.set(patterns).is_err() {
+        debug_assert!(false, "keys have their homes already");
+    }
+}
+
+/// As [`slot_of`]; of a key without a hash tag the beginning that a pattern matches is one.
+#[cold]
+fn colocated_slot(key: &[u8], patterns: &[Box<[u8]>]) -> Slot {
+    let has_tag = key.contains(&b'{');
+    let beginning = patterns
+        .iter()
+        .find_map(|pattern| beginning_of(key, pattern));
+    match beginning {
+        Some(beginning) if !has_tag => Slot(crc16(beginning) % SLOT_COUNT as u16),
+        _ => slot_of(key),
+    }
+}
+
+/// The beginning of a key that a pattern matches: `*` stands for one or more bytes other than `:`.
+fn beginning_of<'k>(key: &'k [u8], pattern: &[u8]) -> Option<&'k [u8]> {
+    let mut at = 0;
+    for byte in pattern {
+        if *byte == b'*' {
+            let rest = key.get(at..)?;
+            let len = rest
+                .iter()
+                .position(|byte| *byte == b':')
+                .unwrap_or(rest.len());
+            if len == 0 {
+                return None;
+            }
+            at += len;
+        } else if key.get(at) == Some(byte) {
+            at += 1;
+        } else {
+            return None;
+        }
+    }
+    key.get(..at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_one_queue_live_together_where_a_pattern_says_so() {
+        let patterns = [
+            Box::from(b"bull:*:".as_slice()),
+            Box::from(b"queues:*".as_slice()),
+        ];
+        let slot = |key: &[u8]| colocated_slot(key, &patterns);
+        assert_eq!(slot(b"bull:mail:wait"), slot(b"bull:mail:17:lock"));
+        assert_eq!(slot(b"bull:mail:wait"), Slot(crc16(b"bull:mail:") % 16384));
+        assert_ne!(slot(b"bull:mail:wait"), slot(b"bull:video:wait"));
+        assert_eq!(slot(b"queues:default"), slot(b"queues:default:reserved"));
+        for other in [
+            b"bull:mail".as_slice(),
+            b"bull::x",
+            b"bul",
+            b"",
+            b"bull:{a}:x",
+            b"other:a",
+        ] {
+            assert_eq!(slot(other), slot_of(other), "{}", other.escape_ascii());
+        }
+    }
 
     #[test]
     fn slots_are_those_of_redis_cluster() {

@@ -211,6 +211,13 @@ fn every_command_is_sent_by_a_test() {
             sent.extend(rules::commands_sent(&text, &known));
         }
     }
+    // The recorded cases of scripts have a command a line, as in `> FUNCTION LIST`.
+    for (_, text) in files("tests/scripting/cases", &[".txt"]) {
+        for (_, command) in text.lines().filter_map(|line| line.split_once("> ")) {
+            let literal = format!("\"{}\"", command.replace(['"', '\\'], " "));
+            sent.extend(rules::commands_sent(&literal, &known));
+        }
+    }
     let missing: Vec<String> = known
         .difference(&sent)
         .map(|name| format!("{name}: no test under tests/ sends it"))

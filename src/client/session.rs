@@ -97,6 +97,8 @@ pub(crate) struct Session {
     pub(crate) no_touch: bool,
     /// MONITOR.
     pub(crate) monitoring: bool,
+    /// It has asked for a debugger of scripts, and may not have seen that there is none: its next script does not run.
+    pub(crate) wants_debugger: bool,
     /// REPLCONF.
     pub(crate) copy_terms: CopyTerms,
     /// Close when the replies so far are sent.
@@ -117,6 +119,7 @@ impl Session {
             caching: Caching::default(),
             no_touch: false,
             monitoring: false,
+            wants_debugger: false,
             copy_terms: CopyTerms::default(),
             closing: false,
         }

@@ -1,5 +1,6 @@
 //! What a handler may touch, and what it may answer.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -20,6 +21,10 @@ use crate::observe::effects::EffectLog;
 use crate::pubsub::registry::{ChannelKind, ChannelRegistry};
 use crate::resp::arguments::{Args, Request};
 use crate::resp::reply::Reply;
+use crate::script::busy::BusyScripts;
+use crate::script::cache::ScriptCache;
+use crate::script::libraries::{Libraries, Library, LibraryRegistry};
+use crate::script::thread::Scripts;
 
 use super::keyspace::migrate::{Migration, Migrator};
 use super::row::{CommandTable, Row};
@@ -54,6 +59,8 @@ pub struct Shared {
     pub(crate) monitor_count: AtomicUsize,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub(crate) active_expire: AtomicBool,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may run what they may not otherwise.
+    pub(crate) scripts_may_all: AtomicBool,
     /// DEBUG PAUSE-CRON.
     pub cron_paused: AtomicBool,
     /// DEBUG QUICKLIST-PACKED-THRESHOLD, bytes; 0 for the built-in one.
@@ -64,6 +71,12 @@ pub struct Shared {
     pub(crate) run_id: String,
     /// When the process started, Unix ms.
     pub(crate) started_ms: u64,
+    /// The scripts that EVALSHA finds.
+    pub(crate) scripts: ScriptCache,
+    /// The libraries of functions.
+    pub(crate) libraries: LibraryRegistry,
+    /// Scripts that run for too long.
+    pub(crate) busy_scripts: BusyScripts,
     /// Told of every execution; absent but in a simulation.
     pub witness: OnceLock<Box<dyn Witness>>,
     /// Frees big values on a thread of its own; absent in tests without a server.
@@ -130,6 +143,28 @@ pub(crate) trait Saver: Send + Sync {
     fn request(&self, save: Save, client: Option<(ShardId, ClientId)>);
 }
 
+impl Shared {
+    /// The libraries are these from now on; files that are written get them too.
+    pub(crate) fn set_libraries(&self, libraries: Libraries) {
+        let texts = libraries.list().iter().map(|library| library.text.clone());
+        let facts = &self.observations.persistence;
+        facts.set_libraries(texts.collect());
+        self.libraries.set(libraries);
+    }
+
+    /// Adds the library of a file.
+    ///
+    /// # Errors
+    ///
+    /// There is one of its name, unless it `replaces` that; one of its functions is in another library.
+    pub(crate) fn add_library(&self, library: Library, replaces: bool) -> Result<(), Vec<u8>> {
+        let mut libraries = Libraries::clone(&self.libraries.now());
+        libraries.add(library, replaces)?;
+        self.set_libraries(libraries);
+        Ok(())
+    }
+}
+
 /// How an execution came about, for a [`Witness`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
@@ -169,6 +204,8 @@ pub(crate) struct Context<'a> {
     pub(crate) shared: &'a Shared,
     /// The settings of this turn.
     pub(crate) settings: &'a Settings,
+    /// What this thread has of scripts: for who compiles one.
+    pub(crate) scripts: &'a RefCell<Scripts>,
     /// The row that runs.
     pub(crate) row: &'static Row,
     /// The shard that runs it.
@@ -176,6 +213,8 @@ pub(crate) struct Context<'a> {
     /// Whether it may wait: not in MULTI, not in a replay. Else [`Outcome::Wait`] becomes the null of the command, which
     /// the handler has written to the reply.
     pub(crate) may_block: bool,
+    /// Whether a script runs it.
+    pub(crate) in_script: bool,
     /// Whether this is a blocked command that runs again because one of its keys is ready. Only keys in hand
     /// (`space.holds`) are to be looked at; `Outcome::Wait` means: nothing for it, it goes on waiting.
     pub(crate) resumed: bool,

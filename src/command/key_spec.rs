@@ -149,14 +149,26 @@ pub(crate) struct KeySpec {
     pub(crate) begin: Begin,
     /// Which they are.
     pub(crate) find: Find,
+    /// What COMMAND INFO says of it besides.
+    pub(crate) note: Option<&'static str>,
 }
 
 impl KeySpec {
+    /// With a note for COMMAND INFO.
+    #[must_use]
+    pub(crate) const fn noted(self, note: &'static str) -> Self {
+        Self {
+            note: Some(note),
+            ..self
+        }
+    }
+
     /// Keys from argument `first` to `last` (negative: from the end of the request), every `step`: Redis' classic triple.
     pub(crate) const fn range(flags: KeyFlags, first: usize, last: i32, step: usize) -> Self {
         let last = if last >= 0 { last - first as i32 } else { last };
         Self {
             flags,
+            note: None,
             begin: Begin::Index(first),
             find: Find::Range {
                 last,
@@ -180,6 +192,7 @@ impl KeySpec {
     pub(crate) const fn counted_every(flags: KeyFlags, at: usize, step: usize) -> Self {
         Self {
             flags,
+            note: None,
             begin: Begin::Index(at),
             find: Find::Count {
                 count_at: 0,
@@ -193,6 +206,7 @@ impl KeySpec {
     pub(crate) const fn half_after(flags: KeyFlags, keyword: &'static str, from: i32) -> Self {
         Self {
             flags,
+            note: None,
             begin: Begin::Keyword(keyword, from),
             find: Find::Range {
                 last: -1,
@@ -211,6 +225,7 @@ impl KeySpec {
     ) -> Self {
         Self {
             flags,
+            note: None,
             begin: Begin::Option {
                 options,
                 which,
@@ -232,6 +247,7 @@ impl KeySpec {
     ) -> Self {
         Self {
             flags,
+            note: None,
             begin: Begin::Unknown { note, keyword },
             find: Find::Range {
                 last: 0,
@@ -245,6 +261,7 @@ impl KeySpec {
     pub(crate) const fn migrated(flags: KeyFlags, listed: bool) -> Self {
         Self {
             flags,
+            note: None,
             begin: Begin::Migrated { listed },
             find: Find::Range {
                 last: if listed { -1 } else { 0 },

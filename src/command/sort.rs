@@ -117,7 +117,7 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, may_store: bool) -> Result<Outcom
     let is_set = matches!(value, Some(Value::Set(_)));
     // BY something that is the same for all: no order. Redis: a set that is stored gets one, since it has none of its own.
     let mut is_sorted = sorting.by.is_none_or(|pattern| pattern.contains(&b'*'));
-    if !is_sorted && is_set && sorting.store.is_some() {
+    if !is_sorted && is_set && (sorting.store.is_some() || ctx.in_script) {
         (is_sorted, sorting.alpha, sorting.by) = (true, true, None);
     }
     let chosen = if is_sorted {

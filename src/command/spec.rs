@@ -27,6 +27,8 @@ pub(crate) enum Scope {
     AllShards,
     /// Those of its keys; all of them when its patterns name others, which only the run finds (SORT).
     KeysAndPatterns,
+    /// Those that a script may touch. The shard runs it, with its commands.
+    Script,
     /// Those from its SCAN cursor on that are needed to fill its count.
     Cursor,
 }

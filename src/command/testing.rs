@@ -9,6 +9,7 @@
     reason = "a defect here is a failed test of whoever uses it"
 )]
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
@@ -30,6 +31,10 @@ use crate::resp::arguments::Request;
 use crate::resp::reply::Reply;
 use crate::resp::request::{RequestLimits, RequestParser};
 use crate::resp::rest::Piece;
+use crate::script::busy::BusyScripts;
+use crate::script::cache::ScriptCache;
+use crate::script::libraries::LibraryRegistry;
+use crate::script::thread::Scripts;
 
 use super::context::{Context, Outcome, Shared};
 use super::error;
@@ -73,6 +78,9 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
     let row_count = commands().rows().len();
     Shared {
         commands: commands(),
+        scripts: ScriptCache::default(),
+        libraries: LibraryRegistry::default(),
+        busy_scripts: BusyScripts::default(),
         observations: Observations::new(shard_count, row_count, settings.databases, 0),
         settings: RwLock::new(Arc::new(settings)),
         settings_version: AtomicU64::new(0),
@@ -88,6 +96,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         pause_writes_only: AtomicBool::new(false),
         monitor_count: AtomicUsize::new(0),
         active_expire: AtomicBool::new(true),
+        scripts_may_all: AtomicBool::new(false),
         cron_paused: AtomicBool::new(false),
         list_packed_threshold: AtomicUsize::new(0),
         shard_count,
@@ -109,6 +118,8 @@ pub(crate) struct Bench {
     pub(crate) session: Session,
     /// The time of the next command, Unix ms.
     pub(crate) now_ms: u64,
+    /// What its thread has of scripts.
+    pub(crate) scripts: RefCell<Scripts>,
     /// What the last handler answered.
     pub(crate) outcome: Option<Outcome>,
 }
@@ -142,6 +153,7 @@ impl Bench {
             settings,
             session: Session::new(Arc::new(handle), true),
             now_ms: 1_700_000_000_000,
+            scripts: RefCell::default(),
             outcome: None,
         }
     }
@@ -182,9 +194,11 @@ impl Bench {
             session: &mut self.session,
             shared: &self.shared,
             settings: &self.settings,
+            scripts: &self.scripts,
             row,
             shard: ShardId(0),
             may_block: true,
+            in_script: false,
             resumed: false,
         };
         let result = if row.command.accepts(args.len()) {

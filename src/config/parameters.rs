@@ -41,6 +41,8 @@ fn is_off(value: &Value) -> bool {
 const INT_MAX: i64 = i32::MAX as i64;
 const LONG_MAX: u64 = i64::MAX as u64;
 const MEBIBYTE: u64 = 1 << 20;
+/// Tables of Lua have not room for more than this takes.
+const GIBIBYTE: u64 = 1 << 30;
 
 /// log levels by falling detail; the numbers are those of `settings::LogLevel`.
 const LOG_LEVELS: Kind = Choice(&[
@@ -176,6 +178,11 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     row("shards", Integer(1, 64), "1", Fixed).acts(
         Process,
         "Threads that share the keys; a parameter that only Millrace has.",
+    ),
+    row("colocate", ANY, "", Fixed).acts(
+        Process,
+        "Patterns of key beginnings, with blanks between: keys with the same beginning live on one shard, as with a hash tag. \
+        * is anything but a colon: bull:*: for BullMQ, queues:* for Laravel.",
     ),
     row("databases", Integer(1, INT_MAX), "16", Fixed).acts(Process, "Databases for SELECT."),
     row("dir", Kind::Directory, ".", Protected)
@@ -356,12 +363,21 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         .acts(Values, "The longest member of such a sorted set."),
     row("activerehashing", YesNo, "yes", Live),
     row("active-expire-effort", Integer(1, 10), "1", Live),
-    row("busy-reply-threshold", Integer(0, i64::MAX), "5000", Live).alias("lua-time-limit"),
+    row("busy-reply-threshold", Integer(0, i64::MAX), "5000", Live)
+        .alias("lua-time-limit")
+        .acts(
+            Clients,
+            "ms: a script that runs for longer is busy, and who waits for what it holds is told so; 0: never.",
+        ),
     row("sanitize-dump-payload", SANITIZE, "no", Live).acts(
         Values,
         "Accepted and shown; every value from a file or RESTORE is looked at closely.",
     ),
     // Memory.
+    row("lua-memory-limit", Memory(MEBIBYTE, GIBIBYTE), "1gb", Live).acts(
+        Values,
+        "Memory of the scripts of one thread; a script that wants more fails.",
+    ),
     row("maxmemory", Memory(0, u64::MAX), "0", Live).unsafe_unless(is_off, MAXMEMORY_ADVICE),
     row("maxmemory-policy", EVICTION, "noeviction", Live),
     row("maxmemory-samples", Integer(1, i32::MAX as i64), "5", Live),

@@ -92,6 +92,10 @@ pub struct Settings {
     pub(crate) unixsocketperm: u32,
     /// Shards, 1..=64.
     pub(crate) shards: usize,
+    /// Which keys live together: patterns of their beginnings.
+    pub(crate) colocate: Vec<Box<[u8]>>,
+    /// Memory of the scripts of one thread, bytes.
+    pub(crate) lua_bytes_max: usize,
     /// Databases per shard.
     pub(crate) databases: usize,
     /// Working directory, absolute.
@@ -160,6 +164,8 @@ pub struct Settings {
     pub(crate) latency_monitor_threshold_ms: u64,
     /// Whether each command's latencies are counted.
     pub(crate) latency_tracking: bool,
+    /// A script that runs for longer is busy, ms; 0: none is.
+    pub(crate) busy_reply_threshold_ms: u64,
     /// Most keys that clients may have in their caches (`tracking-table-max-keys`); 0 for no limit.
     pub(crate) tracking_table_keys_max: u64,
     /// Which percentiles INFO shows.
@@ -205,6 +211,8 @@ impl Settings {
             unixsocket: row.path("unixsocket"),
             unixsocketperm: row.number("unixsocketperm"),
             shards: row.number("shards"),
+            colocate: row.patterns("colocate"),
+            lua_bytes_max: row.number("lua-memory-limit"),
             databases: row.number("databases"),
             dir: row.path("dir").unwrap_or_else(|| PathBuf::from("/")),
             requirepass: row.text("requirepass"),
@@ -239,6 +247,7 @@ impl Settings {
             slowlog_len_max: row.number("slowlog-max-len"),
             latency_monitor_threshold_ms: row.number("latency-monitor-threshold"),
             latency_tracking: row.yes("latency-tracking"),
+            busy_reply_threshold_ms: row.number("busy-reply-threshold"),
             tracking_table_keys_max: row.number("tracking-table-max-keys"),
             latency_tracking_percentiles: row.percentiles("latency-tracking-info-percentiles"),
             metrics_port: row.number("metrics-port"),
@@ -361,6 +370,14 @@ impl Row<'_> {
             Value::Text(text) if !text.is_empty() => Some(text.clone()),
             _ => None,
         }
+    }
+
+    /// The words of a text.
+    fn patterns(&self, name: &str) -> Vec<Box<[u8]>> {
+        let text = self.text(name).unwrap_or_default();
+        let words = text.split(u8::is_ascii_whitespace);
+        let words = words.filter(|word| !word.is_empty());
+        words.map(Box::from).collect()
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {

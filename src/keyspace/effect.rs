@@ -234,6 +234,18 @@ impl EffectBuffer {
         self.bytes.truncate(end);
     }
 
+    /// How many effects wait to be handed on.
+    pub(crate) fn count(&self) -> usize {
+        self.recorded.len()
+    }
+
+    /// Forgets all but the first so many effects.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.recorded.truncate(count);
+        let end = self.recorded.last().map_or(0, |last| last.end);
+        self.bytes.truncate(end);
+    }
+
     /// Bytes of the effects that wait to be handed on.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
@@ -283,4 +295,14 @@ pub(crate) fn in_order<'b>(buffers: impl Iterator<Item = &'b EffectBuffer>) -> V
 /// The work that is being done is finished: what follows belongs to another group. For all keyspaces in hand.
 pub(crate) fn close_group() {
     order::close_group();
+}
+
+/// The number of the work that is being done, by which [`resume_group`] goes on with it.
+pub(crate) fn open_group() -> u64 {
+    order::group()
+}
+
+/// What follows belongs to work that was begun before; gives the number of what belonged together until now.
+pub(crate) fn resume_group(group: u64) -> u64 {
+    order::change_group(group)
 }

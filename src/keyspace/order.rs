@@ -26,6 +26,11 @@ pub(super) fn group() -> u64 {
     GROUP.get()
 }
 
+/// What follows belongs to a group that was begun before; gives the one of this moment.
+pub(super) fn change_group(group: u64) -> u64 {
+    GROUP.replace(group)
+}
+
 /// What follows belongs to the next group.
 #[inline]
 pub(super) fn close_group() {

@@ -2,6 +2,8 @@
 //!
 //! Who watches, waits or walks learns of it key by key, as far as keys are concerned that it looks at.
 
+use crate::resp::arguments::Args;
+
 use super::effect::EffectWriter;
 use super::space::InHand;
 use super::value::Value;
@@ -182,6 +184,13 @@ impl Space<'_> {
         if let Some(keyspace) = self.keyspaces_mut().next() {
             keyspace.effects.record(db, changes, effect);
         }
+    }
+
+    /// Reports a command that changes what belongs to no keyspace, as it is: the libraries of functions.
+    pub(crate) fn record_command(&mut self, args: &Args<'_>) {
+        self.report(1, |effect| {
+            effect.args(args.iter());
+        });
     }
 
     /// Starts or ends the recording of effects in the keyspaces in hand (DEBUG EFFECTS).

@@ -64,6 +64,12 @@ pub(crate) struct ShardCounters {
     pub(crate) mailbox: Counter,
     /// Work for its keys that waited at the end of the last turn.
     pub(crate) queued: Counter,
+    /// Scripts that ran with the keyspaces of their KEYS.
+    pub(crate) scripts_with_some: Counter,
+    /// Scripts that ran with all keyspaces.
+    pub(crate) scripts_with_all: Counter,
+    /// Memory of its state of Lua, bytes.
+    pub(crate) lua_bytes: Counter,
 }
 
 impl ShardCounters {
@@ -90,6 +96,9 @@ impl ShardCounters {
             deliveries: Counter::default(),
             mailbox: Counter::default(),
             queued: Counter::default(),
+            scripts_with_some: Counter::default(),
+            scripts_with_all: Counter::default(),
+            lua_bytes: Counter::default(),
         }
     }
 
@@ -120,6 +129,8 @@ impl ShardCounters {
             &self.output_limit_disconnections,
             &self.publications,
             &self.deliveries,
+            &self.scripts_with_some,
+            &self.scripts_with_all,
         ];
         for counter in events {
             counter.set(0);

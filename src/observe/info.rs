@@ -118,6 +118,23 @@ pub(crate) struct ClientFacts {
     pub(crate) buffer_bytes: usize,
 }
 
+/// Scripts and functions, for INFO.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScriptFacts {
+    /// Scripts that EVALSHA finds.
+    pub(crate) cached: usize,
+    /// Bytes that they take.
+    pub(crate) cached_bytes: u64,
+    /// Scripts forgotten to make room.
+    pub(crate) evicted: u64,
+    /// Libraries of functions.
+    pub(crate) libraries: usize,
+    /// Their functions.
+    pub(crate) functions: usize,
+    /// Bytes of their texts.
+    pub(crate) library_bytes: u64,
+}
+
 /// What is told besides the [`Observations`].
 #[derive(Debug, Default)]
 pub(crate) struct Facts<'a> {
@@ -149,6 +166,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) latency_tracking: bool,
     /// Connections.
     pub(crate) clients: ClientFacts,
+    /// Scripts and functions.
+    pub(crate) scripts: ScriptFacts,
     /// Channels, patterns, shard channels.
     pub(crate) channels: [usize; 3],
     /// Full names of the rows of the command table.
@@ -291,11 +310,31 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
     );
 }
 
+/// Memory of scripts. Functions run in the same state as scripts of EVAL: it is counted for those.
+fn scripts(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
+    let about = &facts.scripts;
+    let states = seen.sum(|shard| &shard.lua_bytes);
+    let caches = about.cached_bytes + about.library_bytes;
+    text.field("used_memory_lua", states);
+    text.field("used_memory_vm_eval", states);
+    text.field("used_memory_lua_human", human(states));
+    text.field("used_memory_scripts_eval", about.cached_bytes);
+    text.field("number_of_cached_scripts", about.cached);
+    text.field("number_of_functions", about.functions);
+    text.field("number_of_libraries", about.libraries);
+    text.field("used_memory_vm_functions", 0);
+    text.bytes("used_memory_vm_total", states);
+    text.field("used_memory_functions", about.library_bytes);
+    text.bytes("used_memory_scripts", caches);
+}
+
 fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     let memory = process::memory();
     let heap = allocator::allocated();
     let (used, peak) = (heap.used, heap.peak);
-    let overhead = facts.clients.buffer_bytes as u64;
+    let about = &facts.scripts;
+    let of_scripts = seen.sum(|shard| &shard.lua_bytes) + about.cached_bytes + about.library_bytes;
+    let overhead = facts.clients.buffer_bytes as u64 + of_scripts;
     let dataset = used.saturating_sub(overhead);
     text.section("Memory");
     text.bytes("used_memory", used);
@@ -316,20 +355,7 @@ fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("allocator_active", heap.active);
     text.field("allocator_resident", heap.resident);
     text.bytes("total_system_memory", memory.system);
-    for name in ["used_memory_lua", "used_memory_scripts"] {
-        text.bytes(name, 0);
-    }
-    text.fields(&[
-        ("used_memory_vm_eval", "0"),
-        ("used_memory_scripts_eval", "0"),
-        ("number_of_cached_scripts", "0"),
-        ("number_of_functions", "0"),
-        ("number_of_libraries", "0"),
-        ("used_memory_vm_functions", "0"),
-        ("used_memory_vm_total", "0"),
-        ("used_memory_vm_total_human", "0B"),
-        ("used_memory_functions", "0"),
-    ]);
+    scripts(text, facts, seen);
     text.bytes("maxmemory", 0);
     text.field("maxmemory_policy", facts.maxmemory_policy);
     for (name, whole, part) in [
@@ -412,7 +438,9 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("expire_cycle_cpu_milliseconds", "0"),
         ("evicted_keys", "0"),
         ("evicted_clients", "0"),
-        ("evicted_scripts", "0"),
+    ]);
+    text.field("evicted_scripts", facts.scripts.evicted);
+    text.fields(&[
         ("total_eviction_exceeded_time", "0"),
         ("current_eviction_exceeded_time", "0"),
     ]);
@@ -460,6 +488,14 @@ fn own_stats(text: &mut Text, seen: &Observations) {
     text.field("millrace_windows", seen.sum(|shard| &shard.windows));
     text.field("millrace_tickets", seen.sum(|shard| &shard.tickets));
     text.field("millrace_migrations", seen.sum(|shard| &shard.migrations));
+    text.field(
+        "millrace_scripts_with_some_shards",
+        seen.sum(|shard| &shard.scripts_with_some),
+    );
+    text.field(
+        "millrace_scripts_with_all_shards",
+        seen.sum(|shard| &shard.scripts_with_all),
+    );
     text.field("millrace_wakeups", seen.sum(|shard| &shard.wakeups));
     text.field(
         "millrace_attempts_in_vain",

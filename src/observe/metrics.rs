@@ -362,6 +362,16 @@ const COUNTED_BY_SHARD: &[OfShards] = &[
         |shard| &shard.migrations,
     ),
     (
+        "millrace_scripts_with_some_shards_total",
+        "Scripts that ran with the keyspaces of their KEYS",
+        |shard| &shard.scripts_with_some,
+    ),
+    (
+        "millrace_scripts_with_all_shards_total",
+        "Scripts that ran with all keyspaces, since not every key of theirs is certain to be one of KEYS",
+        |shard| &shard.scripts_with_all,
+    ),
+    (
         "millrace_network_received_bytes_total",
         "Bytes read from clients",
         |shard| &shard.net_in,

@@ -90,7 +90,7 @@ pub(crate) struct Persistence {
     pub(crate) loading_total_bytes: AtomicU64,
     /// Bytes loaded.
     pub(crate) loading_bytes: AtomicU64,
-    /// Libraries of functions that were loaded: kept as they are, and written back.
+    /// The texts of the libraries of functions, as they are written to files.
     pub(crate) libraries: Mutex<Vec<Vec<u8>>>,
     /// Keys loaded from a dump, and those left out because their time had come.
     pub(crate) loaded_keys: AtomicU64,
@@ -217,13 +217,12 @@ impl Persistence {
         libraries.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps a library of functions, unless it is known already.
-    pub(crate) fn keep_library(&self, library: Vec<u8>) {
-        let libraries = self.libraries.lock();
-        let mut libraries = libraries.unwrap_or_else(PoisonError::into_inner);
-        if !libraries.contains(&library) {
-            libraries.push(library);
-        }
+    /// The libraries are these from now on.
+    pub(crate) fn set_libraries(&self, libraries: Vec<Vec<u8>>) {
+        *self
+            .libraries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = libraries;
     }
 
     /// Bytes of the whole log.

@@ -26,6 +26,7 @@ mod bytes;
 mod decode;
 mod effects;
 mod encode;
+pub(crate) mod libraries;
 mod lzf;
 mod old;
 mod out;

@@ -12,7 +12,7 @@ use crate::client::tracking::BroadcastRegistry;
 use crate::command::context::Shared;
 use crate::command::table::commands;
 use crate::config::{Configuration, Settings};
-use crate::ids::ShardId;
+use crate::ids::{ShardId, colocate};
 use crate::net::transport::ParkedTransport;
 use crate::observe::Observations;
 use crate::observe::effects::EffectLog;
@@ -27,6 +27,10 @@ use super::accept::Accepted;
 use super::boot::Engine;
 use super::control::{Control, End};
 use super::data::Data;
+use crate::script::busy::BusyScripts;
+use crate::script::cache::ScriptCache;
+use crate::script::libraries::LibraryRegistry;
+
 use super::disposal;
 use super::error::{StartError, reason_of};
 use super::listen;
@@ -38,6 +42,7 @@ use super::startup::Prepared;
 /// What all shards of a process share, before any of them runs.
 pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> Shared {
     let shard_count = settings.shards;
+    colocate(settings.colocate.clone());
     let commands = commands();
     let row_count = commands.rows().len();
     let observations = Observations::new(shard_count, row_count, settings.databases, now_ms);
@@ -50,12 +55,16 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         clients: ClientRegistry::default(),
         tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),
+        scripts: ScriptCache::default(),
+        libraries: LibraryRegistry::default(),
+        busy_scripts: BusyScripts::default(),
         observations,
         effects: EffectLog::default(),
         paused_until_ms: AtomicU64::new(0),
         pause_writes_only: AtomicBool::new(false),
         monitor_count: AtomicUsize::new(0),
         active_expire: AtomicBool::new(true),
+        scripts_may_all: AtomicBool::new(false),
         cron_paused: AtomicBool::new(false),
         list_packed_threshold: AtomicUsize::new(0),
         shard_count,

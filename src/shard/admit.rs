@@ -89,7 +89,7 @@ fn writes(session: &Session, row: &Row) -> bool {
 }
 
 /// Why nothing may be written now: the last dump, or the last write to the log, has failed.
-fn trouble_with_files(settings: &Settings, files: &Persistence) -> Option<CommandError> {
+pub(super) fn trouble_with_files(settings: &Settings, files: &Persistence) -> Option<CommandError> {
     let persistence = &settings.persistence;
     if persistence.stop_writes_on_error
         && !persistence.save_points.is_empty()

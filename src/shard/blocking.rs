@@ -84,6 +84,7 @@ impl Shard {
                     row,
                     args: &args,
                     may_block: true,
+                    in_script: false,
                     resumed: true,
                     as_sent: blocked.waiter.as_sent.as_deref(),
                 };

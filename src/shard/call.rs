@@ -71,9 +71,11 @@ impl Env<'_> {
             session,
             shared: self.shared,
             settings: self.settings,
+            scripts: self.scripts,
             row: call.row,
             shard: self.shard,
             may_block: call.may_block,
+            in_script: call.in_script,
             resumed: call.resumed,
         }
     }
@@ -118,6 +120,30 @@ impl Env<'_> {
                 reply.error(error.bytes());
                 Outcome::Done
             }
+        }
+    }
+
+    /// What a handler has asked for: what is seen of others goes with the rest, in order.
+    pub(super) fn ask(&self, action: ShardAction, after: &mut Aftermath) {
+        match action {
+            ShardAction::Publish {
+                kind,
+                channel,
+                payload,
+            } => {
+                let publication = Publication::new(kind, channel, payload);
+                after.outgoing.push(Outgoing::Publication(publication));
+            }
+            ShardAction::Subscriptions(changes) => {
+                after.outgoing.push(Outgoing::Subscriptions(changes));
+            }
+            // At once: what follows in an EXEC comes later, as in Redis.
+            ShardAction::Sleep(ms) => {
+                self.clock.sleep(ms);
+                // The shard looks at the clock again.
+                after.actions.push(ShardAction::Sleep(0));
+            }
+            action => after.actions.push(action),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::observe::allocator;
 use crate::observe::persistence::Persistence;
 use crate::rdb;
 use crate::rdb::read::{Item, ReadError, Reader, Trouble};
+use crate::script::libraries::Libraries;
 
 use super::clock::unix_ms;
 use super::load::{LoadError, Loader};
@@ -158,7 +159,7 @@ impl Source<'_> {
                     String::from_utf8_lossy(&value)
                 ),
                 Item::Aux { .. } | Item::Resize => {}
-                Item::Functions(library) => self.facts.keep_library(library),
+                Item::Functions(text) => loader.library(&text).map_err(boxed)?,
                 Item::ModuleAux(name) => warn!(
                     "{}: what the module {name} has written is passed over",
                     self.path.display()
@@ -192,6 +193,7 @@ fn with_advice_for_entry(error: &LoadError) -> String {
         LoadError::Unknown(_)
         | LoadError::Database(_)
         | LoadError::Discard
+        | LoadError::Library(_)
         | LoadError::Thread(_) => error.to_string(),
     }
 }
@@ -291,12 +293,15 @@ impl Shard {
             error!("Error saving DB on disk: {failure}");
             return Err("ERR");
         }
+        let libraries = self.shared.libraries.now();
         if options.flushes {
             keyspaces.iter_mut().for_each(|keyspace| keyspace.clear());
+            self.shared.set_libraries(Libraries::default());
         }
         let loaded = self.load_in_hand(&storage, keyspaces, options.merges);
         loaded.map_err(|failure| {
             error!("{failure}");
+            self.shared.set_libraries(Libraries::clone(&libraries));
             "ERR Error trying to load the RDB dump, check server logs."
         })
     }

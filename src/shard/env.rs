@@ -2,9 +2,11 @@
 //!
 //! No messages are sent and no sockets are touched by a run: its [`Aftermath`] says what follows, in order.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::command::context::{ShardAction, Shared, SubscriptionChange};
 use crate::command::row::Row;
@@ -13,6 +15,11 @@ use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::tracking::Invalidation;
 use crate::keyspace::wait::Waiter;
 use crate::resp::arguments::{Args, Request};
+use crate::resp::reply::Mark;
+use crate::script::busy::BusyScript;
+use crate::script::cache::Sha;
+use crate::script::library::hex;
+use crate::script::thread::Scripts;
 
 use super::clock::Clock;
 use super::mailbox::Publication;
@@ -27,6 +34,8 @@ pub(super) struct Env<'e> {
     pub(super) clock: &'e dyn Clock,
     /// When the command before ended, or the turn began, ns: where the next one begins. `None`: the clock is read.
     pub(super) lap_ns: &'e Cell<Option<u64>>,
+    /// What this thread has of scripts.
+    pub(super) scripts: &'e RefCell<Scripts>,
 }
 
 /// A blocked client's reply.
@@ -70,6 +79,10 @@ pub(super) struct Aftermath {
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) actions: Vec<ShardAction>,
     pub(super) ready: VecDeque<(usize, Box<[u8]>)>,
+    /// For who monitors: commands of scripts, and behind which command of an EXEC each is.
+    pub(super) monitored: Vec<(usize, Bytes)>,
+    /// Which command of an EXEC runs.
+    pub(super) position: usize,
 }
 
 impl Aftermath {
@@ -104,6 +117,7 @@ pub(super) struct Call<'c> {
     pub(super) row: &'static Row,
     pub(super) args: &'c Args<'c>,
     pub(super) may_block: bool,
+    pub(super) in_script: bool,
     pub(super) resumed: bool,
     /// What the client sent, where the arguments are what became of it while it waited.
     pub(super) as_sent: Option<&'c Request>,
@@ -118,12 +132,21 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// A command of a script.
+    pub(super) fn of_script(row: &'static Row, args: &'c Args<'c>) -> Self {
+        Self {
+            in_script: true,
+            ..Self::at_once(row, args)
+        }
+    }
+
     /// A command whose answer is due at once, as in EXEC.
     pub(super) fn at_once(row: &'static Row, args: &'c Args<'c>) -> Self {
         Self {
             row,
             args,
             may_block: false,
+            in_script: false,
             resumed: false,
             as_sent: None,
         }
@@ -137,6 +160,87 @@ pub(super) enum Ran {
     Waits(Box<Blocked>),
     /// It must run with these keyspaces in hand; nothing happened.
     Needs(ShardSet),
+    /// A script in it has run for long; it goes on later, with the keyspaces that are in hand.
+    Suspended(Suspended),
+}
+
+/// What goes on later.
+#[derive(Debug)]
+pub(super) enum Suspended {
+    Nothing,
+    /// A script.
+    Script(Box<ScriptRun>),
+    /// An EXEC, whose next command is a script that was begun.
+    Exec(Box<ExecProgress>),
+}
+
+impl Suspended {
+    /// The script.
+    pub(super) fn script(&mut self) -> &mut ScriptRun {
+        let script = match self {
+            Self::Script(run) => Some(run),
+            Self::Exec(progress) => progress.script.as_mut(),
+            Self::Nothing => None,
+        };
+        script.expect("a script stands aside")
+    }
+}
+
+/// How far an EXEC has come.
+#[derive(Debug)]
+pub(super) struct ExecProgress {
+    /// When it began, ns.
+    pub(super) started_ns: u64,
+    /// Which of its commands is next.
+    pub(super) next: usize,
+    /// The command whose effects are noted last.
+    pub(super) cause: String,
+    /// Where its reply ends, though more follows: the client has killed itself.
+    pub(super) closed: Option<Mark>,
+    /// A script that was begun.
+    pub(super) script: Option<Box<ScriptRun>>,
+}
+
+/// What a script is called in errors.
+#[derive(Clone, Debug)]
+pub(super) enum ScriptName {
+    /// One of EVAL: by its SHA1.
+    Sha(Sha),
+    /// A function.
+    Function(Vec<u8>),
+}
+
+impl ScriptName {
+    /// As it is shown.
+    pub(super) fn shown(&self) -> Vec<u8> {
+        match self {
+            Self::Sha(sha) => hex(sha).into_bytes(),
+            Self::Function(name) => name.clone(),
+        }
+    }
+
+    /// Whether it is that of a function.
+    pub(super) fn is_function(&self) -> bool {
+        matches!(self, Self::Function(_))
+    }
+}
+
+/// A script that was begun.
+#[derive(Debug)]
+pub(super) struct ScriptRun {
+    pub(super) name: ScriptName,
+    /// It may not write.
+    pub(super) reads_only: bool,
+    /// It has called a command that writes.
+    pub(super) has_written: bool,
+    /// When it began, ns.
+    pub(super) started_ns: u64,
+    /// Its database: SELECT in a script is not the client's.
+    pub(super) db: usize,
+    /// It has all keyspaces.
+    pub(super) has_all: bool,
+    /// Others know that it is busy.
+    pub(super) busy: Option<Arc<BusyScript>>,
 }
 
 /// Where there are no arguments to show.

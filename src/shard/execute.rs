@@ -1,12 +1,13 @@
 //! Runs one command with the keyspaces in hand, and finishes the work on them: who waits for what it made ready is served.
 
 use crate::client::session::Session;
-use crate::command::context::{Execution, Outcome, ShardAction};
+use crate::command::context::{Execution, Outcome};
+use crate::command::spec::Scope;
 use crate::keyspace::{Keyspace, Space};
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Mark, Reply};
 
-use super::env::{Aftermath, Call, Env, Outgoing, Ran};
-use super::mailbox::Publication;
+use super::env::{Aftermath, Call, Env, Ran, ScriptRun, Suspended};
+use super::scripts::Scripted;
 use super::waiters::waiters_need;
 
 impl Env<'_> {
@@ -23,7 +24,46 @@ impl Env<'_> {
             return Ran::Needs(needed);
         }
         let mark = reply.mark();
-        let outcome = self.call(space, session, reply, call);
+        let outcome = if call.row.command.scope == Scope::Script {
+            match self.call_script(space, session, reply, call, after) {
+                Scripted::Done => Outcome::Done,
+                Scripted::Suspended(run) => return Ran::Suspended(Suspended::Script(run)),
+            }
+        } else {
+            self.call(space, session, reply, call)
+        };
+        self.settle(space, session, reply, mark, (call, outcome), after)
+    }
+
+    /// Goes on with a script; as [`Env::run`].
+    pub(super) fn resume_script(
+        &self,
+        space: &mut Space<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        call: &Call<'_>,
+        run: Box<ScriptRun>,
+        after: &mut Aftermath,
+    ) -> Ran {
+        let mark = reply.mark();
+        match self.go_on_with_script(space, session, reply, call, run, after) {
+            Scripted::Done => {
+                self.settle(space, session, reply, mark, (call, Outcome::Done), after)
+            }
+            Scripted::Suspended(run) => Ran::Suspended(Suspended::Script(run)),
+        }
+    }
+
+    /// Finishes the work on the keyspaces in hand after a command.
+    fn settle(
+        &self,
+        space: &mut Space<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        mark: Mark,
+        (call, outcome): (&Call<'_>, Outcome),
+        after: &mut Aftermath,
+    ) -> Ran {
         match &outcome {
             Outcome::Wait(_) if call.may_block => {
                 self.witness(session.id(), Execution::Waits, call.args, &[])
@@ -52,29 +92,6 @@ impl Env<'_> {
                 reply.truncate(mark);
                 Ran::Waits(Box::new(self.register(space, session, *wait, null)))
             }
-        }
-    }
-
-    pub(super) fn ask(&self, action: ShardAction, after: &mut Aftermath) {
-        match action {
-            ShardAction::Publish {
-                kind,
-                channel,
-                payload,
-            } => {
-                let publication = Publication::new(kind, channel, payload);
-                after.outgoing.push(Outgoing::Publication(publication));
-            }
-            ShardAction::Subscriptions(changes) => {
-                after.outgoing.push(Outgoing::Subscriptions(changes));
-            }
-            // At once: what follows in an EXEC comes later, as in Redis.
-            ShardAction::Sleep(ms) => {
-                self.clock.sleep(ms);
-                // The shard looks at the clock again.
-                after.actions.push(ShardAction::Sleep(0));
-            }
-            action => after.actions.push(action),
         }
     }
 

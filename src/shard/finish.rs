@@ -2,12 +2,14 @@
 //!
 //! Handlers never do any of this; they say what is wanted ([`ShardAction`]), and here it is done once for every way of running.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::Wait;
 use crate::command::context::{ReloadOptions, Save, ShardAction};
-use crate::command::error::CommandError;
+use crate::command::error::{self, CommandError};
 use crate::command::row::Row;
+use crate::command::table::commands;
 use crate::keyspace::Keyspace;
 use crate::observe::persistence::Saving;
 use crate::resp::arguments::Args;
@@ -44,6 +46,44 @@ impl Shard {
         let elapsed_ns = env.lap();
         env.record(&client.session, &call, elapsed_ns, Some(error));
         self.count(client);
+    }
+
+    /// Answers a command that may not run. EXEC's transaction ends with it, and what was watched for it.
+    pub(super) fn reject(
+        &self,
+        client: &mut Client,
+        reply: &mut Reply,
+        args: &Args<'_>,
+        error: &CommandError,
+    ) {
+        let mut error = Cow::Borrowed(error);
+        if args.at(0).eq_ignore_ascii_case(b"exec") {
+            client.session.transaction.clear();
+            client.session.mirror();
+            self.feed_monitors_exec(&client.session, &[], &[], &[], args);
+            error = Cow::Owned(error::exec_discarded(&error));
+        }
+        if client.session.transaction.active {
+            client.session.transaction.aborted = true;
+        }
+        let table = commands();
+        let container = table.find(args.at(0));
+        let row = container.and_then(|container| {
+            let named = args.get(1).filter(|_| container.is_container());
+            let part = named.map(|name| table.find_subcommand(container, name));
+            match part {
+                // Redis: an unknown subcommand is an unknown command; its container is not charged with it.
+                Some(None) if !container.is_one_command() => None,
+                part => part.flatten().or(Some(container)),
+            }
+        });
+        self.env().record_refusal(row, &error);
+        if let Some(row) = row.or(container) {
+            client.end_caching(row);
+        } else if !client.session.transaction.active {
+            client.session.caching.exception = false;
+        }
+        reply.error(error.bytes());
     }
 
     pub(super) fn count(&self, client: &Client) {
@@ -83,7 +123,7 @@ impl Shard {
                 self.block(client, blocked);
                 return Flow::Stop;
             }
-            Ran::Needs(_) => debug_assert!(false, "it has not run"),
+            Ran::Needs(_) | Ran::Suspended(_) => debug_assert!(false, "it has not run"),
         }
         // The reply of a wait obeys CLIENT REPLY when the wait ends.
         let waits = |action: &ShardAction| {
@@ -120,6 +160,21 @@ impl Shard {
         };
         if waits {
             self.hold_until_done(client, reply, mark);
+        }
+        if let Save::End(options) = save
+            && options.save == Some(false)
+            && self.shared.busy_scripts.any()
+            && self
+                .shared
+                .observations
+                .persistence
+                .is_end_asked
+                .load(Ordering::Acquire)
+        {
+            // An end that wants to save waits for the script, and this one would wait behind it.
+            tracing::warn!("User requested shutdown while a script is busy: exiting now.");
+            self.log.write();
+            std::process::exit(0);
         }
         let who = waits.then(|| (self.id, client.id()));
         match self.shared.saver.get() {

@@ -98,6 +98,9 @@ impl Shard {
 
     /// Drops a client: its waits, subscriptions, registry entry.
     pub(crate) fn disconnect(&mut self, id: ClientId) {
+        if self.leaves_behind_script(id) {
+            return;
+        }
         let Some(mut client) = self.clients.close(id) else {
             return;
         };

@@ -79,6 +79,8 @@ pub(crate) enum LoadError {
     Discard,
     /// An entry that was read before.
     Entry(String),
+    /// A library of functions does not load.
+    Library(String),
     /// A thread could not be had.
     Thread(std::io::Error),
 }
@@ -94,7 +96,7 @@ impl std::fmt::Display for LoadError {
                 "database {number} is above 'databases': start with as many databases as the server had that wrote the file"
             ),
             Self::Discard => f.write_str("DISCARD in an append only file cannot be followed"),
-            Self::Entry(text) => f.write_str(text),
+            Self::Entry(text) | Self::Library(text) => f.write_str(text),
             Self::Thread(error) => write!(f, "no thread to load with: {error}"),
         }
     }
@@ -216,6 +218,14 @@ impl<'l> Loader<'l> {
         placed.map_err(|bad| LoadError::Entry(bad.text))
     }
 
+    /// Adds a library of functions.
+    ///
+    /// # Errors
+    /// It cannot be loaded.
+    pub(crate) fn library(&mut self, text: &[u8]) -> Result<(), LoadError> {
+        self.runner.library(text)
+    }
+
     /// Runs a command of a log, or sees to it that it will be.
     ///
     /// # Errors
@@ -229,12 +239,6 @@ impl<'l> Loader<'l> {
                 return self.select(number.ok_or(LoadError::Database(text))?);
             }
             "multi" | "exec" => return Ok(()),
-            "function|load" => {
-                let library = args.at(args.len() - 1).to_vec();
-                let facts = &self.runner.shared.observations.persistence;
-                facts.keep_library(library);
-                return Ok(());
-            }
             "discard" => return Err(LoadError::Discard),
             _ => {}
         }

@@ -19,6 +19,7 @@ use crate::journal::scan::{Replay, Tail, Verdict, is_snapshot, verify};
 use crate::journal::storage::ReadSeek;
 use crate::keyspace::Keyspace;
 use crate::observe::persistence::Persistence;
+use crate::script::libraries::Libraries;
 
 use super::clock::unix_ms;
 use super::dumps::{Counted, LoadFailure, Source};
@@ -33,7 +34,11 @@ impl Shard {
     /// What could not be done is in the log; the text for the client.
     pub(super) fn reload_log(&self, keyspaces: &mut [Box<Keyspace>]) -> Result<(), &'static str> {
         let mut twins: Vec<_> = keyspaces.iter().map(|one| Box::new(one.twin())).collect();
+        // What the log says of libraries begins with none.
+        let libraries = self.shared.libraries.now();
+        self.shared.set_libraries(Libraries::default());
         self.load_log_into(&mut twins).map_err(|failure| {
+            self.shared.set_libraries(Libraries::clone(&libraries));
             error!("The append only file is not loaded again: {failure}");
             "ERR Error trying to load the AOF files, check server logs."
         })?;

@@ -113,6 +113,8 @@ pub enum Message {
     Offer,
     /// Your keyspace must be looked at by then, Unix ms.
     Alarm(u64),
+    /// A script runs for long and holds what clients of yours may wait for.
+    ScriptIsBusy,
     /// Part of what a client of yours looks for was found.
     Walked(Box<Walked>),
     /// A blocked client of yours got its reply.

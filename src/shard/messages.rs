@@ -98,6 +98,7 @@ impl Shard {
             // Its ticket says so; the round that follows looks at the log.
             Message::Offer | Message::LogMoved => {}
             Message::Alarm(alarm_ms) => self.hands.arm(alarm_ms),
+            Message::ScriptIsBusy => self.has_busy_news = true,
             Message::Served {
                 waiter,
                 reply,

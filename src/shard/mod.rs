@@ -15,20 +15,22 @@
 //!   whether a command may run · `client` · `describe`, `job` what asks for keyspaces · `snapshot/run`, `mailbox` messages
 //! * the three parts of a shard: `hand/` where keyspaces are, and who waits for them · `clients`, `turns` who is connected ·
 //!   `subscribers` who receives which messages
-//! * a command runs: `env` what it reads and leaves · `measure` records · `readers` who has read a key · `call` its handler ·
-//!   `waiters` who is served by it · `execute` one command · `transaction` EXEC
+//! * a command runs: `env` what it reads and leaves · `busy` a script that runs for long · `measure` records · `readers` who has read a key · `call` its handler ·
+//!   `scripts` EVAL and the commands of scripts · `waiters` who is served by it · `execute` one command · `transaction` EXEC
 //! * the parts together: `state` a shard · `journal` effects to the log · `pause` · `refresh` settings · `tracking` what caches are told ·
-//!   `taking` keyspaces · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `held` who waits for the log · `credit` · `barriers` ·
+//!   `taking` keyspaces · `aside` scripts that run for long · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `held` who waits for the log · `credit` · `barriers` ·
 //!   `publish` what is sent · `deliver` what has come · `sending` MIGRATE · `walk` KEYS over very many · `stop` · `snapshot` · `load` · `dumps` · `reload` · `messages`
-//! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn`
+//! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn` · `slices` of scripts
 //! * and what drives them: `work` · `tick` · `output` · `events` · `thread`
 //!
 //! Invariants: a handler is called by `call` only, with its keyspaces in hand; the work on keyspaces is finished (waiters
 //! served, effects logged, publications sent) before they are put back and before the reply leaves.
 
 mod admit;
+mod aside;
 mod barriers;
 mod blocking;
+mod busy;
 pub(crate) mod call;
 mod client;
 mod clients;
@@ -64,7 +66,9 @@ mod refresh;
 mod reload;
 mod requests;
 mod route;
+mod scripts;
 mod sending;
+mod slices;
 pub(crate) mod snapshot;
 mod state;
 mod stop;

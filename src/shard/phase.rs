@@ -8,7 +8,8 @@
 //!        ├─► Paused      CLIENT PAUSE
 //!        ├─► Throttled   too much of what it published is undelivered
 //!        ├─► Leaving     on its way to another shard
-//!        └─► Waiting     WAIT
+//!        ├─► Waiting     WAIT
+//!        └─► Scripting   its script runs for long, and stands aside
 //! ```
 //! Not here: how each of these is done. A kill closes a connection in every phase.
 
@@ -48,6 +49,8 @@ pub(super) enum Phase {
     Throttled,
     /// It moves to another shard: its socket is being taken from its task.
     Leaving,
+    /// See the drawing.
+    Scripting,
     /// Until when, Unix ms (`None`: for ever), and the reply held back.
     Waiting {
         /// See above.
@@ -112,10 +115,12 @@ impl Phase {
             (Self::Ready, H::Unblock | H::Deadline | H::Hand) => R::Nothing,
 
             (Self::Queued, H::Hand) => R::Run,
-            (Self::Queued | Self::Throttled, H::Input) => R::KeepBusy,
-            (Self::Queued | Self::Throttled, H::End) => R::Later,
+            (Self::Queued | Self::Throttled | Self::Scripting, H::Input) => R::KeepBusy,
+            (Self::Queued | Self::Throttled | Self::Scripting, H::End) => R::Later,
             (Self::Queued, H::Unblock | H::Deadline | H::Idle) => R::Nothing,
-            (Self::Throttled, H::Unblock | H::Deadline | H::Hand | H::Idle) => R::Nothing,
+            (Self::Throttled | Self::Scripting, H::Unblock | H::Deadline | H::Hand | H::Idle) => {
+                R::Nothing
+            }
 
             (Self::Barrier { .. } | Self::Walking { .. }, H::Input) => R::KeepBusy,
             (Self::Barrier { .. } | Self::Walking { .. }, H::End) => R::Later,
@@ -139,6 +144,7 @@ impl Phase {
                 Self::Ready
                 | Self::Queued
                 | Self::Throttled
+                | Self::Scripting
                 | Self::Blocked(_)
                 | Self::Waiting { .. }
                 | Self::Paused
@@ -198,6 +204,7 @@ mod tests {
             },
             Phase::Paused,
             Phase::Throttled,
+            Phase::Scripting,
             Phase::Leaving,
             Phase::Waiting {
                 deadline_ms: None,

@@ -10,12 +10,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use crate::client::session::Session;
 use crate::client::transaction::Queued;
 use crate::command::context::SubscriptionChange;
 use crate::command::redact::redacted;
 use crate::command::row::Row;
-use crate::command::spec::Flags;
+use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::observe::monitor;
@@ -184,6 +186,7 @@ impl Shard {
         &self,
         session: &Session,
         queue: &[Queued],
+        lines: &[(usize, Bytes)],
         reply: &[u8],
         exec: &Args<'_>,
     ) {
@@ -192,8 +195,9 @@ impl Shard {
         }
         let table = commands();
         if !reply.starts_with(b"*-1") && !reply.starts_with(b"_") {
-            for queued in queue {
+            for (position, queued) in queue.iter().enumerate() {
                 self.feed_monitors(session, &queued.request.args(), table.row(queued.command));
+                self.feed_monitors_lines(lines, position);
             }
         }
         if let Some(row) = table.find(b"exec") {
@@ -204,7 +208,7 @@ impl Shard {
     /// Sends a command that has run to the clients in MONITOR. Redis: so SELECT is shown with the new database.
     pub(super) fn feed_monitors(&self, session: &Session, args: &Args<'_>, row: &Row) {
         if self.shared.monitor_count.load(Ordering::Acquire) == 0
-            || row.command.flags.has(Flags::SKIP_MONITOR)
+            || row.command.flags.has(Flags::SKIP_MONITOR) && row.command.scope != Scope::Script
             || row.command.flags.has(Flags::ADMIN)
         {
             return;
@@ -218,6 +222,10 @@ impl Shard {
             &session.handle.address,
             shown.iter(),
         );
+        self.send_monitor_line(&line);
+    }
+
+    fn send_monitor_line(&self, line: &Bytes) {
         let shards = ShardSet::all(self.shared.shard_count);
         self.post.send_ordered(
             shards
@@ -225,5 +233,12 @@ impl Shard {
                 .map(|shard| (shard, Message::MonitorLine(line.clone())))
                 .collect(),
         );
+    }
+
+    /// Sends the commands that the script at a position of an EXEC has called, or the only one (0).
+    pub(super) fn feed_monitors_lines(&self, lines: &[(usize, Bytes)], position: usize) {
+        for (_, line) in lines.iter().filter(|(at, _)| *at == position) {
+            self.send_monitor_line(line);
+        }
     }
 }

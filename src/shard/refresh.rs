@@ -28,6 +28,9 @@ impl Shard {
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
             follow_settings(&self.log, &self.settings);
+            let mut scripts = self.scripts.borrow_mut();
+            scripts.set_bytes_max(self.settings.lua_bytes_max);
+            drop(scripts);
             if self.shared.tracking.client_count() > 0 {
                 self.queue_own(Job::LimitTracked);
             }

@@ -5,15 +5,12 @@
 //!                                               └─► attempt (window.rs) ─► runs, or is kept until it can
 //! ```
 
-use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use crate::client::session::ReplyMode;
 use crate::command::error;
-use crate::command::error::CommandError;
 use crate::command::row::Row;
-use crate::command::spec::Flags;
-use crate::command::table::commands;
+use crate::command::spec::{Flags, Scope};
 use crate::net::buffers::Output;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
@@ -64,44 +61,6 @@ impl Shard {
         self.attempt(client, reply, attempt)
     }
 
-    /// Answers a command that may not run. EXEC's transaction ends with it, and what was watched for it.
-    fn reject(
-        &self,
-        client: &mut Client,
-        reply: &mut Reply,
-        args: &Args<'_>,
-        error: &CommandError,
-    ) {
-        let mut error = Cow::Borrowed(error);
-        if args.at(0).eq_ignore_ascii_case(b"exec") {
-            client.session.transaction.clear();
-            client.session.mirror();
-            self.feed_monitors_exec(&client.session, &[], &[], args);
-            error = Cow::Owned(error::exec_discarded(&error));
-        }
-        if client.session.transaction.active {
-            client.session.transaction.aborted = true;
-        }
-        let table = commands();
-        let container = table.find(args.at(0));
-        let row = container.and_then(|container| {
-            let named = args.get(1).filter(|_| container.is_container());
-            let part = named.map(|name| table.find_subcommand(container, name));
-            match part {
-                // Redis: an unknown subcommand is an unknown command; its container is not charged with it.
-                Some(None) if !container.is_one_command() => None,
-                part => part.flatten().or(Some(container)),
-            }
-        });
-        self.env().record_refusal(row, &error);
-        if let Some(row) = row.or(container) {
-            client.end_caching(row);
-        } else if !client.session.transaction.active {
-            client.session.caching.exception = false;
-        }
-        reply.error(error.bytes());
-    }
-
     /// Queues a command between MULTI and EXEC, or refuses WATCH there.
     /// False for those that run at once.
     fn takes_in_multi(
@@ -134,12 +93,17 @@ impl Shard {
             self.reject(client, reply, args, &error::NOT_IN_TRANSACTION);
             return;
         }
+        let shards = if row.command.scope == Scope::Script && self.shared.shard_count > 1 {
+            self.shards_of_script(row, args)
+        } else {
+            shards_of(row, args, self.shared.shard_count)
+        };
         client
             .session
             .transaction
             .enqueue(crate::client::transaction::Queued {
                 command: row.id,
-                shards: shards_of(row, args, self.shared.shard_count),
+                shards,
                 request: args.to_request(),
             });
         client.session.mirror();

@@ -24,10 +24,12 @@ pub(super) fn shards_of(row: &Row, args: &Args<'_>, shard_count: usize) -> Shard
     match row.command.scope {
         Scope::None => ShardSet::EMPTY,
         Scope::AllShards => ShardSet::all(shard_count),
-        Scope::Cursor | Scope::Keys | Scope::KeysAndPatterns if shard_count == 1 => {
+        Scope::Cursor | Scope::Keys | Scope::KeysAndPatterns | Scope::Script
+            if shard_count == 1 =>
+        {
             ShardSet::all(1)
         }
-        Scope::Cursor => ShardSet::all(shard_count),
+        Scope::Cursor | Scope::Script => ShardSet::all(shard_count),
         Scope::KeysAndPatterns if names_keys_by_patterns(args) => ShardSet::all(shard_count),
         Scope::Keys | Scope::KeysAndPatterns => {
             let mut set = ShardSet::EMPTY;

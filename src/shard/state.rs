@@ -1,6 +1,6 @@
 //! A shard: its parts, and who of its clients is at hand.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,9 @@ use crate::keyspace::Keyspace;
 use crate::net::buffers::Spares;
 use crate::resp::Protocol;
 use crate::resp::reply::Reply;
+use crate::script::thread::Scripts;
 
+use super::busy::Busy;
 use super::clients::Clients;
 use super::clock::Clock;
 use super::env::Env;
@@ -42,6 +44,8 @@ pub struct Shard {
     /// See [`Env::lap_ns`].
     pub(super) lap_ns: Cell<Option<u64>>,
     pub(super) now_ms: u64,
+    /// What this thread has of scripts.
+    pub(super) scripts: RefCell<Scripts>,
     pub(super) hands: Hands,
     pub(super) clients: Clients,
     pub(super) subscribers: Subscribers,
@@ -67,6 +71,10 @@ pub struct Shard {
     pub(super) owes_sync: bool,
     /// Position of the log up to which clients may be told.
     pub(super) mark: u64,
+    /// A script was found to be busy, here or elsewhere.
+    pub(super) has_busy_news: bool,
+    /// A script that runs for long.
+    pub(super) busy: Option<Box<Busy>>,
     /// When the last step of a snapshot ended, ns, and how many commands this shard had run by then.
     pub(super) step_ended: (u64, u64),
 }
@@ -80,6 +88,7 @@ impl Shard {
             now_ms: self.now_ms,
             clock: &*self.clock,
             lap_ns: &self.lap_ns,
+            scripts: &self.scripts,
         }
     }
 
@@ -92,6 +101,7 @@ impl Shard {
             now_ms: self.now_ms,
             clock: &*self.clock,
             lap_ns: &self.lap_ns,
+            scripts: &self.scripts,
         };
         (env, &mut self.hands)
     }
@@ -164,6 +174,8 @@ impl Shard {
         let settings = shared.settings.read();
         let settings = Arc::clone(&settings.unwrap_or_else(std::sync::PoisonError::into_inner));
         let now_ms = clock.now_ms();
+        let mut scripts = Scripts::default();
+        scripts.set_bytes_max(settings.lua_bytes_max);
         let facts = Arc::clone(&shared.observations.persistence);
         let log = Arc::new(Log::new(shared.shard_count, facts));
         Self {
@@ -177,6 +189,7 @@ impl Shard {
             clock,
             lap_ns: Cell::new(None),
             now_ms,
+            scripts: RefCell::new(scripts),
             clients: Clients::default(),
             spare_inputs: Spares::of_inputs(),
             reply: Reply::new(Protocol::Resp2),
@@ -188,6 +201,8 @@ impl Shard {
             revealed: 0,
             wrote_to: 0,
             owes_sync: false,
+            has_busy_news: false,
+            busy: None,
             step_ended: (0, 0),
             mark: 0,
         }

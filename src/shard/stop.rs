@@ -47,6 +47,7 @@ impl Shard {
             have_all_drained: false,
         });
         self.clients.keep_all();
+        self.abandon_busy();
         // Nobody's command begins any more, and timers are over. Who waits for an answer of this shard gets it.
         let post = &self.post;
         let jobs = self.hands.clear(|thread| post.send(thread, Message::Offer));

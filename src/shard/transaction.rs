@@ -4,12 +4,14 @@ use crate::client::session::Session;
 use crate::client::transaction::WatchedKeys;
 use crate::command::context::{Execution, Outcome};
 use crate::command::row::Row;
+use crate::command::spec::Scope;
 use crate::keyspace::watch::WatchFlag;
 use crate::keyspace::{InHand, Space};
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
-use super::env::{Aftermath, Call, Env, NO_ARGS, Ran};
+use super::env::{Aftermath, Call, Env, ExecProgress, NO_ARGS, Ran, ScriptRun, Suspended};
+use super::scripts::Scripted;
 use super::waiters::waiters_need;
 
 /// A queued command, looked up.
@@ -56,15 +58,44 @@ impl Env<'_> {
         }
         reply.array(transaction.commands.len());
         self.witness(session.id(), Execution::ExecBegins, &NO_ARGS, &[]);
-        let mut causes = String::from("exec");
-        let mut closed = None;
-        for command in transaction.commands {
-            let call = Call::at_once(command.row, &command.args);
+        let progress = ExecProgress {
+            started_ns: started,
+            next: 0,
+            cause: String::from("exec"),
+            closed: None,
+            script: None,
+        };
+        self.go_on_with_transaction(
+            space,
+            session,
+            reply,
+            transaction,
+            Box::new(progress),
+            after,
+        )
+    }
+
+    /// Runs the commands of an EXEC that are left.
+    pub(super) fn go_on_with_transaction(
+        &self,
+        space: &mut Space<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        transaction: &TransactionCall<'_>,
+        mut progress: Box<ExecProgress>,
+        after: &mut Aftermath,
+    ) -> Ran {
+        while let Some(command) = transaction.commands.get(progress.next) {
             let before = recorded_bytes(space);
             let mark = reply.mark();
-            match self.call(space, session, reply, &call) {
-                Outcome::Done | Outcome::Wait(_) => {}
-                Outcome::Ask(action) => self.ask(action, after),
+            after.position = progress.next;
+            let script = progress.script.take();
+            match self.call_queued(space, session, reply, command, script, after) {
+                Ok(()) => {}
+                Err(run) => {
+                    progress.script = Some(run);
+                    return Ran::Suspended(Suspended::Exec(progress));
+                }
             }
             self.witness(
                 session.id(),
@@ -74,22 +105,50 @@ impl Env<'_> {
             );
             self.collect(space, after);
             if recorded_bytes(space) > before {
-                causes.clear();
-                causes.push_str(&command.row.full_name);
+                progress.cause.clear();
+                progress.cause.push_str(&command.row.full_name);
             }
             // A client that kills itself is told nothing more, though the rest runs.
-            if session.closing && closed.is_none() {
-                closed = Some(reply.mark());
+            if session.closing && progress.closed.is_none() {
+                progress.closed = Some(reply.mark());
             }
+            progress.next += 1;
         }
-        if let Some(mark) = closed {
+        if let Some(mark) = progress.closed {
             reply.truncate(mark);
         }
-        self.log(space, &causes);
-        self.record_exec(session, transaction, started);
+        self.log(space, &progress.cause);
+        self.record_exec(session, transaction, progress.started_ns);
         self.witness(session.id(), Execution::ExecEnds, &NO_ARGS, &[]);
         self.serve(space, after);
         Ran::Done
+    }
+
+    /// Runs one command of an EXEC. `Err`: it is a script that has run for long.
+    fn call_queued(
+        &self,
+        space: &mut Space<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        command: &QueuedCall<'_>,
+        script: Option<Box<ScriptRun>>,
+        after: &mut Aftermath,
+    ) -> Result<(), Box<ScriptRun>> {
+        let call = Call::at_once(command.row, &command.args);
+        if command.row.command.scope == Scope::Script {
+            let scripted = match script {
+                Some(run) => self.go_on_with_script(space, session, reply, &call, run, after),
+                None => self.call_script(space, session, reply, &call, after),
+            };
+            return match scripted {
+                Scripted::Done => Ok(()),
+                Scripted::Suspended(run) => Err(run),
+            };
+        }
+        if let Outcome::Ask(action) = self.call(space, session, reply, &call) {
+            self.ask(action, after);
+        }
+        Ok(())
     }
 
     /// Notes EXEC itself, with the time of all in it.

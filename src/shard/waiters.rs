@@ -11,7 +11,7 @@ use crate::client::registry::{ClientHandle, Wait};
 use crate::client::session::Session;
 use crate::command::context::{Execution, Outcome, WaitFor};
 use crate::command::row::Row;
-use crate::command::spec::Flags;
+use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
 use crate::ids::{ShardSet, shard_of};
 use crate::keyspace::wait::{WaitClass, WaitTable, Waiter, WaiterFacts};
@@ -29,7 +29,10 @@ const SERVED_REPLY_BYTES: usize = 256;
 /// destinations of the clients that wait for a key the command may make ready, of the clients that wait for those, and so on.
 /// O(keys), and nothing is allocated, while no waiter of these keys writes elsewhere.
 pub(super) fn waiters_need(space: &Space<'_>, row: &Row, args: &Args<'_>) -> Option<ShardSet> {
-    if !row.command.flags.has(Flags::WRITE) || !space.may_have_moving_waits() {
+    let flags = row.command.flags;
+    let may_write = flags.has(Flags::WRITE)
+        || row.command.scope == Scope::Script && !flags.has(Flags::READONLY);
+    if !may_write || !space.may_have_moving_waits() {
         return None;
     }
     let moving: Vec<&WaitTable> = space.keyspaces().flat_map(Keyspace::moving_waits).collect();
@@ -166,6 +169,7 @@ impl Env<'_> {
             row,
             args: &args,
             may_block: true,
+            in_script: false,
             resumed: true,
             as_sent: waiter.as_sent.as_deref(),
         };

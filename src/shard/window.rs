@@ -17,19 +17,25 @@ use std::sync::atomic::Ordering;
 use crate::client::session::Session;
 use crate::client::transaction::Transaction;
 use crate::command::args::integer;
-use crate::command::error;
+use crate::command::error::{self, CommandError};
 use crate::command::row::Row;
+use crate::command::scripting::declared::keys_are_declared;
+use crate::command::scripting::{Named, key_count, naming};
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
-use crate::ids::ShardSet;
+use crate::ids::{ShardSet, shard_of};
 use crate::keyspace::{InHand, Space};
 use crate::limits;
 use crate::resp::arguments::{Args, Request};
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Mark, Reply};
+use crate::script::cache::{sha_from_hex, sha_of};
+use crate::script::flags::of_script;
 
 use super::admit::Admitted;
+use super::aside::is_unsaved_end;
+use super::busy::UnderWay;
 use super::client::{Client, finish_reply, is_exec};
-use super::env::{Aftermath, Call, Env, Ran};
+use super::env::{Aftermath, Call, Env, ExecProgress, Ran};
 use super::finish::Flow;
 use super::job::Job;
 use super::phase::Phase;
@@ -39,6 +45,14 @@ use super::transaction::{QueuedCall, TransactionCall};
 
 /// How often a command may find that it needs more keyspaces before it asks for all.
 const GROWTHS_MAX: usize = 3;
+
+/// A command that has run.
+pub(super) struct Ended {
+    pub(super) ran: Ran,
+    pub(super) after: Aftermath,
+    /// Of EXEC: its commands.
+    pub(super) transaction: Option<Transaction>,
+}
 
 /// A command that was admitted, as it is tried.
 pub(super) struct Attempt<'a> {
@@ -75,7 +89,48 @@ impl Shard {
                 client.session.db,
             );
         }
+        if row.command.scope == Scope::Script && shard_count > 1 {
+            return self.shards_of_script(row, args);
+        }
         shards_of(row, args, shard_count)
+    }
+
+    /// The keyspaces of a script: those of its KEYS, when it can touch no other key; else all.
+    pub(super) fn shards_of_script(&self, row: &Row, args: &Args<'_>) -> ShardSet {
+        let shard_count = self.shared.shard_count;
+        let all = ShardSet::all(shard_count);
+        let (named, _) = naming(row.command);
+        let sha = match named {
+            Named::Text => Some(sha_of(args.at(1))),
+            Named::Sha => sha_from_hex(args.at(1)),
+            Named::Function => None,
+        };
+        let Some(sha) = sha else { return all };
+        let scripts = self.scripts.borrow();
+        let is_declared = match scripts.compiled(&sha) {
+            Some((script, _)) => script.keys_are_declared,
+            None => {
+                match self.shared.scripts.get(&sha) {
+                    Some(script) => script.keys_are_declared,
+                    // It will be looked at again when it is added: once more for each text.
+                    None if named == Named::Text => {
+                        of_script(args.at(1)).is_ok_and(|(_, code)| keys_are_declared(code))
+                    }
+                    None => false,
+                }
+            }
+        };
+        if !is_declared {
+            return all;
+        }
+        let Ok(count) = key_count(named, args) else {
+            return all;
+        };
+        let mut shards = ShardSet::EMPTY;
+        for key in args.from(3).take(count) {
+            shards.insert(shard_of(key, shard_count));
+        }
+        shards
     }
 
     /// The keyspaces of all queued commands and watched keys.
@@ -120,6 +175,17 @@ impl Shard {
         if is_exec(client, attempt.row) && client.session.transaction.aborted {
             return self.refuse_exec(client, reply, &attempt);
         }
+        if self.shared.busy_scripts.any() {
+            let is_unsaved = is_unsaved_end(attempt.row, attempt.args);
+            let refusal = self.refusal_by_script(attempt.row, attempt.shards, is_unsaved);
+            let refusal = refusal.or_else(|| self.refusal_of_exec(client, &attempt));
+            if let Some(refusal) = refusal {
+                let mark = reply.mark();
+                self.reject(client, reply, attempt.args, &refusal);
+                finish_reply(client, reply, mark);
+                return Flow::Next;
+            }
+        }
         for growths in 0.. {
             if client.session.handle.is_killed() {
                 client.session.closing = true;
@@ -162,6 +228,18 @@ impl Shard {
             }
         }
         Flow::Stop
+    }
+
+    /// As [`Shard::refusal_by_script`], for the commands of an EXEC.
+    fn refusal_of_exec(&self, client: &Client, attempt: &Attempt<'_>) -> Option<CommandError> {
+        if !is_exec(client, attempt.row) {
+            return None;
+        }
+        let table = commands();
+        let mut queue = client.session.transaction.queue.iter();
+        queue.find_map(|queued| {
+            self.refusal_by_script(table.row(queued.command), ShardSet::EMPTY, false)
+        })
     }
 
     /// Removes elements that have ended in the keys of a command, up to a limit: the lookups of the command would remove all at once.
@@ -253,26 +331,65 @@ impl Shard {
         };
         // What the client does next is not earlier, wherever its keys are.
         self.now_ms = now_ms;
-        if let Ran::Needs(needed) = ran {
-            reply.truncate(mark);
-            if let Some(transaction) = transaction {
-                client.session.transaction = transaction;
+        match ran {
+            Ran::Needs(needed) => {
+                reply.truncate(mark);
+                if let Some(transaction) = transaction {
+                    client.session.transaction = transaction;
+                }
+                Err(needed)
             }
-            return Err(needed);
+            Ran::Suspended(suspended) => {
+                let under_way = UnderWay {
+                    attempt: attempt.keep(),
+                    after,
+                    transaction,
+                    suspended,
+                    now_ms,
+                };
+                self.put_aside(client, reply, mark, under_way);
+                Ok(Flow::Stop)
+            }
+            Ran::Done | Ran::Waits(_) => {
+                let ended = Ended {
+                    ran,
+                    after,
+                    transaction,
+                };
+                Ok(self.conclude(client, reply, (row, args), mark, ended))
+            }
         }
+    }
+
+    /// A command has run: who monitors sees it, and what follows from it is done.
+    pub(super) fn conclude(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        (row, args): (&'static Row, &Args<'_>),
+        mark: Mark,
+        ended: Ended,
+    ) -> Flow {
+        let Ended {
+            ran,
+            after,
+            transaction,
+        } = ended;
         if self.shared.monitor_count.load(Ordering::Acquire) > 0 {
             self.log_effects();
         }
         if let Some(Transaction { queue, .. }) = transaction {
-            self.feed_monitors_exec(&client.session, &queue, reply.since(mark), args);
+            let lines = &after.monitored;
+            self.feed_monitors_exec(&client.session, &queue, lines, reply.since(mark), args);
             client.session.mirror();
             client.session.caching.exception = false;
         } else {
             self.feed_monitors(&client.session, args, row);
+            self.feed_monitors_lines(&after.monitored, 0);
             client.end_caching(row);
         }
         self.count(client);
-        Ok(self.finish(client, reply, ran, after, mark))
+        self.finish(client, reply, ran, after, mark)
     }
 
     /// EXEC after a command was refused while it was queued.
@@ -285,7 +402,7 @@ impl Shard {
         let mark = reply.mark();
         client.session.transaction.clear();
         client.session.mirror();
-        self.feed_monitors_exec(&client.session, &[], &[], attempt.args);
+        self.feed_monitors_exec(&client.session, &[], &[], &[], attempt.args);
         self.record_failure(client, attempt.row, attempt.args, &error::EXEC_ABORTED);
         reply.error(error::EXEC_ABORTED.bytes());
         finish_reply(client, reply, mark);
@@ -333,17 +450,49 @@ fn run_exec(
     exec: &Call<'_>,
     after: &mut Aftermath,
 ) -> Ran {
+    let commands = queued_calls(transaction);
+    let call = transaction_call(exec.row, &commands, transaction);
+    env.run_transaction(space, &mut client.session, reply, &call, after)
+}
+
+/// Goes on with one in which a script stood aside.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "those of a run, and how far it has come"
+)]
+pub(super) fn resume_exec(
+    env: &Env<'_>,
+    space: &mut Space<'_>,
+    session: &mut Session,
+    transaction: &Transaction,
+    reply: &mut Reply,
+    row: &'static Row,
+    progress: Box<ExecProgress>,
+    after: &mut Aftermath,
+) -> Ran {
+    let commands = queued_calls(transaction);
+    let call = transaction_call(row, &commands, transaction);
+    env.go_on_with_transaction(space, session, reply, &call, progress, after)
+}
+
+fn queued_calls(transaction: &Transaction) -> Vec<QueuedCall<'_>> {
     let table = commands();
     let queued = transaction.queue.iter().map(|queued| QueuedCall {
         row: table.row(queued.command),
         args: queued.request.args(),
     });
-    let commands: Vec<QueuedCall<'_>> = queued.collect();
-    let call = TransactionCall {
-        row: exec.row,
-        commands: &commands,
+    queued.collect()
+}
+
+fn transaction_call<'t>(
+    row: &'static Row,
+    commands: &'t [QueuedCall<'t>],
+    transaction: &'t Transaction,
+) -> TransactionCall<'t> {
+    TransactionCall {
+        row,
+        commands,
         watched: &transaction.watched,
         flag: transaction.flag.as_deref(),
-    };
-    env.run_transaction(space, &mut client.session, reply, &call, after)
+    }
 }

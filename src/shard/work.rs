@@ -200,7 +200,11 @@ impl Shard {
             return false;
         }
         self.refresh();
+        if std::mem::take(&mut self.has_busy_news) {
+            self.tell_of_busy_script();
+        }
         self.run_lines();
+        self.go_on_with_busy();
         let turn_count = if self.is_stopping() {
             0
         } else {
@@ -219,7 +223,8 @@ impl Shard {
     /// Whether work is left that can be done now. A job with a ticket is none: its thread gets an offer, or tries again in time.
     pub fn has_work(&self) -> bool {
         let has_turns = self.clients.turn_count() > 0 && !self.is_stopping();
-        has_turns || self.hands.lines().any_called()
+        let has_script = self.busy.is_some() || self.has_busy_news;
+        has_turns || has_script || self.hands.lines().any_called()
     }
 
     /// Forgets tracked keys when there are too many: the limit is lower now, or other shards have too many too.

@@ -8,7 +8,7 @@ use crate::client::registry::ClientFlag;
 use crate::command::error::CommandError;
 use crate::command::{Command, Context, Flags, Outcome, Shared};
 use crate::keyspace::wait::WaitKind;
-use crate::observe::info::{self, ClientFacts, Facts};
+use crate::observe::info::{self, ClientFacts, Facts, ScriptFacts};
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::arguments::Args;
 
@@ -77,6 +77,23 @@ fn config_file(shared: &Shared) -> String {
         .unwrap_or_default()
 }
 
+/// How many scripts and functions there are, and what they take.
+pub(super) fn script_facts(shared: &Shared) -> ScriptFacts {
+    let libraries = shared.libraries.now();
+    let texts = libraries
+        .list()
+        .iter()
+        .map(|library| library.text.len() as u64);
+    ScriptFacts {
+        cached: shared.scripts.len(),
+        cached_bytes: shared.scripts.used_bytes() as u64,
+        evicted: shared.scripts.evicted(),
+        libraries: libraries.list().len(),
+        functions: libraries.function_count(),
+        library_bytes: texts.sum(),
+    }
+}
+
 fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (shared, settings) = (ctx.shared, ctx.settings);
     let sections = info::sections(args.from(1));
@@ -100,6 +117,7 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         percentiles: &settings.latency_tracking_percentiles,
         latency_tracking: settings.latency_tracking,
         clients: client_facts(shared),
+        scripts: script_facts(shared),
         channels: [
             ChannelKind::Channel,
             ChannelKind::Pattern,

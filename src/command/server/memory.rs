@@ -10,6 +10,8 @@ use crate::keyspace::table::Entry;
 use crate::observe::{allocator, process};
 use crate::resp::arguments::Args;
 
+use super::info::script_facts;
+
 const TIPS: &[&str] = &[
     "nondeterministic_output",
     "request_policy:all_shards",
@@ -100,7 +102,11 @@ fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 27] {
     let memory = process::memory();
     let heap = allocator::allocated();
     let (used, peak) = (heap.used, heap.peak);
-    let dataset = used.saturating_sub(clients);
+    let scripts = script_facts(ctx.shared);
+    let states = ctx.shared.observations.sum(|shard| &shard.lua_bytes);
+    let lua = states + scripts.cached_bytes;
+    let overhead = clients + lua + scripts.library_bytes;
+    let dataset = used.saturating_sub(overhead);
     let share = |part: u64, whole: u64| part as f64 * 100.0 / whole as f64;
     let ratio = |whole: u64, part: u64| Ratio(whole as f64 / part as f64);
     let beyond = |whole: u64, part: u64| Bytes(whole.wrapping_sub(part));
@@ -113,9 +119,9 @@ fn facts(ctx: &Context<'_>, key_count: u64) -> [(&'static str, Fact); 27] {
         ("clients.normal", Bytes(clients)),
         ("cluster.links", Bytes(0)),
         ("aof.buffer", Bytes(0)),
-        ("lua.caches", Bytes(0)),
-        ("functions.caches", Bytes(0)),
-        ("overhead.total", Bytes(clients)),
+        ("lua.caches", Bytes(lua)),
+        ("functions.caches", Bytes(scripts.library_bytes)),
+        ("overhead.total", Bytes(overhead)),
         ("keys.count", Bytes(key_count)),
         (
             "keys.bytes-per-key",

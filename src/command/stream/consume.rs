@@ -39,6 +39,7 @@ pub(super) const COMMANDS: &[Command] = &[
 /// XREAD [COUNT n] [MAXCOUNT n] [MAXSIZE bytes] [BLOCK ms] STREAMS key … id …
 fn xread(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let request = ReadRequest::parse(args, false, ctx.now_ms())?;
+    request.check_in_script(ctx, args)?;
     let mut from = Froms::new();
     for index in 0..request.key_count {
         let key = request.key(args, index);
@@ -142,6 +143,7 @@ fn open_stream(reply: &mut Reply, key: &[u8]) {
 /// with its new count); the group's position. None of this counts as a modification of the key.
 fn xreadgroup(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let request = ReadRequest::parse(args, true, ctx.now_ms())?;
+    request.check_in_script(ctx, args)?;
     let Some((group, _)) = request.group else {
         return Err(error::MISSING_GROUP);
     };

@@ -68,15 +68,18 @@ impl Bench {
         self.keyspace.now_ms = self.now_ms;
         let mut space = Space::one(&mut self.keyspace, 1);
         space.now_ms = self.now_ms;
+        let scripts = std::cell::RefCell::default();
         let mut context = Context {
             space,
             reply: &mut reply,
             session: &mut self.session,
             shared: &self.shared,
             settings: &self.settings,
+            scripts: &scripts,
             row,
             shard: ShardId(0),
             may_block: true,
+            in_script: false,
             resumed: false,
         };
         let mark = context.reply.mark();

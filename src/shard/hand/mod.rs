@@ -37,6 +37,11 @@ pub(super) struct Hand {
 }
 
 impl Hand {
+    /// Which keyspaces these are.
+    pub(super) fn shards(&self) -> ShardSet {
+        self.shards
+    }
+
     /// What a command reaches.
     pub(super) fn space(&mut self, shard_count: usize) -> Space<'_> {
         match &mut *self.keyspaces {

@@ -1,6 +1,6 @@
 //! What one thread needs to put a file into keyspaces: it runs commands of a log and places entries of a dump.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,10 +17,12 @@ use crate::rdb::read::Raw;
 use crate::resp::Protocol;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
+use crate::script::thread::Scripts;
 
 use super::super::clock::SystemClock;
 use super::super::env::{Aftermath, Call, Env};
 use super::super::measure::NOBODY;
+use super::LoadError;
 
 /// How many keys without elements the log names. Source: Redis.
 const EMPTY_KEYS_TOLD: u64 = 10;
@@ -85,6 +87,8 @@ impl Runner {
         args: &Args<'_>,
     ) {
         let lap_ns = Cell::new(Some(0));
+        // For FUNCTION LOAD only: nothing is made before.
+        let scripts = RefCell::default();
         let env = Env {
             shared: &self.shared,
             settings: &self.settings,
@@ -92,6 +96,7 @@ impl Runner {
             now_ms: self.now_ms,
             clock: &self.clock,
             lap_ns: &lap_ns,
+            scripts: &scripts,
         };
         self.session.db = db;
         (space.db, space.now_ms) = (db, self.now_ms);
@@ -101,7 +106,15 @@ impl Runner {
         if let Err(error) = (row.command.handler)(&mut context, args) {
             // As Redis: it failed when it ran first, too.
             let text = String::from_utf8_lossy(error.bytes());
-            tracing::debug!("{args:?} of the log failed: {}", text.trim_end());
+            if row.command.group == "scripting" {
+                tracing::warn!(
+                    "{} of the log failed: {}",
+                    row.full_name.replace('|', " ").to_uppercase(),
+                    text.trim_end()
+                );
+            } else {
+                tracing::debug!("{args:?} of the log failed: {}", text.trim_end());
+            }
         }
         env.collect(space, &mut self.after);
         if !self.after.is_empty() || !self.after.ready.is_empty() {
@@ -143,6 +156,16 @@ impl Runner {
         }
         self.keys += 1;
         Ok(())
+    }
+
+    /// Adds a library of functions of a dump.
+    pub(super) fn library(&self, text: &[u8]) -> Result<(), LoadError> {
+        let library = Scripts::default().library(text);
+        let added = library.and_then(|library| self.shared.add_library(library, self.merges));
+        added.map_err(|error| {
+            let error = String::from_utf8_lossy(&error);
+            LoadError::Library(format!("Failed loading a library of functions: {error}"))
+        })
     }
 
     /// Counts a key whose value has no elements, and tells of the first of them.

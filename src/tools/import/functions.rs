@@ -80,7 +80,7 @@ fn without_functions(count: usize, links: &Links) -> String {
         count => format!("{count} function libraries are not copied"),
     };
     format!(
-        "{libraries}: {} does not know functions, as no Millrace does yet; give --no-functions to leave them out",
+        "{libraries}: {} does not know functions; give --no-functions to leave them out",
         links.target.address
     )
 }

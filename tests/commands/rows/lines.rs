@@ -315,6 +315,18 @@ pub(super) const LINES_WITH_KEYS: &str = "\
     zscan a 0
     zscore a b
     zunion 1 a
+    eval s 0
+    eval s 1 a
+    eval s 2 a b c
+    eval s 2 a
+    eval s x a
+    eval s -1 a
+    evalsha s 1 a b
+    eval_ro s 1 a b
+    evalsha_ro s 2 a b
+    fcall f 1 a b
+    fcall f 3 a
+    fcall_ro f 1 a
     zunionstore d 2 a b weights 1 2
     zunionstore d 0 a
     zunionstore d 3 a

@@ -126,10 +126,11 @@ fn keyword_spec(reply: &mut Reply, keyword: &str, from: i32) {
 }
 
 fn key_spec(reply: &mut Reply, spec: &KeySpec) {
+    let is_unknown = matches!(spec.begin, Begin::Unknown { .. });
     let note = match spec.begin {
         Begin::Unknown { note, .. } => Some(note),
         Begin::Index(_) | Begin::Keyword(..) | Begin::Option { .. } | Begin::Migrated { .. } => {
-            None
+            spec.note
         }
     };
     reply.map(3 + usize::from(note.is_some()));
@@ -155,7 +156,7 @@ fn key_spec(reply: &mut Reply, spec: &KeySpec) {
     }
     reply.bulk(b"find_keys");
     match spec.find {
-        Find::Range { .. } if note.is_some() => unknown(reply),
+        Find::Range { .. } if is_unknown => unknown(reply),
         Find::Range { last, step, limit } => {
             typed(reply, "range");
             let (last, step, limit) = (i64::from(last), step as i64, limit as i64);

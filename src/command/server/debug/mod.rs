@@ -172,6 +172,13 @@ pub(crate) static COMMANDS: &[Command] = &[row(
         "Whether keys expire unasked.",
     ),
     row(
+        "set-disable-deny-scripts",
+        "<0 | 1>",
+        scripts_may_all,
+        3,
+        "Whether scripts may run commands that they may not run otherwise.",
+    ),
+    row(
         "set-skip-checksum-validation",
         "<0 | 1>",
         skip_checksums,
@@ -231,6 +238,13 @@ fn active_expire(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Comm
     ctx.shared.active_expire.store(on, Ordering::Release);
     ctx.reply.ok();
     Ok(Outcome::Ask(ShardAction::Barrier))
+}
+
+fn scripts_may_all(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let may = switch(args.at(2));
+    ctx.shared.scripts_may_all.store(may, Ordering::Relaxed);
+    ctx.reply.ok();
+    Ok(Outcome::Done)
 }
 
 fn skip_checksums(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -401,6 +415,8 @@ fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
         "    until there are files.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Whether keys expire unasked.",
+        "SET-DISABLE-DENY-SCRIPTS <0|1>",
+        "    Whether scripts may run commands that they may not run otherwise.",
         "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
         "    Whether RESTORE and dumps pass over wrong checksums.",
         "SLEEP <seconds>",

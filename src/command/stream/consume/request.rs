@@ -153,6 +153,18 @@ impl<'a> ReadRequest<'a> {
         args.at(self.keys_at + self.key_count + index)
     }
 
+    /// A script must not ask to wait.
+    pub(super) fn check_in_script(
+        &self,
+        ctx: &Context<'_>,
+        args: &Args<'_>,
+    ) -> Result<(), CommandError> {
+        if ctx.in_script && self.block.is_some() {
+            return Err(error::block_in_script(args.at(0)));
+        }
+        Ok(())
+    }
+
     /// Whether the client waits when there is nothing.
     pub(super) fn would_wait(&self, ctx: &Context<'_>) -> bool {
         self.block.is_some() && ctx.may_block
