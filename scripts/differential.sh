@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# A long comparison with an oracle: the searches of tests/oracle.rs (one connection, every command) and tests/multi.rs (eight
-# connections: blocking, MULTI, publish/subscribe …), with more commands, other seeds, and the oracle of your choice.
+# A long comparison with an oracle: the searches of tests/oracle.rs (one connection, every command; scripts) and tests/multi.rs
+# (eight connections: blocking, MULTI, publish/subscribe …), with more commands, other seeds, and the oracle of your choice.
 #
-# usage: scripts/differential.sh [--commands N] [--steps N] [--minutes M] [--oracle PATH] [--shards 1,4] [--seed N] [--differences N]
+# usage: scripts/differential.sh [--commands N] [--scripts N] [--steps N] [--minutes M] [--oracle PATH] [--shards 1,4]
+#                                [--seed N] [--differences N]
 #   --commands N     commands on one connection, over all shard counts; 0: none            default 1000000
+#   --scripts N      scripts on one connection, over all shard counts; 0: none             default 40000
 #   --steps N        steps with eight connections, over all shard counts; 0: none          default 200000
 #   --minutes M      again and again, each time with fresh seeds, until M minutes are over
 #   --oracle PATH    the server to compare with          default: redis-server from PATH; 7.2 or newer finds most
@@ -15,13 +17,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { printf 'scripts/differential.sh: %s\n' "$*" >&2; exit 2; }
-commands=1000000 steps=200000 minutes=0 differences=3
+commands=1000000 scripts=40000 steps=200000 minutes=0 differences=3
 seed=$(($(date +%-H) * 60000 + $(date +%-M) * 1000 + 1))
 while [ $# -gt 0 ]; do
   [ "$1" != --help ] || { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 0; }
   [ $# -ge 2 ] || fail "$1 needs a value (--help tells)"
   case $1 in
     --commands) commands=$2 ;;
+    --scripts) scripts=$2 ;;
     --steps) steps=$2 ;;
     --minutes) minutes=$2 ;;
     --oracle) export MILLRACE_ORACLE=$2 ;;
@@ -32,22 +35,22 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-for number in "$commands" "$steps" "$minutes" "$seed" "$differences"; do
+for number in "$commands" "$scripts" "$steps" "$minutes" "$seed" "$differences"; do
   [[ $number =~ ^[0-9]+$ ]] || fail "'$number' is not a number"
 done
 oracle=${MILLRACE_ORACLE:-redis-server}
 command -v "$oracle" >/dev/null || fail "no oracle: $oracle is missing (scripts/test.sh installs redis-server)"
 
-export MILLRACE_COMMANDS=$commands MILLRACE_STEPS=$steps MILLRACE_DIFFERENCES=$differences
+export MILLRACE_COMMANDS=$commands MILLRACE_SCRIPTS=$scripts MILLRACE_STEPS=$steps MILLRACE_DIFFERENCES=$differences
 tests=()
-[ "$commands" -eq 0 ] || tests+=(--test oracle)
+[ $((commands + scripts)) -eq 0 ] || tests+=(--test oracle)
 [ "$steps" -eq 0 ] || tests+=(--test multi)
-[ ${#tests[@]} -gt 0 ] || fail "nothing to do: --commands 0 and --steps 0"
+[ ${#tests[@]} -gt 0 ] || fail "nothing to do: --commands 0, --scripts 0 and --steps 0"
 
 until=$((SECONDS + 60 * minutes))
 while :; do
-  printf 'scripts/differential.sh: %s; %s commands and %s steps, seeds from %s\n' \
-    "$("$oracle" --version | cut -d' ' -f1-3)" "$commands" "$steps" "$seed"
+  printf 'scripts/differential.sh: %s; %s commands, %s scripts and %s steps, seeds from %s\n' \
+    "$("$oracle" --version | cut -d' ' -f1-3)" "$commands" "$scripts" "$steps" "$seed"
   MILLRACE_SEED_FIRST=$seed cargo test --profile fast --no-fail-fast "${tests[@]}"
   [ "$SECONDS" -lt "$until" ] || break
   seed=$((seed + 100000))

@@ -9,6 +9,8 @@ mod bases;
 mod copies;
 #[path = "durability/ends.rs"]
 mod ends;
+#[path = "durability/functions.rs"]
+mod functions;
 #[path = "durability/history.rs"]
 mod history;
 #[path = "durability/home.rs"]

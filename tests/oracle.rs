@@ -1,9 +1,10 @@
-//! Generated commands on one connection, raw replies compared with a live oracle.
+//! Generated commands on one connection, and generated scripts, raw replies compared with a live oracle.
 //!
 //! Environment, besides that of `support`:
 //! - `MILLRACE_SEED`: run this seed only.
 //! - `MILLRACE_SEED_FIRST`: where the seeds begin (default 1).
 //! - `MILLRACE_COMMANDS`: how many commands in total, over all shard counts (default 200,000).
+//! - `MILLRACE_SCRIPTS`: how many scripts in total, over all shard counts (default 6,000).
 //! - `MILLRACE_DIFFERENCES`: how many differences to collect before giving up (default 1).
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -15,6 +16,8 @@ mod normalise;
 mod order;
 #[path = "oracle/runner.rs"]
 mod runner;
+#[path = "oracle/scripts.rs"]
+mod scripts;
 mod support;
 
 use std::collections::BTreeSet;
@@ -22,6 +25,7 @@ use std::io::Write;
 
 use generator::{Generator, Kind, dialect_of};
 use runner::{Pair, report};
+use scripts::ScriptPair;
 use support::random::number_from_environment;
 use support::{Server, shard_counts};
 
@@ -89,6 +93,61 @@ fn generated_commands_are_answered_as_the_oracle_answers_them() {
         reports.len(),
         reports.join("\n")
     );
+}
+
+/// Scripts of one seed.
+const SCRIPTS_PER_SEED: u64 = 50;
+
+/// Runs seeds until so many scripts have run; the reports of the differences found.
+fn run_scripts(shards: usize, count: u64) -> Vec<String> {
+    let ours = Server::millrace(shards);
+    let theirs = Server::oracle();
+    let pair = ScriptPair::new(&ours, &theirs);
+    let wanted = usize::try_from(number_from_environment("MILLRACE_DIFFERENCES", 1)).unwrap();
+    let only = std::env::var_os("MILLRACE_SEED").is_some();
+    let first = number_from_environment("MILLRACE_SEED_FIRST", 1);
+    let seeds = if only {
+        let seed = number_from_environment("MILLRACE_SEED", 0);
+        seed..seed + 1
+    } else {
+        first..first + count.div_ceil(SCRIPTS_PER_SEED)
+    };
+    seeds
+        .filter_map(|seed| pair.first_difference(seed, SCRIPTS_PER_SEED as usize))
+        .take(wanted)
+        .collect()
+}
+
+#[test]
+fn generated_scripts_are_answered_as_the_oracle_answers_them() {
+    let counts = shard_counts();
+    let each = number_from_environment("MILLRACE_SCRIPTS", 6_000) / counts.len() as u64;
+    let runs: Vec<_> = counts
+        .into_iter()
+        .map(|shards| std::thread::spawn(move || run_scripts(shards, each)))
+        .collect();
+    let reports: Vec<String> = runs
+        .into_iter()
+        .flat_map(|run| run.join().unwrap())
+        .collect();
+    assert!(
+        reports.is_empty(),
+        "{} differences:\n{}",
+        reports.len(),
+        reports.join("\n")
+    );
+}
+
+#[test]
+fn a_flipped_byte_in_the_reply_to_a_script_is_caught() {
+    let [ours, theirs] = [Server::oracle(), Server::oracle()];
+    let mut pair = ScriptPair::new(&ours, &theirs);
+    assert_eq!(pair.first_difference(7, 20), None, "an oracle and itself");
+    for number in [0, 7, 19] {
+        pair.flipped = Some(number);
+        let report = pair.first_difference(7, 20).expect("the flipped byte");
+        assert!(report.contains(&format!("script {number}")), "{report}");
+    }
 }
 
 #[test]

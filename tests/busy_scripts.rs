@@ -1,0 +1,250 @@
+//! Scripts that run for too long: others are served or told, and the script is ended or outlived.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::server::shard_counts;
+use support::{Client, Frame, Outcome, Server};
+
+const ENDLESS: &str = "while true do end";
+
+/// A script is busy after 50 ms.
+fn servers() -> impl Iterator<Item = Server> {
+    shard_counts()
+        .into_iter()
+        .map(|shards| Server::millrace_with(shards, &["--busy-reply-threshold", "50"]))
+}
+
+/// Asks again until a script is busy, which is so when a key cannot be read.
+fn until_busy(client: &mut Client, line: &str) -> Frame {
+    let began = Instant::now();
+    loop {
+        let reply = client.run(line);
+        if reply.to_string().contains("BUSY") {
+            return reply;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{line}: {reply}");
+    }
+}
+
+fn until_not_busy(client: &mut Client, line: &str) -> Frame {
+    let began = Instant::now();
+    loop {
+        let reply = client.run(line);
+        if !reply.to_string().contains("BUSY") {
+            return reply;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{line}: {reply}");
+    }
+}
+
+#[test]
+fn a_busy_script_is_killed_from_another_connection() {
+    for server in servers() {
+        for script in [
+            ENDLESS,
+            "while true do pcall(function() while true do end end) end",
+            "while true do xpcall(function() error('x') end, function() while true do end end) end",
+            "local function f(d) if d==0 then for i=1,2000 do end return end for i=1,500 do coroutine.wrap(f)(d-1) end end f(20)",
+            "while true do redis.pcall('get', 'k') end",
+            "local s = string.rep('x', 1e7) while true do s:upper() end",
+            "local s = string.rep('a', 1e5) while true do s:find('.-.-.-.-b') end",
+            "while true do table.insert({}, -2147483647, 1) end",
+        ] {
+            let (mut runs, mut other) = (server.connect(), server.connect());
+            runs.send(&["EVAL", script, "1", "k"]);
+            let told = until_busy(&mut other, "GET k").to_string();
+            assert!(told.contains("SCRIPT KILL or SHUTDOWN NOSAVE"), "{told}");
+            assert!(other.run("FUNCTION KILL").to_string().contains("BUSY"));
+            assert_eq!(other.run("SCRIPT KILL").text(), "OK", "{script}");
+            let ended = runs.reply().to_string();
+            assert!(ended.contains("Script killed by user"), "{script}: {ended}");
+            assert!(until_not_busy(&mut other, "GET k").is_null());
+            assert_eq!(runs.run("SET after 1").text(), "OK");
+        }
+    }
+}
+
+#[test]
+fn a_busy_script_that_has_written_is_waited_for() {
+    for server in servers() {
+        let (mut runs, mut other) = (server.connect(), server.connect());
+        let script = "redis.call('set', KEYS[1], 'half') \
+            for i = 1, 3e7 do end redis.call('set', KEYS[1], 'whole') return 'done'";
+        runs.send(&["EVAL", script, "1", "k"]);
+        until_busy(&mut other, "GET k");
+        let answer = other.run("SCRIPT KILL").to_string();
+        assert!(
+            answer.contains("UNKILLABLE") || answer.contains("NOTBUSY"),
+            "{answer}"
+        );
+        assert_eq!(until_not_busy(&mut other, "GET k").text(), "whole");
+        assert_eq!(runs.reply().text(), "done");
+    }
+}
+
+#[test]
+fn a_busy_function_is_killed_and_told_of() {
+    for server in servers() {
+        let (mut runs, mut other) = (server.connect(), server.connect());
+        let code =
+            "#!lua name=l\nredis.register_function('forever', function() while true do end end)";
+        assert_eq!(runs.call(&["FUNCTION", "LOAD", code]).text(), "l");
+        runs.send(&["FCALL", "forever", "0"]);
+        let told = until_busy(&mut other, "GET k").to_string();
+        assert!(told.contains("FUNCTION KILL or SHUTDOWN NOSAVE"), "{told}");
+        let stats = other.run("FUNCTION STATS").to_string();
+        assert!(stats.contains("forever"), "{stats}");
+        assert!(other.run("SCRIPT KILL").to_string().contains("BUSY"));
+        assert_eq!(other.run("FUNCTION KILL").text(), "OK");
+        assert!(runs.reply().to_string().contains("killed"));
+        assert!(other.run("FUNCTION KILL").to_string().contains("NOTBUSY"));
+    }
+}
+
+#[test]
+fn each_busy_script_of_an_exec_is_killed() {
+    for server in servers() {
+        let (mut runs, mut other) = (server.connect(), server.connect());
+        runs.run("MULTI");
+        runs.run("SET before 1");
+        for _ in 0..2 {
+            runs.call(&["EVAL", ENDLESS, "1", "k"]);
+        }
+        runs.run("SET after 1");
+        runs.send(&["EXEC"]);
+        until_busy(&mut other, "GET k");
+        let began = Instant::now();
+        let replies = loop {
+            other.run("SCRIPT KILL");
+            match runs.poll(Duration::from_millis(20)) {
+                Outcome::Reply(replies) => break Frame::parse(&replies),
+                Outcome::Quiet => assert!(began.elapsed() < Duration::from_secs(20)),
+                Outcome::Closed => panic!("the connection has ended"),
+            }
+        };
+        assert_eq!(replies.items().len(), 4, "{replies}");
+        assert!(
+            replies.items()[2].to_string().contains("killed"),
+            "{replies}"
+        );
+        assert_eq!(until_not_busy(&mut other, "GET after").text(), "1");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_its_busy_script_behind_is_forgotten_when_that_ends() {
+    for server in servers() {
+        let (mut runs, mut other) = (server.connect(), server.connect());
+        let id = runs.id();
+        runs.send(&["EVAL", ENDLESS, "1", "k"]);
+        until_busy(&mut other, "GET k");
+        other.run(&format!("CLIENT KILL ID {id}"));
+        drop(runs);
+        assert_eq!(other.run("SCRIPT KILL").text(), "OK");
+        assert!(until_not_busy(&mut other, "GET k").is_null());
+        let began = Instant::now();
+        while other
+            .run("CLIENT LIST")
+            .text()
+            .contains(&format!("id={id} "))
+        {
+            assert!(began.elapsed() < Duration::from_secs(20));
+        }
+    }
+}
+
+#[test]
+fn keys_that_a_busy_script_does_not_hold_are_served() {
+    let server = Server::millrace_with(4, &["--busy-reply-threshold", "50"]);
+    let (mut runs, mut other) = (server.connect(), server.connect());
+    let sha = runs.call(&["SCRIPT", "LOAD", ENDLESS]);
+    runs.send(&["EVALSHA", sha.text().as_str(), "1", "a"]);
+    until_busy(&mut other, "GET a");
+    let keys = ["b", "c", "d", "e", "f", "g", "h", "i"];
+    let served = keys.iter().filter(|key| {
+        let reply = other.run(&format!("SET {key} 1"));
+        reply.text() == "OK"
+    });
+    assert!(served.count() >= 4, "only some keys live with the script's");
+    assert_eq!(other.run("PING").text(), "PONG");
+    // On whatever thread they are, others' scripts run or are told, and nothing breaks.
+    for round in 0..32 {
+        let mut another = server.connect();
+        let reply = another.call(&["EVAL", "return 1", "0"]).to_string();
+        assert!(
+            reply.contains('1') || reply.contains("BUSY"),
+            "{round}: {reply}"
+        );
+        another.call(&["SCRIPT", "LOAD", "return 2"]);
+    }
+    assert_eq!(other.run("SCRIPT KILL").text(), "OK");
+    assert!(runs.reply().to_string().contains("killed"));
+}
+
+#[test]
+fn shutdown_nosave_ends_a_busy_script_and_logs_nothing_of_it() {
+    for shards in shard_counts() {
+        let options = ["--busy-reply-threshold", "50", "--appendonly", "yes"];
+        let mut server = Server::millrace_with(shards, &options);
+        let (mut runs, mut other) = (server.connect(), server.connect());
+        other.run("SET earlier 1");
+        let script = "redis.call('set', KEYS[1], 'half') while true do end";
+        runs.send(&["EVAL", script, "1", "k"]);
+        until_busy(&mut other, "GET k");
+        for _ in 0..3 {
+            assert!(other.run("FUNCTION STATS").to_string().contains("BUSY"));
+        }
+        assert!(other.run("SCRIPT KILL").to_string().contains("UNKILLABLE"));
+        assert!(other.run("SHUTDOWN").to_string().contains("BUSY"));
+        other.send(&["SHUTDOWN", "NOSAVE"]);
+        assert_eq!(server.wait_for_exit(), Some(0));
+        let directory = server.directory().join("appendonlydir");
+        let logs = std::fs::read_dir(directory).unwrap();
+        let text: Vec<u8> = logs
+            .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
+            .collect();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(text.contains("earlier") && !text.contains("half"), "{text}");
+    }
+}
+
+#[test]
+fn a_script_that_uses_all_memory_leaves_the_others_theirs() {
+    for shards in shard_counts() {
+        let server = Server::millrace_with(shards, &["--lua-memory-limit", "8mb"]);
+        let mut client = server.connect();
+        for hog in [
+            "local t = {} for i = 1, 1e8 do t[i] = tostring(i) .. 'q' end return #t",
+            "return #string.rep('x', 50000000)",
+            "local s = 'x' while true do s = s .. s end",
+        ] {
+            let reply = client.call(&["EVAL", hog, "0"]).to_string();
+            assert!(reply.contains("not enough memory"), "{hog}: {reply}");
+            for _ in 0..3 {
+                let before = client.run("GET innocent");
+                let incr = "return redis.call('INCR', KEYS[1])";
+                let reply = client.call(&["EVAL", incr, "1", "innocent"]);
+                assert!(
+                    !reply.is_error(),
+                    "after {hog}: {reply}, before it {before}"
+                );
+            }
+        }
+        assert_eq!(client.run("GET innocent").text(), "9");
+    }
+}
+
+#[test]
+fn who_asks_for_a_debugger_does_not_run_the_script_without_one() {
+    for server in servers() {
+        let mut client = server.connect();
+        assert!(client.run("SCRIPT DEBUG YES").is_error());
+        let script = "return redis.call('set', KEYS[1], '1')";
+        assert!(client.call(&["EVAL", script, "1", "k"]).is_error());
+        assert!(client.run("GET k").is_null());
+        assert_eq!(client.call(&["EVAL", script, "1", "k"]).text(), "OK");
+    }
+}
