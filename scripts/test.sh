@@ -21,6 +21,8 @@ install_system_packages() {
   python3 -c 'import venv, ensurepip' 2>/dev/null || wanted+=(python3-venv)
   command -v node >/dev/null || wanted+=(nodejs)
   command -v npm >/dev/null || wanted+=(npm)
+  # Debian's own Sidekiq (about 8 MB with Ruby).
+  ruby -e 'require "sidekiq"; require "minitest"' 2>/dev/null || wanted+=(ruby ruby-minitest ruby-sidekiq)
   [ ${#wanted[@]} -eq 0 ] && return
   say "installing ${wanted[*]}"
   local as_root=()
@@ -73,7 +75,7 @@ install_python() { # DIRECTORY REQUIREMENTS IMPORTS
 }
 
 install_python_clients() {
-  install_python .venv tests/clients/requirements.txt redis,celery,channels_redis,huey,rq,taskiq_redis
+  install_python .venv tests/clients/requirements.txt redis,celery,channels_redis,dramatiq,huey,rq,taskiq_redis
   install_python .venv-arq tests/clients/requirements-arq.txt arq
 }
 
@@ -86,7 +88,7 @@ install_node_clients() {
     (cd tests/clients && npm ci --no-audit --no-fund --loglevel=error)
     printf '%s\n' "$stamp" >"$modules/.installed"
   fi
-  (cd tests/clients && node -e 'for (const name of ["ioredis", "redis", "@keyv/redis", "connect-redis"]) require.resolve(name)') || fail "the Node clients are not installed"
+  (cd tests/clients && node -e 'for (const name of ["ioredis", "redis", "@keyv/redis", "connect-redis", "bullmq", "bull", "redlock", "redlock-4"]) require.resolve(name)') || fail "the Node clients are not installed"
 }
 
 # The tests open many sockets at once: a shell's usual 1024 are too few for ten thousand connections.

@@ -1,5 +1,5 @@
 //! The suites under tests/clients/, each against a server of its own with 1 and 4 shards: redis-py and the Node clients, and the
-//! frameworks on them, as their users write them.
+//! frameworks on them and on Ruby's client, as their users write them.
 //!
 //! A missing interpreter or package fails the test and says what to run; nothing is skipped.
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use support::{Server, for_each_shard_count};
 
-/// How long a suite may run; each takes a few seconds.
+/// How long a suite may run; each takes at most twenty seconds.
 const SUITE_TIMEOUT: Duration = Duration::from_secs(240);
 
 fn root() -> &'static Path {
@@ -36,7 +36,7 @@ fn python(environment: &str, imports: &str) -> PathBuf {
 
 fn node_packages() -> PathBuf {
     let directory = root().join("tests/clients");
-    let check = "for (const name of ['ioredis', 'redis', 'connect-redis']) require.resolve(name)";
+    let check = "for (const name of ['ioredis', 'redis', 'connect-redis', 'bullmq', 'bull', 'redlock']) require.resolve(name)";
     let ready = Command::new("node")
         .args(["-e", check])
         .current_dir(&directory)
@@ -107,7 +107,8 @@ fn ran_tests(printed: &str) -> bool {
     let counted = |line: &str| {
         let count = line
             .strip_prefix("Ran ")
-            .or_else(|| line.strip_prefix("# tests "))?;
+            .or_else(|| line.strip_prefix("# tests "))
+            .or_else(|| line.contains(" runs, ").then_some(line))?;
         count.split_whitespace().next()?.parse::<u32>().ok()
     };
     printed.lines().filter_map(counted).any(|count| count > 0)
@@ -124,7 +125,7 @@ fn python_suite(server: &Server, (environment, imports): (&str, &str), file: &st
 
 const CLIENTS: (&str, &str) = (
     ".venv",
-    "redis, celery, channels_redis, huey, rq, taskiq_redis",
+    "redis, celery, channels_redis, dramatiq, huey, rq, taskiq_redis",
 );
 const ARQ: (&str, &str) = (".venv-arq", "arq");
 
@@ -135,6 +136,23 @@ fn node_suite(server: &Server, file: &str) {
         Command::new("node")
             .current_dir(node_packages())
             .args(arguments),
+    );
+}
+
+fn ruby_suite(server: &Server, file: &str) {
+    let ready = Command::new("ruby")
+        .args(["-e", "require 'sidekiq'; require 'minitest'"])
+        .stderr(Stdio::null())
+        .status();
+    assert!(
+        ready.is_ok_and(|status| status.success()),
+        "ruby with sidekiq and minitest is missing: run scripts/test.sh"
+    );
+    run_suite(
+        server,
+        Command::new("ruby")
+            .current_dir(root().join("tests/clients/ruby"))
+            .arg(file),
     );
 }
 
@@ -149,7 +167,32 @@ fn redis_py_asyncio() {
 }
 
 #[test]
-fn rq_huey_taskiq_celery_and_channels() {
+fn redis_py_locks_scripts_and_functions() {
+    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_scripts.py"));
+}
+
+#[test]
+fn rq() {
+    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_rq.py"));
+}
+
+#[test]
+fn huey() {
+    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_huey.py"));
+}
+
+#[test]
+fn dramatiq() {
+    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_dramatiq.py"));
+}
+
+#[test]
+fn celery() {
+    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_celery.py"));
+}
+
+#[test]
+fn taskiq_and_channels() {
     for_each_shard_count(|server| python_suite(server, CLIENTS, "test_frameworks.py"));
 }
 
@@ -174,10 +217,41 @@ fn node_redis() {
 }
 
 #[test]
+fn scripts_and_functions_of_the_node_clients() {
+    for_each_shard_count(|server| node_suite(server, "node/scripts.test.js"));
+}
+
+#[test]
+fn bullmq() {
+    for_each_shard_count(|server| node_suite(server, "node/bullmq.test.mjs"));
+}
+
+#[test]
+fn bull() {
+    for_each_shard_count(|server| node_suite(server, "node/bull.test.js"));
+}
+
+#[test]
+fn redlock() {
+    for_each_shard_count(|server| node_suite(server, "node/redlock.test.js"));
+}
+
+#[test]
+fn sidekiq() {
+    for_each_shard_count(|server| ruby_suite(server, "sidekiq_test.rb"));
+}
+
+#[test]
 fn a_suite_without_tests_does_not_count_as_passed() {
     assert!(ran_tests("Ran 74 tests in 1.5s\n\nOK\n"));
     assert!(ran_tests("1..17\n# tests 17\n# pass 17\n"));
+    assert!(ran_tests(
+        "6 runs, 14 assertions, 0 failures, 0 errors, 0 skips\n"
+    ));
     assert!(!ran_tests("Ran 0 tests in 0.0s\n"));
     assert!(!ran_tests("1..0\n# tests 0\n"));
+    assert!(!ran_tests(
+        "0 runs, 0 assertions, 0 failures, 0 errors, 0 skips\n"
+    ));
     assert!(!ran_tests(""));
 }

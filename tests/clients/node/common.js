@@ -1,4 +1,4 @@
-// What both Node suites need: where the server is, and waiting for a condition without fixed sleeps.
+// What the Node suites need: where the server is, and waiting for a condition without fixed sleeps.
 'use strict';
 
 const URL = process.env.MILLRACE_URL;
@@ -20,8 +20,14 @@ async function until(probe, what) {
   }
 }
 
+// The server as the options of ioredis, which BullMQ and Bull hand on.
+function connection() {
+  const { hostname, port } = new globalThis.URL(URL);
+  return { host: hostname, port: Number(port) };
+}
+
 // Until `count` clients are blocked, by INFO, whichever client library `info` belongs to.
 const blockedClients = (info, count) =>
   until(async () => (await info()).includes(`blocked_clients:${count}\r\n`), `${count} blocked clients`);
 
-module.exports = { URL, PATIENCE_MS, until, blockedClients };
+module.exports = { URL, PATIENCE_MS, connection, until, blockedClients };

@@ -1,8 +1,15 @@
 """What every Python suite needs: where the server is, and a clean keyspace before each test."""
 
 import os
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
+import unittest
+
+import redis
 
 URL = os.environ["MILLRACE_URL"]
 
@@ -44,3 +51,47 @@ class Background:
         if self._error is not None:
             raise self._error
         return self._value
+
+
+class FrameworkTest(unittest.TestCase):
+    """A clean keyspace before each test, and a client to look at it."""
+
+    def setUp(self):
+        self.client = redis.Redis.from_url(URL)
+        self.client.flushall()
+        self.addCleanup(self.client.close)
+
+
+class Process:
+    """A worker as a process of its own, in a group of its own, which is killed after the test; what it printed is shown."""
+
+    def __init__(self, test, arguments, **environment):
+        self._output = tempfile.TemporaryFile()
+        self._child = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.pid = self._child.pid
+        # A class of tests may share a process.
+        (test.addClassCleanup if isinstance(test, type) else test.addCleanup)(self._clean_up, test)
+
+    def end(self, how):
+        """Sends the signal to the process and waits until it has ended."""
+        self._child.send_signal(how)
+        return self._child.wait(PATIENCE_S)
+
+    def _clean_up(self, test):
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._child.wait()
+        self._output.seek(0)
+        printed = self._output.read().decode(errors="replace")
+        if printed:
+            print(f"{' '.join(self._child.args)} printed:\n{printed}", file=sys.stderr)
+        self._output.close()

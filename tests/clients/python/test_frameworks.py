@@ -1,99 +1,13 @@
-"""Task queues and message layers as their users run them: RQ, Huey, taskiq, Celery, Channels.
-
-Only what they do without scripts. RQ's unique jobs, Huey's schedule, Celery's workers (a lock of redis-py, whose release is a
-script) and chords, and Channels' groups on lists wait for those.
-"""
+"""A task queue and a message layer as their users run them: taskiq, which needs no scripts, and Channels, which does."""
 
 import asyncio
 import logging
 import unittest
 
-import redis
-from common import PATIENCE_S, URL
-from tasks import add, fail
+from common import PATIENCE_S, URL, FrameworkTest
+from tasks import add
 
 logging.disable(logging.CRITICAL)
-
-
-class FrameworkTest(unittest.TestCase):
-    def setUp(self):
-        self.client = redis.Redis.from_url(URL)
-        self.client.flushall()
-        self.addCleanup(self.client.close)
-
-
-class Rq(FrameworkTest):
-    def work(self, queue):
-        from rq import SimpleWorker
-
-        worker = SimpleWorker([queue], connection=self.client)
-        worker.work(burst=True)
-        return worker
-
-    def test_a_job_runs_and_its_result_is_kept(self):
-        from rq import Queue
-        from rq.job import Job
-
-        queue = Queue(connection=self.client)
-        job = queue.enqueue(add, 2, 3)
-        self.assertEqual(queue.job_ids, [job.id])
-        self.work(queue)
-        self.assertEqual(Job.fetch(job.id, connection=self.client).return_value(), 5)
-        self.assertEqual(queue.finished_job_registry.get_job_ids(), [job.id])
-
-    def test_a_job_that_fails_is_requeued(self):
-        from rq import Queue
-
-        queue = Queue(connection=self.client)
-        job = queue.enqueue(fail)
-        self.work(queue)
-        self.assertEqual(job.get_status(refresh=True), "failed")
-        registry = queue.failed_job_registry
-        self.assertEqual(registry.get_job_ids(), [job.id])
-        registry.requeue(job.id)
-        self.assertEqual(queue.job_ids, [job.id])
-
-    def test_a_job_waits_for_another(self):
-        from rq import Queue
-
-        queue = Queue(connection=self.client)
-        first = queue.enqueue(add, 1, 1)
-        second = queue.enqueue(add, 2, 2, depends_on=first)
-        self.assertEqual(second.get_status(), "deferred")
-        self.work(queue)
-        self.assertEqual(second.return_value(refresh=True), 4)
-
-
-class Huey(FrameworkTest):
-    def huey(self):
-        from huey import RedisHuey
-
-        return RedisHuey("tests", url=URL)
-
-    def test_a_task_runs_and_its_result_is_taken_once(self):
-        huey = self.huey()
-        task = huey.task()(add)
-        result = task(2, 3)
-        self.assertEqual(len(huey), 1)
-        huey.execute(huey.dequeue())
-        self.assertEqual(result.get(blocking=True, timeout=PATIENCE_S), 5)
-        self.assertEqual(huey.result_count(), 0)
-
-    def test_tasks_are_taken_by_priority(self):
-        from huey import PriorityRedisHuey
-
-        huey = PriorityRedisHuey("tests", url=URL)
-        task = huey.task()(add)
-        for priority in [1, 9, 5]:
-            task(priority, 0, priority=priority)
-        order = [huey.dequeue().priority for _ in range(3)]
-        self.assertEqual(order, [9, 5, 1])
-
-    def test_a_lock_is_held_by_one(self):
-        huey = self.huey()
-        with huey.lock_task("one"):
-            self.assertTrue(huey.is_locked("one"))
-        self.assertFalse(huey.is_locked("one"))
 
 
 class Taskiq(FrameworkTest):
@@ -129,48 +43,6 @@ class Taskiq(FrameworkTest):
         self.assertEqual(self.client.xpending("taskiq", "taskiq")["pending"], 0)
 
 
-class Celery(FrameworkTest):
-    def application(self, broker):
-        from celery import Celery as Application
-
-        application = Application("tests", broker=broker, backend=URL)
-        application.conf.update(worker_hijack_root_logger=False)
-        self.add = application.task(name="add")(add)
-        return application
-
-    def test_results_of_tasks_groups_and_chains(self):
-        from celery import chain, group
-        from celery.contrib.testing.worker import start_worker
-
-        application = self.application("memory://")
-        with start_worker(
-            application,
-            pool="solo",
-            perform_ping_check=False,
-            shutdown_timeout=PATIENCE_S,
-        ):
-            sent = [self.add.delay(number, 1) for number in range(20)]
-            results = [one.get(timeout=PATIENCE_S) for one in sent]
-            self.assertEqual(results, list(range(1, 21)))
-            many = group(self.add.s(number, number) for number in range(5))()
-            self.assertEqual(many.get(timeout=PATIENCE_S), [0, 2, 4, 6, 8])
-            one = chain(self.add.s(1, 2), self.add.s(3))()
-            self.assertEqual(one.get(timeout=PATIENCE_S), 6)
-        application.close()
-
-    def test_a_task_that_was_not_acknowledged_comes_back(self):
-        application = self.application(URL)
-        self.add.delay(1, 1)
-        with application.connection_for_read() as connection:
-            queue = connection.SimpleQueue("celery")
-            queue.get(timeout=PATIENCE_S)
-            self.assertEqual(self.client.hlen("unacked"), 1)
-        # Closing the connection puts back what it had.
-        self.assertEqual(self.client.hlen("unacked"), 0)
-        self.assertEqual(self.client.llen("celery"), 1)
-        application.close()
-
-
 class Channels(FrameworkTest):
     def test_messages_reach_channels_and_groups(self):
         from channels_redis.pubsub import RedisPubSubChannelLayer
@@ -189,19 +61,67 @@ class Channels(FrameworkTest):
 
         asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
-    def test_group_members_are_kept_in_sorted_sets(self):
+    def layered(self, work, **options):
         from channels_redis.core import RedisChannelLayer
 
         async def run():
-            layer = RedisChannelLayer(hosts=[URL])
+            layer = RedisChannelLayer(hosts=[URL], **options)
+            try:
+                await work(layer)
+            finally:
+                await layer.close_pools()
+
+        asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
+
+    def test_group_members_are_kept_in_sorted_sets(self):
+        async def work(layer):
             channel = await layer.new_channel()
             await layer.group_add("room", channel)
             self.assertEqual(self.client.zcard("asgi:group:room"), 1)
             await layer.group_discard("room", channel)
             self.assertEqual(self.client.exists("asgi:group:room"), 0)
-            await layer.close_pools()
 
-        asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
+        self.layered(work)
+
+    def test_a_group_hears_messages_in_order_over_sorted_sets(self):
+        async def work(layer):
+            channels = [await layer.new_channel() for _ in range(3)] + ["plain"]
+            for channel in channels:
+                await layer.group_add("room", channel)
+            for number in range(5):
+                await layer.group_send("room", {"type": "hello", "number": number})
+            for channel in channels:
+                heard = [(await layer.receive(channel))["number"] for _ in range(5)]
+                self.assertEqual(heard, [0, 1, 2, 3, 4])
+
+        self.layered(work)
+
+    def test_a_channel_that_is_full_is_left_out(self):
+        from channels.exceptions import ChannelFull
+
+        async def work(layer):
+            for channel in ("full", "free"):
+                await layer.group_add("room", channel)
+            await layer.send("full", {"type": "hello", "number": 0})
+            await layer.send("full", {"type": "hello", "number": 1})
+            with self.assertRaises(ChannelFull):
+                await layer.send("full", {"type": "hello", "number": 2})
+            await layer.group_send("room", {"type": "hello", "number": 3})
+            self.assertEqual((await layer.receive("free"))["number"], 3)
+            self.assertEqual([(await layer.receive("full"))["number"] for _ in range(2)], [0, 1])
+
+        self.layered(work, capacity=2)
+
+    def test_flushing_the_layer_leaves_other_keys(self):
+        async def work(layer):
+            for number in range(100):
+                await layer.group_add("room", f"channel-{number}")
+                await layer.send(f"channel-{number}", {"type": "hello"})
+            await layer.flush()
+            self.assertEqual(self.client.keys("*"), [b"other"])
+
+        self.client.set("other", "x")
+        self.layered(work)
 
 
 if __name__ == "__main__":
