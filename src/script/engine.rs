@@ -69,6 +69,12 @@ impl Engine {
         Self { lua, run_count: 0 }
     }
 
+    /// Random numbers of its own for each thread; those of the first (0) are Redis'.
+    pub(crate) fn vary_random(&self, thread: u16) {
+        let random = &self.lua.runtime().random;
+        random.set(random.get() ^ u64::from(thread) << 24);
+    }
+
     /// Compiles a script of EVAL; its slot.
     ///
     /// # Errors

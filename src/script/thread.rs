@@ -28,6 +28,7 @@ struct Loaded {
 pub(crate) struct Scripts {
     engine: Option<Box<Engine>>,
     bytes_max: Option<usize>,
+    thread: u16,
     compiled: HashMap<Sha, (Arc<Script>, c_int)>,
     /// See [`ScriptCache::flushes`](super::cache::ScriptCache::flushes).
     flushes: u64,
@@ -44,8 +45,20 @@ impl Scripts {
     /// The state.
     pub(crate) fn engine(&mut self) -> &mut Engine {
         let bytes_max = self.bytes_max.unwrap_or(limits::LUA_BYTES_DEFAULT);
-        self.engine
-            .get_or_insert_with(|| Box::new(Engine::new(REDIS_VERSION, bytes_max)))
+        let thread = self.thread;
+        self.engine.get_or_insert_with(|| {
+            let engine = Engine::new(REDIS_VERSION, bytes_max);
+            engine.vary_random(thread);
+            Box::new(engine)
+        })
+    }
+
+    /// Of which thread they are: scripts of two threads do not get the same random numbers.
+    pub(crate) fn of_thread(number: u16) -> Self {
+        Self {
+            thread: number,
+            ..Self::default()
+        }
     }
 
     /// Memory that the state may take, bytes.

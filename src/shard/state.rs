@@ -174,7 +174,7 @@ impl Shard {
         let settings = shared.settings.read();
         let settings = Arc::clone(&settings.unwrap_or_else(std::sync::PoisonError::into_inner));
         let now_ms = clock.now_ms();
-        let mut scripts = Scripts::default();
+        let mut scripts = Scripts::of_thread(id.0);
         scripts.set_bytes_max(settings.lua_bytes_max);
         let facts = Arc::clone(&shared.observations.persistence);
         let log = Arc::new(Log::new(shared.shard_count, facts));
