@@ -133,10 +133,15 @@ fn push_verbatim(stack: &mut Stack<'_>, text: &[u8]) {
     stack.raw_set_name(-2, "verbatim_string");
 }
 
-fn push_list(stack: &mut Stack<'_>, reader: &mut Reader<'_>, len: usize) -> Result<(), Raise> {
+fn check_length(stack: &mut Stack<'_>, len: usize) -> Result<(), Raise> {
     if len > LIST_MAX {
         return stack.error(b"ERR reply is too long for a script");
     }
+    Ok(())
+}
+
+fn push_list(stack: &mut Stack<'_>, reader: &mut Reader<'_>, len: usize) -> Result<(), Raise> {
+    check_length(stack, len)?;
     // As in Redis, where nils are left out: what such a list's length is depends on how its table has grown.
     let may_have_nils = stack.runtime().protocol.get() == Protocol::Resp3;
     stack.push_table(if may_have_nils { 0 } else { len }, 0);
@@ -149,9 +154,7 @@ fn push_list(stack: &mut Stack<'_>, reader: &mut Reader<'_>, len: usize) -> Resu
 
 fn push_map(stack: &mut Stack<'_>, reader: &mut Reader<'_>, len: i64) -> Result<(), Raise> {
     let len = usize::try_from(len).unwrap_or_default();
-    if len > LIST_MAX {
-        return stack.error(b"ERR reply is too long for a script");
-    }
+    check_length(stack, len)?;
     // It grows as in Redis: on that depends the order in which a script sees it.
     stack.push_table(0, 0);
     for _ in 0..len {
@@ -173,9 +176,7 @@ fn set_entry(stack: &mut Stack<'_>) {
 
 fn push_set(stack: &mut Stack<'_>, reader: &mut Reader<'_>, len: i64) -> Result<(), Raise> {
     let len = usize::try_from(len).unwrap_or_default();
-    if len > LIST_MAX {
-        return stack.error(b"ERR reply is too long for a script");
-    }
+    check_length(stack, len)?;
     stack.push_table(0, 0);
     for _ in 0..len {
         push_value(stack, reader)?;

@@ -6,7 +6,7 @@
 //! Which scripts there are is known to all threads (`cache.rs`, `libraries.rs`); each compiles what it is asked to run.
 
 use std::cell::RefCell;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::rc::Rc;
 
 use crate::resp::Protocol;
@@ -82,11 +82,7 @@ impl Engine {
     /// It is no Lua; the text for the client.
     pub(crate) fn compile(&mut self, code: &[u8]) -> Result<c_int, Vec<u8>> {
         let mut stack = self.lua.stack();
-        if stack.load(code, c"@user_script").is_err() {
-            let text = stack.bytes(-1).unwrap_or_default().to_vec();
-            stack.pop(1);
-            return Err(text);
-        }
+        load(&mut stack, code, c"@user_script")?;
         Ok(keep_function(&mut stack, COMPILED))
     }
 
@@ -102,8 +98,7 @@ impl Engine {
         keys: impl ExactSizeIterator<Item = &'a [u8]>,
         arguments: impl ExactSizeIterator<Item = &'a [u8]>,
     ) -> Step {
-        self.prepare();
-        self.lua.runtime().in_library.set(false);
+        self.prepare(false);
         let mut stack = self.lua.stack();
         push_list(&mut stack, keys);
         stack.raw_set_name(GLOBALS, "KEYS");
@@ -120,8 +115,7 @@ impl Engine {
         keys: impl ExactSizeIterator<Item = &'a [u8]>,
         arguments: impl ExactSizeIterator<Item = &'a [u8]>,
     ) -> Step {
-        self.prepare();
-        self.lua.runtime().in_library.set(true);
+        self.prepare(true);
         let mut stack = self.lua.stack();
         set_globals(&mut stack, false);
         stack.raw_get_index(COMPILED, slot);
@@ -136,15 +130,10 @@ impl Engine {
     ///
     /// It is no Lua; the text for the client.
     pub(crate) fn start_library(&mut self, code: &[u8]) -> Result<Step, Vec<u8>> {
-        self.prepare();
-        self.lua.runtime().in_library.set(true);
+        self.prepare(true);
         let mut stack = self.lua.stack();
         set_globals(&mut stack, true);
-        if stack.load(code, c"@user_function").is_err() {
-            let text = stack.bytes(-1).unwrap_or_default().to_vec();
-            stack.pop(1);
-            return Err(text);
-        }
+        load(&mut stack, code, c"@user_function")?;
         stack.push_copy(LIBRARY);
         stack.set_environment(-2);
         *self.lua.runtime().registered.borrow_mut() = Some(Vec::new());
@@ -157,8 +146,10 @@ impl Engine {
         registered.unwrap_or_default()
     }
 
-    fn prepare(&mut self) {
+    /// What each run begins with; `in_library`: it is one of a library, not of EVAL.
+    fn prepare(&mut self, in_library: bool) {
         let runtime = self.lua.runtime();
+        runtime.in_library.set(in_library);
         runtime.protocol.set(Protocol::Resp2);
         runtime.replicate.set(REPLICATE_ALL);
         self.run_count += 1;
@@ -233,6 +224,16 @@ impl Engine {
         renew(&mut self.lua.stack());
         self.lua.collect(true);
     }
+}
+
+/// Pushes the function of a text; else gives the text of the error.
+fn load(stack: &mut Stack<'_>, code: &[u8], name: &CStr) -> Result<(), Vec<u8>> {
+    if stack.load(code, name).is_ok() {
+        return Ok(());
+    }
+    let text = stack.bytes(-1).unwrap_or_default().to_vec();
+    stack.pop(1);
+    Err(text)
 }
 
 /// Keeps the function on top of the stack in a list of functions, and takes it; its slot.
