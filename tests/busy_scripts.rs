@@ -185,6 +185,25 @@ fn keys_that_a_busy_script_does_not_hold_are_served() {
 }
 
 #[test]
+fn a_command_whose_keys_a_busy_script_holds_is_not_queued_by_multi() {
+    for server in servers() {
+        let (mut runs, mut other) = (server.connect(), server.connect());
+        runs.send(&["EVAL", ENDLESS, "1", "k"]);
+        until_busy(&mut other, "GET k");
+        assert_eq!(other.run("MULTI").text(), "OK");
+        let told = other.run("INCR k").to_string();
+        assert!(told.contains("BUSY"), "{told}");
+        assert_eq!(other.run("SCRIPT KILL").text(), "QUEUED");
+        let mut another = server.connect();
+        assert_eq!(another.run("SCRIPT KILL").text(), "OK");
+        assert!(runs.reply().to_string().contains("killed"));
+        let told = until_not_busy(&mut other, "EXEC").to_string();
+        assert!(told.contains("EXECABORT"), "{told}");
+        assert!(other.run("GET k").is_null());
+    }
+}
+
+#[test]
 fn shutdown_nosave_ends_a_busy_script_and_logs_nothing_of_it() {
     for shards in shard_counts() {
         let options = ["--busy-reply-threshold", "50", "--appendonly", "yes"];

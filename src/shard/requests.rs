@@ -16,6 +16,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::admit::admit;
+use super::aside::is_unsaved_end;
 use super::client::{Client, finish_reply};
 use super::finish::Flow;
 use super::route::{is_watch, shards_of};
@@ -98,6 +99,12 @@ impl Shard {
         } else {
             shards_of(row, args, self.shared.shard_count)
         };
+        if self.shared.busy_scripts.any()
+            && let Some(refusal) = self.refusal_by_script(row, shards, is_unsaved_end(row, args))
+        {
+            self.reject(client, reply, args, &refusal);
+            return;
+        }
         client
             .session
             .transaction

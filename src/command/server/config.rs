@@ -6,11 +6,14 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use crate::command::args::is;
 use crate::command::error::{self, CommandError};
 use crate::command::{Command, Context, Flags, Outcome, ShardAction, Shared};
 use crate::config::Configuration;
 use crate::resp::arguments::Args;
 
+/// Parameters that say where and how files are read and written. Source: Redis' `DENY_LOADING_CONFIG`.
+const NOT_WHILE_LOADING: [&str; 2] = ["appendonly", "dir"];
 const FLAGS: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const TIPS: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 
@@ -104,6 +107,14 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
         .map(|at| (args.at(at), args.at(at + 1)))
         .collect();
     let shared = context.shared;
+    let files = &shared.observations.persistence;
+    if files.is_loading()
+        && changes
+            .iter()
+            .any(|(name, _)| NOT_WHILE_LOADING.iter().any(|other| is(name, other)))
+    {
+        return Err(error::LOADING);
+    }
     // Held to the end: of two clients' changes the later one must not undo the earlier.
     let mut current = configuration(shared);
     let is_local = context.session.handle.is_local();
