@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use bytes::Bytes;
 use dashmap::DashMap;
 
+use crate::acl::User;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::tracking::{Tracker, TrackingOptions};
 use crate::keyspace::wait::Waiter;
@@ -125,6 +126,8 @@ pub struct ClientHandle {
     tracker: OnceLock<Arc<Tracker>>,
     killed: AtomicBool,
     names: Mutex<ClientNames>,
+    /// Who it is.
+    user: Mutex<Option<Arc<User>>>,
     /// Of its WATCH set: gone with it.
     watch_flag: Mutex<Weak<WatchFlag>>,
     wait: Mutex<Option<Wait>>,
@@ -182,6 +185,7 @@ impl ClientHandle {
             tracker: OnceLock::new(),
             killed: AtomicBool::new(false),
             names: Mutex::default(),
+            user: Mutex::default(),
             watch_flag: Mutex::default(),
             wait: Mutex::default(),
             unblocked: Mutex::default(),
@@ -274,6 +278,23 @@ impl ClientHandle {
     /// Changes its names.
     pub(crate) fn set_names(&self, change: impl FnOnce(&mut ClientNames)) {
         change(&mut lock(&self.names));
+    }
+
+    /// Who it is; `None`: nobody (see [`super::session::Session::login`]).
+    pub(crate) fn user(&self) -> Option<Arc<User>> {
+        lock(&self.user).clone()
+    }
+
+    /// Whether it is this user.
+    pub(crate) fn is_user(&self, user: &Arc<User>) -> bool {
+        lock(&self.user)
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, user))
+    }
+
+    /// It is this user from now on.
+    pub(super) fn set_user(&self, user: Arc<User>) {
+        *lock(&self.user) = Some(user);
     }
 
     /// Asks for the connection to be closed; its shard must be told (a poke). False when it was asked before.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::acl::{Rules, User};
 use crate::ids::ClientId;
 use crate::keyspace::wait::Name;
 use crate::resp::Protocol;
@@ -51,6 +52,43 @@ impl Subscriptions {
     }
 }
 
+/// The user that a client is, with the rules that were in force when it was last looked at.
+#[derive(Debug)]
+pub(crate) struct Login {
+    user: Arc<User>,
+    rules: Arc<Rules>,
+    version: u64,
+}
+
+impl Login {
+    /// The client is this user from now on.
+    pub(crate) fn new(user: Arc<User>) -> Self {
+        // Before the rules: what changes in between is seen at the next look.
+        let version = user.version();
+        Self {
+            rules: user.rules(),
+            version,
+            user,
+        }
+    }
+
+    /// The user.
+    pub(crate) fn user(&self) -> &Arc<User> {
+        &self.user
+    }
+
+    /// Its rules as they are now.
+    #[inline]
+    pub(crate) fn rules(&mut self) -> &Rules {
+        let version = self.user.version();
+        if version != self.version {
+            self.version = version;
+            self.rules = self.user.rules();
+        }
+        &self.rules
+    }
+}
+
 /// What is in a copy of the data (SYNC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum CopyOf {
@@ -85,6 +123,8 @@ pub(crate) struct Session {
     pub(crate) protocol: Protocol,
     /// Whether it may run commands.
     pub(crate) authenticated: bool,
+    /// Who it is. `None`: nobody, who may do everything (a file that is loaded, a blocked command that runs again).
+    pub(crate) login: Option<Login>,
     /// Which replies are sent.
     pub(crate) reply_mode: ReplyMode,
     /// MULTI and WATCH.
@@ -113,6 +153,7 @@ impl Session {
             db: 0,
             protocol: Protocol::Resp2,
             authenticated,
+            login: None,
             reply_mode: ReplyMode::On,
             transaction: Transaction::default(),
             subscriptions: Subscriptions::default(),
@@ -123,6 +164,33 @@ impl Session {
             copy_terms: CopyTerms::default(),
             closing: false,
         }
+    }
+
+    /// AUTH: it is this user from now on.
+    pub(crate) fn log_in(&mut self, user: Arc<User>) {
+        self.handle.set_user(Arc::clone(&user));
+        self.login = Some(Login::new(user));
+        self.authenticated = true;
+    }
+
+    /// It is the user that every connection begins with: logged in already if that needs no password.
+    pub(crate) fn begin_as(&mut self, default: Arc<User>) {
+        let rules = default.rules();
+        self.log_in(default);
+        self.authenticated = rules.is_on() && rules.has_no_password();
+    }
+
+    /// Whether it is subscribed to what its user may not hear any more.
+    pub(crate) fn overhears(&mut self) -> bool {
+        let Some(login) = &mut self.login else {
+            return false;
+        };
+        let rules = login.rules();
+        let heard = &self.subscriptions;
+        let mut channels = heard.channels.iter().chain(&heard.shard_channels);
+        let mut patterns = heard.patterns.iter();
+        channels.any(|name| !rules.may_use_channel(name, false))
+            || patterns.any(|name| !rules.may_use_channel(name, true))
     }
 
     /// CLIENT ID.

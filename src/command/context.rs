@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use crate::data::names::Name;
 
+use crate::acl::Users;
+use crate::acl::log::AclLog;
 use crate::client::registry::ClientRegistry;
 use crate::client::session::{CopyOf, Session};
 use crate::client::tracking::BroadcastRegistry;
@@ -41,6 +43,10 @@ pub struct Shared {
     pub(crate) configuration: Mutex<Configuration>,
     /// Makes the process follow CONFIG SET; absent in tests without a server.
     pub(crate) process: OnceLock<Box<dyn ProcessControl>>,
+    /// All users.
+    pub(crate) users: Users,
+    /// ACL LOG.
+    pub(crate) acl_log: Mutex<AclLog>,
     /// All clients.
     pub clients: ClientRegistry,
     /// Client-side caching.

@@ -3,6 +3,7 @@
 //! Texts are Redis' own, byte for byte, where Redis has one. A constant for each fixed text, a function for each with a
 //! hole. Families keep theirs in a section here, so that nobody writes one twice.
 
+mod acl;
 mod bitmap;
 mod dump;
 mod geo;
@@ -19,6 +20,7 @@ mod tracking;
 
 use std::borrow::Cow;
 
+pub(crate) use acl::*;
 pub(crate) use bitmap::*;
 pub(crate) use dump::*;
 pub(crate) use geo::*;

@@ -28,6 +28,7 @@ pub(crate) mod list;
 #[cfg(test)]
 mod long_replies;
 pub(crate) mod metrics;
+pub(crate) mod permission;
 pub(crate) mod pubsub;
 pub(crate) mod random;
 pub(crate) mod redact;

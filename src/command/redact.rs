@@ -29,6 +29,7 @@ pub(crate) fn redacted(name: &str, args: &Args<'_>) -> Option<Request> {
     };
     match name {
         "auth" if args.len() <= 3 => (1..args.len()).for_each(cover),
+        "acl|setuser" | "acl|deluser" | "acl|getuser" => (2..args.len()).for_each(cover),
         "hello" => {
             if let Some(at) = (2..args.len()).find(|at| is(args.at(*at), "auth")) {
                 cover(at + 1);

@@ -19,6 +19,7 @@ use crate::resp::arguments::Args;
 use super::args::{Cursor, required_integer};
 use super::context::{Context, Outcome};
 use super::element;
+use super::permission;
 use super::error::{self, CommandError};
 use super::list::limits as list_limits;
 use super::spec::{Command, Flags, KeyFlags, KeySpec, Scope};
@@ -62,7 +63,8 @@ struct Sorting<'a> {
 }
 
 impl<'a> Sorting<'a> {
-    fn read(args: &Args<'a>, may_store: bool) -> Result<Self, CommandError> {
+    /// `reads_all`: whether its user may read every key.
+    fn read(args: &Args<'a>, may_store: bool, reads_all: bool) -> Result<Self, CommandError> {
         let mut sorting = Self::default();
         let mut rest = Cursor::new(args, 2);
         while rest.left() > 0 {
@@ -79,8 +81,15 @@ impl<'a> Sorting<'a> {
             } else if may_store && has_one && rest.keyword("STORE") {
                 sorting.store = Some(rest.value()?);
             } else if has_one && rest.keyword("BY") {
-                sorting.by = Some(rest.value()?);
+                let pattern = rest.value()?;
+                if !reads_all && pattern.contains(&b'*') {
+                    return Err(error::sort_option_denied(b"BY"));
+                }
+                sorting.by = Some(pattern);
             } else if has_one && rest.keyword("GET") {
+                if !reads_all {
+                    return Err(error::sort_option_denied(b"GET"));
+                }
                 sorting.get.push(rest.value()?);
             } else {
                 return Err(error::SYNTAX);
@@ -112,7 +121,8 @@ pub(super) fn sort_ro(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
 }
 
 fn run(ctx: &mut Context<'_>, args: &Args<'_>, may_store: bool) -> Result<Outcome, CommandError> {
-    let mut sorting = Sorting::read(args, may_store)?;
+    let reads_all = permission::may_read_every_key(ctx.session, ctx.row, args);
+    let mut sorting = Sorting::read(args, may_store, reads_all)?;
     let value = ctx.space.read(args.at(1)).map(|entry| &entry.value);
     let is_set = matches!(value, Some(Value::Set(_)));
     // BY something that is the same for all: no order. Redis: a set that is stored gets one, since it has none of its own.

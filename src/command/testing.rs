@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use hashbrown::DefaultHashBuilder;
 
+use crate::acl::{Rules, Users};
 use crate::client::registry::{ClientHandle, ClientOrigin, ClientRegistry};
 use crate::client::session::Session;
 use crate::client::tracking::BroadcastRegistry;
@@ -76,6 +77,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
     let configuration = Configuration::load(words, &mut std::io::empty()).unwrap();
     let settings = configuration.settings();
     let row_count = commands().rows().len();
+    let users = Users::new(Rules::all_may());
     Shared {
         commands: commands(),
         scripts: ScriptCache::default(),
@@ -88,6 +90,8 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         process: OnceLock::new(),
         witness: OnceLock::new(),
         disposal: OnceLock::new(),
+        users,
+        acl_log: Mutex::default(),
         clients: ClientRegistry::default(),
         tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),

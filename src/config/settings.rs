@@ -102,6 +102,12 @@ pub struct Settings {
     pub(crate) dir: PathBuf,
     /// Password of the default user; `None`: no password.
     pub(crate) requirepass: Option<Vec<u8>>,
+    /// The file of users.
+    pub(crate) aclfile: Option<PathBuf>,
+    /// Whether a new user may use all channels.
+    pub(crate) acl_pubsub_all: bool,
+    /// Most entries of ACL LOG.
+    pub(crate) acl_log_length_max: usize,
     /// Whether, with no password, only loopback addresses and unix sockets may connect.
     pub(crate) protected_mode: bool,
     /// Most clients at a time.
@@ -216,6 +222,9 @@ impl Settings {
             databases: row.number("databases"),
             dir: row.path("dir").unwrap_or_else(|| PathBuf::from("/")),
             requirepass: row.text("requirepass"),
+            aclfile: row.path("aclfile"),
+            acl_pubsub_all: row.bits("acl-pubsub-default") == 1,
+            acl_log_length_max: row.number("acllog-max-len"),
             protected_mode: row.yes("protected-mode"),
             maxclients: row.number("maxclients"),
             timeout_s: row.number("timeout"),

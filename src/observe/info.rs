@@ -475,11 +475,10 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         seen.sum(|shard| &shard.output_limit_disconnections),
     );
     text.field("acl_access_denied_auth", seen.failed_logins.count());
-    text.fields(&[
-        ("acl_access_denied_cmd", "0"),
-        ("acl_access_denied_key", "0"),
-        ("acl_access_denied_channel", "0"),
-    ]);
+    let denials = &seen.denials;
+    text.field("acl_access_denied_cmd", denials.commands.load(Ordering::Relaxed));
+    text.field("acl_access_denied_key", denials.keys.load(Ordering::Relaxed));
+    text.field("acl_access_denied_channel", denials.channels.load(Ordering::Relaxed));
     own_stats(text, seen);
 }
 

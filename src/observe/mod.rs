@@ -29,6 +29,17 @@ use persistence::Persistence;
 use sample::Sampler;
 use slowlog::SlowLog;
 
+/// Commands that were denied to their users, by what denied them.
+#[derive(Debug, Default)]
+pub(crate) struct Denials {
+    /// The command itself.
+    pub(crate) commands: AtomicU64,
+    /// A key.
+    pub(crate) keys: AtomicU64,
+    /// A channel.
+    pub(crate) channels: AtomicU64,
+}
+
 /// Everything that is counted or recorded.
 #[derive(Debug)]
 pub(crate) struct Observations {
@@ -48,6 +59,8 @@ pub(crate) struct Observations {
     pub(crate) latency: LatencyEvents,
     /// Error replies by code.
     pub(crate) errors: ErrorCounters,
+    /// What users were not allowed to do.
+    pub(crate) denials: Denials,
     /// Wrong passwords.
     pub(crate) failed_logins: FailedLogins,
     /// Rates.
@@ -72,6 +85,7 @@ impl Observations {
             slowlog: SlowLog::default(),
             latency: LatencyEvents::default(),
             errors: ErrorCounters::default(),
+            denials: Denials::default(),
             failed_logins: FailedLogins::default(),
             sampler: Sampler::default(),
             persistence: Arc::new(Persistence::new(now_ms)),

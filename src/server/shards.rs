@@ -52,6 +52,8 @@ pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> S
         settings_version: AtomicU64::new(1),
         configuration: Mutex::new(configuration),
         process: OnceLock::new(),
+        users,
+        acl_log: Mutex::default(),
         clients: ClientRegistry::default(),
         tracking: BroadcastRegistry::default(),
         channels: ChannelRegistry::default(),
@@ -197,14 +199,12 @@ fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(Accepted) {
         counters.connections.fetch_add(1, Ordering::Relaxed);
         let shard = ShardId((turn.get() % shared.shard_count) as u16);
         turn.set(turn.get().wrapping_add(1));
-        let authenticated = settings.requirepass.is_none();
         let client = Shard::accept(
             &shared,
             origin,
             shard,
             unix_ms(),
             Some(transport),
-            authenticated,
         );
         mailboxes.post(shard, Message::Adopt(client));
     }

@@ -1,4 +1,5 @@
-//! Whether a command may run at all, before anybody looks at its keys: known, complete, allowed for this client now.
+//! Whether a command may run at all, before its keyspaces are in hand: known, complete, allowed for this client now. What its user may
+//! is asked between the two halves of this (`command/permission.rs`).
 //!
 //! Source: the checks at the head of Redis' `processCommand`, in their order.
 
@@ -24,11 +25,10 @@ pub(super) struct Admitted {
     pub(super) request: Request,
 }
 
-/// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
-pub(super) fn admit(
+/// The row of a command, if there is such a command and the client has logged in where it must have.
+pub(super) fn identify(
     session: &Session,
     settings: &Settings,
-    files: &Persistence,
     args: &Args<'_>,
 ) -> Result<&'static Row, CommandError> {
     let table = commands();
@@ -61,6 +61,16 @@ pub(super) fn admit(
     if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) {
         return Err(error::NO_AUTH);
     }
+    Ok(row)
+}
+
+/// Whether the server and the client are in a state in which the command may run or be queued.
+pub(super) fn may_run_now(
+    session: &Session,
+    settings: &Settings,
+    files: &Persistence,
+    row: &Row,
+) -> Result<(), CommandError> {
     if (writes(session, row) || row.command.name == "ping")
         && let Some(error) = trouble_with_files(settings, files)
     {
@@ -72,7 +82,7 @@ pub(super) fn admit(
     if files.is_loading() && !row.command.flags.has(Flags::LOADING) {
         return Err(error::LOADING);
     }
-    Ok(row)
+    Ok(())
 }
 
 /// Whether a command changes data: itself, or as EXEC of some that do.

@@ -130,7 +130,6 @@ impl Shard {
         shard: ShardId,
         now_ms: u64,
         transport: Option<crate::net::transport::ParkedTransport>,
-        authenticated: bool,
     ) -> Box<Client> {
         let handle = Arc::new(ClientHandle::new(
             shared.clients.next_id(),
@@ -139,7 +138,9 @@ impl Shard {
             now_ms,
         ));
         shared.clients.insert(Arc::clone(&handle));
-        Box::new(Client::new(Session::new(handle, authenticated), transport))
+        let mut session = Session::new(handle, false);
+        session.begin_as(shared.users.default());
+        Box::new(Client::new(session, transport))
     }
 
     /// Clients that have come since the last call, for the driver.

@@ -154,12 +154,12 @@ impl Shard {
         self.poked(id);
     }
 
-    /// Somebody changed the client's handle: CLIENT KILL, CLIENT UNBLOCK.
+    /// Somebody changed the client's handle: CLIENT KILL, CLIENT UNBLOCK; or what its user may hear.
     pub(super) fn poked(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        if client.session.handle.is_killed() {
+        if client.session.handle.is_killed() || client.session.overhears() {
             self.disconnect(id);
             return;
         }

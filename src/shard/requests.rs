@@ -7,15 +7,16 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::client::session::ReplyMode;
-use crate::command::error;
+use crate::client::session::{ReplyMode, Session};
+use crate::command::error::{self, CommandError};
+use crate::command::permission::{self, place_of};
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
 use crate::net::buffers::Output;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
-use super::admit::admit;
+use super::admit::{identify, may_run_now};
 use super::aside::is_unsaved_end;
 use super::client::{Client, finish_reply};
 use super::finish::Flow;
@@ -34,8 +35,7 @@ impl Shard {
             client.session.reply_mode = ReplyMode::Skip;
         }
         let mark = reply.mark();
-        let files = &self.shared.observations.persistence;
-        let row = match admit(&client.session, &self.settings, files, args) {
+        let row = match self.admit(&mut client.session, args) {
             Ok(row) => row,
             Err(_) if is_http(args) => return abort_http(client, reply),
             Err(error) => {
@@ -60,6 +60,23 @@ impl Shard {
             owned: None,
         };
         self.attempt(client, reply, attempt)
+    }
+
+    /// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
+    fn admit(
+        &self,
+        session: &mut Session,
+        args: &Args<'_>,
+    ) -> Result<&'static Row, CommandError> {
+        let row = identify(session, &self.settings, args)?;
+        if let Err(denied) = permission::check(session, row, args) {
+            let place = place_of(session);
+            permission::note(&self.shared, (session, self.now_ms), (row, args), denied, place);
+            return Err(permission::refusal(session, row, denied));
+        }
+        let files = &self.shared.observations.persistence;
+        may_run_now(session, &self.settings, files, row)?;
+        Ok(row)
     }
 
     /// Queues a command between MULTI and EXEC, or refuses WATCH there.

@@ -15,9 +15,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::acl::log::Context as Place;
 use crate::client::session::Session;
 use crate::command::context::Outcome;
 use crate::command::error::{self, CommandError};
+use crate::command::permission;
 use crate::command::redact::redacted;
 use crate::command::row::Row;
 use crate::command::scripting::declared::keys_are_declared;
@@ -263,10 +265,14 @@ impl Env<'_> {
                     let exchange = &mut *exchange.borrow_mut();
                     let (args, reply) = exchange.call();
                     reply.clear();
-                    if find(&args).is_none() {
-                        reply.error(error::UNKNOWN_IN_SCRIPT.bytes());
+                    match find(&args) {
+                        Some(row) if permission::check(session, row, &args).is_err() => Answer::No,
+                        Some(_) => Answer::Go,
+                        None => {
+                            reply.error(error::UNKNOWN_IN_SCRIPT.bytes());
+                            Answer::Go
+                        }
                     }
-                    Answer::Go
                 }
                 Step::Wants(Request::Done(_)) => unreachable!("a step of its own"),
             };
@@ -297,7 +303,7 @@ impl Env<'_> {
         after: &mut Aftermath,
     ) -> Answer {
         let (args, reply) = exchange.call();
-        let row = match self.admit_of_script(space, run, &args) {
+        let row = match self.admit_of_script(space, session, run, &args) {
             Ok(row) => row,
             Err((row, error)) => {
                 self.record_refusal(row, &error);
@@ -346,6 +352,7 @@ impl Env<'_> {
     fn admit_of_script(
         &self,
         space: &Space<'_>,
+        session: &mut Session,
         run: &ScriptRun,
         args: &Args<'_>,
     ) -> Result<&'static Row, (Option<&'static Row>, CommandError)> {
@@ -360,6 +367,11 @@ impl Env<'_> {
             self.shared.scripts_may_all.load(Ordering::Relaxed) && row.command.group != "scripting";
         if flags.has(Flags::NOSCRIPT) && !may_all {
             return refuse(error::NOT_FROM_SCRIPT);
+        }
+        if let Err(denied) = permission::check(session, row, args) {
+            let by = (&*session, self.now_ms);
+            permission::note(self.shared, by, (row, args), denied, Place::Lua);
+            return refuse(permission::refusal_in_script(session, row, denied));
         }
         let writes = flags.has(Flags::WRITE);
         if run.reads_only && (writes || flags.has(Flags::MAY_REPLICATE)) {

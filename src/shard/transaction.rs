@@ -1,8 +1,11 @@
 //! EXEC: the queued commands in a row, with every keyspace they concern in hand.
 
+use crate::acl::log::Context as Place;
 use crate::client::session::Session;
 use crate::client::transaction::WatchedKeys;
 use crate::command::context::{Execution, Outcome};
+use crate::command::error;
+use crate::command::permission;
 use crate::command::row::Row;
 use crate::command::spec::Scope;
 use crate::keyspace::watch::WatchFlag;
@@ -135,6 +138,16 @@ impl Env<'_> {
         after: &mut Aftermath,
     ) -> Result<(), Box<ScriptRun>> {
         let call = Call::at_once(command.row, &command.args);
+        if script.is_none()
+            && let Err(denied) = permission::check(session, command.row, &command.args)
+        {
+            let of = (command.row, &command.args);
+            permission::note(self.shared, (session, self.now_ms), of, denied, Place::Multi);
+            let error = error::denied_at_exec(denied);
+            self.record_refusal(Some(command.row), &error);
+            reply.error(error.bytes());
+            return Ok(());
+        }
         if command.row.command.scope == Scope::Script {
             let scripted = match script {
                 Some(run) => self.go_on_with_script(space, session, reply, &call, run, after),

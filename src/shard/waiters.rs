@@ -165,6 +165,10 @@ impl Env<'_> {
             waiter.claim().release();
             return Serving::Gone;
         };
+        if let Some(reply) = self.refusal_of_waiter(&session.handle, waiter, row) {
+            self.finish_waiter(space, waiter, reply, after);
+            return Serving::Served;
+        }
         let call = Call {
             row,
             args: &args,

@@ -2,6 +2,9 @@
 //!
 //! The handle is marked here; the owner's shard acts when it is poked. Killing oneself closes after the reply.
 
+use std::sync::Arc;
+
+use crate::acl::{User, Users};
 use crate::client::registry::{ClientHandle, Unblock};
 use crate::command::args::{self, Cursor, is};
 use crate::command::error::{self, CommandError};
@@ -10,7 +13,6 @@ use crate::ids::ClientId;
 use crate::resp::arguments::Args;
 
 use super::list::ClientType;
-use super::login::DEFAULT_USER;
 
 /// The grammar of CLIENT KILL.
 pub(super) const KILL_SYNTAX: &str = "filter:<old-format=ip:port~2.8.12 | new-format:<[ID client-id@2.8.12] | \
@@ -24,6 +26,7 @@ struct Filter<'a> {
     address: Option<&'a [u8]>,
     local_address: Option<&'a [u8]>,
     age_min_s: Option<u64>,
+    user: Option<Arc<User>>,
     skip_self: bool,
 }
 
@@ -34,10 +37,11 @@ impl<'a> Filter<'a> {
         address: None,
         local_address: None,
         age_min_s: None,
+        user: None,
         skip_self: true,
     };
 
-    fn parse(args: &Args<'a>) -> Result<Self, CommandError> {
+    fn parse(args: &Args<'a>, users: &Users) -> Result<Self, CommandError> {
         let mut filter = Self::ALL;
         let mut cursor = Cursor::new(args, 2);
         while let Some(option) = cursor.next() {
@@ -51,9 +55,8 @@ impl<'a> Filter<'a> {
             } else if is(option, "laddr") {
                 filter.local_address = Some(value);
             } else if is(option, "user") {
-                if value != DEFAULT_USER {
-                    return Err(error::no_such_user(value));
-                }
+                let user = users.get(value);
+                filter.user = Some(user.ok_or_else(|| error::no_such_user(value))?);
             } else if is(option, "maxage") {
                 if args::integer(value).is_none() {
                     return Err(error::MAXAGE_NOT_INTEGER);
@@ -78,6 +81,7 @@ impl<'a> Filter<'a> {
             && self
                 .local_address
                 .is_none_or(|address| address == handle.local_address.as_bytes())
+            && self.user.as_ref().is_none_or(|user| handle.is_user(user))
             && self.age_min_s.is_none_or(|age_min_s| age_s >= age_min_s)
     }
 }
@@ -127,7 +131,7 @@ pub(super) fn kill(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         ctx.reply.ok();
         others
     } else {
-        let filter = Filter::parse(args)?;
+        let filter = Filter::parse(args, &ctx.shared.users)?;
         let (count, others) = kill_fitting(ctx, &filter);
         ctx.reply.count(count);
         others

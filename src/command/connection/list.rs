@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use crate::client::registry::{ClientFlag, ClientHandle};
 use crate::command::args::{self, is};
 use crate::command::error::{self, CommandError};
-use crate::command::row::CommandTable;
 use crate::command::spec::EXTENDED;
 use crate::command::{Context, Outcome};
 use crate::ids::ClientId;
@@ -106,19 +105,16 @@ fn is_extended(args: &Args<'_>) -> bool {
 }
 
 /// One line without its end. `argument_bytes`: of the command that the client is running.
-fn line(
-    commands: &'static CommandTable,
-    handle: &ClientHandle,
-    now_ms: u64,
-    argument_bytes: usize,
-) -> String {
+pub(crate) fn describe(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
     let names = handle.names();
+    let user = handle.user();
+    let user = user.as_ref().map_or(&b"(superuser)"[..], |user| user.name());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let seconds_since = |at_ms: u64| now_ms.saturating_sub(at_ms) / 1000;
     let count = |counter: &std::sync::atomic::AtomicU32| counter.load(Ordering::Relaxed);
     let bytes = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
     let command = handle.command.load(Ordering::Relaxed);
-    let command = commands
+    let command = commands()
         .rows()
         .get(usize::from(command))
         .map_or("NULL", |row| row.full_name.as_str());
@@ -151,9 +147,10 @@ fn line(
     let _ = write!(
         line,
         "qbuf={input} qbuf-free=0 argv-mem={argument_bytes} multi-mem={queued} rbs=0 rbp=0 obl=0 oll={} omem={output} \
-         tot-mem={held} events={} cmd={command} user=default redir={redirection} resp={} lib-name={} lib-ver={}",
+         tot-mem={held} events={} cmd={command} user={} redir={redirection} resp={} lib-name={} lib-ver={}",
         bytes(&handle.output_pieces),
         if output > 0 { "rw" } else { "r" },
+        text(user),
         if handle.has_flag(ClientFlag::RESP3) {
             3
         } else {
@@ -166,8 +163,7 @@ fn line(
 }
 
 pub(super) fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let mut text = line(
-        ctx.shared.commands,
+    let mut text = describe(
         &ctx.session.handle,
         ctx.now_ms(),
         args.byte_count(),
@@ -210,8 +206,7 @@ pub(super) fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
     for handle in chosen {
         let own = handle.id == ctx.session.id();
         let argument_bytes = if own { args.byte_count() } else { 0 };
-        text.push_str(&line(
-            ctx.shared.commands,
+        text.push_str(&describe(
             &handle,
             ctx.now_ms(),
             argument_bytes,

@@ -1,63 +1,74 @@
 //! AUTH, HELLO, RESET: who the client is and what it speaks.
 //!
-//! There is one user, `default`, and its password is `requirepass`. Without one any password is right for it, as in
-//! Redis; AUTH with the password alone is then an error, since it shows a misconfiguration.
+//! AUTH with the password alone is for the user `default`. Where that has none, any password is right for it, as in Redis; AUTH with the
+//! password alone is then an error, since it shows a misconfiguration.
+
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 
+use crate::acl::Rules;
+use crate::acl::users::DEFAULT;
 use crate::client::registry::ClientFlag;
 use crate::client::session::{CopyTerms, ReplyMode};
 use crate::command::args::{self, Cursor, is};
 use crate::command::context::{ShardAction, SubscriptionChange};
 use crate::command::error::{self, CommandError};
+use crate::command::permission;
 use crate::command::{Context, Outcome};
-use crate::config::Settings;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
 use crate::resp::arguments::Args;
 
 use super::client::is_printable_word;
 
-/// The only user.
-pub(crate) const DEFAULT_USER: &[u8] = b"default";
-
-/// Compares in a time that depends on the lengths alone.
-fn same_secret(given: &[u8], right: &[u8]) -> bool {
-    let mut difference = given.len() ^ right.len();
-    for (at, byte) in given.iter().enumerate() {
-        let other = right.get(at % right.len().max(1)).copied().unwrap_or(0);
-        difference |= usize::from(byte ^ other);
+/// Makes the client the user, or counts and notes the attempt.
+fn log_in(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    name: &[u8],
+    password: &[u8],
+) -> Result<(), CommandError> {
+    let user = ctx.shared.users.get(name);
+    let rules = user.as_ref().map(|user| user.rules());
+    // The password of nobody is compared too, so that the time does not tell whether there is such a user.
+    let is_right = rules.as_ref().map_or_else(
+        || {
+            nobody().accepts(password);
+            false
+        },
+        |rules| rules.accepts(password) && rules.is_on(),
+    );
+    match user {
+        Some(user) if is_right => {
+            ctx.session.log_in(user);
+            Ok(())
+        }
+        _ => {
+            let failed = &ctx.shared.observations.failed_logins;
+            failed.note(&ctx.session.handle.address);
+            permission::note_login(ctx.shared, (ctx.session, ctx.now_ms()), args, name);
+            Err(error::WRONG_PASSWORD)
+        }
     }
-    difference == 0
 }
 
-fn is_right(settings: &Settings, user: &[u8], password: &[u8]) -> bool {
-    user == DEFAULT_USER
-        && settings
-            .requirepass
-            .as_ref()
-            .is_none_or(|right| same_secret(password, right))
-}
-
-/// Makes the client the user, or counts the attempt.
-fn log_in(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
-    if !is_right(ctx.settings, user, password) {
-        let failed = &ctx.shared.observations.failed_logins;
-        failed.note(&ctx.session.handle.address);
-        return Err(error::WRONG_PASSWORD);
-    }
-    ctx.session.authenticated = true;
-    Ok(())
+/// Rules of somebody who cannot log in.
+fn nobody() -> &'static Rules {
+    static NOBODY: LazyLock<Rules> = LazyLock::new(|| Rules::new(false));
+    &NOBODY
 }
 
 pub(super) fn auth(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (user, password) = match args.len() {
-        2 if ctx.settings.requirepass.is_none() => return Err(error::AUTH_WITHOUT_PASSWORD),
-        2 => (DEFAULT_USER, args.at(1)),
+        2 if ctx.shared.users.default().rules().has_no_password() => {
+            return Err(error::AUTH_WITHOUT_PASSWORD);
+        }
+        2 => (DEFAULT, args.at(1)),
         3 => (args.at(1), args.at(2)),
         _ => return Err(error::SYNTAX),
     };
-    log_in(ctx, user, password)?;
+    log_in(ctx, args, user, password)?;
     ctx.reply.ok();
     Ok(Outcome::Done)
 }
@@ -101,7 +112,7 @@ fn greeting<'a>(args: &Args<'a>) -> Result<Greeting<'a>, CommandError> {
 pub(super) fn hello(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let greeting = greeting(args)?;
     if let Some((user, password)) = greeting.login {
-        log_in(ctx, user, password)?;
+        log_in(ctx, args, user, password)?;
     }
     if !ctx.session.authenticated {
         return Err(error::HELLO_NO_AUTH);
@@ -158,7 +169,7 @@ pub(super) fn reset(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, 
     session.copy_terms = CopyTerms::default();
     session.select(0);
     session.set_protocol(Protocol::Resp2);
-    session.authenticated = ctx.settings.requirepass.is_none();
+    session.begin_as(shared.users.default());
     session.reply_mode = ReplyMode::On;
     session.no_touch = false;
     let was_monitoring = std::mem::take(&mut session.monitoring);
