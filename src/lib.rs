@@ -12,6 +12,7 @@
 //!  data/     list, hash, stream, listpack: pure structures
 //!  journal/  the files that survive: manifest, log, what a crash leaves of them: pure, over a directory real or simulated
 //!  script/   Lua: the scripts of one thread, what they find, which there are; it asks its host for commands
+//!  acl/      users: what their rules say and whether a command keeps to them; the log of those that do not
 //!  rdb/      values to bytes and back, as Redis' files and DUMP have them
 //! ```
 //! A key's home is `slot * N / 16384` (`ids.rs`). Whoever holds a keyspace finishes the work on it: effects logged, blocked
@@ -65,6 +66,7 @@
 //! clock but `shard/clock.rs`; no key changed but through a handle, no keyspace within reach of a handler; no `.await` and no socket while a keyspace is in
 //! hand but that of a script that stands aside; no keyspace in a mailbox; no unsafe code but in `script/lua/`.
 
+pub(crate) mod acl;
 pub mod cli;
 pub mod client;
 pub mod command;

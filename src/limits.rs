@@ -15,6 +15,12 @@ pub(crate) const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
 /// Replies to one unbroken pipeline before AUTH, bytes: who sends more without a password is closed (Redis: what is beyond the
 /// buffer of 16 KB that every client has).
 pub(crate) const UNAUTHENTICATED_REPLY_BYTES_MAX: usize = 16 * 1024;
+/// Most rows of the command table, subcommands counted: what a user may run is a bit for each.
+pub(crate) const COMMAND_COUNT_MAX: usize = 1024;
+/// Time within which denials of the same kind share an entry of ACL LOG, ms.
+pub(crate) const ACL_LOG_GROUPING_MS: u64 = 60_000;
+/// Newest entries of ACL LOG among which one is looked for that a denial can share.
+pub(crate) const ACL_LOG_GROUPED_AMONG: usize = 10;
 /// Addresses whose failed logins the log tells of one by one; the others share a line.
 pub(crate) const FAILED_LOGIN_ADDRESSES_MAX: usize = 1000;
 /// Time between two lines about failed logins from one address, ms.

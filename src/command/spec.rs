@@ -3,6 +3,7 @@
 //! Routing, the checks before it runs, MULTI, COMMAND/DOCS/GETKEYS, ACL categories and statistics read the row; nothing
 //! of it is said twice. Source of the fields: the COMMAND and COMMAND DOCS pages of Redis.
 
+pub(crate) use crate::acl::categories::CATEGORIES;
 use crate::resp::arguments::Args;
 
 use super::context::{Context, Outcome};
@@ -134,31 +135,6 @@ impl Flags {
             .map(|(name, _)| name)
     }
 }
-
-/// The ACL categories in Redis' order.
-pub(crate) const CATEGORIES: [&str; 21] = [
-    "keyspace",
-    "read",
-    "write",
-    "set",
-    "sortedset",
-    "list",
-    "hash",
-    "string",
-    "bitmap",
-    "hyperloglog",
-    "geo",
-    "stream",
-    "pubsub",
-    "admin",
-    "fast",
-    "slow",
-    "blocking",
-    "dangerous",
-    "connection",
-    "transaction",
-    "scripting",
-];
 
 /// The word at the end of a command that asks for fields of our own in its reply. Without it a reply has the fields that
 /// clients know and no others, since some refuse a reply for one they do not know.

@@ -15,3 +15,4 @@ pub(crate) mod set;
 pub(crate) mod sorted_set;
 pub(crate) mod steps;
 pub(crate) mod stream;
+pub(crate) mod words;

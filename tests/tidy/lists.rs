@@ -93,7 +93,8 @@ pub(crate) const IMPORTS: &[(&str, &[&str])] = &[
     ("observe", &["limits", "ids", "resp", "counters"]),
     // What a script wants of commands it asks its host for: it knows none of them.
     ("script", &["resp", "limits", "ids"]),
-    ("acl", &["limits", "ids"]),
+    // Rules match keys and channels as subscriptions do, and a selector has words as redis.conf has them.
+    ("acl", &["pubsub", "data", "limits", "ids"]),
     ("pubsub", &["data", "limits", "ids", "resp"]),
     ("data", &["limits", "ids"]),
     ("resp", &["limits", "ids"]),
@@ -145,7 +146,7 @@ pub(crate) const WORD_ROOMS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "RwLock",
-        &["server", "pubsub", "client", "command", "script"],
+        &["server", "pubsub", "client", "command", "script", "acl"],
         "as for Mutex",
     ),
     (

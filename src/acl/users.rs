@@ -1,0 +1,208 @@
+//! The users of the process.
+//!
+//! ```text
+//!  session ──► User ──► Rules (replaced as a whole)
+//!  Users ─ name ─┘
+//! ```
+//! A session keeps its user by identity, not by name: one that is deleted and made again is another. It keeps the rules
+//! too, with the version they had; one look at the version tells whether to fetch them again.
+//!
+//! Invariants: `default` is always there, and is always the same user; a version that a reader has seen is that of the
+//! rules it reads afterwards, or older.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::rules::Rules;
+
+/// The user that every connection begins with.
+pub(crate) const DEFAULT: &[u8] = b"default";
+
+/// A user.
+#[derive(Debug)]
+pub(crate) struct User {
+    name: Arc<[u8]>,
+    rules: RwLock<Arc<Rules>>,
+    version: AtomicU64,
+    is_deleted: AtomicBool,
+}
+
+impl User {
+    fn new(name: &[u8], rules: Rules) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            rules: RwLock::new(Arc::new(rules)),
+            version: AtomicU64::new(0),
+            is_deleted: AtomicBool::new(false),
+        })
+    }
+
+    /// Its name: no blanks, no NUL.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Its rules as they are now.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&rules)
+    }
+
+    /// Grows with each change of the rules, and when the user is deleted. Read it before the rules. One load.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Whether it has been deleted: its connections are to be closed.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.is_deleted.load(Ordering::Acquire)
+    }
+
+    /// Replaces its rules.
+    pub(crate) fn set(&self, rules: Rules) {
+        let mut now = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        *now = Arc::new(rules);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn delete(&self) {
+        self.is_deleted.store(true, Ordering::Release);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+type ByName = BTreeMap<Arc<[u8]>, Arc<User>>;
+
+/// All users, in the order of their names' bytes.
+#[derive(Debug)]
+pub(crate) struct Users {
+    default: Arc<User>,
+    by_name: RwLock<ByName>,
+}
+
+/// What a change of a user did.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// The user.
+    pub(crate) user: Arc<User>,
+    /// Its rules before; `None`: it was made.
+    pub(crate) before: Option<Arc<Rules>>,
+    /// Its rules now.
+    pub(crate) now: Arc<Rules>,
+}
+
+impl Users {
+    /// Only `default`, with these rules.
+    pub(crate) fn new(default_rules: Rules) -> Self {
+        let default = User::new(DEFAULT, default_rules);
+        let by_name = ByName::from([(Arc::clone(&default.name), Arc::clone(&default))]);
+        Self {
+            default,
+            by_name: RwLock::new(by_name),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, ByName> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, ByName> {
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The user that every connection begins with.
+    pub(crate) fn default(&self) -> Arc<User> {
+        Arc::clone(&self.default)
+    }
+
+    /// The user of this name. O(log users).
+    pub(crate) fn get(&self, name: &[u8]) -> Option<Arc<User>> {
+        self.read().get(name).cloned()
+    }
+
+    /// The names of all. O(users).
+    pub(crate) fn names(&self) -> Vec<Arc<[u8]>> {
+        self.read().keys().cloned().collect()
+    }
+
+    /// All users. O(users).
+    pub(crate) fn list(&self) -> Vec<Arc<User>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// Gives the user these rules; makes it when there is none of this name.
+    pub(crate) fn set(&self, name: &[u8], rules: Rules) -> Arc<User> {
+        let changed: Result<_, std::convert::Infallible> = self.change(name, |_| Ok(rules));
+        match changed {
+            Ok(changed) => changed.user,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Gives the user the rules that `change` makes of those it has (`None`: there is no such user yet, and it is made).
+    /// Two changes at a time come one after the other, so neither is lost. `change` must not ask for users.
+    ///
+    /// # Errors
+    /// That of `change`; nothing is changed then.
+    pub(crate) fn change<E>(
+        &self,
+        name: &[u8],
+        change: impl FnOnce(Option<&Rules>) -> Result<Rules, E>,
+    ) -> Result<Changed, E> {
+        let mut by_name = self.write();
+        let known = by_name.get(name).cloned();
+        let before = known.as_ref().map(|user| user.rules());
+        let rules = change(before.as_deref())?;
+        let user = match known {
+            Some(user) => {
+                user.set(rules);
+                user
+            }
+            None => {
+                let user = User::new(name, rules);
+                by_name.insert(Arc::clone(&user.name), Arc::clone(&user));
+                user
+            }
+        };
+        let now = user.rules();
+        Ok(Changed { user, before, now })
+    }
+
+    /// Deletes the user and returns it: its connections are to be closed. `None`: there is none of this name, or it is
+    /// `default`, which stays.
+    pub(crate) fn delete(&self, name: &[u8]) -> Option<Arc<User>> {
+        if name == DEFAULT {
+            return None;
+        }
+        let user = self.write().remove(name)?;
+        user.delete();
+        Some(user)
+    }
+
+    /// Makes these the only users, and returns those that are gone: their connections are to be closed. ACL LOAD.
+    ///
+    /// Redis: `default` stays the same user and only its rules change (to those of the start, when it is not among
+    /// `users`); every other user is another one afterwards, even if its name and its rules are the same.
+    pub(crate) fn replace_all(&self, users: Vec<(Vec<u8>, Rules)>) -> Vec<Arc<User>> {
+        let mut default_rules = Rules::all_may();
+        let mut now = ByName::new();
+        for (name, rules) in users {
+            if name == DEFAULT {
+                default_rules = rules;
+            } else {
+                let user = User::new(&name, rules);
+                now.insert(Arc::clone(&user.name), user);
+            }
+        }
+        now.insert(Arc::clone(&self.default.name), Arc::clone(&self.default));
+        let mut by_name = self.write();
+        self.default.set(default_rules);
+        let mut before = std::mem::replace(&mut *by_name, now);
+        before.remove(DEFAULT);
+        before
+            .into_values()
+            .inspect(|user| user.delete())
+            .collect()
+    }
+}
