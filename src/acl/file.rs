@@ -48,7 +48,8 @@ pub(crate) fn read(basis: Basis<'_>, path: &[u8], text: &[u8]) -> Result<Vec<Dec
     if reader.errors.is_empty() {
         return Ok(reader.users);
     }
-    let end = b"WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
+    let end =
+        b"WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
     reader.errors.extend_from_slice(end);
     Err(reader.errors)
 }
@@ -162,8 +163,11 @@ pub(crate) fn declared<L: AsRef<[Vec<u8>]>>(
             return Err(wrong(b"Spaces not allowed in ACL usernames".to_vec()));
         }
         if !names.insert(name) {
-            let text: &[u8] = b"Duplicate user found. A user can only be defined once in config files";
-            return Err(wrong([b"Error in user declaration '", &**name, b"': ", text].concat()));
+            let text: &[u8] =
+                b"Duplicate user found. A user can only be defined once in config files";
+            return Err(wrong(
+                [b"Error in user declaration '", &**name, b"': ", text].concat(),
+            ));
         }
         let rules = declared_rules(basis, name, words).map_err(wrong)?;
         users.push((name.clone(), rules));

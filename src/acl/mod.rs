@@ -45,3 +45,4 @@ pub(crate) use catalog::Catalog;
 pub(crate) use check::{Call, Channel, Denied, Key};
 pub(crate) use rules::{RuleError, Rules};
 pub(crate) use users::{User, Users};
+pub(crate) use words::has_blank;

@@ -165,6 +165,15 @@ impl Rules {
         Ok(rules)
     }
 
+    /// These rules with this password and no other, or with none: what `requirepass` does to the default user.
+    #[must_use]
+    pub(crate) fn with_password(mut self, password: Option<&[u8]>) -> Self {
+        self.has_no_password = password.is_none();
+        self.passwords = password.map(Digest::of).into_iter().collect();
+        self.sum_up();
+        self
+    }
+
     /// Applies one rule; a selector is one word, `(~a +get)`. The empty word is no rule and changes nothing.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ pub(crate) struct User {
     name: Arc<[u8]>,
     rules: RwLock<Arc<Rules>>,
     version: AtomicU64,
+    is_unrestricted: AtomicBool,
     is_deleted: AtomicBool,
 }
 
@@ -32,6 +33,7 @@ impl User {
     fn new(name: &[u8], rules: Rules) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
+            is_unrestricted: AtomicBool::new(rules.is_unrestricted()),
             rules: RwLock::new(Arc::new(rules)),
             version: AtomicU64::new(0),
             is_deleted: AtomicBool::new(false),
@@ -54,6 +56,11 @@ impl User {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Whether its rules allow everything. One load.
+    pub(crate) fn is_unrestricted(&self) -> bool {
+        self.is_unrestricted.load(Ordering::Acquire)
+    }
+
     /// Whether it has been deleted: its connections are to be closed.
     pub(crate) fn is_deleted(&self) -> bool {
         self.is_deleted.load(Ordering::Acquire)
@@ -62,6 +69,9 @@ impl User {
     /// Replaces its rules.
     pub(crate) fn set(&self, rules: Rules) {
         let mut now = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        let is_unrestricted = rules.is_unrestricted();
+        self.is_unrestricted
+            .store(is_unrestricted, Ordering::Release);
         *now = Arc::new(rules);
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -200,9 +210,6 @@ impl Users {
         self.default.set(default_rules);
         let mut before = std::mem::replace(&mut *by_name, now);
         before.remove(DEFAULT);
-        before
-            .into_values()
-            .inspect(|user| user.delete())
-            .collect()
+        before.into_values().inspect(|user| user.delete()).collect()
     }
 }

@@ -285,6 +285,14 @@ impl ClientHandle {
         lock(&self.user).clone()
     }
 
+    /// Who it is, if that user may not do everything.
+    pub(crate) fn restricted_user(&self) -> Option<Arc<User>> {
+        let user = lock(&self.user);
+        user.as_ref()
+            .filter(|user| !user.is_unrestricted())
+            .map(Arc::clone)
+    }
+
     /// Whether it is this user.
     pub(crate) fn is_user(&self, user: &Arc<User>) -> bool {
         lock(&self.user)

@@ -44,7 +44,7 @@ pub struct Shared {
     /// Makes the process follow CONFIG SET; absent in tests without a server.
     pub(crate) process: OnceLock<Box<dyn ProcessControl>>,
     /// All users.
-    pub(crate) users: Users,
+    pub(crate) users: Arc<Users>,
     /// ACL LOG.
     pub(crate) acl_log: Mutex<AclLog>,
     /// All clients.

@@ -23,18 +23,17 @@ use super::connection::list::describe;
 use super::context::Shared;
 use super::error::{self, CommandError};
 use super::key_spec::KeyFlags;
-use super::row::Row;
+use super::row::{CommandTable, Row};
 use super::spec::Flags;
-use super::table::commands;
 
 /// Keys and channels of most commands, which then need no memory of their own.
 const FEW: usize = 4;
 
 /// The commands as rules name them.
-pub(crate) fn catalog() -> &'static Catalog {
+pub(crate) fn catalog(table: &'static CommandTable) -> &'static Catalog {
     static CATALOG: OnceLock<Catalog> = OnceLock::new();
     CATALOG.get_or_init(|| {
-        Catalog::of(commands().told().map(|row| Entry {
+        Catalog::of(table.told().map(|row| Entry {
             id: row.id,
             name: row.command.name,
             parent: row.parent,
@@ -82,12 +81,7 @@ pub(crate) fn may_read_every_key(session: &mut Session, row: &Row, args: &Args<'
 }
 
 /// The command as rules see it.
-fn with_call<R>(
-    rules: &Rules,
-    row: &Row,
-    args: &Args<'_>,
-    ask: impl FnOnce(&Call<'_>) -> R,
-) -> R {
+fn with_call<R>(rules: &Rules, row: &Row, args: &Args<'_>, ask: impl FnOnce(&Call<'_>) -> R) -> R {
     let command = row.command;
     let mut keys = SmallVec::<[Key<'_>; FEW]>::new();
     if rules.looks_at_keys() {
@@ -155,7 +149,8 @@ pub(crate) fn note(
         context,
         object: object.to_vec(),
         username: name_of(session).to_vec(),
-        client_info: describe(&session.handle, now_ms, args.byte_count()).into_bytes(),
+        client_info: describe(shared.commands, &session.handle, now_ms, args.byte_count())
+            .into_bytes(),
     };
     add(shared, denial, now_ms);
 }
@@ -173,7 +168,8 @@ pub(crate) fn note_login(
         context,
         object: args.at(0).to_vec(),
         username: username.to_vec(),
-        client_info: describe(&session.handle, now_ms, args.byte_count()).into_bytes(),
+        client_info: describe(shared.commands, &session.handle, now_ms, args.byte_count())
+            .into_bytes(),
     };
     add(shared, denial, now_ms);
 }

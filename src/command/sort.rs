@@ -19,9 +19,9 @@ use crate::resp::arguments::Args;
 use super::args::{Cursor, required_integer};
 use super::context::{Context, Outcome};
 use super::element;
-use super::permission;
 use super::error::{self, CommandError};
 use super::list::limits as list_limits;
+use super::permission;
 use super::spec::{Command, Flags, KeyFlags, KeySpec, Scope};
 
 const READ: KeyFlags = KeyFlags::RO.and(KeyFlags::ACCESS);

@@ -77,7 +77,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
     let configuration = Configuration::load(words, &mut std::io::empty()).unwrap();
     let settings = configuration.settings();
     let row_count = commands().rows().len();
-    let users = Users::new(Rules::all_may());
+    let users = Arc::new(Users::new(Rules::all_may()));
     Shared {
         commands: commands(),
         scripts: ScriptCache::default(),

@@ -3,6 +3,8 @@
 //! The command room may not know the server room, so the server puts an implementation into what all shards share.
 //! Its methods are called while a shard runs CONFIG; they are rare, and done within milliseconds.
 
+use std::path::Path;
+
 use super::{Configuration, Notice, SetError, Settings};
 
 /// The process, as CONFIG sees it.
@@ -19,9 +21,21 @@ pub(crate) trait ProcessControl: Send + Sync + std::fmt::Debug {
     /// Puts notices into the log.
     fn tell(&self, notices: Vec<Notice>);
 
-    /// Writes the configuration into the file it came from.
+    /// Writes the configuration into the file it came from, with these `user` lines.
     ///
     /// # Errors
     /// What the system says.
-    fn rewrite_file(&self, configuration: &Configuration) -> Result<(), String>;
+    fn rewrite_file(&self, configuration: &Configuration, users: &[Vec<u8>]) -> Result<(), String>;
+
+    /// The text of the file of users.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_users(&self, path: &Path) -> Result<Vec<u8>, String>;
+
+    /// Replaces the file of users.
+    ///
+    /// # Errors
+    /// What the system says; the log has it too.
+    fn write_users(&self, path: &Path, text: &[u8]) -> Result<(), String>;
 }

@@ -18,7 +18,7 @@ use super::parameters::{self, PARAMETERS};
 use super::row::Effect;
 use super::syntax;
 use super::value::{Arrival, bytes_of, path_of, printable, reason_of};
-use super::{Configuration, value::Value};
+use super::{Configuration, UserLine, value::Value};
 use crate::limits::CONFIG_INCLUDE_DEPTH_MAX;
 
 /// One line of a source.
@@ -41,12 +41,7 @@ impl Line<'_> {
 }
 
 /// Directives that are no parameters: how many words they need at least, and why they stop the start.
-const REFUSED_DIRECTIVES: [(&[u8], usize, &str); 4] = [
-    (
-        b"user",
-        2,
-        "ACL users are not available yet: remove it and protect the server with requirepass",
-    ),
+const REFUSED_DIRECTIVES: [(&[u8], usize, &str); 3] = [
     (
         b"rename-command",
         3,
@@ -59,6 +54,12 @@ const REFUSED_DIRECTIVES: [(&[u8], usize, &str); 4] = [
 /// What a directive that is no parameter does, in a sentence.
 #[must_use]
 pub(crate) fn about_directive(name: &str) -> Option<String> {
+    if name == "user" {
+        return Some(
+            "Makes a user, or changes the user default: user NAME RULE ..., as ACL SETUSER."
+                .to_owned(),
+        );
+    }
     if name == "include" {
         return Some("Reads another configuration file at this place: include FILE.".to_owned());
     }
@@ -186,6 +187,13 @@ impl Reading {
         }
         if name == b"include" && values.len() == 1 {
             return self.include(&values[0], line, depth);
+        }
+        if name == b"user" && !values.is_empty() {
+            self.configuration.users.push(UserLine {
+                words: values.to_vec(),
+                origin: line.error(String::new()),
+            });
+            return Ok(());
         }
         let refused = REFUSED_DIRECTIVES
             .iter()

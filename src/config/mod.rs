@@ -56,8 +56,25 @@ pub struct Configuration {
     told: Vec<bool>,
     /// The file it was loaded from, absolute.
     file: Option<PathBuf>,
+    /// Its `user` lines.
+    users: Vec<UserLine>,
     /// What the last CONFIG SET that switched the log on has changed: it fails as a whole when the log cannot begin.
     with_log: Vec<Undo>,
+}
+
+/// A `user` line.
+#[derive(Clone, Debug)]
+pub(crate) struct UserLine {
+    /// Its words behind `user`: name, rules.
+    words: Vec<Vec<u8>>,
+    /// Where it stands.
+    pub(crate) origin: ConfigError,
+}
+
+impl AsRef<[Vec<u8>]> for UserLine {
+    fn as_ref(&self) -> &[Vec<u8>] {
+        &self.words
+    }
 }
 
 /// A change that can be taken back.
@@ -87,6 +104,7 @@ impl Default for Configuration {
             given: none.clone(),
             told: none,
             file: None,
+            users: Vec::new(),
             with_log: Vec::new(),
         }
     }
@@ -144,6 +162,12 @@ impl Configuration {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings::of(self)
+    }
+
+    /// Its `user` lines.
+    #[must_use]
+    pub(crate) fn users(&self) -> &[UserLine] {
+        &self.users
     }
 
     /// The file it was loaded from, absolute.

@@ -98,7 +98,6 @@ const LONG: Kind = Unsigned(0, LONG_MAX);
 const BYTES: Kind = Memory(0, LONG_MAX);
 
 const TLS_ADVICE: &str = "TLS is not served yet: remove the tls- settings, or use a TLS proxy";
-const ACL_ADVICE: &str = "ACL files are not read yet: remove aclfile and use requirepass";
 const REPLICA_ADVICE: &str = "replication is not available yet: remove replicaof";
 const CLUSTER_ADVICE: &str = "cluster mode is not available: set cluster-enabled no";
 const MAXMEMORY_ADVICE: &str =
@@ -508,14 +507,24 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         "Whether writes are refused after a dump could not be written.",
     ),
     // Access control.
-    row("aclfile", ANY, "", Fixed).unsafe_unless(is_off, ACL_ADVICE),
+    row("aclfile", ANY, "", Fixed).acts(
+        Security,
+        "File of users, one line each: ACL LOAD reads it, ACL SAVE writes it.",
+    ),
     row(
         "acl-pubsub-default",
         Choice(&[("allchannels", 1), ("resetchannels", 0)]),
         "resetchannels",
         Live,
+    )
+    .acts(
+        Security,
+        "Whether a new user may use all channels (allchannels) or none (resetchannels).",
     ),
-    row("acllog-max-len", LONG, "128", Live),
+    row("acllog-max-len", LONG, "128", Live).acts(
+        Security,
+        "Entries that ACL LOG keeps of what users tried and may not.",
+    ),
     // Replication.
     row("replicaof", Kind::Primary, "no one", Fixed)
         .alias("slaveof")

@@ -476,9 +476,18 @@ fn rest_of_stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     );
     text.field("acl_access_denied_auth", seen.failed_logins.count());
     let denials = &seen.denials;
-    text.field("acl_access_denied_cmd", denials.commands.load(Ordering::Relaxed));
-    text.field("acl_access_denied_key", denials.keys.load(Ordering::Relaxed));
-    text.field("acl_access_denied_channel", denials.channels.load(Ordering::Relaxed));
+    text.field(
+        "acl_access_denied_cmd",
+        denials.commands.load(Ordering::Relaxed),
+    );
+    text.field(
+        "acl_access_denied_key",
+        denials.keys.load(Ordering::Relaxed),
+    );
+    text.field(
+        "acl_access_denied_channel",
+        denials.channels.load(Ordering::Relaxed),
+    );
     own_stats(text, seen);
 }
 

@@ -96,17 +96,29 @@ impl ProcessControl for Control {
         startup::tell(notices);
     }
 
-    fn rewrite_file(&self, configuration: &Configuration) -> Result<(), String> {
+    fn rewrite_file(&self, configuration: &Configuration, users: &[Vec<u8>]) -> Result<(), String> {
         let Some(path) = configuration.file() else {
             return Ok(());
         };
-        replace(path, |old| configuration.rewritten(old)).map_err(|error| {
+        replace(path, |old| configuration.rewritten(old, users)).map_err(|error| {
             let reason = reason_of(error);
             warn!("CONFIG REWRITE failed: {reason}");
             reason
         })?;
         info!("CONFIG REWRITE executed with success.");
         Ok(())
+    }
+
+    fn read_users(&self, path: &Path) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(reason_of)
+    }
+
+    fn write_users(&self, path: &Path, text: &[u8]) -> Result<(), String> {
+        replace(path, |_| text.to_vec()).map_err(|error| {
+            let reason = reason_of(error);
+            warn!("ACL SAVE failed: {}: {reason}", path.display());
+            reason
+        })
     }
 }
 
@@ -131,7 +143,10 @@ fn replace(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> std::io::Resul
                 file.set_permissions(metadata.permissions())?;
             }
             file.sync_all()?;
-            std::fs::rename(&temporary, path)
+            std::fs::rename(&temporary, path)?;
+            // The new name is there after a crash only when the directory is on disk too.
+            let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
+            std::fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
         });
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
@@ -203,7 +218,7 @@ mod tests {
         let configuration = Configuration::load(&words, &mut std::io::empty()).unwrap();
         let changed = configuration.with(&[("hz", "30")], true).unwrap();
         let (control, _requests) = channel();
-        control.rewrite_file(&changed).unwrap();
+        control.rewrite_file(&changed, &[]).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(
             text.starts_with("hz 30\n") && text.contains("\ndir \""),

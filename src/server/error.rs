@@ -29,6 +29,8 @@ pub(crate) enum StartError {
     Detach(String),
     /// The files with the data cannot be used: the whole line.
     Data(String),
+    /// The users cannot be made: the whole line.
+    Users(String),
     /// A thread or runtime of the server could not be made.
     Runtime(String),
 }
@@ -73,7 +75,7 @@ impl fmt::Display for StartError {
                     "cannot run detached: {reason}: start with --daemonize no"
                 )
             }
-            StartError::Data(reason) => f.write_str(reason),
+            StartError::Data(reason) | StartError::Users(reason) => f.write_str(reason),
             StartError::Runtime(reason) => write!(f, "cannot start: {reason}"),
         }
     }

@@ -34,6 +34,7 @@ pub mod shards;
 pub(crate) mod signals;
 pub(crate) mod startup;
 pub mod stepped;
+mod users;
 
 use std::process::ExitCode;
 

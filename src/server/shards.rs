@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use crate::acl::Users;
 use crate::client::registry::{ClientOrigin, ClientRegistry};
 use crate::client::tracking::BroadcastRegistry;
 use crate::command::context::Shared;
@@ -40,7 +41,12 @@ use super::saver;
 use super::startup::Prepared;
 
 /// What all shards of a process share, before any of them runs.
-pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> Shared {
+pub(crate) fn share(
+    configuration: Configuration,
+    settings: Settings,
+    users: Arc<Users>,
+    now_ms: u64,
+) -> Shared {
     let shard_count = settings.shards;
     colocate(settings.colocate.clone());
     let commands = commands();
@@ -116,6 +122,7 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
     let shared = Arc::new(share(
         prepared.configuration.clone(),
         prepared.settings.clone(),
+        Arc::clone(&prepared.users),
         unix_ms(),
     ));
     // The one place that sets it.
@@ -199,13 +206,7 @@ fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(Accepted) {
         counters.connections.fetch_add(1, Ordering::Relaxed);
         let shard = ShardId((turn.get() % shared.shard_count) as u16);
         turn.set(turn.get().wrapping_add(1));
-        let client = Shard::accept(
-            &shared,
-            origin,
-            shard,
-            unix_ms(),
-            Some(transport),
-        );
+        let client = Shard::accept(&shared, origin, shard, unix_ms(), Some(transport));
         mailboxes.post(shard, Message::Adopt(client));
     }
 }

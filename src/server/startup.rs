@@ -10,6 +10,7 @@
 //! Deliberately not here: shards, and what they do with a socket.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use tracing::info;
 
@@ -18,6 +19,8 @@ use super::listen::{self, Listener};
 use super::logging::{self, Clock};
 use super::process::{self, Pidfile};
 use super::signals::Signals;
+use super::users;
+use crate::acl::Users;
 use crate::config::{Configuration, Notice, Settings};
 use crate::observe::allocator;
 
@@ -36,6 +39,8 @@ pub(crate) struct Prepared {
     pub(crate) configuration: Configuration,
     /// Its acting values.
     pub(crate) settings: Settings,
+    /// The users it starts with.
+    pub(super) users: Arc<Users>,
     pidfile: Option<Pidfile>,
 }
 
@@ -77,6 +82,7 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
         configuration = configuration.with_maxclients(served);
         settings = configuration.settings();
     }
+    let users = users::at_start(&configuration, &settings)?;
     let signals = Signals::new()?;
     let listeners = listen::open_all(&settings)?;
     let metrics = listen::open_metrics(&settings)?;
@@ -84,6 +90,7 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
     let prepared = Prepared {
         configuration,
         settings,
+        users: Arc::new(users),
         pidfile,
     };
     let doors = Doors {

@@ -63,20 +63,26 @@ impl Shard {
     }
 
     /// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
-    fn admit(
-        &self,
-        session: &mut Session,
-        args: &Args<'_>,
-    ) -> Result<&'static Row, CommandError> {
+    fn admit(&self, session: &mut Session, args: &Args<'_>) -> Result<&'static Row, CommandError> {
         let row = identify(session, &self.settings, args)?;
-        if let Err(denied) = permission::check(session, row, args) {
-            let place = place_of(session);
-            permission::note(&self.shared, (session, self.now_ms), (row, args), denied, place);
-            return Err(permission::refusal(session, row, denied));
-        }
+        self.permit(session, row, args)?;
         let files = &self.shared.observations.persistence;
         may_run_now(session, &self.settings, files, row)?;
         Ok(row)
+    }
+
+    /// Whether the client's user may run a command; notes that it may not.
+    pub(super) fn permit(
+        &self,
+        session: &mut Session,
+        row: &Row,
+        args: &Args<'_>,
+    ) -> Result<(), CommandError> {
+        permission::check(session, row, args).map_err(|denied| {
+            let by = (&*session, self.now_ms);
+            permission::note(&self.shared, by, (row, args), denied, place_of(session));
+            permission::refusal(session, row, denied)
+        })
     }
 
     /// Queues a command between MULTI and EXEC, or refuses WATCH there.

@@ -142,7 +142,13 @@ impl Env<'_> {
             && let Err(denied) = permission::check(session, command.row, &command.args)
         {
             let of = (command.row, &command.args);
-            permission::note(self.shared, (session, self.now_ms), of, denied, Place::Multi);
+            permission::note(
+                self.shared,
+                (session, self.now_ms),
+                of,
+                denied,
+                Place::Multi,
+            );
             let error = error::denied_at_exec(denied);
             self.record_refusal(Some(command.row), &error);
             reply.error(error.bytes());

@@ -7,9 +7,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::acl::log::Context as Place;
 use crate::client::registry::{ClientHandle, Wait};
-use crate::client::session::Session;
+use crate::client::session::{Login, Session};
 use crate::command::context::{Execution, Outcome, WaitFor};
+use crate::command::permission;
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
@@ -165,10 +167,6 @@ impl Env<'_> {
             waiter.claim().release();
             return Serving::Gone;
         };
-        if let Some(reply) = self.refusal_of_waiter(&session.handle, waiter, row) {
-            self.finish_waiter(space, waiter, reply, after);
-            return Serving::Served;
-        }
         let call = Call {
             row,
             args: &args,
@@ -181,7 +179,17 @@ impl Env<'_> {
             // Nobody sees an earlier time in them any more.
             keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
         }
-        let outcome = self.call(space, &mut session, &mut reply, &call);
+        let outcome = match permission::check(&mut session, row, &args) {
+            Ok(()) => self.call(space, &mut session, &mut reply, &call),
+            Err(denied) => {
+                let by = (&session, self.now_ms);
+                permission::note(self.shared, by, (row, &args), denied, Place::Toplevel);
+                let error = permission::refusal(&session, row, denied);
+                self.record_refusal(Some(row), &error);
+                reply.error(error.bytes());
+                Outcome::Done
+            }
+        };
         let counters = &self.shared.observations.shards[self.shard.index()];
         if let Outcome::Wait(wait) = outcome {
             self.collect(space, after);
@@ -241,7 +249,9 @@ impl Env<'_> {
 
 /// What of its client's session a waiter's command needs when it runs again, on whatever thread.
 fn session_of(waiter: &Waiter, handle: Arc<ClientHandle>) -> Session {
+    let user = handle.restricted_user();
     let mut session = Session::new(handle, true);
+    session.login = user.map(Login::new);
     session.db = waiter.db;
     session.protocol = waiter.protocol;
     session.no_touch = waiter.no_touch;

@@ -156,6 +156,13 @@ impl Shard {
             return Flow::Next;
         };
         let args = kept.request.args();
+        // Its user may have been changed while it waited.
+        if let Err(refusal) = self.permit(&mut client.session, kept.row, &args) {
+            let mark = reply.mark();
+            self.reject(client, reply, &args, &refusal);
+            finish_reply(client, reply, mark);
+            return Flow::Next;
+        }
         let attempt = Attempt {
             row: kept.row,
             args: &args,

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use crate::client::registry::{ClientFlag, ClientHandle};
 use crate::command::args::{self, is};
 use crate::command::error::{self, CommandError};
+use crate::command::row::CommandTable;
 use crate::command::spec::EXTENDED;
 use crate::command::{Context, Outcome};
 use crate::ids::ClientId;
@@ -105,16 +106,23 @@ fn is_extended(args: &Args<'_>) -> bool {
 }
 
 /// One line without its end. `argument_bytes`: of the command that the client is running.
-pub(crate) fn describe(handle: &ClientHandle, now_ms: u64, argument_bytes: usize) -> String {
+pub(crate) fn describe(
+    commands: &'static CommandTable,
+    handle: &ClientHandle,
+    now_ms: u64,
+    argument_bytes: usize,
+) -> String {
     let names = handle.names();
     let user = handle.user();
-    let user = user.as_ref().map_or(&b"(superuser)"[..], |user| user.name());
+    let user = user
+        .as_ref()
+        .map_or(&b"(superuser)"[..], |user| user.name());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let seconds_since = |at_ms: u64| now_ms.saturating_sub(at_ms) / 1000;
     let count = |counter: &std::sync::atomic::AtomicU32| counter.load(Ordering::Relaxed);
     let bytes = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
     let command = handle.command.load(Ordering::Relaxed);
-    let command = commands()
+    let command = commands
         .rows()
         .get(usize::from(command))
         .map_or("NULL", |row| row.full_name.as_str());
@@ -164,6 +172,7 @@ pub(crate) fn describe(handle: &ClientHandle, now_ms: u64, argument_bytes: usize
 
 pub(super) fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let mut text = describe(
+        ctx.shared.commands,
         &ctx.session.handle,
         ctx.now_ms(),
         args.byte_count(),
@@ -207,6 +216,7 @@ pub(super) fn list(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Co
         let own = handle.id == ctx.session.id();
         let argument_bytes = if own { args.byte_count() } else { 0 };
         text.push_str(&describe(
+            ctx.shared.commands,
             &handle,
             ctx.now_ms(),
             argument_bytes,

@@ -1,18 +1,19 @@
-//! ACL for the one user there is: `default`, who may do everything.
+//! ACL: users, what they may, and who tried what they may not.
 //!
-//! Users cannot be made or changed yet: those subcommands have no row. The categories are derived from the rows.
+//! Here: the rows, and what needs no users. `users.rs` makes, shows and deletes them · `log.rs` is ACL LOG.
 
 use std::fmt::Write;
 
-use sha2::{Digest, Sha256};
-
 use crate::command::args;
-use crate::command::connection::login::DEFAULT_USER;
 use crate::command::error::{self, CommandError};
+use crate::command::permission::check_rules;
 use crate::command::spec::CATEGORIES;
 use crate::command::{Command, Context, Flags, Outcome};
 use crate::limits;
-use crate::resp::arguments::Args;
+use crate::resp::arguments::{Args, Request};
+
+mod log;
+mod users;
 
 const FLAGS: &[Flags] = &[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
 const ADMIN: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE];
@@ -49,22 +50,63 @@ pub(crate) static COMMANDS: &[Command] = &[Command::new("acl", "", super::unreac
             .arity(-2)
             .flags(FLAGS)
             .docs("6.0.0", "server", "O(1)", "Makes a random password."),
-        Command::new("getuser", "username", user)
+        Command::new("deluser", "username [username ...]", users::delete)
+            .arity(-3)
+            .flags(ADMIN)
+            .docs(
+                "6.0.0",
+                "server",
+                "O(1) amortized time considering the typical user.",
+                "Deletes users, and closes their connections.",
+            ),
+        Command::new("getuser", "username", users::show)
             .arity(3)
             .flags(ADMIN)
             .docs("6.0.0", "server", "O(1)", "Replies what a user may."),
-        Command::new("list", "", list).arity(2).flags(ADMIN).docs(
-            "6.0.0",
-            "server",
-            "O(1)",
-            "Replies the users as rules.",
-        ),
-        Command::new("users", "", users).arity(2).flags(ADMIN).docs(
-            "6.0.0",
-            "server",
-            "O(1)",
-            "Lists the users.",
-        ),
+        Command::new("list", "", users::list)
+            .arity(2)
+            .flags(ADMIN)
+            .docs("6.0.0", "server", "O(1)", "Replies the users as rules."),
+        Command::new("load", "", users::load)
+            .arity(2)
+            .flags(ADMIN)
+            .docs(
+                "6.0.0",
+                "server",
+                "O(N). Where N is the number of configured users.",
+                "Makes the users those of the ACL file.",
+            ),
+        Command::new("log", "operation:<[count] | RESET>", log::log)
+            .arity(-2)
+            .flags(ADMIN)
+            .docs(
+                "6.0.0",
+                "server",
+                "O(N) with N being the number of entries shown.",
+                "Replies what users tried and may not, or forgets it.",
+            ),
+        Command::new("save", "", users::save)
+            .arity(2)
+            .flags(ADMIN)
+            .docs(
+                "6.0.0",
+                "server",
+                "O(N). Where N is the number of configured users.",
+                "Writes the users to the ACL file.",
+            ),
+        Command::new("setuser", "username [rule [rule ...]]", users::set)
+            .arity(-3)
+            .flags(ADMIN)
+            .docs(
+                "6.0.0",
+                "server",
+                "O(N). Where N is the number of rules provided.",
+                "Makes a user, or changes what it may.",
+            ),
+        Command::new("users", "", users::names)
+            .arity(2)
+            .flags(ADMIN)
+            .docs("6.0.0", "server", "O(1)", "Lists the users."),
         Command::new("whoami", "", who_am_i)
             .arity(2)
             .flags(FLAGS)
@@ -87,12 +129,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-/// The password of the user, as Redis shows one: its SHA-256 in hexadecimal.
-fn password_digest(ctx: &Context<'_>) -> Option<String> {
-    let password = ctx.settings.requirepass.as_ref()?;
-    Some(hexadecimal(&Sha256::digest(password)))
 }
 
 fn categories(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
@@ -125,9 +161,8 @@ fn categories(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Command
 }
 
 fn dry_run(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    if args.at(2) != DEFAULT_USER {
-        return Err(error::user_not_found(args.at(2)));
-    }
+    let user = ctx.shared.users.get(args.at(2));
+    let user = user.ok_or_else(|| error::user_not_found(args.at(2)))?;
     let table = ctx.shared.commands;
     let Some(mut row) = table.find(args.at(3)) else {
         return Err(error::command_not_found(args.at(3)));
@@ -143,7 +178,15 @@ fn dry_run(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     if !row.command.accepts(args.len() - 3) {
         return Err(error::wrong_arity(&row.full_name));
     }
-    ctx.reply.ok();
+    let request = Request::from_arguments(args.from(3));
+    let command = request.args();
+    match check_rules(&user.rules(), row, &command) {
+        Ok(()) => ctx.reply.ok(),
+        Err(denied) => {
+            let text = error::denied_in_full(user.name(), row, &command, denied);
+            ctx.reply.bulk(&text);
+        }
+    }
     Ok(Outcome::Done)
 }
 
@@ -167,55 +210,11 @@ fn generate_password(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
-fn user(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    if args.at(2) != DEFAULT_USER {
-        ctx.reply.null();
-        return Ok(Outcome::Done);
-    }
-    let password = password_digest(ctx);
-    let reply = &mut *ctx.reply;
-    reply.map(6);
-    reply.bulk(b"flags");
-    let flags: &[&[u8]] = if password.is_some() {
-        &[b"on", b"sanitize-payload"]
-    } else {
-        &[b"on", b"nopass", b"sanitize-payload"]
-    };
-    reply.set(flags.len());
-    flags.iter().for_each(|flag| reply.bulk(flag));
-    reply.bulk(b"passwords");
-    reply.array(password.iter().len());
-    if let Some(digest) = password {
-        reply.bulk(digest.as_bytes());
-    }
-    for (name, rule) in [("commands", "+@all"), ("keys", "~*"), ("channels", "&*")] {
-        reply.bulk(name.as_bytes());
-        reply.bulk(rule.as_bytes());
-    }
-    reply.bulk(b"selectors");
-    reply.array(0);
-    Ok(Outcome::Done)
-}
-
-fn list(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let password = match password_digest(ctx) {
-        Some(digest) => format!("sanitize-payload #{digest}"),
-        None => "nopass sanitize-payload".to_owned(),
-    };
-    let rules = format!("user default on {password} ~* &* +@all");
-    ctx.reply.array(1);
-    ctx.reply.bulk(rules.as_bytes());
-    Ok(Outcome::Done)
-}
-
-fn users(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.array(1);
-    ctx.reply.bulk(DEFAULT_USER);
-    Ok(Outcome::Done)
-}
-
 fn who_am_i(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.reply.bulk(DEFAULT_USER);
+    match &ctx.session.login {
+        Some(login) => ctx.reply.bulk(login.user().name()),
+        None => ctx.reply.null(),
+    }
     Ok(Outcome::Done)
 }
 
@@ -224,6 +223,8 @@ fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
         "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "CAT [<category>]",
         "    The categories, or the commands of one.",
+        "DELUSER <username> [<username> ...]",
+        "    Deletes users, and closes their connections.",
         "DRYRUN <username> <command> [<arg> ...]",
         "    Whether the user might run the command.",
         "GENPASS [<bits>]",
@@ -232,6 +233,14 @@ fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
         "    What the user may.",
         "LIST",
         "    The users as rules.",
+        "LOAD",
+        "    Makes the users those of the ACL file.",
+        "LOG [<count> | RESET]",
+        "    What users tried and may not; or forgets it.",
+        "SAVE",
+        "    Writes the users to the ACL file.",
+        "SETUSER <username> [<rule> ...]",
+        "    Makes a user, or changes what it may.",
         "USERS",
         "    The names of the users.",
         "WHOAMI",

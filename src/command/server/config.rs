@@ -3,9 +3,12 @@
 //! SET works on a copy, lets the process follow it (sockets, limits, log: [`crate::config::ProcessControl`]), then
 //! gives all shards the new snapshot and answers when they have it. What fails leaves everything as it was.
 
+use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use crate::acl::users::DEFAULT;
+use crate::acl::{Rules, User, file};
 use crate::command::args::is;
 use crate::command::error::{self, CommandError};
 use crate::command::{Command, Context, Flags, Outcome, ShardAction, Shared};
@@ -132,6 +135,10 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     if switches_log && settings.persistence.append_only {
         changed.keep_for_log(&current);
     }
+    let password = current.settings().requirepass;
+    if password != settings.requirepass {
+        change_password(shared, settings.requirepass.as_deref());
+    }
     *current = changed;
     *shared
         .settings
@@ -146,6 +153,28 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     }))
 }
 
+/// `requirepass` is the password of the default user.
+fn change_password(shared: &Shared, password: Option<&[u8]>) {
+    let changed: Result<_, Infallible> = shared.users.change(DEFAULT, |rules| {
+        let rules = rules.map_or_else(Rules::all_may, Rules::clone);
+        Ok(rules.with_password(password))
+    });
+    match changed {
+        Ok(_) => {}
+        Err(never) => match never {},
+    }
+}
+
+/// The users as lines of the configuration; none where they have a file of their own.
+fn user_lines(shared: &Shared, configuration: &Configuration) -> Vec<Vec<u8>> {
+    if configuration.settings().aclfile.is_some() {
+        return Vec::new();
+    }
+    let users = shared.users.list();
+    let line = |user: Arc<User>| file::line(user.name(), &user.rules());
+    users.into_iter().map(line).collect()
+}
+
 fn reset_statistics(context: &mut Context<'_>, _: &Args<'_>) -> Result<Outcome, CommandError> {
     context.shared.observations.reset();
     context.reply.ok();
@@ -153,11 +182,14 @@ fn reset_statistics(context: &mut Context<'_>, _: &Args<'_>) -> Result<Outcome, 
 }
 
 fn rewrite(context: &mut Context<'_>, _: &Args<'_>) -> Result<Outcome, CommandError> {
-    let current = configuration(context.shared);
-    match (current.file(), context.shared.process.get()) {
-        (Some(_), Some(process)) => process.rewrite_file(&current).map_err(|reason| {
-            error::joined(&[b"ERR Rewriting config file: ", reason.as_bytes()])
-        })?,
+    let shared = context.shared;
+    let current = configuration(shared);
+    match (current.file(), shared.process.get()) {
+        (Some(_), Some(process)) => process
+            .rewrite_file(&current, &user_lines(shared, &current))
+            .map_err(|reason| {
+                error::joined(&[b"ERR Rewriting config file: ", reason.as_bytes()])
+            })?,
         _ => return Err(NO_FILE),
     }
     context.reply.ok();
