@@ -44,11 +44,6 @@ impl Shard {
                 return Flow::Next;
             }
         };
-        client
-            .session
-            .handle
-            .command
-            .store(row.id, Ordering::Relaxed);
         if client.session.transaction.active && self.takes_in_multi(client, reply, row, args) {
             finish_reply(client, reply, mark);
             return Flow::Next;
@@ -65,6 +60,8 @@ impl Shard {
     /// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
     fn admit(&self, session: &mut Session, args: &Args<'_>) -> Result<&'static Row, CommandError> {
         let row = identify(session, &self.settings, args)?;
+        // Also of one that is refused, as CLIENT LIST of Redis has it.
+        session.handle.command.store(row.id, Ordering::Relaxed);
         self.permit(session, row, args)?;
         let files = &self.shared.observations.persistence;
         may_run_now(session, &self.settings, files, row)?;

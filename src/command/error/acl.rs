@@ -62,7 +62,7 @@ pub(crate) fn sort_option_denied(option: &[u8]) -> CommandError {
     joined(&[
         b"ERR ",
         option,
-        b" option of SORT denied due to insufficient ACL permissions",
+        b" option of SORT denied due to insufficient ACL permissions.",
     ])
 }
 
