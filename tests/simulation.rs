@@ -239,7 +239,6 @@ impl World {
             ShardId(shard as u16),
             now_ms,
             None,
-            true,
         );
         let id = client.id();
         self.shards[shard].handle(Event::Message(Message::Adopt(client)));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use crate::acl::Users;
+use crate::acl::{Rules, Users};
 use crate::client::registry::{ClientOrigin, ClientRegistry};
 use crate::client::tracking::BroadcastRegistry;
 use crate::command::context::Shared;
@@ -40,8 +40,14 @@ use super::migrate;
 use super::saver;
 use super::startup::Prepared;
 
-/// What all shards of a process share, before any of them runs.
-pub(crate) fn share(
+/// What all shards of a process share, before any of them runs; there is only the default user.
+pub fn share(configuration: Configuration, settings: Settings, now_ms: u64) -> Shared {
+    let rules = Rules::all_may().with_password(settings.requirepass.as_deref());
+    share_with_users(configuration, settings, Arc::new(Users::new(rules)), now_ms)
+}
+
+/// The same with these users.
+fn share_with_users(
     configuration: Configuration,
     settings: Settings,
     users: Arc<Users>,
@@ -119,7 +125,7 @@ fn end_with_a_panic() {
 /// # Errors
 /// When a thread cannot be started, or the data cannot be loaded.
 pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, StartError> {
-    let shared = Arc::new(share(
+    let shared = Arc::new(share_with_users(
         prepared.configuration.clone(),
         prepared.settings.clone(),
         Arc::clone(&prepared.users),

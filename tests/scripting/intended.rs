@@ -130,10 +130,7 @@ pub(crate) fn is_by_thread(step: &Step) -> bool {
 }
 
 /// Steps that ask for what there is not yet, and why their cases are not played.
-const NOT_YET: &[(&str, &str)] = &[
-    ("> ACL SETUSER ", "there is no user but the default one"),
-    ("> CONFIG SET maxmemory ", "memory is not limited"),
-];
+const NOT_YET: &[(&str, &str)] = &[("> CONFIG SET maxmemory ", "memory is not limited")];
 
 /// Whether a case needs something that there is not yet.
 pub(crate) fn is_not_yet(case: &Case) -> bool {
