@@ -39,6 +39,8 @@ pub(crate) struct Scripts {
     functions_version: u64,
     /// What scripts have said for the log: level and text.
     pub(crate) logged: Vec<(u8, Vec<u8>)>,
+    /// The script that was looked at last, and whether its keys are declared: it is added to the cache when it runs.
+    pub(crate) looked_at: Option<(Sha, bool)>,
     /// When the log was told last of a script that has used all memory, ns.
     told_of_memory_ns: Option<u64>,
 }

@@ -172,7 +172,10 @@ impl Env<'_> {
                             crate::script::flags::of_script(text).map_err(error::script_failed)?;
                         let checked = scripts.check(code);
                         checked.map_err(|text| error::does_not_compile(&text))?;
-                        let added = cache.add(sha, text, false, |code| self.declares_keys(code));
+                        let looked_at = scripts.looked_at.take().filter(|(of, _)| *of == sha);
+                        let added = cache.add(sha, text, false, |code| {
+                            looked_at.map_or_else(|| self.declares_keys(code), |(_, is)| is)
+                        });
                         added.map_err(error::script_failed)?
                     }
                     (None, _) => return Err(error::NO_SCRIPT),
