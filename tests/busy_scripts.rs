@@ -3,9 +3,10 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use support::server::shard_counts;
+use support::server::{info_field, shard_counts};
 use support::{Client, Frame, Outcome, Server};
 
 const ENDLESS: &str = "while true do end";
@@ -184,6 +185,57 @@ fn keys_that_a_busy_script_does_not_hold_are_served() {
     assert!(runs.reply().to_string().contains("killed"));
 }
 
+/// The threads that have looked for a keyspace in vain so far.
+fn tickets(client: &mut Client) -> u64 {
+    let info = client.run("INFO stats").text();
+    info_field(&info, "millrace_tickets")
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn who_waits_in_line_when_a_script_turns_out_to_be_busy_is_told() {
+    for shards in [2, 4] {
+        let server = Server::millrace_with(shards, &["--busy-reply-threshold", "500"]);
+        let mut runs = server.connect();
+        runs.run("GET k");
+        // Some on each thread: those on another than the script's come to its line while it is not known to be busy.
+        let mut waiting: Vec<Client> = (0..4 * shards).map(|_| server.connect()).collect();
+        let sha = runs.call(&["SCRIPT", "LOAD", ENDLESS]).text();
+        let mut has_waited = false;
+        for _ in 0..20 {
+            let before = tickets(&mut waiting[0]);
+            runs.send(&["EVALSHA", sha.as_str(), "1", "k"]);
+            let mut told = vec![false; waiting.len()];
+            let began = Instant::now();
+            while told.contains(&false) {
+                for (client, told) in waiting.iter_mut().zip(&mut told) {
+                    // Nil: the script had not begun.
+                    if !*told {
+                        client.send_line("GET k");
+                    }
+                }
+                for (client, told) in waiting.iter_mut().zip(&mut told) {
+                    *told = *told || client.reply().to_string().contains("BUSY");
+                }
+                assert!(began.elapsed() < Duration::from_secs(20));
+            }
+            assert_eq!(waiting[0].run("SCRIPT KILL").text(), "OK");
+            assert!(runs.reply().to_string().contains("killed"));
+            has_waited = tickets(&mut waiting[0]) > before;
+            if has_waited {
+                break;
+            }
+        }
+        assert!(has_waited, "{shards} shards: nobody came to the line");
+        // The line is empty, and what was refused is not run.
+        for client in &mut waiting {
+            assert!(client.run("GET k").is_null());
+        }
+    }
+}
+
 #[test]
 fn a_command_whose_keys_a_busy_script_holds_is_not_queued_by_multi() {
     for server in servers() {
@@ -253,6 +305,45 @@ fn a_script_that_uses_all_memory_leaves_the_others_theirs() {
             }
         }
         assert_eq!(client.run("GET innocent").text(), "9");
+    }
+}
+
+#[test]
+fn a_command_of_a_script_just_below_the_limit_of_memory_is_answered() {
+    for shards in shard_counts() {
+        let mut server = Server::millrace_with(shards, &["--lua-memory-limit", "8mb"]);
+        let mut client = server.connect();
+        let value = "x".repeat(20_000);
+        client.call(&["RPUSH", "list", &value, &value, &value]);
+        let mut outcomes = BTreeSet::new();
+        // So many bytes before the end; what is called then, and what is replied.
+        let fill = "local held, left = {}, tonumber(ARGV[1]) \
+            for _, step in ipairs({{20000, 1997}, {0, 97}}) do \
+            while collectgarbage('count') * 1024 < 8 * 1048576 - left - step[1] do \
+            held[#held + 1] = string.rep('x', step[2]) .. #held end end ";
+        for call in [
+            "return redis.call('SET', KEYS[1], held[1])",
+            "return redis.call('LRANGE', 'list', 0, -1)",
+            "return redis.pcall('SET', KEYS[1], string.rep('y', 50000))",
+            "return redis.pcall('LPUSH', unpack(held, 1, 2000))",
+            "return redis.pcall('NONESUCH')",
+            "return cjson.encode(held)",
+            "return held",
+        ] {
+            let script = format!("{fill}{call}");
+            for left in [3_000_000, 300_000, 100_000, 60_000, 20_000, 2_000, 400, 150] {
+                let left = left.to_string();
+                let reply = client.call(&["EVAL", &script, "1", "k", &left]);
+                outcomes.insert(reply.to_string().contains("not enough memory"));
+                let incr = "return redis.call('INCR', KEYS[1])";
+                let reply = client.call(&["EVAL", incr, "1", "count"]);
+                assert!(!reply.is_error(), "after {call}, {left}: {reply}");
+            }
+        }
+        assert_eq!(client.run("GET count").text(), "56");
+        assert_eq!(outcomes.len(), 2, "some fit, some do not");
+        assert!(server.log().contains("A script has used all memory"));
+        server.expect_alive();
     }
 }
 

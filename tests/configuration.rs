@@ -315,6 +315,11 @@ fn a_start_that_fails_says_why_in_one_line_and_ends_with_1() {
             &["--port", "0", "--unixsocket", "/nonexistent/s"],
             "unix socket /nonexistent/s",
         ),
+        (
+            &["--colocate", "bull:*:", "queues:*"],
+            "put words with blanks between them in quotes: colocate \"bull:*: queues:*\"",
+        ),
+        (&["--colocate", "{bull}:*:"], "without them"),
         (&["--maxmemory", "1gb"], "maxmemory 0"),
         (&["--tls-port", "1"], "TLS"),
         (&["--aclfile", "users.acl"], "requirepass"),

@@ -27,6 +27,7 @@ use std::collections::BTreeSet;
 
 use cases::{Case, all_cases};
 use intended::{Answer, INTENDED, is_not_yet};
+use support::server::info_field;
 use support::{Server, shard_counts};
 
 /// Plays the cases with one shard count; a report for each step that was answered otherwise.
@@ -108,4 +109,45 @@ fn every_intended_difference_is_of_a_case_and_has_a_reason() {
             ),
         }
     }
+}
+
+/// Scripts of one queue, with its keys as KEYS: how many ran with some of the shards, and how many with all.
+fn counts_of_scripts(options: &[&str]) -> [String; 2] {
+    let server = Server::millrace_with(4, options);
+    let mut client = server.connect();
+    let names = [
+        "wait", "active", "id", "meta", "events", "delayed", "failed", "paused",
+    ];
+    let keys: Vec<String> = names
+        .iter()
+        .map(|name| format!("bull:mail:{name}"))
+        .collect();
+    let script = "for i = 2, #KEYS do redis.call('SET', KEYS[i], i) end return redis.call('RPUSH', KEYS[1], ARGV[1])";
+    for round in 1..=3 {
+        let mut command = vec!["EVAL", script, "8"];
+        command.extend(keys.iter().map(String::as_str));
+        command.push("job");
+        assert_eq!(client.call(&command).integer(), round, "{options:?}");
+    }
+    // Plain commands find what the scripts have written.
+    assert_eq!(client.run("LLEN bull:mail:wait").integer(), 3);
+    for (key, value) in keys.iter().zip(1..).skip(1) {
+        assert_eq!(client.call(&["GET", key]).text(), value.to_string());
+    }
+    assert_eq!(client.run("DBSIZE").integer(), 8);
+    let info = client.run("INFO stats").text();
+    ["some", "all"].map(|kind| {
+        let name = format!("millrace_scripts_with_{kind}_shards");
+        info_field(&info, &name).unwrap()
+    })
+}
+
+#[test]
+fn the_keys_of_one_queue_are_on_one_shard_where_colocate_says_so() {
+    assert_eq!(counts_of_scripts(&[]), ["0", "3"]);
+    for patterns in ["bull:*:", "queues:* bull:*:"] {
+        assert_eq!(counts_of_scripts(&["--colocate", patterns]), ["3", "0"]);
+    }
+    // It does not concern them.
+    assert_eq!(counts_of_scripts(&["--colocate", "queues:*"]), ["0", "3"]);
 }

@@ -151,11 +151,13 @@ impl Bench {
             .collect();
         let id = shared.clients.next_id();
         let handle = ClientHandle::new(id, ClientOrigin::default(), ShardId(0), 0);
+        let mut session = Session::new(Arc::new(handle), true);
+        session.begin_as(shared.users.default());
         Self {
             keyspaces,
             shared,
             settings,
-            session: Session::new(Arc::new(handle), true),
+            session,
             now_ms: 1_700_000_000_000,
             scripts: RefCell::default(),
             outcome: None,

@@ -17,7 +17,7 @@ use super::nearest::nearest;
 use super::parameters::{self, PARAMETERS};
 use super::row::Effect;
 use super::syntax;
-use super::value::{Arrival, bytes_of, path_of, printable, reason_of};
+use super::value::{Arrival, Kind, bytes_of, path_of, printable, reason_of};
 use super::{Configuration, UserLine, value::Value};
 use crate::limits::CONFIG_INCLUDE_DEPTH_MAX;
 
@@ -237,7 +237,14 @@ impl Reading {
         let value = row
             .kind
             .read(inner.as_deref().unwrap_or(values), old, arrival)
-            .map_err(|reason| line.error(reason))?;
+            .map_err(|reason| match (row.kind, values) {
+                (Kind::Text(_), [_, _, ..]) => line.error(format!(
+                    "{reason}: put words with blanks between them in quotes: {} \"{}\"",
+                    row.name,
+                    printable(&values.join(&b' ')),
+                )),
+                _ => line.error(reason),
+            })?;
         self.configuration.values[at] = value;
         self.configuration.given[at] = true;
         self.origins.0[at] = Some(line.error(String::new()));

@@ -178,7 +178,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Process,
         "Threads that share the keys; a parameter that only Millrace has.",
     ),
-    row("colocate", ANY, "", Fixed).acts(
+    row("colocate", Text(TextRule::Beginnings), "", Fixed).acts(
         Process,
         "Patterns of key beginnings, with blanks between: keys with the same beginning live on one shard, as with a hash tag. \
         * is anything but a colon: bull:*: for BullMQ, queues:* for Laravel.",

@@ -212,6 +212,9 @@ fn must_be_one_of(names: &[(&str, u32)]) -> String {
 fn read_text(word: &[u8], rule: TextRule) -> Result<Value, String> {
     let problem = match rule {
         TextRule::Any => None,
+        TextRule::Beginnings => word.contains(&b'{').then(|| {
+            "a key with braces has a hash tag already: write the pattern without them".into()
+        }),
         TextRule::Filled(name) | TextRule::BaseName(name, _) if word.is_empty() => {
             Some(format!("{name} can't be empty"))
         }

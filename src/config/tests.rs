@@ -151,9 +151,7 @@ fn standard_input_is_read_between_file_and_options() {
 #[test]
 fn what_must_not_be_ignored_stops_the_start() {
     for words in [
-        &["--user", "a", "on"][..],
-        &["--aclfile", "x"],
-        &["--rename-command", "GET", ""],
+        &["--rename-command", "GET", ""][..],
         &["--tls-port", "1"],
         &["--tls-cert-file", "x"],
         &["--loadmodule", "x"],

@@ -53,6 +53,8 @@ pub(crate) enum Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TextRule {
     Any,
+    /// Beginnings of keys: see `colocate`.
+    Beginnings,
     /// Not empty.
     Filled(&'static str),
     /// Not empty and no path: the second word says what it must be.

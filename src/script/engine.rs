@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
+use std::io;
 use std::rc::Rc;
 
 use crate::resp::Protocol;
@@ -61,12 +62,16 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// With the libraries that scripts find. `version`: what the server says it is. `bytes_max`: memory for all scripts together.
-    pub(crate) fn new(version: &str, bytes_max: usize) -> Self {
-        let mut lua = Lua::new(bytes_max);
+    ///
+    /// # Errors
+    ///
+    /// The system gives no memory for it.
+    pub(crate) fn new(version: &str, bytes_max: usize) -> io::Result<Self> {
+        let mut lua = Lua::new(bytes_max)?;
         install(&mut lua.stack(), version);
         lua.keep();
         lua.runtime().random.set(random::UNSEEDED);
-        Self { lua, run_count: 0 }
+        Ok(Self { lua, run_count: 0 })
     }
 
     /// Random numbers of its own for each thread; those of the first (0) are Redis'.

@@ -16,7 +16,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new() -> Self {
         Self {
-            engine: Engine::new("7.4.0", 64 << 20),
+            engine: Engine::new("7.4.0", 64 << 20).expect("memory"),
             ticks: 1_000,
         }
     }

@@ -39,18 +39,45 @@ pub(crate) struct Scripts {
     functions_version: u64,
     /// What scripts have said for the log: level and text.
     pub(crate) logged: Vec<(u8, Vec<u8>)>,
+    /// The script that was looked at last, and whether its keys are declared: it is added to the cache when it runs.
+    pub(crate) looked_at: Option<(Sha, bool)>,
+    /// When the log was told last of a script that has used all memory, ns.
+    told_of_memory_ns: Option<u64>,
 }
 
 impl Scripts {
-    /// The state.
+    /// The state. There is one as soon as something was compiled.
     pub(crate) fn engine(&mut self) -> &mut Engine {
-        let bytes_max = self.bytes_max.unwrap_or(limits::LUA_BYTES_DEFAULT);
-        let thread = self.thread;
-        self.engine.get_or_insert_with(|| {
-            let engine = Engine::new(REDIS_VERSION, bytes_max);
-            engine.vary_random(thread);
-            Box::new(engine)
-        })
+        let engine = self.engine.as_deref_mut();
+        engine.expect("what is to run was compiled")
+    }
+
+    /// Makes the state, if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no memory for it: the text for the client.
+    fn make_engine(&mut self) -> Result<&mut Engine, Vec<u8>> {
+        if self.engine.is_none() {
+            let bytes_max = self.bytes_max.unwrap_or(limits::LUA_BYTES_DEFAULT);
+            let engine = Engine::new(REDIS_VERSION, bytes_max).map_err(|error| {
+                tracing::warn!("No memory for the stack of scripts: {error}");
+                format!("no memory for the stack of scripts: {error}").into_bytes()
+            })?;
+            engine.vary_random(self.thread);
+            self.engine = Some(Box::new(engine));
+        }
+        Ok(self.engine())
+    }
+
+    /// Whether the log is to be told of a script that has used all memory: at most once a second.
+    pub(crate) fn tells_of_memory(&mut self, now_ns: u64) -> bool {
+        let told_ns = self.told_of_memory_ns;
+        let tells = told_ns.is_none_or(|told_ns| now_ns.saturating_sub(told_ns) >= 1_000_000_000);
+        if tells {
+            self.told_of_memory_ns = Some(now_ns);
+        }
+        tells
     }
 
     /// Of which thread they are: scripts of two threads do not get the same random numbers.
@@ -87,7 +114,7 @@ impl Scripts {
     /// It is no Lua: the text for the client.
     pub(crate) fn compile(&mut self, script: &Arc<Script>) -> Result<c_int, Vec<u8>> {
         self.forget_gone();
-        let slot = self.engine().compile(script.code())?;
+        let slot = self.make_engine()?.compile(script.code())?;
         self.compiled.insert(script.sha, (Arc::clone(script), slot));
         Ok(slot)
     }
@@ -98,7 +125,7 @@ impl Scripts {
     ///
     /// It is not: the text for the client.
     pub(crate) fn check(&mut self, code: &[u8]) -> Result<(), Vec<u8>> {
-        let slot = self.engine().compile(code)?;
+        let slot = self.make_engine()?.compile(code)?;
         self.engine().forget(slot);
         Ok(())
     }
@@ -153,7 +180,7 @@ impl Scripts {
     /// Runs the code of a library; its functions and their slots.
     fn register(&mut self, code: &[u8]) -> Result<Vec<(Function, c_int)>, Vec<u8>> {
         let prefix = |start: &str, text: &[u8]| [start.as_bytes(), text].concat();
-        let started = self.engine().start_library(code);
+        let started = self.make_engine()?.start_library(code);
         let mut step = started.map_err(|text| prefix("Error compiling function: ", &text))?;
         let mut ticks = 0;
         let error = loop {

@@ -46,6 +46,9 @@ const SLICE_NS: u64 = 1_000_000;
 /// With what a script ends that was killed.
 const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 
+/// What Lua says when there is no more memory.
+const NO_MEMORY: &[u8] = b"not enough memory";
+
 /// How a script went.
 pub(super) enum Scripted {
     /// It has ended, and the reply is written.
@@ -171,7 +174,10 @@ impl Env<'_> {
                             crate::script::flags::of_script(text).map_err(error::script_failed)?;
                         let checked = scripts.check(code);
                         checked.map_err(|text| error::does_not_compile(&text))?;
-                        let added = cache.add(sha, text, false, |code| self.declares_keys(code));
+                        let looked_at = scripts.looked_at.take().filter(|(of, _)| *of == sha);
+                        let added = cache.add(sha, text, false, |code| {
+                            looked_at.map_or_else(|| self.declares_keys(code), |(_, is)| is)
+                        });
                         added.map_err(error::script_failed)?
                     }
                     (None, _) => return Err(error::NO_SCRIPT),
@@ -446,6 +452,18 @@ impl Env<'_> {
         error: &ScriptError,
     ) {
         let mut text = error.text.clone();
+        let is_for_memory = text.windows(NO_MEMORY.len()).any(|part| part == NO_MEMORY);
+        if is_for_memory
+            && self
+                .scripts
+                .borrow_mut()
+                .tells_of_memory(self.clock.nanoseconds())
+        {
+            tracing::warn!(
+                "A script has used all memory that scripts may take (lua-memory-limit). Script name is: {}.",
+                String::from_utf8_lossy(&run.name.shown()),
+            );
+        }
         if let Some((source, line)) = &error.place {
             for part in [
                 b" script: ".as_slice(),

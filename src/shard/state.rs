@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::command::context::Shared;
 use crate::config::Settings;
@@ -180,7 +179,8 @@ impl Shard {
         let log = Arc::new(Log::new(shared.shard_count, facts));
         Self {
             id,
-            settings_version: shared.settings_version.load(Ordering::Acquire),
+            // None: a setting may have changed before this thread began, and the first look does what follows from it.
+            settings_version: u64::MAX,
             hands,
             subscribers: Subscribers::new(shared.shard_count),
             shared,

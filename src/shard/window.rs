@@ -106,19 +106,19 @@ impl Shard {
             Named::Function => None,
         };
         let Some(sha) = sha else { return all };
-        let scripts = self.scripts.borrow();
+        let mut scripts = self.scripts.borrow_mut();
         let is_declared = match scripts.compiled(&sha) {
             Some((script, _)) => script.keys_are_declared,
-            None => {
-                match self.shared.scripts.get(&sha) {
-                    Some(script) => script.keys_are_declared,
-                    // It will be looked at again when it is added: once more for each text.
-                    None if named == Named::Text => {
-                        of_script(args.at(1)).is_ok_and(|(_, code)| keys_are_declared(code))
-                    }
-                    None => false,
+            None => match self.shared.scripts.get(&sha) {
+                Some(script) => script.keys_are_declared,
+                None if named == Named::Text => {
+                    let code = of_script(args.at(1));
+                    let is_declared = code.is_ok_and(|(_, code)| keys_are_declared(code));
+                    scripts.looked_at = Some((sha, is_declared));
+                    is_declared
                 }
-            }
+                None => false,
+            },
         };
         if !is_declared {
             return all;

@@ -1,5 +1,6 @@
 //! Libraries of functions, and what scripts have written, after a restart.
 
+use super::support::Frame;
 use super::{LOG, home::Home};
 
 const LIBRARY: &str = "#!lua name=mine\n\
@@ -46,6 +47,50 @@ fn functions_and_what_scripts_wrote_are_there_after_a_restart() {
             assert_eq!(client.run("FCALL put 1 d 4").text(), "OK");
             assert!(client.run("FCALL_RO look 0").to_string().contains('1'));
         }
+    }
+}
+
+#[test]
+fn each_change_of_the_libraries_is_in_the_log() {
+    for (first, second) in [("1", "4"), ("4", "1")] {
+        let home = Home::new();
+        // What is done, and the libraries that are there then.
+        let steps: [(&[&str], &str); 6] = [
+            (&["FUNCTION", "RESTORE"], "gone mine"),
+            (&["FUNCTION", "DELETE", "gone"], "mine"),
+            (&["FUNCTION", "RESTORE", "REPLACE"], "gone mine"),
+            (&["FUNCTION", "FLUSH"], ""),
+            (&["FUNCTION", "RESTORE", "FLUSH"], "gone mine"),
+            (&["FUNCTION", "LOAD", "REPLACE", GONE], "gone mine"),
+        ];
+        let mut life = home.millrace(&[LOG, &["--shards", first]].concat());
+        let mut client = life.connect();
+        for library in [GONE, LIBRARY] {
+            client.call(&["FUNCTION", "LOAD", library]);
+        }
+        let dumped = client.run("FUNCTION DUMP");
+        client.run("FUNCTION FLUSH");
+        for (index, (words, expected)) in steps.into_iter().enumerate() {
+            let mut command: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            if words[1] == "RESTORE" {
+                command.insert(2, dumped.bytes());
+            }
+            let reply = client.call(&command);
+            assert!(!reply.is_error(), "{words:?}: {reply}");
+            life.kill();
+            let shards = if index % 2 == 0 { second } else { first };
+            life = home.millrace(&[LOG, &["--shards", shards]].concat());
+            client = life.connect();
+            let listed = client.run("FUNCTION LIST");
+            let name = |library: &Frame| library.items()[1].text();
+            let mut names: Vec<String> = listed.items().iter().map(name).collect();
+            names.sort();
+            assert_eq!(names.join(" "), expected, "after {words:?}");
+            if expected.contains("mine") {
+                assert_eq!(client.run("FCALL put 1 a 1").text(), "OK");
+            }
+        }
+        assert!(client.run("FCALL old 0").to_string().contains('1'));
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 
 use crate::client::registry::{ClientFlag, ClientHandle, ClientOrigin};
 use crate::client::session::ReplyMode;
+use crate::acl::Rules;
+use crate::acl::users::DEFAULT;
 use crate::command::testing::Bench;
 use crate::command::{Outcome, ShardAction};
 use crate::ids::{ClientId, ShardId};
@@ -15,7 +17,8 @@ use crate::resp::Protocol;
 
 fn with_password(password: &str) -> Bench {
     let mut bench = Bench::new();
-    Arc::make_mut(&mut bench.settings).requirepass = Some(password.into());
+    let rules = Rules::all_may().with_password(Some(password.as_bytes()));
+    bench.shared.users.set(DEFAULT, rules);
     bench.session.authenticated = false;
     bench
 }

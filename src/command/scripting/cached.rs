@@ -82,7 +82,7 @@ static SUBCOMMANDS: &[Command] = &[
             "Has the server know a script; replies its SHA1.",
         ),
     row("show", "sha1", show).arity(3).flags(NOSCRIPT).docs(
-        "7.2.0",
+        "8.0.0",
         "scripting",
         "O(1)",
         "Shows the text of a script.",

@@ -17,7 +17,7 @@ const CASES: [&str; 3] = [
 ];
 
 fn engine() -> Engine {
-    Engine::new("7.4.0", 64 << 20)
+    Engine::new("7.4.0", 64 << 20).expect("memory")
 }
 
 /// Runs a script, with so many ticks before it is stopped; the reply as Redis sends it, and how many ticks it used.

@@ -24,6 +24,7 @@ pub(super) mod stack;
 use std::alloc::Layout;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
+use std::io;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
@@ -255,7 +256,12 @@ pub(crate) struct Lua {
 
 impl Lua {
     /// An empty state: no libraries, no globals.
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The system gives no memory for the stack of scripts.
+    pub(crate) fn new(bytes_max: usize) -> io::Result<Self> {
+        let stack = DefaultStack::new(limits::SCRIPT_STACK_BYTES)?;
         let runtime = Rc::new(Runtime {
             used: Cell::new(0),
             limit: Cell::new(bytes_max),
@@ -282,21 +288,21 @@ impl Lua {
         // SAFETY: the allocator follows the contract of lua_Alloc; its user data lives as long as the state.
         let state = unsafe { ffi::lua_newstate(allocate, user_data) };
         assert!(!state.is_null(), "no memory for a Lua state");
-        let coroutine = Self::coroutine(state, Rc::clone(&runtime));
-        Self {
+        let coroutine = Self::coroutine(stack, state, Rc::clone(&runtime));
+        Ok(Self {
             state,
             runtime,
             coroutine,
             is_running: false,
             kept: 0,
-        }
+        })
     }
 
     fn coroutine(
+        stack: DefaultStack,
         state: *mut ffi::lua_State,
         runtime: Rc<Runtime>,
     ) -> Coroutine<Answer, Request, (), DefaultStack> {
-        let stack = DefaultStack::new(limits::SCRIPT_STACK_BYTES).expect("memory for a stack");
         Coroutine::with_stack(stack, move |yielder, first| {
             runtime.yielder.set(yielder);
             let mut answer = first;
