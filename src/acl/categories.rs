@@ -67,10 +67,7 @@ mod tests {
     #[test]
     fn categories_are_found_by_name_and_named_in_order() {
         let some = Categories::of(["stream", "read", "fast"]);
-        assert_eq!(
-            some.names().collect::<Vec<_>>(),
-            ["read", "stream", "fast"]
-        );
+        assert_eq!(some.names().collect::<Vec<_>>(), ["read", "stream", "fast"]);
         assert_eq!(
             Categories::from_name(b"SortedSet"),
             Some(Categories::of(["sortedset"]))

@@ -48,7 +48,8 @@ pub(crate) fn read(basis: Basis<'_>, path: &[u8], text: &[u8]) -> Result<Vec<Dec
     if reader.errors.is_empty() {
         return Ok(reader.users);
     }
-    let end = b"WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
+    let end =
+        b"WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
     reader.errors.extend_from_slice(end);
     Err(reader.errors)
 }
@@ -162,8 +163,11 @@ pub(crate) fn declared<L: AsRef<[Vec<u8>]>>(
             return Err(wrong(b"Spaces not allowed in ACL usernames".to_vec()));
         }
         if !names.insert(name) {
-            let text: &[u8] = b"Duplicate user found. A user can only be defined once in config files";
-            return Err(wrong([b"Error in user declaration '", &**name, b"': ", text].concat()));
+            let text: &[u8] =
+                b"Duplicate user found. A user can only be defined once in config files";
+            return Err(wrong(
+                [b"Error in user declaration '", &**name, b"': ", text].concat(),
+            ));
         }
         let rules = declared_rules(basis, name, words).map_err(wrong)?;
         users.push((name.clone(), rules));
@@ -172,25 +176,29 @@ pub(crate) fn declared<L: AsRef<[Vec<u8>]>>(
 }
 
 fn declared_rules(basis: Basis<'_>, name: &[u8], words: &[Vec<u8>]) -> Result<Rules, Vec<u8>> {
+    let wrong = |word: &[u8], error: &str| {
+        let parts = [b"Error in user declaration '", word, b"': "];
+        [&parts.concat(), error.as_bytes()].concat()
+    };
     let words = merge_selectors(words).map_err(|at| {
         let word = words.get(at).map_or(&[][..], Vec::as_slice);
-        let text: &[u8] = b"': Unmatched parenthesis in selector definition";
-        [b"Error in user declaration '", word, text].concat()
+        wrong(word, "Unmatched parenthesis in selector definition")
     })?;
     let mut rules = Rules::new(basis.all_channels);
     for word in words {
-        if let Err(error) = rules.apply(basis, &word) {
-            let error = error.to_string();
-            let parts: [&[u8]; 6] = [
+        rules.apply(basis, &word).map_err(|error| {
+            let text = error.to_string();
+            if error != RuleError::UnknownName {
+                return wrong(&word, &text);
+            }
+            let parts: [&[u8]; 4] = [
                 b"Error loading ACL rule '",
                 &word,
                 b"' for the user named '",
                 name,
-                b"': ",
-                error.as_bytes(),
             ];
-            return Err(parts.concat());
-        }
+            [&parts.concat(), &b"': "[..], text.as_bytes()].concat()
+        })?;
     }
     Ok(rules)
 }

@@ -33,9 +33,9 @@ impl Digest {
 
     /// Whether the digest is one of `all`. Takes the same time wherever they differ and whichever it is.
     pub(crate) fn is_one_of(&self, all: &[Self]) -> bool {
-        let found = all.iter().fold(Choice::from(0), |found, one| {
-            found | one.0.ct_eq(&self.0)
-        });
+        let found = all
+            .iter()
+            .fold(Choice::from(0), |found, one| found | one.0.ct_eq(&self.0));
         found.into()
     }
 }

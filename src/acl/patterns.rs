@@ -138,9 +138,10 @@ impl KeyPatterns {
     /// Whether this may be done with every key.
     pub(super) fn allow_every(&self, access: Access) -> bool {
         self.all
-            || self.list.iter().any(|one| {
-                one.access.has(access) && matches!(one.pattern.shape, Shape::Anything)
-            })
+            || self
+                .list
+                .iter()
+                .any(|one| one.access.has(access) && matches!(one.pattern.shape, Shape::Anything))
     }
 
     /// The rules that make these patterns, one word each.

@@ -200,9 +200,6 @@ impl Users {
         self.default.set(default_rules);
         let mut before = std::mem::replace(&mut *by_name, now);
         before.remove(DEFAULT);
-        before
-            .into_values()
-            .inspect(|user| user.delete())
-            .collect()
+        before.into_values().inspect(|user| user.delete()).collect()
     }
 }
