@@ -57,6 +57,18 @@ fn a_change_keeps_the_user_and_tells_by_the_version() {
 }
 
 #[test]
+fn one_logs_in_with_a_name_that_is_on_and_its_password() {
+    let users = Users::new(Rules::all_may());
+    let alice = users.set(b"alice", rules("on >a >b"));
+    users.set(b"bob", rules(">a"));
+    assert!(Arc::ptr_eq(&users.log_in(b"alice", b"b").unwrap(), &alice));
+    assert!(users.log_in(b"default", b"anything").is_some());
+    for (name, password) in [("alice", "c"), ("Alice", "a"), ("bob", "a"), ("", "")] {
+        assert!(users.log_in(name.as_bytes(), password.as_bytes()).is_none());
+    }
+}
+
+#[test]
 fn a_deleted_user_knows_it_and_one_of_the_same_name_is_another() {
     let users = Users::new(Rules::all_may());
     let alice = users.set(b"alice", rules("on"));
