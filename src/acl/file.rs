@@ -176,25 +176,29 @@ pub(crate) fn declared<L: AsRef<[Vec<u8>]>>(
 }
 
 fn declared_rules(basis: Basis<'_>, name: &[u8], words: &[Vec<u8>]) -> Result<Rules, Vec<u8>> {
+    let wrong = |word: &[u8], error: &str| {
+        let parts = [b"Error in user declaration '", word, b"': "];
+        [&parts.concat(), error.as_bytes()].concat()
+    };
     let words = merge_selectors(words).map_err(|at| {
         let word = words.get(at).map_or(&[][..], Vec::as_slice);
-        let text: &[u8] = b"': Unmatched parenthesis in selector definition";
-        [b"Error in user declaration '", word, text].concat()
+        wrong(word, "Unmatched parenthesis in selector definition")
     })?;
     let mut rules = Rules::new(basis.all_channels);
     for word in words {
-        if let Err(error) = rules.apply(basis, &word) {
-            let error = error.to_string();
-            let parts: [&[u8]; 6] = [
+        rules.apply(basis, &word).map_err(|error| {
+            let text = error.to_string();
+            if error != RuleError::UnknownName {
+                return wrong(&word, &text);
+            }
+            let parts: [&[u8]; 4] = [
                 b"Error loading ACL rule '",
                 &word,
                 b"' for the user named '",
                 name,
-                b"': ",
-                error.as_bytes(),
             ];
-            return Err(parts.concat());
-        }
+            [&parts.concat(), &b"': "[..], text.as_bytes()].concat()
+        })?;
     }
     Ok(rules)
 }

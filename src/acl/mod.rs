@@ -15,7 +15,7 @@
 //! A command is allowed when one selector allows it whole: the command, all its keys and all its channels.
 //!
 //! Invariants: rules change only as a whole, so that whoever has them in hand sees one state; what `describe` shows,
-//! `apply` reads back to the same rules.
+//! `changed` reads back to rules that decide the same (`%RW~*`, shown as `~*` as in Redis, gains the empty key).
 //! Deliberately not here: commands and their keys (command/ finds them), sessions, files, the clock.
 //!
 //! Source: the ACL pages of the Redis documentation; behaviour as of 7.2.
