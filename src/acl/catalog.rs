@@ -138,6 +138,7 @@ impl Catalog {
     }
 
     /// `get`, `config|set`; empty for an id that no entry had.
+    #[cfg(test)]
     pub(crate) fn full_name(&self, id: u16) -> &str {
         self.row(id).map_or("", |row| &row.full_name)
     }

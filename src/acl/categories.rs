@@ -50,6 +50,7 @@ impl Categories {
     }
 
     /// Their names, in Redis' order.
+    #[cfg(test)]
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         self.places().map(|at| CATEGORIES[at])
     }

@@ -20,12 +20,6 @@
 //!
 //! Source: the ACL pages of the Redis documentation; behaviour as of 7.2.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "who uses it is about to be written"
-)]
-
 pub(crate) mod catalog;
 pub(crate) mod categories;
 pub(crate) mod check;
@@ -43,6 +37,6 @@ pub(crate) mod words;
 
 pub(crate) use catalog::Catalog;
 pub(crate) use check::{Call, Channel, Denied, Key};
-pub(crate) use rules::{RuleError, Rules};
+pub(crate) use rules::Rules;
 pub(crate) use users::{User, Users};
 pub(crate) use words::has_blank;

@@ -291,11 +291,6 @@ impl Rules {
         self.has_no_password
     }
 
-    /// `skip-sanitize-payload`: RESTORE trusts what this user sends.
-    pub(crate) fn skips_sanitizing(&self) -> bool {
-        self.skips_sanitizing
-    }
-
     /// Whether the password is right, on or off. All passwords are compared, in constant time. O(bytes + passwords).
     pub(crate) fn accepts(&self, password: &[u8]) -> bool {
         self.has_no_password || Digest::of(password).is_one_of(&self.passwords)
@@ -344,11 +339,6 @@ impl Rules {
             || self
                 .all_selectors()
                 .any(|one| one.reads_every_key() && one.check(call).is_ok())
-    }
-
-    /// Whether any selector allows the key to be used so, whatever the command: for keys that are found while it runs.
-    pub(crate) fn may_use_key(&self, key: &super::Key<'_>) -> bool {
-        self.all_selectors().any(|one| one.keys.allow(key))
     }
 
     /// Whether any selector allows the channel, whatever the command: for subscriptions that are there when rules change.

@@ -205,24 +205,29 @@ impl Users {
 
     /// Makes these the only users, and returns those that are gone: their connections are to be closed. ACL LOAD.
     ///
-    /// Redis: `default` stays the same user and only its rules change (to those of the start, when it is not among
-    /// `users`); every other user is another one afterwards, even if its name and its rules are the same.
+    /// Redis 7.4: a user that was there and still is stays the same user, and its rules change; before, all connections but those of
+    /// `default` were closed. `default` gets the rules of the start when it is not among `users`.
     pub(crate) fn replace_all(&self, users: Vec<(Vec<u8>, Rules)>) -> Vec<Arc<User>> {
+        let mut by_name = self.write();
+        let mut before = std::mem::take(&mut *by_name);
+        before.remove(DEFAULT);
+        by_name.insert(Arc::clone(&self.default.name), Arc::clone(&self.default));
         let mut default_rules = Rules::all_may();
-        let mut now = ByName::new();
         for (name, rules) in users {
             if name == DEFAULT {
                 default_rules = rules;
-            } else {
-                let user = User::new(&name, rules);
-                now.insert(Arc::clone(&user.name), user);
+                continue;
             }
+            let user = match before.remove(&name[..]) {
+                Some(user) => {
+                    user.set(rules);
+                    user
+                }
+                None => User::new(&name, rules),
+            };
+            by_name.insert(Arc::clone(&user.name), user);
         }
-        now.insert(Arc::clone(&self.default.name), Arc::clone(&self.default));
-        let mut by_name = self.write();
         self.default.set(default_rules);
-        let mut before = std::mem::replace(&mut *by_name, now);
-        before.remove(DEFAULT);
         before.into_values().inspect(|user| user.delete()).collect()
     }
 }

@@ -81,18 +81,19 @@ fn a_deleted_user_knows_it_and_one_of_the_same_name_is_another() {
 }
 
 #[test]
-fn loading_replaces_every_user_but_the_default_one() {
+fn loading_keeps_users_that_were_there_and_deletes_the_others() {
     let users = Users::new(Rules::all_may());
     let (alice, default) = (users.set(b"alice", rules("on")), users.default());
     users.set(b"bob", rules("on"));
     let version = default.version();
     let gone = users.replace_all(vec![
-        (b"alice".to_vec(), rules("on")),
+        (b"alice".to_vec(), rules("on >b")),
         (b"default".to_vec(), rules("on >a")),
     ]);
     let gone: Vec<_> = gone.iter().map(|user| user.name().to_vec()).collect();
-    assert_eq!(gone, [b"alice".to_vec(), b"bob".to_vec()]);
-    assert!(alice.is_deleted() && !Arc::ptr_eq(&users.get(b"alice").unwrap(), &alice));
+    assert_eq!(gone, [b"bob".to_vec()]);
+    assert!(!alice.is_deleted() && Arc::ptr_eq(&users.get(b"alice").unwrap(), &alice));
+    assert!(alice.rules().accepts(b"b"));
     assert_eq!(names(&users), ["alice", "default"]);
     assert!(Arc::ptr_eq(&users.default(), &default) && default.version() > version);
     assert!(default.rules().accepts(b"a") && !default.rules().is_unrestricted());

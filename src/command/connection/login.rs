@@ -3,11 +3,10 @@
 //! AUTH with the password alone is for the user `default`. Where that has none, any password is right for it, as in Redis; AUTH with the
 //! password alone is then an error, since it shows a misconfiguration.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::acl::Rules;
 use crate::acl::users::DEFAULT;
 use crate::client::registry::ClientFlag;
 use crate::client::session::{CopyTerms, ReplyMode};
@@ -29,34 +28,16 @@ fn log_in(
     name: &[u8],
     password: &[u8],
 ) -> Result<(), CommandError> {
-    let user = ctx.shared.users.get(name);
-    let rules = user.as_ref().map(|user| user.rules());
-    // The password of nobody is compared too, so that the time does not tell whether there is such a user.
-    let is_right = rules.as_ref().map_or_else(
-        || {
-            nobody().accepts(password);
-            false
-        },
-        |rules| rules.accepts(password) && rules.is_on(),
-    );
-    match user {
-        Some(user) if is_right => {
-            ctx.session.log_in(user);
-            Ok(())
-        }
-        _ => {
-            let failed = &ctx.shared.observations.failed_logins;
-            failed.note(&ctx.session.handle.address);
-            permission::note_login(ctx.shared, (ctx.session, ctx.now_ms()), args, name);
-            Err(error::WRONG_PASSWORD)
-        }
-    }
-}
-
-/// Rules of somebody who cannot log in.
-fn nobody() -> &'static Rules {
-    static NOBODY: LazyLock<Rules> = LazyLock::new(|| Rules::new(false));
-    &NOBODY
+    let Some(user) = ctx.shared.users.log_in(name, password) else {
+        let failed = &ctx.shared.observations.failed_logins;
+        failed.note(&ctx.session.handle.address);
+        permission::note_login(ctx.shared, (ctx.session, ctx.now_ms()), args, name);
+        return Err(error::WRONG_PASSWORD);
+    };
+    ctx.session.log_in(Arc::clone(&user));
+    // Who deleted it meanwhile may have looked at this connection before.
+    ctx.session.closing |= user.is_deleted();
+    Ok(())
 }
 
 pub(super) fn auth(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

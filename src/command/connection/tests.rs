@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::client::registry::{ClientFlag, ClientHandle, ClientOrigin};
-use crate::client::session::ReplyMode;
 use crate::acl::Rules;
 use crate::acl::users::DEFAULT;
+use crate::client::registry::{ClientFlag, ClientHandle, ClientOrigin};
+use crate::client::session::ReplyMode;
 use crate::command::testing::Bench;
 use crate::command::{Outcome, ShardAction};
 use crate::ids::{ClientId, ShardId};
