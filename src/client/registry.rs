@@ -302,7 +302,10 @@ impl ClientHandle {
 
     /// It is this user from now on.
     pub(super) fn set_user(&self, user: Arc<User>) {
-        *lock(&self.user) = Some(user);
+        user.connect();
+        if let Some(before) = lock(&self.user).replace(user) {
+            before.disconnect();
+        }
     }
 
     /// Asks for the connection to be closed; its shard must be told (a poke). False when it was asked before.
@@ -359,6 +362,15 @@ impl ClientHandle {
     /// How its wait was ended by CLIENT UNBLOCK, once.
     pub(crate) fn take_unblocked(&self) -> Option<Unblock> {
         lock(&self.unblocked).take()
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        let user = self.user.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(user) = user.take() {
+            user.disconnect();
+        }
     }
 }
 

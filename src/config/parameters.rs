@@ -521,6 +521,14 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Security,
         "Whether a new user may use all channels (allchannels) or none (resetchannels).",
     ),
+    row("maxclients-per-user", Unsigned(0, u32::MAX as u64), "0", Live).acts(
+        Security,
+        "Connections that each user may have, but the default one; 0: no limit of their own.",
+    ),
+    row("auth-failure-delay", Integer(0, 60_000), "1000", Live).acts(
+        Security,
+        "Milliseconds that a connection waits for the reply to a wrong password, after several of them; 0: none.",
+    ),
     row("acllog-max-len", LONG, "128", Live).acts(
         Security,
         "Entries that ACL LOG keeps of what users tried and may not.",

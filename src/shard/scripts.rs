@@ -485,7 +485,7 @@ impl Env<'_> {
 /// The row of a command, or of the subcommand of a container.
 fn find(args: &Args<'_>) -> Option<&'static Row> {
     let table = commands();
-    let row = table.find(args.at(0))?;
+    let row = table.find_called(args.at(0))?;
     if !row.is_container() || args.len() < 2 {
         return Some(row);
     }

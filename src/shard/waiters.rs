@@ -163,7 +163,7 @@ impl Env<'_> {
         let mut reply = Reply::new(waiter.protocol);
         reply.reserve(SERVED_REPLY_BYTES);
         let args = waiter.request.args();
-        let Some(row) = commands().find(args.at(0)) else {
+        let Some(row) = commands().find_either(args.at(0)) else {
             waiter.claim().release();
             return Serving::Gone;
         };

@@ -31,7 +31,7 @@ use crate::resp::reply::{Mark, Reply};
 use crate::script::cache::{sha_from_hex, sha_of};
 use crate::script::flags::of_script;
 
-use super::admit::Admitted;
+use super::admit::{Admitted, permit};
 use super::aside::is_unsaved_end;
 use super::busy::UnderWay;
 use super::client::{Client, finish_reply, is_exec};
@@ -157,7 +157,13 @@ impl Shard {
         };
         let args = kept.request.args();
         // Its user may have been changed while it waited.
-        if let Err(refusal) = self.permit(&mut client.session, kept.row, &args) {
+        if let Err(refusal) = permit(
+            &self.shared,
+            self.now_ms,
+            &mut client.session,
+            kept.row,
+            &args,
+        ) {
             let mark = reply.mark();
             self.reject(client, reply, &args, &refusal);
             finish_reply(client, reply, mark);
