@@ -12,7 +12,7 @@ use super::support::client::{exchange, read_to_close};
 
 /// All of them.
 pub(crate) fn cases() -> Vec<Case> {
-    let password = &["--requirepass", "secret", "--auth-failure-delay", "0"];
+    let password = &["--requirepass", "secret"];
     vec![
         Case::new("nothing", Room::of(5, 5), |attack| {
             std::thread::sleep(attack.duration());
