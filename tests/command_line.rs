@@ -78,9 +78,13 @@ fn help_explains_an_option_or_a_subcommand() {
         ended(&["help", "reclaim"]).stdout,
         ended(&["reclaim", "--help"]).stdout
     );
-    for directive in ["rename-command", "user", "loadmodule"] {
+    for (directive, part) in [
+        ("rename-command", "another name"),
+        ("user", "ACL SETUSER"),
+        ("loadmodule", "Stops the start: "),
+    ] {
         let about = ended(&["help", directive]).stdout;
-        assert!(about.contains("Stops the start: "), "{about}");
+        assert!(about.contains(part), "{about}");
     }
     let wrong = ended(&["help", "maxclient"]);
     assert_eq!(wrong.code, 2);
@@ -179,8 +183,14 @@ fn offered(words: &[&str]) -> String {
 #[test]
 fn completions_cover_subcommands_and_options() {
     assert_eq!(offered(&["millrace", "recl"]), "reclaim");
-    assert_eq!(offered(&["millrace", "--maxcl"]), "--maxclients");
-    assert_eq!(offered(&["millrace", "server", "--maxcl"]), "--maxclients");
+    assert_eq!(
+        offered(&["millrace", "--maxclients-"]),
+        "--maxclients-per-user"
+    );
+    assert_eq!(
+        offered(&["millrace", "server", "--maxmemory-c"]),
+        "--maxmemory-clients"
+    );
     assert_eq!(offered(&["millrace", "reclaim", "--min"]), "--min-idle");
     assert_eq!(offered(&["millrace", "import", "--skip"]), "--skip-errors");
     assert_eq!(offered(&["millrace", "--appendonly", ""]), "yes no");

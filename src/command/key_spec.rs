@@ -107,6 +107,8 @@ pub(crate) enum Begin {
 
 /// Where COMMAND INFO says that the keyword of XREADGROUP is looked for.
 const GROUP_STREAMS_FROM: i32 = 4;
+/// Options of XREADGROUP with one value.
+const GROUP_READ_OPTIONS: [&str; 5] = ["count", "maxcount", "maxsize", "block", "claim"];
 /// Where MIGRATE has its one key.
 const MIGRATED_AT: usize = 3;
 
@@ -422,9 +424,9 @@ fn after_group_streams(args: &Args<'_>) -> Option<usize> {
             return Some(at + 1);
         }
         at += match () {
-            () if is(at, "noack") => 1,
             () if is(at, "group") => 3,
-            () => 2,
+            () if GROUP_READ_OPTIONS.iter().any(|option| is(at, option)) => 2,
+            () => 1,
         };
     }
     None

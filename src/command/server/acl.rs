@@ -76,7 +76,7 @@ pub(crate) static COMMANDS: &[Command] = &[Command::new("acl", "", super::unreac
                 "O(N). Where N is the number of configured users.",
                 "Makes the users those of the ACL file.",
             ),
-        Command::new("log", "operation:<[count] | RESET>", log::log)
+        Command::new("log", "[operation:<count | RESET>]", log::log)
             .arity(-2)
             .flags(ADMIN)
             .docs(
