@@ -40,6 +40,10 @@ pub(crate) const TLS_READ_BYTES: usize = 64 * 1024;
 pub(crate) const TLS_WRITE_BYTES: usize = 64 * 1024;
 /// Time for a TLS handshake, ms: whoever connects and says nothing is dropped then (Redis: never).
 pub(crate) const TLS_HANDSHAKE_MS: u64 = 10_000;
+/// Time for which a handshake keeps its place when there are too many clients, ms: it takes some round trips. Who has said nothing at
+/// all makes room at once.
+pub(crate) const TLS_HANDSHAKE_GRACE_MS: u64 = 2000;
+const _: () = assert!(TLS_HANDSHAKE_GRACE_MS < TLS_HANDSHAKE_MS);
 /// Time between two lines of the log about failed handshakes from one address, ms …
 pub(crate) const TLS_FAILURE_LINE_MS: u64 = 60_000;
 /// … and addresses that have lines of their own.

@@ -11,7 +11,7 @@ use super::row::{Group, Parameter, row};
 use super::value::{Kind, TextRule, Value};
 
 use super::row::Change::{Fixed, Live, Protected};
-use Group::{Clients, Files, Logs, Network, Process, Security, Values};
+use Group::{Clients, Files, Logs, Network, Process, Security, Tls, Values};
 use Kind::{
     Choice, Clamped, Flags, Integer, Memory, MemoryOrPercent, Octal, Percentiles, Text, Unsigned,
     YesNo,
@@ -595,59 +595,59 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         .alias("cluster-slave-validity-factor"),
     row("cluster-require-full-coverage", YesNo, "yes", Live),
     // TLS.
-    row("tls-port", PORT, "0", Live).acts(Group::Tls, "Port for TLS; 0: none."),
+    row("tls-port", PORT, "0", Live).acts(Tls, "Port for TLS; 0: none."),
     row("tls-cluster", YesNo, "no", Live).unsafe_unless(is_off, TLS_PEERS_ADVICE),
     row("tls-replication", YesNo, "no", Live).unsafe_unless(is_off, TLS_PEERS_ADVICE),
     row("tls-auth-clients", TLS_CLIENTS, "yes", Live).acts(
-        Group::Tls,
-        "Whether clients must show a certificate of a known authority; optional: those that show one.",
+        Tls,
+        "Whether clients must show a certificate of a known authority.",
     ),
     row("tls-auth-clients-user", TLS_USERS, "off", Live).acts(
-        Group::Tls,
-        "CN: the name in a client's certificate logs it in as the user of that name, as in newer Valkey.",
+        Tls,
+        "CN: a client is the user whose name is in its certificate.",
     ),
     row("tls-ca-cert-dir", ANY, "", Live).acts(
-        Group::Tls,
-        "Directory with the certificates of authorities for clients.",
+        Tls,
+        "Directory with certificates of the authorities of clients.",
     ),
     row("tls-ca-cert-file", ANY, "", Live).acts(
-        Group::Tls,
-        "File with the certificates of authorities for clients.",
+        Tls,
+        "File with certificates of the authorities of clients.",
     ),
     row("tls-cert-file", ANY, "", Live).acts(
-        Group::Tls,
-        "File with the server's certificate and those between it and the authority, PEM.",
+        Tls,
+        "File with the server's certificate and those behind it, PEM.",
     ),
-    row("tls-key-file", ANY, "", Live).acts(Group::Tls, "File with its private key, PEM."),
+    row("tls-key-file", ANY, "", Live).acts(Tls, "File with its private key, PEM."),
     row("tls-key-file-pass", ANY, "", Live)
         .secret()
-        .acts(Group::Tls, "Password of that key."),
+        .acts(Tls, "Password of that key."),
     row("tls-client-cert-file", ANY, "", Live),
     row("tls-client-key-file", ANY, "", Live),
     row("tls-client-key-file-pass", ANY, "", Live).secret(),
     row("tls-dh-params-file", ANY, "", Live).unsafe_unless(is_off, TLS_DH_ADVICE),
     row("tls-protocols", ANY, "", Live).acts(
-        Group::Tls,
-        "Versions: TLSv1.2, TLSv1.3 or both, with a blank between; both unless said.",
+        Tls,
+        "Versions: TLSv1.2, TLSv1.3, or both with a blank between.",
     ),
     row("tls-ciphers", ANY, "", Live).acts(
-        Group::Tls,
-        "Ciphers for TLS 1.2, with colons between; all unless said.",
+        Tls,
+        "Ciphers of TLS 1.2, with colons between; empty: all.",
     ),
     row("tls-ciphersuites", ANY, "", Live).acts(
-        Group::Tls,
-        "Ciphers for TLS 1.3, with colons between; all unless said.",
+        Tls,
+        "Ciphers of TLS 1.3, with colons between; empty: all.",
     ),
     row("tls-prefer-server-ciphers", YesNo, "no", Live).acts(
-        Group::Tls,
-        "Of the ciphers that both have the server's first is taken, not the client's.",
+        Tls,
+        "Whether the server's order of ciphers counts, not the client's.",
     ),
     row("tls-session-caching", YesNo, "yes", Live).acts(
-        Group::Tls,
-        "Clients that come again need no whole handshake.",
+        Tls,
+        "Whether clients that come again need no whole handshake.",
     ),
     row("tls-session-cache-size", NATURAL, "20480", Live)
-        .acts(Group::Tls, "Sessions that are kept for that; 0: 20480."),
+        .acts(Tls, "Sessions that are kept for that; 0: 20480."),
     row("tls-session-cache-timeout", NATURAL, "300", Live)
-        .acts(Group::Tls, "Seconds for which they are kept."),
+        .acts(Tls, "Seconds for which they are kept."),
 ];

@@ -4,8 +4,8 @@
 //! accepted ─► too many? ─► TLS: handshakes.rs, on its own thread ─┐
 //!                   └────── plain ────────────────────────────────┴─► strangers turned away ─► the shards, in turn
 //! ```
-//! Whoever is in a handshake counts as a client. When there are too many the oldest handshake makes room: it is over in milliseconds
-//! for who means it, and without end for who says nothing.
+//! Whoever is in a handshake counts as a client. When there are too many a handshake makes room whose client says nothing, or takes
+//! long: it is over in milliseconds for who means it.
 
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;

@@ -1,20 +1,19 @@
 //! Handshakes of TLS: on a thread of their own, each within ten seconds.
 //!
 //! ```text
-//! door ─ Begin ─► task: hello ─► keys, certificate ─► finished ─► door.admit       a failure: the peer is told, one line in the log
-//!      ─ MakeRoom ─► the oldest task ends
+//! door ─ begin ─► task: hello ─► keys, certificate ─► finished ─► door.admit       a failure: the peer is told, one line in the log
+//!      ─ make_room ─► the task ends of whoever says nothing, or takes long
 //! ```
 //! A handshake costs as much as hundreds of commands: nobody who is served waits for it, and many at once share one core.
 //!
 //! Invariants: a task that ends, in whichever way, counts no more; who has sent nothing costs a socket and no buffer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsFailure, InvalidMessage};
@@ -22,7 +21,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet};
 use tracing::{debug, error, warn};
 
-use crate::limits::{TLS_FAILURE_ADDRESSES_MAX, TLS_FAILURE_LINE_MS, TLS_HANDSHAKE_MS};
+use crate::limits::{
+    TLS_FAILURE_ADDRESSES_MAX, TLS_FAILURE_LINE_MS, TLS_HANDSHAKE_GRACE_MS, TLS_HANDSHAKE_MS,
+};
 use crate::net::tls::Tls;
 use crate::net::transport::ParkedTransport;
 use crate::shard::clock::unix_ms;
@@ -41,34 +42,52 @@ pub(super) struct Beginning {
     pub(super) terms: Terms,
 }
 
-/// One of the handshakes that count, as long as it lives.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn new(under_way: &Arc<AtomicUsize>) -> Self {
-        under_way.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(under_way))
-    }
+/// A handshake that is under way.
+struct UnderWay {
+    begun_ms: u64,
+    /// The client has sent something.
+    has_spoken: bool,
+    /// `None`: its thread has not looked at it yet.
+    task: Option<AbortHandle>,
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Those that are under way, by their age.
+#[derive(Default)]
+struct Table {
+    handshakes: Mutex<BTreeMap<u64, UnderWay>>,
 }
 
-enum Request {
-    Begin(Box<Beginning>, Place),
-    MakeRoom,
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, UnderWay>> {
+        self.handshakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends one that is in nobody's way: the oldest whose client has said nothing, else the oldest if it has had long enough.
+    fn make_room(&self, now_ms: u64) -> bool {
+        let mut handshakes = self.lock();
+        let is_slow = |other: &UnderWay| now_ms >= other.begun_ms + TLS_HANDSHAKE_GRACE_MS;
+        let silent = handshakes.iter().find(|(_, other)| !other.has_spoken);
+        let slow = || handshakes.iter().next().filter(|(_, other)| is_slow(other));
+        let Some(number) = silent.or_else(slow).map(|(number, _)| *number) else {
+            return false;
+        };
+        let ended = handshakes.remove(&number);
+        if let Some(task) = ended.and_then(|ended| ended.task) {
+            task.abort();
+        }
+        true
+    }
 }
 
 /// The handshakes, as the door sees them.
 pub(super) struct Handshakes {
     door: Arc<Door>,
     /// Made with the thread, by the first one.
-    requests: OnceLock<UnboundedSender<Request>>,
-    /// How many are under way, those included that nobody has looked at yet.
-    under_way: Arc<AtomicUsize>,
+    beginnings: OnceLock<UnboundedSender<(u64, Beginning)>>,
+    table: Arc<Table>,
+    last_number: Cell<u64>,
 }
 
 impl Handshakes {
@@ -76,46 +95,55 @@ impl Handshakes {
     pub(super) fn new(door: Arc<Door>) -> Self {
         Self {
             door,
-            requests: OnceLock::new(),
-            under_way: Arc::new(AtomicUsize::new(0)),
+            beginnings: OnceLock::new(),
+            table: Arc::default(),
+            last_number: Cell::new(0),
         }
     }
 
     /// How many are under way.
     pub(super) fn under_way(&self) -> usize {
-        self.under_way.load(Ordering::Relaxed)
+        self.table.lock().len()
     }
 
     /// Begins one.
     pub(super) fn begin(&self, beginning: Beginning) {
-        let requests = self.requests.get_or_init(|| {
+        let beginnings = self.beginnings.get_or_init(|| {
             let (sender, receiver) = unbounded_channel();
-            let door = Arc::clone(&self.door);
+            let (door, table) = (Arc::clone(&self.door), Arc::clone(&self.table));
             let thread = std::thread::Builder::new().name("handshakes".to_owned());
-            if let Err(reason) = thread.spawn(move || run(receiver, door)) {
+            if let Err(reason) = thread.spawn(move || run(receiver, door, table)) {
                 error!("Cannot start the thread for TLS: {reason}");
             }
             sender
         });
-        let begin = Request::Begin(Box::new(beginning), Place::new(&self.under_way));
+        let number = self.last_number.get() + 1;
+        self.last_number.set(number);
+        let under_way = UnderWay {
+            begun_ms: unix_ms(),
+            has_spoken: false,
+            task: None,
+        };
+        self.table.lock().insert(number, under_way);
         // Without its thread nobody is served by TLS; the others are.
-        let _ = requests.send(begin);
+        if beginnings.send((number, beginning)).is_err() {
+            self.table.lock().remove(&number);
+        }
     }
 
-    /// Ends the oldest one; false when there is none.
+    /// Ends one that is in nobody's way; false when there is none.
     pub(super) fn make_room(&self) -> bool {
-        let requests = self.requests.get().filter(|_| self.under_way() > 0);
-        requests.is_some_and(|requests| requests.send(Request::MakeRoom).is_ok())
+        self.table.make_room(unix_ms())
     }
 }
 
 /// The thread.
-fn run(requests: UnboundedReceiver<Request>, door: Arc<Door>) {
+fn run(beginnings: UnboundedReceiver<(u64, Beginning)>, door: Arc<Door>, table: Arc<Table>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, serve(requests, door)),
+        Ok(runtime) => LocalSet::new().block_on(&runtime, serve(beginnings, door, table)),
         Err(reason) => error!("Cannot start the thread for TLS: {reason}"),
     }
 }
@@ -123,43 +151,35 @@ fn run(requests: UnboundedReceiver<Request>, door: Arc<Door>) {
 /// What the handshakes of the thread share.
 struct Hall {
     door: Arc<Door>,
-    /// Those under way, by their age.
-    tasks: RefCell<BTreeMap<u64, AbortHandle>>,
+    table: Arc<Table>,
     failures: RefCell<Failures>,
     scratch: RefCell<Box<[u8]>>,
 }
 
-async fn serve(mut requests: UnboundedReceiver<Request>, door: Arc<Door>) {
+async fn serve(
+    mut beginnings: UnboundedReceiver<(u64, Beginning)>,
+    door: Arc<Door>,
+    table: Arc<Table>,
+) {
     let hall = Rc::new(Hall {
         door,
-        tasks: RefCell::default(),
+        table,
         failures: RefCell::default(),
         scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
     });
-    let mut number = 0;
-    while let Some(request) = requests.recv().await {
-        match request {
-            Request::Begin(beginning, place) => {
-                number += 1;
-                let task = shake_in_time(Rc::clone(&hall), *beginning, place, number);
-                let task = tokio::task::spawn_local(task);
-                // It has not run yet.
-                hall.tasks.borrow_mut().insert(number, task.abort_handle());
-            }
-            Request::MakeRoom => {
-                if let Some((_, oldest)) = hall.tasks.borrow_mut().pop_first() {
-                    oldest.abort();
-                }
-            }
+    while let Some((number, beginning)) = beginnings.recv().await {
+        if let Some(under_way) = hall.table.lock().get_mut(&number) {
+            let task = shake_in_time(Rc::clone(&hall), number, beginning);
+            let task = tokio::task::spawn_local(task);
+            under_way.task = Some(task.abort_handle());
         }
     }
 }
 
-async fn shake_in_time(hall: Rc<Hall>, beginning: Beginning, place: Place, number: u64) {
+async fn shake_in_time(hall: Rc<Hall>, number: u64, beginning: Beginning) {
     let Beginning { peer, local, .. } = beginning;
     let limit = Duration::from_millis(TLS_HANDSHAKE_MS);
-    let shaken = tokio::time::timeout(limit, shake(&hall, beginning)).await;
-    hall.tasks.borrow_mut().remove(&number);
+    let shaken = tokio::time::timeout(limit, shake(&hall, number, beginning)).await;
     match shaken.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
         Ok((socket, tls)) => {
             let origin = origin_of(peer, local, &socket);
@@ -168,14 +188,17 @@ async fn shake_in_time(hall: Rc<Hall>, beginning: Beginning, place: Place, numbe
         }
         Err(error) => hall.tell(peer, local, &error),
     }
-    // It is counted among the clients by now.
-    drop(place);
+    // If it was let in it is counted among the clients by now.
+    hall.table.lock().remove(&number);
 }
 
 /// The handshake.
-async fn shake(hall: &Hall, beginning: Beginning) -> io::Result<(TcpStream, Tls)> {
+async fn shake(hall: &Hall, number: u64, beginning: Beginning) -> io::Result<(TcpStream, Tls)> {
     let socket = tokio::net::TcpStream::from_std(beginning.socket)?;
     socket.readable().await?;
+    if let Some(under_way) = hall.table.lock().get_mut(&number) {
+        under_way.has_spoken = true;
+    }
     let mut tls = Tls::new(beginning.terms)?;
     loop {
         let taken = {
@@ -303,6 +326,26 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_says_nothing_makes_room_before_who_takes_long() {
+        let table = Table::default();
+        let begin = |number, begun_ms, has_spoken| {
+            let under_way = UnderWay {
+                begun_ms,
+                has_spoken,
+                task: None,
+            };
+            table.lock().insert(number, under_way);
+        };
+        assert!(!table.make_room(1000));
+        (1..4).for_each(|number| begin(number, 1000, number < 3));
+        assert!(table.make_room(1000));
+        assert_eq!(table.lock().keys().copied().collect::<Vec<_>>(), [1, 2]);
+        assert!(!table.make_room(999 + TLS_HANDSHAKE_GRACE_MS));
+        assert!(table.make_room(1000 + TLS_HANDSHAKE_GRACE_MS));
+        assert_eq!(table.lock().keys().copied().collect::<Vec<_>>(), [2]);
+    }
 
     #[test]
     fn an_address_that_fails_has_a_line_each_minute() {

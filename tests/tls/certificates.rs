@@ -250,7 +250,10 @@ fn a_start_that_cannot_serve_tls_names_the_setting_the_file_and_what_to_do() {
     let no_clients = [&good[..], &["--tls-auth-clients", "no"]].concat();
     let with = |more: &[&'static str]| [&no_clients[..], more].concat();
     let cases: [(Vec<&str>, Vec<&str>); 13] = [
-        (vec![], vec!["tls-cert-file", "name the server's certificate"]),
+        (
+            vec![],
+            vec!["tls-cert-file", "name the server's certificate"],
+        ),
         (good[..2].to_vec(), vec!["tls-key-file", "name the key"]),
         (
             good.to_vec(),

@@ -76,7 +76,7 @@ fn named(
         if without.is_some_and(|word| NOT_HERE.contains(&word)) {
             continue;
         }
-        let found: Vec<_> = if ALL.iter().any(|all| is(&all)) {
+        let found: Vec<_> = if ALL.iter().any(is) {
             here().collect()
         } else {
             let is_it = |suite: &SupportedCipherSuite| {
