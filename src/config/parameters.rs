@@ -11,7 +11,7 @@ use super::row::{Group, Parameter, row};
 use super::value::{Kind, TextRule, Value};
 
 use super::row::Change::{Fixed, Live, Protected};
-use Group::{Clients, Files, Logs, Network, Process, Security, Tls, Values};
+use Group::{Clients, Files, Logs, Network, Process, Security, Values};
 use Kind::{
     Choice, Clamped, Flags, Integer, Memory, MemoryOrPercent, Octal, Percentiles, Text, Unsigned,
     YesNo,
@@ -595,59 +595,29 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         .alias("cluster-slave-validity-factor"),
     row("cluster-require-full-coverage", YesNo, "yes", Live),
     // TLS.
-    row("tls-port", PORT, "0", Live).acts(Tls, "Port for TLS; 0: none."),
+    row("tls-port", PORT, "0", Live).tls("Port for TLS; 0: none."),
     row("tls-cluster", YesNo, "no", Live).unsafe_unless(is_off, TLS_PEERS_ADVICE),
     row("tls-replication", YesNo, "no", Live).unsafe_unless(is_off, TLS_PEERS_ADVICE),
-    row("tls-auth-clients", TLS_CLIENTS, "yes", Live).acts(
-        Tls,
-        "Whether clients must show a certificate of a known authority.",
-    ),
-    row("tls-auth-clients-user", TLS_USERS, "off", Live).acts(
-        Tls,
-        "CN: a client is the user whose name is in its certificate.",
-    ),
-    row("tls-ca-cert-dir", ANY, "", Live).acts(
-        Tls,
-        "Directory with certificates of the authorities of clients.",
-    ),
-    row("tls-ca-cert-file", ANY, "", Live).acts(
-        Tls,
-        "File with certificates of the authorities of clients.",
-    ),
-    row("tls-cert-file", ANY, "", Live).acts(
-        Tls,
-        "File with the server's certificate and those behind it, PEM.",
-    ),
-    row("tls-key-file", ANY, "", Live).acts(Tls, "File with its private key, PEM."),
+    row("tls-auth-clients", TLS_CLIENTS, "yes", Live).tls("Whether clients must show a certificate of a known authority."),
+    row("tls-auth-clients-user", TLS_USERS, "off", Live).tls("CN: a client is the user whose name is in its certificate."),
+    row("tls-ca-cert-dir", ANY, "", Live).tls("Directory with certificates of the authorities of clients."),
+    row("tls-ca-cert-file", ANY, "", Live).tls("File with certificates of the authorities of clients."),
+    row("tls-cert-file", ANY, "", Live).tls("File with the server's certificate and those behind it, PEM."),
+    row("tls-key-file", ANY, "", Live).tls("File with its private key, PEM."),
     row("tls-key-file-pass", ANY, "", Live)
         .secret()
-        .acts(Tls, "Password of that key."),
+        .tls("Password of that key."),
     row("tls-client-cert-file", ANY, "", Live),
     row("tls-client-key-file", ANY, "", Live),
     row("tls-client-key-file-pass", ANY, "", Live).secret(),
     row("tls-dh-params-file", ANY, "", Live).unsafe_unless(is_off, TLS_DH_ADVICE),
-    row("tls-protocols", ANY, "", Live).acts(
-        Tls,
-        "Versions: TLSv1.2, TLSv1.3, or both with a blank between.",
-    ),
-    row("tls-ciphers", ANY, "", Live).acts(
-        Tls,
-        "Ciphers of TLS 1.2, with colons between; empty: all.",
-    ),
-    row("tls-ciphersuites", ANY, "", Live).acts(
-        Tls,
-        "Ciphers of TLS 1.3, with colons between; empty: all.",
-    ),
-    row("tls-prefer-server-ciphers", YesNo, "no", Live).acts(
-        Tls,
-        "Whether the server's order of ciphers counts, not the client's.",
-    ),
-    row("tls-session-caching", YesNo, "yes", Live).acts(
-        Tls,
-        "Whether clients that come again need no whole handshake.",
-    ),
+    row("tls-protocols", ANY, "", Live).tls("Versions: TLSv1.2, TLSv1.3, or both with a blank between."),
+    row("tls-ciphers", ANY, "", Live).tls("Ciphers of TLS 1.2, with colons between; empty: all."),
+    row("tls-ciphersuites", ANY, "", Live).tls("Ciphers of TLS 1.3, with colons between; empty: all."),
+    row("tls-prefer-server-ciphers", YesNo, "no", Live).tls("Whether the server's order of ciphers counts, not the client's."),
+    row("tls-session-caching", YesNo, "yes", Live).tls("Whether clients that come again need no whole handshake."),
     row("tls-session-cache-size", NATURAL, "20480", Live)
-        .acts(Tls, "Sessions that are kept for that; 0: 20480."),
+        .tls("Sessions that are kept for that; 0: 20480."),
     row("tls-session-cache-timeout", NATURAL, "300", Live)
-        .acts(Tls, "Seconds for which they are kept."),
+        .tls("Seconds for which they are kept."),
 ];

@@ -93,6 +93,10 @@ impl Parameter {
         self
     }
 
+    pub(super) const fn tls(self, about: &'static str) -> Self {
+        self.acts(Group::Tls, about)
+    }
+
     pub(super) const fn alias(mut self, alias: &'static str) -> Self {
         self.alias = Some(alias);
         self
