@@ -24,10 +24,13 @@
 
 pub mod help;
 pub mod pages;
+mod tls;
 
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
+
+pub(crate) use tls::TlsArguments;
 
 /// The first words that are subcommands; any other first word belongs to the server.
 pub(crate) const SUBCOMMANDS: [&str; 9] = [
@@ -138,13 +141,16 @@ pub struct ServerArguments {
 /// Which server to talk to.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ServerAddress {
-    /// The server: redis://[user:password@]host[:port][/db] or unix:///path.
+    /// The server: redis://[user:password@]host[:port][/db], rediss:// for TLS, or unix:///path.
     ///
     /// Without it the environment variable MILLRACE_URL is used, then redis://127.0.0.1:6379.
     /// A password that is not in the URL is read from MILLRACE_PASSWORD or REDISCLI_AUTH, so
     /// that it need not stand on a command line that every user of the machine can read.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// How to speak TLS.
+    #[command(flatten)]
+    pub(crate) tls: TlsArguments,
 }
 
 /// `millrace ping`.
@@ -287,7 +293,7 @@ tried: usage, could not connect, or the target cannot take it (fewer databases, 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = IMPORT_AFTER_HELP)]
 pub struct ImportArguments {
-    /// The server to copy from: redis://[user:password@]host[:port] or unix:///path.
+    /// The server to copy from: redis://[user:password@]host[:port], rediss:// for TLS, or unix:///path.
     ///
     /// A password that is not in the URL is read from MILLRACE_IMPORT_PASSWORD or REDISCLI_AUTH, so that it need not stand
     /// on a command line that every user of the machine can read.
@@ -298,6 +304,9 @@ pub struct ImportArguments {
     /// A password that is not in the URL is read from MILLRACE_PASSWORD or REDISCLI_AUTH.
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<String>,
+    /// How to speak TLS, with either.
+    #[command(flatten)]
+    pub(crate) tls: TlsArguments,
     /// Copy only keys that fit this glob, as SCAN takes it, and no functions.
     #[arg(long = "match", value_name = "GLOB")]
     pub(crate) pattern: Option<String>,
@@ -345,6 +354,9 @@ pub struct DemoArguments {
     /// millrace of its own on a free port and stops it at the end.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// How to speak TLS.
+    #[command(flatten)]
+    pub(crate) tls: TlsArguments,
     /// Numbers to send; at least 40 for each worker.
     #[arg(long, value_name = "N", default_value_t = 20_000,
           value_parser = clap::value_parser!(u64).range(1..))]

@@ -53,7 +53,8 @@
 //! many names*: `data/names.rs`. *XCLAIM*: `command/stream/pending.rs`, row at the top of the family. *A client's text*: `command/error.rs`. *A limit*:
 //! `limits.rs`. *Long replies*: `resp/rest.rs` (encoded as they leave), `net/buffers.rs`; KEYS over very many keys:
 //! `keyspace/walk.rs`, `shard/walk.rs`. *A setting*: `config/parameters.rs`. *What a user may*: `acl/rules.rs`. *Publish/subscribe*: `shard/publish.rs`. *Client-side caching*: `keyspace/tracking.rs`, `shard/tracking.rs`. *Moving connections*:
-//! `shard/migrate.rs`. *Keys to another server* (MIGRATE): `server/migrate.rs`, `shard/sending.rs`. *Elements that end*: `keyspace/element_ends.rs`. *Freeing big values*: `keyspace/discard.rs`,
+//! `shard/migrate.rs`. *TLS*: `net/tls.rs`, `server/door.rs`, `server/handshakes.rs`,
+//! `server/tls.rs`. *Keys to another server* (MIGRATE): `server/migrate.rs`, `shard/sending.rs`. *Elements that end*: `keyspace/element_ends.rs`. *Freeing big values*: `keyspace/discard.rs`,
 //! `server/disposal.rs`. *INFO*: `observe/info.rs`. *Metrics*: `observe/metrics.rs`, `server/metrics.rs`. *The tools*:
 //! `tools/reclaim/`, `tools/import/`, `tools/demo/`, `tools/ping.rs`, `tools/check.rs`. *The command line, its help, completions and manual*: `cli/`. *The benchmark*: `bin/millrace-bench/`, run by `scripts/bench.sh`.
 //!

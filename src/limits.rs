@@ -37,6 +37,20 @@ pub(crate) const TURNS_PER_ROUND_MAX: usize = 16;
 pub(crate) const TURN_US_MAX: u64 = 200;
 /// Reply bytes of one connection's turn.
 pub(crate) const TURN_REPLY_BYTES_MAX: usize = 64 * 1024;
+/// Encrypted bytes read from a socket at once: all that is received is decrypted, so what is in them fits the room of a read.
+pub(crate) const TLS_READ_BYTES: usize = 64 * 1024;
+/// Bytes that are encrypted at once: what a socket does not take of them is kept, encrypted, beside the output.
+pub(crate) const TLS_WRITE_BYTES: usize = 64 * 1024;
+/// Time for a TLS handshake, ms: whoever connects and says nothing is dropped then (Redis: never).
+pub(crate) const TLS_HANDSHAKE_MS: u64 = 10_000;
+/// Time for which a handshake keeps its place when there are too many clients, ms: it takes some round trips. Who has said nothing at
+/// all makes room at once.
+pub(crate) const TLS_HANDSHAKE_GRACE_MS: u64 = 2000;
+const _: () = assert!(TLS_HANDSHAKE_GRACE_MS < TLS_HANDSHAKE_MS);
+/// Time between two lines of the log about failed handshakes from one address, ms …
+pub(crate) const TLS_FAILURE_LINE_MS: u64 = 60_000;
+/// … and addresses that have lines of their own.
+pub(crate) const TLS_FAILURE_ADDRESSES_MAX: usize = 1000;
 /// Slots of the key space, as Redis Cluster has them.
 pub(crate) const SLOT_COUNT: usize = 16384;
 /// Most shards of one process: a shard's number fits a cursor's bits and a bit set of one word.

@@ -65,7 +65,7 @@ fn help_explains_an_option_or_a_subcommand() {
         assert!(ended.stdout.contains("CONFIG SET"), "{ended:?}");
     }
     assert!(
-        ended(&["help", "tls-port"])
+        ended(&["help", "tls-cluster"])
             .stdout
             .contains("does not start with it")
     );

@@ -149,6 +149,8 @@ pub struct ClientOrigin {
     pub(crate) fd: i32,
     /// Whether by a unix socket.
     pub(crate) unix_socket: bool,
+    /// The user whose certificate it has shown.
+    pub(crate) user: Option<Arc<User>>,
 }
 
 impl ClientHandle {

@@ -27,6 +27,7 @@ mod rewrite;
 mod row;
 mod settings;
 mod syntax;
+mod tls;
 mod value;
 
 use std::io::Read;
@@ -40,6 +41,7 @@ pub(crate) use nearest::nearest;
 pub(crate) use persistence::{AppendFsync, EndOptions};
 pub(crate) use settings::{LogLevel, Settings, Supervision};
 pub(crate) use syntax::split;
+pub(crate) use tls::{ClientCertificates, TlsSettings};
 pub(crate) use value::OutputLimit;
 
 use error::Source;
@@ -63,6 +65,8 @@ pub struct Configuration {
     renames: Vec<DirectiveLine>,
     /// What the last CONFIG SET that switched the log on has changed: it fails as a whole when the log cannot begin.
     with_log: Vec<Undo>,
+    /// How often a setting of TLS was set.
+    tls_changes: u64,
 }
 
 /// A line that is no parameter: `user`, `rename-command`.
@@ -110,6 +114,7 @@ impl Default for Configuration {
             users: Vec::new(),
             renames: Vec::new(),
             with_log: Vec::new(),
+            tls_changes: 0,
         }
     }
 }
@@ -270,6 +275,7 @@ impl Configuration {
                 .map_err(|reason| refused(row.name.as_bytes(), &reason))?;
             changed.values[at] = value;
             changed.given[at] = true;
+            changed.tls_changes += u64::from(row.name.starts_with("tls-"));
         }
         Ok(changed)
     }

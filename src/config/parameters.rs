@@ -90,6 +90,7 @@ const OOM_ADJUST: Kind = Choice(&[("no", 0), ("yes", 1), ("relative", 1), ("abso
 const SANITIZE: Kind = Choice(&[("no", 0), ("yes", 1), ("clients", 2)]);
 const RDB_VERSIONS: Kind = Choice(&[("none", 0), ("7.0", 1)]);
 const TLS_CLIENTS: Kind = Choice(&[("no", 0), ("yes", 1), ("optional", 2)]);
+const TLS_USERS: Kind = Choice(&[("off", 0), ("CN", 1)]);
 
 const ANY: Kind = Text(TextRule::Any);
 const NATURAL: Kind = Integer(0, INT_MAX);
@@ -97,7 +98,8 @@ const PORT: Kind = Integer(0, 65535);
 const LONG: Kind = Unsigned(0, LONG_MAX);
 const BYTES: Kind = Memory(0, LONG_MAX);
 
-const TLS_ADVICE: &str = "TLS is not served yet: remove the tls- settings, or use a TLS proxy";
+const TLS_PEERS_ADVICE: &str = "TLS is for clients: there is neither replication nor a cluster whose links it could protect: set it to no";
+const TLS_DH_ADVICE: &str = "there is no key exchange here that has DH parameters (ECDHE is used): remove tls-dh-params-file";
 const REPLICA_ADVICE: &str = "replication is not available yet: remove replicaof";
 const CLUSTER_ADVICE: &str = "cluster mode is not available: set cluster-enabled no";
 const MAXMEMORY_ADVICE: &str =
@@ -601,32 +603,29 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         .alias("cluster-slave-validity-factor"),
     row("cluster-require-full-coverage", YesNo, "yes", Live),
     // TLS.
-    row("tls-port", PORT, "0", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-cluster", YesNo, "no", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-replication", YesNo, "no", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-auth-clients", TLS_CLIENTS, "yes", Live)
-        .unsafe_unless(|value| *value == Value::Choice(1), TLS_ADVICE),
-    row("tls-ca-cert-dir", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-ca-cert-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-cert-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-key-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
+    row("tls-port", PORT, "0", Live).tls("Port for TLS; 0: none."),
+    row("tls-cluster", YesNo, "no", Live).unsafe_unless(is_off, TLS_PEERS_ADVICE),
+    row("tls-replication", YesNo, "no", Live).unsafe_unless(is_off, TLS_PEERS_ADVICE),
+    row("tls-auth-clients", TLS_CLIENTS, "yes", Live).tls("Whether clients must show a certificate of a known authority."),
+    row("tls-auth-clients-user", TLS_USERS, "off", Live).tls("CN: a client is the user whose name is in its certificate."),
+    row("tls-ca-cert-dir", ANY, "", Live).tls("Directory with certificates of the authorities of clients."),
+    row("tls-ca-cert-file", ANY, "", Live).tls("File with certificates of the authorities of clients."),
+    row("tls-cert-file", ANY, "", Live).tls("File with the server's certificate and those behind it, PEM."),
+    row("tls-key-file", ANY, "", Live).tls("File with its private key, PEM."),
     row("tls-key-file-pass", ANY, "", Live)
         .secret()
-        .unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-client-cert-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-client-key-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-client-key-file-pass", ANY, "", Live)
-        .secret()
-        .unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-dh-params-file", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-protocols", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-ciphers", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-ciphersuites", ANY, "", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-prefer-server-ciphers", YesNo, "no", Live).unsafe_unless(is_off, TLS_ADVICE),
-    row("tls-session-caching", YesNo, "yes", Live)
-        .unsafe_unless(|value| *value == Value::YesNo(true), TLS_ADVICE),
+        .tls("Password of that key."),
+    row("tls-client-cert-file", ANY, "", Live),
+    row("tls-client-key-file", ANY, "", Live),
+    row("tls-client-key-file-pass", ANY, "", Live).secret(),
+    row("tls-dh-params-file", ANY, "", Live).unsafe_unless(is_off, TLS_DH_ADVICE),
+    row("tls-protocols", ANY, "", Live).tls("Versions: TLSv1.2, TLSv1.3, or both with a blank between."),
+    row("tls-ciphers", ANY, "", Live).tls("Ciphers of TLS 1.2, with colons between; empty: all."),
+    row("tls-ciphersuites", ANY, "", Live).tls("Ciphers of TLS 1.3, with colons between; empty: all."),
+    row("tls-prefer-server-ciphers", YesNo, "no", Live).tls("Whether the server's order of ciphers counts, not the client's."),
+    row("tls-session-caching", YesNo, "yes", Live).tls("Whether clients that come again need no whole handshake."),
     row("tls-session-cache-size", NATURAL, "20480", Live)
-        .unsafe_unless(|value| *value == Value::Number(20480), TLS_ADVICE),
+        .tls("Sessions that are kept for that; 0: 20480."),
     row("tls-session-cache-timeout", NATURAL, "300", Live)
-        .unsafe_unless(|value| *value == Value::Number(300), TLS_ADVICE),
+        .tls("Seconds for which they are kept."),
 ];

@@ -11,6 +11,7 @@ pub(crate) enum Group {
     Network,
     Clients,
     Security,
+    Tls,
     Process,
     Logs,
     Values,
@@ -19,10 +20,11 @@ pub(crate) enum Group {
 
 impl Group {
     /// All, in the order of the help.
-    pub(crate) const ALL: [Group; 7] = [
+    pub(crate) const ALL: [Group; 8] = [
         Group::Network,
         Group::Clients,
         Group::Security,
+        Group::Tls,
         Group::Process,
         Group::Logs,
         Group::Values,
@@ -35,6 +37,7 @@ impl Group {
             Group::Network => "Network",
             Group::Clients => "Clients",
             Group::Security => "Security",
+            Group::Tls => "TLS",
             Group::Process => "Process",
             Group::Logs => "Log, statistics and metrics",
             Group::Values => "Storage of values",
@@ -88,6 +91,10 @@ impl Parameter {
     pub(super) const fn acts(mut self, group: Group, about: &'static str) -> Self {
         self.effect = Effect::Acts { group, about };
         self
+    }
+
+    pub(super) const fn tls(self, about: &'static str) -> Self {
+        self.acts(Group::Tls, about)
     }
 
     pub(super) const fn alias(mut self, alias: &'static str) -> Self {

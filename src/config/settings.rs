@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::data::listpack::PackLimits;
 
 use super::persistence::{AppendFsync, EndOptions, PersistenceSettings};
+use super::tls::{ClientCertificates, TlsSettings};
 use super::value::{OutputLimit, Value, path_of};
 use super::{Configuration, parameters};
 
@@ -84,6 +85,8 @@ pub(crate) struct LazyFree {
 pub struct Settings {
     /// TCP port; 0: no TCP.
     pub(crate) port: u16,
+    /// TLS.
+    pub(crate) tls: TlsSettings,
     /// Addresses to listen on; `-` before one: it may be missing; `*` is all of IPv4, `::*` all of IPv6.
     pub(crate) bind: Vec<String>,
     /// Path of the unix socket.
@@ -217,6 +220,7 @@ impl Settings {
         let output_limits = row.output_limits("client-output-buffer-limit");
         Settings {
             port: row.number("port"),
+            tls: row.tls(),
             bind: row.words("bind"),
             unixsocket: row.path("unixsocket"),
             unixsocketperm: row.number("unixsocketperm"),
@@ -308,6 +312,31 @@ impl Row<'_> {
                 Err(_) => panic!("bounds of {name} exceed its type"),
             },
             other => panic!("{name} is no number: {other:?}"),
+        }
+    }
+
+    fn tls(&self) -> TlsSettings {
+        TlsSettings {
+            port: self.number("tls-port"),
+            cert_file: self.path("tls-cert-file"),
+            key_file: self.path("tls-key-file"),
+            key_password: self.text("tls-key-file-pass"),
+            ca_cert_file: self.path("tls-ca-cert-file"),
+            ca_cert_dir: self.path("tls-ca-cert-dir"),
+            client_certificates: match self.bits("tls-auth-clients") {
+                0 => ClientCertificates::No,
+                2 => ClientCertificates::Optional,
+                _ => ClientCertificates::Required,
+            },
+            names_are_users: self.bits("tls-auth-clients-user") == 1,
+            protocols: self.shown("tls-protocols"),
+            ciphers: self.shown("tls-ciphers"),
+            ciphersuites: self.shown("tls-ciphersuites"),
+            prefer_server_ciphers: self.yes("tls-prefer-server-ciphers"),
+            session_caching: self.yes("tls-session-caching"),
+            session_cache_size: self.number("tls-session-cache-size"),
+            session_cache_timeout_s: self.number("tls-session-cache-timeout"),
+            changes: self.0.tls_changes,
         }
     }
 

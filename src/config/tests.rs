@@ -151,8 +151,8 @@ fn standard_input_is_read_between_file_and_options() {
 #[test]
 fn what_must_not_be_ignored_stops_the_start() {
     for words in [
-        &["--tls-port", "1"][..],
-        &["--tls-cert-file", "x"],
+        &["--tls-dh-params-file", "x"][..],
+        &["--tls-replication", "yes"],
         &["--loadmodule", "x"],
         &["--replicaof", "h", "1"],
         &["--slaveof", "h 1"],

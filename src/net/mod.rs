@@ -2,4 +2,5 @@
 
 pub(crate) mod buffers;
 pub(crate) mod stored;
+pub(crate) mod tls;
 pub(crate) mod transport;

@@ -1,13 +1,15 @@
-//! TCP and unix sockets behind one type, awake (registered with a runtime) or parked (on the way to another thread).
+//! A client's socket: TCP, unix or TLS behind one type, awake (registered with a runtime) or parked (on the way to another thread).
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
+
+use super::tls::{Arrived, Tls, TlsRoom};
 
 /// A socket that no runtime knows: it can be sent to another thread.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub enum ParkedTransport {
     Tcp(std::net::TcpStream),
     /// Unix.
     Unix(std::os::unix::net::UnixStream),
+    /// TLS over TCP, the handshake done.
+    Tls(std::net::TcpStream, Tls),
 }
 
 /// A socket registered with the runtime of the present thread.
@@ -25,11 +29,18 @@ pub(crate) enum Transport {
     Tcp(tokio::net::TcpStream),
     /// Unix.
     Unix(tokio::net::UnixStream),
+    /// TLS over TCP.
+    Tls(tokio::net::TcpStream, Tls),
 }
 
 /// Writes what there is room for; a peer that is gone is an error, not a signal.
 fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(send(socket, bytes, SendFlags::NOSIGNAL)?)
+}
+
+/// The same, for a socket that a runtime knows.
+fn try_send(stream: &tokio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    stream.try_io(Interest::WRITABLE, || send_now(stream, bytes))
 }
 
 impl ParkedTransport {
@@ -41,7 +52,25 @@ impl ParkedTransport {
         match self {
             Self::Tcp(stream) => tokio::net::TcpStream::from_std(stream).map(Transport::Tcp),
             Self::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Transport::Unix),
+            Self::Tls(stream, tls) => {
+                tokio::net::TcpStream::from_std(stream).map(|stream| Transport::Tls(stream, tls))
+            }
         }
+    }
+
+    /// Sends a few last words, as far as there is room; its client may be gone already.
+    pub(crate) fn refuse(self, text: &[u8]) {
+        let _ = match self {
+            Self::Tcp(mut socket) => socket.write_all(text),
+            Self::Unix(mut socket) => socket.write_all(text),
+            Self::Tls(socket, mut tls) => {
+                let mut send = |records: &[u8]| send_now(&socket, records);
+                let room = &mut TlsRoom::default();
+                let sent = tls.write(&[IoSlice::new(text)], room, &mut send);
+                tls.close(&mut send);
+                sent.map(drop)
+            }
+        };
     }
 }
 
@@ -54,13 +83,16 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.into_std().map(ParkedTransport::Tcp),
             Self::Unix(stream) => stream.into_std().map(ParkedTransport::Unix),
+            Self::Tls(stream, tls) => stream
+                .into_std()
+                .map(|stream| ParkedTransport::Tls(stream, tls)),
         }
     }
 
     /// Whether the peer has ended its side, or the connection is broken, however much is left to read.
     pub(crate) fn peer_has_ended(&self) -> bool {
         let fd = match self {
-            Self::Tcp(stream) => stream.as_fd(),
+            Self::Tcp(stream) | Self::Tls(stream, _) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
         };
         let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::RDHUP)];
@@ -74,12 +106,12 @@ impl Transport {
     /// When the runtime is shutting down.
     pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => stream.poll_write_ready(context),
+            Self::Tcp(stream) | Self::Tls(stream, _) => stream.poll_write_ready(context),
             Self::Unix(stream) => stream.poll_write_ready(context),
         }
     }
 
-    /// Reads what is there; nothing filled is the end. A read that does not fill the buffer saves the next one a system call.
+    /// Reads what is there. A read that does not fill the buffer saves the next one a system call.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -87,28 +119,60 @@ impl Transport {
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+        room: &mut TlsRoom,
+    ) -> Poll<io::Result<Arrived>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tcp(stream) => ready!(Pin::new(stream).poll_read(context, buffer))?,
+            Self::Unix(stream) => ready!(Pin::new(stream).poll_read(context, buffer))?,
+            Self::Tls(stream, tls) => {
+                let read = tls.poll_read(room, buffer, |records| {
+                    Pin::new(&mut *stream).poll_read(context, records)
+                });
+                if tls.has_unsent() && !matches!(read, Poll::Pending) {
+                    // What is wrong, or that new keys were taken. It is not worth waiting for.
+                    let _ = tls.flush(|records| try_send(stream, records));
+                }
+                return read;
+            }
         }
+        Poll::Ready(Ok(if buffer.filled().is_empty() {
+            Arrived::End
+        } else if buffer.remaining() == 0 {
+            Arrived::Full
+        } else {
+            Arrived::Part
+        }))
     }
 
     /// Writes as much of several pieces as there is room for. A single one without the C library, whose threads may be
     /// cancelled in the middle of a write: to provide for that costs two locked instructions each time.
     ///
     /// # Errors
-    /// `WouldBlock` when there is no room; else the connection is broken.
-    pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// `WouldBlock` when there is no room, or less than for what is encrypted at once: to be called again with the same bytes
+    /// first. Else the connection is broken.
+    pub(crate) fn try_write(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        room: &mut TlsRoom,
+    ) -> io::Result<usize> {
         match (self, pieces) {
-            (Self::Tcp(stream), [piece]) => {
-                stream.try_io(Interest::WRITABLE, || send_now(stream, piece))
-            }
+            (Self::Tcp(stream), [piece]) => try_send(stream, piece),
             (Self::Tcp(stream), pieces) => stream.try_write_vectored(pieces),
             (Self::Unix(stream), [piece]) => {
+                let stream = &*stream;
                 stream.try_io(Interest::WRITABLE, || send_now(stream, piece))
             }
             (Self::Unix(stream), pieces) => stream.try_write_vectored(pieces),
+            (Self::Tls(stream, tls), pieces) => {
+                tls.write(pieces, room, |records| try_send(stream, records))
+            }
+        }
+    }
+
+    /// Tells the peer that nothing more comes, where that is more than the end of the socket.
+    pub(crate) fn close(&mut self) {
+        if let Self::Tls(stream, tls) = self {
+            tls.close(|records| try_send(stream, records));
         }
     }
 }

@@ -146,6 +146,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) run_id: &'a str,
     /// Port.
     pub(crate) tcp_port: u16,
+    /// Port for TLS.
+    pub(crate) tls_port: u16,
     /// Addresses listened on.
     pub(crate) bind: &'a [String],
     /// Unix socket listened on.
@@ -262,7 +264,15 @@ fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("process_id", std::process::id());
     text.field("process_supervised", "no");
     text.field("run_id", facts.run_id);
-    text.field("tcp_port", facts.tcp_port);
+    let is_tls_alone = facts.tcp_port == 0;
+    text.field(
+        "tcp_port",
+        if is_tls_alone {
+            facts.tls_port
+        } else {
+            facts.tcp_port
+        },
+    );
     text.field("server_time_usec", facts.now_ms * 1000);
     text.field("uptime_in_seconds", uptime_s);
     text.field("uptime_in_days", uptime_s / 86_400);
@@ -273,13 +283,12 @@ fn server(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
     text.field("config_file", &facts.config_file);
     text.field("io_threads_active", 0);
     let mut listeners = Vec::new();
-    if facts.tcp_port > 0 {
-        let binds: String = facts
-            .bind
-            .iter()
-            .map(|bind| format!(",bind={bind}"))
-            .collect();
-        listeners.push(format!("name=tcp{binds},port={}", facts.tcp_port));
+    let binds = facts.bind.iter().map(|bind| format!(",bind={bind}"));
+    let binds: String = binds.collect();
+    for (name, port) in [("tcp", facts.tcp_port), ("tls", facts.tls_port)] {
+        if port > 0 {
+            listeners.push(format!("name={name}{binds},port={port}"));
+        }
     }
     if let Some(path) = &facts.unix_socket {
         listeners.push(format!("name=unix,bind={path}"));

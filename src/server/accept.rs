@@ -9,7 +9,8 @@
 //! Which shard gets a socket, how many clients there may be and who is turned away is for `take` to say.
 //! Runs in a `LocalSet` on the acceptor's thread; no socket leaves but by `take`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tracing::warn;
 
 use super::error::{StartError, reason_of};
 use super::listen::{self, Listener, UnixListener};
+use super::tls::Terms;
 use crate::config::Settings;
 use crate::limits::ACCEPT_PAUSE_MS;
 
@@ -33,6 +35,8 @@ pub(crate) enum Accepted {
         peer: SocketAddr,
         /// Ours.
         local: SocketAddr,
+        /// TLS is to be spoken, on these terms.
+        tls: Option<Terms>,
     },
     /// From this machine by path.
     Unix {
@@ -52,6 +56,8 @@ pub(crate) struct Acceptors {
     unix: Vec<JoinHandle<()>>,
     take: Take,
     keepalive_s: Rc<Cell<u32>>,
+    /// Those of the connections that are accepted next.
+    terms: Rc<RefCell<Option<Terms>>>,
 }
 
 impl Acceptors {
@@ -62,6 +68,7 @@ impl Acceptors {
     pub(crate) fn start(
         listeners: Vec<Listener>,
         settings: &Settings,
+        terms: Option<Terms>,
         take: Take,
     ) -> Result<Acceptors, StartError> {
         let keepalive_s = Rc::new(Cell::new(settings.tcp_keepalive_s));
@@ -70,6 +77,7 @@ impl Acceptors {
             unix: Vec::new(),
             take,
             keepalive_s,
+            terms: Rc::new(RefCell::new(terms)),
         };
         acceptors.add(listeners)?;
         Ok(acceptors)
@@ -79,24 +87,22 @@ impl Acceptors {
         let failed = |error: std::io::Error| StartError::Runtime(reason_of(error));
         for listener in listeners {
             let take = Rc::clone(&self.take);
-            match listener {
-                Listener::Tcp(listener) => {
-                    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-                    let keepalive_s = Rc::clone(&self.keepalive_s);
-                    self.tcp.push(tokio::task::spawn_local(accept_tcp(
-                        listener,
-                        keepalive_s,
-                        take,
-                    )));
-                }
+            let (listener, terms) = match listener {
+                Listener::Tcp(listener) => (listener, None),
+                Listener::Tls(listener) => (listener, Some(Rc::clone(&self.terms))),
                 Listener::Unix(listener) => {
                     let socket = listener.listener().try_clone().map_err(failed)?;
                     let socket = tokio::net::UnixListener::from_std(socket).map_err(failed)?;
                     self.unix.push(tokio::task::spawn_local(accept_unix(
                         socket, listener, take,
                     )));
+                    continue;
                 }
-            }
+            };
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+            let keepalive_s = Rc::clone(&self.keepalive_s);
+            let accepting = accept_tcp(listener, keepalive_s, terms, take);
+            self.tcp.push(tokio::task::spawn_local(accepting));
         }
         Ok(())
     }
@@ -104,6 +110,11 @@ impl Acceptors {
     /// Keepalive for the sockets accepted from now on, seconds.
     pub(crate) fn set_keepalive(&self, keepalive_s: u32) {
         self.keepalive_s.set(keepalive_s);
+    }
+
+    /// The terms of TLS for the connections accepted from now on.
+    pub(crate) fn set_terms(&self, terms: Option<Terms>) {
+        *self.terms.borrow_mut() = terms;
     }
 
     /// Listens on the TCP addresses of `after` instead of those of `before`; clients stay connected.
@@ -142,16 +153,28 @@ async fn end(tasks: &mut Vec<JoinHandle<()>>) {
     }
 }
 
-async fn accept_tcp(listener: tokio::net::TcpListener, keepalive_s: Rc<Cell<u32>>, take: Take) {
+/// `terms`: TLS is spoken there.
+async fn accept_tcp(
+    listener: tokio::net::TcpListener,
+    keepalive_s: Rc<Cell<u32>>,
+    terms: Option<Rc<RefCell<Option<Terms>>>>,
+    take: Take,
+) {
     loop {
         let accepted = match listener.accept().await {
             Ok((socket, peer)) => socket.local_addr().and_then(|local| {
                 let socket = socket.into_std()?;
                 listen::prepare_accepted(&socket, keepalive_s.get());
+                let tls = match &terms {
+                    None => None,
+                    // There are terms before anybody listens.
+                    Some(terms) => Some(terms.borrow().clone().ok_or(ErrorKind::NotConnected)?),
+                };
                 Ok(Accepted::Tcp {
                     socket,
                     peer,
                     local,
+                    tls,
                 })
             }),
             Err(error) => Err(error),
@@ -178,7 +201,7 @@ async fn hand_over(accepted: std::io::Result<Accepted>, take: &Take) {
     match accepted {
         Ok(accepted) => take(accepted),
         // The client was gone before it was accepted: nothing is wrong here.
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
         Err(error) => {
             warn!("Accepting client connection: {}", reason_of(error));
             tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
@@ -191,7 +214,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::config::Configuration;
-    use std::cell::RefCell;
 
     fn settings(words: &[&str]) -> Settings {
         Configuration::load(words, &mut std::io::empty())
@@ -223,7 +245,7 @@ mod tests {
                 Rc::new(move |accepted| seen.borrow_mut().push(accepted))
             };
             let listeners = listen::open_all(&before).unwrap();
-            let mut acceptors = Acceptors::start(listeners, &before, take).unwrap();
+            let mut acceptors = Acceptors::start(listeners, &before, None, take).unwrap();
             let connect = || tokio::net::TcpStream::connect(format!("127.0.0.1:{port}"));
             let wait_for = async |count: usize| {
                 while seen.borrow().len() < count {

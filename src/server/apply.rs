@@ -3,9 +3,11 @@
 //! The order is fixed: what can fail first (limit of open files, directory, sockets), the log level last.
 //! Afterwards the caller gives the new `Settings` to all shards and answers when they have them.
 
+use tracing::warn;
+
 use super::accept::Acceptors;
 use super::error::StartError;
-use super::{logging, process};
+use super::{logging, process, tls};
 use crate::config::{SetError, Settings};
 use crate::observe::allocator;
 
@@ -27,25 +29,37 @@ pub(crate) async fn apply(
             return Err(refused("maxclients", reason));
         }
     }
+    // Before anything has changed: a new directory is entered behind it.
+    let terms = if after.tls == before.tls {
+        None
+    } else {
+        let made = tls::terms(&after.tls).map_err(|error| {
+            warn!("Unable to update TLS configuration: {error}");
+            let reason = format!("Unable to update TLS configuration. {}", error.reason);
+            refused(error.setting, reason)
+        })?;
+        Some(made)
+    };
     if after.dir != before.dir {
         process::enter_directory(&after.dir).map_err(|error| match error {
             StartError::Directory(_, reason) => refused("dir", reason),
             other => refused("dir", other.to_string()),
         })?;
     }
-    if (after.port, &after.bind) != (before.port, &before.bind)
-        && acceptors.rebind(before, after).await.is_err()
-    {
+    if listened(after) != listened(before) && acceptors.rebind(before, after).await.is_err() {
         // Back where we were; it was entered before, so it can be entered again.
         let _ = process::enter_directory(&before.dir);
-        return Err(if after.port == before.port {
-            refused("bind", "Failed to bind to specified addresses.".to_owned())
+        let port = "Unable to listen on this port. Check server logs.".to_owned();
+        return Err(if after.port != before.port {
+            refused("port", port)
+        } else if after.tls.port != before.tls.port {
+            refused("tls-port", port)
         } else {
-            refused(
-                "port",
-                "Unable to listen on this port. Check server logs.".to_owned(),
-            )
+            refused("bind", "Failed to bind to specified addresses.".to_owned())
         });
+    }
+    if let Some(terms) = terms {
+        acceptors.set_terms(terms);
     }
     acceptors.set_keepalive(after.tcp_keepalive_s);
     if after.jemalloc_bg_thread != before.jemalloc_bg_thread {
@@ -55,6 +69,11 @@ pub(crate) async fn apply(
         logging::set_level(after.loglevel);
     }
     Ok(())
+}
+
+/// Where clients are listened for.
+fn listened(settings: &Settings) -> (u16, u16, &[String]) {
+    (settings.port, settings.tls.port, &settings.bind)
 }
 
 fn refused(name: &str, reason: String) -> SetError {

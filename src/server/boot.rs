@@ -90,7 +90,7 @@ fn boot<A: AsRef<[u8]>>(
     let tasks = tokio::task::LocalSet::new();
     tasks.spawn_local(metrics::serve(doors.metrics, engine.metrics));
     let ready = || prepared.announce_ready();
-    let (listeners, signals) = (doors.listeners, doors.signals);
+    let (listeners, signals) = ((doors.listeners, doors.terms), doors.signals);
     let settings = &prepared.settings;
     let (take, ask_end) = (engine.take, engine.ask_end);
     let serving = control::serve(listeners, settings, take, requests, signals, ready, ask_end);

@@ -22,6 +22,7 @@ use super::error::{StartError, reason_of};
 use super::listen::Listener;
 use super::signals::{EndSignal, Signals};
 use super::startup;
+use super::tls::Terms;
 use crate::config::{Configuration, Notice, ProcessControl, SetError, Settings};
 
 enum Request {
@@ -170,7 +171,7 @@ fn replace(path: &Path, text: impl FnOnce() -> std::io::Result<Vec<u8>>) -> std:
 /// # Errors
 /// The runtime does not take a socket.
 pub(crate) async fn serve(
-    listeners: Vec<Listener>,
+    (listeners, terms): (Vec<Listener>, Option<Terms>),
     settings: &Settings,
     take: Take,
     mut requests: Requests,
@@ -178,7 +179,7 @@ pub(crate) async fn serve(
     ready: impl FnOnce(),
     ask_end: impl Fn(EndSignal),
 ) -> Result<End, StartError> {
-    let mut acceptors = Acceptors::start(listeners, settings, take)?;
+    let mut acceptors = Acceptors::start(listeners, settings, terms, take)?;
     let (mut ready, mut end) = (Some(ready), End::Command);
     loop {
         tokio::select! {
@@ -279,7 +280,7 @@ mod tests {
         let signals = Signals::new().unwrap();
         drop(entered);
         let serving = serve(
-            Vec::new(),
+            (Vec::new(), None),
             &settings,
             take,
             requests,

@@ -31,6 +31,8 @@ pub(crate) enum StartError {
     Data(String),
     /// The users cannot be made: the whole line.
     Users(String),
+    /// TLS cannot be spoken: the whole line.
+    Tls(String),
     /// A thread or runtime of the server could not be made.
     Runtime(String),
 }
@@ -75,7 +77,9 @@ impl fmt::Display for StartError {
                     "cannot run detached: {reason}: start with --daemonize no"
                 )
             }
-            StartError::Data(reason) | StartError::Users(reason) => f.write_str(reason),
+            StartError::Data(reason) | StartError::Users(reason) | StartError::Tls(reason) => {
+                f.write_str(reason)
+            }
             StartError::Runtime(reason) => write!(f, "cannot start: {reason}"),
         }
     }

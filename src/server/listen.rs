@@ -25,6 +25,8 @@ use crate::config::Settings;
 pub(crate) enum Listener {
     /// An address and port.
     Tcp(std::net::TcpListener),
+    /// An address and port where TLS is spoken.
+    Tls(std::net::TcpListener),
     /// A path.
     Unix(UnixListener),
 }
@@ -68,13 +70,15 @@ pub(crate) fn open_all(settings: &Settings) -> Result<Vec<Listener>, StartError>
     Ok(listeners)
 }
 
-/// Opens the TCP sockets alone: what CONFIG SET of port and bind replaces.
+/// Opens the TCP sockets alone, those for TLS too: what CONFIG SET of port, tls-port and bind replaces.
 ///
 /// # Errors
 /// As [`open_all`].
 pub(crate) fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError> {
-    let listeners = open_port(settings, settings.port, "--port or --bind")?;
-    Ok(listeners.into_iter().map(Listener::Tcp).collect())
+    let plain = open_port(settings, settings.port, "--port or --bind")?;
+    let tls = open_port(settings, settings.tls.port, "--tls-port or --bind")?;
+    let plain = plain.into_iter().map(Listener::Tcp);
+    Ok(plain.chain(tls.into_iter().map(Listener::Tls)).collect())
 }
 
 /// Opens the sockets of the metrics, on the same addresses.

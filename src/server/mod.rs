@@ -7,8 +7,10 @@
 //! logging.rs  the log                            signals.rs  SIGTERM, SIGINT
 //! apply.rs    CONFIG SET outside the shards      error.rs    why it did not start
 //! control.rs  the acceptor's thread, and how the shards reach it
+//! tls.rs      certificates, keys, ciphers        handshakes.rs  the thread that agrees on them with clients
 //! metrics.rs  HTTP for Prometheus
 //! shards.rs   the engine: shared facts, mailboxes, a thread per shard
+//! door.rs      which accepted sockets become clients
 //! disposal.rs the thread that frees what takes long to free
 //! migrate.rs  sends keys to other servers (MIGRATE)
 //! ```
@@ -21,7 +23,9 @@ pub(crate) mod boot;
 pub(crate) mod control;
 mod data;
 mod disposal;
+mod door;
 pub(crate) mod error;
+mod handshakes;
 pub(crate) mod listen;
 mod load;
 pub(crate) mod logging;
@@ -34,6 +38,7 @@ pub mod shards;
 pub(crate) mod signals;
 pub(crate) mod startup;
 pub mod stepped;
+pub(crate) mod tls;
 mod users;
 
 use std::process::ExitCode;

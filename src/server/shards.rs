@@ -1,20 +1,17 @@
-//! The engine: what all shards share, their mailboxes, a thread for each, and where accepted sockets go.
+//! The engine: what all shards share, their mailboxes, and a thread for each.
 
-use std::cell::Cell;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use crate::acl::{Rules, Users};
-use crate::client::registry::{ClientOrigin, ClientRegistry};
+use crate::client::registry::ClientRegistry;
 use crate::client::tracking::BroadcastRegistry;
 use crate::command::context::Shared;
 use crate::command::table::commands;
 use crate::config::{Configuration, Settings};
 use crate::ids::{ShardId, colocate};
-use crate::net::transport::ParkedTransport;
 use crate::observe::Observations;
 use crate::observe::effects::EffectLog;
 use crate::pubsub::registry::ChannelRegistry;
@@ -24,7 +21,6 @@ use crate::shard::clock::{SystemClock, unix_ms};
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::thread::{self, Mailboxes};
 
-use super::accept::Accepted;
 use super::boot::Engine;
 use super::control::{Control, End};
 use super::data::Data;
@@ -33,8 +29,8 @@ use crate::script::cache::ScriptCache;
 use crate::script::libraries::LibraryRegistry;
 
 use super::disposal;
+use super::door::taker;
 use super::error::{StartError, reason_of};
-use super::listen;
 use super::metrics::Source;
 use super::migrate;
 use super::saver;
@@ -182,75 +178,4 @@ fn stop(_end: End, mailboxes: &Mailboxes, shard_count: usize, all_ended: &Receiv
         mailboxes.post(ShardId(number as u16), Message::Stop);
     }
     let _ = all_ended.iter().take(shard_count).count();
-}
-
-/// Sends accepted sockets to the shards, in turn.
-fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(Accepted) {
-    let turn = Cell::new(0usize);
-    move |accepted| {
-        let settings = Arc::clone(
-            &shared
-                .settings
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        let (transport, origin, peer) = describe(accepted);
-        let counters = &shared.observations;
-        if listen::is_turned_away(&settings, || shared.users.are_open(), peer) {
-            refuse(transport, listen::PROTECTED_MODE_REPLY.as_bytes());
-            counters
-                .rejected_connections
-                .fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        if shared.clients.len() >= settings.maxclients {
-            refuse(transport, b"-ERR max number of clients reached\r\n");
-            counters
-                .rejected_connections
-                .fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        counters.connections.fetch_add(1, Ordering::Relaxed);
-        let shard = ShardId((turn.get() % shared.shard_count) as u16);
-        turn.set(turn.get().wrapping_add(1));
-        let client = Shard::accept(&shared, origin, shard, unix_ms(), Some(transport));
-        mailboxes.post(shard, Message::Adopt(client));
-    }
-}
-
-fn describe(accepted: Accepted) -> (ParkedTransport, ClientOrigin, Option<std::net::SocketAddr>) {
-    match accepted {
-        Accepted::Tcp {
-            socket,
-            peer,
-            local,
-        } => {
-            let origin = ClientOrigin {
-                address: peer.to_string(),
-                local_address: local.to_string(),
-                fd: socket.as_raw_fd(),
-                unix_socket: false,
-            };
-            (ParkedTransport::Tcp(socket), origin, Some(peer))
-        }
-        Accepted::Unix { socket, path } => {
-            let address = format!("{path}:0");
-            let origin = ClientOrigin {
-                address: address.clone(),
-                local_address: address,
-                fd: socket.as_raw_fd(),
-                unix_socket: true,
-            };
-            (ParkedTransport::Unix(socket), origin, None)
-        }
-    }
-}
-
-/// Tells a client why it is turned away; it may be gone already.
-fn refuse(transport: ParkedTransport, text: &[u8]) {
-    use std::io::Write;
-    let _ = match transport {
-        ParkedTransport::Tcp(mut socket) => socket.write_all(text),
-        ParkedTransport::Unix(mut socket) => socket.write_all(text),
-    };
 }

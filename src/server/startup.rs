@@ -1,7 +1,7 @@
 //! From the command line to open sockets: what happens before the first shard runs, as a list of steps.
 //!
 //! ```text
-//! prepare: configuration → detach? → directory → log → open files → signals → sockets → pidfile
+//! prepare: configuration → detach? → directory → log → open files → users → TLS → signals → sockets → pidfile
 //!    … the shards start, accepting starts …
 //! Prepared::announce_ready: supervisor, parent, log
 //! drop: pidfile gone
@@ -19,6 +19,7 @@ use super::listen::{self, Listener};
 use super::logging::{self, Clock};
 use super::process::{self, Pidfile};
 use super::signals::Signals;
+use super::tls::{self, Terms};
 use super::users;
 use crate::acl::Users;
 use crate::command::table::commands;
@@ -50,6 +51,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Doors {
     /// Open, nothing accepted yet.
     pub(crate) listeners: Vec<Listener>,
+    /// On which terms TLS is spoken.
+    pub(crate) terms: Option<Terms>,
     /// Those for the metrics.
     pub(crate) metrics: Vec<std::net::TcpListener>,
     /// Taken over before a socket listens: whoever can connect can ask for the end.
@@ -86,6 +89,7 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
     rename_commands(&configuration)?;
     let users = users::at_start(&configuration, &settings)?;
     configuration.forget_users();
+    let terms = tls::terms(&settings.tls).map_err(|error| StartError::Tls(error.to_string()))?;
     let signals = Signals::new()?;
     let listeners = listen::open_all(&settings)?;
     let metrics = listen::open_metrics(&settings)?;
@@ -98,6 +102,7 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
     };
     let doors = Doors {
         listeners,
+        terms,
         metrics,
         signals,
     };
@@ -146,6 +151,9 @@ impl Prepared {
     pub(crate) fn announce_ready(&self) {
         if self.settings.port != 0 {
             info!("Running mode=standalone, port={}.", self.settings.port);
+        }
+        if self.settings.tls.port != 0 {
+            info!("TLS is spoken on port {}.", self.settings.tls.port);
         }
         if let Some(path) = &self.settings.unixsocket {
             info!(

@@ -131,6 +131,7 @@ impl Shard {
         now_ms: u64,
         transport: Option<crate::net::transport::ParkedTransport>,
     ) -> Box<Client> {
+        let user = origin.user.clone();
         let handle = Arc::new(ClientHandle::new(
             shared.clients.next_id(),
             origin,
@@ -139,7 +140,10 @@ impl Shard {
         ));
         shared.clients.insert(Arc::clone(&handle));
         let mut session = Session::new(handle, false);
-        session.begin_as(shared.users.default());
+        match user {
+            Some(user) => session.log_in(user),
+            None => session.begin_as(shared.users.default()),
+        }
         Box::new(Client::new(session, transport))
     }
 

@@ -29,6 +29,7 @@ use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::limits::SENT_PER_TURN_MAX;
 use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
+use crate::net::tls::{Arrived, TlsRoom};
 use crate::net::transport::Transport;
 
 use super::hand::berths::Berths;
@@ -200,6 +201,7 @@ struct Driver {
     ends_sought_ms: Cell<u64>,
     leaving: RefCell<Vec<(ClientId, ShardId, Rc<Connection>)>>,
     scratch: RefCell<Box<[u8]>>,
+    tls_room: RefCell<TlsRoom>,
 }
 
 /// Runs a shard until the process ends. Its own thread calls it; it returns only if it fails. When the shard has ended it
@@ -222,6 +224,7 @@ pub(crate) fn run(
         ends_sought_ms: Cell::new(0),
         leaving: RefCell::new(Vec::new()),
         scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
+        tls_room: RefCell::new(TlsRoom::default()),
     });
     runtime.block_on(root(Rc::clone(&driver), mailboxes));
     ended();
@@ -281,14 +284,18 @@ async fn root(driver: Rc<Driver>, mailboxes: Arc<Mailboxes>) {
 }
 
 /// Writes what one write takes of an output; `None` when there is nothing to write.
-fn write(transport: &Transport, output: &Output) -> Option<io::Result<usize>> {
+fn write(
+    transport: &mut Transport,
+    output: &Output,
+    room: &mut TlsRoom,
+) -> Option<io::Result<usize>> {
     if let Some(piece) = output.only_piece() {
-        return Some(transport.try_write(&[IoSlice::new(piece)]));
+        return Some(transport.try_write(&[IoSlice::new(piece)], room));
     }
     let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
     let count = output.next_pieces(&mut pieces);
     let pieces = pieces.get(..count).filter(|pieces| !pieces.is_empty())?;
-    Some(transport.try_write(pieces))
+    Some(transport.try_write(pieces, room))
 }
 
 impl Driver {
@@ -386,26 +393,28 @@ impl Driver {
             }
             let mut scratch = self.scratch.borrow_mut();
             let mut buffer = ReadBuf::new(&mut scratch);
-            let read = connection
-                .transport
-                .borrow_mut()
-                .poll_read(context, &mut buffer);
+            let read = connection.transport.borrow_mut().poll_read(
+                context,
+                &mut buffer,
+                &mut self.tls_room.borrow_mut(),
+            );
             match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => {
                     self.shard.borrow_mut().handle(Event::Lost(id));
                     return Poll::Ready(());
                 }
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                Poll::Ready(Ok(Arrived::End)) => {
                     connection.ended.set(true);
                     self.shard.borrow_mut().handle(Event::End(id));
                 }
-                Poll::Ready(Ok(())) => {
-                    let full = buffer.remaining() == 0;
-                    self.shard
-                        .borrow_mut()
-                        .handle(Event::Input(id, buffer.filled()));
-                    if full && connection.extra_reads.get() == 0 {
+                Poll::Ready(Ok(arrived)) => {
+                    if !buffer.filled().is_empty() {
+                        self.shard
+                            .borrow_mut()
+                            .handle(Event::Input(id, buffer.filled()));
+                    }
+                    if arrived == Arrived::Full && connection.extra_reads.get() == 0 {
                         // The others get their turn before this one reads on.
                         self.read_later(id, connection);
                         return Poll::Pending;
@@ -485,6 +494,7 @@ impl Driver {
         let closed = self.shard.borrow_mut().take_closed();
         for id in closed {
             if let Some(connection) = self.connections.borrow_mut().remove(&id) {
+                connection.transport.borrow_mut().close();
                 connection.end();
             }
         }
@@ -498,11 +508,12 @@ impl Driver {
                 self.shard.borrow_mut().send_on(id);
                 return;
             }
-            let transport = connection.transport.borrow();
+            let mut transport = connection.transport.borrow_mut();
+            let room = &mut self.tls_room.borrow_mut();
             let sent = self
                 .shard
                 .borrow_mut()
-                .send(id, |output| write(&transport, output));
+                .send(id, |output| write(&mut transport, output, room));
             match sent {
                 Sent::Nothing => break,
                 // Nearly always.

@@ -179,17 +179,7 @@ impl Env<'_> {
             // Nobody sees an earlier time in them any more.
             keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
         }
-        let outcome = match permission::check(&mut session, row, &args) {
-            Ok(()) => self.call(space, &mut session, &mut reply, &call),
-            Err(denied) => {
-                let by = (&session, self.now_ms);
-                permission::note(self.shared, by, (row, &args), denied, Place::Toplevel);
-                let error = permission::refusal(&session, row, denied);
-                self.record_refusal(Some(row), &error);
-                reply.error(error.bytes());
-                Outcome::Done
-            }
-        };
+        let outcome = self.call_if_permitted(space, &mut session, &mut reply, &call);
         let counters = &self.shared.observations.shards[self.shard.index()];
         if let Outcome::Wait(wait) = outcome {
             self.collect(space, after);
@@ -220,6 +210,26 @@ impl Env<'_> {
         self.collect_of(waiter.client, space, after);
         self.log(space, &row.full_name);
         Serving::Served
+    }
+
+    /// Runs a waiter's command, if its user may still run it.
+    fn call_if_permitted(
+        &self,
+        space: &mut Space<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+        call: &Call<'_>,
+    ) -> Outcome {
+        let Err(denied) = permission::check(session, call.row, call.args) else {
+            return self.call(space, session, reply, call);
+        };
+        let by = (&*session, self.now_ms);
+        let of = (call.row, call.args);
+        permission::note(self.shared, by, of, denied, Place::Toplevel);
+        let error = permission::refusal(session, call.row, denied);
+        self.record_refusal(Some(call.row), &error);
+        reply.error(error.bytes());
+        Outcome::Done
     }
 
     /// The client of a waiter is gone.

@@ -10,10 +10,11 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use redis::IntoConnectionInfo;
 
-use super::reason;
-use crate::cli;
+use super::{reason, tls};
+use crate::cli::{self, TlsArguments};
 
 /// How long reaching the server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,20 +24,42 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The server to work on: `--url`, else `MILLRACE_URL`, else the local default, and the password.
 ///
 /// # Errors
-/// The address is not one that the client can use.
-pub(crate) fn client(url: Option<&str>) -> anyhow::Result<redis::Client> {
-    let url = url
+/// The address is not one that the client can use, or a file of the options for TLS.
+pub(crate) fn client(url: Option<&str>, tls: &TlsArguments) -> anyhow::Result<redis::Client> {
+    let url = self::url(url);
+    let client = client_of(&url, &["MILLRACE_PASSWORD", "REDISCLI_AUTH"], tls)?;
+    if !tls.is_empty() && !is_tls(&client) {
+        bail!(
+            "cannot speak TLS with {}: --cacert, --cert, --key and --insecure are for an address that begins with rediss://",
+            address(&client)
+        );
+    }
+    Ok(client)
+}
+
+/// The address: that of an option, else `MILLRACE_URL`, else the local default.
+pub(crate) fn url(option: Option<&str>) -> String {
+    option
         .map(str::to_owned)
         .or_else(|| from_environment("MILLRACE_URL"))
-        .unwrap_or_else(|| cli::DEFAULT_URL.to_owned());
-    client_of(&url, &["MILLRACE_PASSWORD", "REDISCLI_AUTH"])
+        .unwrap_or_else(|| cli::DEFAULT_URL.to_owned())
+}
+
+/// Whether TLS is spoken with the server.
+pub(crate) fn is_tls(client: &redis::Client) -> bool {
+    let address = client.get_connection_info().addr();
+    matches!(address, redis::ConnectionAddr::TcpTls { .. })
 }
 
 /// The server of an address; a password that it lacks is looked for in the variables of the environment, in this order.
 ///
 /// # Errors
-/// The address is not one that the client can use.
-pub(crate) fn client_of(url: &str, password_names: &[&str]) -> anyhow::Result<redis::Client> {
+/// The address is not one that the client can use, or a file of the options for TLS.
+pub(crate) fn client_of(
+    url: &str,
+    password_names: &[&str],
+    tls: &TlsArguments,
+) -> anyhow::Result<redis::Client> {
     let mut info = without_password(url, url.into_connection_info())?;
     if info.redis_settings().password().is_none() {
         let password = password_names
@@ -47,7 +70,7 @@ pub(crate) fn client_of(url: &str, password_names: &[&str]) -> anyhow::Result<re
             info = info.set_redis_settings(settings);
         }
     }
-    without_password(url, redis::Client::open(info))
+    tls::client(info, tls)
 }
 
 /// A variable of the environment; one that is empty counts as none.
@@ -124,7 +147,7 @@ fn without_password<T>(url: &str, result: redis::RedisResult<T>) -> anyhow::Resu
             _ => url.to_owned(),
         };
         anyhow::anyhow!(
-            "cannot use '{shown}' as the address of a server: it has the form redis://host:port"
+            "cannot use '{shown}' as the address of a server: it has the form redis://host:port, for TLS rediss://host:port"
         )
     })
 }
@@ -137,7 +160,10 @@ mod tests {
 
     #[test]
     fn an_error_about_the_address_hides_the_password() {
-        let error = format!("{:#}", client(Some("http://me:secret@host:1")).unwrap_err());
+        let error = format!(
+            "{:#}",
+            client(Some("http://me:secret@host:1"), &TlsArguments::default()).unwrap_err()
+        );
         assert!(error.contains("http://…@host:1"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
@@ -145,10 +171,10 @@ mod tests {
     #[test]
     fn addresses_are_urls_of_tcp_and_unix_sockets() {
         assert_eq!(
-            address(&client(Some("redis://u:p@localhost:7/3")).unwrap()),
+            address(&client(Some("redis://u:p@localhost:7/3"), &TlsArguments::default()).unwrap()),
             "localhost:7"
         );
-        assert!(client(Some("unix:///tmp/socket")).is_ok());
-        assert!(client(Some("localhost:6379")).is_err());
+        assert!(client(Some("unix:///tmp/socket"), &TlsArguments::default()).is_ok());
+        assert!(client(Some("localhost:6379"), &TlsArguments::default()).is_err());
     }
 }

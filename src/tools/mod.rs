@@ -26,6 +26,7 @@ pub mod ping;
 mod raw;
 mod reason;
 pub mod reclaim;
+mod tls;
 
 /// An error with its causes as one sentence: what could not be done, to what, and why.
 fn described(error: &anyhow::Error) -> String {

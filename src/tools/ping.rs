@@ -9,13 +9,15 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::bail;
 use redis::{ErrorKind, RedisError, RedisResult};
+use rustls::ClientConfig;
 
 use super::raw::{Connection, Reply};
-use super::{complain, connect, described, reason};
+use super::{complain, connect, described, reason, tls};
 use crate::cli::PingArguments;
 
 /// Runs the subcommand: exit code 0 when the server answered PONG, else 1.
@@ -39,9 +41,11 @@ pub fn run(arguments: &PingArguments) -> ExitCode {
 
 fn ping(arguments: &PingArguments) -> anyhow::Result<()> {
     let deadline = Instant::now() + arguments.timeout;
-    let client = connect::client(arguments.server.url.as_deref())?;
+    let server = &arguments.server;
+    let client = connect::client(server.url.as_deref(), &server.tls)?;
+    let tls = tls::config(client.get_connection_info().addr(), &server.tls)?;
     let mut connection =
-        log_in(&client, deadline).map_err(|error| connect::failed(&client, error))?;
+        log_in(&client, tls, deadline).map_err(|error| connect::failed(&client, error))?;
     let does_not_serve = || format!("{} does not serve", connect::address(&client));
     let reply = connection.call(&["PING"]).map_err(|error| {
         if reason::is_login_refused(&error) || reason::code_of(&error).is_none() {
@@ -58,10 +62,14 @@ fn ping(arguments: &PingArguments) -> anyhow::Result<()> {
 }
 
 /// Connects, with the user, the password and the database of the address.
-fn log_in(client: &redis::Client, deadline: Instant) -> RedisResult<Connection> {
+fn log_in(
+    client: &redis::Client,
+    tls: Option<Arc<ClientConfig>>,
+    deadline: Instant,
+) -> RedisResult<Connection> {
     let info = client.get_connection_info();
     let settings = info.redis_settings();
-    let mut connection = Connection::connect(info.addr(), deadline)?;
+    let mut connection = Connection::connect(info.addr(), tls, deadline)?;
     let (user, password) = (settings.username(), settings.password());
     if settings.protocol().supports_resp3() {
         let mut hello = vec!["HELLO", "3"];

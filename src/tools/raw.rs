@@ -11,7 +11,7 @@
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,9 @@ use redis_protocol::error::RedisProtocolError;
 use redis_protocol::resp2::types::{OwnedFrame as Resp2Frame, Resp2Frame as _};
 use redis_protocol::resp3::types::OwnedFrame as Resp3Frame;
 use redis_protocol::{resp2, resp3};
+use rustls::ClientConfig;
 
+use super::tls;
 use crate::limits;
 
 /// A reply that is no error.
@@ -38,6 +40,7 @@ type Answer = Result<Reply, String>;
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<tls::Stream>),
 }
 
 /// A connection.
@@ -55,13 +58,17 @@ impl Connection {
     ///
     /// # Errors
     /// The server cannot be reached in time.
-    pub(super) fn connect(address: &ConnectionAddr, deadline: Instant) -> RedisResult<Self> {
+    pub(super) fn connect(
+        address: &ConnectionAddr,
+        tls: Option<Arc<ClientConfig>>,
+        deadline: Instant,
+    ) -> RedisResult<Self> {
         // In a thread of its own: looking up a name, and connecting to a unix socket whose queue is full, know no time limit.
         let (sender, receiver) = mpsc::channel();
         let address = address.clone();
         thread::spawn(move || {
             // When nobody waits for it any more the process is about to end.
-            let _ = sender.send(open(&address, deadline));
+            let _ = sender.send(open(&address, tls, deadline));
         });
         let stream = receiver.recv_timeout(left_until(deadline)?);
         let stream = stream.map_err(|_| std::io::Error::from(IoKind::TimedOut))??;
@@ -88,6 +95,10 @@ impl Connection {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(&bytes)?,
             Stream::Unix(stream) => stream.write_all(&bytes)?,
+            Stream::Tls(stream) => {
+                stream.write_all(&bytes)?;
+                stream.flush()?;
+            }
         }
         loop {
             if let Some((answer, used)) = self.decode().map_err(|_| no_server())? {
@@ -120,6 +131,7 @@ impl Connection {
         let count = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(piece),
             Stream::Unix(stream) => stream.read(piece),
+            Stream::Tls(stream) => stream.read(piece),
         };
         match count {
             Ok(0) => Err(std::io::Error::from(IoKind::UnexpectedEof).into()),
@@ -144,11 +156,13 @@ impl Connection {
                 stream.set_read_timeout(left)?;
                 stream.set_write_timeout(left)
             }
+            // It looks at the clock by itself.
+            Stream::Tls(_) => Ok(()),
         }
     }
 }
 
-fn left_until(deadline: Instant) -> std::io::Result<Duration> {
+pub(super) fn left_until(deadline: Instant) -> std::io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(IoKind::TimedOut.into());
@@ -156,11 +170,22 @@ fn left_until(deadline: Instant) -> std::io::Result<Duration> {
     Ok(left)
 }
 
-fn open(address: &ConnectionAddr, deadline: Instant) -> RedisResult<Stream> {
-    match address {
-        ConnectionAddr::Tcp(host, port) => Ok(Stream::Tcp(connect_tcp(host, *port, deadline)?)),
-        ConnectionAddr::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
-        other => {
+fn open(
+    address: &ConnectionAddr,
+    tls: Option<Arc<ClientConfig>>,
+    deadline: Instant,
+) -> RedisResult<Stream> {
+    match (address, tls) {
+        (ConnectionAddr::TcpTls { host, port, .. }, Some(config)) => {
+            let socket = connect_tcp(host, *port, deadline)?;
+            let stream = tls::wrap(config, host, socket, deadline)?;
+            Ok(Stream::Tls(Box::new(stream)))
+        }
+        (ConnectionAddr::Tcp(host, port), _) => {
+            Ok(Stream::Tcp(connect_tcp(host, *port, deadline)?))
+        }
+        (ConnectionAddr::Unix(path), _) => Ok(Stream::Unix(UnixStream::connect(path)?)),
+        (other, _) => {
             let text = other.to_string();
             Err((ErrorKind::InvalidClientConfig, "no such connection", text).into())
         }

@@ -49,12 +49,49 @@ pub(super) fn of(error: &RedisError) -> String {
         ),
         ErrorKind::Parse => NO_SERVER.to_owned(),
         ErrorKind::UnexpectedReturnType => format!("the server answered something else: {error}"),
+        _ if about_tls(&error.to_string()).is_some() => {
+            about_tls(&error.to_string()).unwrap_or_default().to_owned()
+        }
         _ if error.is_timeout() => "the server did not answer in time".to_owned(),
         _ if error.is_connection_dropped() && !error.is_connection_refusal() => {
             "the server closed the connection".to_owned()
         }
         _ => without_number(&error.to_string()),
     }
+}
+
+/// What went wrong with TLS, where something can be done about it.
+fn about_tls(text: &str) -> Option<&'static str> {
+    const KNOWN: [(&str, &str); 6] = [
+        (
+            "certificate: UnknownIssuer",
+            "no authority is known for the server's certificate; name it with --cacert",
+        ),
+        (
+            "not valid for name",
+            "the server's certificate is for another name than that of the address",
+        ),
+        (
+            "certificate expired",
+            "the server's certificate has expired",
+        ),
+        (
+            "InvalidContentType",
+            "the server does not speak TLS at this port; use redis://",
+        ),
+        (
+            "CertificateRequired",
+            "the server wants a certificate; give --cert and --key",
+        ),
+        (
+            "fatal alert: UnknownCA",
+            "the server does not know the authority of the certificate of --cert",
+        ),
+    ];
+    let mut known = KNOWN.iter();
+    known
+        .find(|(word, _)| text.contains(word))
+        .map(|(_, reason)| *reason)
 }
 
 /// The reason of the system, without the number that std appends.

@@ -189,7 +189,7 @@ pub(crate) const FILE_LINES_MAX: usize = 600;
 pub(crate) const RATCHET: &[(&str, usize, &str)] = &[
     (
         "src/config/parameters.rs",
-        632,
+        640,
         "one row for each parameter, one after the other",
     ),
     (

@@ -102,6 +102,7 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         started_ms: shared.started_ms,
         run_id: &shared.run_id,
         tcp_port: settings.port,
+        tls_port: settings.tls.port,
         bind: &settings.bind,
         unix_socket: settings
             .unixsocket

@@ -90,7 +90,7 @@ fn show(arguments: &DemoArguments) -> anyhow::Result<bool> {
         .url
         .clone()
         .or_else(|| own_server.as_ref().map(|server| server.url()));
-    let client = connect::client(url.as_deref())?;
+    let client = connect::client(url.as_deref(), &arguments.tls)?;
     let mut connection = connect::connect(&client)?;
     let url = url.context("no server")?;
 
@@ -112,7 +112,7 @@ fn show(arguments: &DemoArguments) -> anyhow::Result<bool> {
 
     // The first worker falls ill early in its share, so that it still gets entries.
     let ill_after = arguments.messages / arguments.workers / 8;
-    let mut workers = Workers::start(&url, &names, ill_after)?;
+    let mut workers = Workers::start(&url, &arguments.tls, &names, ill_after)?;
     wait_for_workers(&mut connection, &mut workers, names.len())?;
     let shared = Shared::new(client);
     let watched = std::thread::scope(|scope| {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::cli::TlsArguments;
 use crate::tools::connect;
 
 /// How long a server may take from its start to its first PONG.
@@ -134,7 +135,12 @@ pub(super) struct Workers {
 
 impl Workers {
     /// Starts a worker for each name; the first falls ill after `ill_after` entries.
-    pub(super) fn start(url: &str, names: &[String], ill_after: u64) -> anyhow::Result<Workers> {
+    pub(super) fn start(
+        url: &str,
+        tls: &TlsArguments,
+        names: &[String],
+        ill_after: u64,
+    ) -> anyhow::Result<Workers> {
         let victim_name = names.first().context("no workers")?.clone();
         let mut workers = Workers {
             children: Vec::new(),
@@ -145,6 +151,7 @@ impl Workers {
             let mut command = Command::new(std::env::current_exe()?);
             command
                 .args(["demo", "--as-worker", name])
+                .args(tls.words())
                 .env("MILLRACE_URL", url);
             if *name == workers.victim_name {
                 command.args(["--fall-ill-after", &ill_after.to_string()]);

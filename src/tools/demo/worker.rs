@@ -47,7 +47,7 @@ struct Worker<'a> {
 /// Runs a worker until the exit message.
 pub(super) fn run(arguments: &DemoArguments, name: &str) -> anyhow::Result<()> {
     leave_with_parent();
-    let client = connect::client(arguments.url.as_deref())?;
+    let client = connect::client(arguments.url.as_deref(), &arguments.tls)?;
     let connection = connect::connect(&client).with_context(|| format!("{name} failed"))?;
     let mut worker = Worker {
         name,

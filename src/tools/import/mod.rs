@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::{complain, connect, described};
-use crate::cli::ImportArguments;
+use crate::cli::{ImportArguments, TlsArguments};
 
 mod compare;
 mod copy;
@@ -112,13 +112,15 @@ fn begun(links: &Links, facts: &Facts, arguments: &ImportArguments) -> String {
 
 /// Both connections and the facts; a sentence if an import cannot work.
 fn prepared(arguments: &ImportArguments) -> Result<(Links, Facts), String> {
-    let source = source(arguments)
+    let source_client = connect::client_of(&arguments.from, &SOURCE_PASSWORDS, &arguments.tls);
+    let sentence = |error: anyhow::Error| described(&error);
+    let source_client = source_client.map_err(sentence)?;
+    let source = source(&source_client)
         // What to do is said for the server that all tools work on.
         .map_err(|error| {
             described(&error).replace("MILLRACE_PASSWORD", "MILLRACE_IMPORT_PASSWORD")
         })?;
-    let sentence = |error: anyhow::Error| described(&error);
-    let client = connect::client(arguments.to.as_deref()).map_err(sentence)?;
+    let client = target(arguments, connect::is_tls(&source_client)).map_err(sentence)?;
     without_database("--to", &client).map_err(sentence)?;
     let target = Link::open(&client).map_err(sentence)?;
     let mut links = Links { source, target };
@@ -126,10 +128,18 @@ fn prepared(arguments: &ImportArguments) -> Result<(Links, Facts), String> {
     Ok((links, facts))
 }
 
-fn source(arguments: &ImportArguments) -> anyhow::Result<Link> {
-    let client = connect::client_of(&arguments.from, &SOURCE_PASSWORDS)?;
-    without_database("--from", &client)?;
-    Link::open(&client)
+fn source(client: &redis::Client) -> anyhow::Result<Link> {
+    without_database("--from", client)?;
+    Link::open(client)
+}
+
+/// The client of the target. The options for TLS are for both servers, or for the one that speaks it.
+fn target(arguments: &ImportArguments, source_is_tls: bool) -> anyhow::Result<redis::Client> {
+    let url = connect::url(arguments.to.as_deref());
+    if source_is_tls && !url.starts_with("rediss:") {
+        return connect::client(Some(&url), &TlsArguments::default());
+    }
+    connect::client(Some(&url), &arguments.tls)
 }
 
 /// A database in the address would be ignored.

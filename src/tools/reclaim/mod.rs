@@ -63,7 +63,8 @@ fn complained(error: anyhow::Error) -> bool {
 }
 
 fn connect_to(arguments: &ReclaimArguments) -> anyhow::Result<Connection> {
-    connect::connect(&connect::client(arguments.server.url.as_deref())?)
+    let server = &arguments.server;
+    connect::connect(&connect::client(server.url.as_deref(), &server.tls)?)
 }
 
 /// Makes one pass and prints it; whether everything worked. An error is one of printing.

@@ -1,0 +1,266 @@
+//! Both directions against the client of rustls, with records cut and taken anyhow.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+use rustls::crypto::ring;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
+
+use super::*;
+
+/// What both sides know.
+fn configs(is_1_3: bool) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    static CONFIGS: [OnceLock<(Arc<ServerConfig>, Arc<ClientConfig>)>; 2] =
+        [const { OnceLock::new() }; 2];
+    let made = CONFIGS[usize::from(is_1_3)].get_or_init(|| {
+        let versions = [if is_1_3 { &TLS13 } else { &TLS12 }];
+        let provider = Arc::new(ring::default_provider());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            );
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        (Arc::new(server.unwrap()), Arc::new(client))
+    });
+    made.clone()
+}
+
+/// Two ends and what is on its way between them.
+struct Pair {
+    server: Tls,
+    client: ClientConnection,
+    room: TlsRoom,
+    to_server: Vec<u8>,
+    to_client: Vec<u8>,
+    /// What the server has to write, and has read.
+    unsent: Vec<u8>,
+    read: Vec<u8>,
+    has_ended: bool,
+}
+
+impl Pair {
+    fn new(is_1_3: bool) -> Self {
+        let (server, client) = configs(is_1_3);
+        let name = ServerName::try_from("localhost").unwrap();
+        Self {
+            server: Tls::new(server).unwrap(),
+            client: ClientConnection::new(client, name).unwrap(),
+            room: TlsRoom::default(),
+            to_server: Vec::new(),
+            to_client: Vec::new(),
+            unsent: Vec::new(),
+            read: Vec::new(),
+            has_ended: false,
+        }
+    }
+
+    /// Shakes hands, so many bytes at a time.
+    fn shake(&mut self, cut: usize) {
+        while self.server.is_handshaking() || self.client.is_handshaking() {
+            self.client_sends();
+            let count = self.to_server.len().min(cut);
+            let records: Vec<u8> = self.to_server.drain(..count).collect();
+            if !records.is_empty() {
+                self.server.shake(&records).unwrap();
+            }
+            let to_client = &mut self.to_client;
+            self.server
+                .flush(|bytes| take(to_client, bytes, cut))
+                .unwrap();
+            self.client_receives();
+        }
+    }
+
+    fn client_sends(&mut self) {
+        while self.client.wants_write() {
+            self.client.write_tls(&mut self.to_server).unwrap();
+        }
+    }
+
+    /// Gives what the client has read.
+    fn client_receives(&mut self) -> Vec<u8> {
+        let mut got = Vec::new();
+        let mut records = self.to_client.as_slice();
+        while !records.is_empty() {
+            self.client.read_tls(&mut records).unwrap();
+            self.client.process_new_packets().unwrap();
+            // WouldBlock when it has read all there is.
+            let _ = self.client.reader().read_to_end(&mut got);
+        }
+        self.to_client.clear();
+        got
+    }
+
+    /// The server reads once, from a socket that has so many bytes at a time, into a buffer of this size.
+    fn server_reads(&mut self, cut: usize, size: usize) -> Poll<Arrived> {
+        let mut buffer = vec![0; size];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let queue = &mut self.to_server;
+        let arrived = self
+            .server
+            .poll_read(&mut self.room, &mut buffer, |records| {
+                let count = queue.len().min(cut).min(records.remaining());
+                if count == 0 {
+                    return Poll::Pending;
+                }
+                let taken: Vec<u8> = queue.drain(..count).collect();
+                records.put_slice(&taken);
+                Poll::Ready(Ok(()))
+            });
+        self.read.extend_from_slice(buffer.filled());
+        arrived.map(|arrived| {
+            let arrived = arrived.unwrap();
+            self.has_ended |= arrived == Arrived::End;
+            arrived
+        })
+    }
+
+    /// The server writes once, to a socket that takes so many bytes.
+    fn server_writes(&mut self, pieces: usize, taken: usize) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        let length = self.unsent.len().div_ceil(pieces);
+        let cut: Vec<IoSlice<'_>> = self.unsent.chunks(length).map(IoSlice::new).collect();
+        let (to_client, mut left) = (&mut self.to_client, taken);
+        let written = self.server.write(&cut, &mut self.room, |bytes| {
+            let count = take(to_client, bytes, left)?;
+            left -= count;
+            Ok(count)
+        });
+        match written {
+            Ok(count) => drop(self.unsent.drain(..count)),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+}
+
+/// A socket with room for so many bytes.
+fn take(queue: &mut Vec<u8>, bytes: &[u8], room: usize) -> io::Result<usize> {
+    if room == 0 {
+        return Err(ErrorKind::WouldBlock.into());
+    }
+    let count = bytes.len().min(room);
+    queue.extend_from_slice(&bytes[..count]);
+    Ok(count)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    ClientWrites(usize),
+    ServerReads { cut: usize, size: usize },
+    ServerHasToWrite(usize),
+    ServerWrites { pieces: usize, taken: usize },
+    ClientReads,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let bytes = prop_oneof![
+        1usize..50,
+        1usize..40_000,
+        Just(16_384usize),
+        60_000usize..200_000
+    ];
+    let cut = prop_oneof![1usize..40, 1usize..70_000];
+    let step = prop_oneof![
+        bytes.clone().prop_map(Step::ClientWrites),
+        (cut.clone(), 1usize..70_000).prop_map(|(cut, size)| Step::ServerReads { cut, size }),
+        bytes.prop_map(Step::ServerHasToWrite),
+        (1usize..5, prop_oneof![Just(0), cut])
+            .prop_map(|(pieces, taken)| Step::ServerWrites { pieces, taken }),
+        Just(Step::ClientReads),
+    ];
+    proptest::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #![proptest_config(crate::property::cases(64))]
+
+    #[test]
+    fn bytes_arrive_as_they_were_written_however_records_are_cut(
+        is_1_3: bool, cut in 1usize..3000, steps in steps()
+    ) {
+        let mut pair = Pair::new(is_1_3);
+        pair.client.set_buffer_limit(None);
+        pair.shake(cut);
+        let (mut written, mut answered, mut got) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::ClientWrites(length) => {
+                    let bytes = vec![number as u8; length];
+                    pair.client.writer().write_all(&bytes).unwrap();
+                    written.extend(bytes);
+                    pair.client_sends();
+                }
+                Step::ServerReads { cut, size } => {
+                    let _ = pair.server_reads(cut, size);
+                }
+                Step::ServerHasToWrite(length) => {
+                    let bytes = vec![number as u8; length];
+                    pair.unsent.extend_from_slice(&bytes);
+                    answered.extend(bytes);
+                }
+                Step::ServerWrites { pieces, taken } => pair.server_writes(pieces, taken),
+                Step::ClientReads => got.extend(pair.client_receives()),
+            }
+        }
+        pair.client.send_close_notify();
+        pair.client_sends();
+        while !pair.has_ended {
+            prop_assert!(pair.server_reads(50_000, 64 * 1024).is_ready(), "nothing stays behind");
+        }
+        prop_assert!(pair.read == written);
+        // Who has said that nothing more comes still reads.
+        while !pair.unsent.is_empty() {
+            pair.server_writes(3, 70_000);
+        }
+        let to_client = &mut pair.to_client;
+        pair.server.close(|bytes| take(to_client, bytes, usize::MAX));
+        got.extend(pair.client_receives());
+        prop_assert!(got == answered);
+        prop_assert_eq!(pair.client.reader().read(&mut [0]).unwrap(), 0, "the end was said");
+    }
+
+    #[test]
+    fn noise_is_an_error_and_the_peer_is_told(noise in proptest::collection::vec(any::<u8>(), 5..300)) {
+        let mut server = Tls::new(configs(true).0).unwrap();
+        let result = server.shake(&noise);
+        prop_assert!(server.is_handshaking());
+        prop_assert!(result.is_err() == server.has_unsent() || result.is_ok());
+    }
+}
+
+#[test]
+fn an_idle_connection_owns_no_buffer() {
+    let mut pair = Pair::new(true);
+    pair.shake(usize::MAX);
+    pair.client.writer().write_all(&[7; 50_000]).unwrap();
+    pair.client_sends();
+    while pair.server_reads(10_000, 64 * 1024).is_ready() {}
+    pair.unsent = vec![1; 100_000];
+    while !pair.unsent.is_empty() {
+        pair.server_writes(1, 30_000);
+    }
+    assert_eq!(pair.read.len(), 50_000);
+    let server = &pair.server;
+    let owned = [&server.incoming, &server.outgoing, &server.early];
+    assert!(owned.iter().all(|buffer| buffer.capacity() == 0));
+}

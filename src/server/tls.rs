@@ -1,0 +1,166 @@
+//! What both sides of a TLS connection must agree on: made from the settings and the files they name, all at once.
+//!
+//! ```text
+//! tls-cert-file, tls-key-file ─► keys.rs ──────┐
+//! tls-ca-cert-file, -dir      ─► authorities ──┼─► Terms, for the connections accepted from then on
+//! tls-protocols, tls-ciphers  ─► ciphers.rs ───┘
+//! ```
+//! CONFIG SET makes new ones: whatever is wrong, those in use stay, and so do the connections. Sessions that are kept go with their
+//! terms: who comes again is judged by the new ones.
+//!
+//! Invariant: an error names the setting and the file, and says what to do.
+
+mod ciphers;
+mod keys;
+pub(super) mod names;
+mod sessions;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::SingleCertAndKey;
+use rustls::{RootCertStore, ServerConfig};
+
+use super::error::reason_of;
+use crate::config::{ClientCertificates, TlsSettings};
+
+/// The terms of the connections that are accepted next.
+pub(crate) type Terms = Arc<ServerConfig>;
+
+/// Sessions that are kept when the settings say 0. Source: OpenSSL, where 0 is no limit; here there is one.
+const SESSIONS_DEFAULT: usize = 20_480;
+
+/// Why there are no terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsError {
+    /// The setting that has to change, or names the file that has to.
+    pub(crate) setting: &'static str,
+    /// What is wrong, and what to do.
+    pub(crate) reason: String,
+}
+
+impl TlsError {
+    fn new(setting: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            setting,
+            reason: reason.into(),
+        }
+    }
+
+    /// About a file.
+    fn of_file(setting: &'static str, path: &Path, reason: impl fmt::Display) -> Self {
+        Self::new(setting, format!("{}: {reason}", path.display()))
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot serve TLS: {}: {}", self.setting, self.reason)
+    }
+}
+
+/// The terms that the settings ask for; none when there is no port for TLS.
+///
+/// # Errors
+/// A setting or a file that is wrong.
+pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
+    if settings.port == 0 {
+        return Ok(None);
+    }
+    let versions = ciphers::versions(&settings.protocols)?;
+    let provider = Arc::new(CryptoProvider {
+        cipher_suites: ciphers::suites(&settings.ciphers, &settings.ciphersuites)?,
+        ..ring::default_provider()
+    });
+    let key = keys::certified_key(settings, &provider)?;
+    let verifier = client_verifier(settings, &provider)?;
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions)
+        .map_err(|error| TlsError::new("tls-protocols", error.to_string()))?;
+    let mut config = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    }
+    .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    config.ignore_client_order = settings.prefer_server_ciphers;
+    // One for each connection is what a client needs to come again.
+    config.send_tls13_tickets = usize::from(settings.session_caching);
+    config.session_storage = if settings.session_caching {
+        let count = match settings.session_cache_size {
+            0 => SESSIONS_DEFAULT,
+            count => count,
+        };
+        Arc::new(sessions::Sessions::new(
+            count,
+            settings.session_cache_timeout_s,
+        ))
+    } else {
+        Arc::new(NoServerSessionStorage {})
+    };
+    Ok(Some(Arc::new(config)))
+}
+
+/// Who judges the certificates of clients; `None`: they are not asked for one.
+fn client_verifier(
+    settings: &TlsSettings,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+    if settings.client_certificates == ClientCertificates::No {
+        return Ok(None);
+    }
+    let authorities = authorities(settings)?;
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider));
+    let builder = match settings.client_certificates {
+        ClientCertificates::Optional => builder.allow_unauthenticated(),
+        ClientCertificates::Required | ClientCertificates::No => builder,
+    };
+    let verifier = builder.build();
+    verifier
+        .map(Some)
+        .map_err(|error| TlsError::new("tls-ca-cert-file", error.to_string()))
+}
+
+/// The authorities whose clients are let in.
+fn authorities(settings: &TlsSettings) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    if let Some(path) = &settings.ca_cert_file {
+        let setting = "tls-ca-cert-file";
+        let certificates = keys::certificates(setting, path)?;
+        for certificate in certificates {
+            store
+                .add(certificate)
+                .map_err(|error| TlsError::of_file(setting, path, error))?;
+        }
+    }
+    if let Some(path) = &settings.ca_cert_dir {
+        let setting = "tls-ca-cert-dir";
+        let listing = std::fs::read_dir(path)
+            .map_err(|error| TlsError::of_file(setting, path, reason_of(error)))?;
+        let before = store.len();
+        for entry in listing.flatten().filter(|entry| entry.path().is_file()) {
+            // What else lies there is no business of ours.
+            let found = keys::certificates(setting, &entry.path()).unwrap_or_default();
+            store.add_parsable_certificates(found);
+        }
+        if store.len() == before {
+            return Err(TlsError::of_file(
+                setting,
+                path,
+                "no file there has a certificate",
+            ));
+        }
+    }
+    if store.is_empty() {
+        return Err(TlsError::new(
+            "tls-auth-clients",
+            "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-auth-clients are enabled: name the authority of \
+             the clients' certificates, or set tls-auth-clients no",
+        ));
+    }
+    Ok(store)
+}
