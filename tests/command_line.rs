@@ -315,6 +315,6 @@ fn a_tool_that_fails_says_so_in_one_sentence_of_one_form() {
     expect(
         "http://me:secret@host:1",
         None,
-        "cannot use 'http://…@host:1' as the address of a server: it has the form redis://host:port",
+        "cannot use 'http://…@host:1' as the address of a server: it has the form redis://host:port, for TLS rediss://host:port",
     );
 }

@@ -29,7 +29,7 @@ use crate::net::transport::ParkedTransport;
 use crate::shard::clock::unix_ms;
 
 use super::door::{Door, origin_of};
-use super::tls::Terms;
+use super::tls::{Terms, is_of_version_1};
 
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -270,6 +270,10 @@ fn reason_of(error: &io::Error) -> String {
         }
         Some(TlsFailure::AlertReceived(AlertDescription::UnknownCA)) => {
             "it does not know the authority of the server's certificate".to_owned()
+        }
+        Some(failure) if is_of_version_1(failure) => {
+            "its certificate is of X.509 version 1: make one of version 3, with 'openssl x509 -req -extfile'"
+                .to_owned()
         }
         Some(failure) => failure.to_string(),
         None => super::error::reason_of(io::Error::from(error.kind())),

@@ -63,6 +63,12 @@ impl fmt::Display for TlsError {
     }
 }
 
+/// Whether a certificate is refused because it is of a version that has no extensions. Its error has no name here but its text.
+pub(super) fn is_of_version_1(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(_))
+        && error.to_string().contains("UnsupportedCertVersion")
+}
+
 /// The terms that the settings ask for; none when there is no port for TLS.
 ///
 /// # Errors

@@ -94,11 +94,7 @@ fn what_is_said_of_plain_requests_can_be_understood() {
     let mut plain = connect(&server);
     plain.write_all(b"*1\r\n$4\r\nPING\r\n").unwrap();
     rest(plain);
-    let log = server.server.log();
-    assert!(
-        log.contains("connection: it does not speak TLS (addr="),
-        "{log}"
-    );
+    log_with(&server, "connection: it does not speak TLS (addr=");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rustls::{Error, InconsistentKeys};
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::TlsError;
+use super::{TlsError, is_of_version_1};
 use crate::config::TlsSettings;
 use crate::server::error::reason_of;
 
@@ -65,6 +65,11 @@ pub(super) fn certified_key(
                 "this is not the key of the first certificate in {}",
                 certificate_path.display()
             ),
+        )),
+        Err(error) if is_of_version_1(&error) => Err(TlsError::of_file(
+            CERTIFICATE_FILE,
+            &certificate_path,
+            "its first certificate is of X.509 version 1: make one of version 3, with 'openssl x509 -req -extfile'",
         )),
         Err(error) => Err(TlsError::of_file(
             CERTIFICATE_FILE,
