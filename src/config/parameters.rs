@@ -100,8 +100,6 @@ const BYTES: Kind = Memory(0, LONG_MAX);
 const TLS_ADVICE: &str = "TLS is not served yet: remove the tls- settings, or use a TLS proxy";
 const REPLICA_ADVICE: &str = "replication is not available yet: remove replicaof";
 const CLUSTER_ADVICE: &str = "cluster mode is not available: set cluster-enabled no";
-const MAXMEMORY_ADVICE: &str =
-    "memory is not limited yet: set maxmemory 0 and bound streams with MAXLEN";
 const MIN_REPLICAS_ADVICE: &str = "replication is not available yet, so no write could ever be accepted: set min-replicas-to-write 0";
 
 /// All parameters.
@@ -320,7 +318,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         "Bytes up to which a HyperLogLog stores runs of registers instead of all.",
     ),
     row("lazyfree-lazy-eviction", YesNo, "no", Live)
-        .acts(Values, "Accepted and shown; nothing is evicted yet."),
+        .acts(Values, "The log has UNLINK for an evicted key, not DEL."),
     row("lazyfree-lazy-expire", YesNo, "no", Live).acts(
         Values,
         "Accepted and shown; big values are freed on another thread in any case.",
@@ -377,11 +375,16 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Values,
         "Memory of the scripts of one thread; a script that wants more fails.",
     ),
-    row("maxmemory", Memory(0, u64::MAX), "0", Live).unsafe_unless(is_off, MAXMEMORY_ADVICE),
-    row("maxmemory-policy", EVICTION, "noeviction", Live),
-    row("maxmemory-samples", Integer(1, i32::MAX as i64), "5", Live),
-    row("maxmemory-eviction-tenacity", Integer(0, 100), "10", Live),
-    row("maxmemory-clients", MemoryOrPercent, "0", Live),
+    row("maxmemory", MemoryOrPercent, "0", Live)
+        .acts(Values, "Most memory, also as a share of the machine's (50%); 0: no limit."),
+    row("maxmemory-policy", EVICTION, "noeviction", Live)
+        .acts(Values, "Which keys go beyond it; noeviction: writes are refused, as a broker wants."),
+    row("maxmemory-samples", Integer(1, i32::MAX as i64), "5", Live)
+        .acts(Values, "Keys that are looked at to find one to evict."),
+    row("maxmemory-eviction-tenacity", Integer(0, 100), "10", Live)
+        .acts(Values, "How long a command may evict: 10: 0.5 ms; 100: until it is enough."),
+    row("maxmemory-clients", MemoryOrPercent, "0", Live)
+        .acts(Clients, "Most memory of all clients, also as a share of maxmemory; the largest are closed."),
     row("lfu-log-factor", NATURAL, "10", Live),
     row("lfu-decay-time", NATURAL, "1", Live),
     row("activedefrag", YesNo, "no", Live),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::data::listpack::PackLimits;
 
+use super::memory::{MemorySettings, SizeLimit};
 use super::persistence::{AppendFsync, EndOptions, PersistenceSettings};
 use super::value::{OutputLimit, Value, path_of};
 use super::{Configuration, parameters};
@@ -198,8 +199,8 @@ pub struct Settings {
     pub(crate) shutdown_on_sigint: EndOptions,
     /// How SIGTERM ends it.
     pub(crate) shutdown_on_sigterm: EndOptions,
-    /// Eviction policy by name, for INFO.
-    pub(crate) maxmemory_policy: String,
+    /// How much memory may be used.
+    pub(crate) memory: MemorySettings,
     /// How slowly the counters of LFU grow.
     pub(crate) lfu_log_factor: u32,
     /// Minutes in which a counter of LFU that is not used loses one; 0: it loses nothing.
@@ -270,7 +271,7 @@ impl Settings {
             persistence: row.persistence(),
             shutdown_on_sigint: row.end_options("shutdown-on-sigint"),
             shutdown_on_sigterm: row.end_options("shutdown-on-sigterm"),
-            maxmemory_policy: row.shown("maxmemory-policy"),
+            memory: row.memory(),
             lfu_log_factor: row.number("lfu-log-factor"),
             lfu_decay_minutes: row.number("lfu-decay-time"),
         }
@@ -302,6 +303,26 @@ impl Row<'_> {
                 Err(_) => panic!("bounds of {name} exceed its type"),
             },
             other => panic!("{name} is no number: {other:?}"),
+        }
+    }
+
+    /// Bytes, or a share, which is kept below zero.
+    fn size_limit(&self, name: &str) -> SizeLimit {
+        let number: i128 = self.number(name);
+        match u64::try_from(number) {
+            Ok(0) => SizeLimit::None,
+            Ok(bytes) => SizeLimit::Bytes(bytes),
+            Err(_) => SizeLimit::Percent(u64::try_from(-number).unwrap_or(u64::MAX)),
+        }
+    }
+
+    fn memory(&self) -> MemorySettings {
+        MemorySettings {
+            max: self.size_limit("maxmemory"),
+            policy: self.shown("maxmemory-policy"),
+            samples: self.number("maxmemory-samples"),
+            tenacity: self.number("maxmemory-eviction-tenacity"),
+            clients_max: self.size_limit("maxmemory-clients"),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::keyspace::event::EventClass;
 
 use super::job::Job;
 use super::journal::follow_settings;
+use super::room::MemoryLimits;
 use super::state::Shard;
 
 impl Shard {
@@ -28,6 +29,7 @@ impl Shard {
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
             follow_settings(&self.log, &self.settings);
+            self.follow_limits();
             let mut scripts = self.scripts.borrow_mut();
             scripts.set_bytes_max(self.settings.lua_bytes_max);
             drop(scripts);
@@ -36,6 +38,19 @@ impl Shard {
             }
         }
         self.hands.set_policy(self.current_policy());
+    }
+
+    fn follow_limits(&mut self) {
+        self.limits = MemoryLimits::of(&self.settings);
+        let facts = &self.shared.observations.memory;
+        facts.max.store(self.limits.max, Ordering::Relaxed);
+        self.evict_in_time();
+        let is_limited = self.limits.clients_max > 0;
+        self.shared.clients.held().set_limited(is_limited);
+        if is_limited {
+            self.count_all_clients();
+            self.limit_clients();
+        }
     }
 
     /// What the settings and CLIENT PAUSE mean to a keyspace in hand.
@@ -70,7 +85,7 @@ impl Shard {
 
 /// What is noted of the use of keys.
 fn access_policy(settings: &Settings) -> AccessPolicy {
-    if settings.maxmemory_policy.ends_with("-lfu") {
+    if settings.memory.policy.ends_with("-lfu") {
         AccessPolicy::Frequency {
             log_factor: settings.lfu_log_factor,
             decay_minutes: settings.lfu_decay_minutes,

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use crate::limits;
-use crate::observe::allocator;
 
 use super::job::Job;
 use super::phase::{Happening, Reaction};
@@ -56,7 +55,7 @@ impl Shard {
             let observations = &self.shared.observations;
             observations.sampler.take(self.now_ms, &observations.shards);
             // The peak that INFO tells is that of these samples.
-            allocator::allocated();
+            self.watch_memory();
             for (address, count) in observations.failed_logins.take_due(self.now_ms) {
                 tracing::warn!("Failed logins from {address}: {count} (told of once a minute)");
             }

@@ -11,6 +11,7 @@ use crate::acl::log::Context as Place;
 use crate::client::registry::{ClientHandle, Wait};
 use crate::client::session::{Login, Session};
 use crate::command::context::{Execution, Outcome, WaitFor};
+use crate::command::error;
 use crate::command::permission;
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
@@ -180,6 +181,11 @@ impl Env<'_> {
             keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
         }
         let outcome = match permission::check(&mut session, row, &args) {
+            Ok(()) if self.has_no_room_for(row) => {
+                self.record_refusal(Some(row), &error::OUT_OF_MEMORY);
+                reply.error(error::OUT_OF_MEMORY.bytes());
+                Outcome::Done
+            }
             Ok(()) => self.call(space, &mut session, &mut reply, &call),
             Err(denied) => {
                 let by = (&session, self.now_ms);

@@ -41,6 +41,7 @@ impl Shard {
             self.limit_tracked();
         }
         self.expire();
+        self.evict_in_time();
     }
 
     fn may_expire(&self) -> bool {
@@ -124,6 +125,7 @@ impl Shard {
             Job::Alarms => self.ring(),
             Job::Housekeeping => self.keep_house(),
             Job::Expire => self.expire(),
+            Job::Evict(_) => self.go_on_evicting(),
             Job::LimitTracked => self.limit_tracked(),
             Job::Answer { from, client } => self.post.send(from, Message::BarrierSeen(client)),
             Job::Forget(waiters) => self.forget_in_hand(&waiters),

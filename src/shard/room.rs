@@ -1,0 +1,304 @@
+//! Room for a command (`maxmemory`): made where keys may go, or the command is refused.
+//!
+//! ```text
+//! admitted ─► how much is used? ─┬─ less than allowed ──────────────────────► runs
+//!                                ├─ too much, keys may go ─► evict (evict.rs) ─► runs
+//!                                └─ too much, none may go ─┬─ it frees memory, or needs none ─► runs
+//!                                                          └─ else ─► -OOM
+//! ```
+//! Source: the order and the exceptions of Redis' `processCommand`: a command is asked once before it runs or is queued, not
+//! within a script, and nothing is evicted while data are loaded, while a script is busy or while CLIENT PAUSE lasts. What the
+//! log has not written yet, and what a running snapshot keeps, does not count: neither would be less if keys went.
+//!
+//! While no limit is set a command pays one look at it.
+
+use std::sync::atomic::Ordering;
+
+use crate::client::session::Session;
+use crate::command::context::Shared;
+use crate::command::error::{self, CommandError};
+use crate::command::row::Row;
+use crate::command::scripting::{Named, naming};
+use crate::command::spec::{Flags, Scope};
+use crate::command::table::commands;
+use crate::config::Settings;
+use crate::keyspace::evict::EvictionPolicy;
+use crate::observe::memory::Pressure;
+use crate::observe::{meter, process};
+use crate::resp::arguments::Args;
+use crate::script::cache::{sha_from_hex, sha_of};
+use crate::script::flags::{ScriptFlags, of_script};
+
+use super::client::{Client, is_exec};
+use super::env::Env;
+use super::state::Shard;
+
+/// What the settings say about memory, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MemoryLimits {
+    /// `maxmemory`, bytes; 0: none.
+    pub(super) max: u64,
+    /// `maxmemory-policy`; `None`: noeviction.
+    pub(super) policy: Option<EvictionPolicy>,
+    /// `maxmemory-clients`, bytes; 0: none.
+    pub(super) clients_max: u64,
+}
+
+/// Least of `maxmemory-clients`, bytes. Redis: with less nobody could say a word to the server any more.
+const CLIENTS_BYTES_MIN: u64 = 128 * 1024;
+
+impl MemoryLimits {
+    /// Of what must run: files that are loaded.
+    pub(super) const NONE: Self = Self {
+        max: 0,
+        policy: None,
+        clients_max: 0,
+    };
+
+    pub(super) fn of(settings: &Settings) -> Self {
+        let memory = &settings.memory;
+        let max = memory.max.bytes(process::memory_available);
+        // A share of no limit is none.
+        let clients_max = match memory.clients_max.bytes(|| max) {
+            0 => 0,
+            bytes => bytes.max(CLIENTS_BYTES_MIN),
+        };
+        Self {
+            max,
+            policy: EvictionPolicy::named(&memory.policy),
+            clients_max,
+        }
+    }
+}
+
+/// How much room there is for a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Enough.
+    Enough,
+    /// Keys were evicted.
+    Made,
+    /// None, and no key may go.
+    None,
+}
+
+/// How many keys may go, by shard. O(databases of all shards).
+pub(super) fn evictable(shared: &Shared, policy: EvictionPolicy) -> Vec<u64> {
+    let shards = shared.observations.shards.iter();
+    let of_shard = shards.map(|shard| {
+        let databases = shard.keyspace.databases.iter();
+        let counts = databases.map(|database| match policy.volatile {
+            true => database.expiring.get(),
+            false => database.keys.get(),
+        });
+        counts.sum()
+    });
+    of_shard.collect()
+}
+
+/// Whether too much is used and no key may go.
+pub(super) fn is_out_of_memory(shared: &Shared, limits: &MemoryLimits, now_ns: u64) -> bool {
+    if over(shared, limits, now_ns) == 0 {
+        return false;
+    }
+    let can_evict = |policy| evictable(shared, policy).iter().any(|count| *count > 0);
+    !limits.policy.is_some_and(can_evict)
+}
+
+/// Bytes that are too much.
+pub(super) fn over(shared: &Shared, limits: &MemoryLimits, now_ns: u64) -> u64 {
+    if limits.max == 0 || meter::used() <= limits.max {
+        return 0;
+    }
+    let facts = &shared.observations.memory;
+    let shards = shared.observations.shards.iter();
+    let elsewhere = shards.map(|shard| {
+        let keyspace = &shard.keyspace;
+        keyspace.snapshot_bytes.get() + keyspace.being_freed.load(Ordering::Relaxed)
+    });
+    let uncounted = facts.log_buffer.load(Ordering::Relaxed) + elsewhere.sum::<u64>();
+    facts.uncounted.store(uncounted, Ordering::Relaxed);
+    let counted = meter::used_now(now_ns).saturating_sub(uncounted);
+    counted.saturating_sub(limits.max)
+}
+
+impl Shard {
+    /// Asks for room for a command of a client. `holds`: what it needs is in hand, and stays there. Whether keys were evicted.
+    ///
+    /// # Errors
+    /// There is none, and it is a command that needs some.
+    #[inline]
+    pub(super) fn ask_for_room(
+        &mut self,
+        client: &mut Client,
+        row: &'static Row,
+        args: &Args<'_>,
+        holds: bool,
+    ) -> Result<bool, CommandError> {
+        if self.limits.max == 0 {
+            return Ok(false);
+        }
+        self.ask_for_limited_room(client, row, args, holds)
+    }
+
+    fn ask_for_limited_room(
+        &mut self,
+        client: &mut Client,
+        row: &'static Row,
+        args: &Args<'_>,
+        holds: bool,
+    ) -> Result<bool, CommandError> {
+        let room = self.make_room(holds);
+        client.session.out_of_memory = room == Room::None;
+        if room != Room::None || !self.needs_room(client, row, args) {
+            return Ok(room == Room::Made);
+        }
+        let facts = &self.shared.observations.memory;
+        if facts.note_refusal(self.now_ms) {
+            tracing::warn!(
+                "Out of memory: commands that need some are refused (OOM). Used: {} bytes, maxmemory: {} bytes, maxmemory-policy: {}. \
+                 Raise maxmemory, trim streams (XTRIM MAXLEN), or let consumers catch up.",
+                meter::used(),
+                self.limits.max,
+                self.settings.memory.policy,
+            );
+        }
+        Err(error::OUT_OF_MEMORY)
+    }
+
+    /// Evicts keys where too much is used.
+    fn make_room(&mut self, holds: bool) -> Room {
+        let now_ns = self.clock.nanoseconds();
+        self.note_log_buffer();
+        if over(&self.shared, &self.limits, now_ns) == 0 {
+            self.note_exceeded(false);
+            return Room::Enough;
+        }
+        if !self.may_evict() {
+            return Room::Enough;
+        }
+        let room = match self.limits.policy {
+            Some(policy) => self.evict_for_command(policy, holds),
+            None => Room::None,
+        };
+        let is_exceeded = over(&self.shared, &self.limits, now_ns) > 0;
+        self.note_exceeded(is_exceeded);
+        room
+    }
+
+    fn note_exceeded(&self, is_exceeded: bool) {
+        let facts = &self.shared.observations.memory;
+        facts.note_exceeded(is_exceeded, self.now_ms);
+    }
+
+    fn note_log_buffer(&self) {
+        let bytes = if self.log.is_on() {
+            self.log.end().saturating_sub(self.log.written())
+        } else {
+            0
+        };
+        let facts = &self.shared.observations.memory;
+        facts.log_buffer.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether keys may go at all now. What cannot be logged is not done.
+    pub(super) fn may_evict(&self) -> bool {
+        !self.shared.observations.persistence.is_loading()
+            && !self.shared.busy_scripts.any()
+            && !self.is_paused()
+            && !self.log.is_in_trouble()
+    }
+
+    /// Whether a command is refused where there is no room. Source: `reject_cmd_on_oom` of Redis' `processCommand`: in MULTI
+    /// everything that would be queued takes memory.
+    fn needs_room(&self, client: &Client, row: &'static Row, args: &Args<'_>) -> bool {
+        if is_exec(client, row) {
+            let table = commands();
+            let mut queue = client.session.transaction.queue.iter();
+            return queue.any(|queued| {
+                let flags = table.row(queued.command).command.flags;
+                flags.has(Flags::DENYOOM)
+            });
+        }
+        if client.session.transaction.active {
+            return !matches!(row.command.name, "discard" | "quit" | "reset");
+        }
+        if row.command.scope == Scope::Script {
+            return self.script_needs_room(row, args);
+        }
+        row.command.flags.has(Flags::DENYOOM)
+    }
+
+    /// A script that says of itself what it does, and not that it runs without room, does not begin; one that says nothing is asked
+    /// when it writes.
+    fn script_needs_room(&self, row: &Row, args: &Args<'_>) -> bool {
+        let (named, _) = naming(row.command);
+        let of_sha = |sha| self.shared.scripts.get(&sha).map(|script| script.flags);
+        let flags = match named {
+            Named::Text => {
+                let known = of_sha(sha_of(args.at(1)));
+                known.or_else(|| of_script(args.at(1)).ok().map(|(flags, _)| flags))
+            }
+            Named::Sha => sha_from_hex(args.at(1)).and_then(of_sha),
+            Named::Function => {
+                let mut scripts = self.scripts.borrow_mut();
+                let found = scripts.function(args.at(1), &self.shared.libraries);
+                let found = found.ok().flatten();
+                found.map(|(function, _)| function.flags)
+            }
+        };
+        flags.is_some_and(|flags| !flags.has(ScriptFlags::COMPATIBLE) && !runs_without_room(flags))
+    }
+
+    /// A few times a second: what is known of memory is set right, the log tells when it gets scarce.
+    pub(super) fn watch_memory(&self) {
+        let facts = &self.shared.observations.memory;
+        let max = self.limits.max;
+        facts.max.store(max, Ordering::Relaxed);
+        self.note_log_buffer();
+        let used = meter::correct();
+        if max == 0 {
+            facts
+                .uncounted
+                .store(facts.log_buffer.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let now_ns = self.clock.nanoseconds();
+        let is_exceeded = over(&self.shared, &self.limits, now_ns) > 0;
+        self.note_exceeded(is_exceeded);
+        let counted = used.saturating_sub(facts.uncounted.load(Ordering::Relaxed));
+        let Some(pressure) = facts.follow(counted, max) else {
+            return;
+        };
+        let beyond = match pressure {
+            Pressure::Critical => 95,
+            Pressure::Low | Pressure::High => 80,
+        };
+        tracing::warn!(
+            "More than {beyond} % of maxmemory is used: {counted} of {max} bytes. {}",
+            match self.limits.policy {
+                None =>
+                    "At 100 % writes are refused (OOM): raise maxmemory, trim streams (XTRIM MAXLEN), or let consumers catch up.",
+                Some(_) => "At 100 % keys are evicted (maxmemory-policy).",
+            }
+        );
+    }
+}
+
+impl Env<'_> {
+    /// Whether there was no room when the command began in which a script runs.
+    pub(super) fn is_without_room(&self, session: &Session) -> bool {
+        session.out_of_memory && self.limits.max > 0
+    }
+
+    /// Whether a command that was asked before it waited is refused now that it could go on: there is no room any more.
+    pub(super) fn has_no_room_for(&self, row: &Row) -> bool {
+        self.limits.max > 0
+            && row.command.flags.has(Flags::DENYOOM)
+            && is_out_of_memory(self.shared, self.limits, self.clock.nanoseconds())
+    }
+}
+
+/// Whether a script may run without room.
+pub(super) fn runs_without_room(flags: ScriptFlags) -> bool {
+    flags.has(ScriptFlags::ALLOW_OOM) || flags.has(ScriptFlags::NO_WRITES)
+}
