@@ -137,12 +137,6 @@ impl Catalog {
             .copied()
     }
 
-    /// `get`, `config|set`; empty for an id that no entry had.
-    #[cfg(test)]
-    pub(crate) fn full_name(&self, id: u16) -> &str {
-        self.row(id).map_or("", |row| &row.full_name)
-    }
-
     pub(super) fn row(&self, id: u16) -> Option<&Row> {
         self.rows.get(usize::from(id))?.as_ref()
     }

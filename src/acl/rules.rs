@@ -341,6 +341,12 @@ impl Rules {
                 .any(|one| one.reads_every_key() && one.check(call).is_ok())
     }
 
+    /// Whether any selector allows the key to be used so, whatever the command.
+    #[cfg(test)]
+    pub(crate) fn may_use_key(&self, key: &super::Key<'_>) -> bool {
+        self.all_selectors().any(|one| one.keys.allow(key))
+    }
+
     /// Whether any selector allows the channel, whatever the command: for subscriptions that are there when rules change.
     pub(crate) fn may_use_channel(&self, name: &[u8], is_pattern: bool) -> bool {
         self.all_selectors()

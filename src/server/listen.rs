@@ -18,6 +18,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockop
 use tracing::warn;
 
 use super::error::{StartError, reason_of};
+use crate::acl::Users;
 use crate::config::Settings;
 
 /// A socket that is listened on.
@@ -229,12 +230,12 @@ pub(crate) fn prepare_accepted(socket: &std::net::TcpStream, keepalive_s: u32) {
     }
 }
 
-/// Whether protected mode turns away a client: it is not on this machine and nobody set a password.
+/// Whether protected mode turns away a client: it is not on this machine and the default user has no password.
 /// `peer` is `None` on the unix socket.
 #[must_use]
-pub(crate) fn is_turned_away(settings: &Settings, peer: Option<SocketAddr>) -> bool {
+pub(crate) fn is_turned_away(settings: &Settings, users: &Users, peer: Option<SocketAddr>) -> bool {
     settings.protected_mode
-        && settings.requirepass.is_none()
+        && users.default().rules().has_no_password()
         && peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback())
 }
 
@@ -249,6 +250,7 @@ machine, switch the mode off with 'CONFIG SET protected-mode no', if nobody else
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::acl::Rules;
     use crate::config::Configuration;
 
     fn settings(words: &[&str]) -> Settings {
@@ -321,10 +323,13 @@ mod tests {
     fn protected_mode_turns_away_strangers_without_password() {
         let near = Some("127.0.0.1:1".parse().unwrap());
         let far = Some("192.0.2.1:1".parse().unwrap());
-        assert!(is_turned_away(&settings(&[]), far));
-        assert!(!is_turned_away(&settings(&[]), near));
-        assert!(!is_turned_away(&settings(&[]), None));
-        assert!(!is_turned_away(&settings(&["--requirepass", "x"]), far));
-        assert!(!is_turned_away(&settings(&["--protected-mode", "no"]), far));
+        let open = Users::new(Rules::all_may());
+        let closed = Users::new(Rules::all_may().with_password(Some(b"x")));
+        assert!(is_turned_away(&settings(&[]), &open, far));
+        assert!(!is_turned_away(&settings(&[]), &open, near));
+        assert!(!is_turned_away(&settings(&[]), &open, None));
+        assert!(!is_turned_away(&settings(&[]), &closed, far));
+        let unprotected = settings(&["--protected-mode", "no"]);
+        assert!(!is_turned_away(&unprotected, &open, far));
     }
 }

@@ -208,7 +208,7 @@ async fn answer(
     peer: SocketAddr,
     source: &Source,
 ) -> Response<Full<Bytes>> {
-    if listen::is_turned_away(&source.settings(), Some(peer)) {
+    if listen::is_turned_away(&source.settings(), &source.shared.users, Some(peer)) {
         let text = "Protected mode: only 127.0.0.1 and ::1 are answered. Set a password, or protected-mode no.\n";
         return plain(StatusCode::FORBIDDEN, text);
     }

@@ -195,7 +195,7 @@ fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(Accepted) {
         );
         let (transport, origin, peer) = describe(accepted);
         let counters = &shared.observations;
-        if listen::is_turned_away(&settings, peer) {
+        if listen::is_turned_away(&settings, &shared.users, peer) {
             refuse(transport, listen::PROTECTED_MODE_REPLY.as_bytes());
             counters
                 .rejected_connections

@@ -99,6 +99,12 @@ impl Server {
         server
     }
 
+    /// Millrace with a configuration file.
+    pub(crate) fn millrace_with_file(file: &Path) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_millrace"));
+        Self::start_with(program, &[&file.display().to_string()], &[], "millrace")
+    }
+
     /// The oracle.
     pub(crate) fn oracle() -> Self {
         Self::oracle_with(&[])
@@ -110,8 +116,13 @@ impl Server {
     }
 
     fn start(program: &Path, options: &[&str], name: &str) -> Self {
+        Self::start_with(program, &[], options, name)
+    }
+
+    /// `first`: words before the options that every server gets.
+    fn start_with(program: &Path, first: &[&str], options: &[&str], name: &str) -> Self {
         for _ in 0..5 {
-            if let Some(server) = Self::try_start(program, options, name) {
+            if let Some(server) = Self::try_start(program, first, options, name) {
                 return server;
             }
         }
@@ -121,7 +132,7 @@ impl Server {
         );
     }
 
-    fn try_start(program: &Path, options: &[&str], name: &str) -> Option<Self> {
+    fn try_start(program: &Path, first: &[&str], options: &[&str], name: &str) -> Option<Self> {
         let directory = tempfile::Builder::new()
             .prefix("millrace-test-")
             .tempdir()
@@ -133,6 +144,7 @@ impl Server {
             .port();
         let log = File::create(directory.path().join("log")).unwrap();
         let child = Command::new(program)
+            .args(first)
             .args([
                 "--port",
                 &port.to_string(),
