@@ -57,6 +57,8 @@ pub(crate) struct KeyspaceCounters {
     pub(crate) expired_elements: Counter,
     /// Changes since the process started (`rdb_changes_since_last_save`).
     pub(crate) dirty: Counter,
+    /// Keys that are streams, as of the last round.
+    pub(crate) streams: Counter,
     /// What snapshots keep of values that have changed since, bytes, as of the last step.
     pub(crate) snapshot_bytes: Counter,
     /// Bytes of evicted values that another thread frees.

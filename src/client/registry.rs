@@ -254,6 +254,14 @@ impl ClientHandle {
         self.held.count(|| self.held_bytes());
     }
 
+    /// As [`ClientHandle::count_held`], of one that is about to run a command with so many bytes of arguments. They may be what was
+    /// read of it before.
+    pub(crate) fn count_held_with(&self, argument_bytes: usize) {
+        let read = self.query_bytes.load(Ordering::Relaxed);
+        let more = argument_bytes.saturating_sub(read);
+        self.held.count(|| self.held_bytes() + more);
+    }
+
     /// What it held when it was last counted, bytes.
     pub(crate) fn counted_bytes(&self) -> usize {
         self.held.bytes()

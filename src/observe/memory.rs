@@ -1,6 +1,6 @@
 //! What is known of the limit on memory: how much of it is used, what was done about it, which shard is to give how much.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 /// Time between two lines in the log about refused commands, ms.
 const REFUSAL_LINE_MS: u64 = 60_000;
@@ -55,6 +55,8 @@ pub(crate) struct MemoryFacts {
     /// For how long it was before, ms.
     exceeded_ms_before: AtomicU64,
     refusal_told_ms: AtomicU64,
+    /// It was told that whole queues may go.
+    queues_told: AtomicBool,
     pressure: AtomicU8,
 }
 
@@ -71,6 +73,7 @@ impl MemoryFacts {
             exceeded_since_ms: AtomicU64::new(0),
             exceeded_ms_before: AtomicU64::new(0),
             refusal_told_ms: AtomicU64::new(0),
+            queues_told: AtomicBool::new(false),
             pressure: AtomicU8::new(Pressure::Low as u8),
         }
     }
@@ -135,6 +138,12 @@ impl MemoryFacts {
         };
         self.pressure.store(now as u8, Ordering::Relaxed);
         (now > before).then_some(now)
+    }
+
+    /// Whether the log is to tell that whole queues may go, which it does once for as long as they may.
+    pub(crate) fn tells_of_queues(&self, may_go: bool) -> bool {
+        let was_told = self.queues_told.swap(may_go, Ordering::Relaxed);
+        may_go && !was_told
     }
 
     /// Bytes that shards still have to give up.

@@ -27,8 +27,11 @@ use super::window::Attempt;
 impl Shard {
     /// One command of the input: checked, and then queued by MULTI, or run, or kept until it can be.
     pub(super) fn step(&mut self, client: &mut Client, reply: &mut Reply, args: &Args<'_>) -> Flow {
-        // Before its command takes more. It may be the one that goes.
-        self.limit_clients();
+        if self.limits.clients_max > 0 {
+            // Before its command takes more. It may be the one that goes.
+            client.session.handle.count_held_with(args.byte_count());
+            self.limit_clients();
+        }
         if client.session.handle.is_killed() {
             client.session.closing = true;
             return Flow::Stop;

@@ -250,6 +250,23 @@ impl Shard {
         flags.is_some_and(|flags| !flags.has(ScriptFlags::COMPATIBLE) && !runs_without_room(flags))
     }
 
+    /// A stream is a queue of messages, and one key: who lets keys go lets all its messages go.
+    fn tell_of_queues(&self) {
+        let observed = &self.shared.observations;
+        let streams = || observed.sum(|shard| &shard.keyspace.streams);
+        let may_go = self.limits.max > 0
+            && self.limits.policy.is_some()
+            && !observed.persistence.is_loading()
+            && streams() > 0;
+        if observed.memory.tells_of_queues(may_go) {
+            tracing::warn!(
+                "maxmemory-policy is {}, and there are streams: a whole stream is one key and may be evicted with all its messages. \
+                 A broker wants noeviction.",
+                self.settings.memory.policy
+            );
+        }
+    }
+
     /// A few times a second: what is known of memory is set right, the log tells when it gets scarce.
     pub(super) fn watch_memory(&self) {
         let facts = &self.shared.observations.memory;
@@ -265,6 +282,7 @@ impl Shard {
         let now_ns = self.clock.nanoseconds();
         let is_exceeded = over(&self.shared, &self.limits, now_ns) > 0;
         self.note_exceeded(is_exceeded);
+        self.tell_of_queues();
         let counted = used.saturating_sub(facts.uncounted.load(Ordering::Relaxed));
         let Some(pressure) = facts.follow(counted, max) else {
             return;

@@ -209,9 +209,6 @@ impl Shard {
         reply: &mut Reply,
         mut attempt: Attempt<'_>,
     ) -> Flow {
-        if is_exec(client, attempt.row) && client.session.transaction.aborted {
-            return self.refuse_exec(client, reply, &attempt);
-        }
         if self.shared.busy_scripts.any() {
             let is_unsaved = is_unsaved_end(attempt.row, attempt.args);
             let refusal = self.refusal_by_script(attempt.row, attempt.shards, is_unsaved);
@@ -222,6 +219,9 @@ impl Shard {
                 finish_reply(client, reply, mark);
                 return Flow::Next;
             }
+        }
+        if is_exec(client, attempt.row) && client.session.transaction.aborted {
+            return self.refuse_exec(client, reply, &attempt);
         }
         for growths in 0.. {
             if client.session.handle.is_killed() {

@@ -34,6 +34,8 @@ impl Shard {
                 let average_ms = keyspace.database(db).average_ttl_ms(env.now_ms);
                 shown.average_ttl_ms.set(average_ms);
             }
+            let stream_count = keyspace.stream_count() as u64;
+            keyspace.counters().streams.set(stream_count);
             keyspace.end_producers(env.now_ms);
             keyspace.sweep_watchers();
         });
