@@ -19,6 +19,9 @@ pub(crate) const UNAUTHENTICATED_REPLY_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const COMMAND_COUNT_MAX: usize = 1024;
 /// Time within which denials of the same kind share an entry of ACL LOG, ms.
 pub(crate) const ACL_LOG_GROUPING_MS: u64 = 60_000;
+/// Bytes of a key, channel or user name that an entry of ACL LOG keeps: its client chose them, and may not choose how much memory
+/// the log takes.
+pub(crate) const ACL_LOG_TEXT_BYTES_MAX: usize = 256;
 /// Newest entries of ACL LOG among which one is looked for that a denial can share.
 pub(crate) const ACL_LOG_GROUPED_AMONG: usize = 10;
 /// Addresses whose failed logins the log tells of one by one; the others share a line.

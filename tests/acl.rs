@@ -150,6 +150,17 @@ fn the_connections_of_a_deleted_user_are_closed_and_those_of_others_are_not() {
     }
 }
 
+/// Reads until the server closes: what was on its way may come before, or be lost with the connection.
+fn until_closed(client: &mut Client) {
+    loop {
+        match client.poll(Duration::from_secs(20)) {
+            Outcome::Closed => return,
+            Outcome::Reply(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// Waits until a client is blocked.
 fn until_blocked(server: &Server) {
     let mut client = server.connect();
@@ -182,9 +193,7 @@ fn a_subscriber_that_may_not_hear_its_channel_any_more_is_closed() {
             admin.run("ACL SETUSER sub resetchannels &a1 &b").text(),
             "OK"
         );
-        let heard = two.reply().to_string();
-        assert_eq!(heard, "[\"pmessage\", \"a*\", \"a1\", \"x\"]");
-        two.expect_closed();
+        until_closed(&mut two);
         assert_eq!(admin.run("PUBLISH a1 y").to_string(), ":1");
         assert_eq!(one.reply().to_string(), "[\"message\", \"a1\", \"x\"]");
         assert_eq!(one.reply().to_string(), "[\"message\", \"a1\", \"y\"]");
@@ -541,6 +550,224 @@ fn a_start_with_wrong_users_says_which_line_and_what_to_do() {
 }
 
 #[test]
+fn a_start_that_fails_shows_no_password() {
+    let files = directory(&[
+        ("rule.conf", "user alice on >topsecret ~a +nosuch\n"),
+        ("less.conf", "user alice on <topsecret\n"),
+        ("name.conf", "usre alice on >topsecret\n"),
+        ("quote.conf", "requirepass \"topsecret\n"),
+        ("twice.conf", "user a on >topsecret\nuser a on >topsecret\n"),
+        ("both.conf", "aclfile users.acl\nuser a on >topsecret\n"),
+        ("file.conf", "aclfile users.acl\n"),
+        (
+            "users.acl",
+            "user x on >topsecret +nosuch\nuser y <topsecret\n",
+        ),
+    ]);
+    let fails = |words: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(words)
+            .args(["--port", "0", "--dir", &shown(files.path())])
+            .output()
+            .unwrap();
+        assert!(!output.status.success(), "{words:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!told.contains("topsecret"), "{told}");
+    };
+    for file in ["rule", "less", "name", "quote", "twice", "both", "file"] {
+        let path = files.path().join(format!("{file}.conf"));
+        fails(&[&shown(&path)]);
+    }
+    fails(&["--user", "alice", "on", ">topsecret", "+nosuch"]);
+}
+
+#[test]
+fn a_file_without_the_default_user_leaves_it_the_password_of_the_configuration() {
+    for shards in shard_counts() {
+        let files = directory(&[("users.acl", "user admin on nopass ~* &* +@all\n")]);
+        let path = shown(&files.path().join("users.acl"));
+        let options = ["--aclfile", &path, "--requirepass", "secret"];
+        let server = Server::millrace_with(shards, &options);
+        let mut admin = log_in(&server, "admin");
+        assert!(
+            server
+                .connect()
+                .run("PING")
+                .to_string()
+                .starts_with("-NOAUTH")
+        );
+        assert_eq!(admin.run("ACL LOAD").text(), "OK");
+        assert!(
+            server
+                .connect()
+                .run("PING")
+                .to_string()
+                .starts_with("-NOAUTH")
+        );
+        assert_eq!(server.connect().run("AUTH secret").text(), "OK");
+    }
+}
+
+#[test]
+fn a_change_of_the_configuration_that_fails_leaves_the_password() {
+    for shards in shard_counts() {
+        let options = ["--requirepass", "one", "--appenddirname", "log-of-commands"];
+        let server = Server::millrace_with(shards, &options);
+        // Where the log would be is a file: it cannot be switched on.
+        std::fs::write(server.directory().join("log-of-commands"), "").unwrap();
+        let mut admin = server.connect();
+        assert_eq!(admin.run("AUTH one").text(), "OK");
+        let told = admin
+            .run("CONFIG SET appendonly yes requirepass two")
+            .to_string();
+        assert!(told.starts_with('-'), "{told}");
+        assert_eq!(server.connect().run("AUTH one").text(), "OK");
+        let told = server.connect().run("AUTH two").to_string();
+        assert!(told.starts_with("-WRONGPASS"), "{told}");
+    }
+}
+
+#[test]
+fn a_rewritten_configuration_has_the_same_users_whatever_their_names_and_patterns() {
+    let files = directory(&[("millrace.conf", "port 0\n")]);
+    let path = files.path().join("millrace.conf");
+    let server = Server::millrace_with_file(&path);
+    let mut admin = server.connect();
+    for rules in [
+        &["a\"b", "on", "~a\"b", "+get"][..],
+        &["c'd", "on", "(%R~q +get)", "(%W~\"*\" +set)"],
+        &["e\\f", "on", ">pw", "~\\x41", "&'", "+@all"],
+    ] {
+        let words = [&["ACL", "SETUSER"], rules].concat();
+        assert_eq!(admin.call(&words).text(), "OK", "{rules:?}");
+    }
+    assert_eq!(admin.run("CONFIG REWRITE").text(), "OK");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        !text.contains("user default"),
+        "nobody has touched it: {text}"
+    );
+    let again = Server::millrace_with_file(&path);
+    let listed = again.connect().run("ACL LIST").to_string();
+    assert_eq!(listed, admin.run("ACL LIST").to_string());
+    // A password that is added to the file later counts.
+    std::fs::write(&path, text + "requirepass late\n").unwrap();
+    let again = Server::millrace_with_file(&path);
+    assert!(
+        again
+            .connect()
+            .run("PING")
+            .to_string()
+            .starts_with("-NOAUTH")
+    );
+}
+
+#[test]
+fn a_configuration_whose_users_stand_elsewhere_is_not_rewritten() {
+    let files = directory(&[("users.conf", "user a on nopass +@all\n")]);
+    let text = format!(
+        "port 0\ninclude {}\n",
+        shown(&files.path().join("users.conf"))
+    );
+    let path = files.path().join("millrace.conf");
+    std::fs::write(&path, &text).unwrap();
+    let server = Server::millrace_with_file(&path);
+    let told = server.connect().run("CONFIG REWRITE").to_string();
+    assert!(
+        told.contains("users are declared in an included file"),
+        "{told}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn many_who_save_the_users_at_a_time_leave_a_whole_file() {
+    let files = directory(&[("users.acl", "")]);
+    let path = files.path().join("users.acl");
+    let server = Server::millrace_with(4, &["--aclfile", &shown(&path)]);
+    for number in 0..50 {
+        let line = format!("ACL SETUSER user{number} on >pw ~k* +@all");
+        server.connect().run(&line);
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let mut client = server.connect();
+            scope.spawn(move || {
+                for _ in 0..30 {
+                    assert_eq!(client.run("ACL SAVE").text(), "OK");
+                }
+            });
+        }
+        for _ in 0..100 {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let count = text.lines().count();
+            assert!(
+                count == 0 || count == 51 && text.ends_with('\n'),
+                "{count} lines"
+            );
+        }
+    });
+}
+
+#[test]
+fn connections_are_let_in_when_no_password_is_needed_any_more() {
+    for shards in shard_counts() {
+        let server = Server::millrace_with(shards, &["--requirepass", "one"]);
+        let (mut admin, mut waits) = (server.connect(), server.connect());
+        assert!(waits.run("PING").to_string().starts_with("-NOAUTH"));
+        admin.run("AUTH one");
+        assert_eq!(
+            admin.call(&["CONFIG", "SET", "requirepass", ""]).text(),
+            "OK"
+        );
+        assert_eq!(waits.run("PING").text(), "PONG");
+        assert_eq!(waits.run("HELLO 2").items().len(), 14);
+    }
+}
+
+#[test]
+fn keys_are_found_where_the_command_finds_them() {
+    for shards in shard_counts() {
+        let server = Server::millrace(shards);
+        let mut admin = server.connect();
+        admin.run("XADD k 1-1 f v");
+        admin.run("XGROUP CREATE k g 0");
+        admin.run("RPUSH l 2 1");
+        let mut client = user(&server, "u", "+xreadgroup +sort ~STREAMS ~l ~alpha ~DESC");
+        for line in [
+            "XREADGROUP COUNT 1 GROUP g STREAMS STREAMS k >",
+            "XREADGROUP NOACK GROUP STREAMS STREAMS COUNT 1 STREAMS k >",
+            "SORT l STORE store alpha",
+            "SORT l STORE store DESC",
+        ] {
+            assert_eq!(client.run(line).to_string(), NO_KEY, "{line}");
+            let told = admin.run(line).to_string();
+            assert!(
+                !told.starts_with('-') || told.starts_with("-NOGROUP"),
+                "{line}: {told}"
+            );
+        }
+        assert_eq!(admin.run("LRANGE store 0 -1").to_string(), "[\"2\", \"1\"]");
+    }
+}
+
+#[test]
+fn what_is_denied_takes_little_memory_however_long_its_keys_are() {
+    let server = Server::millrace(1);
+    let mut client = user(&server, "u", "+get");
+    let before = server.resident_bytes();
+    for number in 0..100u8 {
+        let mut key = vec![b'x'; 1 << 20];
+        key[0] = number;
+        client.call(&[&b"GET"[..], &key]);
+    }
+    let growth = server.growth_below(before, 32 << 20);
+    assert!(growth < 32 << 20, "{growth} bytes");
+    let log = server.connect().run("ACL LOG 1").to_string();
+    assert!(log.len() < 2000, "{log}");
+}
+
+#[test]
 fn the_password_of_the_configuration_is_that_of_the_default_user() {
     for shards in shard_counts() {
         let server = Server::millrace_with(shards, &["--requirepass", "one"]);
@@ -631,4 +858,94 @@ fn our_own_commands_are_in_the_categories_of_their_kin() {
             "{command} {category}"
         );
     }
+}
+
+#[test]
+fn a_user_has_no_more_connections_than_it_may() {
+    for shards in shard_counts() {
+        let server = Server::millrace_with(shards, &["--maxclients-per-user", "2"]);
+        let (mut one, _two) = (user(&server, "u", "+@all"), log_in(&server, "u"));
+        let refused = "-ERR max number of clients of this user reached: close some, or raise maxclients-per-user";
+        let mut third = server.connect();
+        assert_eq!(third.run("AUTH u pw").to_string(), refused);
+        assert_eq!(one.run("AUTH u pw").text(), "OK", "it is that user already");
+        assert_eq!(user(&server, "v", "+@all").run("PING").text(), "PONG");
+        assert_eq!(one.run("RESET").text(), "RESET");
+        assert_eq!(third.run("AUTH u pw").text(), "OK");
+        drop(third);
+        let began = Instant::now();
+        let mut fourth = server.connect();
+        while fourth.run("AUTH u pw").to_string() != "+OK" {
+            assert!(began.elapsed() < Duration::from_secs(20));
+        }
+    }
+}
+
+#[test]
+fn renamed_commands_have_their_new_names_only_everywhere() {
+    for shards in shard_counts() {
+        let names = [
+            "--rename-command",
+            "BLPOP",
+            "bwait",
+            "--rename-command",
+            "EXEC",
+            "go",
+        ];
+        let gone = [
+            "--rename-command",
+            "FLUSHALL",
+            "",
+            "--rename-command",
+            "GET",
+            "fetch",
+        ];
+        let server = Server::millrace_with(shards, &[&names[..], &gone].concat());
+        let (mut client, mut other) = (server.connect(), server.connect());
+        let unknown =
+            |name: &str| format!("-ERR unknown command '{name}', with args beginning with: ");
+        expect(
+            &mut client,
+            &[
+                &format!("FLUSHALL => {}", unknown("FLUSHALL")),
+                &format!("EXEC => {}", unknown("EXEC")),
+                "SET k v => +OK",
+                "FETCH k => \"v\"",
+                "MULTI => +OK",
+                "fetch k => +QUEUED",
+                "go => [\"v\"]",
+                "MULTI => +OK",
+                "nosuch => -ERR unknown command 'nosuch', with args beginning with: ",
+                "go => -EXECABORT Transaction discarded because of previous errors.",
+                "COMMAND INFO flushall => [nil]",
+            ],
+        );
+        let script = "return {redis.call('fetch', KEYS[1]), redis.pcall('get', KEYS[1]).err}";
+        let told = client.call(&["EVAL", script, "1", "k"]).to_string();
+        let expected = "[\"v\", \"ERR Unknown Redis command called from script\"]";
+        assert_eq!(told, expected);
+        other.send_line("bwait queue 0");
+        until_blocked(&server);
+        assert_eq!(client.run("LPUSH queue job").to_string(), ":1");
+        assert_eq!(other.reply().to_string(), "[\"queue\", \"job\"]");
+        // Rules know commands by their own names.
+        assert_eq!(client.run("ACL SETUSER u on >pw ~* +get").text(), "OK");
+        assert_eq!(log_in(&server, "u").run("FETCH k").to_string(), "\"v\"");
+    }
+    let wrong = |words: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["--port", "0"])
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let told = wrong(&["--rename-command", "NOSUCH", "x"]);
+    assert!(told.contains("No such command in rename-command"), "{told}");
+    let told = wrong(&["--rename-command", "GET", "SET"]);
+    assert!(
+        told.contains("Target command name already exists"),
+        "{told}"
+    );
 }

@@ -13,6 +13,8 @@ use support::server::info_field;
 use support::{Client, Server, shard_counts};
 
 const PASSWORD: [&str; 2] = ["--requirepass", "secret"];
+/// For who fails often: nothing is held back.
+const AT_ONCE: [&str; 4] = ["--requirepass", "secret", "--auth-failure-delay", "0"];
 
 fn encoded(line: &str, times: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -93,7 +95,7 @@ fn fail_often<S: Read + Write>(mut stream: S) {
 #[test]
 fn the_log_has_a_line_a_minute_for_each_address_that_fails_to_log_in() {
     let options = [
-        &PASSWORD[..],
+        &AT_ONCE[..],
         &["--bind", "127.0.0.1 ::1", "--unixsocket", "socket"],
     ]
     .concat();
@@ -125,7 +127,7 @@ fn the_log_has_a_line_a_minute_for_each_address_that_fails_to_log_in() {
 fn before_a_password_is_given_a_pipeline_is_served_as_far_as_the_oracle_serves_it() {
     let oracle = Server::oracle_with(&PASSWORD);
     for shards in shard_counts() {
-        let server = Server::millrace_with(shards, &PASSWORD);
+        let server = Server::millrace_with(shards, &AT_ONCE);
         for (line, times) in [("PING", 400), ("GET k", 300), ("AUTH wrong", 200)] {
             let request = encoded(line, times);
             let ours = exchange(server.address(), &request);
@@ -178,5 +180,37 @@ fn before_a_password_is_given_whoever_reads_no_reply_is_closed() {
             server.name
         );
         read_to_close(stream);
+    }
+}
+
+#[test]
+fn a_connection_that_guesses_waits_longer_each_time_and_nobody_else_does() {
+    for shards in shard_counts() {
+        let server = Server::millrace_with(
+            shards,
+            &["--requirepass", "secret", "--auth-failure-delay", "320"],
+        );
+        let mut other = logged_in(&server);
+        let mut guesser = server.connect();
+        let start = Instant::now();
+        guesser.send_raw(&encoded("AUTH wrong", 7));
+        guesser.send_raw(&encoded("PING", 1));
+        for _ in 0..7 {
+            // Served meanwhile, however often.
+            assert_eq!(other.run("PING").to_string(), "+PONG");
+            assert!(guesser.reply().to_string().starts_with("-WRONGPASS"));
+        }
+        // 10 + 20 + 40 + 80 + 160 + 320 + 320
+        assert!(start.elapsed() >= Duration::from_millis(940));
+        assert!(guesser.reply().to_string().starts_with("-NOAUTH"));
+        // A right one forgives, and who has sent all is answered all.
+        assert_eq!(guesser.run("AUTH secret").to_string(), "+OK");
+        let answer = exchange(server.address(), &encoded("AUTH wrong", 2));
+        assert_eq!(answer.iter().filter(|byte| **byte == b'\n').count(), 2);
+        // Whoever leaves meanwhile is forgotten.
+        let mut leaves = server.connect();
+        leaves.send_raw(&encoded("AUTH wrong", 20));
+        drop(leaves);
+        assert_eq!(other.run("PING").to_string(), "+PONG");
     }
 }

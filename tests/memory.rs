@@ -142,16 +142,11 @@ fn a_client_that_waits_is_asked_again_when_it_is_served() {
         until("both are blocked", || {
             info(&mut control, "blocked_clients") == 2
         });
-        // All of one step: the pushes are refused when they are sent alone.
-        for line in [
-            "MULTI",
-            "CONFIG SET maxmemory 1",
-            "RPUSH from a",
-            "RPUSH other b",
-        ] {
-            control.run(line);
-        }
-        expect(&mut control, "EXEC", "[+OK, :1, :1]");
+        expect(&mut control, "CONFIG SET maxmemory 1", "+OK");
+        // A push is refused when it is sent alone.
+        let script = "#!lua flags=allow-oom\nredis.call('RPUSH', 'from', 'a') redis.call('RPUSH', 'other', 'b')";
+        let pushed = control.call(&["EVAL", script, "0"]);
+        assert_eq!(pushed.to_string(), "nil");
         assert_eq!(moves.reply().to_string(), OOM);
         assert_eq!(pops.reply().to_string(), "[\"other\", \"b\"]");
         expect(&mut control, "LLEN from", ":1");

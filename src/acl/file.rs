@@ -8,6 +8,8 @@
 
 use std::collections::HashSet;
 
+use crate::data::words::{quoted, split};
+
 use super::rules::{Basis, RuleError, Rules};
 use super::users::User;
 use super::words::{has_blank, merge_selectors};
@@ -28,6 +30,17 @@ pub(crate) fn write<'a>(users: impl Iterator<Item = &'a User>) -> Vec<u8> {
 /// A user as ACL LIST shows it and the aclfile has it: `user alice on …`.
 pub(crate) fn line(name: &[u8], rules: &Rules) -> Vec<u8> {
     [b"user ", name, b" ", &*rules.describe()].concat()
+}
+
+/// The same as a line of redis.conf, whose words may need quotes.
+pub(crate) fn quoted_line(name: &[u8], rules: &Rules) -> Vec<u8> {
+    let words = std::iter::once(name.to_vec()).chain(rules.words());
+    words.fold(b"user".to_vec(), |mut line, word| {
+        line.push(b' ');
+        let is_plain = !word.is_empty() && split(&word).is_some_and(|words| words == [&word[..]]);
+        line.extend(if is_plain { word } else { quoted(&word) });
+        line
+    })
 }
 
 /// The users of an aclfile, or all its errors in Redis' words, on one line. `path` is what they call the file.
@@ -176,7 +189,13 @@ pub(crate) fn declared<L: AsRef<[Vec<u8>]>>(
 }
 
 fn declared_rules(basis: Basis<'_>, name: &[u8], words: &[Vec<u8>]) -> Result<Rules, Vec<u8>> {
+    // No password in an error that is logged.
+    let shown = |word: &[u8]| match word {
+        [mark @ (b'>' | b'<'), ..] => vec![*mark],
+        word => word.to_vec(),
+    };
     let wrong = |word: &[u8], error: &str| {
+        let word = &*shown(word);
         let parts = [b"Error in user declaration '", word, b"': "];
         [&parts.concat(), error.as_bytes()].concat()
     };

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{ACL_LOG_GROUPED_AMONG, ACL_LOG_GROUPING_MS};
+use crate::limits::{ACL_LOG_GROUPED_AMONG, ACL_LOG_GROUPING_MS, ACL_LOG_TEXT_BYTES_MAX};
 
 /// Why something was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,11 @@ pub(crate) struct AclLog {
 
 impl AclLog {
     /// Notes a denial. When an entry is made for it, the oldest beyond `length_max` (`acllog-max-len`) go.
-    pub(crate) fn add(&mut self, denial: Denial, now_ms: u64, length_max: usize) {
+    pub(crate) fn add(&mut self, mut denial: Denial, now_ms: u64, length_max: usize) {
+        // A key may be as long as a request.
+        denial.object.truncate(ACL_LOG_TEXT_BYTES_MAX);
+        denial.object.shrink_to_fit();
+        denial.username.truncate(ACL_LOG_TEXT_BYTES_MAX);
         let mut newest = self.entries.iter().take(ACL_LOG_GROUPED_AMONG);
         let alike = newest.position(|entry| entry.takes(&denial, now_ms));
         if let Some(mut entry) = alike.and_then(|at| self.entries.remove(at)) {

@@ -11,7 +11,7 @@
 //! rules it reads afterwards, or older.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::password::Digest;
@@ -27,6 +27,8 @@ pub(crate) struct User {
     rules: RwLock<Arc<Rules>>,
     version: AtomicU64,
     is_unrestricted: AtomicBool,
+    /// Connections that are this user now.
+    connections: AtomicUsize,
     is_deleted: AtomicBool,
 }
 
@@ -37,6 +39,7 @@ impl User {
             is_unrestricted: AtomicBool::new(rules.is_unrestricted()),
             rules: RwLock::new(Arc::new(rules)),
             version: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
             is_deleted: AtomicBool::new(false),
         })
     }
@@ -62,6 +65,25 @@ impl User {
         self.is_unrestricted.load(Ordering::Acquire)
     }
 
+    /// One more connection is to be this user, if there are fewer than `limit`: whether there were. Ends with [`User::disconnect`].
+    pub(crate) fn reserve(&self, limit: usize) -> bool {
+        let more = |count| (count < limit).then_some(count + 1);
+        let reserved = self
+            .connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        reserved.is_ok()
+    }
+
+    /// One more connection is this user.
+    pub(crate) fn connect(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One that was is gone, or is another user now.
+    pub(crate) fn disconnect(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Whether it has been deleted: its connections are to be closed.
     pub(crate) fn is_deleted(&self) -> bool {
         self.is_deleted.load(Ordering::Acquire)
@@ -78,6 +100,7 @@ impl User {
     }
 
     fn delete(&self) {
+        self.is_unrestricted.store(false, Ordering::Release);
         self.is_deleted.store(true, Ordering::Release);
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -192,6 +215,19 @@ impl Users {
         Ok(Changed { user, before, now })
     }
 
+    /// Makes this the one password of `default`, or none (`requirepass`).
+    pub(crate) fn set_default_password(&self, password: Option<&[u8]>) {
+        let _one_at_a_time = self.write();
+        let rules = Rules::clone(&self.default.rules());
+        self.default.set(rules.with_password(password));
+    }
+
+    /// Whether a connection needs no login: `default` is on and has no password.
+    pub(crate) fn are_open(&self) -> bool {
+        let rules = self.default.rules();
+        rules.is_on() && rules.has_no_password()
+    }
+
     /// Deletes the user and returns it: its connections are to be closed. `None`: there is none of this name, or it is
     /// `default`, which stays.
     pub(crate) fn delete(&self, name: &[u8]) -> Option<Arc<User>> {
@@ -206,13 +242,16 @@ impl Users {
     /// Makes these the only users, and returns those that are gone: their connections are to be closed. ACL LOAD.
     ///
     /// Redis 7.4: a user that was there and still is stays the same user, and its rules change; before, all connections but those of
-    /// `default` were closed. `default` gets the rules of the start when it is not among `users`.
-    pub(crate) fn replace_all(&self, users: Vec<(Vec<u8>, Rules)>) -> Vec<Arc<User>> {
+    /// `default` were closed. `default` gets `default_rules` when it is not among `users`.
+    pub(crate) fn replace_all(
+        &self,
+        users: Vec<(Vec<u8>, Rules)>,
+        mut default_rules: Rules,
+    ) -> Vec<Arc<User>> {
         let mut by_name = self.write();
         let mut before = std::mem::take(&mut *by_name);
         before.remove(DEFAULT);
         by_name.insert(Arc::clone(&self.default.name), Arc::clone(&self.default));
-        let mut default_rules = Rules::all_may();
         for (name, rules) in users {
             if name == DEFAULT {
                 default_rules = rules;

@@ -251,7 +251,10 @@ impl ClientHandle {
     /// What it holds may have changed.
     #[inline]
     pub(crate) fn count_held(&self) {
-        self.held.count(|| self.held_bytes());
+        self.held.count(|| match self.is_killed() {
+            true => 0,
+            false => self.held_bytes(),
+        });
     }
 
     /// As [`ClientHandle::count_held`], of one that is about to run a command with so many bytes of arguments. They may be what was
@@ -345,7 +348,10 @@ impl ClientHandle {
 
     /// It is this user from now on.
     pub(super) fn set_user(&self, user: Arc<User>) {
-        *lock(&self.user) = Some(user);
+        user.connect();
+        if let Some(before) = lock(&self.user).replace(user) {
+            before.disconnect();
+        }
     }
 
     /// Asks for the connection to be closed; its shard must be told (a poke). False when it was asked before.
@@ -402,6 +408,15 @@ impl ClientHandle {
     /// How its wait was ended by CLIENT UNBLOCK, once.
     pub(crate) fn take_unblocked(&self) -> Option<Unblock> {
         lock(&self.unblocked).take()
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        let user = self.user.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(user) = user.take() {
+            user.disconnect();
+        }
     }
 }
 

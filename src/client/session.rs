@@ -84,7 +84,10 @@ impl Login {
         let version = self.user.version();
         if version != self.version {
             self.version = version;
-            self.rules = self.user.rules();
+            self.rules = match self.user.is_deleted() {
+                true => Arc::new(Rules::new(false)),
+                false => self.user.rules(),
+            };
         }
         &self.rules
     }
@@ -126,6 +129,10 @@ pub(crate) struct Session {
     pub(crate) authenticated: bool,
     /// Who it is. `None`: nobody, who may do everything (a file that is loaded, a blocked command that runs again).
     pub(crate) login: Option<Login>,
+    /// Logins that have failed since the last one that did not.
+    failed_logins: u32,
+    /// How long the reply to a login that has failed is to be held back, ms: the shard does so.
+    pub(crate) login_delay_ms: u64,
     /// Which replies are sent.
     pub(crate) reply_mode: ReplyMode,
     /// MULTI and WATCH.
@@ -157,6 +164,8 @@ impl Session {
             protocol: Protocol::Resp2,
             authenticated,
             login: None,
+            failed_logins: 0,
+            login_delay_ms: 0,
             reply_mode: ReplyMode::On,
             transaction: Transaction::default(),
             subscriptions: Subscriptions::default(),
@@ -175,6 +184,14 @@ impl Session {
         self.handle.set_user(Arc::clone(&user));
         self.login = Some(Login::new(user));
         self.authenticated = true;
+        self.failed_logins = 0;
+    }
+
+    /// A login has failed. The more have, the longer the reply is held back, at most this long, so that nobody guesses fast.
+    pub(crate) fn fail_login(&mut self, delay_ms_max: u64) {
+        // Doubles from a thirty-second of it.
+        self.login_delay_ms = delay_ms_max >> 5u32.saturating_sub(self.failed_logins);
+        self.failed_logins = self.failed_logins.saturating_add(1);
     }
 
     /// It is the user that every connection begins with: logged in already if that needs no password.

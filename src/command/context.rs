@@ -45,6 +45,8 @@ pub struct Shared {
     pub(crate) process: OnceLock<Box<dyn ProcessControl>>,
     /// All users.
     pub(crate) users: Arc<Users>,
+    /// Held by who reads or writes the file of users.
+    pub(crate) acl_file: Mutex<()>,
     /// ACL LOG.
     pub(crate) acl_log: Mutex<AclLog>,
     /// All clients.

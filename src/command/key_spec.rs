@@ -94,6 +94,9 @@ pub(crate) enum Begin {
         /// The keyword, if the key is among the arguments.
         keyword: Option<&'static str>,
     },
+    /// After the STREAMS of XREADGROUP, whose group and consumer may have any names: its options are walked. COMMAND INFO tells of a
+    /// keyword.
+    GroupStreams,
     /// The keys of MIGRATE: one among the first arguments, or, where that is empty, those listed behind KEYS. COMMAND INFO tells of the
     /// place of the first and of the keyword.
     Migrated {
@@ -102,6 +105,8 @@ pub(crate) enum Begin {
     },
 }
 
+/// Where COMMAND INFO says that the keyword of XREADGROUP is looked for.
+const GROUP_STREAMS_FROM: i32 = 4;
 /// Where MIGRATE has its one key.
 const MIGRATED_AT: usize = 3;
 
@@ -111,6 +116,7 @@ impl Begin {
         match self {
             Self::Migrated { listed: false } => Self::Index(MIGRATED_AT),
             Self::Migrated { listed: true } => Self::Keyword("KEYS", -2),
+            Self::GroupStreams => Self::Keyword("STREAMS", GROUP_STREAMS_FROM),
             other => other,
         }
     }
@@ -216,6 +222,15 @@ impl KeySpec {
         }
     }
 
+    /// The first half of what follows the STREAMS of XREADGROUP.
+    pub(crate) const fn half_after_group(flags: KeyFlags) -> Self {
+        let half = Self::half_after(flags, "STREAMS", GROUP_STREAMS_FROM);
+        Self {
+            begin: Begin::GroupStreams,
+            ..half
+        }
+    }
+
     /// The key behind an option: see [`Begin::Option`].
     pub(crate) const fn after_option(
         flags: KeyFlags,
@@ -288,7 +303,9 @@ impl KeySpec {
                 let last = last.filter(|(option, _)| *option == which);
                 [first.filter(|at| *at < args.len()), last.map(|(_, at)| at)]
             }
-            Begin::Index(_) | Begin::Keyword(..) | Begin::Migrated { .. } => [None, None],
+            Begin::Index(_) | Begin::Keyword(..) | Begin::GroupStreams | Begin::Migrated { .. } => {
+                [None, None]
+            }
         }
     }
 
@@ -312,10 +329,10 @@ impl KeySpec {
                 }
                 return true;
             }
-            Begin::Keyword(keyword, from) => match after_keyword(args, keyword, from) {
-                Some(at) => at,
-                None => return false,
-            },
+            Begin::Keyword(keyword, from) => {
+                after_keyword(args, keyword, from).unwrap_or(usize::MAX)
+            }
+            Begin::GroupStreams => after_group_streams(args).unwrap_or(usize::MAX),
         };
         if begin >= count {
             return false;
@@ -396,6 +413,23 @@ fn after_keyword(args: &Args<'_>, keyword: &str, from: i32) -> Option<usize> {
     found.map(|at| at + 1)
 }
 
+/// The argument after the STREAMS of XREADGROUP, as its handler finds it.
+fn after_group_streams(args: &Args<'_>) -> Option<usize> {
+    let is = |at: usize, word: &str| args.at(at).eq_ignore_ascii_case(word.as_bytes());
+    let mut at = 1;
+    while at < args.len() {
+        if is(at, "streams") {
+            return Some(at + 1);
+        }
+        at += match () {
+            () if is(at, "noack") => 1,
+            () if is(at, "group") => 3,
+            () => 2,
+        };
+    }
+    None
+}
+
 /// The last of some options with an argument behind it, and where that is.
 fn last_option(args: &Args<'_>, options: &[&str], from: usize) -> Option<(usize, usize)> {
     let (mut at, mut found) = (from, None);
@@ -420,7 +454,8 @@ fn after_last(args: &Args<'_>, keyword: &str) -> Option<usize> {
         } else if is(at, "get") || is(at, "by") {
             at += 1;
         } else if is(at, keyword) && at + 1 < args.len() {
-            found = Some(at + 1);
+            at += 1;
+            found = Some(at);
         }
         at += 1;
     }

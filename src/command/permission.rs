@@ -17,6 +17,7 @@ use crate::acl::categories::Categories;
 use crate::acl::log::{Context as Place, Denial, Reason};
 use crate::acl::{Call, Catalog, Channel, Denied, Key, Rules};
 use crate::client::session::{Login, Session};
+use crate::limits::ACL_LOG_TEXT_BYTES_MAX;
 use crate::resp::arguments::Args;
 
 use super::connection::list::describe;
@@ -147,7 +148,7 @@ pub(crate) fn note(
     let denial = Denial {
         reason,
         context,
-        object: object.to_vec(),
+        object: object[..object.len().min(ACL_LOG_TEXT_BYTES_MAX)].to_vec(),
         username: name_of(session).to_vec(),
         client_info: describe(shared.commands, &session.handle, now_ms, args.byte_count())
             .into_bytes(),
@@ -167,7 +168,7 @@ pub(crate) fn note_login(
         reason: Reason::Auth,
         context,
         object: args.at(0).to_vec(),
-        username: username.to_vec(),
+        username: username[..username.len().min(ACL_LOG_TEXT_BYTES_MAX)].to_vec(),
         client_info: describe(shared.commands, &session.handle, now_ms, args.byte_count())
             .into_bytes(),
     };

@@ -31,7 +31,8 @@ pub(crate) fn redacted(name: &str, args: &Args<'_>) -> Option<Request> {
         "auth" if args.len() <= 3 => (1..args.len()).for_each(cover),
         "acl|setuser" | "acl|deluser" | "acl|getuser" => (2..args.len()).for_each(cover),
         "hello" => {
-            if let Some(at) = (2..args.len()).find(|at| is(args.at(*at), "auth")) {
+            // Behind each: a client may be named so.
+            for at in (2..args.len()).filter(|at| is(args.at(*at), "auth")) {
                 cover(at + 1);
                 cover(at + 2);
             }

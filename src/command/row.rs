@@ -3,6 +3,7 @@
 //! Not here: which commands there are (`table.rs`). So a handler that looks others up does not know their families.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::spec::{Command, Flags};
 
@@ -26,6 +27,8 @@ pub struct Row {
 #[derive(Debug)]
 pub struct CommandTable {
     rows: Vec<Row>,
+    /// What clients call commands that were renamed, in lower case: a command, or none any more. Set once, at the start.
+    renamed: OnceLock<HashMap<Vec<u8>, Option<u16>>>,
     /// Beginnings of names and numbers of rows, by their hash: looked at with every command.
     names: Box<[Option<(u128, u16)>; NAME_PLACES]>,
 }
@@ -73,6 +76,7 @@ impl CommandTable {
     pub(super) fn of(families: &[&[&'static [Command]]]) -> Self {
         let mut table = Self {
             rows: Vec::new(),
+            renamed: OnceLock::new(),
             names: Box::new([None; NAME_PLACES]),
         };
         for command in families.iter().copied().flatten().copied().flatten() {
@@ -153,7 +157,7 @@ impl CommandTable {
     /// A row that clients are told of, by its full name in any case.
     pub(crate) fn find_told(&'static self, full_name: &[u8]) -> Option<&'static Row> {
         let mut words = full_name.split(|byte| *byte == b'|');
-        let container = self.find(words.next()?)?;
+        let container = self.find_called(words.next()?)?;
         match (words.next(), words.next()) {
             (None, _) => Some(container),
             (Some(_), None) if container.is_one_command() => None,
@@ -170,6 +174,62 @@ impl CommandTable {
     /// A command by name, in any case.
     pub(crate) fn find(&'static self, name: &[u8]) -> Option<&'static Row> {
         self.row_named(name)
+    }
+
+    /// A command by what clients call it, in any case: its name, or what `rename-command` made of it.
+    pub(crate) fn find_called(&'static self, name: &[u8]) -> Option<&'static Row> {
+        let renamed = self.renamed.get();
+        match renamed.and_then(|renamed| renamed.get(&name.to_ascii_lowercase())) {
+            None => self.find(name),
+            Some(id) => id.map(|id| self.row(id)),
+        }
+    }
+
+    /// A command of a request that was kept or written down: by what clients call it, else by its name.
+    pub(crate) fn find_either(&'static self, name: &[u8]) -> Option<&'static Row> {
+        self.find_called(name).or_else(|| self.find(name))
+    }
+
+    /// Whether clients can call it: `rename-command` has not taken it away.
+    pub(crate) fn is_offered(&'static self, row: &Row) -> bool {
+        let id = row.parent.unwrap_or(row.id);
+        let name = self.row(id).command.name.as_bytes();
+        self.renamed.get().is_none_or(|renamed| {
+            self.find_called(name).is_some_and(|row| row.id == id)
+                || renamed.values().any(|other| *other == Some(id))
+        })
+    }
+
+    /// Gives commands other names, one after the other: `from` is what it is called until then, an empty `to` takes it away. To be
+    /// called once, before clients come.
+    ///
+    /// # Errors
+    /// Which pair cannot be done, and why, in Redis' words.
+    pub(crate) fn rename<'a>(
+        &'static self,
+        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<(), (usize, &'static str)> {
+        let mut renamed = HashMap::<Vec<u8>, Option<u16>>::new();
+        for (number, (from, to)) in pairs.enumerate() {
+            let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
+            let called = |name: &Vec<u8>| match renamed.get(name) {
+                None => self.find(name).map(|row| row.id),
+                Some(id) => *id,
+            };
+            let id = called(&from).ok_or((number, "No such command in rename-command"))?;
+            if from != to && !to.is_empty() && called(&to).is_some() {
+                return Err((number, "Target command name already exists"));
+            }
+            renamed.insert(from, None);
+            if !to.is_empty() {
+                renamed.insert(to, Some(id));
+            }
+        }
+        if !renamed.is_empty() {
+            let first = self.renamed.set(renamed);
+            debug_assert!(first.is_ok(), "commands are renamed once");
+        }
+        Ok(())
     }
 
     /// A subcommand of a container by name, in any case.

@@ -91,6 +91,7 @@ pub(crate) fn shared(words: &[&str], shard_count: usize) -> Shared {
         witness: OnceLock::new(),
         disposal: OnceLock::new(),
         users,
+        acl_file: Mutex::default(),
         acl_log: Mutex::default(),
         clients: ClientRegistry::default(),
         tracking: BroadcastRegistry::default(),

@@ -18,7 +18,7 @@ use super::parameters::{self, PARAMETERS};
 use super::row::Effect;
 use super::syntax;
 use super::value::{Arrival, Kind, bytes_of, path_of, printable, reason_of};
-use super::{Configuration, UserLine, value::Value};
+use super::{Configuration, DirectiveLine, value::Value};
 use crate::limits::CONFIG_INCLUDE_DEPTH_MAX;
 
 /// One line of a source.
@@ -33,20 +33,39 @@ impl Line<'_> {
         ConfigError {
             source: self.source.clone(),
             line: self.number,
-            text: printable(self.text),
+            text: printable(&shown(self.text)),
             reason: reason.into(),
             logfile: None,
         }
     }
 }
 
+/// A line as errors show it: without what may be a password.
+fn shown(line: &[u8]) -> Vec<u8> {
+    let mut words = line.split(|byte| byte.is_ascii_whitespace());
+    let first = words.next().unwrap_or_default();
+    let is_secret = parameters::position(first)
+        .is_some_and(|at| PARAMETERS[at].sensitive || is_password(first));
+    if is_secret || first.eq_ignore_ascii_case(b"user") {
+        let name = words.next().filter(|_| !is_secret).unwrap_or_default();
+        let gap: &[u8] = if name.is_empty() { b"" } else { b" " };
+        return [first, gap, name, " …".as_bytes()].concat();
+    }
+    let covered = line.split(|byte| byte.is_ascii_whitespace()).map(|word| {
+        match word.trim_ascii().strip_prefix(b"\"").unwrap_or(word) {
+            [mark @ (b'>' | b'<'), ..] => [&[*mark][..], "…".as_bytes()].concat(),
+            _ => word.to_vec(),
+        }
+    });
+    covered.collect::<Vec<_>>().join(&b' ')
+}
+
+fn is_password(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"requirepass")
+}
+
 /// Directives that are no parameters: how many words they need at least, and why they stop the start.
-const REFUSED_DIRECTIVES: [(&[u8], usize, &str); 3] = [
-    (
-        b"rename-command",
-        3,
-        "commands cannot be renamed yet: remove it and limit who can reach the server",
-    ),
+const REFUSED_DIRECTIVES: [(&[u8], usize, &str); 2] = [
     (b"loadmodule", 2, "modules cannot be loaded: remove it"),
     (b"sentinel", 1, "there is no sentinel mode: remove it"),
 ];
@@ -58,6 +77,11 @@ pub(crate) fn about_directive(name: &str) -> Option<String> {
         return Some(
             "Makes a user, or changes the user default: user NAME RULE ..., as ACL SETUSER."
                 .to_owned(),
+        );
+    }
+    if name == "rename-command" {
+        return Some(
+            "Gives a command another name, or takes it away: rename-command NAME OTHER, or NAME \"\".".to_owned(),
         );
     }
     if name == "include" {
@@ -188,8 +212,15 @@ impl Reading {
         if name == b"include" && values.len() == 1 {
             return self.include(&values[0], line, depth);
         }
+        if let (b"rename-command", [_, _]) = (&name[..], values) {
+            self.configuration.renames.push(DirectiveLine {
+                words: values.to_vec(),
+                origin: line.error(String::new()),
+            });
+            return Ok(());
+        }
         if name == b"user" && !values.is_empty() {
-            self.configuration.users.push(UserLine {
+            self.configuration.users.push(DirectiveLine {
                 words: values.to_vec(),
                 origin: line.error(String::new()),
             });

@@ -15,6 +15,7 @@
 //! Invariants: every row of the table has exactly one value of its kind; what CONFIG GET shows, CONFIG SET takes.
 //! Deliberately not here: acting on a setting (sockets, logs, limits of the system: server/), the clock, tokio.
 
+mod choices;
 mod control;
 mod describe;
 mod error;
@@ -44,6 +45,7 @@ pub(crate) use settings::{LogLevel, Settings, Supervision};
 pub(crate) use syntax::split;
 pub(crate) use value::OutputLimit;
 
+use error::Source;
 use parameters::PARAMETERS;
 use row::{Change, Effect};
 use value::{Arrival, Value};
@@ -59,21 +61,23 @@ pub struct Configuration {
     /// The file it was loaded from, absolute.
     file: Option<PathBuf>,
     /// Its `user` lines.
-    users: Vec<UserLine>,
+    users: Vec<DirectiveLine>,
+    /// Its `rename-command` lines.
+    renames: Vec<DirectiveLine>,
     /// What the last CONFIG SET that switched the log on has changed: it fails as a whole when the log cannot begin.
     with_log: Vec<Undo>,
 }
 
-/// A `user` line.
+/// A line that is no parameter: `user`, `rename-command`.
 #[derive(Clone, Debug)]
-pub(crate) struct UserLine {
-    /// Its words behind `user`: name, rules.
-    words: Vec<Vec<u8>>,
+pub(crate) struct DirectiveLine {
+    /// Its words behind the first one.
+    pub(crate) words: Vec<Vec<u8>>,
     /// Where it stands.
     pub(crate) origin: ConfigError,
 }
 
-impl AsRef<[Vec<u8>]> for UserLine {
+impl AsRef<[Vec<u8>]> for DirectiveLine {
     fn as_ref(&self) -> &[Vec<u8>] {
         &self.words
     }
@@ -107,6 +111,7 @@ impl Default for Configuration {
             told: none,
             file: None,
             users: Vec::new(),
+            renames: Vec::new(),
             with_log: Vec::new(),
         }
     }
@@ -166,9 +171,34 @@ impl Configuration {
         Settings::of(self)
     }
 
+    /// Its `rename-command` lines.
+    #[must_use]
+    pub(crate) fn renames(&self) -> &[DirectiveLine] {
+        &self.renames
+    }
+
+    /// Forgets the words of its `user` lines, which may hold passwords; where they stand is kept.
+    pub(crate) fn forget_users(&mut self) {
+        for line in &mut self.users {
+            line.words = Vec::new();
+        }
+    }
+
+    /// Whether some `user` lines stand elsewhere than in the file that CONFIG REWRITE writes.
+    #[must_use]
+    pub(crate) fn declares_users_elsewhere(&self) -> bool {
+        let is_main = |source: &Source| match (source, &self.file) {
+            (Source::File(path), Some(file)) => {
+                std::path::absolute(path).is_ok_and(|path| path == *file)
+            }
+            _ => false,
+        };
+        self.users.iter().any(|line| !is_main(&line.origin.source))
+    }
+
     /// Its `user` lines.
     #[must_use]
-    pub(crate) fn users(&self) -> &[UserLine] {
+    pub(crate) fn users(&self) -> &[DirectiveLine] {
         &self.users
     }
 

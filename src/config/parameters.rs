@@ -7,6 +7,7 @@
 //! Invariants (tested): names and aliases are unique, each default can be read by its kind.
 //! What a value means is not here: settings.rs gives the acting ones their types.
 
+use super::choices::{EVICTION, FACILITY};
 use super::row::{Group, Parameter, row};
 use super::value::{Kind, TextRule, Value};
 
@@ -54,27 +55,6 @@ const LOG_LEVELS: Kind = Choice(&[
 ]);
 const SUPERVISORS: Kind = Choice(&[("upstart", 3), ("systemd", 2), ("auto", 1), ("no", 0)]);
 const PERMISSION: Kind = Choice(&[("no", 0), ("yes", 1), ("local", 2)]);
-const EVICTION: Kind = Choice(&[
-    ("volatile-lru", 0),
-    ("volatile-lfu", 1),
-    ("volatile-random", 2),
-    ("volatile-ttl", 3),
-    ("allkeys-lru", 4),
-    ("allkeys-lfu", 5),
-    ("allkeys-random", 6),
-    ("noeviction", 7),
-]);
-const FACILITY: Kind = Choice(&[
-    ("user", 0),
-    ("local0", 1),
-    ("local1", 2),
-    ("local2", 3),
-    ("local3", 4),
-    ("local4", 5),
-    ("local5", 6),
-    ("local6", 7),
-    ("local7", 8),
-]);
 const SHUTDOWN: Kind = Flags(&[
     ("default", 0),
     ("save", 2),
@@ -523,6 +503,14 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     .acts(
         Security,
         "Whether a new user may use all channels (allchannels) or none (resetchannels).",
+    ),
+    row("maxclients-per-user", Unsigned(0, u32::MAX as u64), "0", Live).acts(
+        Security,
+        "Connections that each user may have, but the default one; 0: no limit of their own.",
+    ),
+    row("auth-failure-delay", Integer(0, 60_000), "1000", Live).acts(
+        Security,
+        "Milliseconds that a connection waits for the reply to a wrong password, after several of them; 0: none.",
     ),
     row("acllog-max-len", LONG, "128", Live).acts(
         Security,

@@ -107,6 +107,10 @@ pub struct Settings {
     pub(crate) aclfile: Option<PathBuf>,
     /// Whether a new user may use all channels.
     pub(crate) acl_pubsub_all: bool,
+    /// Most connections of each user but the default one; 0: as many as there may be at all.
+    pub(crate) maxclients_per_user: usize,
+    /// The longest that the reply to a failed login is held back, ms.
+    pub(crate) auth_failure_delay_ms: u64,
     /// Most entries of ACL LOG.
     pub(crate) acl_log_length_max: usize,
     /// Whether, with no password, only loopback addresses and unix sockets may connect.
@@ -225,6 +229,8 @@ impl Settings {
             requirepass: row.text("requirepass"),
             aclfile: row.path("aclfile"),
             acl_pubsub_all: row.bits("acl-pubsub-default") == 1,
+            maxclients_per_user: row.number("maxclients-per-user"),
+            auth_failure_delay_ms: row.number("auth-failure-delay"),
             acl_log_length_max: row.number("acllog-max-len"),
             protected_mode: row.yes("protected-mode"),
             maxclients: row.number("maxclients"),

@@ -151,8 +151,7 @@ fn standard_input_is_read_between_file_and_options() {
 #[test]
 fn what_must_not_be_ignored_stops_the_start() {
     for words in [
-        &["--rename-command", "GET", ""][..],
-        &["--tls-port", "1"],
+        &["--tls-port", "1"][..],
         &["--tls-cert-file", "x"],
         &["--loadmodule", "x"],
         &["--replicaof", "h", "1"],

@@ -10,6 +10,7 @@
 //! must therefore never wait for a shard.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -100,7 +101,14 @@ impl ProcessControl for Control {
         let Some(path) = configuration.file() else {
             return Ok(());
         };
-        replace(path, |old| configuration.rewritten(old, users)).map_err(|error| {
+        let text = || {
+            let old = match std::fs::read(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                read => read?,
+            };
+            Ok(configuration.rewritten(&old, users))
+        };
+        replace(path, text).map_err(|error| {
             let reason = reason_of(error);
             warn!("CONFIG REWRITE failed: {reason}");
             reason
@@ -114,7 +122,7 @@ impl ProcessControl for Control {
     }
 
     fn write_users(&self, path: &Path, text: &[u8]) -> Result<(), String> {
-        replace(path, |_| text.to_vec()).map_err(|error| {
+        replace(path, || Ok(text.to_vec())).map_err(|error| {
             let reason = reason_of(error);
             warn!("ACL SAVE failed: {}: {reason}", path.display());
             reason
@@ -122,23 +130,24 @@ impl ProcessControl for Control {
     }
 }
 
-/// Replaces a file by a new one with the same mode, so that a reader finds the old or the new text, never half.
-fn replace(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> std::io::Result<()> {
+/// Replaces a file by a new one with the same mode, so that a reader finds the old or the new text, never half. A link stays one: what
+/// it names is replaced.
+fn replace(path: &Path, text: impl FnOnce() -> std::io::Result<Vec<u8>>) -> std::io::Result<()> {
     use std::io::Write as _;
-    let old = match std::fs::read(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        read => read?,
-    };
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let text = text()?;
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".{}-{number}.tmp", std::process::id()));
     let temporary = std::path::PathBuf::from(name);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // It may hold a password: nobody else may read it before it has the old file's mode.
     let written = rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o600))
         .map_err(std::io::Error::from)
         .and_then(|file| {
             let mut file = std::fs::File::from(file);
-            file.write_all(&change(&old))?;
+            file.write_all(&text)?;
             if let Ok(metadata) = std::fs::metadata(path) {
                 file.set_permissions(metadata.permissions())?;
             }

@@ -18,7 +18,6 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockop
 use tracing::warn;
 
 use super::error::{StartError, reason_of};
-use crate::acl::Users;
 use crate::config::Settings;
 
 /// A socket that is listened on.
@@ -230,13 +229,17 @@ pub(crate) fn prepare_accepted(socket: &std::net::TcpStream, keepalive_s: u32) {
     }
 }
 
-/// Whether protected mode turns away a client: it is not on this machine and the default user has no password.
+/// Whether protected mode turns away a client: it is not on this machine and needs no password. `is_open` tells whether it needs none.
 /// `peer` is `None` on the unix socket.
 #[must_use]
-pub(crate) fn is_turned_away(settings: &Settings, users: &Users, peer: Option<SocketAddr>) -> bool {
+pub(crate) fn is_turned_away(
+    settings: &Settings,
+    is_open: impl FnOnce() -> bool,
+    peer: Option<SocketAddr>,
+) -> bool {
     settings.protected_mode
-        && users.default().rules().has_no_password()
         && peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback())
+        && is_open()
 }
 
 /// What a client that protected mode turns away reads, with line end.
@@ -250,7 +253,6 @@ machine, switch the mode off with 'CONFIG SET protected-mode no', if nobody else
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::acl::Rules;
     use crate::config::Configuration;
 
     fn settings(words: &[&str]) -> Settings {
@@ -323,13 +325,12 @@ mod tests {
     fn protected_mode_turns_away_strangers_without_password() {
         let near = Some("127.0.0.1:1".parse().unwrap());
         let far = Some("192.0.2.1:1".parse().unwrap());
-        let open = Users::new(Rules::all_may());
-        let closed = Users::new(Rules::all_may().with_password(Some(b"x")));
-        assert!(is_turned_away(&settings(&[]), &open, far));
-        assert!(!is_turned_away(&settings(&[]), &open, near));
-        assert!(!is_turned_away(&settings(&[]), &open, None));
-        assert!(!is_turned_away(&settings(&[]), &closed, far));
+        let (open, closed) = (|| true, || false);
+        assert!(is_turned_away(&settings(&[]), open, far));
+        assert!(!is_turned_away(&settings(&[]), open, near));
+        assert!(!is_turned_away(&settings(&[]), open, None));
+        assert!(!is_turned_away(&settings(&[]), closed, far));
         let unprotected = settings(&["--protected-mode", "no"]);
-        assert!(!is_turned_away(&unprotected, &open, far));
+        assert!(!is_turned_away(&unprotected, open, far));
     }
 }

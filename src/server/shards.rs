@@ -65,6 +65,7 @@ fn share_with_users(
         configuration: Mutex::new(configuration),
         process: OnceLock::new(),
         users,
+        acl_file: Mutex::default(),
         acl_log: Mutex::default(),
         clients: ClientRegistry::default(),
         tracking: BroadcastRegistry::default(),
@@ -195,7 +196,7 @@ fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(Accepted) {
         );
         let (transport, origin, peer) = describe(accepted);
         let counters = &shared.observations;
-        if listen::is_turned_away(&settings, &shared.users, peer) {
+        if listen::is_turned_away(&settings, || shared.users.are_open(), peer) {
             refuse(transport, listen::PROTECTED_MODE_REPLY.as_bytes());
             counters
                 .rejected_connections

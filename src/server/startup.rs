@@ -21,7 +21,8 @@ use super::process::{self, Pidfile};
 use super::signals::Signals;
 use super::users;
 use crate::acl::Users;
-use crate::config::{Configuration, Notice, Settings};
+use crate::command::table::commands;
+use crate::config::{ConfigError, Configuration, Notice, Settings};
 use crate::observe::allocator;
 
 /// What the words of a command line led to.
@@ -82,7 +83,9 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
         configuration = configuration.with_maxclients(served);
         settings = configuration.settings();
     }
+    rename_commands(&configuration)?;
     let users = users::at_start(&configuration, &settings)?;
+    configuration.forget_users();
     let signals = Signals::new()?;
     let listeners = listen::open_all(&settings)?;
     let metrics = listen::open_metrics(&settings)?;
@@ -99,6 +102,20 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
         signals,
     };
     Ok(Start::Serve(Box::new(prepared), doors))
+}
+
+fn rename_commands(configuration: &Configuration) -> Result<(), StartError> {
+    let lines = configuration.renames();
+    let pairs = lines.iter().filter_map(|line| match &line.words[..] {
+        [from, to] => Some((&from[..], &to[..])),
+        _ => None,
+    });
+    commands().rename(pairs).map_err(|(number, reason)| {
+        StartError::Configuration(ConfigError {
+            reason: reason.to_owned(),
+            ..lines[number].origin.clone()
+        })
+    })
 }
 
 fn tell_start(configuration: &Configuration, settings: &Settings) {

@@ -1,7 +1,6 @@
 //! The users that a server starts with: `requirepass`, the `user` lines of the configuration, the file of users.
 
 use crate::acl::rules::Basis;
-use crate::acl::users::DEFAULT;
 use crate::acl::{Rules, Users, file};
 use crate::command::permission::catalog;
 use crate::command::table::commands;
@@ -38,6 +37,13 @@ pub(super) fn at_start(
     for (name, rules) in declared {
         users.set(&name, rules);
     }
+    if let Some(password) = password
+        && !users.default().rules().accepts(password)
+    {
+        tracing::warn!(
+            "requirepass is no password of the user default: the 'user default' line counts, and requirepass has no effect"
+        );
+    }
     let Some(path) = &settings.aclfile else {
         return Ok(users);
     };
@@ -59,9 +65,6 @@ pub(super) fn at_start(
         let errors = String::from_utf8_lossy(&errors);
         StartError::Users(format!("the file of users is wrong: {errors}"))
     })?;
-    // A file that does not name it leaves the default user as it is, with the password of requirepass.
-    let default = listed.iter().any(|(name, _)| name == DEFAULT);
-    let kept = (!default).then(|| (DEFAULT.to_vec(), Rules::clone(&users.default().rules())));
-    users.replace_all(listed.into_iter().chain(kept).collect());
+    users.replace_all(listed, Rules::all_may().with_password(password));
     Ok(users)
 }

@@ -5,9 +5,12 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::acl::Users;
 use crate::client::session::Session;
+use crate::command::context::Shared;
 use crate::command::error;
 use crate::command::error::CommandError;
+use crate::command::permission::{self, place_of};
 use crate::command::row::Row;
 use crate::command::spec::Flags;
 use crate::command::table::commands;
@@ -31,11 +34,12 @@ pub(super) struct Admitted {
 pub(super) fn identify(
     session: &Session,
     settings: &Settings,
+    users: &Users,
     args: &Args<'_>,
 ) -> Result<&'static Row, CommandError> {
     let table = commands();
     let name = args.at(0);
-    let Some(container) = table.find(name) else {
+    let Some(container) = table.find_called(name) else {
         return Err(error::unknown_command(name, args.from(1)));
     };
     let mut row = container;
@@ -60,10 +64,26 @@ pub(super) fn identify(
     {
         return Err(error::DEBUG_DISABLED);
     }
-    if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) {
+    // No password may be needed any more.
+    if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) && !users.are_open() {
         return Err(error::NO_AUTH);
     }
     Ok(row)
+}
+
+/// Whether the client's user may run a command; notes that it may not.
+pub(super) fn permit(
+    shared: &Shared,
+    now_ms: u64,
+    session: &mut Session,
+    row: &Row,
+    args: &Args<'_>,
+) -> Result<(), CommandError> {
+    permission::check(session, row, args).map_err(|denied| {
+        let by = (&*session, now_ms);
+        permission::note(shared, by, (row, args), denied, place_of(session));
+        permission::refusal(session, row, denied)
+    })
 }
 
 /// Whether the server and the client are in a state in which the command may run or be queued.

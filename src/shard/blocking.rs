@@ -75,7 +75,7 @@ impl Shard {
         };
         if let Some(blocked) = self.end_block(&mut client) {
             let args = blocked.waiter.request.args();
-            let row = commands().find(args.at(0));
+            let row = commands().find_either(args.at(0));
             self.append_end_of_wait(&mut client, how, &blocked.null);
             self.witness_cancelled(&blocked.waiter);
             if let Some(row) = row {
@@ -146,6 +146,10 @@ impl Shard {
             return;
         }
         // When it was served already its reply is on its way.
+        if matches!(client.phase, Phase::Delayed { .. }) {
+            self.end_delay(id);
+            return;
+        }
         let is_over = match &client.phase {
             Phase::Blocked(blocked) => blocked.waiter.claim().cancel(),
             _ => client.session.handle.stop_waiting_for_replicas(),
@@ -153,6 +157,37 @@ impl Shard {
         if is_over {
             self.end_wait(id, Unblock::Timeout);
         }
+    }
+
+    /// The reply to a failed login comes later.
+    pub(super) fn delay_reply(&mut self, client: &mut Client, reply: &mut Reply, mark: Mark) {
+        let delay_ms = std::mem::take(&mut client.session.login_delay_ms);
+        if !client.is_ready() || client.session.closing {
+            return;
+        }
+        let until_ms = self.now_ms + delay_ms;
+        self.clients.set_deadline(client.id(), until_ms);
+        client.phase = Phase::Delayed {
+            until_ms,
+            reply: reply.split_off(mark),
+        };
+    }
+
+    fn end_delay(&mut self, id: ClientId) {
+        let Some(mut client) = self.clients.take(id) else {
+            return;
+        };
+        if let Phase::Delayed {
+            until_ms,
+            mut reply,
+        } = std::mem::replace(&mut client.phase, Phase::Ready)
+        {
+            self.clients.clear_deadline(id, Some(until_ms));
+            client.output.take(&mut reply);
+            self.release_behind_reply(&mut client);
+            self.clients.queue(&mut client);
+        }
+        self.clients.put(client);
     }
 
     /// Ends a wait that nobody served.
@@ -166,6 +201,9 @@ impl Shard {
     pub(super) fn leave_wait(&mut self, client: &mut Client) {
         if let Phase::Waiting { deadline_ms, .. } = client.phase {
             self.clients.clear_deadline(client.id(), deadline_ms);
+        }
+        if let Phase::Delayed { until_ms, .. } = client.phase {
+            self.clients.clear_deadline(client.id(), Some(until_ms));
         }
         if let Some(position) = client.waits_for_sync.take() {
             self.clients.stop_awaiting_sync(client.id(), position);

@@ -43,8 +43,8 @@ impl Shard {
                 return;
             }
             let line = describe(shared.commands, &client, self.now_ms, 0);
-            client.leave();
             if client.kill() {
+                client.leave();
                 tracing::info!("Evicting client: {line}");
                 let evicted = &shared.observations.memory.evicted_clients;
                 evicted.fetch_add(1, Ordering::Relaxed);
@@ -56,13 +56,6 @@ impl Shard {
             tracing::warn!(
                 "Clients that may not be closed (NO-EVICT) hold more than maxmemory-clients"
             );
-        }
-    }
-
-    /// All clients here are counted: there was no limit before.
-    pub(super) fn count_all_clients(&self) {
-        for client in self.clients.iter() {
-            client.session.handle.count_held();
         }
     }
 }

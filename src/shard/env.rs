@@ -22,9 +22,9 @@ use crate::script::library::hex;
 use crate::script::thread::Scripts;
 
 use super::clock::Clock;
+use super::headroom::MemoryLimits;
 use super::mailbox::Publication;
 use super::phase::Blocked;
-use super::room::MemoryLimits;
 
 /// What a run reads of its shard.
 pub(super) struct Env<'e> {

@@ -19,9 +19,9 @@ use crate::keyspace::InHand;
 use crate::keyspace::evict::{Choice, EvictionPolicy};
 use crate::observe::meter;
 
-use super::env::Aftermath;
+use super::env::{Aftermath, Env};
+use super::headroom::{MemoryLimits, Room, evictable, over};
 use super::job::Job;
-use super::room::{Room, evictable, over};
 use super::state::Shard;
 
 /// Keys that go before the clock is looked at.
@@ -191,11 +191,7 @@ impl Shard {
 }
 
 /// Whether enough has gone, or the time is over.
-fn is_enough(
-    env: &super::env::Env<'_>,
-    limits: &super::room::MemoryLimits,
-    deadline_ns: u64,
-) -> bool {
+fn is_enough(env: &Env<'_>, limits: &MemoryLimits, deadline_ns: u64) -> bool {
     let now_ns = env.clock.nanoseconds();
     now_ns >= deadline_ns || over(env.shared, limits, now_ns) == 0
 }

@@ -57,7 +57,9 @@ impl Shard {
         error: &CommandError,
     ) {
         let mut error = Cow::Borrowed(error);
-        if args.at(0).eq_ignore_ascii_case(b"exec") {
+        let table = commands();
+        let container = table.find_called(args.at(0));
+        if container.is_some_and(|row| row.command.name == "exec") {
             client.session.transaction.clear();
             client.session.mirror();
             self.feed_monitors_exec(&client.session, &[], &[], &[], args);
@@ -66,8 +68,6 @@ impl Shard {
         if client.session.transaction.active {
             client.session.transaction.aborted = true;
         }
-        let table = commands();
-        let container = table.find(args.at(0));
         let row = container.and_then(|container| {
             let named = args.get(1).filter(|_| container.is_container());
             let part = named.map(|name| table.find_subcommand(container, name));
@@ -105,6 +105,10 @@ impl Shard {
         if after.is_empty() && matches!(ran, Ran::Done) {
             // Nearly always.
             finish_reply(client, reply, mark);
+            if client.session.login_delay_ms > 0 {
+                self.delay_reply(client, reply, mark);
+                return Flow::Stop;
+            }
             return Flow::Next;
         }
         let actions = std::mem::take(&mut after.actions);
@@ -143,6 +147,10 @@ impl Shard {
         }
         if told && !client.session.closing {
             self.hold_until_told(client, reply, mark);
+        }
+        if client.session.login_delay_ms > 0 {
+            self.delay_reply(client, reply, mark);
+            return Flow::Stop;
         }
         if client.is_ready() { flow } else { Flow::Stop }
     }

@@ -303,7 +303,7 @@ fn row_of(args: &Args<'_>) -> Result<&'static Row, LoadError> {
     let name = args.at(0);
     let table = commands();
     let unknown = || LoadError::Unknown(String::from_utf8_lossy(name).into_owned());
-    let mut row = table.find(name).ok_or_else(unknown)?;
+    let mut row = table.find_either(name).ok_or_else(unknown)?;
     if row.is_container() && args.len() > 1 {
         row = table.find_subcommand(row, args.at(1)).unwrap_or(row);
     }

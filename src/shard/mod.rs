@@ -48,6 +48,7 @@ mod execute;
 mod finish;
 mod habits;
 pub mod hand;
+mod headroom;
 mod held;
 mod input;
 mod job;

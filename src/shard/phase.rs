@@ -9,6 +9,7 @@
 //!        ├─► Throttled   too much of what it published is undelivered
 //!        ├─► Leaving     on its way to another shard
 //!        ├─► Waiting     WAIT
+//!        ├─► Delayed     its login has failed: the reply comes later
 //!        └─► Scripting   its script runs for long, and stands aside
 //! ```
 //! Not here: how each of these is done. A kill closes a connection in every phase.
@@ -57,6 +58,13 @@ pub(super) enum Phase {
         deadline_ms: Option<u64>,
         /// See above.
         reply: Vec<u8>,
+    },
+    /// Until when, Unix ms, and the reply held back.
+    Delayed {
+        /// See above.
+        until_ms: u64,
+        /// See above.
+        reply: Reply,
     },
 }
 
@@ -115,8 +123,15 @@ impl Phase {
             (Self::Ready, H::Unblock | H::Deadline | H::Hand) => R::Nothing,
 
             (Self::Queued, H::Hand) => R::Run,
-            (Self::Queued | Self::Throttled | Self::Scripting, H::Input) => R::KeepBusy,
-            (Self::Queued | Self::Throttled | Self::Scripting, H::End) => R::Later,
+            (Self::Queued | Self::Throttled | Self::Scripting | Self::Delayed { .. }, H::Input) => {
+                R::KeepBusy
+            }
+            (Self::Queued | Self::Throttled | Self::Scripting | Self::Delayed { .. }, H::End) => {
+                R::Later
+            }
+            (Self::Delayed { .. }, H::Deadline) => R::EndWait,
+            (Self::Delayed { .. }, H::Unblock | H::Hand | H::Idle) => R::Nothing,
+            (Self::Delayed { .. }, H::Message) => R::SendBehind,
             (Self::Queued, H::Unblock | H::Deadline | H::Idle) => R::Nothing,
             (Self::Throttled | Self::Scripting, H::Unblock | H::Deadline | H::Hand | H::Idle) => {
                 R::Nothing
@@ -168,7 +183,10 @@ impl Phase {
     pub(super) fn holds_a_reply(&self) -> bool {
         matches!(
             self,
-            Self::Barrier { .. } | Self::Walking { .. } | Self::Waiting { .. }
+            Self::Barrier { .. }
+                | Self::Walking { .. }
+                | Self::Waiting { .. }
+                | Self::Delayed { .. }
         )
     }
 }
@@ -209,6 +227,10 @@ mod tests {
             Phase::Waiting {
                 deadline_ms: None,
                 reply: Vec::new(),
+            },
+            Phase::Delayed {
+                until_ms: 1,
+                reply: Reply::new(Protocol::Resp2),
             },
         ]
     }

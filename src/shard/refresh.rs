@@ -8,10 +8,11 @@ use crate::ids::ShardSet;
 use crate::keyspace::KeyspacePolicy;
 use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
+use crate::observe::meter;
 
+use super::headroom::MemoryLimits;
 use super::job::Job;
 use super::journal::follow_settings;
-use super::room::MemoryLimits;
 use super::state::Shard;
 
 impl Shard {
@@ -44,12 +45,17 @@ impl Shard {
         self.limits = MemoryLimits::of(&self.settings);
         let facts = &self.shared.observations.memory;
         facts.max.store(self.limits.max, Ordering::Relaxed);
-        self.evict_in_time();
+        if self.limits.max > 0 {
+            // Nobody has told what was taken while there was no limit.
+            meter::correct();
+            self.queue_own(Job::Evict(self.id));
+        }
         let is_limited = self.limits.clients_max > 0;
         self.shared.clients.held().set_limited(is_limited);
         if is_limited {
-            self.count_all_clients();
-            self.limit_clients();
+            for client in self.clients.iter() {
+                client.session.handle.count_held();
+            }
         }
     }
 

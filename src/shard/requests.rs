@@ -7,16 +7,15 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::client::session::{ReplyMode, Session};
+use crate::client::session::ReplyMode;
 use crate::command::error::{self, CommandError};
-use crate::command::permission::{self, place_of};
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
 use crate::net::buffers::Output;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
-use super::admit::{identify, may_run_now};
+use super::admit::{identify, may_run_now, permit};
 use super::aside::is_unsaved_end;
 use super::client::{Client, finish_reply};
 use super::finish::Flow;
@@ -74,28 +73,14 @@ impl Shard {
         args: &Args<'_>,
     ) -> Result<(&'static Row, bool), CommandError> {
         let session = &mut client.session;
-        let row = identify(session, &self.settings, args)?;
+        let row = identify(session, &self.settings, &self.shared.users, args)?;
         // Also of one that is refused, as CLIENT LIST of Redis has it.
         session.handle.command.store(row.id, Ordering::Relaxed);
-        self.permit(session, row, args)?;
+        permit(&self.shared, self.now_ms, session, row, args)?;
         let has_evicted = self.ask_for_room(client, row, args, false)?;
         let files = &self.shared.observations.persistence;
         may_run_now(&client.session, &self.settings, files, row)?;
         Ok((row, has_evicted && client.session.listens()))
-    }
-
-    /// Whether the client's user may run a command; notes that it may not.
-    pub(super) fn permit(
-        &self,
-        session: &mut Session,
-        row: &Row,
-        args: &Args<'_>,
-    ) -> Result<(), CommandError> {
-        permission::check(session, row, args).map_err(|denied| {
-            let by = (&*session, self.now_ms);
-            permission::note(&self.shared, by, (row, args), denied, place_of(session));
-            permission::refusal(session, row, denied)
-        })
     }
 
     /// Queues a command between MULTI and EXEC, or refuses WATCH there.

@@ -14,113 +14,20 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::client::session::Session;
-use crate::command::context::Shared;
 use crate::command::error::{self, CommandError};
 use crate::command::row::Row;
 use crate::command::scripting::{Named, naming};
 use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
-use crate::config::Settings;
-use crate::keyspace::evict::EvictionPolicy;
 use crate::observe::memory::Pressure;
-use crate::observe::{meter, process};
+use crate::observe::meter;
 use crate::resp::arguments::Args;
 use crate::script::cache::{sha_from_hex, sha_of};
 use crate::script::flags::{ScriptFlags, of_script};
 
 use super::client::{Client, is_exec};
-use super::env::Env;
+use super::headroom::{Room, over, runs_without_room};
 use super::state::Shard;
-
-/// What the settings say about memory, in numbers.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MemoryLimits {
-    /// `maxmemory`, bytes; 0: none.
-    pub(super) max: u64,
-    /// `maxmemory-policy`; `None`: noeviction.
-    pub(super) policy: Option<EvictionPolicy>,
-    /// `maxmemory-clients`, bytes; 0: none.
-    pub(super) clients_max: u64,
-}
-
-/// Least of `maxmemory-clients`, bytes. Redis: with less nobody could say a word to the server any more.
-const CLIENTS_BYTES_MIN: u64 = 128 * 1024;
-
-impl MemoryLimits {
-    /// Of what must run: files that are loaded.
-    pub(super) const NONE: Self = Self {
-        max: 0,
-        policy: None,
-        clients_max: 0,
-    };
-
-    pub(super) fn of(settings: &Settings) -> Self {
-        let memory = &settings.memory;
-        let max = memory.max.bytes(process::memory_available);
-        // A share of no limit is none.
-        let clients_max = match memory.clients_max.bytes(|| max) {
-            0 => 0,
-            bytes => bytes.max(CLIENTS_BYTES_MIN),
-        };
-        Self {
-            max,
-            policy: EvictionPolicy::named(&memory.policy),
-            clients_max,
-        }
-    }
-}
-
-/// How much room there is for a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    /// Enough.
-    Enough,
-    /// Keys were evicted.
-    Made,
-    /// None, and no key may go.
-    None,
-}
-
-/// How many keys may go, by shard. O(databases of all shards).
-pub(super) fn evictable(shared: &Shared, policy: EvictionPolicy) -> Vec<u64> {
-    let shards = shared.observations.shards.iter();
-    let of_shard = shards.map(|shard| {
-        let databases = shard.keyspace.databases.iter();
-        let counts = databases.map(|database| match policy.volatile {
-            true => database.expiring.get(),
-            false => database.keys.get(),
-        });
-        counts.sum()
-    });
-    of_shard.collect()
-}
-
-/// Whether too much is used and no key may go.
-pub(super) fn is_out_of_memory(shared: &Shared, limits: &MemoryLimits, now_ns: u64) -> bool {
-    if over(shared, limits, now_ns) == 0 {
-        return false;
-    }
-    let can_evict = |policy| evictable(shared, policy).iter().any(|count| *count > 0);
-    !limits.policy.is_some_and(can_evict)
-}
-
-/// Bytes that are too much.
-pub(super) fn over(shared: &Shared, limits: &MemoryLimits, now_ns: u64) -> u64 {
-    if limits.max == 0 || meter::used() <= limits.max {
-        return 0;
-    }
-    let facts = &shared.observations.memory;
-    let shards = shared.observations.shards.iter();
-    let elsewhere = shards.map(|shard| {
-        let keyspace = &shard.keyspace;
-        keyspace.snapshot_bytes.get() + keyspace.being_freed.load(Ordering::Relaxed)
-    });
-    let uncounted = facts.log_buffer.load(Ordering::Relaxed) + elsewhere.sum::<u64>();
-    facts.uncounted.store(uncounted, Ordering::Relaxed);
-    let counted = meter::used_now(now_ns).saturating_sub(uncounted);
-    counted.saturating_sub(limits.max)
-}
 
 impl Shard {
     /// Asks for room for a command of a client. `holds`: what it needs is in hand, and stays there. Whether keys were evicted.
@@ -300,23 +207,4 @@ impl Shard {
             }
         );
     }
-}
-
-impl Env<'_> {
-    /// Whether there was no room when the command began in which a script runs.
-    pub(super) fn is_without_room(&self, session: &Session) -> bool {
-        session.out_of_memory && self.limits.max > 0
-    }
-
-    /// Whether a command that was asked before it waited is refused now that it could go on: there is no room any more.
-    pub(super) fn has_no_room_for(&self, row: &Row) -> bool {
-        self.limits.max > 0
-            && row.command.flags.has(Flags::DENYOOM)
-            && is_out_of_memory(self.shared, self.limits, self.clock.nanoseconds())
-    }
-}
-
-/// Whether a script may run without room.
-pub(super) fn runs_without_room(flags: ScriptFlags) -> bool {
-    flags.has(ScriptFlags::ALLOW_OOM) || flags.has(ScriptFlags::NO_WRITES)
 }

@@ -38,7 +38,7 @@ use crate::script::lua::{Answer, Exchange, Request};
 
 use super::admit::trouble_with_files;
 use super::env::{Aftermath, Call, Env, ScriptName, ScriptRun};
-use super::room::runs_without_room;
+use super::headroom::{began_without_room, runs_without_room};
 use super::route::shards_of;
 
 /// How long a script that is busy runs before its thread looks at its clients again.
@@ -230,7 +230,7 @@ impl Env<'_> {
         if reads {
             return Err(error::SCRIPT_MAY_WRITE);
         }
-        if self.is_without_room(session) && !runs_without_room(flags) {
+        if began_without_room(self.limits, session) && !runs_without_room(flags) {
             return Err(error::SCRIPT_NEEDS_MEMORY);
         }
         Ok(())
@@ -403,7 +403,7 @@ impl Env<'_> {
         if flags.has(Flags::DENYOOM)
             && !run.has_written
             && !run.runs_without_room
-            && self.is_without_room(session)
+            && began_without_room(self.limits, session)
         {
             return refuse(error::OUT_OF_MEMORY);
         }
@@ -502,7 +502,7 @@ impl Env<'_> {
 /// The row of a command, or of the subcommand of a container.
 fn find(args: &Args<'_>) -> Option<&'static Row> {
     let table = commands();
-    let row = table.find(args.at(0))?;
+    let row = table.find_called(args.at(0))?;
     if !row.is_container() || args.len() < 2 {
         return Some(row);
     }

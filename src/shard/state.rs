@@ -18,8 +18,8 @@ use super::clients::Clients;
 use super::clock::Clock;
 use super::env::Env;
 use super::hand::Hands;
+use super::headroom::MemoryLimits;
 use super::mailbox::{Mail, Post};
-use super::room::MemoryLimits;
 use super::subscribers::Subscribers;
 
 /// How far a shard is on its way to the end.

@@ -11,7 +11,7 @@ use crate::acl::log::Context as Place;
 use crate::client::registry::{ClientHandle, Wait};
 use crate::client::session::{Login, Session};
 use crate::command::context::{Execution, Outcome, WaitFor};
-use crate::command::error;
+use crate::command::error::{self, CommandError};
 use crate::command::permission;
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
@@ -23,6 +23,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::env::{Aftermath, Call, Env, Outgoing, Served};
+use super::headroom::is_out_of_memory;
 use super::phase::Blocked;
 
 /// Room for the reply to a waiter from the start, bytes: most are an element of a queue, and need not grow piece by piece.
@@ -164,7 +165,7 @@ impl Env<'_> {
         let mut reply = Reply::new(waiter.protocol);
         reply.reserve(SERVED_REPLY_BYTES);
         let args = waiter.request.args();
-        let Some(row) = commands().find(args.at(0)) else {
+        let Some(row) = commands().find_either(args.at(0)) else {
             waiter.claim().release();
             return Serving::Gone;
         };
@@ -180,19 +181,11 @@ impl Env<'_> {
             // Nobody sees an earlier time in them any more.
             keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
         }
-        let outcome = match permission::check(&mut session, row, &args) {
-            Ok(()) if self.has_no_room_for(row) => {
-                self.record_refusal(Some(row), &error::OUT_OF_MEMORY);
-                reply.error(error::OUT_OF_MEMORY.bytes());
-                Outcome::Done
-            }
-            Ok(()) => self.call(space, &mut session, &mut reply, &call),
-            Err(denied) => {
-                let by = (&session, self.now_ms);
-                permission::note(self.shared, by, (row, &args), denied, Place::Toplevel);
-                let error = permission::refusal(&session, row, denied);
-                self.record_refusal(Some(row), &error);
-                reply.error(error.bytes());
+        let outcome = match self.refusal_of_waiter(&mut session, row, &args) {
+            None => self.call(space, &mut session, &mut reply, &call),
+            Some(refusal) => {
+                self.record_refusal(Some(row), &refusal);
+                reply.error(refusal.bytes());
                 Outcome::Done
             }
         };
@@ -226,6 +219,23 @@ impl Env<'_> {
         self.collect_of(waiter.client, space, after);
         self.log(space, &row.full_name);
         Serving::Served
+    }
+
+    /// Why a command that waited may not run now: its user may have been changed, and memory used up.
+    fn refusal_of_waiter(
+        &self,
+        session: &mut Session,
+        row: &'static Row,
+        args: &Args<'_>,
+    ) -> Option<CommandError> {
+        if let Err(denied) = permission::check(session, row, args) {
+            let by = (&*session, self.now_ms);
+            permission::note(self.shared, by, (row, args), denied, Place::Toplevel);
+            return Some(permission::refusal(session, row, denied));
+        }
+        let needs_room = self.limits.max > 0 && row.command.flags.has(Flags::DENYOOM);
+        let has_none = || is_out_of_memory(self.shared, self.limits, self.clock.nanoseconds());
+        (needs_room && has_none()).then_some(error::OUT_OF_MEMORY)
     }
 
     /// The client of a waiter is gone.

@@ -31,7 +31,7 @@ use crate::resp::reply::{Mark, Reply};
 use crate::script::cache::{sha_from_hex, sha_of};
 use crate::script::flags::of_script;
 
-use super::admit::Admitted;
+use super::admit::{Admitted, permit};
 use super::aside::is_unsaved_end;
 use super::busy::UnderWay;
 use super::client::{Client, finish_reply, is_exec};
@@ -195,7 +195,8 @@ impl Shard {
         kept: &Admitted,
         args: &Args<'_>,
     ) -> Result<bool, CommandError> {
-        self.permit(&mut client.session, kept.row, args)?;
+        let session = &mut client.session;
+        permit(&self.shared, self.now_ms, session, kept.row, args)?;
         if kept.has_room {
             return Ok(false);
         }

@@ -86,10 +86,13 @@ fn loading_keeps_users_that_were_there_and_deletes_the_others() {
     let (alice, default) = (users.set(b"alice", rules("on")), users.default());
     users.set(b"bob", rules("on"));
     let version = default.version();
-    let gone = users.replace_all(vec![
-        (b"alice".to_vec(), rules("on >b")),
-        (b"default".to_vec(), rules("on >a")),
-    ]);
+    let gone = users.replace_all(
+        vec![
+            (b"alice".to_vec(), rules("on >b")),
+            (b"default".to_vec(), rules("on >a")),
+        ],
+        Rules::all_may(),
+    );
     let gone: Vec<_> = gone.iter().map(|user| user.name().to_vec()).collect();
     assert_eq!(gone, [b"bob".to_vec()]);
     assert!(!alice.is_deleted() && Arc::ptr_eq(&users.get(b"alice").unwrap(), &alice));
@@ -98,7 +101,7 @@ fn loading_keeps_users_that_were_there_and_deletes_the_others() {
     assert!(Arc::ptr_eq(&users.default(), &default) && default.version() > version);
     assert!(default.rules().accepts(b"a") && !default.rules().is_unrestricted());
     // A file without it means the one of the start.
-    users.replace_all(Vec::new());
+    users.replace_all(Vec::new(), Rules::all_may());
     assert!(default.rules().is_unrestricted() && !default.is_deleted());
     assert_eq!(names(&users), ["default"]);
 }

@@ -32,9 +32,20 @@ fn log_in(
         let failed = &ctx.shared.observations.failed_logins;
         failed.note(&ctx.session.handle.address);
         permission::note_login(ctx.shared, (ctx.session, ctx.now_ms()), args, name);
+        ctx.session.fail_login(ctx.settings.auth_failure_delay_ms);
         return Err(error::WRONG_PASSWORD);
     };
+    let limit = ctx.settings.maxclients_per_user;
+    let is_another = !ctx.session.handle.is_user(&user);
+    let is_limited = limit > 0 && is_another && name != DEFAULT;
+    if is_limited && !user.reserve(limit) {
+        return Err(error::TOO_MANY_CLIENTS_OF_USER);
+    }
     ctx.session.log_in(Arc::clone(&user));
+    if is_limited {
+        // The place that was reserved; the connection has its own now.
+        user.disconnect();
+    }
     // Who deleted it meanwhile may have looked at this connection before.
     ctx.session.closing |= user.is_deleted();
     Ok(())
@@ -95,7 +106,7 @@ pub(super) fn hello(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, C
     if let Some((user, password)) = greeting.login {
         log_in(ctx, args, user, password)?;
     }
-    if !ctx.session.authenticated {
+    if !ctx.session.authenticated && !ctx.shared.users.are_open() {
         return Err(error::HELLO_NO_AUTH);
     }
     if let Some(name) = greeting.name {

@@ -66,6 +66,10 @@ pub(crate) fn sort_option_denied(option: &[u8]) -> CommandError {
     ])
 }
 
+/// Ours: AUTH beyond `maxclients-per-user`.
+pub(crate) const TOO_MANY_CLIENTS_OF_USER: CommandError = CommandError::fixed(
+    "ERR max number of clients of this user reached: close some, or raise maxclients-per-user",
+);
 /// ACL SETUSER: the name.
 pub(crate) const USER_NAME: CommandError =
     CommandError::fixed("ERR Usernames can't contain spaces or null characters");
@@ -77,6 +81,11 @@ pub(crate) const NO_ACL_FILE: CommandError = CommandError::fixed(
     "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command \
      and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis \
      configuration.",
+);
+/// Ours: CONFIG REWRITE, where the file would declare users twice.
+pub(crate) const USERS_ELSEWHERE: CommandError = CommandError::fixed(
+    "ERR Rewriting config file: users are declared in an included file or on the command line: move these 'user' lines into the \
+     configuration file itself, or all users into an aclfile",
 );
 /// ACL SAVE.
 pub(crate) const ACL_SAVE_FAILED: CommandError = CommandError::fixed(

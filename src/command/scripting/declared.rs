@@ -14,7 +14,7 @@ pub(crate) fn keys_are_declared(code: &[u8]) -> bool {
 fn is_declared(call: &CommandCall) -> bool {
     let table = commands();
     // A command that there is not, or that scripts may not call, touches nothing.
-    let Some(row) = table.find(&call.name) else {
+    let Some(row) = table.find_called(&call.name) else {
         return true;
     };
     if !row.is_container() {

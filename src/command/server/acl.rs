@@ -164,7 +164,7 @@ fn dry_run(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     let user = ctx.shared.users.get(args.at(2));
     let user = user.ok_or_else(|| error::user_not_found(args.at(2)))?;
     let table = ctx.shared.commands;
-    let Some(mut row) = table.find(args.at(3)) else {
+    let Some(mut row) = table.find_called(args.at(3)) else {
         return Err(error::command_not_found(args.at(3)));
     };
     if row.is_container()
@@ -175,11 +175,11 @@ fn dry_run(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
             .find_subcommand(row, name)
             .ok_or_else(|| error::command_not_found(args.at(3)))?;
     }
-    if !row.command.accepts(args.len() - 3) {
-        return Err(error::wrong_arity(&row.full_name));
-    }
     let request = Request::from_arguments(args.from(3));
     let command = request.args();
+    if !row.command.accepts(command.len()) && !row.command.accepts_own_word(&command) {
+        return Err(error::wrong_arity(&row.full_name));
+    }
     match check_rules(&user.rules(), row, &command) {
         Ok(()) => ctx.reply.ok(),
         Err(denied) => {

@@ -3,7 +3,6 @@
 //! SET works on a copy, lets the process follow it (sockets, limits, log: [`crate::config::ProcessControl`]), then
 //! gives all shards the new snapshot and answers when they have it. What fails leaves everything as it was.
 
-use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -137,7 +136,8 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     }
     let password = current.settings().requirepass;
     if password != settings.requirepass {
-        change_password(shared, settings.requirepass.as_deref());
+        let password = settings.requirepass.as_deref();
+        shared.users.set_default_password(password);
     }
     *current = changed;
     *shared
@@ -153,25 +153,17 @@ fn set(context: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandErr
     }))
 }
 
-/// `requirepass` is the password of the default user.
-fn change_password(shared: &Shared, password: Option<&[u8]>) {
-    let changed: Result<_, Infallible> = shared.users.change(DEFAULT, |rules| {
-        let rules = rules.map_or_else(Rules::all_may, Rules::clone);
-        Ok(rules.with_password(password))
-    });
-    match changed {
-        Ok(_) => {}
-        Err(never) => match never {},
-    }
-}
-
 /// The users as lines of the configuration; none where they have a file of their own.
 fn user_lines(shared: &Shared, configuration: &Configuration) -> Vec<Vec<u8>> {
     if configuration.settings().aclfile.is_some() {
         return Vec::new();
     }
-    let users = shared.users.list();
-    let line = |user: Arc<User>| file::line(user.name(), &user.rules());
+    // As long as `requirepass` says all there is to say of the default user, a line of its own would only outlive it.
+    let requirepass = configuration.settings().requirepass;
+    let implied = Rules::all_may().with_password(requirepass.as_deref());
+    let mut users = shared.users.list();
+    users.retain(|user| user.name() != DEFAULT || *user.rules() != implied);
+    let line = |user: Arc<User>| file::quoted_line(user.name(), &user.rules());
     users.into_iter().map(line).collect()
 }
 
@@ -184,6 +176,9 @@ fn reset_statistics(context: &mut Context<'_>, _: &Args<'_>) -> Result<Outcome, 
 fn rewrite(context: &mut Context<'_>, _: &Args<'_>) -> Result<Outcome, CommandError> {
     let shared = context.shared;
     let current = configuration(shared);
+    if current.declares_users_elsewhere() {
+        return Err(error::USERS_ELSEWHERE);
+    }
     match (current.file(), shared.process.get()) {
         (Some(_), Some(process)) => process
             .rewrite_file(&current, &user_lines(shared, &current))

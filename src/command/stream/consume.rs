@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::new("xreadgroup", "GROUP group-block:<group consumer> [COUNT count] [MAXCOUNT maxcount=count@8.10.0] [MAXSIZE maxsize=count@8.10.0] [BLOCK milliseconds] [CLAIM min-idle-time@8.4.0] [NOACK] STREAMS key [key ...] id [id ...]", xreadgroup)
         .arity(-7)
         .flags(&[Flags::WRITE, Flags::BLOCKING, Flags::MOVABLE_KEYS])
-        .keys(&[KeySpec::half_after(KeyFlags::RO.and(KeyFlags::ACCESS), "STREAMS", 4)])
+        .keys(&[KeySpec::half_after_group(KeyFlags::RO.and(KeyFlags::ACCESS))])
         .categories(&["stream"])
         .docs("5.0.0", "stream", "O(log N + M) for each stream with M entries returned", "Gives new or still pending entries of streams to a consumer of a group; waits for one if asked to."),
 ];

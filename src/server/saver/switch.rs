@@ -116,6 +116,10 @@ impl<S: Surroundings> Worker<S> {
                 .with(&[("appendonly", "no")], true)
                 .unwrap_or(restored);
         }
+        let password = restored.settings().requirepass;
+        if password != now.requirepass {
+            self.shared.users.set_default_password(password.as_deref());
+        }
         let in_force = self.shared.settings.write();
         *in_force.unwrap_or_else(PoisonError::into_inner) = Arc::new(restored.settings());
         *current = restored;

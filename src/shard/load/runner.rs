@@ -21,8 +21,8 @@ use crate::script::thread::Scripts;
 
 use super::super::clock::SystemClock;
 use super::super::env::{Aftermath, Call, Env};
+use super::super::headroom::MemoryLimits;
 use super::super::measure::NOBODY;
-use super::super::room::MemoryLimits;
 use super::LoadError;
 
 /// How many keys without elements the log names. Source: Redis.

@@ -25,11 +25,13 @@ pub(super) fn log(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, Com
         }
         Some(word) => usize::try_from(args::required_integer(word)?).unwrap_or(0),
     };
+    // Others note theirs while the reply is written.
+    let entries: Vec<_> = log.entries().take(count).cloned().collect();
+    drop(log);
     let now_ms = ctx.now_ms();
-    let entries = log.entries();
     let reply = &mut *ctx.reply;
-    reply.array(count.min(entries.len()));
-    for entry in entries.take(count) {
+    reply.array(entries.len());
+    for entry in &entries {
         let denial = &entry.denial;
         reply.map(10);
         reply.bulk(b"count");

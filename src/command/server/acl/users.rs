@@ -1,6 +1,6 @@
 //! Users: made, changed, shown, deleted; read from and written to their file.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use crate::acl::rules::Basis;
 use crate::acl::selector::Selector;
@@ -8,7 +8,7 @@ use crate::acl::users::DEFAULT;
 use crate::acl::{Rules, User, file, has_blank};
 use crate::command::error::{self, CommandError};
 use crate::command::permission::catalog;
-use crate::command::{Context, Outcome, ShardAction};
+use crate::command::{Context, Outcome, ShardAction, Shared};
 use crate::ids::ClientId;
 use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
@@ -140,10 +140,18 @@ pub(super) fn names(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
+/// Who reads or writes the file of users does so after the other.
+fn hold_file(shared: &Shared) -> MutexGuard<'_, ()> {
+    let file = shared.acl_file.lock();
+    file.unwrap_or_else(PoisonError::into_inner)
+}
+
 pub(super) fn load(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     let path = ctx.settings.aclfile.as_ref().ok_or(error::NO_ACL_FILE)?;
     let shown = path.as_os_str().as_encoded_bytes();
-    let process = ctx.shared.process.get().ok_or(error::NO_ACL_FILE)?;
+    let shared = ctx.shared;
+    let process = shared.process.get().ok_or(error::NO_ACL_FILE)?;
+    let _one_at_a_time = hold_file(shared);
     let text = process.read_users(path).map_err(|reason| {
         let reason = reason.into_bytes();
         let opening: &[u8] = b"ERR Error loading ACLs, opening file '";
@@ -151,8 +159,10 @@ pub(super) fn load(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, C
     })?;
     let users = file::read(basis(ctx), shown, &text);
     let users = users.map_err(|errors| error::joined(&[b"ERR ", &errors]))?;
+    let password = ctx.settings.requirepass.as_deref();
+    let default = Rules::all_may().with_password(password);
     let before = ctx.shared.users.list();
-    let gone = ctx.shared.users.replace_all(users);
+    let gone = ctx.shared.users.replace_all(users, default);
     ctx.reply.ok();
     let mut poked = close_all_of(ctx, &gone);
     poked.extend(listeners_of(ctx, &before));
@@ -162,6 +172,7 @@ pub(super) fn load(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, C
 pub(super) fn save(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
     let path = ctx.settings.aclfile.as_ref().ok_or(error::NO_ACL_FILE)?;
     let process = ctx.shared.process.get().ok_or(error::NO_ACL_FILE)?;
+    let _one_at_a_time = hold_file(ctx.shared);
     let users = ctx.shared.users.list();
     let text = file::write(users.iter().map(Arc::as_ref));
     let written = process.write_users(path, &text);

@@ -129,9 +129,11 @@ fn key_spec(reply: &mut Reply, spec: &KeySpec) {
     let is_unknown = matches!(spec.begin, Begin::Unknown { .. });
     let note = match spec.begin {
         Begin::Unknown { note, .. } => Some(note),
-        Begin::Index(_) | Begin::Keyword(..) | Begin::Option { .. } | Begin::Migrated { .. } => {
-            spec.note
-        }
+        Begin::Index(_)
+        | Begin::Keyword(..)
+        | Begin::Option { .. }
+        | Begin::GroupStreams
+        | Begin::Migrated { .. } => spec.note,
     };
     reply.map(3 + usize::from(note.is_some()));
     if let Some(note) = note {
@@ -146,7 +148,7 @@ fn key_spec(reply: &mut Reply, spec: &KeySpec) {
             typed(reply, "index");
             numbers(reply, &[("index", at as i64)]);
         }
-        Begin::Unknown { .. } | Begin::Migrated { .. } => unknown(reply),
+        Begin::Unknown { .. } | Begin::GroupStreams | Begin::Migrated { .. } => unknown(reply),
         Begin::Keyword(keyword, from) => keyword_spec(reply, keyword, from),
         Begin::Option {
             options,

@@ -109,7 +109,9 @@ const fn subcommand(
 
 /// The rows that are no subcommands.
 fn commands(table: &'static CommandTable) -> impl Iterator<Item = &'static Row> + Clone {
-    table.told().filter(|row| row.parent.is_none())
+    table
+        .told()
+        .filter(|row| row.parent.is_none() && table.is_offered(row))
 }
 
 /// The subcommands of a row that clients are told of.
@@ -168,7 +170,7 @@ fn filtered(
     filter: &[u8],
     value: &[u8],
 ) -> Result<Vec<&'static Row>, CommandError> {
-    let rows = table.told();
+    let rows = table.told().filter(|row| table.is_offered(row));
     if is(filter, "module") {
         // There are no modules.
         Ok(Vec::new())
@@ -194,7 +196,7 @@ fn found_keys<'a>(
 ) -> Result<Vec<(&'a [u8], KeyFlags)>, CommandError> {
     let inner: Vec<&[u8]> = args.from(2).collect();
     let request = crate::resp::arguments::Request::from_arguments(inner.iter().copied());
-    let mut row = table.find(inner[0]).ok_or(error::INVALID_COMMAND)?;
+    let mut row = table.find_called(inner[0]).ok_or(error::INVALID_COMMAND)?;
     let has_subcommands = row.is_container() && !row.is_one_command();
     if let (true, Some(name)) = (has_subcommands, inner.get(1)) {
         row = table
