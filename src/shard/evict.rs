@@ -28,6 +28,14 @@ use super::state::Shard;
 const KEYS_PER_LOOK: usize = 16;
 
 impl Shard {
+    /// Whether keys may go at all now. What cannot be logged is not done.
+    pub(super) fn may_evict(&self) -> bool {
+        !self.shared.observations.persistence.is_loading()
+            && !self.shared.busy_scripts.any()
+            && !self.is_paused()
+            && !self.log.is_in_trouble()
+    }
+
     /// Evicts for a command; see the module's head.
     pub(super) fn evict_for_command(&mut self, policy: EvictionPolicy, holds: bool) -> Room {
         let begun_ns = self.clock.nanoseconds();

@@ -108,14 +108,6 @@ impl Shard {
         facts.log_buffer.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether keys may go at all now. What cannot be logged is not done.
-    pub(super) fn may_evict(&self) -> bool {
-        !self.shared.observations.persistence.is_loading()
-            && !self.shared.busy_scripts.any()
-            && !self.is_paused()
-            && !self.log.is_in_trouble()
-    }
-
     /// Whether a command is refused where there is no room. Source: `reject_cmd_on_oom` of Redis' `processCommand`: in MULTI
     /// everything that would be queued takes memory.
     fn needs_room(&self, client: &Client, row: &'static Row, args: &Args<'_>) -> bool {

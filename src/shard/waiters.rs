@@ -177,10 +177,7 @@ impl Env<'_> {
             resumed: true,
             as_sent: waiter.as_sent.as_deref(),
         };
-        for keyspace in space.keyspaces_mut() {
-            // Nobody sees an earlier time in them any more.
-            keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
-        }
+        advance(space, self.now_ms);
         let outcome = match self.refusal_of_waiter(&mut session, row, &args) {
             None => self.call(space, &mut session, &mut reply, &call),
             Some(refusal) => {
@@ -273,6 +270,13 @@ fn session_of(waiter: &Waiter, handle: Arc<ClientHandle>) -> Session {
     session.no_touch = waiter.no_touch;
     session.caching.exception = waiter.caching;
     session
+}
+
+/// Nobody sees an earlier time in the keyspaces in hand any more.
+fn advance(space: &mut Space<'_>, now_ms: u64) {
+    for keyspace in space.keyspaces_mut() {
+        keyspace.now_ms = keyspace.now_ms.max(now_ms);
+    }
 }
 
 /// What became of an attempt to serve a waiter.
