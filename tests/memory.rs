@@ -461,10 +461,9 @@ fn a_client_goes_for_whatever_it_holds() {
                 {
                     break;
                 }
-                if n % 100 == 99 || line.starts_with("SET") {
-                    if info(&mut control, "evicted_clients") > before {
-                        break;
-                    }
+                let looks = n % 100 == 99 || line.starts_with("SET");
+                if looks && info(&mut control, "evicted_clients") > before {
+                    break;
                 }
             }
             until(&line, || {
