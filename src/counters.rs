@@ -51,10 +51,18 @@ pub(crate) struct KeyspaceCounters {
     pub(crate) misses: Counter,
     /// Keys removed because their time had come (`expired_keys`).
     pub(crate) expired: Counter,
+    /// Keys removed to make room (`evicted_keys`).
+    pub(crate) evicted: Counter,
     /// Fields of hashes and members of sets removed because their time had come (`expired_subkeys`).
     pub(crate) expired_elements: Counter,
     /// Changes since the process started (`rdb_changes_since_last_save`).
     pub(crate) dirty: Counter,
+    /// Keys that are streams, as of the last round.
+    pub(crate) streams: Counter,
+    /// What snapshots keep of values that have changed since, bytes, as of the last step.
+    pub(crate) snapshot_bytes: Counter,
+    /// Bytes of evicted values that another thread frees.
+    pub(crate) being_freed: AtomicU64,
 }
 
 impl KeyspaceCounters {
@@ -75,6 +83,7 @@ impl KeyspaceCounters {
             &self.hits,
             &self.misses,
             &self.expired,
+            &self.evicted,
             &self.expired_elements,
         ] {
             counter.set(0);

@@ -320,7 +320,6 @@ fn a_start_that_fails_says_why_in_one_line_and_ends_with_1() {
             "put words with blanks between them in quotes: colocate \"bull:*: queues:*\"",
         ),
         (&["--colocate", "{bull}:*:"], "without them"),
-        (&["--maxmemory", "1gb"], "maxmemory 0"),
         (&["--tls-port", "1"], "TLS"),
         (&["--tls-cluster", "yes"], "set it to no"),
         (&["--aclfile", "users.acl"], "it may be empty"),

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use bytes::Bytes;
 use dashmap::DashMap;
 
+use super::held::{Held, HeldByAll};
 use crate::acl::User;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::tracking::{Tracker, TrackingOptions};
@@ -116,6 +117,8 @@ pub struct ClientHandle {
     pub(crate) output_pieces: AtomicUsize,
     /// Bytes of commands queued in MULTI.
     pub(crate) multi_bytes: AtomicUsize,
+    /// Bytes of what it is subscribed to and watches.
+    pub(crate) other_bytes: AtomicUsize,
     /// Bytes read from it in all.
     pub(crate) net_in: AtomicU64,
     /// Bytes sent to it in all.
@@ -124,6 +127,8 @@ pub struct ClientHandle {
     pub(crate) commands: AtomicU64,
     /// Made by the first CLIENT TRACKING ON, and kept.
     tracker: OnceLock<Arc<Tracker>>,
+    /// What it holds.
+    held: Held,
     killed: AtomicBool,
     names: Mutex<ClientNames>,
     /// Who it is.
@@ -185,6 +190,8 @@ impl ClientHandle {
             net_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             tracker: OnceLock::new(),
+            other_bytes: AtomicUsize::new(0),
+            held: Held::default(),
             killed: AtomicBool::new(false),
             names: Mutex::default(),
             user: Mutex::default(),
@@ -229,6 +236,45 @@ impl ClientHandle {
     pub(crate) fn count_sent(&self, bytes: usize) {
         let sum = self.net_out.load(Ordering::Relaxed) + bytes as u64;
         self.net_out.store(sum, Ordering::Relaxed);
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let parts = [
+            &self.query_bytes,
+            &self.output_bytes,
+            &self.multi_bytes,
+            &self.other_bytes,
+        ];
+        let parts = parts.iter().map(|bytes| bytes.load(Ordering::Relaxed));
+        size_of::<Self>() + parts.sum::<usize>()
+    }
+
+    /// What it holds may have changed.
+    #[inline]
+    pub(crate) fn count_held(&self) {
+        self.held.count(|| match self.is_killed() {
+            true => 0,
+            false => self.held_bytes(),
+        });
+    }
+
+    /// As [`ClientHandle::count_held`], of one that is about to run a command with so many bytes of arguments. They may be what was
+    /// read of it before.
+    pub(crate) fn count_held_with(&self, argument_bytes: usize) {
+        let read = self.query_bytes.load(Ordering::Relaxed);
+        let more = argument_bytes.saturating_sub(read);
+        self.held.count(|| self.held_bytes() + more);
+    }
+
+    /// What it held when it was last counted, bytes.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+
+    /// It is as good as gone: what it holds does not count any more.
+    pub(crate) fn leave(&self) {
+        self.held.leave();
     }
 
     /// Whether it connects from this machine.
@@ -380,6 +426,7 @@ impl Drop for ClientHandle {
 #[derive(Debug, Default)]
 pub struct ClientRegistry {
     clients: DashMap<u64, Arc<ClientHandle>>,
+    held: Arc<HeldByAll>,
     last_id: AtomicU64,
 }
 
@@ -391,12 +438,20 @@ impl ClientRegistry {
 
     /// Adds a client.
     pub(crate) fn insert(&self, handle: Arc<ClientHandle>) {
+        handle.held.join(&self.held);
         self.clients.insert(handle.id.0, handle);
     }
 
     /// Takes a client out: its connection is closed.
     pub(crate) fn remove(&self, id: ClientId) {
-        self.clients.remove(&id.0);
+        if let Some((_, handle)) = self.clients.remove(&id.0) {
+            handle.leave();
+        }
+    }
+
+    /// What they hold together.
+    pub(crate) fn held(&self) -> &HeldByAll {
+        &self.held
     }
 
     /// A client by id, unless it was killed: one on its way between shards is closed where it arrives, later than the killer

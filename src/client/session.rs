@@ -11,6 +11,7 @@ use crate::ids::ClientId;
 use crate::keyspace::wait::Name;
 use crate::resp::Protocol;
 
+use super::held::NAME_BYTES;
 use super::registry::{ClientFlag, ClientHandle};
 use super::tracking::Caching;
 use super::transaction::Transaction;
@@ -146,6 +147,8 @@ pub(crate) struct Session {
     pub(crate) monitoring: bool,
     /// It has asked for a debugger of scripts, and may not have seen that there is none: its next script does not run.
     pub(crate) wants_debugger: bool,
+    /// There was no room (`maxmemory`) when its command was asked for it: scripts begin with that.
+    pub(crate) out_of_memory: bool,
     /// REPLCONF.
     pub(crate) copy_terms: CopyTerms,
     /// Close when the replies so far are sent.
@@ -170,6 +173,7 @@ impl Session {
             no_touch: false,
             monitoring: false,
             wants_debugger: false,
+            out_of_memory: false,
             copy_terms: CopyTerms::default(),
             closing: false,
         }
@@ -260,6 +264,11 @@ impl Session {
         handle
             .multi_bytes
             .store(self.transaction.queued_bytes(), Ordering::Relaxed);
+        let names = self.subscriptions.count() + self.subscriptions.shard_channels.len();
+        let names = names + self.transaction.watched.len() + self.caching.prefixes.len();
+        handle
+            .other_bytes
+            .store(names * NAME_BYTES, Ordering::Relaxed);
         handle
             .watched
             .store(self.transaction.watched.len() as u32, Ordering::Relaxed);

@@ -71,6 +71,7 @@ impl BroadcastRegistry {
                 self.listen(prefix, Arc::clone(&tracker));
             }
         }
+        session.mirror();
     }
 
     /// Turns tracking off: CLIENT TRACKING OFF, RESET, the end of the connection.
@@ -83,6 +84,7 @@ impl BroadcastRegistry {
             self.client_count.fetch_sub(1, Ordering::AcqRel);
         }
         tracker.set(TrackingOptions::default(), 0);
+        session.mirror();
         if caching.prefixes.is_empty() {
             return;
         }

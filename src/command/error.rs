@@ -365,6 +365,9 @@ pub(crate) const DISCARD_WITHOUT_MULTI: CommandError =
 /// WATCH inside.
 pub(crate) const WATCH_IN_MULTI: CommandError =
     CommandError::fixed("ERR WATCH inside MULTI is not allowed");
+/// A command that needs memory, when more than `maxmemory` is used.
+pub(crate) const OUT_OF_MEMORY: CommandError =
+    CommandError::fixed("OOM command not allowed when used memory > 'maxmemory'.");
 /// A command was refused while queueing.
 pub(crate) const EXEC_ABORTED: CommandError =
     CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");

@@ -15,10 +15,12 @@
 //! Invariants: every row of the table has exactly one value of its kind; what CONFIG GET shows, CONFIG SET takes.
 //! Deliberately not here: acting on a setting (sockets, logs, limits of the system: server/), the clock, tokio.
 
+mod choices;
 mod control;
 mod describe;
 mod error;
 mod load;
+mod memory;
 mod nearest;
 mod parameters;
 mod persistence;
@@ -37,6 +39,7 @@ pub(crate) use control::ProcessControl;
 pub(crate) use describe::{Description, Role, described};
 pub(crate) use error::{ConfigError, SetError};
 pub(crate) use load::about_directive;
+pub(crate) use memory::SizeLimit;
 pub(crate) use nearest::nearest;
 pub(crate) use persistence::{AppendFsync, EndOptions};
 pub(crate) use settings::{LogLevel, Settings, Supervision};

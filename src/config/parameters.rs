@@ -7,6 +7,7 @@
 //! Invariants (tested): names and aliases are unique, each default can be read by its kind.
 //! What a value means is not here: settings.rs gives the acting ones their types.
 
+use super::choices::{EVICTION, FACILITY};
 use super::row::{Group, Parameter, row};
 use super::value::{Kind, TextRule, Value};
 
@@ -54,27 +55,6 @@ const LOG_LEVELS: Kind = Choice(&[
 ]);
 const SUPERVISORS: Kind = Choice(&[("upstart", 3), ("systemd", 2), ("auto", 1), ("no", 0)]);
 const PERMISSION: Kind = Choice(&[("no", 0), ("yes", 1), ("local", 2)]);
-const EVICTION: Kind = Choice(&[
-    ("volatile-lru", 0),
-    ("volatile-lfu", 1),
-    ("volatile-random", 2),
-    ("volatile-ttl", 3),
-    ("allkeys-lru", 4),
-    ("allkeys-lfu", 5),
-    ("allkeys-random", 6),
-    ("noeviction", 7),
-]);
-const FACILITY: Kind = Choice(&[
-    ("user", 0),
-    ("local0", 1),
-    ("local1", 2),
-    ("local2", 3),
-    ("local3", 4),
-    ("local4", 5),
-    ("local5", 6),
-    ("local6", 7),
-    ("local7", 8),
-]);
 const SHUTDOWN: Kind = Flags(&[
     ("default", 0),
     ("save", 2),
@@ -102,8 +82,6 @@ const TLS_PEERS_ADVICE: &str = "TLS is for clients: there is neither replication
 const TLS_DH_ADVICE: &str = "there is no key exchange here that has DH parameters (ECDHE is used): remove tls-dh-params-file";
 const REPLICA_ADVICE: &str = "replication is not available yet: remove replicaof";
 const CLUSTER_ADVICE: &str = "cluster mode is not available: set cluster-enabled no";
-const MAXMEMORY_ADVICE: &str =
-    "memory is not limited yet: set maxmemory 0 and bound streams with MAXLEN";
 const MIN_REPLICAS_ADVICE: &str = "replication is not available yet, so no write could ever be accepted: set min-replicas-to-write 0";
 
 /// All parameters.
@@ -322,7 +300,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         "Bytes up to which a HyperLogLog stores runs of registers instead of all.",
     ),
     row("lazyfree-lazy-eviction", YesNo, "no", Live)
-        .acts(Values, "Accepted and shown; nothing is evicted yet."),
+        .acts(Values, "The log has UNLINK for an evicted key, not DEL."),
     row("lazyfree-lazy-expire", YesNo, "no", Live).acts(
         Values,
         "Accepted and shown; big values are freed on another thread in any case.",
@@ -379,11 +357,16 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Values,
         "Memory of the scripts of one thread; a script that wants more fails.",
     ),
-    row("maxmemory", Memory(0, u64::MAX), "0", Live).unsafe_unless(is_off, MAXMEMORY_ADVICE),
-    row("maxmemory-policy", EVICTION, "noeviction", Live),
-    row("maxmemory-samples", Integer(1, i32::MAX as i64), "5", Live),
-    row("maxmemory-eviction-tenacity", Integer(0, 100), "10", Live),
-    row("maxmemory-clients", MemoryOrPercent, "0", Live),
+    row("maxmemory", MemoryOrPercent, "0", Live)
+        .acts(Values, "Most memory, also as a share of the machine's (50%); 0: no limit."),
+    row("maxmemory-policy", EVICTION, "noeviction", Live)
+        .acts(Values, "Which keys go beyond it; noeviction: writes are refused, as a broker wants."),
+    row("maxmemory-samples", Integer(1, i32::MAX as i64), "5", Live)
+        .acts(Values, "Keys that are looked at to find one to evict."),
+    row("maxmemory-eviction-tenacity", Integer(0, 100), "10", Live)
+        .acts(Values, "How long a command may evict: 10: 0.5 ms; 100: until it is enough."),
+    row("maxmemory-clients", MemoryOrPercent, "0", Live)
+        .acts(Clients, "Most memory of all clients, also as a share of maxmemory; the largest are closed."),
     row("lfu-log-factor", NATURAL, "10", Live),
     row("lfu-decay-time", NATURAL, "1", Live),
     row("activedefrag", YesNo, "no", Live),

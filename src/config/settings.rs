@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::data::listpack::PackLimits;
 
+use super::memory::{MemorySettings, SizeLimit};
 use super::persistence::{AppendFsync, EndOptions, PersistenceSettings};
 use super::tls::{ClientCertificates, TlsSettings};
 use super::value::{OutputLimit, Value, path_of};
@@ -205,8 +206,8 @@ pub struct Settings {
     pub(crate) shutdown_on_sigint: EndOptions,
     /// How SIGTERM ends it.
     pub(crate) shutdown_on_sigterm: EndOptions,
-    /// Eviction policy by name, for INFO.
-    pub(crate) maxmemory_policy: String,
+    /// How much memory may be used.
+    pub(crate) memory: MemorySettings,
     /// How slowly the counters of LFU grow.
     pub(crate) lfu_log_factor: u32,
     /// Minutes in which a counter of LFU that is not used loses one; 0: it loses nothing.
@@ -280,7 +281,7 @@ impl Settings {
             persistence: row.persistence(),
             shutdown_on_sigint: row.end_options("shutdown-on-sigint"),
             shutdown_on_sigterm: row.end_options("shutdown-on-sigterm"),
-            maxmemory_policy: row.shown("maxmemory-policy"),
+            memory: row.memory(),
             lfu_log_factor: row.number("lfu-log-factor"),
             lfu_decay_minutes: row.number("lfu-decay-time"),
         }
@@ -337,6 +338,26 @@ impl Row<'_> {
             session_cache_size: self.number("tls-session-cache-size"),
             session_cache_timeout_s: self.number("tls-session-cache-timeout"),
             changes: self.0.tls_changes,
+        }
+    }
+
+    /// Bytes, or a share, which is kept below zero.
+    fn size_limit(&self, name: &str) -> SizeLimit {
+        let number: i128 = self.number(name);
+        match u64::try_from(number) {
+            Ok(0) => SizeLimit::None,
+            Ok(bytes) => SizeLimit::Bytes(bytes),
+            Err(_) => SizeLimit::Percent(u64::try_from(-number).unwrap_or(u64::MAX)),
+        }
+    }
+
+    fn memory(&self) -> MemorySettings {
+        MemorySettings {
+            max: self.size_limit("maxmemory"),
+            policy: self.shown("maxmemory-policy"),
+            samples: self.number("maxmemory-samples"),
+            tenacity: self.number("maxmemory-eviction-tenacity"),
+            clients_max: self.size_limit("maxmemory-clients"),
         }
     }
 

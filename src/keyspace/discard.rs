@@ -7,8 +7,12 @@
 use std::any::Any;
 use std::fmt;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::Database;
 use super::value::Value;
+use crate::counters::KeyspaceCounters;
 
 /// Whatever it is, it is only to be freed.
 pub(crate) struct Part {
@@ -33,11 +37,34 @@ impl fmt::Debug for Part {
 /// Parts from which on a value is freed elsewhere (Redis: 64).
 pub(crate) const PARTS_MIN: usize = 64;
 
+/// A value that was evicted: its bytes are on their way until another thread has freed it.
+#[derive(Debug)]
+pub(crate) struct Evicted {
+    // First of all: it is freed before the end is noted.
+    _value: Value,
+    _being_freed: BeingFreed,
+}
+
+#[derive(Debug)]
+struct BeingFreed {
+    bytes: u64,
+    counters: Arc<KeyspaceCounters>,
+}
+
+impl Drop for BeingFreed {
+    fn drop(&mut self) {
+        let all = &self.counters.being_freed;
+        all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Something to free.
 #[derive(Debug)]
 pub(crate) enum Discarded {
     /// A value.
     Value(#[expect(dead_code, reason = "held to be dropped where it is freed")] Value),
+    /// A value that went to make room.
+    Evicted(#[expect(dead_code, reason = "held to be dropped where it is freed")] Box<Evicted>),
     /// All keys of a database.
     Database(Box<Database>),
     /// Part of a value, or a reply that was not sent: nobody else may hold any more what it shares of a value.
@@ -48,7 +75,7 @@ impl Discarded {
     /// Objects in it, as `lazyfreed_objects` counts them: a value is one, a database its keys.
     pub(crate) fn object_count(&self) -> u64 {
         match self {
-            Self::Value(_) => 1,
+            Self::Value(_) | Self::Evicted(_) => 1,
             Self::Database(database) => database.table().len() as u64,
             Self::Part(_) => 0,
         }
@@ -64,6 +91,24 @@ impl Discards {
         if value.part_count() > PARTS_MIN {
             self.0.push(Discarded::Value(value));
         }
+    }
+
+    /// As [`Discards::add_value`], of one that is removed to make room: gives its bytes when they are freed elsewhere, later.
+    pub(super) fn add_evicted(&mut self, value: Value, counters: &Arc<KeyspaceCounters>) -> u64 {
+        if value.part_count() <= PARTS_MIN {
+            return 0;
+        }
+        let bytes = value.heap_bytes() as u64;
+        counters.being_freed.fetch_add(bytes, Ordering::Relaxed);
+        let evicted = Evicted {
+            _value: value,
+            _being_freed: BeingFreed {
+                bytes,
+                counters: Arc::clone(counters),
+            },
+        };
+        self.0.push(Discarded::Evicted(Box::new(evicted)));
+        bytes
     }
 
     pub(super) fn add_database(&mut self, database: Database) {

@@ -25,6 +25,8 @@ impl EventClass {
     pub(crate) const SORTED_SET: Self = Self(1 << 7);
     /// `x`
     pub(crate) const EXPIRED: Self = Self(1 << 8);
+    /// `e`
+    pub(crate) const EVICTED: Self = Self(1 << 9);
     /// `t`
     pub(crate) const STREAM: Self = Self(1 << 10);
     /// `m`, not in `A`

@@ -204,12 +204,10 @@ impl<'k> KeyHandle<'k> {
             .table
             .get_mut(at)
             .unwrap_or_else(|| unreachable!("found at creation"));
+        database.streams.left(self.key, &entry.value);
         database.streams.came(self.key, &value);
         database.element_ends.came(self.key, Some(&value));
         let old = std::mem::replace(&mut entry.value, value);
-        if !matches!(entry.value, Value::Stream(_)) {
-            database.streams.left(self.key, &old);
-        }
         entry.set_access(entry.access().replaced(policy, now_ms));
         self.keyspace.discards.add_value(old);
         &mut entry.value

@@ -27,6 +27,7 @@ pub(crate) mod discard;
 pub(crate) mod effect;
 mod element_ends;
 pub(crate) mod event;
+pub(crate) mod evict;
 mod expiry;
 mod handle;
 mod key;
@@ -180,6 +181,7 @@ pub struct Keyspace {
     chances: u64,
     hasher: DefaultHashBuilder,
     lists_streams: bool,
+    candidates: evict::Candidates,
 }
 
 impl Keyspace {
@@ -214,6 +216,7 @@ impl Keyspace {
             chances: 0,
             hasher,
             lists_streams: false,
+            candidates: evict::Candidates::default(),
         }
     }
 
@@ -285,16 +288,12 @@ impl Keyspace {
         None
     }
 
-    /// A number without pattern.
+    /// A number without pattern, for counters of use; none is needed where there are none.
     fn chance(&mut self) -> u32 {
         if self.policy.access == AccessPolicy::Recency {
             return 0;
         }
-        // Splitmix64, as of Steele, Lea and Flood.
-        self.chances = self.chances.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.chances;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed >> 32) as u32
+        (evict::draw(&mut self.chances) >> 32) as u32
     }
 
     /// Looks a key up without counting, touching or a keymiss event (OBJECT, DEBUG, TTL …). An expired key is removed first.

@@ -1,8 +1,7 @@
 //! The keys of a database that are streams, in order: so that the metrics list some of them without a walk over all keys, and
 //! so that those which know messages of producers are looked after when nobody adds to them any more.
 //!
-//! All streams are listed only where somebody asks for it (`metrics-port`); otherwise it costs one look at an empty place for
-//! each value that comes or goes. Those that record are listed from their first record until a look finds no record left: a
+//! All streams are listed only where somebody asks for it (`metrics-port`); otherwise they are only counted as they come and go. Those that record are listed from their first record until a look finds no record left: a
 //! stream that went or moved leaves its name behind until then.
 
 use std::collections::BTreeSet;
@@ -15,6 +14,8 @@ use crate::limits;
 /// Keys that are streams.
 #[derive(Debug, Default)]
 pub(super) struct StreamNames {
+    /// How many there are.
+    count: usize,
     all: Option<BTreeSet<Box<[u8]>>>,
     recording: BTreeSet<Box<[u8]>>,
     /// Which of those that record was looked at last.
@@ -33,6 +34,7 @@ impl StreamNames {
     /// A key has got this value.
     pub(super) fn came(&mut self, key: &[u8], value: &Value) {
         let Value::Stream(stream) = value else { return };
+        self.count += 1;
         if let Some(names) = &mut self.all {
             names.insert(key.into());
         }
@@ -43,7 +45,12 @@ impl StreamNames {
 
     /// A key has lost this value.
     pub(super) fn left(&mut self, key: &[u8], value: &Value) {
-        if let (Some(names), Value::Stream(_)) = (&mut self.all, value) {
+        if !matches!(value, Value::Stream(_)) {
+            return;
+        }
+        debug_assert!(self.count > 0, "a stream that never came");
+        self.count -= 1;
+        if let Some(names) = &mut self.all {
             names.remove(key);
         }
     }
@@ -86,6 +93,12 @@ impl StreamNames {
 }
 
 impl Keyspace {
+    /// How many keys are streams.
+    pub(crate) fn stream_count(&self) -> usize {
+        let databases = self.databases.iter();
+        databases.map(|database| database.streams.count).sum()
+    }
+
     /// Forgets the producers of streams whose messages have all ended, within limits of one round. Nobody can tell but by the
     /// memory: what has ended is not known to commands either.
     pub(crate) fn end_producers(&mut self, now_ms: u64) {

@@ -310,6 +310,13 @@ impl Keyspace {
         budget: usize,
         into: &mut Vec<SnapshotEntry>,
     ) -> Progress {
+        let progress = self.step_running(budget, into);
+        let bytes = self.snapshot_bytes() as u64;
+        self.counters.snapshot_bytes.set(bytes);
+        progress
+    }
+
+    fn step_running(&mut self, budget: usize, into: &mut Vec<SnapshotEntry>) -> Progress {
         let Some(running) = &mut self.snapshots.running else {
             return Progress::Done;
         };
@@ -332,6 +339,7 @@ impl Keyspace {
         let Some(running) = self.snapshots.running.take() else {
             return;
         };
+        self.counters.snapshot_bytes.set(0);
         for place in running.places {
             if let Place::Taken(database) = place {
                 self.discards.add_database(*database);

@@ -19,10 +19,13 @@ static AT_START: AtomicU64 = AtomicU64::new(0);
 /// The most that it was seen to have given out, bytes.
 static PEAK: AtomicU64 = AtomicU64::new(0);
 
+/// Pieces of all arenas that threads keep for their next use, bytes. The allocator counts them as given out.
+const KEPT_BY_THREADS: &str = "stats.arenas.4096.tcache_bytes\0";
+
 /// Memory as the allocator counts it, bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allocated {
-    /// Given out and not taken back, each piece with what its size class rounds up.
+    /// Given out and not taken back, each piece with what its size class rounds up; not what threads keep for their next piece.
     pub(crate) used: u64,
     /// Most of `used` in the samples so far.
     pub(crate) peak: u64,
@@ -40,7 +43,8 @@ pub(crate) fn allocated() -> Allocated {
     let stepped = epoch::advance();
     let of = |read: tikv_jemalloc_ctl::Result<usize>| read.map_or(0, |bytes| bytes as u64);
     debug_assert!(stepped.is_ok(), "jemalloc is built with its counts");
-    let used = of(stats::allocated::read()).max(1);
+    let kept = of(KEPT_BY_THREADS.as_bytes().name().read());
+    let used = of(stats::allocated::read()).saturating_sub(kept).max(1);
     let peak = PEAK.fetch_max(used, Ordering::Relaxed).max(used);
     Allocated {
         used,

@@ -8,14 +8,16 @@
 //! when there is none; what exists but is not measured is left out.
 
 mod counts;
+mod memory;
 mod persistence;
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
 
 use super::Observations;
+use super::allocator::Allocated;
+use super::process;
 use super::sample::Totals;
-use super::{allocator, process};
 
 /// A section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +142,8 @@ pub(crate) struct ScriptFacts {
 pub(crate) struct Facts<'a> {
     /// Unix time, ms.
     pub(crate) now_ms: u64,
+    /// Memory before any of this was gathered.
+    pub(crate) heap: Allocated,
     /// Unix time when the process started, ms.
     pub(crate) started_ms: u64,
     /// Identity of the run.
@@ -223,7 +227,7 @@ pub(crate) fn render(sections: &[Section], facts: &Facts<'_>, seen: &Observation
         match section {
             Section::Server => server(&mut text, facts, seen),
             Section::Clients => clients(&mut text, facts),
-            Section::Memory => memory(&mut text, facts, seen),
+            Section::Memory => memory::render(&mut text, facts, seen),
             Section::Persistence => persistence::render(&mut text, facts, seen),
             Section::Stats => stats(&mut text, facts, seen),
             Section::Replication => replication(&mut text, facts),
@@ -319,79 +323,6 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
     );
 }
 
-/// Memory of scripts. Functions run in the same state as scripts of EVAL: it is counted for those.
-fn scripts(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
-    let about = &facts.scripts;
-    let states = seen.sum(|shard| &shard.lua_bytes);
-    let caches = about.cached_bytes + about.library_bytes;
-    text.field("used_memory_lua", states);
-    text.field("used_memory_vm_eval", states);
-    text.field("used_memory_lua_human", human(states));
-    text.field("used_memory_scripts_eval", about.cached_bytes);
-    text.field("number_of_cached_scripts", about.cached);
-    text.field("number_of_functions", about.functions);
-    text.field("number_of_libraries", about.libraries);
-    text.field("used_memory_vm_functions", 0);
-    text.bytes("used_memory_vm_total", states);
-    text.field("used_memory_functions", about.library_bytes);
-    text.bytes("used_memory_scripts", caches);
-}
-
-fn memory(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
-    let memory = process::memory();
-    let heap = allocator::allocated();
-    let (used, peak) = (heap.used, heap.peak);
-    let about = &facts.scripts;
-    let of_scripts = seen.sum(|shard| &shard.lua_bytes) + about.cached_bytes + about.library_bytes;
-    let overhead = facts.clients.buffer_bytes as u64 + of_scripts;
-    let dataset = used.saturating_sub(overhead);
-    text.section("Memory");
-    text.bytes("used_memory", used);
-    text.bytes("used_memory_rss", memory.resident);
-    text.bytes("used_memory_peak", peak);
-    text.field(
-        "used_memory_peak_perc",
-        format_args!("{:.2}%", 100.0 * used as f64 / peak as f64),
-    );
-    text.field("used_memory_overhead", overhead);
-    text.field("used_memory_startup", heap.at_start);
-    text.field("used_memory_dataset", dataset);
-    text.field(
-        "used_memory_dataset_perc",
-        format_args!("{:.2}%", 100.0 * dataset as f64 / used as f64),
-    );
-    text.field("allocator_allocated", used);
-    text.field("allocator_active", heap.active);
-    text.field("allocator_resident", heap.resident);
-    text.bytes("total_system_memory", memory.system);
-    scripts(text, facts, seen);
-    text.bytes("maxmemory", 0);
-    text.field("maxmemory_policy", facts.maxmemory_policy);
-    for (name, whole, part) in [
-        ("allocator_frag", heap.active, used),
-        ("allocator_rss", heap.resident, heap.active),
-        ("rss_overhead", memory.resident, heap.resident),
-        ("mem_fragmentation", memory.resident, used),
-    ] {
-        let ratio = whole as f64 / part as f64;
-        text.field(&format!("{name}_ratio"), format_args!("{ratio:.2}"));
-        text.field(&format!("{name}_bytes"), whole as i64 - part as i64);
-    }
-    text.fields(&[
-        ("mem_not_counted_for_evict", "0"),
-        ("mem_replication_backlog", "0"),
-        ("mem_total_replication_buffers", "0"),
-        ("mem_clients_slaves", "0"),
-    ]);
-    text.field("mem_clients_normal", facts.clients.buffer_bytes);
-    text.fields(&[("mem_cluster_links", "0"), ("mem_aof_buffer", "0")]);
-    text.field("mem_allocator", allocator::name());
-    text.field("active_defrag_running", 0);
-    let (pending, freed) = (&seen.lazy_free_pending, &seen.lazy_freed);
-    text.field("lazyfree_pending_objects", pending.load(Ordering::Relaxed));
-    text.field("lazyfreed_objects", freed.load(Ordering::Relaxed));
-}
-
 /// Statistics of what does not exist here.
 const ABSENT_STATS: &[(&str, &str)] = &[
     ("latest_fork_usec", "0"),
@@ -445,14 +376,8 @@ fn stats(text: &mut Text, facts: &Facts<'_>, seen: &Observations) {
         ("expired_stale_perc", "0.00"),
         ("expired_time_cap_reached_count", "0"),
         ("expire_cycle_cpu_milliseconds", "0"),
-        ("evicted_keys", "0"),
-        ("evicted_clients", "0"),
     ]);
-    text.field("evicted_scripts", facts.scripts.evicted);
-    text.fields(&[
-        ("total_eviction_exceeded_time", "0"),
-        ("current_eviction_exceeded_time", "0"),
-    ]);
+    memory::evictions(text, facts, seen);
     text.field("keyspace_hits", seen.sum(|shard| &shard.keyspace.hits));
     text.field("keyspace_misses", seen.sum(|shard| &shard.keyspace.misses));
     text.field("pubsub_channels", facts.channels[0]);

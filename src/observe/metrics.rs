@@ -10,6 +10,7 @@
 
 mod families;
 mod files;
+mod memory;
 mod streams;
 
 use prometheus::TextEncoder;
@@ -20,7 +21,7 @@ use crate::counters::Counter;
 use super::Observations;
 use super::counters::{CommandCounters, ShardCounters};
 use super::latency::LatencySum;
-use super::{allocator, process};
+use super::process;
 use families::{Families, labels};
 pub(crate) use streams::{GroupFacts, StreamFacts, StreamListing};
 
@@ -73,6 +74,7 @@ const LATENCY_BOUNDS_NS: [u64; 11] = {
 pub(crate) fn render(facts: &MetricsFacts<'_>, seen: &Observations) -> String {
     let mut families = Families::default();
     server(&mut families, facts, seen);
+    memory::add(&mut families, seen);
     clients(&mut families, facts, seen);
     databases(&mut families, seen);
     commands(&mut families, facts, seen);
@@ -106,26 +108,6 @@ fn server(families: &mut Families, facts: &MetricsFacts<'_>, seen: &Observations
         "Shards, each a thread with its part of the keys",
         seen.shards.len() as f64,
     );
-    let memory = process::memory();
-    for (name, help, bytes) in [
-        (
-            "millrace_memory_used_bytes",
-            "Memory the allocator has given out",
-            allocator::allocated().used,
-        ),
-        (
-            "millrace_memory_resident_bytes",
-            "Resident memory",
-            memory.resident,
-        ),
-        (
-            "millrace_memory_resident_peak_bytes",
-            "Most memory that was resident",
-            memory.resident_peak,
-        ),
-    ] {
-        families.gauge(name, help, bytes as f64);
-    }
     let [own, _] = process::processor_time();
     let by_mode = [("user", own.user), ("system", own.system)];
     families.counters(

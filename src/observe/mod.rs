@@ -9,6 +9,8 @@ pub(crate) mod errors;
 pub(crate) mod info;
 pub(crate) mod latency;
 pub(crate) mod logins;
+pub(crate) mod memory;
+pub(crate) mod meter;
 pub(crate) mod metrics;
 pub(crate) mod monitor;
 pub(crate) mod persistence;
@@ -25,6 +27,7 @@ use counters::ShardCounters;
 use errors::ErrorCounters;
 use latency::LatencyEvents;
 use logins::FailedLogins;
+use memory::MemoryFacts;
 use persistence::Persistence;
 use sample::Sampler;
 use slowlog::SlowLog;
@@ -65,6 +68,8 @@ pub(crate) struct Observations {
     pub(crate) failed_logins: FailedLogins,
     /// Rates.
     pub(crate) sampler: Sampler,
+    /// The limit on memory.
+    pub(crate) memory: MemoryFacts,
     /// Files.
     pub(crate) persistence: Arc<Persistence>,
 }
@@ -88,6 +93,7 @@ impl Observations {
             denials: Denials::default(),
             failed_logins: FailedLogins::default(),
             sampler: Sampler::default(),
+            memory: MemoryFacts::new(shard_count),
             persistence: Arc::new(Persistence::new(now_ms)),
             shards: (0..shard_count)
                 .map(|_| ShardCounters::new(row_count, database_count))
@@ -111,5 +117,6 @@ impl Observations {
         self.lazy_freed.store(0, Ordering::Relaxed);
         self.errors.reset();
         self.sampler.reset();
+        self.memory.reset();
     }
 }

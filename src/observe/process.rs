@@ -43,6 +43,24 @@ pub(crate) fn memory() -> Memory {
     }
 }
 
+/// Memory that the process may use, bytes: of the machine, or what its group of processes has.
+pub(crate) fn memory_available() -> u64 {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let group = std::path::Path::new(group.unwrap_or("/").trim_start_matches('/'));
+    let limits = group.ancestors().map(|group| {
+        std::path::Path::new("/sys/fs/cgroup")
+            .join(group)
+            .join("memory.max")
+    });
+    let older = std::path::PathBuf::from("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    let limits = limits.chain([older]).filter_map(|path| {
+        let text = fs::read_to_string(path).ok()?;
+        text.trim().parse::<u64>().ok()
+    });
+    limits.fold(memory().system, u64::min)
+}
+
 /// Times in a `stat` file of the kernel: of itself, of its children.
 fn times(path: &str) -> [ProcessorTime; 2] {
     let text = fs::read_to_string(path).unwrap_or_default();

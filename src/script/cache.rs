@@ -171,7 +171,8 @@ impl ScriptCache {
     /// Forgets all (SCRIPT FLUSH).
     pub(crate) fn clear(&self) {
         let mut scripts = self.write();
-        for (_, script) in scripts.drain() {
+        // Not its room either.
+        for (_, script) in std::mem::take(&mut *scripts) {
             script.is_gone.store(true, Ordering::Release);
         }
         self.bytes.store(0, Ordering::Relaxed);

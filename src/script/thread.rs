@@ -151,6 +151,9 @@ impl Scripts {
             }
             !script.is_gone()
         });
+        if self.compiled.len() < self.compiled.capacity() / 4 {
+            self.compiled.shrink_to(2 * self.compiled.len());
+        }
     }
 
     /// Loads a library to see what is in it. What it has said for the log is in [`Scripts::logged`].

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 
 use crate::command::context::{Disposal, Shared};
 use crate::keyspace::discard::Discarded;
+use crate::observe::meter;
 
 use super::error::{StartError, reason_of};
 
@@ -54,6 +55,8 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<(), StartError> {
 fn free(shared: &Shared, discarded: Discarded) {
     let count = discarded.object_count();
     drop(discarded);
+    // Who asks how much is used does not have to wait until it is counted.
+    meter::used();
     let observations = &shared.observations;
     observations.lazy_freed.fetch_add(count, Ordering::Relaxed);
     observations

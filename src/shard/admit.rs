@@ -26,6 +26,8 @@ pub(super) struct Admitted {
     /// The keyspaces it needs, as far as is known.
     pub(super) shards: ShardSet,
     pub(super) request: Request,
+    /// It was asked for room a moment ago, and is not asked again.
+    pub(super) has_room: bool,
 }
 
 /// The row of a command, if there is such a command and the client has logged in where it must have.

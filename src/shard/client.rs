@@ -118,6 +118,14 @@ impl Client {
         }
     }
 
+    /// Tells what of its input has not run.
+    pub(super) fn mirror_input(&self) {
+        let handle = &self.session.handle;
+        handle
+            .query_bytes
+            .store(self.input.len(), Ordering::Relaxed);
+    }
+
     /// Tells what of its output is unsent: the whole length, as Redis counts it, though others may hold the same bytes.
     pub(super) fn mirror_output(&self) {
         let handle = &self.session.handle;
@@ -127,6 +135,7 @@ impl Client {
         handle
             .output_pieces
             .store(self.output.piece_count(), Ordering::Relaxed);
+        handle.count_held();
     }
 
     /// Whether more replies come as soon as its command has its keyspaces: they leave with those that are there already.

@@ -22,6 +22,7 @@ use crate::script::library::hex;
 use crate::script::thread::Scripts;
 
 use super::clock::Clock;
+use super::headroom::MemoryLimits;
 use super::mailbox::Publication;
 use super::phase::Blocked;
 
@@ -29,6 +30,8 @@ use super::phase::Blocked;
 pub(super) struct Env<'e> {
     pub(super) shared: &'e Shared,
     pub(super) settings: &'e Settings,
+    /// What they say about memory.
+    pub(super) limits: &'e MemoryLimits,
     pub(super) shard: ShardId,
     pub(super) now_ms: u64,
     pub(super) clock: &'e dyn Clock,
@@ -231,6 +234,8 @@ pub(super) struct ScriptRun {
     pub(super) name: ScriptName,
     /// It may not write.
     pub(super) reads_only: bool,
+    /// It may call commands that need memory though there is none.
+    pub(super) runs_without_room: bool,
     /// It has called a command that writes.
     pub(super) has_written: bool,
     /// When it began, ns.

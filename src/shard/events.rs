@@ -60,6 +60,7 @@ impl Shard {
                 .handle
                 .query_bytes
                 .store(client.input.len(), Ordering::Relaxed);
+            client.session.handle.count_held();
             self.clients.put(client);
             self.check_query_limit(id);
         }

@@ -20,6 +20,8 @@ pub(super) enum Job {
     Housekeeping,
     /// Keys whose time has come are removed.
     Expire,
+    /// Memory is short: this shard, which is in hand, gives up what it owes.
+    Evict(ShardId),
     /// A lower limit of tracked keys.
     LimitTracked,
     /// A barrier is answered when the jobs before it are done.

@@ -30,6 +30,7 @@ impl Shard {
     /// been told to caches. Who has more unsent than is allowed is closed. Who will soon have more is sent it all at once:
     /// what ends its waiting lists it again.
     pub fn take_dirty(&mut self) -> Vec<ClientId> {
+        self.limit_clients();
         self.tell_broadcasts();
         self.write_log();
         self.release_held();

@@ -8,7 +8,9 @@ use crate::ids::ShardSet;
 use crate::keyspace::KeyspacePolicy;
 use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::event::EventClass;
+use crate::observe::meter;
 
+use super::headroom::MemoryLimits;
 use super::job::Job;
 use super::journal::follow_settings;
 use super::state::Shard;
@@ -28,6 +30,7 @@ impl Shard {
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
             follow_settings(&self.log, &self.settings);
+            self.follow_limits();
             let mut scripts = self.scripts.borrow_mut();
             scripts.set_bytes_max(self.settings.lua_bytes_max);
             drop(scripts);
@@ -36,6 +39,24 @@ impl Shard {
             }
         }
         self.hands.set_policy(self.current_policy());
+    }
+
+    fn follow_limits(&mut self) {
+        self.limits = MemoryLimits::of(&self.settings);
+        let facts = &self.shared.observations.memory;
+        facts.max.store(self.limits.max, Ordering::Relaxed);
+        if self.limits.max > 0 {
+            // Nobody has told what was taken while there was no limit.
+            meter::correct();
+            self.queue_own(Job::Evict(self.id));
+        }
+        let is_limited = self.limits.clients_max > 0;
+        self.shared.clients.held().set_limited(is_limited);
+        if is_limited {
+            for client in self.clients.iter() {
+                client.session.handle.count_held();
+            }
+        }
     }
 
     /// What the settings and CLIENT PAUSE mean to a keyspace in hand.
@@ -70,7 +91,7 @@ impl Shard {
 
 /// What is noted of the use of keys.
 fn access_policy(settings: &Settings) -> AccessPolicy {
-    if settings.maxmemory_policy.ends_with("-lfu") {
+    if settings.memory.policy.ends_with("-lfu") {
         AccessPolicy::Frequency {
             log_factor: settings.lfu_log_factor,
             decay_minutes: settings.lfu_decay_minutes,

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::client::session::{ReplyMode, Session};
+use crate::client::session::ReplyMode;
 use crate::command::error::{self, CommandError};
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
@@ -26,6 +26,11 @@ use super::window::Attempt;
 impl Shard {
     /// One command of the input: checked, and then queued by MULTI, or run, or kept until it can be.
     pub(super) fn step(&mut self, client: &mut Client, reply: &mut Reply, args: &Args<'_>) -> Flow {
+        if self.limits.clients_max > 0 {
+            // Before its command takes more. It may be the one that goes.
+            client.session.handle.count_held_with(args.byte_count());
+            self.limit_clients();
+        }
         if client.session.handle.is_killed() {
             client.session.closing = true;
             return Flow::Stop;
@@ -34,8 +39,8 @@ impl Shard {
             client.session.reply_mode = ReplyMode::Skip;
         }
         let mark = reply.mark();
-        let row = match self.admit(&mut client.session, args) {
-            Ok(row) => row,
+        let (row, is_told) = match self.admit(client, args) {
+            Ok(admitted) => admitted,
             Err(_) if is_http(args) => return abort_http(client, reply),
             Err(error) => {
                 self.reject(client, reply, args, &error);
@@ -53,18 +58,29 @@ impl Shard {
             shards: self.shards_for(client, row, args),
             owned: None,
         };
+        if is_told {
+            client.kept = Some(attempt.keep_asked());
+            return Flow::Defer;
+        }
         self.attempt(client, reply, attempt)
     }
 
     /// Checks on a command before it may run or be queued that need no keyspace. Source: the order of Redis' `processCommand`.
-    fn admit(&self, session: &mut Session, args: &Args<'_>) -> Result<&'static Row, CommandError> {
+    /// Gives its row, and whether the client has to be told of evicted keys first.
+    fn admit(
+        &mut self,
+        client: &mut Client,
+        args: &Args<'_>,
+    ) -> Result<(&'static Row, bool), CommandError> {
+        let session = &mut client.session;
         let row = identify(session, &self.settings, &self.shared.users, args)?;
         // Also of one that is refused, as CLIENT LIST of Redis has it.
         session.handle.command.store(row.id, Ordering::Relaxed);
         permit(&self.shared, self.now_ms, session, row, args)?;
+        let has_evicted = self.ask_for_room(client, row, args, false)?;
         let files = &self.shared.observations.persistence;
-        may_run_now(session, &self.settings, files, row)?;
-        Ok(row)
+        may_run_now(&client.session, &self.settings, files, row)?;
+        Ok((row, has_evicted && client.session.listens()))
     }
 
     /// Queues a command between MULTI and EXEC, or refuses WATCH there.

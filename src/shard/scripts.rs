@@ -38,6 +38,7 @@ use crate::script::lua::{Answer, Exchange, Request};
 
 use super::admit::trouble_with_files;
 use super::env::{Aftermath, Call, Env, ScriptName, ScriptRun};
+use super::headroom::{began_without_room, runs_without_room};
 use super::route::shards_of;
 
 /// How long a script that is busy runs before its thread looks at its clients again.
@@ -128,7 +129,7 @@ impl Env<'_> {
             }
         };
         let key_count = key_count(named, args)?;
-        self.check_flags(flags, reads)?;
+        self.check_flags(session, flags, reads)?;
         let keys = args.from(3).take(key_count);
         let arguments = args.from(3 + key_count);
         let mut scripts = self.scripts.borrow_mut();
@@ -141,6 +142,7 @@ impl Env<'_> {
         let run = ScriptRun {
             name,
             reads_only: reads || flags.has(ScriptFlags::NO_WRITES),
+            runs_without_room: !flags.has(ScriptFlags::COMPATIBLE) && runs_without_room(flags),
             has_written: false,
             started_ns,
             db: session.db,
@@ -212,7 +214,12 @@ impl Env<'_> {
     }
 
     /// What a script says of itself against what may be done now.
-    fn check_flags(&self, flags: ScriptFlags, reads: bool) -> Result<(), CommandError> {
+    fn check_flags(
+        &self,
+        session: &Session,
+        flags: ScriptFlags,
+        reads: bool,
+    ) -> Result<(), CommandError> {
         if flags.has(ScriptFlags::COMPATIBLE) || flags.has(ScriptFlags::NO_WRITES) {
             return Ok(());
         }
@@ -222,6 +229,9 @@ impl Env<'_> {
         }
         if reads {
             return Err(error::SCRIPT_MAY_WRITE);
+        }
+        if began_without_room(self.limits, session) && !runs_without_room(flags) {
+            return Err(error::SCRIPT_NEEDS_MEMORY);
         }
         Ok(())
     }
@@ -389,6 +399,13 @@ impl Env<'_> {
             && let Some(trouble) = trouble_with_files(self.settings, files)
         {
             return refuse(trouble);
+        }
+        if flags.has(Flags::DENYOOM)
+            && !run.has_written
+            && !run.runs_without_room
+            && began_without_room(self.limits, session)
+        {
+            return refuse(error::OUT_OF_MEMORY);
         }
         if !space
             .shards()

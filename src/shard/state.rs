@@ -18,6 +18,7 @@ use super::clients::Clients;
 use super::clock::Clock;
 use super::env::Env;
 use super::hand::Hands;
+use super::headroom::MemoryLimits;
 use super::mailbox::{Mail, Post};
 use super::subscribers::Subscribers;
 
@@ -38,11 +39,15 @@ pub struct Shard {
     pub(super) shared: Arc<Shared>,
     pub(super) settings: Arc<Settings>,
     pub(super) settings_version: u64,
+    /// What they say about memory.
+    pub(super) limits: MemoryLimits,
     pub(super) post: Mail,
     pub(super) clock: Arc<dyn Clock>,
     /// See [`Env::lap_ns`].
     pub(super) lap_ns: Cell<Option<u64>>,
     pub(super) now_ms: u64,
+    /// When the log was told that clients hold too much and may not be closed, Unix ms.
+    pub(super) crowd_told_ms: u64,
     /// What this thread has of scripts.
     pub(super) scripts: RefCell<Scripts>,
     pub(super) hands: Hands,
@@ -83,6 +88,7 @@ impl Shard {
         Env {
             shared: &self.shared,
             settings: &self.settings,
+            limits: &self.limits,
             shard: self.id,
             now_ms: self.now_ms,
             clock: &*self.clock,
@@ -96,6 +102,7 @@ impl Shard {
         let env = Env {
             shared: &self.shared,
             settings: &self.settings,
+            limits: &self.limits,
             shard: self.id,
             now_ms: self.now_ms,
             clock: &*self.clock,
@@ -181,6 +188,7 @@ impl Shard {
             id,
             // None: a setting may have changed before this thread began, and the first look does what follows from it.
             settings_version: u64::MAX,
+            limits: MemoryLimits::of(&settings),
             hands,
             subscribers: Subscribers::new(shared.shard_count),
             shared,
@@ -189,6 +197,7 @@ impl Shard {
             clock,
             lap_ns: Cell::new(None),
             now_ms,
+            crowd_told_ms: 0,
             scripts: RefCell::new(scripts),
             clients: Clients::default(),
             spare_inputs: Spares::of_inputs(),

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use crate::limits;
-use crate::observe::allocator;
 
 use super::job::Job;
 use super::phase::{Happening, Reaction};
@@ -56,7 +55,7 @@ impl Shard {
             let observations = &self.shared.observations;
             observations.sampler.take(self.now_ms, &observations.shards);
             // The peak that INFO tells is that of these samples.
-            allocator::allocated();
+            self.watch_memory();
             for (address, count) in observations.failed_logins.take_due(self.now_ms) {
                 tracing::warn!("Failed logins from {address}: {count} (told of once a minute)");
             }
@@ -68,9 +67,21 @@ impl Shard {
         if !self.shared.observations.persistence.is_loading() {
             self.queue_own(Job::Housekeeping);
         }
+        self.follow_script_flush();
         self.close_held_too_long();
         self.close_stalled_copies();
         self.close_idle();
+    }
+
+    /// SCRIPT FLUSH gives memory back also where no script runs again.
+    fn follow_script_flush(&self) {
+        if self.busy.is_some() {
+            return;
+        }
+        let mut scripts = self.scripts.borrow_mut();
+        scripts.follow(self.shared.scripts.flushes());
+        let counters = &self.shared.observations.shards[self.id.index()];
+        counters.lua_bytes.set(scripts.used_bytes() as u64);
     }
 
     /// Closes clients that take nothing more of a copy of the data (SYNC): it keeps its room on the disk.

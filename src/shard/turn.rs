@@ -40,6 +40,7 @@ impl Shard {
         if client.is_behind_with_reading() || !client.is_ready() {
             // What it has sent waits until it has read: [`Shard::send`] gives it its turn.
             client.input.keep(fresh, &mut self.spare_inputs);
+            client.mirror_input();
             self.clients.put(client);
             self.check_query_limit(id);
             return;
@@ -93,11 +94,7 @@ impl Shard {
         if reply.capacity() <= limits::REPLY_BYTES_KEPT {
             self.reply = reply;
         }
-        client
-            .session
-            .handle
-            .query_bytes
-            .store(client.input.len(), Ordering::Relaxed);
+        client.mirror_input();
         client.mirror_output();
         client.now_ms = self.now_ms;
         let more = flow == Flow::Defer && client.is_ready() && !client.session.closing;

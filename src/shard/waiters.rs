@@ -11,6 +11,7 @@ use crate::acl::log::Context as Place;
 use crate::client::registry::{ClientHandle, Wait};
 use crate::client::session::{Login, Session};
 use crate::command::context::{Execution, Outcome, WaitFor};
+use crate::command::error::{self, CommandError};
 use crate::command::permission;
 use crate::command::row::Row;
 use crate::command::spec::{Flags, Scope};
@@ -22,6 +23,7 @@ use crate::resp::arguments::Args;
 use crate::resp::reply::Reply;
 
 use super::env::{Aftermath, Call, Env, Outgoing, Served};
+use super::headroom::is_out_of_memory;
 use super::phase::Blocked;
 
 /// Room for the reply to a waiter from the start, bytes: most are an element of a queue, and need not grow piece by piece.
@@ -175,11 +177,15 @@ impl Env<'_> {
             resumed: true,
             as_sent: waiter.as_sent.as_deref(),
         };
-        for keyspace in space.keyspaces_mut() {
-            // Nobody sees an earlier time in them any more.
-            keyspace.now_ms = keyspace.now_ms.max(self.now_ms);
-        }
-        let outcome = self.call_if_permitted(space, &mut session, &mut reply, &call);
+        advance(space, self.now_ms);
+        let outcome = match self.refusal_of_waiter(&mut session, row, &args) {
+            None => self.call(space, &mut session, &mut reply, &call),
+            Some(refusal) => {
+                self.record_refusal(Some(row), &refusal);
+                reply.error(refusal.bytes());
+                Outcome::Done
+            }
+        };
         let counters = &self.shared.observations.shards[self.shard.index()];
         if let Outcome::Wait(wait) = outcome {
             self.collect(space, after);
@@ -212,24 +218,21 @@ impl Env<'_> {
         Serving::Served
     }
 
-    /// Runs a waiter's command, if its user may still run it.
-    fn call_if_permitted(
+    /// Why a command that waited may not run now: its user may have been changed, and memory used up.
+    fn refusal_of_waiter(
         &self,
-        space: &mut Space<'_>,
         session: &mut Session,
-        reply: &mut Reply,
-        call: &Call<'_>,
-    ) -> Outcome {
-        let Err(denied) = permission::check(session, call.row, call.args) else {
-            return self.call(space, session, reply, call);
-        };
-        let by = (&*session, self.now_ms);
-        let of = (call.row, call.args);
-        permission::note(self.shared, by, of, denied, Place::Toplevel);
-        let error = permission::refusal(session, call.row, denied);
-        self.record_refusal(Some(call.row), &error);
-        reply.error(error.bytes());
-        Outcome::Done
+        row: &'static Row,
+        args: &Args<'_>,
+    ) -> Option<CommandError> {
+        if let Err(denied) = permission::check(session, row, args) {
+            let by = (&*session, self.now_ms);
+            permission::note(self.shared, by, (row, args), denied, Place::Toplevel);
+            return Some(permission::refusal(session, row, denied));
+        }
+        let needs_room = self.limits.max > 0 && row.command.flags.has(Flags::DENYOOM);
+        let has_none = || is_out_of_memory(self.shared, self.limits, self.clock.nanoseconds());
+        (needs_room && has_none()).then_some(error::OUT_OF_MEMORY)
     }
 
     /// The client of a waiter is gone.
@@ -267,6 +270,13 @@ fn session_of(waiter: &Waiter, handle: Arc<ClientHandle>) -> Session {
     session.no_touch = waiter.no_touch;
     session.caching.exception = waiter.caching;
     session
+}
+
+/// Nobody sees an earlier time in the keyspaces in hand any more.
+fn advance(space: &mut Space<'_>, now_ms: u64) {
+    for keyspace in space.keyspaces_mut() {
+        keyspace.now_ms = keyspace.now_ms.max(now_ms);
+    }
 }
 
 /// What became of an attempt to serve a waiter.

@@ -70,6 +70,15 @@ impl Attempt<'_> {
             row: self.row,
             shards: self.shards,
             request: self.owned.cloned().unwrap_or_else(copy),
+            has_room: false,
+        }
+    }
+
+    /// As [`Attempt::keep`], when nothing but messages that must come before its reply keeps it from running.
+    pub(super) fn keep_asked(&self) -> Admitted {
+        Admitted {
+            has_room: true,
+            ..self.keep()
         }
     }
 }
@@ -156,26 +165,42 @@ impl Shard {
             return Flow::Next;
         };
         let args = kept.request.args();
-        // Its user may have been changed while it waited.
-        if let Err(refusal) = permit(
-            &self.shared,
-            self.now_ms,
-            &mut client.session,
-            kept.row,
-            &args,
-        ) {
-            let mark = reply.mark();
-            self.reject(client, reply, &args, &refusal);
-            finish_reply(client, reply, mark);
-            return Flow::Next;
-        }
+        let asked = match self.ask_again(client, &kept, &args) {
+            Ok(asked) => asked,
+            Err(refusal) => {
+                let mark = reply.mark();
+                self.reject(client, reply, &args, &refusal);
+                finish_reply(client, reply, mark);
+                return Flow::Next;
+            }
+        };
         let attempt = Attempt {
             row: kept.row,
             args: &args,
             shards: kept.shards,
             owned: Some(&kept.request),
         };
+        if asked && client.session.listens() {
+            client.kept = Some(attempt.keep_asked());
+            return Flow::Defer;
+        }
         self.attempt(client, reply, attempt)
+    }
+
+    /// Whether a command that was kept may still run: its user may have been changed, and memory used up, while it waited. Gives
+    /// whether keys were evicted for it.
+    fn ask_again(
+        &mut self,
+        client: &mut Client,
+        kept: &Admitted,
+        args: &Args<'_>,
+    ) -> Result<bool, CommandError> {
+        let session = &mut client.session;
+        permit(&self.shared, self.now_ms, session, kept.row, args)?;
+        if kept.has_room {
+            return Ok(false);
+        }
+        self.ask_for_room(client, kept.row, args, true)
     }
 
     /// Runs an admitted command as soon as its keyspaces are in hand: now, or when it is its turn in line.
@@ -185,9 +210,6 @@ impl Shard {
         reply: &mut Reply,
         mut attempt: Attempt<'_>,
     ) -> Flow {
-        if is_exec(client, attempt.row) && client.session.transaction.aborted {
-            return self.refuse_exec(client, reply, &attempt);
-        }
         if self.shared.busy_scripts.any() {
             let is_unsaved = is_unsaved_end(attempt.row, attempt.args);
             let refusal = self.refusal_by_script(attempt.row, attempt.shards, is_unsaved);
@@ -198,6 +220,9 @@ impl Shard {
                 finish_reply(client, reply, mark);
                 return Flow::Next;
             }
+        }
+        if is_exec(client, attempt.row) && client.session.transaction.aborted {
+            return self.refuse_exec(client, reply, &attempt);
         }
         for growths in 0.. {
             if client.session.handle.is_killed() {

@@ -34,6 +34,8 @@ impl Shard {
                 let average_ms = keyspace.database(db).average_ttl_ms(env.now_ms);
                 shown.average_ttl_ms.set(average_ms);
             }
+            let stream_count = keyspace.stream_count() as u64;
+            keyspace.counters().streams.set(stream_count);
             keyspace.end_producers(env.now_ms);
             keyspace.sweep_watchers();
         });
@@ -41,6 +43,7 @@ impl Shard {
             self.limit_tracked();
         }
         self.expire();
+        self.evict_in_time();
     }
 
     fn may_expire(&self) -> bool {
@@ -124,6 +127,7 @@ impl Shard {
             Job::Alarms => self.ring(),
             Job::Housekeeping => self.keep_house(),
             Job::Expire => self.expire(),
+            Job::Evict(_) => self.go_on_evicting(),
             Job::LimitTracked => self.limit_tracked(),
             Job::Answer { from, client } => self.post.send(from, Message::BarrierSeen(client)),
             Job::Forget(waiters) => self.forget_in_hand(&waiters),

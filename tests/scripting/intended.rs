@@ -1,6 +1,6 @@
 //! Where we mean to answer otherwise than 7.2, and why.
 
-use super::cases::{Case, Step};
+use super::cases::Step;
 
 /// What we answer instead.
 pub(crate) enum Answer {
@@ -127,19 +127,6 @@ const BY_THREAD: &[&str] = &["> FCALL count 0"];
 /// Whether any answer of several shards to a step is right.
 pub(crate) fn is_by_thread(step: &Step) -> bool {
     BY_THREAD.contains(&&*step.text)
-}
-
-/// Steps that ask for what there is not yet, and why their cases are not played.
-const NOT_YET: &[(&str, &str)] = &[("> CONFIG SET maxmemory ", "memory is not limited")];
-
-/// Whether a case needs something that there is not yet.
-pub(crate) fn is_not_yet(case: &Case) -> bool {
-    let mut steps = case.steps.iter();
-    steps.any(|step| {
-        NOT_YET
-            .iter()
-            .any(|(begin, _)| step.text.starts_with(begin))
-    })
 }
 
 /// What a step must answer.

@@ -128,7 +128,7 @@ pub(crate) fn describe(
         .map_or("NULL", |row| row.full_name.as_str());
     let (input, output) = (bytes(&handle.query_bytes), bytes(&handle.output_bytes));
     let queued = bytes(&handle.multi_bytes);
-    let held = size_of::<ClientHandle>() + input + output + queued + argument_bytes;
+    let held = handle.held_bytes() + argument_bytes;
     let redirection = match handle.tracker() {
         Some(tracker) if tracker.options().has(TrackingOptions::ON) => tracker.redirection() as i64,
         _ => -1,

@@ -22,6 +22,10 @@ pub(crate) const NEGATIVE_NUMBER_OF_KEYS: CommandError =
 /// EVAL_RO and its like of a script that says what it does, and not that it only reads.
 pub(crate) const SCRIPT_MAY_WRITE: CommandError =
     CommandError::fixed("ERR Can not execute a script with write flag using *_ro command.");
+/// A script that says what it does, and not that it runs without memory, when more than `maxmemory` is used.
+pub(crate) const SCRIPT_NEEDS_MEMORY: CommandError = CommandError::fixed(
+    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
+);
 /// A script runs for too long, and holds what the command needs.
 pub(crate) const BUSY_SCRIPT: CommandError = CommandError::fixed(
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",

@@ -2,6 +2,7 @@
 
 use crate::command::context::{Context, Outcome};
 use crate::command::error::{self, CommandError};
+use crate::config::SizeLimit;
 use crate::keyspace::access::AccessPolicy;
 use crate::keyspace::table::Entry;
 use crate::keyspace::value::{StringValue, Value};
@@ -58,9 +59,15 @@ pub(super) fn encoding(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome
 }
 
 pub(super) fn refcount(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
+    let memory = &ctx.settings.memory;
+    // Redis: where keys go by their use each has a value of its own, which is where that is noted.
+    let is_shared = memory.max == SizeLimit::None
+        || !memory.policy.ends_with("-lru") && !memory.policy.ends_with("-lfu");
     reply_fact(ctx, args, |entry, _| {
         Ok(match entry.value {
-            Value::String(StringValue::Integer(0..SHARED_INTEGERS_END)) => SHARED_REFERENCES,
+            Value::String(StringValue::Integer(0..SHARED_INTEGERS_END)) if is_shared => {
+                SHARED_REFERENCES
+            }
             _ => 1,
         })
     })

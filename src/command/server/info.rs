@@ -8,6 +8,7 @@ use crate::client::registry::ClientFlag;
 use crate::command::error::CommandError;
 use crate::command::{Command, Context, Flags, Outcome, Shared};
 use crate::keyspace::wait::WaitKind;
+use crate::observe::allocator;
 use crate::observe::info::{self, ClientFacts, Facts, ScriptFacts};
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::arguments::Args;
@@ -96,9 +97,12 @@ pub(super) fn script_facts(shared: &Shared) -> ScriptFacts {
 
 fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
     let (shared, settings) = (ctx.shared, ctx.settings);
+    // First of all: what it takes to tell is not told.
+    let heap = allocator::allocated();
     let sections = info::sections(args.from(1));
     let facts = Facts {
         now_ms: ctx.now_ms(),
+        heap,
         started_ms: shared.started_ms,
         run_id: &shared.run_id,
         tcp_port: settings.port,
@@ -111,7 +115,7 @@ fn info(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError>
         hz: settings.hz,
         config_file: config_file(shared),
         maxclients: settings.maxclients,
-        maxmemory_policy: &settings.maxmemory_policy,
+        maxmemory_policy: &settings.memory.policy,
         durability: settings
             .persistence
             .durability(shared.observations.persistence.log_stands()),

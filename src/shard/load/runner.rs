@@ -21,6 +21,7 @@ use crate::script::thread::Scripts;
 
 use super::super::clock::SystemClock;
 use super::super::env::{Aftermath, Call, Env};
+use super::super::headroom::MemoryLimits;
 use super::super::measure::NOBODY;
 use super::LoadError;
 
@@ -92,6 +93,7 @@ impl Runner {
         let env = Env {
             shared: &self.shared,
             settings: &self.settings,
+            limits: &MemoryLimits::NONE,
             shard: ShardId(0),
             now_ms: self.now_ms,
             clock: &self.clock,

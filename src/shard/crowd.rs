@@ -1,0 +1,61 @@
+//! Clients that hold too much memory together (`maxmemory-clients`): the largest are closed until the rest is below the limit.
+//!
+//! They go by classes of size, each twice as large as the one before; within a class those that came first. Source: "Client
+//! eviction" of Redis. CLIENT NO-EVICT keeps a client, whatever it holds; what it holds counts.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use crate::client::registry::ClientFlag;
+use crate::command::connection::list::describe;
+
+use super::mailbox::Message;
+use super::state::Shard;
+
+/// Time between two lines in the log about clients that hold too much and may not go, ms.
+const STUCK_LINE_MS: u64 = 60_000;
+
+impl Shard {
+    /// Closes clients when all together hold too much.
+    #[inline]
+    pub(super) fn limit_clients(&mut self) {
+        let max = self.limits.clients_max;
+        if max > 0 && self.shared.clients.held().bytes() >= max {
+            self.evict_clients(max);
+        }
+    }
+
+    #[cold]
+    fn evict_clients(&mut self, max: u64) {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let held = shared.clients.held();
+        let choosing = held.choosing.lock();
+        let _choosing = choosing.unwrap_or_else(PoisonError::into_inner);
+        if held.bytes() < max {
+            return;
+        }
+        let mut all = shared.clients.all();
+        all.retain(|client| !client.has_flag(ClientFlag::NO_EVICT));
+        // Of one class those that came first stay first.
+        all.sort_by_key(|client| std::cmp::Reverse(client.counted_bytes().checked_ilog2()));
+        for client in all {
+            if held.bytes() < max {
+                return;
+            }
+            let line = describe(shared.commands, &client, self.now_ms, 0);
+            if client.kill() {
+                client.leave();
+                tracing::info!("Evicting client: {line}");
+                let evicted = &shared.observations.memory.evicted_clients;
+                evicted.fetch_add(1, Ordering::Relaxed);
+                self.post.send(client.shard(), Message::Poke(client.id));
+            }
+        }
+        if held.bytes() >= max && self.now_ms >= self.crowd_told_ms + STUCK_LINE_MS {
+            self.crowd_told_ms = self.now_ms;
+            tracing::warn!(
+                "Clients that may not be closed (NO-EVICT) hold more than maxmemory-clients"
+            );
+        }
+    }
+}
