@@ -15,6 +15,10 @@ pub(crate) const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
 /// Replies to one unbroken pipeline before AUTH, bytes: who sends more without a password is closed (Redis: what is beyond the
 /// buffer of 16 KB that every client has).
 pub(crate) const UNAUTHENTICATED_REPLY_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a handshake that are kept until a message in them is whole: more than the longest chain of certificates.
+pub(crate) const TLS_HANDSHAKE_BYTES_MAX: usize = 96 * 1024;
+/// Most sessions of TLS that are kept, whatever the setting says: their places are made at once.
+pub(crate) const TLS_SESSIONS_MAX: usize = 200_000;
 /// Most rows of the command table, subcommands counted: what a user may run is a bit for each.
 pub(crate) const COMMAND_COUNT_MAX: usize = 1024;
 /// Time within which denials of the same kind share an entry of ACL LOG, ms.

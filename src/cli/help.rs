@@ -153,6 +153,9 @@ fn explained(option: &Description) -> String {
         line("Also:", alias);
     }
     let form = &option.value;
+    if form == "CHOICE" {
+        line("Choices:", &option.choices.join(" "));
+    }
     line("redis.conf:", &format!("{} {form}", option.name));
     text
 }

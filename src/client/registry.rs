@@ -264,7 +264,10 @@ impl ClientHandle {
     pub(crate) fn count_held_with(&self, argument_bytes: usize) {
         let read = self.query_bytes.load(Ordering::Relaxed);
         let more = argument_bytes.saturating_sub(read);
-        self.held.count(|| self.held_bytes() + more);
+        self.held.count(|| match self.is_killed() {
+            true => 0,
+            false => self.held_bytes() + more,
+        });
     }
 
     /// What it held when it was last counted, bytes.

@@ -421,7 +421,8 @@ fn after_group_streams(args: &Args<'_>) -> Option<usize> {
     let mut at = 1;
     while at < args.len() {
         if is(at, "streams") {
-            return Some(at + 1);
+            // Before it there is a group, or it is an error.
+            return (at >= GROUP_STREAMS_FROM as usize).then_some(at + 1);
         }
         at += match () {
             () if is(at, "group") => 3,

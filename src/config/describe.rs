@@ -100,6 +100,9 @@ fn default_text(row: &Parameter) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// The longest list of choices that stands behind an option in the overview.
+const FORM_CHARS_MAX: usize = 60;
+
 fn value_form(row: &Parameter) -> String {
     let kind = row.kind;
     let form = match kind {
@@ -108,7 +111,15 @@ fn value_form(row: &Parameter) -> String {
         Kind::Memory(..) => "BYTES",
         Kind::MemoryOrPercent => "BYTES|PERCENT",
         Kind::Octal(_) => "MODE",
-        Kind::YesNo | Kind::Choice(_) | Kind::Flags(_) => return choices(kind).join("|"),
+        Kind::YesNo | Kind::Choice(_) | Kind::Flags(_) => {
+            let form = choices(kind).join("|");
+            // `millrace help maxmemory-policy` lists them.
+            return if form.len() <= FORM_CHARS_MAX {
+                form
+            } else {
+                "CHOICE".to_owned()
+            };
+        }
         Kind::Text(_) => "TEXT",
         Kind::Directory => "DIRECTORY",
         Kind::SavePoints => "SECONDS CHANGES ...",

@@ -80,6 +80,8 @@ struct Snapshot {
     position: u64,
     ahead: VecDeque<SnapshotEntry>,
     ahead_bytes: usize,
+    /// Bytes of all entries that were ever kept for it: what it holds at most beside the data.
+    kept_bytes: u64,
 }
 
 /// The snapshot under way, if any, and what its marks are.
@@ -157,7 +159,9 @@ impl Snapshot {
         table.mark(at, self.round);
         if let Some(entry) = table.get(at) {
             let entry = entry.share();
-            self.ahead_bytes += retained_bytes(&entry);
+            let bytes = retained_bytes(&entry);
+            self.ahead_bytes += bytes;
+            self.kept_bytes += bytes as u64;
             self.ahead.push_back(SnapshotEntry { db: cut, entry });
         }
     }
@@ -294,6 +298,7 @@ impl Keyspace {
             position: 0,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
+            kept_bytes: 0,
         }));
         let counts = self.databases.iter().map(|database| CutCounts {
             keys: database.table.len(),
@@ -311,8 +316,7 @@ impl Keyspace {
         into: &mut Vec<SnapshotEntry>,
     ) -> Progress {
         let progress = self.step_running(budget, into);
-        let bytes = self.snapshot_bytes() as u64;
-        self.counters.snapshot_bytes.set(bytes);
+        self.kept_for_snapshot();
         progress
     }
 
@@ -362,6 +366,15 @@ impl Keyspace {
     #[cfg(test)]
     pub(crate) fn has_snapshot(&self) -> bool {
         self.snapshots.running.is_some()
+    }
+
+    /// Bytes that were kept for the running snapshot since its cut, of what has changed or gone; the counter has them too. The saver may
+    /// have written and freed some: eviction must not take what a slow disk holds up for memory that keys would give back.
+    pub(crate) fn kept_for_snapshot(&mut self) -> u64 {
+        let running = self.snapshots.running.as_ref();
+        let bytes = running.map_or(0, |running| running.kept_bytes);
+        self.counters.snapshot_bytes.set(bytes);
+        bytes
     }
 
     /// What shares taken before a change may keep from being freed until a step gives them, bytes: of large values an estimate,

@@ -26,7 +26,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError};
 use tokio::io::ReadBuf;
 
-use crate::limits::{TLS_READ_BYTES, TLS_WRITE_BYTES};
+use crate::limits::{TLS_HANDSHAKE_BYTES_MAX, TLS_READ_BYTES, TLS_WRITE_BYTES};
 
 /// Bytes that a record is longer than what it holds, and more: TLS 1.2 adds 29, TLS 1.3 adds 22.
 const RECORD_OVERHEAD: usize = 64;
@@ -80,6 +80,8 @@ pub struct Tls {
     accepted: usize,
     /// The peer has said that nothing more comes.
     ended: bool,
+    /// Something was wrong: the library has noted places in bytes that are gone, and is not asked again.
+    failed: bool,
 }
 
 /// What is to be done beside taking the records.
@@ -109,6 +111,7 @@ impl Tls {
             sent: 0,
             accepted: 0,
             ended: false,
+            failed: false,
         })
     }
 
@@ -140,6 +143,10 @@ impl Tls {
     /// # Errors
     /// The peer does not speak TLS, or both do not agree: it is to be told so (again [`Tls::flush`]).
     pub(crate) fn shake(&mut self, received: &[u8]) -> io::Result<()> {
+        if self.failed || self.incoming.len() + received.len() > TLS_HANDSHAKE_BYTES_MAX {
+            self.failed = true;
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let mut records = std::mem::take(&mut self.incoming);
         records.extend_from_slice(received);
         let mut early = std::mem::take(&mut self.early);
@@ -162,6 +169,9 @@ impl Tls {
     ) -> Poll<io::Result<Arrived>> {
         if !self.early.is_empty() {
             return Poll::Ready(Ok(self.read_early(buffer)));
+        }
+        if self.failed {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         room.furnish();
         while !self.ended {
@@ -186,7 +196,14 @@ impl Tls {
             };
             let taken = self.take_records(records, sink, None);
             self.early = early;
-            let taken = taken.map_err(broken)?;
+            let taken = match taken {
+                Ok(taken) => taken,
+                Err(error) if buffer.filled().is_empty() && self.early.is_empty() => {
+                    return Poll::Ready(Err(broken(error)));
+                }
+                // What came whole before it is served first.
+                Err(_) => return Poll::Ready(Ok(Arrived::Full)),
+            };
             self.keep(records.get(taken..).unwrap_or_default());
             if is_full || !self.early.is_empty() {
                 return Poll::Ready(Ok(Arrived::Full));
@@ -203,7 +220,7 @@ impl Tls {
         let rest = self.early.split_off(count);
         buffer.put_slice(&self.early);
         self.early = rest;
-        if self.early.is_empty() {
+        if self.early.is_empty() && !self.failed {
             Arrived::Part
         } else {
             Arrived::Full
@@ -232,6 +249,9 @@ impl Tls {
         mut send: impl FnMut(&[u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.flush(&mut send)?;
+        if self.failed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         if self.accepted > 0 {
             return Ok(std::mem::take(&mut self.accepted));
         }
@@ -309,7 +329,7 @@ impl Tls {
 
     /// Says that nothing more is sent, if the socket takes it at once: it is about to be closed.
     pub(crate) fn close(&mut self, mut send: impl FnMut(&[u8]) -> io::Result<usize>) {
-        if self.is_handshaking() || self.flush(&mut send).is_err() {
+        if self.is_handshaking() || self.flush(&mut send).is_err() || self.failed {
             return;
         }
         let mut record = [0; 2 * RECORD_OVERHEAD];
@@ -320,10 +340,23 @@ impl Tls {
             // Whoever is gone need not know.
             let _ = send(record.get(..count).unwrap_or_default());
         }
+        // Nothing is asked of it any more.
+        self.failed = true;
     }
 
     /// Takes all whole records; gives how many bytes they took. `sink` gets what is in them.
     fn take_records(
+        &mut self,
+        records: &mut [u8],
+        sink: impl FnMut(&[u8]),
+        task: Option<&mut Task<'_>>,
+    ) -> Result<usize, rustls::Error> {
+        let taken = self.take_each_record(records, sink, task);
+        self.failed |= taken.is_err();
+        taken
+    }
+
+    fn take_each_record(
         &mut self,
         records: &mut [u8],
         mut sink: impl FnMut(&[u8]),
@@ -382,8 +415,12 @@ impl Tls {
         }
     }
 
-    /// Something went wrong: the peer is to know what.
+    /// Something went wrong: the peer is to know what, if there is anything to say. Only then: the library would look into bytes that it
+    /// is not given.
     fn queue_alert(&mut self) {
+        if !self.connection.wants_write() {
+            return;
+        }
         let status = self.connection.process_tls_records(&mut []);
         if let Ok(ConnectionState::EncodeTlsData(mut message)) = status.state {
             append(&mut self.outgoing, |room| message.encode(room));

@@ -152,9 +152,36 @@ impl MemoryFacts {
         debts.map(|debt| debt.max(0)).sum()
     }
 
+    /// Nothing is too much any more: nobody owes anything.
+    pub(crate) fn forget_debts(&self) {
+        for debt in &self.debts {
+            if debt.load(Ordering::Relaxed) != 0 {
+                debt.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A shard has given up so much: its debt is less, and never a credit, which would make the others pay the next time.
+    pub(crate) fn pay(&self, shard: usize, freed: i64) {
+        let paid = |debt: i64| Some(debt.saturating_sub(freed).max(0));
+        let result = self.debts[shard].fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid);
+        debug_assert!(result.is_ok(), "it always gives a value");
+    }
+
     /// Shares out what is too much among the shards by what each holds, but for what they have to give up already.
     pub(crate) fn share_out(&self, over: u64, weights: &[u64]) {
-        let more = i64::try_from(over).unwrap_or(i64::MAX) - self.outstanding();
+        let over = i64::try_from(over).unwrap_or(i64::MAX);
+        let owed = self.outstanding();
+        let rounding = self.debts.len() as i64;
+        if owed > over.saturating_add(rounding) {
+            // Much of it is settled otherwise: by trims, by a higher limit.
+            for debt in &self.debts {
+                let of = i128::from(debt.load(Ordering::Relaxed).max(0));
+                let part = of * i128::from(over) / i128::from(owed);
+                debt.store(i64::try_from(part).unwrap_or(i64::MAX), Ordering::Relaxed);
+            }
+        }
+        let more = over - self.outstanding();
         let total: u64 = weights.iter().sum();
         if more <= 0 || total == 0 {
             return;

@@ -46,6 +46,10 @@ pub(super) fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(A
     move |accepted| door.take(accepted, &handshakes)
 }
 
+/// What a client reads that is one too many of its user (`maxclients-per-user`).
+const TOO_MANY_OF_USER: &[u8] =
+    b"-ERR max number of clients of this user reached: close some, or raise maxclients-per-user\r\n";
+
 impl Door {
     fn settings(&self) -> Arc<Settings> {
         let settings = self.shared.settings.read();
@@ -129,9 +133,22 @@ impl Door {
         if settings.tls.names_are_users {
             origin.user = self.user_of(&transport);
         }
+        let limit = settings.maxclients_per_user;
+        let reserved = origin.user.clone().filter(|_| limit > 0);
+        if let Some(user) = &reserved
+            && !user.reserve(limit)
+        {
+            transport.refuse(TOO_MANY_OF_USER);
+            self.count_rejected();
+            return;
+        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let shard = ShardId((turn % self.shared.shard_count) as u16);
         let client = Shard::accept(&self.shared, origin, shard, unix_ms(), Some(transport));
+        if let Some(user) = reserved {
+            // The place that was reserved; the connection has its own now.
+            user.disconnect();
+        }
         self.mailboxes.post(shard, Message::Adopt(client));
     }
 

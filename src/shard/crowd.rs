@@ -3,7 +3,6 @@
 //! They go by classes of size, each twice as large as the one before; within a class those that came first. Source: "Client
 //! eviction" of Redis. CLIENT NO-EVICT keeps a client, whatever it holds; what it holds counts.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use crate::client::registry::ClientFlag;
@@ -29,15 +28,17 @@ impl Shard {
     fn evict_clients(&mut self, max: u64) {
         let shared = std::sync::Arc::clone(&self.shared);
         let held = shared.clients.held();
-        let choosing = held.choosing.lock();
-        let _choosing = choosing.unwrap_or_else(PoisonError::into_inner);
+        // Somebody else is choosing already.
+        let Ok(_choosing) = held.choosing.try_lock() else {
+            return;
+        };
         if held.bytes() < max {
             return;
         }
         let mut all = shared.clients.all();
         all.retain(|client| !client.has_flag(ClientFlag::NO_EVICT));
-        // Of one class those that came first stay first.
-        all.sort_by_key(|client| std::cmp::Reverse(client.counted_bytes().checked_ilog2()));
+        // Of one class those that came first stay first. Each size is read once: it changes meanwhile.
+        all.sort_by_cached_key(|client| std::cmp::Reverse(client.counted_bytes().checked_ilog2()));
         for client in all {
             if held.bytes() < max {
                 return;

@@ -142,7 +142,13 @@ impl Shard {
         shared.clients.insert(Arc::clone(&handle));
         let mut session = Session::new(handle, false);
         match user {
-            Some(user) => session.log_in(user),
+            Some(user) => {
+                session.log_in(Arc::clone(&user));
+                if user.is_deleted() {
+                    // Who deleted it meanwhile may have looked for its connections before: it is closed where it arrives.
+                    session.handle.kill();
+                }
+            }
             None => session.begin_as(shared.users.default()),
         }
         Box::new(Client::new(session, transport))

@@ -26,6 +26,10 @@ use super::state::Shard;
 
 /// Keys that go before the clock is looked at.
 const KEYS_PER_LOOK: usize = 16;
+/// What one key must have freed for a look after it alone, bytes.
+const LOOK_BYTES: i64 = 64 * 1024;
+/// The longest wait for memory that is being freed, ns.
+const WAIT_NS_MAX: u64 = 500_000;
 
 impl Shard {
     /// Whether keys may go at all now. What cannot be logged is not done.
@@ -41,7 +45,13 @@ impl Shard {
         let begun_ns = self.clock.nanoseconds();
         let weights = evictable(&self.shared, policy);
         if weights.iter().all(|count| *count == 0) {
-            return self.wait_for_room(begun_ns);
+            // Not with keyspaces in hand that others want.
+            return if holds {
+                Room::None
+            } else {
+                self.put_back();
+                self.wait_for_room(begun_ns)
+            };
         }
         let limit_ns = self.settings.memory.eviction_ns();
         let deadline_ns = limit_ns.map_or(u64::MAX, |ns| begun_ns.saturating_add(ns));
@@ -59,7 +69,8 @@ impl Shard {
     /// No key may go any more. What went is perhaps being freed; for a moment that is worth waiting for. Source: Redis does too.
     fn wait_for_room(&self, begun_ns: u64) -> Room {
         let observed = &self.shared.observations;
-        let limit_ns = self.settings.memory.eviction_ns().unwrap_or(u64::MAX);
+        let limit_ns = self.settings.memory.eviction_ns();
+        let limit_ns = limit_ns.unwrap_or(WAIT_NS_MAX).min(WAIT_NS_MAX);
         while observed.lazy_free_pending.load(Ordering::Relaxed) > 0 {
             let now_ns = self.clock.nanoseconds();
             if now_ns.saturating_sub(begun_ns) >= limit_ns {
@@ -126,7 +137,12 @@ impl Shard {
             let facts = &env.shared.observations.memory;
             let unlink = env.settings.lazyfree.eviction;
             let mut count = 0;
+            let mut is_over = false;
             for keyspace in space.keyspaces_mut() {
+                if is_over {
+                    break;
+                }
+                let shard = keyspace.shard().index();
                 let debt = &facts.debts[keyspace.shard().index()];
                 while debt.load(Ordering::Relaxed) > 0 {
                     let Some(victim) = keyspace.victim(choice) else {
@@ -134,13 +150,17 @@ impl Shard {
                         break;
                     };
                     let before = meter::net();
+                    let kept_before = keyspace.kept_for_snapshot();
                     let elsewhere = keyspace.drop_victim(&victim);
-                    let freed = before - meter::net() + elsewhere as i64;
-                    debt.fetch_sub(freed, Ordering::Relaxed);
+                    // What a snapshot keeps of it does not count as used.
+                    let kept = keyspace.kept_for_snapshot() - kept_before;
+                    let freed = before - meter::net() + (elsewhere + kept) as i64;
+                    facts.pay(shard, freed);
                     keyspace.tell_evicted(&victim, unlink);
                     count += 1;
-                    let is_time = count % KEYS_PER_LOOK == 0;
+                    let is_time = count % KEYS_PER_LOOK == 0 || freed >= LOOK_BYTES;
                     if is_time && is_enough(env, &limits, deadline_ns) {
+                        is_over = true;
                         break;
                     }
                 }
@@ -173,7 +193,11 @@ impl Shard {
             return;
         };
         let now_ns = self.clock.nanoseconds();
-        if !self.may_evict() || over(&self.shared, &self.limits, now_ns) == 0 {
+        if !self.may_evict() {
+            return;
+        }
+        if over(&self.shared, &self.limits, now_ns) == 0 {
+            self.shared.observations.memory.forget_debts();
             return;
         }
         let weights = evictable(&self.shared, policy);

@@ -26,7 +26,7 @@ use super::window::Attempt;
 impl Shard {
     /// One command of the input: checked, and then queued by MULTI, or run, or kept until it can be.
     pub(super) fn step(&mut self, client: &mut Client, reply: &mut Reply, args: &Args<'_>) -> Flow {
-        if self.limits.clients_max > 0 {
+        if self.limits.clients_max > 0 && !client.session.handle.is_killed() {
             // Before its command takes more. It may be the one that goes.
             client.session.handle.count_held_with(args.byte_count());
             self.limit_clients();

@@ -75,16 +75,18 @@ impl Shard {
 
     /// Evicts keys where too much is used.
     fn make_room(&mut self, holds: bool) -> Room {
+        if meter::used() <= self.limits.max {
+            self.note_exceeded(false);
+            return Room::Enough;
+        }
         let now_ns = self.clock.nanoseconds();
         self.note_log_buffer();
         if over(&self.shared, &self.limits, now_ns) == 0 {
             self.note_exceeded(false);
             return Room::Enough;
         }
-        if !self.may_evict() {
-            return Room::Enough;
-        }
         let room = match self.limits.policy {
+            Some(_) if !self.may_evict() => return Room::Enough,
             Some(policy) => self.evict_for_command(policy, holds),
             None => Room::None,
         };
@@ -181,6 +183,9 @@ impl Shard {
         let now_ns = self.clock.nanoseconds();
         let is_exceeded = over(&self.shared, &self.limits, now_ns) > 0;
         self.note_exceeded(is_exceeded);
+        if !is_exceeded {
+            facts.forget_debts();
+        }
         self.tell_of_queues();
         let counted = used.saturating_sub(facts.uncounted.load(Ordering::Relaxed));
         let Some(pressure) = facts.follow(counted, max) else {

@@ -89,6 +89,82 @@ fn old_versions_and_plain_requests_are_told_off_and_logged_once() {
 }
 
 #[test]
+fn records_that_make_no_sense_end_their_connection_and_nothing_else() {
+    let mut server = TlsServer::start(2, &[]);
+    let mut cases: Vec<Vec<u8>> = vec![
+        // A message that is said to be of 16 MB.
+        vec![0x16, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff],
+        // A byte of a message, then an alert in the middle of it.
+        vec![0x16, 3, 1, 0, 1, 1, 0x15, 3, 1, 0, 2, 1, 0],
+        // Records without anything in them.
+        [0x16, 3, 1, 0, 0].repeat(100),
+        // What only follows later.
+        vec![0x17, 3, 3, 0, 1, 0],
+        vec![0x14, 3, 3, 0, 1, 1],
+    ];
+    // A good beginning, and anything behind it: always the same bytes.
+    let mut seed = 1u32;
+    let mut byte = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as u8
+    };
+    for _ in 0..200 {
+        let kind = [0x14, 0x15, 0x16, 0x17][usize::from(byte() % 4)];
+        let body: Vec<u8> = (0..byte() % 40).map(|_| byte()).collect();
+        let mut bytes = if byte() % 2 == 0 {
+            hello(0x0303)
+        } else {
+            Vec::new()
+        };
+        bytes.extend([kind, 3, 3, 0, body.len() as u8]);
+        bytes.extend(body);
+        cases.push(bytes);
+    }
+    for case in cases {
+        let mut socket = connect(&server);
+        // It may be closed before all is written.
+        let _ = socket.write_all(&case);
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        rest(socket);
+        server.server.expect_alive();
+    }
+    assert!(is_served(
+        server.port,
+        &config(&server.authority, None, &VERSIONS)
+    ));
+}
+
+#[test]
+fn bad_records_behind_good_ones_lose_no_command_that_came_whole() {
+    for shards in [1, 4] {
+        let mut server = TlsServer::start(shards, &[]);
+        for tail in [
+            // A record that no key fits.
+            &[0x17, 3, 3, 0, 40][..],
+            &[0x16, 3, 3, 0, 4],
+            &[0x15, 3, 3, 0, 2],
+        ] {
+            let mut client = server.connect();
+            client.run("DEL queue");
+            // Both in one piece.
+            let (connection, socket) = (&mut client.stream.conn, &mut client.stream.sock);
+            let command = b"*3\r\n$5\r\nLPUSH\r\n$5\r\nqueue\r\n$3\r\njob\r\n";
+            connection.writer().write_all(command).unwrap();
+            let mut bytes = Vec::new();
+            while connection.wants_write() {
+                connection.write_tls(&mut bytes).unwrap();
+            }
+            bytes.extend_from_slice(tail);
+            bytes.extend(vec![7; usize::from(tail[4])]);
+            socket.write_all(&bytes).unwrap();
+            let _ = socket.read_to_end(&mut Vec::new());
+            server.server.expect_alive();
+            assert_eq!(server.connect().run("LLEN queue").to_string(), ":1");
+        }
+    }
+}
+
+#[test]
 fn what_is_said_of_plain_requests_can_be_understood() {
     let server = TlsServer::start(1, &[]);
     let mut plain = connect(&server);

@@ -62,9 +62,15 @@ pub(crate) fn common_name(mut certificate: &[u8]) -> Option<&[u8]> {
             let mut part = expect(&mut parts, SEQUENCE)?;
             let kind = expect(&mut part, OBJECT_IDENTIFIER)?;
             let (tag, text) = next(&mut part)?;
-            if kind == COMMON_NAME && TEXTS.contains(&tag) && !text.contains(&0) {
-                name = Some(text);
+            if kind != COMMON_NAME {
+                continue;
             }
+            let is_usable = TEXTS.contains(&tag) && !text.contains(&0);
+            if name.is_some() || !is_usable {
+                // One of several names, or one that others read otherwise: nobody's.
+                return None;
+            }
+            name = Some(text);
         }
     }
     name.filter(|name| !name.is_empty())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 
+use crate::limits::TLS_SESSIONS_MAX;
 use crate::shard::clock::unix_ms;
 
 /// Length of the time before a session.
@@ -22,7 +23,7 @@ impl Sessions {
     pub(super) fn new(count: usize, timeout_s: u64) -> Self {
         let timeout_s = if timeout_s == 0 { 300 } else { timeout_s };
         Self {
-            cache: ServerSessionMemoryCache::new(count),
+            cache: ServerSessionMemoryCache::new(count.min(TLS_SESSIONS_MAX)),
             timeout_ms: timeout_s * 1000,
             now_ms: unix_ms,
         }
