@@ -236,8 +236,15 @@ mod tests {
         facts.debts[2].fetch_sub(751, Ordering::Relaxed);
         facts.share_out(651, &[100, 0, 300]);
         assert_eq!(debts(), [352, 0, 301]);
+        // Most of it was settled otherwise.
         facts.share_out(1, &[0, 0, 0]);
-        assert_eq!(debts(), [352, 0, 301]);
+        assert_eq!(debts(), [0, 0, 0]);
+        facts.share_out(100, &[1, 0, 0]);
+        facts.pay(0, 1000);
+        assert_eq!(debts(), [0, 0, 0], "no credit");
+        facts.share_out(100, &[1, 0, 0]);
+        facts.forget_debts();
+        assert_eq!(debts(), [0, 0, 0]);
     }
 
     #[test]
