@@ -216,6 +216,7 @@ impl Reading {
             self.configuration.renames.push(DirectiveLine {
                 words: values.to_vec(),
                 origin: line.error(String::new()),
+                is_in_main_file: self.is_main_file(line.source),
             });
             return Ok(());
         }
@@ -223,6 +224,7 @@ impl Reading {
             self.configuration.users.push(DirectiveLine {
                 words: values.to_vec(),
                 origin: line.error(String::new()),
+                is_in_main_file: self.is_main_file(line.source),
             });
             return Ok(());
         }
@@ -243,6 +245,14 @@ impl Reading {
             Some(meant) => line.error(format!("{reason}: did you mean '{meant}'?")),
             None => line.error(reason),
         })
+    }
+
+    /// Whether it is the file that the command line names; asked before the process enters another directory.
+    fn is_main_file(&self, source: &Source) -> bool {
+        let (Source::File(path), Some(file)) = (source, &self.configuration.file) else {
+            return false;
+        };
+        std::path::absolute(path).is_ok_and(|path| path == *file)
     }
 
     fn parameter(

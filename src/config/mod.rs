@@ -47,7 +47,6 @@ pub(crate) use syntax::split;
 pub(crate) use tls::{ClientCertificates, TlsSettings};
 pub(crate) use value::OutputLimit;
 
-use error::Source;
 use parameters::PARAMETERS;
 use row::{Change, Effect};
 use value::{Arrival, Value};
@@ -79,6 +78,8 @@ pub(crate) struct DirectiveLine {
     pub(crate) words: Vec<Vec<u8>>,
     /// Where it stands.
     pub(crate) origin: ConfigError,
+    /// Whether that is the file that CONFIG REWRITE writes.
+    is_in_main_file: bool,
 }
 
 impl AsRef<[Vec<u8>]> for DirectiveLine {
@@ -192,13 +193,7 @@ impl Configuration {
     /// Whether some `user` lines stand elsewhere than in the file that CONFIG REWRITE writes.
     #[must_use]
     pub(crate) fn declares_users_elsewhere(&self) -> bool {
-        let is_main = |source: &Source| match (source, &self.file) {
-            (Source::File(path), Some(file)) => {
-                std::path::absolute(path).is_ok_and(|path| path == *file)
-            }
-            _ => false,
-        };
-        self.users.iter().any(|line| !is_main(&line.origin.source))
+        self.users.iter().any(|line| !line.is_in_main_file)
     }
 
     /// Its `user` lines.
