@@ -29,6 +29,12 @@ fn log_in(server: &Server, name: &str) -> Client {
     client
 }
 
+/// Asserts that a connection that has not logged in is told to.
+fn expect_login_wanted(server: &Server) {
+    let told = server.connect().run("PING").to_string();
+    assert!(told.starts_with("-NOAUTH"), "{told}");
+}
+
 /// Runs lines that end in what each must answer, behind ` => `.
 fn expect(client: &mut Client, table: &[&str]) {
     for row in table {

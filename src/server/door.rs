@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError};
 use crate::acl::User;
 use crate::client::registry::ClientOrigin;
 use crate::command::context::Shared;
+use crate::command::error;
 use crate::config::Settings;
 use crate::ids::ShardId;
 use crate::net::transport::ParkedTransport;
@@ -45,10 +46,6 @@ pub(super) fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(A
     let handshakes = Handshakes::new(Arc::clone(&door));
     move |accepted| door.take(accepted, &handshakes)
 }
-
-/// What a client reads that is one too many of its user (`maxclients-per-user`).
-const TOO_MANY_OF_USER: &[u8] =
-    b"-ERR max number of clients of this user reached: close some, or raise maxclients-per-user\r\n";
 
 impl Door {
     fn settings(&self) -> Arc<Settings> {
@@ -138,7 +135,8 @@ impl Door {
         if let Some(user) = &reserved
             && !user.reserve(limit)
         {
-            transport.refuse(TOO_MANY_OF_USER);
+            let text = error::TOO_MANY_CLIENTS_OF_USER;
+            transport.refuse(&[b"-", text.bytes(), b"\r\n"].concat());
             self.count_rejected();
             return;
         }

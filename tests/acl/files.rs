@@ -1,7 +1,7 @@
 //! Users in files: the configuration, the aclfile, `requirepass`.
 
 use super::support::{self, Server, shard_counts};
-use super::{NO_KEY, directory, log_in, shown, user};
+use super::{NO_KEY, directory, expect_login_wanted, log_in, shown, user};
 
 #[test]
 fn the_file_of_users_is_read_at_the_start_and_loaded_and_saved_whole() {
@@ -66,13 +66,7 @@ fn users_of_the_configuration_survive_a_rewrite() {
     let server = Server::millrace_with_file(&path);
     let mut alice = log_in(&server, "alice");
     assert_eq!(alice.run("PING").text(), "PONG");
-    assert!(
-        server
-            .connect()
-            .run("PING")
-            .to_string()
-            .starts_with("-NOAUTH")
-    );
+    expect_login_wanted(&server);
     assert_eq!(
         alice
             .call(&["ACL", "SETUSER", "eve", "on", ">pw", "(+get ~e:*)"])
@@ -128,21 +122,9 @@ fn a_file_without_the_default_user_leaves_it_the_password_of_the_configuration()
         let options = ["--aclfile", &path, "--requirepass", "secret"];
         let server = Server::millrace_with(shards, &options);
         let mut admin = log_in(&server, "admin");
-        assert!(
-            server
-                .connect()
-                .run("PING")
-                .to_string()
-                .starts_with("-NOAUTH")
-        );
+        expect_login_wanted(&server);
         assert_eq!(admin.run("ACL LOAD").text(), "OK");
-        assert!(
-            server
-                .connect()
-                .run("PING")
-                .to_string()
-                .starts_with("-NOAUTH")
-        );
+        expect_login_wanted(&server);
         assert_eq!(server.connect().run("AUTH secret").text(), "OK");
     }
 }
@@ -192,13 +174,7 @@ fn a_rewritten_configuration_has_the_same_users_whatever_their_names_and_pattern
     // A password that is added to the file later counts.
     std::fs::write(&path, text + "requirepass late\n").unwrap();
     let again = Server::millrace_with_file(&path);
-    assert!(
-        again
-            .connect()
-            .run("PING")
-            .to_string()
-            .starts_with("-NOAUTH")
-    );
+    expect_login_wanted(&again);
 }
 
 #[test]
@@ -272,13 +248,7 @@ fn the_password_of_the_configuration_is_that_of_the_default_user() {
         // Without the default user, everybody must log in.
         assert_eq!(admin.run("ACL SETUSER admin on >pw +@all ~*").text(), "OK");
         assert_eq!(admin.run("ACL SETUSER default off").text(), "OK");
-        assert!(
-            server
-                .connect()
-                .run("PING")
-                .to_string()
-                .starts_with("-NOAUTH")
-        );
+        expect_login_wanted(&server);
         assert_eq!(log_in(&server, "admin").run("PING").text(), "PONG");
     }
 }
