@@ -106,6 +106,44 @@ fn systemd_is_told_when_the_server_serves_and_when_it_ends() {
 }
 
 #[test]
+fn the_watchdog_hears_of_a_server_until_one_of_its_threads_stands_still() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let patience = Some(Duration::from_secs(60));
+    socket.set_read_timeout(patience).unwrap();
+    let hears_of_life = || {
+        let mut message = [0; 1000];
+        let length = socket.recv(&mut message).unwrap();
+        &message[..length] == b"WATCHDOG=1\n"
+    };
+    let port = free_port();
+    let words = ["--port", &port, "--bind", "127.0.0.1", "--shards", "2"];
+    let mut command = millrace(&words);
+    command
+        .args(["--supervised", "systemd", "--enable-debug-command", "yes"])
+        .args(["--logfile", "log"])
+        .current_dir(directory.path())
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "800000");
+    let _server = served(&port, &mut command);
+    // Also when nobody asks it for anything.
+    until("it tells that it is alive", hears_of_life);
+    until("and again", hears_of_life);
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    stream.write_all(b"DEBUG SLEEP 1000\r\n").unwrap();
+    let log = directory.path().join("log");
+    until("the log tells who stands still", || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.contains("The thread of shard ") && log.contains(" has stood still for 200ms: ")
+    });
+    // It told five times a second.
+    let pause = Some(Duration::from_secs(2));
+    socket.set_read_timeout(pause).unwrap();
+    until("it tells no more", || socket.recv(&mut [0; 1000]).is_err());
+}
+
+#[test]
 fn a_server_that_nobody_supervises_sends_no_notice() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notify");

@@ -18,6 +18,7 @@ use super::logging::{self, Clock};
 use super::metrics::{self, Source};
 use super::signals::EndSignal;
 use super::startup::{Prepared, Start, prepare};
+use super::{process, watchdog};
 use crate::config::{ConfigError, LogLevel};
 
 /// The shards, as the boot sees them.
@@ -30,6 +31,8 @@ pub(crate) struct Engine {
     pub(crate) stop: Box<dyn FnOnce(End)>,
     /// What the shards tell of themselves.
     pub(crate) metrics: Rc<Source>,
+    /// Gives a shard whose thread has not turned since this was asked last.
+    pub(crate) stalled: Box<dyn FnMut() -> Option<usize>>,
 }
 
 /// Runs a server with the words after the program's name; returns when it has ended. `clock` gives Unix ms,
@@ -89,6 +92,9 @@ fn boot<A: AsRef<[u8]>>(
     let engine = start(&prepared, control)?;
     let tasks = tokio::task::LocalSet::new();
     tasks.spawn_local(metrics::serve(doors.metrics, engine.metrics));
+    if let Some(period) = process::watchdog_period(&prepared.settings) {
+        tasks.spawn_local(watchdog::watch(period, engine.stalled));
+    }
     let ready = || prepared.announce_ready();
     let (listeners, signals) = ((doors.listeners, doors.terms), doors.signals);
     let settings = &prepared.settings;

@@ -40,6 +40,9 @@ pub(crate) mod startup;
 pub mod stepped;
 pub(crate) mod tls;
 mod users;
+mod watchdog;
+
+pub use metrics::probe as metrics_probe;
 
 use std::process::ExitCode;
 

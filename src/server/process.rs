@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tracing::{info, warn};
@@ -249,6 +250,20 @@ pub(crate) fn tell_supervisor_ready(settings: &Settings) {
             _ => warn!("upstart supervision requested, but UPSTART_JOB not found!"),
         },
     }
+}
+
+/// In which time the supervisor wants to hear that the server is alive, if it does.
+pub(crate) fn watchdog_period(settings: &Settings) -> Option<Duration> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+    let asked = supervisor(settings) == Supervision::Systemd && is_ours;
+    let microseconds = number("WATCHDOG_USEC").filter(|period| asked && *period > 0)?;
+    Some(Duration::from_micros(microseconds))
+}
+
+/// Tells the supervisor's watchdog that the server is alive.
+pub(crate) fn tell_supervisor_alive() {
+    tell_systemd(b"WATCHDOG=1\n");
 }
 
 /// Tells the supervisor that the server ends.

@@ -161,7 +161,9 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
     let shards = shared.shard_count;
     let metrics = Source::new(Arc::clone(&shared), Arc::clone(&mailboxes) as Arc<dyn Post>);
     let asked = Arc::clone(&shared);
+    let stalled = Box::new(finds_stalled(Arc::clone(&shared)));
     Ok(Engine {
+        stalled,
         metrics: Rc::new(metrics),
         take: Rc::new(taker(shared, mailboxes)),
         ask_end: Box::new(move |signal| saver::ask_end(&asked, signal)),
@@ -170,6 +172,21 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
             data.end();
         }),
     })
+}
+
+/// Looks for a shard whose thread has not turned since the last look.
+fn finds_stalled(shared: Arc<Shared>) -> impl FnMut() -> Option<usize> {
+    let mut seen = vec![0; shared.shard_count];
+    move || {
+        let mut stalled = None;
+        for (shard, counters) in shared.observations.shards.iter().enumerate() {
+            let turns = counters.turns.get();
+            if std::mem::replace(&mut seen[shard], turns) == turns {
+                stalled.get_or_insert(shard);
+            }
+        }
+        stalled
+    }
 }
 
 /// Returns when all shards have ended; their threads, with all the data, go with the process.
