@@ -450,3 +450,67 @@ fn before_a_password_is_given_a_client_can_send_little() {
     assert_eq!(client.run("AUTH secret").to_string(), "+OK");
     assert_eq!(client.run("GET k").to_string(), "nil");
 }
+
+#[test]
+fn the_log_shows_what_was_no_request_where_it_may_show_user_data() {
+    let server = Server::millrace_with(2, &["--loglevel", "verbose"]);
+    let mut control = server.connect();
+    let said = |request: &[u8]| {
+        let before = server.log().len();
+        exchange(server.address(), request);
+        let log = server.log();
+        let from = (log.get(before..).unwrap())
+            .find("Protocol error (")
+            .unwrap()
+            + before;
+        log[from..].lines().next().unwrap().to_owned()
+    };
+    let long = [&b"*1\r\nfoo'\x01\xff"[..], &[b'z'; 300], b"end"].concat();
+    // That nothing is shown is the default.
+    let hidden = said(&long);
+    assert!(
+        hidden.starts_with("Protocol error (expected '$', got 'f') from client id=")
+            && hidden.ends_with(". Query buffer during protocol error: *redacted*"),
+        "{hidden}"
+    );
+    control.run("CONFIG SET hide-user-data-from-log no");
+    let shown = said(&long);
+    let expected = format!(
+        "'foo'..{}' (... more 181 bytes ...) '{}end'",
+        "z".repeat(58),
+        "z".repeat(61)
+    );
+    assert!(shown.ends_with(&expected), "{shown}");
+    let short = said(b"*1\r\n$x\r\n");
+    assert!(
+        short.contains("(invalid bulk length)") && short.ends_with(": '$x..'"),
+        "{short}"
+    );
+}
+
+#[test]
+fn modules_are_not_loaded_and_only_who_may_try_hears_why() {
+    let not_allowed = "-ERR MODULE command not allowed. If the enable-module-command option is set to \\\"local\\\", \
+        you can run it from a local connection, otherwise you need to set this option in the configuration file, \
+        and then restart the server.";
+    let not_loaded = "-ERR Error loading the extension. Please check the server logs.";
+    let none = "-ERR Error unloading module: no such module with that name";
+    for (set, load, unload) in [
+        ("no", not_allowed, not_allowed),
+        ("local", not_loaded, none),
+        ("yes", not_loaded, none),
+    ] {
+        let server = Server::millrace_with(1, &["--enable-module-command", set]);
+        let mut client = server.connect();
+        for (line, reply) in [
+            ("MODULE LOAD /x.so", load),
+            ("MODULE LOADEX /x.so CONFIG a b ARGS c", load),
+            ("MODULE UNLOAD x", unload),
+            ("MODULE LIST", "*0"),
+        ] {
+            assert_eq!(client.run(line).to_string(), reply, "{set}: {line}");
+        }
+        let told = server.log().contains("this server has no modules");
+        assert_eq!(told, set != "no");
+    }
+}

@@ -13,7 +13,7 @@ mod kills;
 mod peer;
 mod support;
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 
 use contents::{ask, contents, fill, numbered};
 use peer::{Kind, Proxy, Server, call, try_call, until};
@@ -487,13 +487,13 @@ fn who_says_anything_but_ok_has_taken_nothing() {
     }
 }
 
-/// A server that hears of so many keys, says that, and goes.
-fn answers(keys: usize, replies: &'static str) -> (u16, std::thread::JoinHandle<()>) {
+/// A server that hears of so many keys, says that, and goes; gives who spoke to it.
+fn answers(keys: usize, replies: &'static str) -> (u16, std::thread::JoinHandle<IpAddr>) {
     use std::io::{Read, Write};
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let target = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let (mut stream, from) = listener.accept().unwrap();
         let (mut seen, mut part) = (Vec::new(), [0; 4096]);
         while seen
             .windows(7)
@@ -508,8 +508,38 @@ fn answers(keys: usize, replies: &'static str) -> (u16, std::thread::JoinHandle<
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         // To the end, or what was written could be lost. Who has heard enough may have left.
         let _ = stream.read_to_end(&mut seen);
+        from.ip()
     });
     (port, target)
+}
+
+#[test]
+fn it_comes_from_the_address_that_is_set_and_from_any_where_that_is_none() {
+    let from = ours(4);
+    let mut here = from.connect();
+    for (set, seen) in [
+        ("127.0.0.2", "127.0.0.2"),
+        ("192.0.2.1", "127.0.0.1"),
+        ("::1", "127.0.0.1"),
+    ] {
+        let set_source = ["SET", "bind-source-addr", set];
+        let done: Value = (redis::cmd("CONFIG").arg(&set_source).query(&mut here)).unwrap();
+        assert_eq!(done, Value::Okay);
+        call(&mut here, "SET a 1");
+        let (port, target) = answers(1, "+OK\r\n+OK\r\n");
+        assert_eq!(migrate(&mut here, port, &["a"], ""), ok(), "{set}");
+        assert_eq!(target.join().unwrap().to_string(), seen, "{set}");
+        assert_eq!(number(&mut here, "EXISTS a"), 0);
+    }
+    // Nobody listens there.
+    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    call(&mut here, "CONFIG SET bind-source-addr 127.0.0.2");
+    call(&mut here, "SET a 1");
+    let refused = migrate(&mut here, port, &["a"], "").unwrap_err();
+    assert!(refused.starts_with("IOERR "), "{refused}");
+    assert_eq!(number(&mut here, "EXISTS a"), 1);
 }
 
 #[test]

@@ -476,11 +476,17 @@ pub(crate) const SLOWLOG_COUNT: CommandError =
 /// CLUSTER, READONLY, READWRITE, ASKING.
 pub(crate) const CLUSTER_DISABLED: CommandError =
     CommandError::fixed("ERR This instance has cluster support disabled");
-/// MODULE LOAD.
+/// MODULE LOAD and its like while they are not enabled.
 pub(crate) const MODULES_DISABLED: CommandError = CommandError::fixed(
     "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a \
      local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
+/// MODULE LOAD.
+pub(crate) const MODULE_NOT_LOADED: CommandError =
+    CommandError::fixed("ERR Error loading the extension. Please check the server logs.");
+/// MODULE UNLOAD.
+pub(crate) const NO_SUCH_MODULE: CommandError =
+    CommandError::fixed("ERR Error unloading module: no such module with that name");
 /// ACL GENPASS.
 pub(crate) const GENPASS_BITS: CommandError = CommandError::fixed(
     "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096",

@@ -87,7 +87,7 @@ impl Flags {
     pub(crate) const WHILE_PAUSED: Self = Self(1 << 23);
     /// Ours: is an access to its keys also for a client that asked for NO-TOUCH.
     pub(crate) const ALWAYS_TOUCHES: Self = Self(1 << 24);
-    /// Ours: needs `enable-debug-command`. Redis: `CMD_PROTECTED`.
+    /// Ours: needs `enable-debug-command`, or `enable-module-command` for MODULE. Redis: `CMD_PROTECTED`.
     pub(crate) const PROTECTED: Self = Self(1 << 26);
     /// Ours, of a container: Redis has one command that reads the second word itself (DEBUG). Here each has a row, because
     /// they need different keyspaces, but no client is told of more than the container.

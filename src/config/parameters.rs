@@ -92,7 +92,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Network,
         "Addresses to listen on: * all of IPv4, ::* all of IPv6, -ADDRESS if it exists.",
     ),
-    row("bind-source-addr", ANY, "", Live),
+    row("bind-source-addr", ANY, "", Live).acts(
+        Network,
+        "Address that connections of MIGRATE come from; empty: the system chooses.",
+    ),
     row("unixsocket", ANY, "", Fixed).acts(Network, "Path of a unix socket to listen on as well."),
     row("unixsocketperm", Octal(0o777), "0", Fixed).acts(
         Network,
@@ -223,7 +226,14 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         "Who may change dir and dbfilename with CONFIG SET.",
     ),
     row("enable-debug-command", PERMISSION, "no", Fixed).acts(Security, "Who may use DEBUG."),
-    row("enable-module-command", PERMISSION, "no", Fixed),
+    row("enable-module-command", PERMISSION, "no", Fixed).acts(
+        Security,
+        "Who may use MODULE LOAD and its like: they find no module here.",
+    ),
+    row("hide-user-data-from-log", YesNo, "yes", Live).acts(
+        Security,
+        "Log lines do not show keys and what clients sent.",
+    ),
     // Observation.
     row(
         "slowlog-log-slower-than",

@@ -192,6 +192,12 @@ pub struct Settings {
     pub(crate) metrics_streams_pattern: Vec<u8>,
     /// Who may use DEBUG.
     pub(crate) enable_debug_command: Permission,
+    /// `enable-module-command`.
+    pub(crate) enable_module_command: Permission,
+    /// `hide-user-data-from-log`.
+    pub(crate) hide_user_data_from_log: bool,
+    /// `bind-source-addr`: where connections of MIGRATE come from; none: the system chooses.
+    pub(crate) bind_source_addr: Option<String>,
     /// Who may set protected parameters.
     pub(crate) enable_protected_configs: Permission,
     /// Freeing modes.
@@ -274,6 +280,10 @@ impl Settings {
             metrics_streams_max: row.number("metrics-streams-max"),
             metrics_streams_pattern: row.text("metrics-streams-pattern").unwrap_or_default(),
             enable_debug_command: row.permission("enable-debug-command"),
+            enable_module_command: row.permission("enable-module-command"),
+            hide_user_data_from_log: row.yes("hide-user-data-from-log"),
+            bind_source_addr: (row.text("bind-source-addr"))
+                .map(|text| String::from_utf8_lossy(&text).into_owned()),
             enable_protected_configs: row.permission("enable-protected-configs"),
             lazyfree: row.lazyfree(),
             hz: row.number("hz"),

@@ -7,9 +7,13 @@
 //! Invariant: a key counts as accepted only when the other server has said so.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::command::context::Shared;
 use crate::command::error::{self, CommandError};
@@ -70,7 +74,11 @@ fn connect(migration: &Migration) -> io::Result<TcpStream> {
     let timeout = Duration::from_millis(migration.timeout_ms);
     let mut error = io::Error::other("no address");
     for address in (migration.host.as_str(), port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
+        let connected = match &migration.source {
+            None => TcpStream::connect_timeout(&address, timeout),
+            Some(source) => connect_from(source, address, timeout),
+        };
+        match connected {
             Ok(stream) => {
                 stream.set_read_timeout(Some(timeout))?;
                 stream.set_write_timeout(Some(timeout))?;
@@ -81,6 +89,44 @@ fn connect(migration: &Migration) -> io::Result<TcpStream> {
         }
     }
     Err(error)
+}
+
+/// Connects from an address of this machine; from where the system likes if it is none, as Redis does.
+fn connect_from(source: &str, target: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let family = if target.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = net::socket_with(
+        family,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    let mut sources = (source, 0).to_socket_addrs().into_iter().flatten();
+    let bound = sources
+        .find(|source| source.is_ipv4() == target.is_ipv4())
+        .ok_or_else(|| io::Error::other("no such address of the target's family"))
+        .and_then(|source| Ok(net::bind(&socket, &source)?));
+    if let Err(error) = bound {
+        tracing::warn!("MIGRATE cannot connect from bind-source-addr {source}: {error}");
+    }
+    match net::connect(&socket, &target) {
+        Ok(()) => {}
+        Err(Errno::INPROGRESS) => {
+            let mut wait = [PollFd::new(&socket, PollFlags::OUT)];
+            let limit = Timespec::try_from(timeout).map_err(io::Error::other)?;
+            if poll(&mut wait, Some(&limit))? == 0 {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            sockopt::socket_error(&socket)??;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let stream = TcpStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// Sends the keys and reads the replies; puts those that were accepted into `accepted`, also when an error follows.

@@ -57,12 +57,15 @@ pub(super) fn identify(
     if !row.command.accepts(args.len()) && !row.command.accepts_own_word(args) {
         return Err(error::wrong_arity(&row.full_name));
     }
-    if row.command.flags.has(Flags::PROTECTED)
-        && !settings
-            .enable_debug_command
-            .allows(session.handle.is_local())
-    {
-        return Err(error::DEBUG_DISABLED);
+    if row.command.flags.has(Flags::PROTECTED) {
+        let (allowed, refusal) = if container.command.name == "module" {
+            (settings.enable_module_command, error::MODULES_DISABLED)
+        } else {
+            (settings.enable_debug_command, error::DEBUG_DISABLED)
+        };
+        if !allowed.allows(session.handle.is_local()) {
+            return Err(refusal);
+        }
     }
     // No password may be needed any more.
     if !session.authenticated && !row.command.flags.has(Flags::NO_AUTH) && !users.are_open() {

@@ -104,6 +104,7 @@ impl Shard {
                     let mut text = b"ERR ".to_vec();
                     error.write_to(&mut text);
                     self.shared.observations.errors.add(&text);
+                    self.tell_protocol_error(&client.session, &text, rest);
                     reply.error(&text);
                     client.session.closing = true;
                     return (Flow::Stop, bytes.len());

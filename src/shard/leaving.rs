@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::client::session::Session;
 use crate::ids::ClientId;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::pubsub::registry::ChannelKind;
@@ -10,7 +11,50 @@ use super::client::Client;
 use super::phase::Phase;
 use super::state::Shard;
 
+/// Most bytes of input that the log shows of a protocol error. Source: Redis.
+const SHOWN_INPUT_BYTES_MAX: usize = 128;
+
+/// Input in quotes, with a point for each byte that cannot be shown; of longer input the beginning and the end.
+fn shown_input(input: &[u8]) -> String {
+    let shown = |bytes: &[u8]| {
+        let visible = |byte: &u8| match byte {
+            b' '..=b'~' => char::from(*byte),
+            _ => '.',
+        };
+        format!("'{}'", bytes.iter().map(visible).collect::<String>())
+    };
+    if input.len() < SHOWN_INPUT_BYTES_MAX {
+        return shown(input);
+    }
+    let (half, left_out) = (
+        SHOWN_INPUT_BYTES_MAX / 2,
+        input.len() - SHOWN_INPUT_BYTES_MAX,
+    );
+    let (beginning, end) = (&input[..half], &input[input.len() - half..]);
+    format!(
+        "{} (... more {left_out} bytes ...) {}",
+        shown(beginning),
+        shown(end)
+    )
+}
+
 impl Shard {
+    /// Logs why a connection ends whose bytes are not the protocol; `reply` is its error reply, `input` begins at what is not understood.
+    pub(super) fn tell_protocol_error(&self, session: &Session, reply: &[u8], input: &[u8]) {
+        let reason = reply.strip_prefix(b"ERR Protocol error: ").unwrap_or(reply);
+        let input = if self.settings.hide_user_data_from_log {
+            "*redacted*".to_owned()
+        } else {
+            shown_input(input)
+        };
+        tracing::debug!(
+            "Protocol error ({}) from client id={} addr={}. Query buffer during protocol error: {input}",
+            String::from_utf8_lossy(reason),
+            session.handle.id.0,
+            session.handle.address,
+        );
+    }
+
     pub(super) fn check_query_limit(&mut self, id: ClientId) {
         let limit = self.settings.client_query_buffer_bytes_max;
         let Some(client) = self.clients.get_mut(id) else {

@@ -69,6 +69,8 @@ pub(crate) struct Migration {
     pub(crate) host: String,
     /// Its port, as it was written.
     pub(crate) port: String,
+    /// The address to connect from (`bind-source-addr`).
+    pub(crate) source: Option<String>,
     /// The database there.
     pub(crate) target_db: i64,
     /// Longest time for a connection and for each step of what is said, ms.
@@ -229,6 +231,7 @@ pub(super) fn migrate(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome,
     let migration = Migration {
         host: text(1),
         port: text(2),
+        source: ctx.settings.bind_source_addr.clone(),
         target_db,
         timeout_ms: match u64::try_from(timeout_ms) {
             Ok(0) | Err(_) => TIMEOUT_DEFAULT_MS,

@@ -1,10 +1,16 @@
-//! MODULE: there are none, and none can be loaded.
+//! MODULE: there are none, and none can be loaded. Whoever may try (`enable-module-command`) gets the errors of Redis for a file that is
+//! no module and for a name that is not loaded; the log says why.
 
 use crate::command::error::{self, CommandError};
 use crate::command::{Command, Context, Flags, Outcome};
 use crate::resp::arguments::Args;
 
-const LOADING: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_ASYNC_LOADING];
+const LOADING: &[Flags] = &[
+    Flags::ADMIN,
+    Flags::NOSCRIPT,
+    Flags::NO_ASYNC_LOADING,
+    Flags::PROTECTED,
+];
 
 /// The row.
 pub(crate) static COMMANDS: &[Command] =
@@ -22,14 +28,14 @@ pub(crate) static COMMANDS: &[Command] =
                 .flags(&[Flags::ADMIN, Flags::NOSCRIPT])
                 .tips(&["nondeterministic_output_order"])
                 .docs("4.0.0", "server", "O(1)", "Lists the modules."),
-            Command::new("load", "path [arg [arg ...]]", refused)
+            Command::new("load", "path [arg [arg ...]]", load)
                 .arity(-3)
                 .flags(LOADING)
                 .docs("4.0.0", "server", "O(1)", "Loads a module."),
             Command::new(
                 "loadex",
                 "path [CONFIG configs:<name value> [CONFIG name value ...]] [ARGS args [args ...]]",
-                refused,
+                load,
             )
             .arity(-3)
             .flags(LOADING)
@@ -39,7 +45,7 @@ pub(crate) static COMMANDS: &[Command] =
                 "O(1)",
                 "Loads a module with its parameters.",
             ),
-            Command::new("unload", "name", refused)
+            Command::new("unload", "name", unload)
                 .arity(3)
                 .flags(LOADING)
                 .docs("4.0.0", "server", "O(1)", "Unloads a module."),
@@ -54,8 +60,13 @@ fn list(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError
     Ok(Outcome::Done)
 }
 
-fn refused(_ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
-    Err(error::MODULES_DISABLED)
+fn load(_ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    tracing::warn!("A module was not loaded: this server has no modules.");
+    Err(error::MODULE_NOT_LOADED)
+}
+
+fn unload(_ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {
+    Err(error::NO_SUCH_MODULE)
 }
 
 fn help(ctx: &mut Context<'_>, _args: &Args<'_>) -> Result<Outcome, CommandError> {

@@ -115,7 +115,10 @@ impl Runner {
                     text.trim_end()
                 );
             } else {
-                tracing::debug!("{args:?} of the log failed: {}", text.trim_end());
+                let name = row.full_name.replace('|', " ").to_uppercase();
+                let of = args.from(1).map(|arg| self.shown(arg));
+                let of = of.collect::<Vec<_>>().join(" ");
+                tracing::debug!("{name} {of} of the log failed: {}", text.trim_end());
             }
         }
         env.collect(space, &mut self.after);
@@ -170,11 +173,20 @@ impl Runner {
         })
     }
 
+    /// A key or an argument as a log line may show it.
+    fn shown(&self, bytes: &[u8]) -> String {
+        if self.settings.hide_user_data_from_log {
+            "*redacted*".to_owned()
+        } else {
+            bytes.escape_ascii().to_string()
+        }
+    }
+
     /// Counts a key whose value has no elements, and tells of the first of them.
     fn pass_over(&self, key: &[u8]) {
         let passed = &self.shared.observations.persistence.loaded_empty_keys;
         if passed.fetch_add(1, Ordering::Relaxed) < EMPTY_KEYS_TOLD {
-            tracing::info!("skipping empty key: {}", key.escape_ascii());
+            tracing::info!("skipping empty key: {}", self.shown(key));
         }
     }
 
