@@ -5,6 +5,8 @@
 //!
 //! The counters are of this shard and cost a store each; the lock of a log is taken only for a command that was slow.
 
+use std::sync::{Arc, PoisonError};
+
 use crate::client::session::Session;
 use crate::command::error::CommandError;
 use crate::command::redact::redacted;
@@ -79,8 +81,14 @@ impl Env<'_> {
                 .get_or_init(Box::default)
                 .record(elapsed_ns);
         }
+        // CONFIG SET is measured by what it has set, as in Redis.
+        let changed = (call.row.command.flags.has(Flags::ADMIN)).then(|| {
+            let settings = self.shared.settings.read();
+            Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
+        });
+        let settings = changed.as_deref().unwrap_or(self.settings);
         let elapsed_us = elapsed_ns / 1000;
-        let is_slow = u64::try_from(self.settings.slowlog_log_slower_than_us)
+        let is_slow = u64::try_from(settings.slowlog_log_slower_than_us)
             .is_ok_and(|threshold_us| elapsed_us >= threshold_us);
         if is_slow && !call.row.command.flags.has(Flags::SKIP_SLOWLOG) {
             self.log_slow(session, call, elapsed_us);
@@ -90,7 +98,7 @@ impl Env<'_> {
         } else {
             "command"
         };
-        let threshold_ms = self.settings.latency_monitor_threshold_ms;
+        let threshold_ms = settings.latency_monitor_threshold_ms;
         let latency = &self.shared.observations.latency;
         latency.note(event, self.now_ms, elapsed_ns, threshold_ms);
     }

@@ -2,9 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::client::transaction::Queued;
 use crate::command::row::Row;
+use crate::command::scripting::{Named, naming};
 use crate::command::spec::Flags;
 use crate::command::table::commands;
+use crate::resp::arguments::Args;
+use crate::script::cache::sha_from_hex;
+use crate::script::flags::{ScriptFlags, of_script};
 
 use super::client::{Client, is_exec};
 use super::state::Shard;
@@ -25,18 +30,26 @@ impl Shard {
 
     /// Whether CLIENT PAUSE holds this command, or this EXEC. Source: Redis' CLIENT PAUSE; WRITE holds writes and what may
     /// replicate.
-    pub(super) fn is_paused_for(&self, client: &Client, row: &Row) -> bool {
+    pub(super) fn is_paused_for(&self, client: &Client, row: &Row, args: &Args<'_>) -> bool {
+        if !self.is_paused() {
+            return false;
+        }
         if !is_exec(client, row) {
-            return self.pauses(row);
+            return self.pauses(row, args);
         }
         let table = commands();
         let mut queue = client.session.transaction.queue.iter();
-        self.pauses(row) || queue.any(|queued| self.pauses(table.row(queued.command)))
+        let pauses = |queued: &Queued| {
+            let args = queued.request.args();
+            self.pauses(table.row(queued.command), &args)
+        };
+        self.pauses(row, args) || queue.any(pauses)
     }
 
-    /// Whether CLIENT PAUSE holds this one command.
-    pub(super) fn pauses(&self, row: &Row) -> bool {
-        if !self.is_paused() || row.command.flags.has(Flags::WHILE_PAUSED) {
+    /// Whether CLIENT PAUSE, which is on, holds this one command.
+    fn pauses(&self, row: &Row, args: &Args<'_>) -> bool {
+        let flags = row.command.flags;
+        if flags.has(Flags::WHILE_PAUSED) {
             return false;
         }
         let asked_until = self.shared.paused_until_ms.load(Ordering::Acquire);
@@ -44,6 +57,26 @@ impl Shard {
         if asked_until > self.now_ms && !writes_only {
             return true;
         }
-        row.command.flags.has(Flags::WRITE) || row.command.flags.has(Flags::MAY_REPLICATE)
+        let is_script = row.command.group == "scripting" && flags.has(Flags::MAY_REPLICATE);
+        flags.has(Flags::WRITE)
+            || flags.has(Flags::MAY_REPLICATE) && !(is_script && self.says_no_writes(row, args))
+    }
+
+    /// Whether the script or function of a command says of itself that it writes nothing.
+    fn says_no_writes(&self, row: &Row, args: &Args<'_>) -> bool {
+        let name = args.at(1);
+        let flags = match naming(row.command).0 {
+            Named::Text => of_script(name).ok().map(|(flags, _)| flags),
+            Named::Sha => {
+                let script = sha_from_hex(name).and_then(|sha| self.shared.scripts.get(&sha));
+                script.map(|script| script.flags)
+            }
+            Named::Function => {
+                let libraries = self.shared.libraries.now();
+                let function = libraries.function(name);
+                function.map(|(_, function)| function.flags)
+            }
+        };
+        flags.is_some_and(|flags| flags.has(ScriptFlags::NO_WRITES))
     }
 }

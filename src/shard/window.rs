@@ -229,7 +229,7 @@ impl Shard {
                 client.session.closing = true;
                 return Flow::Stop;
             }
-            if self.is_paused_for(client, attempt.row) {
+            if self.is_paused_for(client, attempt.row, attempt.args) {
                 client.kept = Some(attempt.keep());
                 self.clients.pause(client);
                 return Flow::Stop;
@@ -241,7 +241,8 @@ impl Shard {
                     .wait_in_line(attempt.shards, Job::Client(client.id()));
                 return Flow::Stop;
             }
-            if self.shared.ending.load(Ordering::Acquire) && self.is_paused_for(client, attempt.row)
+            if self.shared.ending.load(Ordering::Acquire)
+                && self.is_paused_for(client, attempt.row, attempt.args)
             {
                 // The last dump's cut was made before the keyspaces were taken: it would not have this.
                 client.kept = Some(attempt.keep());

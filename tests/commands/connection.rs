@@ -274,6 +274,46 @@ fn a_pause_holds_commands_until_it_is_over() {
 }
 
 #[test]
+fn a_pause_of_writes_holds_a_script_unless_it_says_that_it_writes_nothing() {
+    const READS: &str = "#!lua flags=no-writes\nreturn 1";
+    for_each_shard_count(|server| {
+        let (mut control, mut client) = (server.connect(), server.connect());
+        let library = "#!lua name=f\nredis.register_function{function_name='reads', \
+            callback=function() return 1 end, flags={'no-writes'}}\n\
+            redis.register_function('may_write', function() return 1 end)";
+        client.call(&["FUNCTION", "LOAD", "REPLACE", library]);
+        let reads = client.call(&["SCRIPT", "LOAD", READS]).text();
+        let plain = client.call(&["SCRIPT", "LOAD", "return 1"]).text();
+        check(&mut control, &[("CLIENT PAUSE 60000 WRITE", "+OK")]);
+        for words in [
+            &["EVAL", READS, "0"][..],
+            &["EVAL_RO", "return 1", "0"],
+            &["EVALSHA", &reads, "0"],
+            &["FCALL", "reads", "0"],
+            &["FCALL_RO", "reads", "0"],
+        ] {
+            assert_eq!(client.call(words).to_string(), ":1", "{words:?}");
+        }
+        client.run("MULTI");
+        client.call(&["EVAL", READS, "0"]);
+        assert_eq!(client.run("EXEC").to_string(), "[:1]");
+        for words in [
+            &["EVAL", "return 1", "0"][..],
+            &["EVAL", "#!lua\nreturn 1", "0"],
+            &["EVALSHA", &plain, "0"],
+            &["FCALL", "may_write", "0"],
+        ] {
+            client.send(words);
+            client.expect_quiet(&mut control);
+            check(&mut control, &[("CLIENT UNPAUSE", "+OK")]);
+            assert_eq!(client.reply().to_string(), ":1", "{words:?}");
+            check(&mut control, &[("CLIENT PAUSE 60000 WRITE", "+OK")]);
+        }
+        check(&mut control, &[("CLIENT UNPAUSE", "+OK")]);
+    });
+}
+
+#[test]
 fn a_pause_keeps_expired_keys_and_shows_them_to_nobody() {
     for_each_shard_count(|server| {
         let (mut control, mut listener) = (server.connect(), server.connect());

@@ -148,8 +148,8 @@ fn slow_commands_are_logged_with_their_secrets_covered() {
     for_each_shard_count(|server| {
         let mut client = server.connect();
         client.run("CLIENT SETNAME me");
-        client.run("CONFIG SET slowlog-log-slower-than 0");
         client.run("SLOWLOG RESET");
+        client.run("CONFIG SET slowlog-log-slower-than 0");
         client.run("RPUSH a 1");
         client.run("AUTH default secret");
         client.run("CONFIG SET slowlog-log-slower-than -1");
@@ -163,6 +163,11 @@ fn slow_commands_are_logged_with_their_secrets_covered() {
         let pushed = position(r#"["RPUSH", "a", "1"]"#).unwrap();
         let auth = position(r#"["AUTH", "(redacted)", "(redacted)"]"#).unwrap();
         assert!(auth < pushed, "newest first: {commands:?}");
+        // A change of the limit counts by the new one: the first is there, the last is not.
+        let set =
+            |limit: &str| format!(r#"["CONFIG", "SET", "slowlog-log-slower-than", "{limit}"]"#);
+        assert!(position(&set("0")).unwrap() > pushed, "{commands:?}");
+        assert_eq!(position(&set("-1")), None, "{commands:?}");
         let entry = log.items()[pushed].items();
         assert_eq!(entry.len(), 6);
         assert_eq!(entry[4].text(), client.local_address().to_string());
