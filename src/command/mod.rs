@@ -29,6 +29,7 @@ pub(crate) mod list;
 mod long_replies;
 pub(crate) mod metrics;
 pub(crate) mod permission;
+pub mod probe;
 pub(crate) mod pubsub;
 pub(crate) mod random;
 pub(crate) mod redact;

@@ -12,6 +12,7 @@
 //! nothing keep nobody out ([`places`]). Whom protected mode turns away from the server it turns away here.
 
 mod places;
+pub mod probe;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, warn};
@@ -178,39 +180,47 @@ async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Rc<
     }
 }
 
-/// One connection, one request.
+/// One connection of the port.
 async fn converse(socket: TcpStream, peer: SocketAddr, source: Rc<Source>, place: Place) {
-    let service = service_fn(|request| {
-        let (source, place) = (Rc::clone(&source), &place);
-        async move {
-            place.is_at(Stage::Gathers);
-            let response = answer(&request, peer, &source).await;
-            place.is_at(Stage::Sends);
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits::METRICS_REQUEST_MS))
-        .max_buf_size(limits::METRICS_REQUEST_BYTES_MAX)
-        .serve_connection(TokioIo::new(socket), service);
+    // Nobody logs in here: what counts is whether somebody has thought of a password.
+    let is_open = || source.shared.users.default().rules().has_no_password();
+    let is_welcome = || !listen::is_turned_away(&source.settings(), is_open, Some(peer));
+    let respond = async |request: Request<Incoming>| {
+        place.is_at(Stage::Gathers);
+        let response = answer(&request, is_welcome(), source.scrape()).await;
+        place.is_at(Stage::Sends);
+        response
+    };
     let patience = Duration::from_millis(limits::METRICS_EXCHANGE_MS);
-    match tokio::time::timeout(patience, connection).await {
+    match tokio::time::timeout(patience, exchange(socket, respond)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("Metrics for {peer}: {error}"),
         Err(_) => debug!("Metrics for {peer}: too slow"),
     }
 }
 
+/// One request and its answer.
+async fn exchange(
+    socket: impl AsyncRead + AsyncWrite + Unpin,
+    respond: impl AsyncFn(Request<Incoming>) -> Response<Full<Bytes>>,
+) -> hyper::Result<()> {
+    let respond = &respond;
+    let service = service_fn(async |request| Ok::<_, Infallible>(respond(request).await));
+    http1::Builder::new()
+        .keep_alive(false)
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits::METRICS_REQUEST_MS))
+        .max_buf_size(limits::METRICS_REQUEST_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), service)
+        .await
+}
+
 async fn answer(
     request: &Request<Incoming>,
-    peer: SocketAddr,
-    source: &Source,
+    is_welcome: bool,
+    metrics: impl Future<Output = String>,
 ) -> Response<Full<Bytes>> {
-    // Nobody logs in here: what counts is whether somebody has thought of a password.
-    let is_open = || source.shared.users.default().rules().has_no_password();
-    if listen::is_turned_away(&source.settings(), is_open, Some(peer)) {
+    if !is_welcome {
         let text = "Protected mode: only 127.0.0.1 and ::1 are answered. Set a password, or protected-mode no.\n";
         return plain(StatusCode::FORBIDDEN, text);
     }
@@ -224,7 +234,7 @@ async fn answer(
         response.headers_mut().insert(ALLOW, methods);
         return response;
     }
-    let mut response = Response::new(Full::from(source.scrape().await));
+    let mut response = Response::new(Full::from(metrics.await));
     let kind = hyper::header::HeaderValue::from_static(FORMAT);
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
