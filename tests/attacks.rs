@@ -4,12 +4,20 @@
 //! - `attacks/field.rs`: the runs, their figures and the verdict.
 //! - `attacks/innocent.rs`: the client beside the attack whose latencies are measured.
 //! - `attacks/flood.rs`: connections whose sockets are always full. `attacks/stop.rs`: stopping under those.
-//! - `attacks/connections.rs`, `tables.rs`, `values.rs`, `messages.rs`: the other cases; `attacks/driver.rs`: what they share.
+//! - `attacks/connections.rs`, `tables.rs`, `values.rs`, `messages.rs`, `users.rs`: the other cases; `attacks/driver.rs`: what they
+//!   share.
+//! - `attacks/way.rs`: the same over TLS and as a user with few rights, by a tunnel (`attacks/tunnel.rs`).
 //!
 //! Here the cases are short, and what load on the machine could change is not judged: how long something took. At full size,
 //! with a table, they are run by scripts/attacks.sh.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+#[allow(dead_code, reason = "the tests of TLS use the rest")]
+#[path = "tls/authority.rs"]
+mod authority;
+#[allow(dead_code, reason = "the tests of TLS use the rest")]
+#[path = "tls/client.rs"]
+mod client;
 #[path = "attacks/connections.rs"]
 mod connections;
 #[path = "attacks/driver.rs"]
@@ -27,8 +35,16 @@ mod stop;
 mod support;
 #[path = "attacks/tables.rs"]
 mod tables;
+#[path = "attacks/tunnel.rs"]
+mod tunnel;
+#[path = "attacks/users.rs"]
+mod users;
 #[path = "attacks/values.rs"]
 mod values;
+#[path = "attacks/way.rs"]
+mod way;
+
+use way::Way;
 
 #[test]
 fn a_flood_costs_others_no_more_than_under_the_oracle() {
@@ -58,4 +74,45 @@ fn long_and_many_values_cost_no_more_than_under_the_oracle() {
 #[test]
 fn messages_and_walks_cost_no_more_than_under_the_oracle() {
     field::run(messages::cases());
+}
+
+#[test]
+fn users_and_their_rules_cost_no_more_than_under_the_oracle() {
+    field::run(users::cases());
+}
+
+#[test]
+fn over_tls_attacks_cost_no_more_than_under_the_oracle() {
+    let names = [
+        "half requests on many connections",
+        "long values declared",
+        "garbage",
+        "replies of 100 KB unread",
+        "strangers: replies unread",
+        "strangers: long requests",
+        "connections torn down",
+    ];
+    field::run_again(Way::Tls, &names, connections::cases());
+    let names = [
+        "flood: many keys, 1 connections",
+        "flood: replies unread, 20 connections",
+    ];
+    field::run_again(Way::Tls, &names, flood::cases(false));
+}
+
+#[test]
+fn as_a_user_with_few_rights_attacks_cost_no_more_than_under_the_oracle() {
+    let names = [
+        "flood: many keys, 1 connections",
+        "flood: MULTI, 20 connections",
+    ];
+    field::run_again(Way::User, &names, flood::cases(false));
+    let names = [
+        "SUBSCRIBE to very many channels",
+        "BLPOP of very many keys by many",
+        "SUBSCRIBE, WATCH and BLPOP of very many names",
+    ];
+    field::run_again(Way::User, &names, tables::cases());
+    let names = ["PUBLISH, readers stalled for a while"];
+    field::run_again(Way::User, &names, messages::cases());
 }

@@ -1,16 +1,29 @@
 //! The suites under tests/clients/, each against a server of its own with 1 and 4 shards: redis-py and the Node clients, and the
-//! frameworks on them and on Ruby's client, as their users write them.
+//! frameworks on them and on Ruby's client, as their users write them. Those used most run again over TLS and as users with few
+//! rights (`clients/door.rs`, `clients/users.rs`).
 //!
 //! A missing interpreter or package fails the test and says what to run; nothing is skipped.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[allow(dead_code, reason = "the tests of TLS use the rest")]
+#[path = "tls/authority.rs"]
+mod authority;
+#[allow(dead_code, reason = "the tests of TLS use the rest")]
+#[path = "tls/client.rs"]
+mod client;
+#[path = "clients/door.rs"]
+mod door;
 mod support;
+#[path = "clients/users.rs"]
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Server, for_each_shard_count};
+use door::{Door, as_user, over_tls};
+use support::for_each_shard_count;
+use users::User;
 
 /// How long a suite may run; each takes at most twenty seconds.
 const SUITE_TIMEOUT: Duration = Duration::from_secs(240);
@@ -49,12 +62,11 @@ fn node_packages() -> PathBuf {
     directory
 }
 
-/// Runs a suite against the server; on failure shows what it printed.
-fn run_suite(server: &Server, command: &mut Command) {
+/// Runs a suite against a server; on failure shows what it printed.
+fn run_suite(door: &Door, command: &mut Command) {
     let output = tempfile::NamedTempFile::new().unwrap();
     let file = output.reopen().unwrap();
     let mut child = command
-        .env("MILLRACE_URL", format!("redis://{}", server.address()))
         .stdin(Stdio::null())
         .stdout(file.try_clone().unwrap())
         .stderr(file)
@@ -77,13 +89,13 @@ fn run_suite(server: &Server, command: &mut Command) {
         None => panic!(
             "{} against {} did not end:\n{printed}",
             suite_name(command),
-            server.name
+            door.name
         ),
         Some(status) => assert!(
             status.success(),
             "{} against {} ({status}):\n{printed}",
             suite_name(command),
-            server.name
+            door.name
         ),
     }
     assert!(
@@ -114,10 +126,12 @@ fn ran_tests(printed: &str) -> bool {
     printed.lines().filter_map(counted).any(|count| count > 0)
 }
 
-fn python_suite(server: &Server, (environment, imports): (&str, &str), file: &str) {
+fn python_suite(door: &Door, (environment, imports): (&str, &str), file: &str) {
+    let mut command = Command::new(python(environment, imports));
+    door.tell(&mut command);
     run_suite(
-        server,
-        Command::new(python(environment, imports))
+        door,
+        command
             .current_dir(root().join("tests/clients/python"))
             .args(["-B", file]),
     );
@@ -129,17 +143,14 @@ const CLIENTS: (&str, &str) = (
 );
 const ARQ: (&str, &str) = (".venv-arq", "arq");
 
-fn node_suite(server: &Server, file: &str) {
+fn node_suite(door: &Door, file: &str) {
     let arguments = ["--test", "--test-reporter=tap", file];
-    run_suite(
-        server,
-        Command::new("node")
-            .current_dir(node_packages())
-            .args(arguments),
-    );
+    let mut command = Command::new("node");
+    door.tell_node(&mut command);
+    run_suite(door, command.current_dir(node_packages()).args(arguments));
 }
 
-fn ruby_suite(server: &Server, file: &str) {
+fn ruby_suite(door: &Door, file: &str) {
     let ready = Command::new("ruby")
         .args(["-e", "require 'sidekiq'; require 'minitest'"])
         .stderr(Stdio::null())
@@ -148,97 +159,176 @@ fn ruby_suite(server: &Server, file: &str) {
         ready.is_ok_and(|status| status.success()),
         "ruby with sidekiq and minitest is missing: run scripts/test.sh"
     );
+    let mut command = Command::new("ruby");
+    door.tell(&mut command);
     run_suite(
-        server,
-        Command::new("ruby")
+        door,
+        command
             .current_dir(root().join("tests/clients/ruby"))
             .arg(file),
     );
 }
 
+/// By the plain port, with each number of shards.
+fn for_each_server(test: impl Fn(&Door)) {
+    for_each_shard_count(|server| test(&Door::plain(server)));
+}
+
 #[test]
 fn redis_py_synchronous() {
-    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_sync.py"));
+    for_each_server(|door| python_suite(door, CLIENTS, "test_sync.py"));
 }
 
 #[test]
 fn redis_py_asyncio() {
-    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_asyncio.py"));
+    for_each_server(|door| python_suite(door, CLIENTS, "test_asyncio.py"));
 }
 
 #[test]
 fn redis_py_locks_scripts_and_functions() {
-    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_scripts.py"));
+    for_each_server(|door| python_suite(door, CLIENTS, "test_scripts.py"));
 }
 
 #[test]
 fn rq() {
-    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_rq.py"));
+    for_each_server(|door| python_suite(door, CLIENTS, "test_rq.py"));
 }
 
 #[test]
 fn huey() {
-    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_huey.py"));
+    for_each_server(|door| python_suite(door, CLIENTS, "test_huey.py"));
 }
 
 #[test]
 fn dramatiq() {
-    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_dramatiq.py"));
+    for_each_server(|door| python_suite(door, CLIENTS, "test_dramatiq.py"));
 }
 
 #[test]
 fn celery() {
-    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_celery.py"));
+    for_each_server(|door| python_suite(door, CLIENTS, "test_celery.py"));
 }
 
 #[test]
 fn taskiq_and_channels() {
-    for_each_shard_count(|server| python_suite(server, CLIENTS, "test_frameworks.py"));
+    for_each_server(|door| python_suite(door, CLIENTS, "test_frameworks.py"));
 }
 
 #[test]
 fn arq() {
-    for_each_shard_count(|server| python_suite(server, ARQ, "test_arq.py"));
+    for_each_server(|door| python_suite(door, ARQ, "test_arq.py"));
 }
 
 #[test]
 fn keyv_and_connect_redis() {
-    for_each_shard_count(|server| node_suite(server, "node/frameworks.test.mjs"));
+    for_each_server(|door| node_suite(door, "node/frameworks.test.mjs"));
 }
 
 #[test]
 fn ioredis() {
-    for_each_shard_count(|server| node_suite(server, "node/ioredis.test.js"));
+    for_each_server(|door| node_suite(door, "node/ioredis.test.js"));
 }
 
 #[test]
 fn node_redis() {
-    for_each_shard_count(|server| node_suite(server, "node/node-redis.test.js"));
+    for_each_server(|door| node_suite(door, "node/node-redis.test.js"));
 }
 
 #[test]
 fn scripts_and_functions_of_the_node_clients() {
-    for_each_shard_count(|server| node_suite(server, "node/scripts.test.js"));
+    for_each_server(|door| node_suite(door, "node/scripts.test.js"));
 }
 
 #[test]
 fn bullmq() {
-    for_each_shard_count(|server| node_suite(server, "node/bullmq.test.mjs"));
+    for_each_server(|door| node_suite(door, "node/bullmq.test.mjs"));
 }
 
 #[test]
 fn bull() {
-    for_each_shard_count(|server| node_suite(server, "node/bull.test.js"));
+    for_each_server(|door| node_suite(door, "node/bull.test.js"));
 }
 
 #[test]
 fn redlock() {
-    for_each_shard_count(|server| node_suite(server, "node/redlock.test.js"));
+    for_each_server(|door| node_suite(door, "node/redlock.test.js"));
 }
 
 #[test]
 fn sidekiq() {
-    for_each_shard_count(|server| ruby_suite(server, "sidekiq_test.rb"));
+    for_each_server(|door| ruby_suite(door, "sidekiq_test.rb"));
+}
+
+fn redis_py(door: &Door) {
+    python_suite(door, CLIENTS, "test_sync.py");
+    python_suite(door, CLIENTS, "test_asyncio.py");
+}
+
+fn node_clients(door: &Door) {
+    node_suite(door, "node/ioredis.test.js");
+    node_suite(door, "node/node-redis.test.js");
+}
+
+#[test]
+fn redis_py_over_tls() {
+    over_tls(redis_py);
+}
+
+#[test]
+fn the_node_clients_over_tls() {
+    over_tls(node_clients);
+}
+
+#[test]
+fn rq_over_tls() {
+    over_tls(|door| python_suite(door, CLIENTS, "test_rq.py"));
+}
+
+#[test]
+fn celery_over_tls() {
+    over_tls(|door| python_suite(door, CLIENTS, "test_celery.py"));
+}
+
+#[test]
+fn bullmq_over_tls() {
+    over_tls(|door| node_suite(door, "node/bullmq.test.mjs"));
+}
+
+#[test]
+fn redis_py_as_a_user_with_few_rights() {
+    as_user(User::of_clients(), redis_py);
+}
+
+#[test]
+fn the_node_clients_as_a_user_with_few_rights() {
+    as_user(User::of_clients(), node_clients);
+}
+
+#[test]
+fn rq_as_the_user_of_the_readme() {
+    let jobs = "(~called ~horse ~runs ~seen ~tries +incrby +rpush +set)";
+    let user = User::of_readme("rq").and(&[jobs]);
+    let denied = as_user(user, |door| python_suite(door, CLIENTS, "test_rq.py"));
+    assert_eq!(denied, Vec::<String>::new());
+}
+
+#[test]
+fn celery_as_the_user_of_the_readme() {
+    let queues = ["~lost*", "~not-acknowledged*", "~stopping*"];
+    let jobs = "(~child ~notes ~worker +rpush +set)";
+    let user = User::of_readme("celery").and(&queues).and(&[jobs]);
+    let denied = as_user(user, |door| {
+        python_suite(door, CLIENTS, "test_celery.py");
+    });
+    assert_eq!(denied, Vec::<String>::new());
+}
+
+#[test]
+fn bullmq_as_the_user_of_the_readme() {
+    // As the README says, for two calls.
+    let user = User::of_readme("bullmq").and(&["+client|list", "+scan"]);
+    let denied = as_user(user, |door| node_suite(door, "node/bullmq.test.mjs"));
+    assert_eq!(denied, Vec::<String>::new());
 }
 
 #[test]

@@ -386,6 +386,65 @@ fn monitor_prints_commands_as_they_were_sent() {
 }
 
 #[test]
+fn a_user_with_few_rights_logs_in_and_is_told_what_it_may_not() {
+    for_each_shard_count(|server| {
+        let rules = "on >a-long-password ~mine:* &mine:* +@list +@pubsub +@transaction +ping";
+        let made = server.connect().run(&format!("ACL SETUSER ann {rules}"));
+        assert_eq!(made.to_string(), "+OK");
+        let as_ann = |arguments: &[&str], input: &[u8]| {
+            let mut command = redis_cli(server);
+            let login = ["--user", "ann", "--pass", "a-long-password"];
+            command.args(login).args(["--no-auth-warning", "--no-raw"]);
+            run(command.args(arguments), input)
+        };
+        assert_eq!(as_ann(&["LPUSH", "mine:jobs", "x"], b""), "(integer) 1\n");
+        for (arguments, expected) in [
+            (
+                &["LPUSH", "jobs", "x"][..],
+                "(error) NOPERM No permissions to access a key\n",
+            ),
+            (
+                &["GET", "mine:jobs"],
+                "(error) NOPERM User ann has no permissions to run the 'get' command\n",
+            ),
+            (
+                &["PUBLISH", "jobs", "x"],
+                "(error) NOPERM No permissions to access a channel\n",
+            ),
+        ] {
+            assert_eq!(as_ann(arguments, b""), expected);
+        }
+        let script = b"MULTI\nRPUSH mine:jobs y\nEXEC\nLRANGE mine:jobs 0 -1\n";
+        let printed = as_ann(&[], script);
+        assert!(
+            printed.ends_with("1) (integer) 2\n1) \"x\"\n2) \"y\"\n"),
+            "{printed}"
+        );
+        let address = format!("redis://ann:a-long-password@{}", server.address());
+        let by_address = run(
+            Command::new("redis-cli").args([
+                "--no-auth-warning",
+                "-u",
+                &address,
+                "LLEN",
+                "mine:jobs",
+            ]),
+            b"",
+        );
+        assert_eq!(by_address, "2\n");
+        let mut by_environment = redis_cli(server);
+        by_environment.env("REDISCLI_AUTH", "a-long-password");
+        let printed = run(by_environment.args(["--user", "ann", "PING"]), b"");
+        assert_eq!(printed, "PONG\n");
+        let printed = run(
+            redis_cli(server).args(["--user", "ann", "--pass", "wrong", "PING"]),
+            b"",
+        );
+        assert!(printed.contains("WRONGPASS"), "{printed}");
+    });
+}
+
+#[test]
 fn modes_for_what_is_not_there_end_with_an_error() {
     for_each_shard_count(|server| {
         let address = server.address().to_string();

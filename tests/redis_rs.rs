@@ -1,5 +1,5 @@
 //! redis-rs, blocking and on tokio, over RESP2 and RESP3, as its users write it: typed commands, pipelines, transactions,
-//! blocking pops, publish/subscribe, streams and groups.
+//! blocking pops, publish/subscribe, streams and groups; each as a user who may do everything and as one who may not.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -18,19 +18,55 @@ use support::{Server, for_each_shard_count};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn client(server: &Server, protocol: &str) -> redis::Client {
-    redis::Client::open(format!("redis://{}/?protocol={protocol}", server.address())).unwrap()
+/// A user with few rights: keys and channels with names that begin with a small letter, the patterns to subscribe to, and what
+/// moves data.
+const LIMITED: &str = "ACL SETUSER limited on >a-long-password ~[a-z]* &[a-z]* &news.* &p*n +@read +@write +@blocking \
+     +@pubsub +@transaction +@connection -@dangerous +config|get";
+
+fn client(server: &Server, login: &str, protocol: &str) -> redis::Client {
+    let address = server.address();
+    redis::Client::open(format!("redis://{login}{address}/?protocol={protocol}")).unwrap()
 }
 
-/// Runs a test with each shard count and each protocol version, on an empty keyspace.
+/// Runs a test with each shard count, each protocol version and both users, on an empty keyspace.
 fn for_each_protocol(test: impl Fn(&Server, &redis::Client)) {
     for_each_shard_count(|server| {
+        let mut control = server.connect();
+        control.run(LIMITED);
         for protocol in ["resp2", "resp3"] {
-            let client = client(server, protocol);
-            redis::cmd("FLUSHALL")
-                .exec(&mut client.get_connection().unwrap())
-                .unwrap();
-            test(server, &client);
+            for login in ["", "limited:a-long-password@"] {
+                control.run("FLUSHALL");
+                test(server, &client(server, login, protocol));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_a_user_may_not_is_an_error_of_its_own() {
+    for_each_shard_count(|server| {
+        server.connect().run(LIMITED);
+        for protocol in ["resp2", "resp3"] {
+            let limited = client(server, "limited:a-long-password@", protocol);
+            let mut r = limited.get_connection().unwrap();
+            let told = [
+                r.get::<_, Option<String>>("OTHERS").unwrap_err(),
+                r.publish::<_, _, usize>("OTHERS", "x").unwrap_err(),
+                redis::cmd("FLUSHALL").exec(&mut r).unwrap_err(),
+            ];
+            for error in told {
+                assert_eq!(error.code(), Some("NOPERM"), "{error}");
+            }
+            let mut both = redis::pipe();
+            both.atomic().set("mine", 1).set("OTHERS", 1);
+            assert!(both.exec(&mut r).is_err());
+            assert!(!r.exists::<_, bool>("mine").unwrap());
+            let wrong = client(server, "limited:wrong@", protocol);
+            let error = wrong.get_connection().err().expect("it is not let in");
+            // By the protocol: AUTH has a kind of its own, HELLO hands the server's word on.
+            let is_password = error.kind() == redis::ErrorKind::AuthenticationFailed
+                || error.code() == Some("WRONGPASS");
+            assert!(is_password, "{error}");
         }
     });
 }
@@ -417,7 +453,7 @@ fn pushes_arrive_beside_ordinary_replies_in_resp3() {
         block_on(async {
             let (sender, mut pushes) = tokio::sync::mpsc::unbounded_channel();
             let config = redis::AsyncConnectionConfig::new().set_push_sender(sender);
-            let client = client(server, "resp3");
+            let client = client(server, "", "resp3");
             let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await

@@ -66,7 +66,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("long names in CLIENT LIST", Room::of(10, 10), long_names),
         Case::new("more than maxclients", Room::of(5, 5), beyond_maxclients)
             .with(&["--maxclients", "32"])
-            .alone(),
+            .alone()
+            .plain_only(),
         Case::new("flood: redis-cli --pipe", Room::of(100, 60), pipe),
     ]
 }
@@ -74,7 +75,7 @@ pub(crate) fn cases() -> Vec<Case> {
 fn half_requests(attack: &Attack<'_>) -> String {
     let count = attack.size(300, 2_000);
     let mut control = attack.connect();
-    let address = attack.server.address();
+    let address = attack.address;
     let mut streams = halves(address, &mut control, count, b"*2\r\n$3\r\nGET\r\n$5\r\nab");
     std::thread::sleep(attack.duration());
     // Slow is not wrong: each is served when the rest comes.
@@ -90,7 +91,7 @@ fn half_requests(attack: &Attack<'_>) -> String {
 fn declared(attack: &Attack<'_>, bytes: &[u8]) -> String {
     let count = attack.size(100, 300);
     let mut control = attack.connect();
-    let streams = halves(attack.server.address(), &mut control, count, bytes);
+    let streams = halves(attack.address, &mut control, count, bytes);
     let resident = attack.resident_mb();
     drop(streams);
     format!("{count} connections, {resident} MB while they last")
@@ -107,13 +108,13 @@ fn garbage(attack: &Attack<'_>) -> String {
     ];
     let count = attack.size(200, 5_000);
     for number in 0..count {
-        exchange(attack.server.address(), kinds[number % kinds.len()]);
+        exchange(attack.address, kinds[number % kinds.len()]);
     }
     format!("{count} connections")
 }
 
 fn unread(attack: &Attack<'_>, line: &str, count: usize) -> String {
-    let stream = TcpStream::connect(attack.server.address()).unwrap();
+    let stream = TcpStream::connect(attack.address).unwrap();
     let bytes = request(line);
     let piece = bytes.repeat(100);
     let sent = pour(&stream, &piece, count * bytes.len(), attack.duration());
@@ -122,7 +123,7 @@ fn unread(attack: &Attack<'_>, line: &str, count: usize) -> String {
 }
 
 fn stranger_unread(attack: &Attack<'_>) -> String {
-    let stream = TcpStream::connect(attack.server.address()).unwrap();
+    let stream = TcpStream::connect(attack.address).unwrap();
     let piece = request("PING").repeat(1000);
     let sent = pour(&stream, &piece, 100 << 20, Duration::from_secs(30));
     assert!(sent < 100 << 20, "it may send without end");
@@ -139,7 +140,7 @@ fn stranger_requests(attack: &Attack<'_>) -> String {
             ),
             _ => (vec![b'x'; 70_000], "too big inline request"),
         };
-        let answer = exchange(attack.server.address(), &bytes);
+        let answer = exchange(attack.address, &bytes);
         let expected = format!("-ERR Protocol error: {error}\r\n");
         assert_eq!(String::from_utf8_lossy(&answer), expected);
     }
@@ -161,7 +162,7 @@ fn stranger_passwords(attack: &Attack<'_>) -> String {
 }
 
 fn idle(attack: &Attack<'_>) -> String {
-    let count = attack.size(1_000, 15_000);
+    let count = attack.sockets(1_000, 15_000);
     let mut control = attack.connect();
     control.run("CONFIG SET maxclients 16000");
     let mut clients = attack.connections(count);
@@ -181,7 +182,7 @@ fn idle(attack: &Attack<'_>) -> String {
 fn torn_down(attack: &Attack<'_>) -> String {
     let (start, mut count) = (Instant::now(), 0);
     while start.elapsed() < attack.duration() {
-        let mut stream = TcpStream::connect(attack.server.address()).unwrap();
+        let mut stream = TcpStream::connect(attack.address).unwrap();
         stream.write_all(&request("PING")).unwrap();
         // It is reset, whatever is on its way.
         rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
@@ -246,7 +247,7 @@ fn beyond_maxclients(attack: &Attack<'_>) -> String {
 fn pipe(attack: &Attack<'_>) -> String {
     let count = attack.size(300_000, 20_000_000);
     let mut loading = Command::new("redis-cli")
-        .args(["-p", &attack.server.port().to_string(), "--pipe"])
+        .args(["-p", &attack.address.port().to_string(), "--pipe"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -8,10 +8,12 @@
 //! Memory is what the kernel says (`VmHWM`, `VmRSS`), so nothing is sampled. In the short form latencies are not judged: the
 //! machine may be loaded. Memory that is to be given back is looked at until it has been, within a time limit.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::innocent::{Asks, Innocent, Latencies};
 use super::support::{Client, Server, shard_counts};
+use super::way::{Target, Way};
 
 const MB: u64 = 1024 * 1024;
 /// Requests of the innocent client from which on percentiles are compared.
@@ -28,6 +30,8 @@ pub(crate) struct Plan {
     only: String,
     /// How long an attack that has no end of its own goes on (`MILLRACE_ATTACKS_SECONDS`).
     seconds: f64,
+    /// How the attacks come (`MILLRACE_ATTACKS_OVER`: plain, tls, user).
+    pub(crate) way: Way,
 }
 
 impl Plan {
@@ -39,6 +43,7 @@ impl Plan {
             full,
             only: variable("MILLRACE_ATTACKS_ONLY"),
             seconds: seconds.unwrap_or(if full { 8.0 } else { 0.7 }),
+            way: Way::named(&variable("MILLRACE_ATTACKS_OVER")),
         }
     }
 
@@ -52,6 +57,8 @@ impl Plan {
 pub(crate) struct Attack<'a> {
     /// The server.
     pub(crate) server: &'a Server,
+    /// Where attackers connect to.
+    pub(crate) address: SocketAddr,
     /// How it is run.
     pub(crate) plan: &'a Plan,
 }
@@ -62,6 +69,15 @@ impl Attack<'_> {
         if self.plan.full { full } else { short }
     }
 
+    /// So many connections at once: each takes three sockets of this process on the way through a tunnel, else one.
+    pub(crate) fn sockets(&self, short: usize, full: usize) -> usize {
+        let most = match self.plan.way {
+            Way::Plain => full,
+            _ => 4_000,
+        };
+        self.size(short, full).min(most)
+    }
+
     /// How long to go on.
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.plan.seconds)
@@ -69,7 +85,7 @@ impl Attack<'_> {
 
     /// A connection.
     pub(crate) fn connect(&self) -> Client {
-        self.server.connect()
+        Client::connect(self.address).expect("the server accepts")
     }
 
     /// So many connections.
@@ -116,6 +132,8 @@ pub(crate) struct Case {
     pub(crate) beside: Option<Asks>,
     /// Whether redis-server has what is tried; else `room` is the limit itself.
     pub(crate) oracle: bool,
+    /// Whether it says nothing over a tunnel.
+    pub(crate) plain_only: bool,
     /// See there.
     pub(crate) room: Room,
     /// Drives it, asserts what is answered, and tells what else is to be told.
@@ -134,6 +152,7 @@ impl Case {
             options: Vec::new(),
             beside: Some(Asks::ForItsKeys),
             oracle: true,
+            plain_only: false,
             room,
             run: Box::new(run),
         }
@@ -154,6 +173,12 @@ impl Case {
     /// It removes all keys, those of the innocent client too.
     pub(crate) fn forgetful(mut self) -> Self {
         self.beside = Some(Asks::ForNothing);
+        self
+    }
+
+    /// Only as it is: what is answered depends on the way.
+    pub(crate) fn plain_only(mut self) -> Self {
+        self.plain_only = true;
         self
     }
 
@@ -194,13 +219,16 @@ pub(crate) fn told(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Runs a case against a server. `limits`: what its memory may be at the peak, and what it is to come down to.
-fn measure(case: &Case, plan: &Plan, mut server: Server, limits: Option<(u64, u64)>) -> Figures {
-    let start_mb = memory_mb(&server, "VmRSS");
+fn measure(case: &Case, plan: &Plan, mut target: Target, limits: Option<(u64, u64)>) -> Figures {
+    let (entrance, beside) = (target.entrance(), target.entrance());
+    let server = &mut target.server;
+    let start_mb = memory_mb(server, "VmRSS");
     let (cpu_before, start) = (server.cpu_time(), Instant::now());
-    let start_beside = |asks| Innocent::start(server.address(), asks);
+    let start_beside = |asks| Innocent::start(beside.address, asks);
     let innocent = case.beside.map(start_beside);
     let attack = Attack {
-        server: &server,
+        server,
+        address: entrance.address,
         plan,
     };
     let mut faults = Vec::new();
@@ -218,15 +246,15 @@ fn measure(case: &Case, plan: &Plan, mut server: Server, limits: Option<(u64, u6
         }
     });
     server.expect_alive();
-    let peak_mb = memory_mb(&server, "VmHWM");
+    let peak_mb = memory_mb(server, "VmHWM");
     let deadline = Instant::now() + RETURN_TIMEOUT;
     // It gives back what the attackers took once it has seen that they left.
-    while limits.is_some_and(|(_, after)| memory_mb(&server, "VmRSS") > after)
+    while limits.is_some_and(|(_, after)| memory_mb(server, "VmRSS") > after)
         && Instant::now() < deadline
     {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let after_mb = memory_mb(&server, "VmRSS");
+    let after_mb = memory_mb(server, "VmRSS");
     if let Some((peak_max, after_max)) = limits {
         if peak_mb > peak_max {
             faults.push(format!("peak {peak_mb} > {peak_max} MB"));
@@ -305,10 +333,33 @@ const HEAD: &str = "case | server | time | processor | memory at start / peak / 
 /// # Panics
 /// When one does not hold, after all have run.
 pub(crate) fn run(cases: Vec<Case>) {
-    let plan = Plan::from_environment();
+    run_by(Plan::from_environment(), cases);
+}
+
+/// Those of these names again by another way. Where the way is given from outside all run by that, and this does nothing.
+pub(crate) fn run_again(way: Way, names: &[&str], cases: Vec<Case>) {
+    if std::env::var_os("MILLRACE_ATTACKS_OVER").is_some() {
+        return;
+    }
+    let mut plan = Plan::from_environment();
+    plan.way = way;
+    let chosen: Vec<Case> = cases
+        .into_iter()
+        .filter(|case| names.contains(&&*case.name))
+        .collect();
+    assert_eq!(chosen.len(), names.len(), "each name is of a case");
+    run_by(plan, chosen);
+}
+
+fn run_by(plan: Plan, cases: Vec<Case>) {
     let mut offences = Vec::new();
     let asked: Vec<Case> = cases
         .into_iter()
+        .filter(|case| plan.way == Way::Plain || !case.plain_only)
+        .map(|mut case| {
+            case.name.insert_str(0, plan.way.prefix());
+            case
+        })
         .filter(|case| plan.has(&case.name))
         .collect();
     if !asked.is_empty() {
@@ -317,7 +368,7 @@ pub(crate) fn run(cases: Vec<Case>) {
     for case in &asked {
         let theirs = case
             .oracle
-            .then(|| measure(case, &plan, Server::oracle_with(&case.options), None));
+            .then(|| measure(case, &plan, Target::start(plan.way, 0, &case.options), None));
         if let Some(theirs) = &theirs {
             println!("{}", theirs.row(&case.name));
         }
@@ -334,13 +385,13 @@ pub(crate) fn run(cases: Vec<Case>) {
                 false => &[],
             };
             let options = [&case.options[..], at_once].concat();
-            let server = Server::millrace_with(shards, &options);
+            let target = Target::start(plan.way, shards, &options);
             let threads = THREAD_MB * (shards as u64 - 1);
             let limits = (
                 base.peak_mb + room.0 + threads,
                 base.after_mb + room.1 + threads,
             );
-            let mut ours = measure(case, &plan, server, Some(limits));
+            let mut ours = measure(case, &plan, target, Some(limits));
             if let Some(theirs) = theirs.as_ref().filter(|_| plan.full) {
                 judge_latencies(&mut ours, theirs);
             }

@@ -246,7 +246,7 @@ impl Flood {
 fn case(shape: Shape, connections: usize) -> Case {
     let name = format!("flood: {}, {connections} connections", shape.name());
     let case = Case::new(name, Room::of(100, 60), move |attack| {
-        let flood = Flood::start(attack.server.address(), shape, connections);
+        let flood = Flood::start(attack.address, shape, connections);
         std::thread::sleep(attack.duration());
         let traffic = flood.finish();
         assert!(

@@ -6,7 +6,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::field::Plan;
 use super::flood::{Flood, SHAPES, Shape};
-use super::support::{Random, Server};
+use super::support::Random;
+use super::way::{Target, Way};
 
 /// Shard counts that are stopped; 0 is redis-server.
 const SHARD_COUNTS: [usize; 4] = [0, 1, 2, 4];
@@ -40,13 +41,17 @@ impl Stops {
 }
 
 /// Starts a server, floods it, and stops it by a signal or by a client; the exit code, and how long it took.
-fn stop_once(shards: usize, shape: Shape, random: &mut Random) -> (Option<i32>, Duration) {
-    let mut server = match shards {
-        0 => Server::oracle(),
-        shards => Server::millrace(shards),
-    };
+fn stop_once(
+    way: Way,
+    shards: usize,
+    shape: Shape,
+    random: &mut Random,
+) -> (Option<i32>, Duration) {
+    let mut target = Target::start(way, shards, &[]);
+    let entrance = target.entrance();
+    let server = &mut target.server;
     let mut control = server.connect();
-    let flood = Flood::start(server.address(), shape, CONNECTIONS);
+    let flood = Flood::start(entrance.address, shape, CONNECTIONS);
     // Not to wait for a state: so that the stop comes at any moment of the flood.
     std::thread::sleep(Duration::from_millis(50 + random.below(250) as u64));
     let start = Instant::now();
@@ -62,10 +67,10 @@ fn stop_once(shards: usize, shape: Shape, random: &mut Random) -> (Option<i32>, 
     (code, took)
 }
 
-fn stops(count: usize, shards: usize, shape: Shape, random: &mut Random) -> Stops {
+fn stops(way: Way, count: usize, shards: usize, shape: Shape, random: &mut Random) -> Stops {
     let mut stops = Stops::default();
     for _ in 0..count {
-        let (code, took) = stop_once(shards, shape, random);
+        let (code, took) = stop_once(way, shards, shape, random);
         stops.codes.push(code);
         stops.times.push(took);
     }
@@ -86,16 +91,16 @@ pub(crate) fn run() {
     let mut random = Random::new(9);
     let mut offences = Vec::new();
     for shape in shapes {
-        let name = format!("stop under flood: {}", shape.name());
+        let name = format!("{}stop under flood: {}", plan.way.prefix(), shape.name());
         if !plan.has(&name) {
             continue;
         }
         // Of redis-server only its pace is wanted.
-        let theirs = stops(count.min(10), 0, *shape, &mut random);
+        let theirs = stops(plan.way, count.min(10), 0, *shape, &mut random);
         for shards in SHARD_COUNTS {
             let stops = match shards {
                 0 => &theirs,
-                shards => &stops(count, shards, *shape, &mut random),
+                shards => &stops(plan.way, count, shards, *shape, &mut random),
             };
             let (median, longest) = (stops.median(), stops.longest());
             // A loaded machine takes its time, but to redis-server as well.

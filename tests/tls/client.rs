@@ -62,7 +62,12 @@ impl TlsServer {
 
     /// A client that knows the authority and shows nothing.
     pub(crate) fn connect(&self) -> TlsClient {
-        let config = config(&self.authority, None, &VERSIONS);
+        self.connect_with(None)
+    }
+
+    /// One that shows this.
+    pub(crate) fn connect_with(&self, shown: Option<&Identity>) -> TlsClient {
+        let config = config(&self.authority, shown, &VERSIONS);
         TlsClient::connect(self.port, &config).unwrap()
     }
 }

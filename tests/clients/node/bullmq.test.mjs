@@ -20,7 +20,7 @@ import {
 } from 'bullmq';
 import common from './common.js';
 
-const { PATIENCE_MS, URL, connection, until } = common;
+const { CONTROL_URL, PATIENCE_MS, connection, nodeRedis, until } = common;
 const open = [];
 let names = 0;
 
@@ -50,7 +50,7 @@ const counts = (queue, wanted) =>
   }, `job counts ${JSON.stringify(wanted)}`);
 const again = (queue, job) => queue.getJob(job.id);
 
-const cleaner = createClient({ url: URL });
+const cleaner = createClient(nodeRedis({ url: CONTROL_URL }));
 test.before(() => cleaner.connect());
 test.after(() => cleaner.destroy());
 test.beforeEach(() => cleaner.flushAll());
@@ -568,7 +568,7 @@ test('a relay carries messages to the nodes that subscribed, and keeps the last'
 });
 
 test('a queue works on node-redis as well', async () => {
-  const raw = () => createClient({ url: URL });
+  const raw = () => createClient(nodeRedis());
   const clients = [raw(), raw()];
   await Promise.all(clients.map((client) => client.connect()));
   const [forQueue, forWorker] = clients.map((client) => createNodeRedisClient(client));

@@ -4,23 +4,24 @@
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const Redis = require('ioredis');
-const { URL, PATIENCE_MS, until, blockedClients } = require('./common');
+const { URL, CONTROL_URL, RESTRICTED, PATIENCE_MS, ioredis, until, blockedClients } = require('./common');
 
 const patience = PATIENCE_MS / 1000;
 const open = [];
-let r;
+let r, control;
 
-function connect(options = {}) {
-  const client = new Redis(URL, options);
+function connect(options = {}, url = URL) {
+  const client = new Redis(url, ioredis(options));
   open.push(client);
   return client;
 }
-const blocked = (count) => blockedClients(() => r.info('clients'), count);
+const blocked = (count) => blockedClients(() => control.info('clients'), count);
 const fieldsOf = (flat) => Object.fromEntries(flat.map((v, i) => [v, flat[i + 1]]).filter((_, i) => i % 2 === 0));
 
 test.beforeEach(async () => {
   r = connect();
-  await r.flushall();
+  control = connect({}, CONTROL_URL);
+  await control.flushall();
 });
 test.afterEach(() => {
   for (const client of open.splice(0)) client.disconnect();
@@ -32,8 +33,17 @@ test('connects, is ready and names itself', async () => {
   assert.equal(await named.client('GETNAME'), 'worker-7');
   await named.set('k', 'v');
   assert.equal(await r.get('k'), null);
-  const list = await r.client('LIST');
+  const list = await control.client('LIST');
   assert.match(list, /name=worker-7 .*db=2 /);
+});
+
+test('what the user may not is an error', { skip: !RESTRICTED }, async () => {
+  const sub = connect();
+  for (const denied of [r.flushall(), r.get('OTHERS'), r.publish('OTHERS', 'x'), sub.subscribe('OTHERS'), sub.psubscribe('*')]) {
+    await assert.rejects(denied, /^ReplyError: NOPERM /);
+  }
+  await assert.rejects(r.multi().set('mine', 1).set('OTHERS', 1).exec(), /EXECABORT/);
+  assert.equal(await control.dbsize(), 0);
 });
 
 test('strings, counters and expiry', async () => {
@@ -209,7 +219,7 @@ test('a killed connection comes back and resubscribes', async () => {
   const seen = [];
   sub.on('message', (_, message) => seen.push(message));
   await sub.subscribe('c');
-  assert.equal(await r.client('KILL', 'TYPE', 'pubsub'), 1);
+  assert.equal(await control.client('KILL', 'TYPE', 'pubsub'), 1);
   await until(async () => (await r.publish('c', 'again')) === 1, 'resubscription');
   await until(() => seen.length === 1, 'the message');
   assert.deepEqual(seen, ['again']);

@@ -4,7 +4,7 @@
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { createClient, BasicClientSideCache, WatchError } = require('redis');
-const { URL, PATIENCE_MS, until, blockedClients } = require('./common');
+const { CONTROL_URL, RESTRICTED, PATIENCE_MS, nodeRedis, until, blockedClients } = require('./common');
 
 const patience = PATIENCE_MS / 1000;
 
@@ -27,20 +27,21 @@ function streamsOf(reply) {
 for (const RESP of [2, 3]) {
   test.describe(`RESP${RESP}`, () => {
     const open = [];
-    let r;
+    let r, control;
 
     async function connect(options = {}) {
-      const client = createClient({ url: URL, RESP, unstableResp3: true, ...options });
+      const client = createClient(nodeRedis({ RESP, unstableResp3: true, ...options }));
       client.on('error', () => {}); // reported by the calls that fail
       open.push(client);
       await client.connect();
       return client;
     }
-    const blocked = (count) => blockedClients(() => r.info('clients'), count);
+    const blocked = (count) => blockedClients(() => control.info('clients'), count);
 
     test.beforeEach(async () => {
       r = await connect();
-      await r.flushAll();
+      control = await connect({ url: CONTROL_URL });
+      await control.flushAll();
     });
     test.afterEach(() => {
       for (const client of open.splice(0)) client.destroy();
@@ -56,6 +57,20 @@ for (const RESP of [2, 3]) {
       await named.set('k', 'v');
       assert.equal(await r.get('k'), null);
       assert.equal(await named.dbSize(), 1);
+    });
+
+    test('what the user may not is an error', { skip: !RESTRICTED }, async () => {
+      const sub = await connect();
+      for (const denied of [
+        () => r.flushAll(),
+        () => r.get('OTHERS'),
+        () => r.publish('OTHERS', 'x'),
+        () => sub.subscribe('OTHERS', () => {}),
+      ]) {
+        await assert.rejects(denied, /NOPERM /);
+      }
+      await assert.rejects(r.multi().set('mine', '1').set('OTHERS', '1').exec());
+      assert.equal(await control.dbSize(), 0);
     });
 
     test('strings, counters and expiry', async () => {
@@ -206,7 +221,7 @@ for (const RESP of [2, 3]) {
         assert.equal(cache.stats().hitCount, keys.length);
         await r.mSet(keys.map((key) => [key, 'new']));
         for (const key of keys) await until(async () => (await cached.get(key)) === 'new', `the new value of ${key}`);
-        await r.flushAll();
+        await control.flushAll();
         await until(async () => (await cached.get(keys[7])) === null, 'the end of a key');
       });
     }

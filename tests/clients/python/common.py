@@ -8,13 +8,24 @@ import tempfile
 import threading
 import time
 import unittest
+from urllib.parse import urlsplit
 
 import redis
 
 URL = os.environ["MILLRACE_URL"]
+# The same server for who may do everything there: to clean up, look on and change settings. A suite may run as a user with few
+# rights.
+CONTROL_URL = os.environ.get("MILLRACE_CONTROL_URL", URL)
+# Whether URL is of such a user. What it may is in tests/clients/users.rs.
+RESTRICTED = CONTROL_URL != URL
 
 # How long a test waits for something that should happen at once. Reached only when it does not happen.
 PATIENCE_S = 20
+
+
+def database(number):
+    """URL with the number of a database in its path."""
+    return urlsplit(URL)._replace(path=f"/{number}").geturl()
 
 
 def until(condition, what):
@@ -54,12 +65,14 @@ class Background:
 
 
 class FrameworkTest(unittest.TestCase):
-    """A clean keyspace before each test, and a client to look at it."""
+    """A clean keyspace before each test, a client with the framework's rights, and one to look at the keys."""
 
     def setUp(self):
         self.client = redis.Redis.from_url(URL)
-        self.client.flushall()
         self.addCleanup(self.client.close)
+        self.control = redis.Redis.from_url(CONTROL_URL)
+        self.addCleanup(self.control.close)
+        self.control.flushall()
 
 
 class Process:

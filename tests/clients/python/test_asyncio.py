@@ -6,7 +6,7 @@ import unittest
 import redis.asyncio as redis
 from redis.exceptions import ResponseError, WatchError
 
-from common import PATIENCE_S, URL
+from common import CONTROL_URL, PATIENCE_S, URL
 
 
 def entries_of(reply):
@@ -24,14 +24,14 @@ class Suite:
 
     protocol = 2
 
-    def connect(self, **options):
-        client = redis.Redis.from_url(URL, protocol=self.protocol, decode_responses=True, **options)
+    def connect(self, url=URL, **options):
+        client = redis.Redis.from_url(url, protocol=self.protocol, decode_responses=True, **options)
         self.addAsyncCleanup(client.aclose)
         return client
 
     async def asyncSetUp(self):
-        self.r = self.connect()
-        await self.r.flushall()
+        self.r, self.control = self.connect(), self.connect(CONTROL_URL)
+        await self.control.flushall()
 
     async def within(self, awaitable):
         return await asyncio.wait_for(awaitable, PATIENCE_S)
@@ -49,7 +49,7 @@ class Suite:
 
     async def blocked_clients(self, count):
         async def probe():
-            return (await self.r.info("clients"))["blocked_clients"] == count
+            return (await self.control.info("clients"))["blocked_clients"] == count
 
         await self.until(probe, f"{count} blocked clients")
 

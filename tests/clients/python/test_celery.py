@@ -12,14 +12,16 @@ import unittest
 from datetime import datetime, timedelta, timezone
 
 import redis
-from common import PATIENCE_S, URL, FrameworkTest, Process, until
+from common import CONTROL_URL, PATIENCE_S, RESTRICTED, URL, FrameworkTest, Process, until
 from celery import chain, chord, group
 from celery.exceptions import ChordError, TaskRevokedError
 from celery_app import add, app, clock, fail, hang_once, note, third_time, total
 
 logging.disable(logging.CRITICAL)
 
-WORKER = ["-m", "celery", "-q", "-A", "celery_app", "worker", "--loglevel", "ERROR", "--without-mingle", "--without-gossip"]
+# What takes time at the start is tried where it needs rights of its own.
+QUICK = [] if RESTRICTED else ["--without-mingle", "--without-gossip"]
+WORKER = ["-m", "celery", "-q", "-A", "celery_app", "worker", "--loglevel", "ERROR", *QUICK]
 
 
 def worker(test, *options, queue, **environment):
@@ -35,13 +37,13 @@ def worker(test, *options, queue, **environment):
 class WithOneWorker(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.client = redis.Redis.from_url(URL)
-        cls.client.flushall()
+        cls.control = redis.Redis.from_url(CONTROL_URL)
+        cls.control.flushall()
         cls.worker = worker(cls, "--concurrency", "2", queue="celery")
 
     @classmethod
     def tearDownClass(cls):
-        cls.client.close()
+        cls.control.close()
 
     def get(self, result, **options):
         return result.get(timeout=PATIENCE_S, **options)
@@ -75,7 +77,7 @@ class WithOneWorker(unittest.TestCase):
         self.assertEqual(self.get(chord([inner, add.s(10, 0)], total.s())()), 16)
         self.assertEqual(self.get(chain(group(add.s(1, 1), add.s(2, 2)), total.s(), add.s(100))()), 106)
         # What was counted is gone; a marker stays that a chord was done.
-        left = {key.rsplit(b".", 1)[-1] for key in self.client.scan_iter("celery-taskset-meta-*.*")}
+        left = {key.rsplit(b".", 1)[-1] for key in self.control.scan_iter("celery-taskset-meta-*.*")}
         self.assertLessEqual(left, {b"c"})
 
     def test_a_chord_with_a_failure_fails(self):
@@ -101,7 +103,7 @@ class WithOneWorker(unittest.TestCase):
         with self.assertRaises(TaskRevokedError):
             self.get(revoked)
         self.get(note.delay("after"))
-        self.assertEqual(self.client.lrange("notes", 0, -1), [b"after"])
+        self.assertEqual(self.control.lrange("notes", 0, -1), [b"after"])
 
     def test_the_worker_answers_who_it_is_and_what_it_does(self):
         inspect = app.control.inspect(timeout=PATIENCE_S, limit=1)
@@ -115,36 +117,36 @@ class WithWorkersThatAreLost(FrameworkTest):
     def test_a_task_whose_process_is_killed_is_run_again(self):
         worker(self, "--concurrency", "1", queue="lost-child")
         result = hang_once.apply_async(("child",), queue="lost-child")
-        child = int(until(lambda: self.client.get("child"), "the task to start"))
+        child = int(until(lambda: self.control.get("child"), "the task to start"))
         os.kill(child, signal.SIGKILL)
         self.assertEqual(result.get(timeout=PATIENCE_S), "rescued")
 
     def test_tasks_of_a_worker_that_is_killed_are_put_back_for_another(self):
         first = worker(self, "--pool", "solo", queue="lost")
         result = hang_once.apply_async(("worker",), queue="lost")
-        until(lambda: self.client.get("worker"), "the task to start")
-        self.assertEqual(self.client.hlen("unacked"), 1)
+        until(lambda: self.control.get("worker"), "the task to start")
+        self.assertEqual(self.control.hlen("unacked"), 1)
         first.end(signal.SIGKILL)
         worker(self, "--pool", "solo", queue="lost", VISIBILITY_TIMEOUT="1")
         self.assertEqual(result.get(timeout=PATIENCE_S), "rescued")
-        until(lambda: self.client.hlen("unacked") == 0, "the acknowledgement")
+        until(lambda: self.control.hlen("unacked") == 0, "the acknowledgement")
 
     def test_a_task_that_was_not_acknowledged_comes_back(self):
         add.apply_async((1, 1), queue="not-acknowledged")
         with app.connection_for_read() as connection:
             queue = connection.SimpleQueue("not-acknowledged")
             queue.get(timeout=PATIENCE_S)
-            self.assertEqual(self.client.hlen("unacked"), 1)
+            self.assertEqual(self.control.hlen("unacked"), 1)
         # Closing the connection puts back what it had.
-        self.assertEqual(self.client.hlen("unacked"), 0)
-        self.assertEqual(self.client.llen("not-acknowledged"), 1)
+        self.assertEqual(self.control.hlen("unacked"), 0)
+        self.assertEqual(self.control.llen("not-acknowledged"), 1)
 
     def test_a_worker_that_is_asked_to_stop_finishes_and_leaves(self):
         process = worker(self, "--concurrency", "1", queue="stopping")
         result = add.apply_async((1, 2), queue="stopping")
         self.assertEqual(result.get(timeout=PATIENCE_S), 3)
         self.assertEqual(process.end(signal.SIGTERM), 0)
-        self.assertEqual(self.client.hlen("unacked"), 0)
+        self.assertEqual(self.control.hlen("unacked"), 0)
 
 
 if __name__ == "__main__":

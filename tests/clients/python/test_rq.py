@@ -156,7 +156,7 @@ class Jobs(RqTest):
             )
             pipeline.execute()
         self.work(queue)
-        self.assertEqual(self.client.lrange("seen", 0, -1), [b"%d" % n for n in range(20)])
+        self.assertEqual(self.control.lrange("seen", 0, -1), [b"%d" % n for n in range(20)])
 
     def test_a_group_knows_its_jobs_and_callbacks_are_called(self):
         queue = self.queue()
@@ -170,7 +170,7 @@ class Jobs(RqTest):
         )
         self.assertEqual({job.id for job in group.get_jobs()}, {job.id for job in jobs})
         self.work(queue)
-        self.assertEqual(self.client.lrange("called", 0, -1), [b"success 3", b"failure ValueError"])
+        self.assertEqual(self.control.lrange("called", 0, -1), [b"success 3", b"failure ValueError"])
 
     def test_registries_are_cleaned_and_abandoned_jobs_fail(self):
         queue = self.queue()
@@ -178,7 +178,7 @@ class Jobs(RqTest):
         self.work(queue)
         worker = self.worker_process(queue)
         abandoned = queue.enqueue(slow, URL, "horse")
-        horse = int(until(lambda: self.client.get("horse"), "the job to start"))
+        horse = int(until(lambda: self.control.get("horse"), "the job to start"))
         worker.end(signal.SIGKILL)
         os.kill(horse, signal.SIGKILL)
         # As if the time had passed for which the worker had promised to be back.
@@ -199,11 +199,11 @@ class Jobs(RqTest):
 
 class Scheduler(RqTest):
     def test_a_lock_of_the_scheduler_has_one_owner(self):
-        take = lambda owner: acquire_or_refresh_lock(self.client, "lock", owner, 100)
+        take = lambda owner: acquire_or_refresh_lock(self.client, "rq:lock", owner, 100)
         self.assertEqual([take("a"), take("b"), take("a")], ["acquired", "taken", "refreshed"])
-        self.assertIn(self.client.ttl("lock"), range(90, 101))
-        self.assertFalse(release_lock(self.client, "lock", "b"))
-        self.assertTrue(release_lock(self.client, "lock", "a"))
+        self.assertIn(self.client.ttl("rq:lock"), range(90, 101))
+        self.assertFalse(release_lock(self.client, "rq:lock", "b"))
+        self.assertTrue(release_lock(self.client, "rq:lock", "a"))
         self.assertEqual(take("b"), "acquired")
 
     def test_scheduled_jobs_are_queued_when_they_are_due(self):
@@ -227,7 +227,7 @@ class Scheduler(RqTest):
         self.worker_process(queue, options=["--with-scheduler"])
         self.status(delayed, "finished")
         self.status(retried, "finished")
-        until(lambda: self.client.get("runs") == b"2", "two runs")
+        until(lambda: self.control.get("runs") == b"2", "two runs")
 
 
 class Workers(RqTest):
@@ -250,7 +250,7 @@ class Workers(RqTest):
         queue = self.queue()
         self.worker_process(queue)
         job = queue.enqueue(slow, URL, "horse")
-        horse = int(until(lambda: self.client.get("horse"), "the job to start"))
+        horse = int(until(lambda: self.control.get("horse"), "the job to start"))
         self.assertEqual(queue.started_job_registry.get_job_ids(), [job.id])
         os.kill(horse, signal.SIGKILL)
         self.status(job, "failed")
@@ -262,7 +262,7 @@ class Workers(RqTest):
         queue = self.queue()
         self.worker_process(queue)
         job = queue.enqueue(slow, URL, "horse")
-        until(lambda: self.client.get("horse"), "the job to start")
+        until(lambda: self.control.get("horse"), "the job to start")
         send_stop_job_command(self.client, job.id)
         self.status(job, "stopped")
 

@@ -4,9 +4,9 @@ import unittest
 
 import redis
 from redis.cache import CacheConfig
-from redis.exceptions import ResponseError, WatchError
+from redis.exceptions import NoPermissionError, ResponseError, WatchError
 
-from common import PATIENCE_S, URL, Background, until
+from common import CONTROL_URL, PATIENCE_S, RESTRICTED, URL, Background, database, until
 
 
 class Suite:
@@ -14,17 +14,17 @@ class Suite:
 
     protocol = 2
 
-    def connect(self, **options):
-        client = redis.Redis.from_url(URL, protocol=self.protocol, **{"decode_responses": True, **options})
+    def connect(self, url=URL, **options):
+        client = redis.Redis.from_url(url, protocol=self.protocol, **{"decode_responses": True, **options})
         self.addCleanup(client.close)
         return client
 
     def setUp(self):
-        self.r = self.connect()
-        self.r.flushall()
+        self.r, self.control = self.connect(), self.connect(CONTROL_URL)
+        self.control.flushall()
 
     def blocked_clients(self, count):
-        until(lambda: self.r.info("clients")["blocked_clients"] == count, f"{count} blocked clients")
+        until(lambda: self.control.info("clients")["blocked_clients"] == count, f"{count} blocked clients")
 
     # -- connection and server ------------------------------------------------------------------
 
@@ -38,18 +38,17 @@ class Suite:
         self.assertEqual(named.echo("hello"), "hello")
 
     def test_info_is_parsed_into_the_fields_clients_switch_on(self):
-        info = self.r.info()
+        info = self.control.info()
         version = tuple(int(part) for part in info["redis_version"].split("."))
         self.assertGreaterEqual(version, (7, 2, 0))
         self.assertEqual(info["role"], "master")
         self.assertEqual(info["loading"], 0)
         self.assertGreater(info["used_memory"], 0)
         self.r.set("k", "v")
-        self.assertEqual(self.r.info("keyspace")["db0"]["keys"], 1)
+        self.assertEqual(self.control.info("keyspace")["db0"]["keys"], 1)
 
     def test_a_connection_selects_its_database_from_the_url(self):
-        other = redis.Redis.from_url(URL + "/3", protocol=self.protocol, decode_responses=True)
-        self.addCleanup(other.close)
+        other = self.connect(database(3))
         other.set("only-in-three", "x")
         self.assertIsNone(self.r.get("only-in-three"))
         self.assertEqual(other.dbsize(), 1)
@@ -57,13 +56,13 @@ class Suite:
         self.assertEqual(self.r.get("only-in-three"), "x")
 
     def test_config_and_client_commands(self):
-        self.assertEqual(self.r.config_get("databases"), {"databases": "16"})
-        before = self.r.config_get("list-max-listpack-size")["list-max-listpack-size"]
-        self.assertTrue(self.r.config_set("list-max-listpack-size", "64"))
-        self.assertEqual(self.r.config_get("list-max-listpack-size")["list-max-listpack-size"], "64")
-        self.r.config_set("list-max-listpack-size", before)
+        self.assertEqual(self.control.config_get("databases"), {"databases": "16"})
+        before = self.control.config_get("list-max-listpack-size")["list-max-listpack-size"]
+        self.assertTrue(self.control.config_set("list-max-listpack-size", "64"))
+        self.assertEqual(self.control.config_get("list-max-listpack-size")["list-max-listpack-size"], "64")
+        self.control.config_set("list-max-listpack-size", before)
         own = self.r.client_id()
-        self.assertIn(own, [int(client["id"]) for client in self.r.client_list()])
+        self.assertIn(own, [int(client["id"]) for client in self.control.client_list()])
         seconds, micros = self.r.time()
         self.assertGreater(seconds, 1_600_000_000)
         self.assertLess(micros, 1_000_000)
@@ -81,9 +80,30 @@ class Suite:
     def test_killing_a_client_closes_it_and_it_reconnects(self):
         victim = self.connect()
         victim_id = victim.client_id()
-        self.assertEqual(self.r.client_kill_filter(_id=victim_id), 1)
-        self.assertNotIn(victim_id, [int(client["id"]) for client in self.r.client_list()])
+        self.assertEqual(self.control.client_kill_filter(_id=victim_id), 1)
+        self.assertNotIn(victim_id, [int(client["id"]) for client in self.control.client_list()])
         self.assertNotEqual(victim.client_id(), victim_id)
+
+    @unittest.skipUnless(RESTRICTED, "the user may do everything")
+    def test_what_the_user_may_not_is_an_error_of_its_own(self):
+        def listen():
+            pubsub = self.connect().pubsub()
+            self.addCleanup(pubsub.close)
+            pubsub.subscribe("OTHERS")
+            pubsub.get_message(timeout=PATIENCE_S)
+
+        for denied in (
+            listen,
+            self.r.flushall,
+            lambda: self.r.get("OTHERS"),
+            lambda: self.r.publish("OTHERS", "x"),
+            lambda: self.r.pipeline().set("mine", 1).set("OTHERS", 1).execute(),
+        ):
+            with self.assertRaises(NoPermissionError):
+                denied()
+        with self.assertRaisesRegex(ResponseError, "ACL failure in script: No permissions to access a key"):
+            self.r.eval("return redis.call('GET', 'OTHERS')", 0)
+        self.assertEqual(self.control.dbsize(), 0)
 
     # -- strings and keys -----------------------------------------------------------------------
 
@@ -112,7 +132,7 @@ class Suite:
         self.r.rpush("queue", "x")
         self.assertEqual(len(set(self.r.scan_iter(match="key:*", count=37))), 500)
         self.assertEqual(list(self.r.scan_iter(_type="list")), ["queue"])
-        self.assertEqual(sorted(self.r.keys("key:49?")), [f"key:{n}" for n in range(490, 500)])
+        self.assertEqual(sorted(self.control.keys("key:49?")), [f"key:{n}" for n in range(490, 500)])
         self.assertTrue(self.r.rename("key:0", "moved"))
         self.assertEqual(self.r.get("moved"), "0")
         self.assertTrue(self.r.copy("moved", "copy"))
@@ -197,7 +217,7 @@ class Suite:
         worker_id = worker.client_id()
         waiting = Background(lambda: worker.blpop(["never"], timeout=PATIENCE_S))
         self.blocked_clients(1)
-        self.assertTrue(self.r.client_unblock(worker_id, error=True))
+        self.assertTrue(self.control.client_unblock(worker_id, error=True))
         with self.assertRaisesRegex(ResponseError, "UNBLOCKED|unblocked"):
             waiting.result()
 
@@ -260,8 +280,8 @@ class Suite:
             self.assertEqual(self.next_message(pubsub)["type"], "pong")
 
     def test_keyspace_notifications_are_published(self):
-        self.r.config_set("notify-keyspace-events", "KEA")
-        self.addCleanup(self.r.config_set, "notify-keyspace-events", "")
+        self.control.config_set("notify-keyspace-events", "KEA")
+        self.addCleanup(self.control.config_set, "notify-keyspace-events", "")
         pubsub = self.subscriber(patterns=["__key*@0__:*"])
         self.r.rpush("watched", "x")
         messages = [self.next_message(pubsub) for _ in range(2)]
@@ -332,7 +352,7 @@ class Suite:
         self.assertEqual(self.r.xlen("s"), 0)
         groups = self.r.execute_command("XINFO GROUPS", "s")
         self.assertEqual(len(groups), 1)
-        self.assertEqual(self.r.execute_command("CONFIG GET", "databases"), {"databases": "16"})
+        self.assertEqual(self.control.execute_command("CONFIG GET", "databases"), {"databases": "16"})
         with self.assertRaisesRegex(ResponseError, "Consumer Group name already exists"):
             self.r.xgroup_create("s", "g")
         with self.assertRaisesRegex(ResponseError, "requires the key to exist"):
@@ -499,14 +519,14 @@ class Resp3(Suite, unittest.TestCase):
             self.assertEqual(cached.get(key), "old")
         self.assertEqual(cached.get_cache().size, len(keys))
         # From the cache: no command reaches the server.
-        asked = self.r.info("commandstats")["cmdstat_get"]["calls"]
+        asked = self.control.info("commandstats")["cmdstat_get"]["calls"]
         for key in keys:
             self.assertEqual(cached.get(key), "old")
-        self.assertEqual(self.r.info("commandstats")["cmdstat_get"]["calls"], asked)
+        self.assertEqual(self.control.info("commandstats")["cmdstat_get"]["calls"], asked)
         self.r.mset({key: "new" for key in keys})
         for key in keys:
             until(lambda key=key: cached.get(key) == "new", f"the new value of {key}")
-        self.r.flushall()
+        self.control.flushall()
         until(lambda: cached.get(keys[7]) is None, "the end of a key")
 
 
