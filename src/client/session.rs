@@ -79,17 +79,22 @@ impl Login {
     }
 
     /// Its rules as they are now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rules(&mut self) -> &Rules {
         let version = self.user.version();
         if version != self.version {
-            self.version = version;
-            self.rules = match self.user.is_deleted() {
-                true => Arc::new(Rules::new(false)),
-                false => self.user.rules(),
-            };
+            self.follow(version);
         }
         &self.rules
+    }
+
+    #[cold]
+    fn follow(&mut self, version: u64) {
+        self.version = version;
+        self.rules = match self.user.is_deleted() {
+            true => Arc::new(Rules::new(false)),
+            false => self.user.rules(),
+        };
     }
 }
 

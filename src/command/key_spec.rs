@@ -311,6 +311,19 @@ impl KeySpec {
         }
     }
 
+    /// The index of the key where the spec says that there is one, always in the same place, with flags that do not depend on the
+    /// arguments.
+    #[inline]
+    pub(crate) fn only_key(&self, args: &Args<'_>) -> Option<usize> {
+        let is_plain = !self.flags.has(KeyFlags::VARIABLE) && !self.flags.has(KeyFlags::NOT_KEY);
+        match (self.begin, self.find) {
+            (Begin::Index(at), Find::Range { last: 0, .. }) if is_plain && at < args.len() => {
+                Some(at)
+            }
+            _ => None,
+        }
+    }
+
     /// Calls `take` with the index of each key among the arguments; false when the arguments do not fit the spec.
     pub(crate) fn for_each(&self, args: &Args<'_>, mut take: impl FnMut(usize)) -> bool {
         let count = args.len();

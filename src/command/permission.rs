@@ -47,7 +47,7 @@ pub(crate) fn catalog(table: &'static CommandTable) -> &'static Catalog {
 ///
 /// # Errors
 /// What denies it.
-#[inline]
+#[inline(always)]
 pub(crate) fn check(session: &mut Session, row: &Row, args: &Args<'_>) -> Result<(), Denied> {
     match &mut session.login {
         Some(login) => check_login(login, row, args),
@@ -55,7 +55,7 @@ pub(crate) fn check(session: &mut Session, row: &Row, args: &Args<'_>) -> Result
     }
 }
 
-#[inline]
+#[inline(always)]
 fn check_login(login: &mut Login, row: &Row, args: &Args<'_>) -> Result<(), Denied> {
     let rules = login.rules();
     if rules.is_unrestricted() {
@@ -69,7 +69,39 @@ fn check_login(login: &mut Login, row: &Row, args: &Args<'_>) -> Result<(), Deni
 /// # Errors
 /// What denies it.
 pub(crate) fn check_rules(rules: &Rules, row: &Row, args: &Args<'_>) -> Result<(), Denied> {
+    if let [spec] = row.command.keys
+        && let Some(argument) = spec.only_key(args)
+    {
+        // Most commands have one key, always in the same place, and no channel.
+        let key = key_of(spec.flags, argument, args);
+        return rules.check(&call_of(row, args, std::slice::from_ref(&key), &[]));
+    }
     with_call(rules, row, args, |call| rules.check(call))
+}
+
+fn key_of<'a>(flags: KeyFlags, argument: usize, args: &Args<'a>) -> Key<'a> {
+    const WRITES: [KeyFlags; 3] = [KeyFlags::INSERT, KeyFlags::DELETE, KeyFlags::UPDATE];
+    Key {
+        argument,
+        name: args.at(argument),
+        reads: flags.has(KeyFlags::ACCESS),
+        writes: WRITES.into_iter().any(|flag| flags.has(flag)),
+    }
+}
+
+fn call_of<'a>(
+    row: &Row,
+    args: &Args<'a>,
+    keys: &'a [Key<'a>],
+    channels: &'a [Channel<'a>],
+) -> Call<'a> {
+    Call {
+        command: row.counted_as,
+        is_for_all: row.command.flags.has(Flags::NO_AUTH),
+        first_argument: args.get(1).filter(|_| !row.is_container()),
+        keys,
+        channels,
+    }
 }
 
 /// Whether the client may run the command and read every key besides those it names (SORT with BY or GET).
@@ -92,15 +124,7 @@ fn with_call<R>(rules: &Rules, row: &Row, args: &Args<'_>, ask: impl FnOnce(&Cal
                 Some(flags_of) if spec.flags.has(KeyFlags::VARIABLE) => flags_of(args),
                 _ => spec.flags,
             };
-            let writes = [KeyFlags::INSERT, KeyFlags::DELETE, KeyFlags::UPDATE];
-            spec.for_each(args, |argument| {
-                keys.push(Key {
-                    argument,
-                    name: args.at(argument),
-                    reads: flags.has(KeyFlags::ACCESS),
-                    writes: writes.into_iter().any(|flag| flags.has(flag)),
-                });
-            });
+            spec.for_each(args, |argument| keys.push(key_of(flags, argument, args)));
         }
     }
     let mut channels = SmallVec::<[Channel<'_>; FEW]>::new();
@@ -113,13 +137,7 @@ fn with_call<R>(rules: &Rules, row: &Row, args: &Args<'_>, ask: impl FnOnce(&Cal
             is_pattern,
         }));
     }
-    ask(&Call {
-        command: row.counted_as,
-        is_for_all: command.flags.has(Flags::NO_AUTH),
-        first_argument: args.get(1).filter(|_| !row.is_container()),
-        keys: &keys,
-        channels: &channels,
-    })
+    ask(&call_of(row, args, &keys, &channels))
 }
 
 /// How many of the first arguments are channels that the command publishes to or subscribes to, and whether they are patterns.

@@ -55,6 +55,7 @@ impl Env<'_> {
     }
 
     /// Finishes the work on the keyspaces in hand after a command.
+    #[inline(always)]
     fn settle(
         &self,
         space: &mut Space<'_>,

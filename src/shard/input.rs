@@ -38,6 +38,7 @@ impl Shard {
     }
 
     /// Parses and runs a client's input: `fresh` behind what was left.
+    #[inline]
     pub(super) fn run_input(
         &mut self,
         client: &mut Client,

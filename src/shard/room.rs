@@ -34,7 +34,7 @@ impl Shard {
     ///
     /// # Errors
     /// There is none, and it is a command that needs some.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ask_for_room(
         &mut self,
         client: &mut Client,

@@ -401,6 +401,7 @@ impl Shard {
     }
 
     /// A command has run: who monitors sees it, and what follows from it is done.
+    #[inline]
     pub(super) fn conclude(
         &mut self,
         client: &mut Client,

@@ -211,6 +211,7 @@ impl Hands {
     }
 
     /// Takes the set; the hand is empty. False when not all of it is free.
+    #[inline]
     pub(super) fn reach(&mut self, shards: ShardSet, now_ns: u64) -> bool {
         debug_assert!(self.hand.keyspaces.is_empty(), "one hand at a time");
         let taken = if self.shard_count == 1 {
