@@ -239,7 +239,8 @@ impl World {
             ShardId(shard as u16),
             now_ms,
             None,
-        );
+        )
+        .unwrap();
         let id = client.id();
         self.shards[shard].handle(Event::Message(Message::Adopt(client)));
         self.players.push(Player {

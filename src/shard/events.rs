@@ -125,14 +125,17 @@ impl Shard {
     }
 
     /// A connection that has just been accepted, ready to be sent to its shard (`transport` in it).
+    ///
+    /// # Errors
+    /// The user whose certificate it has shown has as many connections as it may: `transport` comes back.
     pub fn accept(
         shared: &Shared,
         origin: ClientOrigin,
         shard: ShardId,
         now_ms: u64,
         transport: Option<crate::net::transport::ParkedTransport>,
-    ) -> Box<Client> {
-        let user = origin.user.clone();
+    ) -> Result<Box<Client>, Option<crate::net::transport::ParkedTransport>> {
+        let (user, limit) = (origin.user.clone(), origin.connections_of_user_max);
         let handle = Arc::new(ClientHandle::new(
             shared.clients.next_id(),
             origin,
@@ -142,16 +145,18 @@ impl Shard {
         shared.clients.insert(Arc::clone(&handle));
         let mut session = Session::new(handle, false);
         match user {
-            Some(user) => {
-                session.log_in(Arc::clone(&user));
-                if user.is_deleted() {
-                    // Who deleted it meanwhile may have looked for its connections before: it is closed where it arrives.
-                    session.handle.kill();
-                }
+            Some(user) if !session.log_in(&user, limit) => {
+                shared.clients.remove(session.id());
+                return Err(transport);
             }
+            Some(_) => {}
             None => session.begin_as(shared.users.default()),
         }
-        Box::new(Client::new(session, transport))
+        if session.closing {
+            // It is closed where it arrives.
+            session.handle.kill();
+        }
+        Ok(Box::new(Client::new(session, transport)))
     }
 
     /// Clients that have come since the last call, for the driver.
