@@ -156,13 +156,13 @@ impl Door {
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let shard = ShardId((turn % self.shared.shard_count) as u16);
-        match Shard::accept(&self.shared, origin, shard, unix_ms(), Some(transport)) {
-            Ok(client) => self.mailboxes.post(shard, Message::Adopt(client)),
-            Err(transport) => {
-                let text = [b"-", error::TOO_MANY_CLIENTS_OF_USER.bytes(), b"\r\n"].concat();
-                transport.into_iter().for_each(|it| it.refuse(&text));
-                self.count_rejected();
-            }
+        if let Some(mut client) = Shard::accept(&self.shared, origin, shard, unix_ms()) {
+            client.carry(transport);
+            self.mailboxes.post(shard, Message::Adopt(client));
+        } else {
+            let text = error::TOO_MANY_CLIENTS_OF_USER;
+            transport.refuse(&[b"-", text.bytes(), b"\r\n"].concat());
+            self.count_rejected();
         }
     }
 

@@ -124,17 +124,14 @@ impl Shard {
         counters.queued.set(self.hands.lines().len() as u64);
     }
 
-    /// A connection that has just been accepted, ready to be sent to its shard (`transport` in it).
-    ///
-    /// # Errors
-    /// The user whose certificate it has shown has as many connections as it may: `transport` comes back.
+    /// A connection that has just been accepted, ready to be sent to its shard when it has its socket ([`Client::carry`]). None when the
+    /// user whose certificate it has shown has as many connections as it may.
     pub fn accept(
         shared: &Shared,
         origin: ClientOrigin,
         shard: ShardId,
         now_ms: u64,
-        transport: Option<crate::net::transport::ParkedTransport>,
-    ) -> Result<Box<Client>, Option<crate::net::transport::ParkedTransport>> {
+    ) -> Option<Box<Client>> {
         let (user, limit) = (origin.user.clone(), origin.connections_of_user_max);
         let handle = Arc::new(ClientHandle::new(
             shared.clients.next_id(),
@@ -147,7 +144,7 @@ impl Shard {
         match user {
             Some(user) if !session.log_in(&user, limit) => {
                 shared.clients.remove(session.id());
-                return Err(transport);
+                return None;
             }
             Some(_) => {}
             None => session.begin_as(shared.users.default()),
@@ -156,7 +153,7 @@ impl Shard {
             // It is closed where it arrives.
             session.handle.kill();
         }
-        Ok(Box::new(Client::new(session, transport)))
+        Some(Box::new(Client::new(session)))
     }
 
     /// Clients that have come since the last call, for the driver.
