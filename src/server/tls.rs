@@ -128,14 +128,15 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
         return Ok(None);
     }
     let versions = ciphers::versions(&settings.protocols)?;
-    let authorities = match settings.client_certificates {
-        ClientCertificates::No => RootCertStore::empty(),
-        ClientCertificates::Required | ClientCertificates::Optional => authorities(settings)?,
-    };
     let provider = Arc::new(CryptoProvider {
         cipher_suites: ciphers::suites(&settings.ciphers, &settings.ciphersuites)?,
         ..ring::default_provider()
     });
+    let key = keys::certified_key(settings, &provider)?;
+    let authorities = match settings.client_certificates {
+        ClientCertificates::No => RootCertStore::empty(),
+        ClientCertificates::Required | ClientCertificates::Optional => authorities(settings)?,
+    };
     let demands = Demands {
         port: settings.port,
         versions: versions.iter().map(|version| version.version).collect(),
@@ -147,7 +148,6 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
         certificates: settings.client_certificates,
         authorities: authorities.roots.clone(),
     };
-    let key = keys::certified_key(settings, &provider)?;
     let verifier = client_verifier(settings, authorities, &provider)?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)

@@ -155,6 +155,14 @@ impl Pair {
 
     /// The server reads once, from a socket that has so many bytes at a time, into a buffer of this size.
     fn server_reads(&mut self, cut: usize, size: usize) -> Poll<Arrived> {
+        self.try_server_reads(cut, size).map(|arrived| {
+            let arrived = arrived.unwrap();
+            self.has_ended |= arrived == Arrived::End;
+            arrived
+        })
+    }
+
+    fn try_server_reads(&mut self, cut: usize, size: usize) -> Poll<io::Result<Arrived>> {
         let mut buffer = vec![0; size];
         let mut buffer = ReadBuf::new(&mut buffer);
         let queue = &mut self.to_server;
@@ -170,11 +178,7 @@ impl Pair {
                 Poll::Ready(Ok(()))
             });
         self.read.extend_from_slice(buffer.filled());
-        arrived.map(|arrived| {
-            let arrived = arrived.unwrap();
-            self.has_ended |= arrived == Arrived::End;
-            arrived
-        })
+        arrived
     }
 
     fn has_unsent(&self) -> bool {
@@ -292,6 +296,51 @@ proptest! {
         got.extend(pair.client_receives());
         prop_assert!(got == answered);
         prop_assert_eq!(pair.client.reader().read(&mut [0]).unwrap(), 0, "the end was said");
+    }
+
+    #[test]
+    fn damaged_records_give_nothing_but_what_came_whole_before_them(
+        is_1_3: bool,
+        cut in 1usize..70_000,
+        lengths in proptest::collection::vec(1usize..20_000, 1..6),
+        at: proptest::sample::Index,
+        damage in 1u8..,
+        noise in proptest::collection::vec(any::<u8>(), 0..100),
+        is_damaged: bool,
+    ) {
+        let mut pair = Pair::new(is_1_3);
+        pair.shake(usize::MAX);
+        let mut written = Vec::new();
+        for (number, length) in lengths.into_iter().enumerate() {
+            let bytes = vec![number as u8; length];
+            pair.client.writer().write_all(&bytes).unwrap();
+            pair.client_sends();
+            written.extend(bytes);
+        }
+        if is_damaged {
+            let at = at.index(pair.to_server.len());
+            pair.to_server[at] ^= damage;
+        }
+        pair.to_server.extend_from_slice(&noise);
+        let failed = loop {
+            match pair.try_server_reads(cut, 64 * 1024) {
+                Poll::Pending => break false,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => break true,
+            }
+        };
+        prop_assert!(written.starts_with(&pair.read));
+        prop_assert!(is_damaged || pair.read == written);
+        prop_assert!(is_damaged || !noise.is_empty() || !failed);
+        // Whatever is asked of it then, it does not look into what is gone.
+        pair.unsent = vec![1; 10];
+        if failed {
+            prop_assert!(pair.try_server_reads(cut, 100) .is_ready());
+            let unsent = [IoSlice::new(&pair.unsent)];
+            let written = pair.server.write(&unsent, &mut pair.room, |bytes| Ok(bytes.len()));
+            prop_assert_eq!(written.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        }
+        pair.server.close(|bytes| Ok(bytes.len()));
     }
 
     #[test]
