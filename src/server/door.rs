@@ -59,8 +59,8 @@ impl Door {
 
     fn take(&self, accepted: Accepted, handshakes: &Handshakes) {
         let settings = self.settings();
-        let has_room = self.shared.clients.len() + handshakes.under_way() < settings.maxclients
-            || handshakes.make_room();
+        let count = handshakes.count_with(|| self.shared.clients.len());
+        let has_room = count < settings.maxclients || handshakes.make_room();
         let counters = &self.shared.observations;
         if has_room {
             counters.connections.fetch_add(1, Ordering::Relaxed);

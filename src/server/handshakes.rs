@@ -126,6 +126,13 @@ impl Table {
         true
     }
 
+    /// One is over: it is let in, and counts among the clients from the moment it does not here.
+    fn leave(&self, number: u64, let_in: impl FnOnce()) {
+        let mut handshakes = self.lock();
+        let_in();
+        handshakes.remove(&number);
+    }
+
     /// Does something with one of them. An error when room was made where it was.
     fn with<T>(
         &self,
@@ -196,9 +203,10 @@ impl Handshakes {
         }
     }
 
-    /// How many are under way.
-    pub(super) fn under_way(&self) -> usize {
-        self.table.lock().len()
+    /// How many there are, with the clients: all of one moment, so that who is let in just then counts once.
+    pub(super) fn count_with(&self, clients: impl FnOnce() -> usize) -> usize {
+        let handshakes = self.table.lock();
+        handshakes.len() + clients()
     }
 
     /// Begins one.
@@ -276,11 +284,14 @@ async fn shake_in_time(hall: Rc<Hall>, number: u64, caller: Caller) {
     let shaken = tokio::time::timeout(limit, shake(&hall, number, &caller.terms)).await;
     let Caller { peer, local, terms } = caller;
     match shaken.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
-        Ok((socket, tls)) => hall.door.admit_shaken(socket, tls, (peer, local), &terms),
-        Err(error) => hall.tell(peer, local, &error),
+        Ok((socket, tls)) => hall.table.leave(number, || {
+            hall.door.admit_shaken(socket, tls, (peer, local), &terms);
+        }),
+        Err(error) => {
+            hall.tell(peer, local, &error);
+            hall.table.lock().remove(&number);
+        }
     }
-    // If it was let in it is counted among the clients by now.
-    hall.table.lock().remove(&number);
 }
 
 /// The handshake.
