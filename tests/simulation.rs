@@ -66,7 +66,7 @@ use millrace::server::shards::share;
 use millrace::shard::clock::Clock;
 use millrace::shard::hand::berths::{Berths, Taken};
 use millrace::shard::mailbox::{Message, Post};
-use millrace::shard::output::Sent;
+use millrace::shard::output::{Sent, Written};
 use millrace::shard::{Event, Shard};
 
 use checks::{check_against_model, check_program_order, check_received, is_subsequence, messages};
@@ -238,8 +238,8 @@ impl World {
             ClientOrigin::default(),
             ShardId(shard as u16),
             now_ms,
-            None,
-        );
+        )
+        .unwrap();
         let id = client.id();
         self.shards[shard].handle(Event::Message(Message::Adopt(client)));
         self.players.push(Player {
@@ -416,7 +416,7 @@ impl World {
                 let mut bytes = Vec::new();
                 let sent = self.shards[shard].send(id, |output| {
                     bytes.extend_from_slice(output.front());
-                    Some(Ok(bytes.len()))
+                    Some(Ok(Written::sent(bytes.len())))
                 });
                 if matches!(sent, Sent::Nothing) {
                     break;

@@ -4,6 +4,7 @@
 
 mod support;
 mod tls {
+    pub(crate) mod admission;
     pub(crate) mod authority;
     pub(crate) mod certificates;
     pub(crate) mod client;
@@ -94,6 +95,56 @@ fn replies_that_nobody_reads_for_a_while_are_whole_in_the_end() {
             assert_eq!(client.reply().text(), "between");
         }
         assert_eq!(client.run("PING").to_string(), "+PONG");
+    }
+}
+
+#[test]
+fn what_waits_for_the_socket_counts_as_output() {
+    for shards in shard_counts() {
+        let server = TlsServer::start(shards, &[]);
+        let mut control = server.server.connect();
+        control.run("CLIENT SETNAME control");
+        let mut client = server.connect();
+        client.call(&[b"SET", &b"key"[..], &[b'x'; 5000]]);
+        let (mut asked, mut waiting) = (0, 0);
+        // Until the sockets are full: what is asked for then waits in the server, and all of it counts.
+        while waiting < 100_000 {
+            client.send(&["GET", "key"]);
+            asked += 1;
+            assert!(asked < 20_000, "the sockets hold 100 MB");
+            let list = control.run("CLIENT LIST").text();
+            let line = list.lines().find(|line| line.contains(" name= ")).unwrap();
+            let field = |name: &str| {
+                let value = line
+                    .split(' ')
+                    .find_map(|word| word.strip_prefix(name))
+                    .unwrap();
+                value.parse::<usize>().unwrap()
+            };
+            let omem = field("omem=");
+            // What was encrypted is not counted twice.
+            assert!(omem <= asked * 5009, "{asked} {omem}");
+            assert!(field("tot-mem=") >= omem);
+            waiting = omem;
+        }
+        let set = [
+            "CONFIG",
+            "SET",
+            "client-output-buffer-limit",
+            "normal 90000 0 0",
+        ];
+        assert_eq!(control.call(&set).to_string(), "+OK");
+        // It may be closed by now.
+        let _ = client.stream.write_all(b"PING\r\n");
+        let _ = client.stream.flush();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !server
+            .server
+            .log()
+            .contains("for overcoming of output buffer limits")
+        {
+            assert!(std::time::Instant::now() < deadline, "nobody is closed");
+        }
     }
 }
 

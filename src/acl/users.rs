@@ -65,18 +65,15 @@ impl User {
         self.is_unrestricted.load(Ordering::Acquire)
     }
 
-    /// One more connection is to be this user, if there are fewer than `limit`: whether there were. Ends with [`User::disconnect`].
-    pub(crate) fn reserve(&self, limit: usize) -> bool {
-        let more = |count| (count < limit).then_some(count + 1);
-        let reserved = self
+    /// One more connection is this user, if there are fewer than `limit` (0: any number): whether there were. Any number may be the user
+    /// that every connection begins with. Ends with [`User::disconnect`].
+    pub(crate) fn connect(&self, limit: usize) -> bool {
+        let is_limited = limit > 0 && self.name() != DEFAULT;
+        let more = |count| (!is_limited || count < limit).then_some(count + 1);
+        let connected = self
             .connections
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        reserved.is_ok()
-    }
-
-    /// One more connection is this user.
-    pub(crate) fn connect(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
+        connected.is_ok()
     }
 
     /// One that was is gone, or is another user now.

@@ -154,8 +154,10 @@ pub struct ClientOrigin {
     pub(crate) fd: i32,
     /// Whether by a unix socket.
     pub(crate) unix_socket: bool,
-    /// The user whose certificate it has shown.
+    /// The user whose certificate it has shown …
     pub(crate) user: Option<Arc<User>>,
+    /// … and how many connections that one may have; 0: any number.
+    pub(crate) connections_of_user_max: usize,
 }
 
 impl ClientHandle {
@@ -351,12 +353,19 @@ impl ClientHandle {
             .is_some_and(|own| Arc::ptr_eq(own, user))
     }
 
-    /// It is this user from now on.
-    pub(super) fn set_user(&self, user: Arc<User>) {
-        user.connect();
-        if let Some(before) = lock(&self.user).replace(user) {
+    /// It is this user from now on, unless that one has as many connections as it may (`limit`; 0: any number): whether it is.
+    pub(super) fn set_user(&self, user: &Arc<User>, limit: usize) -> bool {
+        let mut now = lock(&self.user);
+        if now.as_ref().is_some_and(|now| Arc::ptr_eq(now, user)) {
+            return true;
+        }
+        if !user.connect(limit) {
+            return false;
+        }
+        if let Some(before) = now.replace(Arc::clone(user)) {
             before.disconnect();
         }
+        true
     }
 
     /// Asks for the connection to be closed; its shard must be told (a poke). False when it was asked before.

@@ -184,12 +184,19 @@ impl Session {
         }
     }
 
-    /// AUTH: it is this user from now on.
-    pub(crate) fn log_in(&mut self, user: Arc<User>) {
-        self.handle.set_user(Arc::clone(&user));
-        self.login = Some(Login::new(user));
+    /// AUTH, or a certificate: it is this user from now on, unless that one has as many connections as it may (`limit`; 0: any number).
+    /// False: it is whoever it was.
+    #[must_use]
+    pub(crate) fn log_in(&mut self, user: &Arc<User>, limit: usize) -> bool {
+        if !self.handle.set_user(user, limit) {
+            return false;
+        }
+        self.login = Some(Login::new(Arc::clone(user)));
         self.authenticated = true;
         self.failed_logins = 0;
+        // Who deleted the user meanwhile may have looked at this connection before.
+        self.closing |= user.is_deleted();
+        true
     }
 
     /// A login has failed. The more have, the longer the reply is held back, at most this long, so that nobody guesses fast.
@@ -202,7 +209,8 @@ impl Session {
     /// It is the user that every connection begins with: logged in already if that needs no password.
     pub(crate) fn begin_as(&mut self, default: Arc<User>) {
         let rules = default.rules();
-        self.log_in(default);
+        let is_in = self.log_in(&default, 0);
+        debug_assert!(is_in, "it has no limit");
         self.authenticated = rules.is_on() && rules.has_no_password();
     }
 

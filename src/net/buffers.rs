@@ -9,7 +9,8 @@
 //! A payload that many outputs wait to send is held once, however many they are. Several pieces leave with one write.
 //! Of a long reply only the next slices are bytes: the rest is encoded when they have left. Until then its length, which
 //! counts against the limits as if it were all there, is an estimate. Of a file that is sent ([`Stored`]) too only the next piece is
-//! bytes, and only that counts.
+//! bytes, and only that counts. What was encrypted and the socket has not taken lies beside the socket, and no more here; it counts as
+//! unsent until it is taken.
 //!
 //! Bytes that are all a client is owed, as nearly always, lie in one buffer, which goes from client to client ([`Spares`]).
 
@@ -217,6 +218,22 @@ impl From<Piece> for Segment {
 /// Longest piece to which more is appended, bytes.
 const OWN_BYTES_MAX: usize = 1 << 20;
 
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes that have left. Where some were kept, it is all of those.
+    pub sent: usize,
+    /// Bytes that are kept beside the socket, which has no room for the records in which they are.
+    pub kept: usize,
+}
+
+impl Written {
+    /// So many bytes have left.
+    pub fn sent(sent: usize) -> Self {
+        Self { sent, kept: 0 }
+    }
+}
+
 /// Bytes to be sent.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -226,7 +243,9 @@ pub struct Output {
     segments: VecDeque<Segment>,
     /// Of the first piece.
     sent: usize,
+    /// Of everything, what is kept beside the socket included.
     len: usize,
+    kept: usize,
     /// Long pieces that were sent, to be freed by somebody who has the time.
     spent: Vec<Segment>,
 }
@@ -244,7 +263,12 @@ impl Output {
 
     /// Whether everything is sent.
     pub(crate) fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.segments.is_empty()
+        self.own.is_empty() && self.segments.is_empty() && self.kept == 0
+    }
+
+    /// Whether some of it is kept beside the socket: that leaves before anything else is written.
+    pub(crate) fn has_kept(&self) -> bool {
+        self.kept > 0
     }
 
     /// Gives it a buffer, if it owns none, for what is appended next.
@@ -294,6 +318,9 @@ impl Output {
     /// # Errors
     /// A file that is sent cannot be read, or is shorter than was said.
     pub(crate) fn prepare(&mut self) -> io::Result<()> {
+        if self.has_kept() {
+            return Ok(());
+        }
         let (mut ready, mut at) = (self.own.len(), 0);
         while let Some(segment) = self.segments.get_mut(at) {
             if ready >= self.sent + REPLY_SLICE_BYTES {
@@ -426,6 +453,19 @@ impl Output {
             }
         }
         count
+    }
+
+    /// Follows a write.
+    pub(crate) fn note(&mut self, written: Written, spares: &mut Spares) {
+        if self.has_kept() {
+            debug_assert!(written.kept == 0, "what is kept leaves first");
+            self.kept = self.kept.saturating_sub(written.sent);
+            self.len = self.len.saturating_sub(written.sent);
+            return;
+        }
+        self.consume(written.sent + written.kept, spares);
+        self.kept = written.kept;
+        self.len += written.kept;
     }
 
     /// The first `count` unsent bytes were sent. Who has sent everything owns no buffer: it goes to the spare ones.

@@ -11,8 +11,11 @@
 //! Invariants:
 //! * Whatever was received is decrypted at once, up to the end of the last whole record: nothing that nobody is woken for stays behind.
 //!   Where it does not fit (it was sent right behind the handshake) it lies in `early`, and is read before the socket is.
-//! * Bytes count as written when the socket has taken the records that hold them. Until then [`Tls::write`] wants to be called with
-//!   the same bytes again, and others behind them. So who has nothing to send has no records to send either.
+//! * Bytes are sent when the socket has taken the records that hold them. Until then they are kept here, and nothing else is encrypted;
+//!   their owner counts them as unsent ([`Written`]). So who has nothing unsent has no records to send either.
+//! * With TLS 1.2 and AES-GCM a key may encrypt 2^24 records, and there is no way to change it: the library refuses the next one, in the
+//!   middle of whatever it is. The connection [is worn out](Tls::is_worn_out) a sixteenth before that, and is to be ended between two
+//!   replies. TLS 1.3 changes its keys by itself.
 //!
 //! Deliberately not here: sockets, certificates, how long a handshake may take.
 
@@ -21,12 +24,13 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError};
+use rustls::{ServerConfig, SupportedCipherSuite};
 use tokio::io::ReadBuf;
 
-use crate::limits::{TLS_HANDSHAKE_BYTES_MAX, TLS_READ_BYTES, TLS_WRITE_BYTES};
+use super::buffers::Written;
+use crate::limits::{TLS_HANDSHAKE_BYTES_MAX, TLS_READ_BYTES, TLS_RECORDS_LEFT, TLS_WRITE_BYTES};
 
 /// Bytes that a record is longer than what it holds, and more: TLS 1.2 adds 29, TLS 1.3 adds 22.
 const RECORD_OVERHEAD: usize = 64;
@@ -76,8 +80,11 @@ pub struct Tls {
     outgoing: Vec<u8>,
     /// … but for so many bytes …
     sent: usize,
-    /// … and how many bytes to be written are in it.
-    accepted: usize,
+    /// … and how many bytes of their owner's are in it.
+    kept: usize,
+    /// Records that were encrypted, and those after which it is worn out.
+    records: u64,
+    records_max: u64,
     /// The peer has said that nothing more comes.
     ended: bool,
     /// Something was wrong: the library has noted places in bytes that are gone, and is not asked again.
@@ -109,7 +116,9 @@ impl Tls {
             early: Vec::new(),
             outgoing: Vec::new(),
             sent: 0,
-            accepted: 0,
+            kept: 0,
+            records: 0,
+            records_max: u64::MAX,
             ended: false,
             failed: false,
         })
@@ -238,22 +247,22 @@ impl Tls {
         }
     }
 
-    /// Writes the first of these bytes: gives how many, when the socket has taken all records that hold them.
+    /// Writes what was kept, if anything was, and nothing else; or the first of these bytes.
     ///
     /// # Errors
-    /// `WouldBlock` when it has not: to be called again with the same bytes when there is room. Else the connection is broken.
+    /// `WouldBlock` when the socket has not taken all that was kept. Else the connection is broken.
     pub(crate) fn write(
         &mut self,
         pieces: &[IoSlice<'_>],
         room: &mut TlsRoom,
         mut send: impl FnMut(&[u8]) -> io::Result<usize>,
-    ) -> io::Result<usize> {
+    ) -> io::Result<Written> {
         self.flush(&mut send)?;
         if self.failed {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        if self.accepted > 0 {
-            return Ok(std::mem::take(&mut self.accepted));
+        if self.kept > 0 {
+            return Ok(Written::sent(std::mem::take(&mut self.kept)));
         }
         room.furnish();
         let plain = match pieces {
@@ -268,6 +277,10 @@ impl Tls {
             room: &mut room.encrypted,
             encrypted: 0,
         };
+        if self.records == 0 {
+            self.records_max = self.limit();
+        }
+        self.records += plain.len().div_ceil(RECORD_BYTES) as u64;
         self.run(&mut task)?;
         let records = task.room.get(..task.encrypted).unwrap_or_default();
         let mut sent = 0;
@@ -278,14 +291,33 @@ impl Tls {
                 Err(error) => return Err(error),
             };
             if sent == records.len() {
-                return Ok(plain.len());
+                return Ok(Written::sent(plain.len()));
             }
         }
         // The beginning of a record was sent: its rest, and what follows, is all that may be sent next.
         let unsent = records.get(sent..).unwrap_or_default();
         self.outgoing.extend_from_slice(unsent);
-        self.accepted = plain.len();
-        Err(io::ErrorKind::WouldBlock.into())
+        self.kept = plain.len();
+        Ok(Written {
+            sent: 0,
+            kept: self.kept,
+        })
+    }
+
+    /// Whether its keys may encrypt little more: it is to be ended soon, where nothing is cut.
+    pub(crate) fn is_worn_out(&self) -> bool {
+        self.records >= self.records_max
+    }
+
+    /// After how many records it is worn out.
+    fn limit(&self) -> u64 {
+        match self.connection.negotiated_cipher_suite() {
+            Some(SupportedCipherSuite::Tls12(suite)) => {
+                let limit = suite.common.confidentiality_limit;
+                limit - limit / TLS_RECORDS_LEFT
+            }
+            Some(SupportedCipherSuite::Tls13(_)) | None => u64::MAX,
+        }
     }
 
     /// Encrypts.

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 
+use super::buffers::Written;
 use super::tls::{Arrived, Tls, TlsRoom};
 
 /// A socket that no runtime knows: it can be sent to another thread.
@@ -148,14 +149,13 @@ impl Transport {
     /// cancelled in the middle of a write: to provide for that costs two locked instructions each time.
     ///
     /// # Errors
-    /// `WouldBlock` when there is no room, or less than for what is encrypted at once: to be called again with the same bytes
-    /// first. Else the connection is broken.
+    /// `WouldBlock` when there is no room; what was kept before ([`Written::kept`]) is kept on. Else the connection is broken.
     pub(crate) fn try_write(
         &mut self,
         pieces: &[IoSlice<'_>],
         room: &mut TlsRoom,
-    ) -> io::Result<usize> {
-        match (self, pieces) {
+    ) -> io::Result<Written> {
+        let sent = match (self, pieces) {
             (Self::Tcp(stream), [piece]) => try_send(stream, piece),
             (Self::Tcp(stream), pieces) => stream.try_write_vectored(pieces),
             (Self::Unix(stream), [piece]) => {
@@ -164,8 +164,17 @@ impl Transport {
             }
             (Self::Unix(stream), pieces) => stream.try_write_vectored(pieces),
             (Self::Tls(stream, tls), pieces) => {
-                tls.write(pieces, room, |records| try_send(stream, records))
+                return tls.write(pieces, room, |records| try_send(stream, records));
             }
+        };
+        sent.map(Written::sent)
+    }
+
+    /// Whether it may not be sent much more.
+    pub(crate) fn is_worn_out(&self) -> bool {
+        match self {
+            Self::Tls(_, tls) => tls.is_worn_out(),
+            Self::Tcp(_) | Self::Unix(_) => false,
         }
     }
 

@@ -20,7 +20,7 @@ use tracing::warn;
 
 use super::error::{StartError, reason_of};
 use super::listen::{self, Listener, UnixListener};
-use super::tls::Terms;
+use super::tls::{self, Terms};
 use crate::config::Settings;
 use crate::limits::ACCEPT_PAUSE_MS;
 
@@ -114,7 +114,8 @@ impl Acceptors {
 
     /// The terms of TLS for the connections accepted from now on.
     pub(crate) fn set_terms(&self, terms: Option<Terms>) {
-        *self.terms.borrow_mut() = terms;
+        let mut now = self.terms.borrow_mut();
+        *now = tls::succeed(now.take(), terms);
     }
 
     /// Listens on the TCP addresses of `after` instead of those of `before`; clients stay connected.

@@ -7,10 +7,12 @@
 //! Whoever is in a handshake counts as a client. When there are too many a handshake makes room whose client says nothing, or takes
 //! long: it is over in milliseconds for who means it.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
+
+use tracing::debug;
 
 use crate::acl::User;
 use crate::client::registry::ClientOrigin;
@@ -18,6 +20,7 @@ use crate::command::context::Shared;
 use crate::command::error;
 use crate::config::Settings;
 use crate::ids::ShardId;
+use crate::net::tls::Tls;
 use crate::net::transport::ParkedTransport;
 use crate::shard::Shard;
 use crate::shard::clock::unix_ms;
@@ -27,6 +30,7 @@ use crate::shard::thread::Mailboxes;
 use super::accept::Accepted;
 use super::handshakes::{Beginning, Handshakes};
 use super::listen;
+use super::tls::Terms;
 use super::tls::names::common_name;
 
 /// Lets sockets in, from any thread.
@@ -55,8 +59,8 @@ impl Door {
 
     fn take(&self, accepted: Accepted, handshakes: &Handshakes) {
         let settings = self.settings();
-        let has_room = self.shared.clients.len() + handshakes.under_way() < settings.maxclients
-            || handshakes.make_room();
+        let count = handshakes.count_with(|| self.shared.clients.len());
+        let has_room = count < settings.maxclients || handshakes.make_room();
         let counters = &self.shared.observations;
         if has_room {
             counters.connections.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +101,7 @@ impl Door {
                     local_address: address,
                     fd: socket.as_raw_fd(),
                     unix_socket: true,
-                    user: None,
+                    ..ClientOrigin::default()
                 };
                 (ParkedTransport::Unix(socket), origin, None)
             }
@@ -114,8 +118,27 @@ impl Door {
         rejected.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Makes a client of a socket whose handshake is over, unless the terms on which it was begun do not stand any more.
+    pub(super) fn admit_shaken(
+        &self,
+        socket: TcpStream,
+        tls: Tls,
+        (peer, local): (SocketAddr, SocketAddr),
+        terms: &Terms,
+    ) {
+        let origin = origin_of(peer, local, &socket);
+        let transport = ParkedTransport::Tls(socket, tls);
+        if terms.stand() {
+            self.admit(transport, origin, Some(peer));
+        } else {
+            debug!("The terms of TLS were changed during a handshake (addr={peer}, laddr={local})");
+            transport.refuse(b"");
+            self.count_rejected();
+        }
+    }
+
     /// Makes a client of a socket for which there is room.
-    pub(super) fn admit(
+    fn admit(
         &self,
         transport: ParkedTransport,
         mut origin: ClientOrigin,
@@ -129,25 +152,18 @@ impl Door {
         }
         if settings.tls.names_are_users {
             origin.user = self.user_of(&transport);
-        }
-        let limit = settings.maxclients_per_user;
-        let reserved = origin.user.clone().filter(|_| limit > 0);
-        if let Some(user) = &reserved
-            && !user.reserve(limit)
-        {
-            let text = error::TOO_MANY_CLIENTS_OF_USER;
-            transport.refuse(&[b"-", text.bytes(), b"\r\n"].concat());
-            self.count_rejected();
-            return;
+            origin.connections_of_user_max = settings.maxclients_per_user;
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let shard = ShardId((turn % self.shared.shard_count) as u16);
-        let client = Shard::accept(&self.shared, origin, shard, unix_ms(), Some(transport));
-        if let Some(user) = reserved {
-            // The place that was reserved; the connection has its own now.
-            user.disconnect();
+        if let Some(mut client) = Shard::accept(&self.shared, origin, shard, unix_ms()) {
+            client.carry(transport);
+            self.mailboxes.post(shard, Message::Adopt(client));
+        } else {
+            let text = error::TOO_MANY_CLIENTS_OF_USER;
+            transport.refuse(&[b"-", text.bytes(), b"\r\n"].concat());
+            self.count_rejected();
         }
-        self.mailboxes.post(shard, Message::Adopt(client));
     }
 
     /// The user whose certificate a client has shown. Nobody's, or that of a user who is off: it is let in as others are.
@@ -160,23 +176,18 @@ impl Door {
         let user = user.filter(|user| user.rules().is_on());
         if user.is_none() {
             let name = String::from_utf8_lossy(name);
-            tracing::debug!("No user for the certificate of {name:?}");
+            debug!("No user for the certificate of {name:?}");
         }
         user
     }
 }
 
 /// Where a client on the network comes from.
-pub(super) fn origin_of(
-    peer: SocketAddr,
-    local: SocketAddr,
-    socket: &impl AsRawFd,
-) -> ClientOrigin {
+fn origin_of(peer: SocketAddr, local: SocketAddr, socket: &impl AsRawFd) -> ClientOrigin {
     ClientOrigin {
         address: peer.to_string(),
         local_address: local.to_string(),
         fd: socket.as_raw_fd(),
-        unix_socket: false,
-        user: None,
+        ..ClientOrigin::default()
     }
 }

@@ -1,19 +1,22 @@
 //! Handshakes of TLS: on a thread of their own, each within ten seconds.
 //!
 //! ```text
-//! door ─ begin ─► task: hello ─► keys, certificate ─► finished ─► door.admit       a failure: the peer is told, one line in the log
-//!      ─ make_room ─► the task ends of whoever says nothing, or takes long
+//! door ─ begin ─► table: New ─► task: Awake: hello ─► keys, certificate ─► finished ─► Leaving ─► door.admit
+//!      ─ make_room ─► closes the socket of whoever says nothing, or takes long      a failure: the peer is told, one line in the log
 //! ```
 //! A handshake costs as much as hundreds of commands: nobody who is served waits for it, and many at once share one core.
 //!
-//! Invariants: a task that ends, in whichever way, counts no more; who has sent nothing costs a socket and no buffer.
+//! Invariants: a handshake counts as long as its socket is open, which lies in the table: whoever takes it out has closed it, however
+//! busy the thread is. A task that ends, in whichever way, takes its own out. Who has sent nothing costs a socket and no buffer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsFailure, InvalidMessage};
@@ -25,10 +28,9 @@ use crate::limits::{
     TLS_FAILURE_ADDRESSES_MAX, TLS_FAILURE_LINE_MS, TLS_HANDSHAKE_GRACE_MS, TLS_HANDSHAKE_MS,
 };
 use crate::net::tls::Tls;
-use crate::net::transport::ParkedTransport;
 use crate::shard::clock::unix_ms;
 
-use super::door::{Door, origin_of};
+use super::door::Door;
 use super::tls::{Terms, is_of_version_1};
 
 /// Bytes read from a socket at once.
@@ -42,13 +44,44 @@ pub(super) struct Beginning {
     pub(super) terms: Terms,
 }
 
+/// A socket, closed when it is dropped.
+enum Socket {
+    /// The thread has not looked at it yet.
+    New(TcpStream),
+    /// The thread reads and writes.
+    Awake(tokio::net::TcpStream),
+    /// The handshake is over: the door has it, and counts it when it is let in.
+    Leaving,
+}
+
 /// A handshake that is under way.
 struct UnderWay {
     begun_ms: u64,
     /// The client has sent something.
     has_spoken: bool,
-    /// `None`: its thread has not looked at it yet.
+    socket: Socket,
+    /// `None`: the thread has not looked at it yet.
     task: Option<AbortHandle>,
+}
+
+impl UnderWay {
+    /// Has the runtime of this thread wake who waits for its socket.
+    fn wake(&mut self) -> io::Result<()> {
+        self.socket = match std::mem::replace(&mut self.socket, Socket::Leaving) {
+            Socket::New(socket) => Socket::Awake(tokio::net::TcpStream::from_std(socket)?),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Takes its socket out, to be let in.
+    fn take(&mut self) -> io::Result<TcpStream> {
+        match std::mem::replace(&mut self.socket, Socket::Leaving) {
+            Socket::New(socket) => Ok(socket),
+            Socket::Awake(socket) => socket.into_std(),
+            Socket::Leaving => Err(ErrorKind::NotConnected.into()),
+        }
+    }
 }
 
 /// Those that are under way, by their age.
@@ -64,13 +97,26 @@ impl Table {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends one that is in nobody's way: the oldest whose client has said nothing, else the oldest if it has had long enough.
+    fn begin(&self, number: u64, socket: TcpStream, now_ms: u64) {
+        let under_way = UnderWay {
+            begun_ms: now_ms,
+            has_spoken: false,
+            socket: Socket::New(socket),
+            task: None,
+        };
+        self.lock().insert(number, under_way);
+    }
+
+    /// Ends one that is in nobody's way: the oldest whose client has said nothing, else the oldest if it has had long enough. Its socket
+    /// is closed when this returns.
     fn make_room(&self, now_ms: u64) -> bool {
         let mut handshakes = self.lock();
+        let is_here = |other: &UnderWay| !matches!(other.socket, Socket::Leaving);
+        let mut here = handshakes.iter().filter(|(_, other)| is_here(other));
         let is_slow = |other: &UnderWay| now_ms >= other.begun_ms + TLS_HANDSHAKE_GRACE_MS;
-        let silent = handshakes.iter().find(|(_, other)| !other.has_spoken);
-        let slow = || handshakes.iter().next().filter(|(_, other)| is_slow(other));
-        let Some(number) = silent.or_else(slow).map(|(number, _)| *number) else {
+        let oldest = here.clone().next().filter(|(_, other)| is_slow(other));
+        let silent = here.find(|(_, other)| !other.has_spoken);
+        let Some(number) = silent.or(oldest).map(|(number, _)| *number) else {
             return false;
         };
         let ended = handshakes.remove(&number);
@@ -79,13 +125,69 @@ impl Table {
         }
         true
     }
+
+    /// One is over: it is let in, and counts among the clients from the moment it does not here.
+    fn leave(&self, number: u64, let_in: impl FnOnce()) {
+        let mut handshakes = self.lock();
+        let_in();
+        handshakes.remove(&number);
+    }
+
+    /// Does something with one of them. An error when room was made where it was.
+    fn with<T>(
+        &self,
+        number: u64,
+        work: impl FnOnce(&mut UnderWay) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self.lock().get_mut(&number) {
+            Some(under_way) => work(under_way),
+            None => Err(ErrorKind::ConnectionAborted.into()),
+        }
+    }
+
+    /// Does something with the socket of one of them, whose task this is.
+    fn with_socket<T>(
+        &self,
+        number: u64,
+        work: impl FnOnce(&tokio::net::TcpStream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.with(number, |under_way| match &under_way.socket {
+            Socket::Awake(socket) => work(socket),
+            Socket::New(_) | Socket::Leaving => Err(ErrorKind::NotConnected.into()),
+        })
+    }
+
+    /// Waits until there is something to read.
+    async fn readable(&self, number: u64) -> io::Result<()> {
+        let ready = |context: &mut Context<'_>| {
+            let ready = self.with_socket(number, |socket| Ok(socket.poll_read_ready(context)));
+            ready.unwrap_or_else(|error| Poll::Ready(Err(error)))
+        };
+        poll_fn(ready).await
+    }
+
+    /// Waits until there is room to write.
+    async fn writable(&self, number: u64) -> io::Result<()> {
+        let ready = |context: &mut Context<'_>| {
+            let ready = self.with_socket(number, |socket| Ok(socket.poll_write_ready(context)));
+            ready.unwrap_or_else(|error| Poll::Ready(Err(error)))
+        };
+        poll_fn(ready).await
+    }
+}
+
+/// What the thread has to know of one, beside its socket.
+struct Caller {
+    peer: SocketAddr,
+    local: SocketAddr,
+    terms: Terms,
 }
 
 /// The handshakes, as the door sees them.
 pub(super) struct Handshakes {
     door: Arc<Door>,
     /// Made with the thread, by the first one.
-    beginnings: OnceLock<UnboundedSender<(u64, Beginning)>>,
+    beginnings: OnceLock<UnboundedSender<(u64, Caller)>>,
     table: Arc<Table>,
     last_number: Cell<u64>,
 }
@@ -101,9 +203,10 @@ impl Handshakes {
         }
     }
 
-    /// How many are under way.
-    pub(super) fn under_way(&self) -> usize {
-        self.table.lock().len()
+    /// How many there are, with the clients: all of one moment, so that who is let in just then counts once.
+    pub(super) fn count_with(&self, clients: impl FnOnce() -> usize) -> usize {
+        let handshakes = self.table.lock();
+        handshakes.len() + clients()
     }
 
     /// Begins one.
@@ -119,14 +222,14 @@ impl Handshakes {
         });
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
-        let under_way = UnderWay {
-            begun_ms: unix_ms(),
-            has_spoken: false,
-            task: None,
+        self.table.begin(number, beginning.socket, unix_ms());
+        let caller = Caller {
+            peer: beginning.peer,
+            local: beginning.local,
+            terms: beginning.terms,
         };
-        self.table.lock().insert(number, under_way);
         // Without its thread nobody is served by TLS; the others are.
-        if beginnings.send((number, beginning)).is_err() {
+        if beginnings.send((number, caller)).is_err() {
             self.table.lock().remove(&number);
         }
     }
@@ -138,7 +241,7 @@ impl Handshakes {
 }
 
 /// The thread.
-fn run(beginnings: UnboundedReceiver<(u64, Beginning)>, door: Arc<Door>, table: Arc<Table>) {
+fn run(beginnings: UnboundedReceiver<(u64, Caller)>, door: Arc<Door>, table: Arc<Table>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -157,7 +260,7 @@ struct Hall {
 }
 
 async fn serve(
-    mut beginnings: UnboundedReceiver<(u64, Beginning)>,
+    mut beginnings: UnboundedReceiver<(u64, Caller)>,
     door: Arc<Door>,
     table: Arc<Table>,
 ) {
@@ -167,71 +270,78 @@ async fn serve(
         failures: RefCell::default(),
         scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
     });
-    while let Some((number, beginning)) = beginnings.recv().await {
+    while let Some((number, caller)) = beginnings.recv().await {
         if let Some(under_way) = hall.table.lock().get_mut(&number) {
-            let task = shake_in_time(Rc::clone(&hall), number, beginning);
+            let task = shake_in_time(Rc::clone(&hall), number, caller);
             let task = tokio::task::spawn_local(task);
             under_way.task = Some(task.abort_handle());
         }
     }
 }
 
-async fn shake_in_time(hall: Rc<Hall>, number: u64, beginning: Beginning) {
-    let Beginning { peer, local, .. } = beginning;
+async fn shake_in_time(hall: Rc<Hall>, number: u64, caller: Caller) {
     let limit = Duration::from_millis(TLS_HANDSHAKE_MS);
-    let shaken = tokio::time::timeout(limit, shake(&hall, number, beginning)).await;
+    let shaken = tokio::time::timeout(limit, shake(&hall, number, &caller.terms)).await;
+    let Caller { peer, local, terms } = caller;
     match shaken.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
-        Ok((socket, tls)) => {
-            let origin = origin_of(peer, local, &socket);
-            hall.door
-                .admit(ParkedTransport::Tls(socket, tls), origin, Some(peer));
+        Ok((socket, tls)) => hall.table.leave(number, || {
+            hall.door.admit_shaken(socket, tls, (peer, local), &terms);
+        }),
+        Err(error) => {
+            hall.tell(peer, local, &error);
+            hall.table.lock().remove(&number);
         }
-        Err(error) => hall.tell(peer, local, &error),
     }
-    // If it was let in it is counted among the clients by now.
-    hall.table.lock().remove(&number);
 }
 
 /// The handshake.
-async fn shake(hall: &Hall, number: u64, beginning: Beginning) -> io::Result<(TcpStream, Tls)> {
-    let socket = tokio::net::TcpStream::from_std(beginning.socket)?;
-    socket.readable().await?;
-    if let Some(under_way) = hall.table.lock().get_mut(&number) {
+async fn shake(hall: &Hall, number: u64, terms: &Terms) -> io::Result<(TcpStream, Tls)> {
+    let table = &hall.table;
+    table.with(number, UnderWay::wake)?;
+    table.readable(number).await?;
+    table.with(number, |under_way| {
         under_way.has_spoken = true;
-    }
-    let mut tls = Tls::new(beginning.terms)?;
+        Ok(())
+    })?;
+    let mut tls = Tls::new(Arc::clone(&terms.config))?;
     loop {
         let taken = {
             let mut scratch = hall.scratch.borrow_mut();
-            match socket.try_read(&mut scratch) {
+            match table.with_socket(number, |socket| socket.try_read(&mut scratch)) {
                 Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => tls.shake(scratch.get(..count).unwrap_or_default()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
                 Err(error) => Err(error),
             }
         };
-        while let Err(error) = tls.flush(|records| socket.try_write(records)) {
+        let mut send =
+            |records: &[u8]| table.with_socket(number, |socket| socket.try_write(records));
+        while let Err(error) = tls.flush(&mut send) {
             // What is wrong is told if there is room for it.
             if error.kind() != ErrorKind::WouldBlock || taken.is_err() {
                 break;
             }
-            socket.writable().await?;
+            table.writable(number).await?;
         }
         taken?;
         if !tls.is_handshaking() && !tls.has_unsent() {
-            return Ok((socket.into_std()?, tls));
+            return Ok((table.with(number, UnderWay::take)?, tls));
         }
         if tls.has_ended() {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        socket.readable().await?;
+        table.readable(number).await?;
     }
 }
 
 impl Hall {
     /// A handshake has failed.
     fn tell(&self, peer: SocketAddr, local: SocketAddr, error: &io::Error) {
-        if error.kind() == ErrorKind::UnexpectedEof || error.kind() == ErrorKind::ConnectionReset {
+        let kind = error.kind();
+        if matches!(
+            kind,
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+        ) {
             // Whoever looks whether the port is open does so, every few seconds.
             debug!("A client left in its TLS handshake (addr={peer}, laddr={local})");
             return;
@@ -329,26 +439,51 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
     use super::*;
 
+    /// Both ends of a connection.
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let patience = Some(Duration::from_secs(30));
+        client.set_read_timeout(patience).unwrap();
+        (listener.accept().unwrap().0, client)
+    }
+
     #[test]
-    fn who_says_nothing_makes_room_before_who_takes_long() {
+    fn who_says_nothing_makes_room_before_who_takes_long_and_is_closed_then() {
         let table = Table::default();
-        let begin = |number, begun_ms, has_spoken| {
-            let under_way = UnderWay {
-                begun_ms,
-                has_spoken,
-                task: None,
-            };
-            table.lock().insert(number, under_way);
-        };
         assert!(!table.make_room(1000));
-        (1..4).for_each(|number| begin(number, 1000, number < 3));
+        let mut clients = Vec::new();
+        for number in 0..4 {
+            let (socket, client) = pair();
+            table.begin(number, socket, 1000);
+            clients.push(client);
+        }
+        // The door has the first; the last has said nothing.
+        let with = |number, work: fn(&mut UnderWay)| {
+            let mut handshakes = table.lock();
+            work(handshakes.get_mut(&number).unwrap());
+        };
+        let kept = table.with(0, UnderWay::take).unwrap();
+        (1..3).for_each(|number| with(number, |under_way| under_way.has_spoken = true));
+        let numbers = || table.lock().keys().copied().collect::<Vec<_>>();
         assert!(table.make_room(1000));
-        assert_eq!(table.lock().keys().copied().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(numbers(), [0, 1, 2]);
+        // No thread is there that might close it.
+        assert_eq!(clients[3].read(&mut [0]).unwrap(), 0);
         assert!(!table.make_room(999 + TLS_HANDSHAKE_GRACE_MS));
         assert!(table.make_room(1000 + TLS_HANDSHAKE_GRACE_MS));
-        assert_eq!(table.lock().keys().copied().collect::<Vec<_>>(), [2]);
+        assert_eq!(numbers(), [0, 2]);
+        assert_eq!(clients[1].read(&mut [0]).unwrap(), 0);
+        assert!(table.make_room(1000 + TLS_HANDSHAKE_GRACE_MS));
+        assert!(!table.make_room(1000 + TLS_HANDSHAKE_GRACE_MS));
+        drop(kept);
+        assert!(table.with(1, UnderWay::take).is_err());
     }
 
     #[test]

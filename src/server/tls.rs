@@ -6,7 +6,8 @@
 //! tls-protocols, tls-ciphers  ─► ciphers.rs ───┘
 //! ```
 //! CONFIG SET makes new ones: whatever is wrong, those in use stay, and so do the connections. Sessions that are kept go with their
-//! terms: who comes again is judged by the new ones.
+//! terms: who comes again is judged by the new ones. A handshake under way ends on the terms it began with. If they ask something else
+//! of clients than the new ones its connection is closed then ([`Terms::stand`]); a new certificate of the server closes nobody.
 //!
 //! Invariant: an error names the setting and the file, and says what to do.
 
@@ -18,18 +19,67 @@ mod sessions;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CipherSuite, ProtocolVersion, RootCertStore, ServerConfig};
+use rustls_pki_types::TrustAnchor;
 
 use super::error::reason_of;
 use crate::config::{ClientCertificates, TlsSettings};
 
 /// The terms of the connections that are accepted next.
-pub(crate) type Terms = Arc<ServerConfig>;
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// What the library needs.
+    pub(crate) config: Arc<ServerConfig>,
+    demands: Arc<Demands>,
+    /// Others have taken their place that ask something else of clients.
+    are_withdrawn: Arc<AtomicBool>,
+}
+
+/// What is asked of clients.
+#[derive(Debug, PartialEq)]
+struct Demands {
+    port: u16,
+    versions: Vec<ProtocolVersion>,
+    suites: Vec<CipherSuite>,
+    certificates: ClientCertificates,
+    authorities: Vec<TrustAnchor<'static>>,
+}
+
+impl Terms {
+    /// Whether what they ask of clients is what is asked now.
+    pub(crate) fn stand(&self) -> bool {
+        !self.are_withdrawn.load(Ordering::Acquire)
+    }
+
+    /// Others take their place.
+    fn give_way_to(self, next: Option<Self>) -> Option<Self> {
+        match next {
+            Some(next) if next.demands == self.demands => Some(Self {
+                // Who withdraws those withdraws these.
+                are_withdrawn: self.are_withdrawn,
+                ..next
+            }),
+            next => {
+                self.are_withdrawn.store(true, Ordering::Release);
+                next
+            }
+        }
+    }
+}
+
+/// Replaces the terms; gives those that are in force now.
+pub(crate) fn succeed(before: Option<Terms>, next: Option<Terms>) -> Option<Terms> {
+    match before {
+        Some(before) => before.give_way_to(next),
+        None => next,
+    }
+}
 
 /// Sessions that are kept when the settings say 0. Source: OpenSSL, where 0 is no limit; here there is one.
 const SESSIONS_DEFAULT: usize = 20_480;
@@ -83,7 +133,22 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
         ..ring::default_provider()
     });
     let key = keys::certified_key(settings, &provider)?;
-    let verifier = client_verifier(settings, &provider)?;
+    let authorities = match settings.client_certificates {
+        ClientCertificates::No => RootCertStore::empty(),
+        ClientCertificates::Required | ClientCertificates::Optional => authorities(settings)?,
+    };
+    let demands = Demands {
+        port: settings.port,
+        versions: versions.iter().map(|version| version.version).collect(),
+        suites: provider
+            .cipher_suites
+            .iter()
+            .map(|suite| suite.suite())
+            .collect(),
+        certificates: settings.client_certificates,
+        authorities: authorities.roots.clone(),
+    };
+    let verifier = client_verifier(settings, authorities, &provider)?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| TlsError::new("tls-protocols", error.to_string()))?;
@@ -107,18 +172,22 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
     } else {
         Arc::new(NoServerSessionStorage {})
     };
-    Ok(Some(Arc::new(config)))
+    Ok(Some(Terms {
+        config: Arc::new(config),
+        demands: Arc::new(demands),
+        are_withdrawn: Arc::default(),
+    }))
 }
 
 /// Who judges the certificates of clients; `None`: they are not asked for one.
 fn client_verifier(
     settings: &TlsSettings,
+    authorities: RootCertStore,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
     if settings.client_certificates == ClientCertificates::No {
         return Ok(None);
     }
-    let authorities = authorities(settings)?;
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider));
     let builder = match settings.client_certificates {

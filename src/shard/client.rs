@@ -59,7 +59,7 @@ pub struct Client {
 
 impl Client {
     /// A connection with nothing read or written.
-    pub(crate) fn new(session: Session, transport: Option<ParkedTransport>) -> Self {
+    pub(crate) fn new(session: Session) -> Self {
         Self {
             session,
             parser: RequestParser::new(),
@@ -80,7 +80,7 @@ impl Client {
             ended: false,
             is_sent_copy: false,
             has_turn_coming: false,
-            transport,
+            transport: None,
         }
     }
 
@@ -92,6 +92,11 @@ impl Client {
     /// Whether nothing keeps it from running its next command.
     pub(super) fn is_ready(&self) -> bool {
         self.phase.is_ready()
+    }
+
+    /// Gives it its socket.
+    pub(crate) fn carry(&mut self, transport: ParkedTransport) {
+        self.transport = Some(transport);
     }
 
     /// Takes the socket out, once.
@@ -111,6 +116,10 @@ impl Client {
 
     /// Appends a message to its output, to be sent when the log has come to this position.
     pub(super) fn send(&mut self, message: &Encoded, held_for: u64) {
+        if self.session.closing {
+            // Redis: whoever is closed behind its replies gets those, and nothing after them.
+            return;
+        }
         self.held_for = self.held_for.max(held_for);
         // Nearly always it is in one part.
         for part in message.parts().iter().filter(|part| !part.is_empty()) {
@@ -132,9 +141,10 @@ impl Client {
         handle
             .output_bytes
             .store(self.output.len(), Ordering::Relaxed);
-        handle
-            .output_pieces
-            .store(self.output.piece_count(), Ordering::Relaxed);
+        handle.output_pieces.store(
+            self.output.piece_count() + usize::from(self.output.has_kept()),
+            Ordering::Relaxed,
+        );
         handle.count_held();
     }
 

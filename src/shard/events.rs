@@ -124,15 +124,15 @@ impl Shard {
         counters.queued.set(self.hands.lines().len() as u64);
     }
 
-    /// A connection that has just been accepted, ready to be sent to its shard (`transport` in it).
+    /// A connection that has just been accepted, ready to be sent to its shard when it has its socket ([`Client::carry`]). None when the
+    /// user whose certificate it has shown has as many connections as it may.
     pub fn accept(
         shared: &Shared,
         origin: ClientOrigin,
         shard: ShardId,
         now_ms: u64,
-        transport: Option<crate::net::transport::ParkedTransport>,
-    ) -> Box<Client> {
-        let user = origin.user.clone();
+    ) -> Option<Box<Client>> {
+        let (user, limit) = (origin.user.clone(), origin.connections_of_user_max);
         let handle = Arc::new(ClientHandle::new(
             shared.clients.next_id(),
             origin,
@@ -142,16 +142,18 @@ impl Shard {
         shared.clients.insert(Arc::clone(&handle));
         let mut session = Session::new(handle, false);
         match user {
-            Some(user) => {
-                session.log_in(Arc::clone(&user));
-                if user.is_deleted() {
-                    // Who deleted it meanwhile may have looked for its connections before: it is closed where it arrives.
-                    session.handle.kill();
-                }
+            Some(user) if !session.log_in(&user, limit) => {
+                shared.clients.remove(session.id());
+                return None;
             }
+            Some(_) => {}
             None => session.begin_as(shared.users.default()),
         }
-        Box::new(Client::new(session, transport))
+        if session.closing {
+            // It is closed where it arrives.
+            session.handle.kill();
+        }
+        Some(Box::new(Client::new(session)))
     }
 
     /// Clients that have come since the last call, for the driver.

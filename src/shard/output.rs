@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::ids::ClientId;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::net::buffers::Output;
+pub use crate::net::buffers::Written;
 
 use super::state::Shard;
 
@@ -21,6 +22,8 @@ pub enum Sent {
     All,
     /// So many bytes; perhaps that was all, and the client is to be closed.
     Some(usize),
+    /// There is no room in the socket.
+    Kept,
     /// Nothing.
     Failed(io::Error),
 }
@@ -79,12 +82,12 @@ impl Shard {
         self.clients.note_output(id);
     }
 
-    /// Has the next of what a client is owed sent: `write` gets it as bytes and gives how many it sent, or `None` when there
-    /// was nothing.
+    /// Has the next of what a client is owed sent: `write` gets it as bytes and gives how many it sent, or keeps until there is room, or
+    /// `None` when there was nothing.
     pub fn send(
         &mut self,
         id: ClientId,
-        write: impl FnOnce(&Output) -> Option<io::Result<usize>>,
+        write: impl FnOnce(&Output) -> Option<io::Result<Written>>,
     ) -> Sent {
         // Looked up once: this is done for every reply.
         let Some(client) = self.clients.get_mut(id) else {
@@ -107,13 +110,15 @@ impl Shard {
             );
             return Sent::Failed(io::Error::other(error));
         }
-        let count = match write(&client.output) {
+        let written = match write(&client.output) {
             None => return Sent::Nothing,
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Kept,
             Some(Err(error)) => return Sent::Failed(error),
-            Some(Ok(count)) => count,
+            Some(Ok(written)) => written,
         };
+        let count = written.sent;
         let was_behind = client.is_behind_with_reading();
-        client.output.consume(count, &mut self.spare_outputs);
+        client.output.note(written, &mut self.spare_outputs);
         client.forget_soft_limit(&self.settings);
         let goes_on = was_behind && !client.is_behind_with_reading();
         let spent = client.output.take_spent();
@@ -121,7 +126,9 @@ impl Shard {
         let rests = client.output.is_empty() && !client.session.closing;
         let handle = &client.session.handle;
         handle.count_sent(count);
-        handle.active_ms.store(self.now_ms, Ordering::Relaxed);
+        if count > 0 {
+            handle.active_ms.store(self.now_ms, Ordering::Relaxed);
+        }
         let counters = &self.shared.observations.shards[self.id.index()];
         counters.writes.add(1);
         counters.net_out.add(count as u64);
@@ -133,7 +140,26 @@ impl Shard {
         {
             disposal.free(vec![Discarded::Part(Part::new(spent))]);
         }
-        if rests { Sent::All } else { Sent::Some(count) }
+        match (written.kept, rests) {
+            (0, true) => Sent::All,
+            (0, false) => Sent::Some(count),
+            _ => Sent::Kept,
+        }
+    }
+
+    /// A client may not be sent much more: its keys are worn out (TLS 1.2). It is closed behind the replies that are there.
+    pub(crate) fn retire(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id)
+            && !client.session.closing
+        {
+            client.session.closing = true;
+            tracing::warn!(
+                "Closing client id={} addr={}: its TLS 1.2 connection has sent as many records as its keys may encrypt. TLS 1.3 \
+                 and the ciphers with CHACHA20 have no such end.",
+                id.0,
+                client.session.handle.address
+            );
+        }
     }
 
     /// Whether a client is to be closed now that its output is sent.

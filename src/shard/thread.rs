@@ -28,7 +28,7 @@ use tokio::task::LocalSet;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 use crate::limits::SENT_PER_TURN_MAX;
-use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX};
+use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX, Written};
 use crate::net::tls::{Arrived, TlsRoom};
 use crate::net::transport::Transport;
 
@@ -288,7 +288,10 @@ fn write(
     transport: &mut Transport,
     output: &Output,
     room: &mut TlsRoom,
-) -> Option<io::Result<usize>> {
+) -> Option<io::Result<Written>> {
+    if output.has_kept() {
+        return Some(transport.try_write(&[], room));
+    }
     if let Some(piece) = output.only_piece() {
         return Some(transport.try_write(&[IoSlice::new(piece)], room));
     }
@@ -509,6 +512,9 @@ impl Driver {
                 return;
             }
             let mut transport = connection.transport.borrow_mut();
+            if transport.is_worn_out() {
+                self.shard.borrow_mut().retire(id);
+            }
             let room = &mut self.tls_room.borrow_mut();
             let sent = self
                 .shard
@@ -519,7 +525,7 @@ impl Driver {
                 // Nearly always.
                 Sent::All => return,
                 Sent::Some(count) => sent_bytes += count,
-                Sent::Failed(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Sent::Kept => {
                     connection.write_blocked.set(true);
                     connection.wake();
                     return;

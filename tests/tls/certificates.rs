@@ -193,6 +193,8 @@ fn the_port_for_tls_opens_moves_and_closes_while_the_server_runs() {
     let server = start("");
     let mut control = server.server.connect();
     let mut kept = server.connect();
+    // It is let in by then: whoever is in the middle of a handshake does not stay.
+    assert_eq!(kept.run("PING").to_string(), "+PONG");
     let other = free_port();
     assert_eq!(
         control

@@ -119,10 +119,15 @@ impl TlsClient {
         socket.set_nodelay(true)?;
         let name = ServerName::try_from("localhost").unwrap();
         let connection = ClientConnection::new(Arc::clone(config), name).unwrap();
-        Ok(Self {
+        Ok(Self::over(socket, connection))
+    }
+
+    /// Over a connection of any address.
+    pub(crate) fn over(socket: TcpStream, connection: ClientConnection) -> Self {
+        Self {
             stream: StreamOwned::new(connection, socket),
             input: Vec::new(),
-        })
+        }
     }
 
     /// Sends a command.
@@ -164,6 +169,15 @@ impl TlsClient {
     /// Runs a command given as words separated by blanks.
     pub(crate) fn run(&mut self, line: &str) -> Frame {
         self.call(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs a command; `None` when the connection has ended.
+    pub(crate) fn try_reply_to(&mut self, line: &str) -> Option<Frame> {
+        let mut bytes = Vec::new();
+        encode(&line.split_whitespace().collect::<Vec<_>>(), &mut bytes);
+        let sent = self.stream.write_all(&bytes);
+        sent.and_then(|()| self.stream.flush()).ok()?;
+        self.try_reply().ok()
     }
 
     /// The name of the certificate that the server has shown.

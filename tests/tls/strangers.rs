@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::client::{TlsServer, VERSIONS, config, is_served};
@@ -214,6 +215,47 @@ fn silent_handshakes_make_room_for_who_means_it() {
         assert_eq!(client.run("PING").to_string(), "+PONG");
     }
     drop(silent);
+}
+
+#[test]
+fn a_flood_of_handshakes_holds_no_more_descriptors_than_it_counts() {
+    const MOST: usize = 40;
+    let server = TlsServer::start(1, &["--maxclients", &MOST.to_string()]);
+    let config = config(&server.authority, None, &VERSIONS);
+    let folder = format!("/proc/{}/fd", server.server.process_id());
+    let count = || std::fs::read_dir(&folder).unwrap().count();
+    assert!(is_served(server.port, &config));
+    until_alone(&mut server.server.connect());
+    let before = count();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let (server, config, is_over) = (&server, &config, &is_over);
+            scope.spawn(move || {
+                let mut kept = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    if number < 2 {
+                        // Those keep the thread busy.
+                        is_served(server.port, config);
+                    } else {
+                        kept.push(connect(server));
+                        kept.truncate(500);
+                    }
+                }
+            });
+        }
+        let begun = Instant::now();
+        let mut most = 0;
+        while begun.elapsed() < Duration::from_secs(2) {
+            most = most.max(count());
+        }
+        is_over.store(true, Ordering::Relaxed);
+        // One more is accepted before it is known to be too many, and the two that leave are closed a moment after they are counted.
+        assert!(
+            most <= before + MOST + 4,
+            "{before} before, {most} in the flood"
+        );
+    });
 }
 
 #[test]

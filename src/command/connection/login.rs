@@ -3,8 +3,6 @@
 //! AUTH with the password alone is for the user `default`. Where that has none, any password is right for it, as in Redis; AUTH with the
 //! password alone is then an error, since it shows a misconfiguration.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::acl::users::DEFAULT;
@@ -36,19 +34,10 @@ fn log_in(
         return Err(error::WRONG_PASSWORD);
     };
     let limit = ctx.settings.maxclients_per_user;
-    let is_another = !ctx.session.handle.is_user(&user);
-    let is_limited = limit > 0 && is_another && name != DEFAULT;
-    if is_limited && !user.reserve(limit) {
-        return Err(error::TOO_MANY_CLIENTS_OF_USER);
+    match ctx.session.log_in(&user, limit) {
+        true => Ok(()),
+        false => Err(error::TOO_MANY_CLIENTS_OF_USER),
     }
-    ctx.session.log_in(Arc::clone(&user));
-    if is_limited {
-        // The place that was reserved; the connection has its own now.
-        user.disconnect();
-    }
-    // Who deleted it meanwhile may have looked at this connection before.
-    ctx.session.closing |= user.is_deleted();
-    Ok(())
 }
 
 pub(super) fn auth(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

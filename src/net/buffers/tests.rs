@@ -208,3 +208,23 @@ fn a_stored_file_that_ends_too_early_is_an_error() {
     let error = output.prepare().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
 }
+
+#[test]
+fn what_is_kept_beside_the_socket_is_held_no_more_and_counts_as_unsent() {
+    let (mut output, mut spares) = (Output::default(), Spares::of_outputs());
+    output.append(b"one");
+    output.append_shared(&Bytes::from(vec![b'x'; SHARED_BYTES_MIN]));
+    let all = 3 + SHARED_BYTES_MIN;
+    let kept = Written { sent: 0, kept: all };
+    output.note(kept, &mut spares);
+    assert_eq!((output.len(), output.piece_count()), (all, 0));
+    assert!(output.has_kept() && !output.is_empty() && output.front().is_empty());
+    output.append(b"two");
+    assert_eq!((output.len(), output.piece_count()), (all + 3, 1));
+    output.note(Written::sent(all), &mut spares);
+    assert!(!output.has_kept());
+    assert_eq!((output.len(), output.front()), (3, &b"two"[..]));
+    output.note(Written::sent(3), &mut spares);
+    assert!(output.is_empty());
+    assert_eq!(output.len(), 0);
+}
