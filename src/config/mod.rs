@@ -315,7 +315,8 @@ impl Configuration {
             Change::Protected => {
                 if self
                     .settings()
-                    .enable_protected_configs
+                    .guards
+                    .protected_configs
                     .allows(client_is_local)
                 {
                     Ok(at)

@@ -53,6 +53,17 @@ pub(crate) enum Permission {
     Local,
 }
 
+/// Who may use what is guarded (`enable-…`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guards {
+    /// DEBUG.
+    pub(crate) debug: Permission,
+    /// MODULE LOAD and its like.
+    pub(crate) modules: Permission,
+    /// CONFIG SET of protected parameters.
+    pub(crate) protected_configs: Permission,
+}
+
 impl Permission {
     /// Whether a client may, given whether it is on this machine.
     #[must_use]
@@ -190,16 +201,12 @@ pub struct Settings {
     pub(crate) metrics_streams_max: usize,
     /// Which streams they list, a glob pattern.
     pub(crate) metrics_streams_pattern: Vec<u8>,
-    /// Who may use DEBUG.
-    pub(crate) enable_debug_command: Permission,
-    /// `enable-module-command`.
-    pub(crate) enable_module_command: Permission,
+    /// Who may use what is guarded.
+    pub(crate) guards: Guards,
     /// `hide-user-data-from-log`.
     pub(crate) hide_user_data_from_log: bool,
     /// `bind-source-addr`: where connections of MIGRATE come from; none: the system chooses.
     pub(crate) bind_source_addr: Option<String>,
-    /// Who may set protected parameters.
-    pub(crate) enable_protected_configs: Permission,
     /// Freeing modes.
     pub(crate) lazyfree: LazyFree,
     /// Background rounds a second, 1..=500.
@@ -279,12 +286,9 @@ impl Settings {
             metrics_port: row.number("metrics-port"),
             metrics_streams_max: row.number("metrics-streams-max"),
             metrics_streams_pattern: row.text("metrics-streams-pattern").unwrap_or_default(),
-            enable_debug_command: row.permission("enable-debug-command"),
-            enable_module_command: row.permission("enable-module-command"),
+            guards: row.guards(),
             hide_user_data_from_log: row.yes("hide-user-data-from-log"),
-            bind_source_addr: (row.text("bind-source-addr"))
-                .map(|text| String::from_utf8_lossy(&text).into_owned()),
-            enable_protected_configs: row.permission("enable-protected-configs"),
+            bind_source_addr: row.source_address(),
             lazyfree: row.lazyfree(),
             hz: row.number("hz"),
             jemalloc_bg_thread: row.yes("jemalloc-bg-thread"),
@@ -487,6 +491,19 @@ impl Row<'_> {
             Value::Percentiles(percentiles) => percentiles.clone(),
             other => panic!("{name} has no percentiles: {other:?}"),
         }
+    }
+
+    fn guards(&self) -> Guards {
+        Guards {
+            debug: self.permission("enable-debug-command"),
+            modules: self.permission("enable-module-command"),
+            protected_configs: self.permission("enable-protected-configs"),
+        }
+    }
+
+    fn source_address(&self) -> Option<String> {
+        let text = self.text("bind-source-addr")?;
+        Some(String::from_utf8_lossy(&text).into_owned())
     }
 
     fn permission(&self, name: &str) -> Permission {

@@ -59,9 +59,9 @@ pub(super) fn identify(
     }
     if row.command.flags.has(Flags::PROTECTED) {
         let (allowed, refusal) = if container.command.name == "module" {
-            (settings.enable_module_command, error::MODULES_DISABLED)
+            (settings.guards.modules, error::MODULES_DISABLED)
         } else {
-            (settings.enable_debug_command, error::DEBUG_DISABLED)
+            (settings.guards.debug, error::DEBUG_DISABLED)
         };
         if !allowed.allows(session.handle.is_local()) {
             return Err(refusal);
