@@ -98,7 +98,7 @@ impl Discards {
         if value.part_count() <= PARTS_MIN {
             return 0;
         }
-        let bytes = value.heap_bytes() as u64;
+        let bytes = value.estimated_bytes() as u64;
         counters.being_freed.fetch_add(bytes, Ordering::Relaxed);
         let evicted = Evicted {
             _value: value,

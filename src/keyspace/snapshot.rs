@@ -106,13 +106,6 @@ const SEGMENTS_PER_COST: usize = 1;
 const PARTS_PER_COST: usize = 8;
 /// Bytes of a string that take as long to copy as a small value.
 const COPIED_BYTES_PER_COST: usize = 512;
-/// What a piece of a large value is taken to have, bytes: about what the structures put into one.
-const PART_BYTES: usize = 4096;
-/// What a pending entry, a consumer or a message of a producer is taken to have, bytes.
-const RECORD_BYTES: usize = 64;
-/// From so many pieces on their bytes are not counted, since that takes as long as to share them.
-const PARTS_COUNTED_MAX: usize = 64;
-
 /// Consumers of a stream: there are pieces of memory for each.
 fn consumer_count(stream: &Stream) -> usize {
     let groups = stream.groups();
@@ -133,20 +126,7 @@ fn cost_of(value: &Value) -> usize {
 /// What a share may keep from being freed, bytes: of a large value an estimate. O(groups of a stream).
 fn retained_bytes(entry: &Entry) -> usize {
     let shell_bytes = size_of::<SnapshotEntry>() + entry.key.heap_bytes();
-    let value_bytes = match &entry.value {
-        Value::String(string) => string.heap_bytes(),
-        Value::Stream(stream) => {
-            let pending = stream.groups().map(|(_, group)| group.pending().len());
-            let records =
-                pending.sum::<usize>() + consumer_count(stream) + stream.idempotency().part_count();
-            stream.log().block_count() * PART_BYTES + records * RECORD_BYTES
-        }
-        value => match value.part_count() {
-            ..=PARTS_COUNTED_MAX => value.heap_bytes(),
-            parts => parts * PART_BYTES,
-        },
-    };
-    shell_bytes + value_bytes
+    shell_bytes + entry.value.estimated_bytes()
 }
 
 impl Snapshot {
