@@ -19,11 +19,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use super::discard::Part;
+use super::handed::{HandedOut, InSaversHands, Kept};
 use super::table::{Entry, KeyTable, Position};
 use super::value::{StringValue, Value};
 use super::{Database, Keyspace};
+use crate::counters::KeyspaceCounters;
 use crate::data::stream::Stream;
 
 /// A key of a snapshot.
@@ -33,12 +36,23 @@ pub(crate) struct SnapshotEntry {
     pub(crate) db: usize,
     /// The key with a share of its value: as they were at the cut, but for [`Entry::access`].
     pub(crate) entry: Entry,
+    /// What does not count as used until it is dropped.
+    kept: Option<Kept>,
+}
+
+/// Keys of a snapshot, as the saver gets them. Its shares do not count as used where it alone has them.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    // First of all: they are freed before that is noted.
+    /// The keys.
+    pub(crate) entries: Vec<SnapshotEntry>,
+    _in_hands: InSaversHands,
 }
 
 /// Shares are encoded by another thread.
 const _: fn() = || {
     fn sent<T: Send>() {}
-    sent::<SnapshotEntry>();
+    sent::<Batch>();
 };
 
 /// What a database had at the cut.
@@ -80,8 +94,9 @@ struct Snapshot {
     position: u64,
     ahead: VecDeque<SnapshotEntry>,
     ahead_bytes: usize,
-    /// Bytes of all entries that were ever kept for it: what it holds at most beside the data.
+    /// Bytes of all entries that were ever kept for it.
     kept_bytes: u64,
+    counters: Arc<KeyspaceCounters>,
 }
 
 /// The snapshot under way, if any, and what its marks are.
@@ -90,6 +105,8 @@ pub(super) struct Snapshots {
     running: Option<Box<Snapshot>>,
     /// The round of the last one.
     round: u32,
+    /// What was handed to a saver last, also of one that is over.
+    handed: Option<Arc<HandedOut>>,
 }
 
 impl fmt::Debug for Snapshots {
@@ -129,6 +146,19 @@ fn retained_bytes(entry: &Entry) -> usize {
     shell_bytes + entry.value.estimated_bytes()
 }
 
+/// What a share has of its own, bytes: small values are copied.
+fn copied_bytes(entry: &Entry) -> usize {
+    let value_bytes = match &entry.value {
+        Value::String(StringValue::Large(_)) => 0,
+        Value::String(string) => string.heap_bytes(),
+        value => match value.part_count() {
+            ..=1 => value.heap_bytes(),
+            _ => 0,
+        },
+    };
+    size_of::<SnapshotEntry>() + entry.key.heap_bytes() + value_bytes
+}
+
 impl Snapshot {
     #[cold]
     fn save(&mut self, db: usize, table: &mut KeyTable, at: Position) {
@@ -142,7 +172,13 @@ impl Snapshot {
             let bytes = retained_bytes(&entry);
             self.ahead_bytes += bytes;
             self.kept_bytes += bytes as u64;
-            self.ahead.push_back(SnapshotEntry { db: cut, entry });
+            let kept = Some(Kept::new(bytes, &self.counters));
+            let saved = SnapshotEntry {
+                db: cut,
+                entry,
+                kept,
+            };
+            self.ahead.push_back(saved);
         }
     }
 
@@ -152,7 +188,7 @@ impl Snapshot {
             && let Some(saved) = self.ahead.pop_front()
         {
             *budget -= 1;
-            self.ahead_bytes -= retained_bytes(&saved.entry).min(self.ahead_bytes);
+            self.ahead_bytes -= saved.kept.as_ref().map_or(0, Kept::bytes);
             into.push(saved);
         }
         if self.ahead.is_empty() {
@@ -184,7 +220,11 @@ impl Snapshot {
         let next = table.mark_rest(self.position, self.round, segments, &mut |entry| {
             let entry = entry.share();
             *budget = budget.saturating_sub(cost_of(&entry.value));
-            into.push(SnapshotEntry { db: cut, entry });
+            into.push(SnapshotEntry {
+                db: cut,
+                entry,
+                kept: None,
+            });
             *budget == 0
         });
         self.position = next.unwrap_or(0);
@@ -279,6 +319,7 @@ impl Keyspace {
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             kept_bytes: 0,
+            counters: Arc::clone(&self.counters),
         }));
         let counts = self.databases.iter().map(|database| CutCounts {
             keys: database.table.len(),
@@ -295,12 +336,6 @@ impl Keyspace {
         budget: usize,
         into: &mut Vec<SnapshotEntry>,
     ) -> Progress {
-        let progress = self.step_running(budget, into);
-        self.kept_for_snapshot();
-        progress
-    }
-
-    fn step_running(&mut self, budget: usize, into: &mut Vec<SnapshotEntry>) -> Progress {
         let Some(running) = &mut self.snapshots.running else {
             return Progress::Done;
         };
@@ -323,7 +358,6 @@ impl Keyspace {
         let Some(running) = self.snapshots.running.take() else {
             return;
         };
-        self.counters.snapshot_bytes.set(0);
         for place in running.places {
             if let Place::Taken(database) = place {
                 self.discards.add_database(*database);
@@ -348,13 +382,29 @@ impl Keyspace {
         self.snapshots.running.is_some()
     }
 
-    /// Bytes that were kept for the running snapshot since its cut, of what has changed or gone; the counter has them too. The saver may
-    /// have written and freed some: eviction must not take what a slow disk holds up for memory that keys would give back.
-    pub(crate) fn kept_for_snapshot(&mut self) -> u64 {
+    /// Keys that [`Keyspace::step_snapshot`] gave, for the saver.
+    pub(crate) fn hand_out(&mut self, entries: Vec<SnapshotEntry>) -> Batch {
+        let handed = Arc::new(HandedOut::new(&self.counters));
+        let walked = entries.iter().filter(|saved| saved.kept.is_none());
+        let copied = walked.map(|saved| copied_bytes(&saved.entry));
+        handed.owe(copied.sum::<usize>() as u64);
+        self.snapshots.handed = Some(Arc::clone(&handed));
+        Batch {
+            entries,
+            _in_hands: InSaversHands(handed),
+        }
+    }
+
+    /// What the saver was given last, if it still has that.
+    pub(super) fn in_savers_hands(&self) -> Option<&Arc<HandedOut>> {
+        let handed = self.snapshots.handed.as_ref();
+        handed.filter(|handed| handed.is_held())
+    }
+
+    /// Bytes that were kept for the running snapshot since its cut, of what has changed or gone; the saver may have freed some.
+    pub(super) fn kept_for_snapshot(&self) -> u64 {
         let running = self.snapshots.running.as_ref();
-        let bytes = running.map_or(0, |running| running.kept_bytes);
-        self.counters.snapshot_bytes.set(bytes);
-        bytes
+        running.map_or(0, |running| running.kept_bytes)
     }
 
     /// What shares taken before a change may keep from being freed until a step gives them, bytes: of large values an estimate,

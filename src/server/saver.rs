@@ -126,6 +126,7 @@ impl<S: Surroundings> Worker<S> {
                 false
             }
             None => {
+                allocator::give_back_when_quiet(self.around.now_ms());
                 self.look();
                 false
             }
@@ -258,11 +259,11 @@ impl<S: Surroundings> Worker<S> {
                 self.walk_on(run, all);
             }
             match self.piece(pieces) {
-                Ok(Piece::Entries(entries)) => {
-                    let count = entries.len();
+                Ok(Piece::Entries(batch)) => {
+                    let count = batch.entries.len();
                     let rests = !self.settings().persistence.key_save_delay.is_zero();
                     if result.is_ok() {
-                        let mut entries = entries.iter();
+                        let mut entries = batch.entries.iter();
                         result = entries.try_for_each(|saved| {
                             dump.entry(saved.db, &saved.entry, now_ms)?;
                             if rests {
@@ -279,7 +280,7 @@ impl<S: Surroundings> Worker<S> {
                         result = storage.reach(CrashPoint::DuringSnapshot);
                     }
                     // What took a share with it may be large: it is freed here.
-                    drop(entries);
+                    drop(batch);
                     self.walk_on(run, run.encoded(count));
                 }
                 Ok(Piece::Done(shard)) => done.insert(shard),

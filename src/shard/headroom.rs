@@ -90,7 +90,8 @@ pub(super) fn over(shared: &Shared, limits: &MemoryLimits, now_ns: u64) -> u64 {
     let shards = shared.observations.shards.iter();
     let elsewhere = shards.map(|shard| {
         let keyspace = &shard.keyspace;
-        keyspace.snapshot_bytes.get() + keyspace.being_freed.load(Ordering::Relaxed)
+        let kept = keyspace.snapshot_bytes.load(Ordering::Relaxed);
+        kept + keyspace.being_freed.load(Ordering::Relaxed)
     });
     let uncounted = facts.log_buffer.load(Ordering::Relaxed) + elsewhere.sum::<u64>();
     facts.uncounted.store(uncounted, Ordering::Relaxed);
