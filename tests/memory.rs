@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "memory/returns.rs"]
+mod returns;
 #[path = "memory/saver.rs"]
 mod saver;
 
@@ -456,7 +458,7 @@ fn who_may_go_goes_also_while_those_that_stay_hold_too_much() {
         let told = server.log().matches("may not be closed (NO-EVICT)").count();
         assert!((1..=shards).contains(&told), "{told}");
         // It may go from now on.
-        stays.send_line("RESET");
+        assert_eq!(stays.run("RESET").to_string(), "+RESET");
         stays.run("MULTI");
         stays.send_line(&format!("SET k {}", "x".repeat(1_000_000)));
         stays.expect_closed();
