@@ -49,14 +49,16 @@ pub(crate) struct Evicted {
 }
 
 impl Evicted {
-    /// Frees the value. `net`: bytes that this thread has taken and not given back.
-    pub(crate) fn free(self, net: impl Fn() -> i64) {
+    /// Frees the value. `net`: bytes that this thread has taken and not given back. `tell`: tells how much is used, before the value
+    /// counts no more as being freed.
+    pub(crate) fn free(self, net: impl Fn() -> i64, tell: impl FnOnce()) {
         let before = net();
         drop(self.value);
         let freed = u64::try_from(before - net()).unwrap_or(0);
         if let Some(handed) = self.in_hands {
             handed.owe(still_held(self.being_freed.bytes, freed));
         }
+        tell();
         drop(self.being_freed);
     }
 }

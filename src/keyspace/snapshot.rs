@@ -46,7 +46,18 @@ pub(crate) struct Batch {
     // First of all: they are freed before that is noted.
     /// The keys.
     pub(crate) entries: Vec<SnapshotEntry>,
-    _in_hands: InSaversHands,
+    in_hands: InSaversHands,
+}
+
+impl Batch {
+    /// Frees it. `tell`: tells how much is used, before any of it counts again; else keys would go for it.
+    pub(crate) fn free(mut self, tell: impl FnOnce()) {
+        let entries = self.entries.iter_mut();
+        let kept: Vec<Kept> = entries.filter_map(|saved| saved.kept.take()).collect();
+        drop(self.entries);
+        tell();
+        drop((kept, self.in_hands));
+    }
 }
 
 /// Shares are encoded by another thread.
@@ -391,7 +402,7 @@ impl Keyspace {
         self.snapshots.handed = Some(Arc::clone(&handed));
         Batch {
             entries,
-            _in_hands: InSaversHands(handed),
+            in_hands: InSaversHands(handed),
         }
     }
 

@@ -64,7 +64,9 @@ fn next(queue: &mpsc::Receiver<Discarded>) -> Option<Discarded> {
 fn free(shared: &Shared, discarded: Discarded) {
     let count = discarded.object_count();
     match discarded {
-        Discarded::Evicted(evicted) => evicted.free(meter::net),
+        Discarded::Evicted(evicted) => evicted.free(meter::net, || {
+            meter::used();
+        }),
         other => drop(other),
     }
     // Who asks how much is used does not have to wait until it is counted.

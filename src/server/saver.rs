@@ -39,8 +39,8 @@ use crate::journal::dump::{Dump, Head};
 use crate::journal::files::Files;
 use crate::journal::log::Log;
 use crate::journal::storage::{CrashPoint, Storage};
-use crate::observe::allocator;
 use crate::observe::persistence::{Persistence, Saving};
+use crate::observe::{allocator, meter};
 use crate::shard::dumps::{rdb_options, temporary_dump};
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::snapshot::run::{Begun, Piece, Run};
@@ -280,7 +280,9 @@ impl<S: Surroundings> Worker<S> {
                         result = storage.reach(CrashPoint::DuringSnapshot);
                     }
                     // What took a share with it may be large: it is freed here.
-                    drop(batch);
+                    batch.free(|| {
+                        meter::used();
+                    });
                     self.walk_on(run, run.encoded(count));
                 }
                 Ok(Piece::Done(shard)) => done.insert(shard),
