@@ -59,8 +59,8 @@ pub(crate) struct KeyspaceCounters {
     pub(crate) dirty: Counter,
     /// Keys that are streams, as of the last round.
     pub(crate) streams: Counter,
-    /// What snapshots keep of values that have changed since, bytes, as of the last step.
-    pub(crate) snapshot_bytes: Counter,
+    /// Bytes that are kept only for the saver of a snapshot: of values that have changed or gone since.
+    pub(crate) snapshot_bytes: AtomicU64,
     /// Bytes of evicted values that another thread frees.
     pub(crate) being_freed: AtomicU64,
 }

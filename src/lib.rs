@@ -65,7 +65,8 @@
 //!
 //! No lock in `keyspace/`, `data/`, `resp/`, and none but those of settings and registries in `command/`; no socket in any of them; no
 //! clock but `shard/clock.rs`; no key changed but through a handle, no keyspace within reach of a handler; no `.await` and no socket while a keyspace is in
-//! hand but that of a script that stands aside; no keyspace in a mailbox; no unsafe code but in `script/lua/`.
+//! hand but that of a script that stands aside; no keyspace in a mailbox; no unsafe code but in `script/lua/` and for
+//! the name of the options of the allocator.
 
 pub(crate) mod acl;
 pub mod cli;

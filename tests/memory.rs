@@ -3,7 +3,13 @@
 
 mod support;
 
+#[path = "memory/returns.rs"]
+mod returns;
+#[path = "memory/saver.rs"]
+mod saver;
+
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::server::info_field;
@@ -429,6 +435,102 @@ fn the_largest_clients_go_first_and_no_more_than_needed() {
         expect(&mut control, &format!("SET k {text}"), "+QUEUED");
         expect(&mut control, "EXEC", "[+OK]");
     }
+}
+
+#[test]
+fn who_may_go_goes_also_while_those_that_stay_hold_too_much() {
+    for shards in shard_counts() {
+        let server = Server::millrace(shards);
+        let (mut control, mut stays) = (server.connect(), server.connect());
+        for client in [&mut control, &mut stays] {
+            expect(client, "CLIENT NO-EVICT ON", "+OK");
+        }
+        stays.run("MULTI");
+        stays.run(&format!("SET k {}", "x".repeat(1_000_000)));
+        let limit = "CONFIG SET maxmemory-clients 500000";
+        expect(&mut control, limit, "+OK");
+        for evicted in 1..4 {
+            let mut comes = server.connect();
+            comes.send_line("PING");
+            comes.expect_closed();
+            assert_eq!(info(&mut control, "evicted_clients"), evicted);
+        }
+        let told = server.log().matches("may not be closed (NO-EVICT)").count();
+        assert!((1..=shards).contains(&told), "{told}");
+        // It may go from now on.
+        assert_eq!(stays.run("RESET").to_string(), "+RESET");
+        stays.run("MULTI");
+        stays.send_line(&format!("SET k {}", "x".repeat(1_000_000)));
+        stays.expect_closed();
+    }
+}
+
+#[test]
+fn a_client_that_is_told_of_keys_gets_on_while_others_keep_the_server_at_its_limit() {
+    let server = Server::millrace(4);
+    let mut client = server.connect();
+    let policy = "CONFIG SET maxmemory-policy allkeys-random";
+    expect(&mut client, policy, "+OK");
+    limit(&mut client, 1_000_000);
+    fill(&mut client, "key", "");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for writer in 0..3 {
+            let mut client = server.connect();
+            let is_over = &is_over;
+            threads.spawn(move || {
+                let value = "x".repeat(200);
+                for round in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let lines: Vec<String> = (0..50)
+                        .map(|n| format!("SET {writer}:{} {value}", 50 * (round % 100) + n))
+                        .collect();
+                    client.pipeline(&lines);
+                }
+            });
+        }
+        let mut caches = server.connect_resp3();
+        caches.run("CLIENT TRACKING ON BCAST");
+        for n in 0..300 {
+            caches.send_line(&format!("SET own:{n} v"));
+            while caches.reply().to_string() != "+OK" {}
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_start_with_streams_that_may_be_evicted_is_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().display().to_string();
+    let start = |policy: &str| {
+        let limits = ["--maxmemory", "1gb", "--maxmemory-policy", policy];
+        Server::millrace_with(2, &[&["--dir", &dir], &limits[..]].concat())
+    };
+    let warning = "a whole stream is one key and may be evicted";
+    let mut server = start("allkeys-lru");
+    let mut client = server.connect();
+    client.run("SET text value");
+    // More than a round.
+    client.run("BLPOP nothing 0.3");
+    assert!(!server.log().contains(warning));
+    client.run("XADD jobs * field value");
+    until("it is told", || server.log().contains(warning));
+    client.send_line("SHUTDOWN SAVE");
+    server.wait_for_exit();
+    let mut server = start("volatile-lru");
+    until("it is told", || server.log().contains(warning));
+    assert_eq!(server.log().matches(warning).count(), 1);
+    let mut client = server.connect();
+    client.send_line("SHUTDOWN NOSAVE");
+    server.wait_for_exit();
+    let server = start("noeviction");
+    let mut client = server.connect();
+    expect(&mut client, "XLEN jobs", ":1");
+    client.run("BLPOP nothing 0.3");
+    assert!(!server.log().contains(warning));
 }
 
 #[test]

@@ -255,20 +255,24 @@ impl ClientHandle {
     /// What it holds may have changed.
     #[inline]
     pub(crate) fn count_held(&self) {
-        self.held.count(|| match self.is_killed() {
-            true => 0,
-            false => self.held_bytes(),
-        });
+        self.count_held_and(0);
     }
 
     /// As [`ClientHandle::count_held`], of one that is about to run a command with so many bytes of arguments. They may be what was
     /// read of it before.
     pub(crate) fn count_held_with(&self, argument_bytes: usize) {
         let read = self.query_bytes.load(Ordering::Relaxed);
-        let more = argument_bytes.saturating_sub(read);
+        self.count_held_and(argument_bytes.saturating_sub(read));
+    }
+
+    #[inline]
+    fn count_held_and(&self, more_bytes: usize) {
         self.held.count(|| match self.is_killed() {
-            true => 0,
-            false => self.held_bytes() + more,
+            true => (0, false),
+            false => {
+                let stays = self.has_flag(ClientFlag::NO_EVICT);
+                (self.held_bytes() + more_bytes, stays)
+            }
         });
     }
 

@@ -136,6 +136,11 @@ impl Ends {
         self.order.heap_bytes()
     }
 
+    /// As [`Ends::heap_bytes`], about. O(1).
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        self.order.estimated_bytes()
+    }
+
     /// How many pieces of memory it is made of.
     pub(crate) fn part_count(&self) -> usize {
         self.order.part_count()

@@ -144,6 +144,18 @@ impl Hash {
         }
     }
 
+    /// As [`Hash::heap_bytes`], about. O(1).
+    #[must_use]
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        match self {
+            Self::Small(_) | Self::Timed(_) => self.heap_bytes(),
+            Self::Large(table) => {
+                let ends = table.ends.as_deref().map_or(0, Ends::estimated_bytes);
+                table.members.estimated_bytes() + ends
+            }
+        }
+    }
+
     /// The value of a field. O(1), of a small hash O(bytes).
     #[must_use]
     pub(crate) fn get(&self, field: &[u8]) -> Option<Element<'_>> {

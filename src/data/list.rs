@@ -24,6 +24,7 @@ mod share;
 use std::sync::Arc;
 
 use super::deque::SharedDeque;
+use super::estimate;
 use super::listpack::{Element, Entry};
 use chunk::Packed;
 pub use edit::Side;
@@ -115,6 +116,16 @@ impl Node {
             Node::Alone(bytes.into())
         } else {
             Node::Open(Packed::one(&Entry::new(bytes)))
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Node::Open(packed) => packed.heap_bytes(),
+            Node::Sealed(packed) => {
+                size_of::<Packed>() + 2 * size_of::<usize>() + packed.heap_bytes()
+            }
+            Node::Alone(bytes) => 2 * size_of::<usize>() + bytes.len(),
         }
     }
 
@@ -235,14 +246,21 @@ impl List {
         match &self.body {
             Body::Small(packed) => packed.heap_bytes(),
             Body::Large(chunks) => {
-                let nodes = chunks.nodes.iter().map(|node| match node {
-                    Node::Open(packed) => packed.heap_bytes(),
-                    Node::Sealed(packed) => {
-                        size_of::<Packed>() + 2 * size_of::<usize>() + packed.heap_bytes()
-                    }
-                    Node::Alone(bytes) => 2 * size_of::<usize>() + bytes.len(),
-                });
+                let nodes = chunks.nodes.iter().map(Node::heap_bytes);
                 size_of::<Chunks>() + chunks.nodes.heap_bytes() + nodes.sum::<usize>()
+            }
+        }
+    }
+
+    /// As [`List::heap_bytes`], about. O(1).
+    #[must_use]
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        match &self.body {
+            Body::Small(packed) => packed.heap_bytes(),
+            Body::Large(chunks) => {
+                let nodes = &chunks.nodes;
+                let bytes_of = |at| nodes.get(at).map_or(0, Node::heap_bytes);
+                nodes.heap_bytes() + estimate::sum_of(nodes.len(), bytes_of)
             }
         }
     }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::DefaultHashBuilder;
 
+use super::estimate;
 use segment::Segment;
 
 /// Bits of a hash that are a position of [`Members::scan`].
@@ -101,6 +102,13 @@ impl Members {
         self.directory.capacity() * size_of::<u32>()
             + self.segments.capacity() * size_of::<Arc<Segment>>()
             + segments.map(bytes).sum::<usize>()
+    }
+
+    /// As [`Members::heap_bytes`], about. O(1).
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        let segments = &self.segments;
+        let bytes_of = |at: usize| size_of::<Segment>() + segments[at].heap_bytes();
+        estimate::sum_of(segments.len(), bytes_of)
     }
 
     /// Pieces of memory to free; of very many only the segments are counted.

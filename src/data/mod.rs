@@ -3,6 +3,7 @@
 pub(crate) mod bits;
 mod deque;
 pub(crate) mod ends;
+mod estimate;
 pub(crate) mod extended;
 pub(crate) mod geo;
 pub(crate) mod hash;

@@ -176,6 +176,15 @@ impl Set {
         }
     }
 
+    /// As [`Set::heap_bytes`], about. O(1).
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        match self {
+            Self::Integers(_) | Self::Small(_) => self.heap_bytes(),
+            Self::Large(members) => members.estimated_bytes(),
+            Self::WithEnds(set) => set.members.estimated_bytes() + set.ends.estimated_bytes(),
+        }
+    }
+
     /// Prepares for so many members that are to be added by one command. Redis: more of them than a form may have make the set
     /// large, also when they are members already.
     pub(crate) fn before_adding(&mut self, count: usize, limits: &SetLimits) {

@@ -208,6 +208,16 @@ impl SortedSet {
         }
     }
 
+    /// As [`SortedSet::heap_bytes`], about. O(1).
+    #[must_use]
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        match &self.0 {
+            Body::Small(pack) => pack.heap_bytes(),
+            // In order and by name: both have each member and its score.
+            Body::Large(large) => 2 * large.scores.estimated_bytes(),
+        }
+    }
+
     /// The score of a member.
     #[must_use]
     pub(crate) fn score(&self, member: &[u8]) -> Option<f64> {

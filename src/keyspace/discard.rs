@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Database;
+use super::handed::HandedOut;
 use super::value::Value;
 use crate::counters::KeyspaceCounters;
 
@@ -41,8 +42,32 @@ pub(crate) const PARTS_MIN: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Evicted {
     // First of all: it is freed before the end is noted.
-    _value: Value,
-    _being_freed: BeingFreed,
+    value: Value,
+    being_freed: BeingFreed,
+    /// What the saver of a snapshot had in its hands then: perhaps this value too.
+    in_hands: Option<Arc<HandedOut>>,
+}
+
+impl Evicted {
+    /// Frees the value. `net`: bytes that this thread has taken and not given back. `tell`: tells how much is used, before the value
+    /// counts no more as being freed.
+    pub(crate) fn free(self, net: impl Fn() -> i64, tell: impl FnOnce()) {
+        let before = net();
+        drop(self.value);
+        let freed = u64::try_from(before - net()).unwrap_or(0);
+        if let Some(handed) = self.in_hands {
+            handed.owe(still_held(self.being_freed.bytes, freed));
+        }
+        tell();
+        drop(self.being_freed);
+    }
+}
+
+/// What of a value that went is held by somebody else, given how many bytes it had, about, and how many were freed with it.
+pub(super) fn still_held(bytes: u64, freed: u64) -> u64 {
+    // Not for an estimate that was too high.
+    let left = bytes.saturating_sub(freed);
+    if left > bytes / 2 { left } else { 0 }
 }
 
 #[derive(Debug)]
@@ -64,7 +89,7 @@ pub(crate) enum Discarded {
     /// A value.
     Value(#[expect(dead_code, reason = "held to be dropped where it is freed")] Value),
     /// A value that went to make room.
-    Evicted(#[expect(dead_code, reason = "held to be dropped where it is freed")] Box<Evicted>),
+    Evicted(Box<Evicted>),
     /// All keys of a database.
     Database(Box<Database>),
     /// Part of a value, or a reply that was not sent: nobody else may hold any more what it shares of a value.
@@ -94,18 +119,25 @@ impl Discards {
     }
 
     /// As [`Discards::add_value`], of one that is removed to make room: gives its bytes when they are freed elsewhere, later.
-    pub(super) fn add_evicted(&mut self, value: Value, counters: &Arc<KeyspaceCounters>) -> u64 {
+    /// `in_hands`: what the saver of a snapshot has.
+    pub(super) fn add_evicted(
+        &mut self,
+        value: Value,
+        counters: &Arc<KeyspaceCounters>,
+        in_hands: Option<Arc<HandedOut>>,
+    ) -> u64 {
         if value.part_count() <= PARTS_MIN {
             return 0;
         }
-        let bytes = value.heap_bytes() as u64;
+        let bytes = value.estimated_bytes() as u64;
         counters.being_freed.fetch_add(bytes, Ordering::Relaxed);
         let evicted = Evicted {
-            _value: value,
-            _being_freed: BeingFreed {
+            value,
+            being_freed: BeingFreed {
                 bytes,
                 counters: Arc::clone(counters),
             },
+            in_hands,
         };
         self.0.push(Discarded::Evicted(Box::new(evicted)));
         bytes

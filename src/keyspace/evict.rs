@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use super::Keyspace;
+use super::discard::still_held;
 use super::event::EventClass;
 use super::table::Entry;
 
@@ -239,14 +240,37 @@ impl Keyspace {
         }
     }
 
-    /// Takes a key out to make room. Gives the bytes of it that another thread frees later. [`Keyspace::tell_evicted`] follows.
-    pub(crate) fn drop_victim(&mut self, victim: &Victim) -> u64 {
+    /// Takes a key out to make room. Gives the bytes that it has made free: what the thread gives back meanwhile, what another
+    /// thread frees later, and what is kept only for the saver of a snapshot, which does not count as used. `net`: bytes that this
+    /// thread has taken and not given back. [`Keyspace::tell_evicted`] follows.
+    pub(crate) fn drop_victim(&mut self, victim: &Victim, net: impl Fn() -> i64) -> i64 {
+        let (net_before, kept_before) = (net(), self.kept_for_snapshot());
         let hash = self.databases[victim.db].table.hash(&victim.key);
         let Some(entry) = self.take_entry(victim.db, &victim.key, hash) else {
             return 0;
         };
+        let kept = self.kept_for_snapshot() - kept_before;
+        if kept > 0 {
+            self.discards.add_value(entry.value);
+            return net_before - net() + kept as i64;
+        }
+        let in_hands = self.in_savers_hands().map(Arc::clone);
+        let bytes = match &in_hands {
+            Some(_) => entry.value.estimated_bytes() as u64,
+            None => 0,
+        };
         let counters = Arc::clone(&self.counters);
-        self.discards.add_evicted(entry.value, &counters)
+        let elsewhere = self
+            .discards
+            .add_evicted(entry.value, &counters, in_hands.clone());
+        let freed = net_before - net();
+        let held = match in_hands {
+            Some(handed) if elsewhere == 0 => {
+                handed.owe(still_held(bytes, u64::try_from(freed).unwrap_or(0)))
+            }
+            _ => 0,
+        };
+        freed + (elsewhere + held) as i64
     }
 
     /// A key was evicted: watchers, caches and waiters learn of it, and the log. `unlink`: by UNLINK (`lazyfree-lazy-eviction`).

@@ -31,7 +31,7 @@ fn put(keyspace: &mut Keyspace, db: usize, key: &[u8], expire_ms: Option<u64>) {
 
 fn evict(keyspace: &mut Keyspace, choice: Choice) -> Option<Victim> {
     let victim = keyspace.victim(choice)?;
-    keyspace.drop_victim(&victim);
+    keyspace.drop_victim(&victim, || 0);
     keyspace.tell_evicted(&victim, false);
     Some(victim)
 }

@@ -29,6 +29,7 @@ mod element_ends;
 pub(crate) mod event;
 pub(crate) mod evict;
 mod expiry;
+pub(crate) mod handed;
 mod handle;
 mod key;
 mod marks;

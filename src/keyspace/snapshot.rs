@@ -19,11 +19,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use super::discard::Part;
+use super::handed::{HandedOut, InSaversHands, Kept};
 use super::table::{Entry, KeyTable, Position};
 use super::value::{StringValue, Value};
 use super::{Database, Keyspace};
+use crate::counters::KeyspaceCounters;
 use crate::data::stream::Stream;
 
 /// A key of a snapshot.
@@ -33,12 +36,34 @@ pub(crate) struct SnapshotEntry {
     pub(crate) db: usize,
     /// The key with a share of its value: as they were at the cut, but for [`Entry::access`].
     pub(crate) entry: Entry,
+    /// What does not count as used until it is dropped.
+    kept: Option<Kept>,
+}
+
+/// Keys of a snapshot, as the saver gets them. Its shares do not count as used where it alone has them.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    // First of all: they are freed before that is noted.
+    /// The keys.
+    pub(crate) entries: Vec<SnapshotEntry>,
+    in_hands: InSaversHands,
+}
+
+impl Batch {
+    /// Frees it. `tell`: tells how much is used, before any of it counts again; else keys would go for it.
+    pub(crate) fn free(mut self, tell: impl FnOnce()) {
+        let entries = self.entries.iter_mut();
+        let kept: Vec<Kept> = entries.filter_map(|saved| saved.kept.take()).collect();
+        drop(self.entries);
+        tell();
+        drop((kept, self.in_hands));
+    }
 }
 
 /// Shares are encoded by another thread.
 const _: fn() = || {
     fn sent<T: Send>() {}
-    sent::<SnapshotEntry>();
+    sent::<Batch>();
 };
 
 /// What a database had at the cut.
@@ -80,8 +105,9 @@ struct Snapshot {
     position: u64,
     ahead: VecDeque<SnapshotEntry>,
     ahead_bytes: usize,
-    /// Bytes of all entries that were ever kept for it: what it holds at most beside the data.
+    /// Bytes of all entries that were ever kept for it.
     kept_bytes: u64,
+    counters: Arc<KeyspaceCounters>,
 }
 
 /// The snapshot under way, if any, and what its marks are.
@@ -90,6 +116,8 @@ pub(super) struct Snapshots {
     running: Option<Box<Snapshot>>,
     /// The round of the last one.
     round: u32,
+    /// What was handed to a saver last, also of one that is over.
+    handed: Option<Arc<HandedOut>>,
 }
 
 impl fmt::Debug for Snapshots {
@@ -106,13 +134,6 @@ const SEGMENTS_PER_COST: usize = 1;
 const PARTS_PER_COST: usize = 8;
 /// Bytes of a string that take as long to copy as a small value.
 const COPIED_BYTES_PER_COST: usize = 512;
-/// What a piece of a large value is taken to have, bytes: about what the structures put into one.
-const PART_BYTES: usize = 4096;
-/// What a pending entry, a consumer or a message of a producer is taken to have, bytes.
-const RECORD_BYTES: usize = 64;
-/// From so many pieces on their bytes are not counted, since that takes as long as to share them.
-const PARTS_COUNTED_MAX: usize = 64;
-
 /// Consumers of a stream: there are pieces of memory for each.
 fn consumer_count(stream: &Stream) -> usize {
     let groups = stream.groups();
@@ -133,20 +154,20 @@ fn cost_of(value: &Value) -> usize {
 /// What a share may keep from being freed, bytes: of a large value an estimate. O(groups of a stream).
 fn retained_bytes(entry: &Entry) -> usize {
     let shell_bytes = size_of::<SnapshotEntry>() + entry.key.heap_bytes();
+    shell_bytes + entry.value.estimated_bytes()
+}
+
+/// What a share has of its own, bytes: small values are copied.
+fn copied_bytes(entry: &Entry) -> usize {
     let value_bytes = match &entry.value {
+        Value::String(StringValue::Large(_)) => 0,
         Value::String(string) => string.heap_bytes(),
-        Value::Stream(stream) => {
-            let pending = stream.groups().map(|(_, group)| group.pending().len());
-            let records =
-                pending.sum::<usize>() + consumer_count(stream) + stream.idempotency().part_count();
-            stream.log().block_count() * PART_BYTES + records * RECORD_BYTES
-        }
         value => match value.part_count() {
-            ..=PARTS_COUNTED_MAX => value.heap_bytes(),
-            parts => parts * PART_BYTES,
+            ..=1 => value.heap_bytes(),
+            _ => 0,
         },
     };
-    shell_bytes + value_bytes
+    size_of::<SnapshotEntry>() + entry.key.heap_bytes() + value_bytes
 }
 
 impl Snapshot {
@@ -162,7 +183,13 @@ impl Snapshot {
             let bytes = retained_bytes(&entry);
             self.ahead_bytes += bytes;
             self.kept_bytes += bytes as u64;
-            self.ahead.push_back(SnapshotEntry { db: cut, entry });
+            let kept = Some(Kept::new(bytes, &self.counters));
+            let saved = SnapshotEntry {
+                db: cut,
+                entry,
+                kept,
+            };
+            self.ahead.push_back(saved);
         }
     }
 
@@ -172,7 +199,7 @@ impl Snapshot {
             && let Some(saved) = self.ahead.pop_front()
         {
             *budget -= 1;
-            self.ahead_bytes -= retained_bytes(&saved.entry).min(self.ahead_bytes);
+            self.ahead_bytes -= saved.kept.as_ref().map_or(0, Kept::bytes);
             into.push(saved);
         }
         if self.ahead.is_empty() {
@@ -204,7 +231,11 @@ impl Snapshot {
         let next = table.mark_rest(self.position, self.round, segments, &mut |entry| {
             let entry = entry.share();
             *budget = budget.saturating_sub(cost_of(&entry.value));
-            into.push(SnapshotEntry { db: cut, entry });
+            into.push(SnapshotEntry {
+                db: cut,
+                entry,
+                kept: None,
+            });
             *budget == 0
         });
         self.position = next.unwrap_or(0);
@@ -299,6 +330,7 @@ impl Keyspace {
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             kept_bytes: 0,
+            counters: Arc::clone(&self.counters),
         }));
         let counts = self.databases.iter().map(|database| CutCounts {
             keys: database.table.len(),
@@ -315,12 +347,6 @@ impl Keyspace {
         budget: usize,
         into: &mut Vec<SnapshotEntry>,
     ) -> Progress {
-        let progress = self.step_running(budget, into);
-        self.kept_for_snapshot();
-        progress
-    }
-
-    fn step_running(&mut self, budget: usize, into: &mut Vec<SnapshotEntry>) -> Progress {
         let Some(running) = &mut self.snapshots.running else {
             return Progress::Done;
         };
@@ -343,7 +369,6 @@ impl Keyspace {
         let Some(running) = self.snapshots.running.take() else {
             return;
         };
-        self.counters.snapshot_bytes.set(0);
         for place in running.places {
             if let Place::Taken(database) = place {
                 self.discards.add_database(*database);
@@ -368,13 +393,29 @@ impl Keyspace {
         self.snapshots.running.is_some()
     }
 
-    /// Bytes that were kept for the running snapshot since its cut, of what has changed or gone; the counter has them too. The saver may
-    /// have written and freed some: eviction must not take what a slow disk holds up for memory that keys would give back.
-    pub(crate) fn kept_for_snapshot(&mut self) -> u64 {
+    /// Keys that [`Keyspace::step_snapshot`] gave, for the saver.
+    pub(crate) fn hand_out(&mut self, entries: Vec<SnapshotEntry>) -> Batch {
+        let handed = Arc::new(HandedOut::new(&self.counters));
+        let walked = entries.iter().filter(|saved| saved.kept.is_none());
+        let copied = walked.map(|saved| copied_bytes(&saved.entry));
+        handed.owe(copied.sum::<usize>() as u64);
+        self.snapshots.handed = Some(Arc::clone(&handed));
+        Batch {
+            entries,
+            in_hands: InSaversHands(handed),
+        }
+    }
+
+    /// What the saver was given last, if it still has that.
+    pub(super) fn in_savers_hands(&self) -> Option<&Arc<HandedOut>> {
+        let handed = self.snapshots.handed.as_ref();
+        handed.filter(|handed| handed.is_held())
+    }
+
+    /// Bytes that were kept for the running snapshot since its cut, of what has changed or gone; the saver may have freed some.
+    pub(super) fn kept_for_snapshot(&self) -> u64 {
         let running = self.snapshots.running.as_ref();
-        let bytes = running.map_or(0, |running| running.kept_bytes);
-        self.counters.snapshot_bytes.set(bytes);
-        bytes
+        running.map_or(0, |running| running.kept_bytes)
     }
 
     /// What shares taken before a change may keep from being freed until a step gives them, bytes: of large values an estimate,

@@ -165,7 +165,7 @@ impl Twin {
         assert!(!self.keyspace.has_snapshot());
         assert_eq!(self.keyspace.snapshot_bytes(), 0);
         let mut given = Contents::new();
-        for SnapshotEntry { db, entry } in self.given.drain(..) {
+        for SnapshotEntry { db, entry, .. } in self.given.drain(..) {
             let twice = given.insert((db, entry.key.to_vec()), (integer(&entry), entry.expiry()));
             assert!(twice.is_none(), "{:?} was given twice", entry.key);
         }

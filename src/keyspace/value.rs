@@ -18,6 +18,8 @@ const STRING_PART_BYTES: usize = 16 * 1024;
 
 /// From this size on a string is shared by the replies that give it, bytes.
 const SHARED_BYTES_MIN: usize = crate::limits::SHARED_BULK_BYTES_MIN;
+/// What a pending entry, a consumer or a message of a producer is taken to have, bytes.
+const RECORD_BYTES: usize = 64;
 
 /// The longest string in place, bytes: what fits beside the two words of one on the heap.
 const SHORT_BYTES_MAX: usize = 22;
@@ -399,11 +401,59 @@ impl Value {
             Self::Stream(stream) => size_of::<Stream>() + stream.heap_bytes(),
         }
     }
+
+    /// As [`Value::heap_bytes`], about: of many pieces a few are looked at. O(groups of a stream).
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        match self {
+            Self::String(string) => string.heap_bytes(),
+            Self::List(list) => list.estimated_bytes(),
+            Self::Set(set) => set.estimated_bytes(),
+            Self::SortedSet(set) => set.estimated_bytes(),
+            Self::Hash(hash) => hash.estimated_bytes(),
+            Self::Stream(stream) => {
+                let groups = stream.groups().map(|(_, group)| group);
+                let records = groups.map(|group| group.consumer_count() + group.pending().len());
+                let records = records.sum::<usize>() + stream.idempotency().part_count();
+                stream.log().estimated_bytes() + records * RECORD_BYTES
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::list::{End, ListLimits};
+    use crate::data::listpack::PackLimits;
+    use crate::data::members::Members;
+    use crate::data::set::SetLimits;
+
+    #[test]
+    fn the_bytes_of_a_big_value_are_known_about() {
+        let (mut list, limits) = (List::default(), ListLimits::default());
+        let (mut set, set_limits) = (
+            Set::Large(Box::new(Members::new())),
+            SetLimits {
+                integer_count_max: 0,
+                pack: PackLimits {
+                    entry_count_max: 0,
+                    text_bytes_max: 0,
+                },
+            },
+        );
+        for n in 0..100_000_usize {
+            let text = format!("{n:0width$}", width = 10 + n % 100);
+            list.before_adding(text.len(), 1, &limits);
+            list.push(End::Back, text.as_bytes(), &limits);
+            set.add(text.as_bytes(), &set_limits);
+        }
+        for value in [Value::List(list), Value::Set(set)] {
+            let (exact, about) = (value.heap_bytes(), value.estimated_bytes());
+            assert!(exact > 3_000_000);
+            let error = about.abs_diff(exact);
+            assert!(error < exact / 20, "{value:?}: {about}, not {exact}");
+        }
+    }
 
     #[test]
     fn only_canonical_integers_are_integers() {

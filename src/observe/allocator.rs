@@ -5,14 +5,27 @@
 //!
 //! Under Miri and the fuzzer the system's allocator stays, which they check; the counts say nothing then.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tikv_jemalloc_ctl::thread::{ThreadLocal, deallocatedp};
 use tikv_jemalloc_ctl::{Access, AsName, arenas, background_thread, epoch, stats, stats_print};
 
 // The library under its own unit tests has it from the library that it depends on then.
 #[cfg(not(any(test, miri, fuzzing)))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// What the allocator reads before the first piece is asked for: pieces of these sizes lie at least four pages at a time. By itself
+/// it takes one page for them, of 4096 bytes and more for each piece, and never gives back the 128 bytes by which it knows of
+/// each such slab: 3 MB behind 100 MB of queues. Of other sizes a slab has several pages anyway.
+#[cfg(not(any(test, miri, fuzzing)))]
+#[expect(
+    unsafe_code,
+    reason = "a name that the allocator's library looks for; it is defined once, and only read"
+)]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static OPTIONS: &[u8; 113] = b"slab_sizes:16-16:2|32-32:4|64-64:4|128-128:4|256-256:4|512-512:4|1024-1024:4|2048-2048:4|4096-4096:4|8192-8192:4\0";
 
 /// What the allocator had given out when the server was ready, bytes.
 static AT_START: AtomicU64 = AtomicU64::new(0);
@@ -91,6 +104,72 @@ pub(crate) fn give_back_now() {
             let _ = key.write(0_isize).and_then(|()| key.write(kept));
         }
     }
+}
+
+/// Time between two looks at what a thread keeps, ms.
+const LOOK_MS: u64 = 1000;
+/// Who frees less between two looks has nothing much to do, bytes.
+const QUIET_BYTES: u64 = 256 * 1024;
+/// What a thread frees before its pieces are given back, bytes.
+const GIVEN_BACK_BYTES_MIN: u64 = 1024 * 1024;
+
+thread_local! {
+    static OWN: OwnPieces = OwnPieces::new();
+}
+
+/// What a thread has freed. It keeps some of it for its next use: a hundred pieces of each size may lie on a hundred pages, of which
+/// nothing else is used.
+struct OwnPieces {
+    freed: Option<ThreadLocal<u64>>,
+    at_look: Cell<u64>,
+    at_return: Cell<u64>,
+    looked_ms: Cell<u64>,
+}
+
+impl OwnPieces {
+    fn new() -> Self {
+        let freed = deallocatedp::read().ok();
+        let bytes = freed.map_or(0, ThreadLocal::get);
+        Self {
+            freed,
+            at_look: Cell::new(bytes),
+            at_return: Cell::new(bytes),
+            looked_ms: Cell::new(0),
+        }
+    }
+
+    fn give_back(&self, freed: u64) {
+        self.at_return.set(freed);
+        // Without such a store a thread has none; it gets a new one.
+        let enabled = "thread.tcache.enabled\0".as_bytes().name();
+        let _ = enabled.write(false).and_then(|()| enabled.write(true));
+    }
+}
+
+/// The pieces that this thread keeps for its next use are given back if it has freed much and has nothing much to do any more. To
+/// be called again and again. `now_ms`: any clock.
+pub(crate) fn give_back_when_quiet(now_ms: u64) {
+    OWN.with(|own| {
+        if now_ms.saturating_sub(own.looked_ms.get()) < LOOK_MS {
+            return;
+        }
+        own.looked_ms.set(now_ms);
+        let freed = own.freed.map_or(0, ThreadLocal::get);
+        let is_quiet = freed - own.at_look.replace(freed) < QUIET_BYTES;
+        if is_quiet && freed - own.at_return.get() >= GIVEN_BACK_BYTES_MIN {
+            own.give_back(freed);
+        }
+    });
+}
+
+/// As [`give_back_when_quiet`], of a thread that is about to sleep.
+pub(crate) fn give_back_before_sleep() {
+    OWN.with(|own| {
+        let freed = own.freed.map_or(0, ThreadLocal::get);
+        if freed - own.at_return.get() >= GIVEN_BACK_BYTES_MIN {
+            own.give_back(freed);
+        }
+    });
 }
 
 /// The allocator's own report.

@@ -7,6 +7,10 @@
 //! A thread tells when somebody asks on it. What a thread that never asks takes and gives back (it frees big values, it saves)
 //! is in the sum when that is set right.
 //!
+//! What a thread tells of after another has set the sum right may be in it already, and would be twice. So the sum has rounds,
+//! one for each time that it was set right: what is told in the round in which the thread told last is exact, and of what is not only
+//! little is told, less still near the limit. More sets the sum right.
+//!
 //! Invariant: nothing here is asked while no limit is set.
 
 use std::cell::Cell;
@@ -21,11 +25,17 @@ static SUM: AtomicI64 = AtomicI64::new(0);
 /// When that was set right last, ns.
 static CORRECTED_NS: AtomicU64 = AtomicU64::new(0);
 
+/// How often it was begun to set that right.
+static ROUND: AtomicU64 = AtomicU64::new(0);
+/// From so much on the limit is near, bytes.
+static NEAR_FROM: AtomicI64 = AtomicI64::new(i64::MAX);
+
 /// Changes of less are kept for later: threads do not write to one place for each command.
 const TOLD_BYTES_MIN: i64 = 1024;
-/// A change of more sets the sum right. It may have been in the allocator's count, of which the sum was made meanwhile by
-/// another thread, and would be in it twice.
-const TOLD_BYTES_MAX: i64 = 1 << 20;
+/// The most that a thread tells of what may be in the sum already, bytes; and near the limit.
+const DOUBTFUL_BYTES_MAX: i64 = 1 << 20;
+/// See above. Many commands take less.
+const DOUBTFUL_NEAR_BYTES_MAX: i64 = 64 * 1024;
 /// For how long the sum is trusted where it decides something, ns.
 const TRUSTED_NS: u64 = 5_000_000;
 
@@ -37,6 +47,8 @@ thread_local! {
 struct Own {
     counts: Option<(ThreadLocal<u64>, ThreadLocal<u64>)>,
     told: Cell<i64>,
+    /// The round in which it told last.
+    round: Cell<u64>,
 }
 
 impl Own {
@@ -45,9 +57,11 @@ impl Own {
         let own = Self {
             counts,
             told: Cell::new(0),
+            round: Cell::new(0),
         };
         // What it has taken so far is in the allocator's count.
         own.told.set(own.net());
+        own.round.set(ROUND.load(Ordering::Acquire));
         own
     }
 
@@ -65,6 +79,16 @@ pub(crate) fn net() -> i64 {
     OWN.with(Own::net)
 }
 
+/// There is a limit of so many bytes, which so many threads use up; 0: none.
+pub(crate) fn set_limit(max: u64, thread_count: usize) {
+    let doubtful = DOUBTFUL_BYTES_MAX.saturating_mul(thread_count as i64 + 1);
+    let from = match i64::try_from(max) {
+        Ok(0) | Err(_) => i64::MAX,
+        Ok(max) => max.saturating_sub(doubtful),
+    };
+    NEAR_FROM.store(from, Ordering::Relaxed);
+}
+
 /// Bytes in use, about.
 pub(crate) fn used() -> u64 {
     OWN.with(|own| {
@@ -73,13 +97,28 @@ pub(crate) fn used() -> u64 {
             let sum = SUM.load(Ordering::Relaxed) + change;
             return u64::try_from(sum).unwrap_or(0);
         }
-        if change.abs() > TOLD_BYTES_MAX {
-            return correct();
+        let round = ROUND.load(Ordering::Acquire);
+        if round != own.round.get() {
+            if is_doubtful(change, SUM.load(Ordering::Relaxed)) {
+                return correct();
+            }
+            own.round.set(round);
         }
         own.told.set(own.told.get() + change);
         let sum = SUM.fetch_add(change, Ordering::Relaxed) + change;
         u64::try_from(sum).unwrap_or(0)
     })
+}
+
+/// Whether a change that may be in the sum already is too much to add.
+fn is_doubtful(change: i64, sum: i64) -> bool {
+    let is_near = sum >= NEAR_FROM.load(Ordering::Relaxed);
+    let most = if is_near {
+        DOUBTFUL_NEAR_BYTES_MAX
+    } else {
+        DOUBTFUL_BYTES_MAX
+    };
+    change.abs() > most
 }
 
 /// As [`used`], where something is decided by it: set right unless that was a moment ago. `now_ns`: monotonic.
@@ -95,9 +134,31 @@ pub(crate) fn used_now(now_ns: u64) -> u64 {
 /// Sets the sum right; gives it. Microseconds: not for each command.
 pub(crate) fn correct() -> u64 {
     OWN.with(|own| {
+        own.round.set(ROUND.fetch_add(1, Ordering::AcqRel) + 1);
         let used = allocator::allocated().used;
         SUM.store(i64::try_from(used).unwrap_or(i64::MAX), Ordering::Relaxed);
         own.told.set(own.net());
         used
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_is_told_in_doubt_near_the_limit() {
+        set_limit(100 << 20, 2);
+        let near = 97 << 20;
+        let doubtful = [
+            (-64 << 10, near),
+            ((64 << 10) + 1, near),
+            (1 << 20, near - 1),
+        ];
+        let doubtful = doubtful.map(|(change, sum)| is_doubtful(change, sum));
+        assert_eq!(doubtful, [false, true, false]);
+        assert!(is_doubtful(-(1 << 20) - 1, 0));
+        set_limit(0, 2);
+        assert!(!is_doubtful(1 << 20, near));
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 
 use crate::command::context::{Disposal, Shared};
 use crate::keyspace::discard::Discarded;
-use crate::observe::meter;
+use crate::observe::{allocator, meter};
 
 use super::error::{StartError, reason_of};
 
@@ -38,7 +38,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<(), StartError> {
     std::thread::Builder::new()
         .name("lazy-free".to_owned())
         .spawn(move || {
-            for discarded in queue {
+            while let Some(discarded) = next(&queue) {
                 free(&observed, discarded);
             }
         })
@@ -52,9 +52,23 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<(), StartError> {
     Ok(())
 }
 
+/// What is to be freed next, when there is something.
+fn next(queue: &mpsc::Receiver<Discarded>) -> Option<Discarded> {
+    let next = queue.try_recv().ok();
+    next.or_else(|| {
+        allocator::give_back_before_sleep();
+        queue.recv().ok()
+    })
+}
+
 fn free(shared: &Shared, discarded: Discarded) {
     let count = discarded.object_count();
-    drop(discarded);
+    match discarded {
+        Discarded::Evicted(evicted) => evicted.free(meter::net, || {
+            meter::used();
+        }),
+        other => drop(other),
+    }
     // Who asks how much is used does not have to wait until it is counted.
     meter::used();
     let observations = &shared.observations;

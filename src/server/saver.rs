@@ -39,8 +39,8 @@ use crate::journal::dump::{Dump, Head};
 use crate::journal::files::Files;
 use crate::journal::log::Log;
 use crate::journal::storage::{CrashPoint, Storage};
-use crate::observe::allocator;
 use crate::observe::persistence::{Persistence, Saving};
+use crate::observe::{allocator, meter};
 use crate::shard::dumps::{rdb_options, temporary_dump};
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::snapshot::run::{Begun, Piece, Run};
@@ -126,6 +126,7 @@ impl<S: Surroundings> Worker<S> {
                 false
             }
             None => {
+                allocator::give_back_when_quiet(self.around.now_ms());
                 self.look();
                 false
             }
@@ -258,11 +259,11 @@ impl<S: Surroundings> Worker<S> {
                 self.walk_on(run, all);
             }
             match self.piece(pieces) {
-                Ok(Piece::Entries(entries)) => {
-                    let count = entries.len();
+                Ok(Piece::Entries(batch)) => {
+                    let count = batch.entries.len();
                     let rests = !self.settings().persistence.key_save_delay.is_zero();
                     if result.is_ok() {
-                        let mut entries = entries.iter();
+                        let mut entries = batch.entries.iter();
                         result = entries.try_for_each(|saved| {
                             dump.entry(saved.db, &saved.entry, now_ms)?;
                             if rests {
@@ -279,7 +280,9 @@ impl<S: Surroundings> Worker<S> {
                         result = storage.reach(CrashPoint::DuringSnapshot);
                     }
                     // What took a share with it may be large: it is freed here.
-                    drop(entries);
+                    batch.free(|| {
+                        meter::used();
+                    });
                     self.walk_on(run, run.encoded(count));
                 }
                 Ok(Piece::Done(shard)) => done.insert(shard),

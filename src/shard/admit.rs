@@ -26,7 +26,7 @@ pub(super) struct Admitted {
     /// The keyspaces it needs, as far as is known.
     pub(super) shards: ShardSet,
     pub(super) request: Request,
-    /// It was asked for room a moment ago, and is not asked again.
+    /// It was asked for room, and is not asked again.
     pub(super) has_room: bool,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! They go by classes of size, each twice as large as the one before; within a class those that came first. Source: "Client
 //! eviction" of Redis. CLIENT NO-EVICT keeps a client, whatever it holds; what it holds counts.
+//! While those that stay hold too much by themselves, nobody is looked for: what the others hold is known as a sum.
 
 use std::sync::atomic::Ordering;
 
@@ -20,12 +21,17 @@ impl Shard {
     pub(super) fn limit_clients(&mut self) {
         let max = self.limits.clients_max;
         if max > 0 && self.shared.clients.held().bytes() >= max {
-            self.evict_clients(max);
+            if self.shared.clients.held().has_who_may_go(max) {
+                self.evict_clients(max);
+            }
+            self.tell_of_stuck(max);
         }
     }
 
     #[cold]
     fn evict_clients(&mut self, max: u64) {
+        // All clients are looked at: not with keyspaces in hand that others want.
+        self.put_back();
         let shared = std::sync::Arc::clone(&self.shared);
         let held = shared.clients.held();
         // Somebody else is choosing already.
@@ -52,7 +58,13 @@ impl Shard {
                 self.post.send(client.shard(), Message::Poke(client.id));
             }
         }
-        if held.bytes() >= max && self.now_ms >= self.crowd_told_ms + STUCK_LINE_MS {
+    }
+
+    /// Those that stay hold too much by themselves.
+    fn tell_of_stuck(&mut self, max: u64) {
+        let held = self.shared.clients.held();
+        let is_stuck = held.bytes() >= max && !held.has_who_may_go(max);
+        if is_stuck && self.now_ms >= self.crowd_told_ms + STUCK_LINE_MS {
             self.crowd_told_ms = self.now_ms;
             tracing::warn!(
                 "Clients that may not be closed (NO-EVICT) hold more than maxmemory-clients"

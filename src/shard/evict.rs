@@ -149,12 +149,7 @@ impl Shard {
                         debt.store(0, Ordering::Relaxed);
                         break;
                     };
-                    let before = meter::net();
-                    let kept_before = keyspace.kept_for_snapshot();
-                    let elsewhere = keyspace.drop_victim(&victim);
-                    // What a snapshot keeps of it does not count as used.
-                    let kept = keyspace.kept_for_snapshot() - kept_before;
-                    let freed = before - meter::net() + (elsewhere + kept) as i64;
+                    let freed = keyspace.drop_victim(&victim, meter::net);
                     facts.pay(shard, freed);
                     keyspace.tell_evicted(&victim, unlink);
                     count += 1;

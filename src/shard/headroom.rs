@@ -81,19 +81,26 @@ pub(super) fn is_out_of_memory(shared: &Shared, limits: &MemoryLimits, now_ns: u
     !limits.policy.is_some_and(can_evict)
 }
 
+/// Bytes that do not count as used; notes them for who asks.
+pub(super) fn uncounted(shared: &Shared) -> u64 {
+    let facts = &shared.observations.memory;
+    let shards = shared.observations.shards.iter();
+    let elsewhere = shards.map(|shard| {
+        let keyspace = &shard.keyspace;
+        let kept = keyspace.snapshot_bytes.load(Ordering::Relaxed);
+        kept + keyspace.being_freed.load(Ordering::Relaxed)
+    });
+    let uncounted = facts.log_buffer.load(Ordering::Relaxed) + elsewhere.sum::<u64>();
+    facts.uncounted.store(uncounted, Ordering::Relaxed);
+    uncounted
+}
+
 /// Bytes that are too much.
 pub(super) fn over(shared: &Shared, limits: &MemoryLimits, now_ns: u64) -> u64 {
     if limits.max == 0 || meter::used() <= limits.max {
         return 0;
     }
-    let facts = &shared.observations.memory;
-    let shards = shared.observations.shards.iter();
-    let elsewhere = shards.map(|shard| {
-        let keyspace = &shard.keyspace;
-        keyspace.snapshot_bytes.get() + keyspace.being_freed.load(Ordering::Relaxed)
-    });
-    let uncounted = facts.log_buffer.load(Ordering::Relaxed) + elsewhere.sum::<u64>();
-    facts.uncounted.store(uncounted, Ordering::Relaxed);
+    let uncounted = uncounted(shared);
     let counted = meter::used_now(now_ns).saturating_sub(uncounted);
     counted.saturating_sub(limits.max)
 }

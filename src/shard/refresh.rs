@@ -45,6 +45,7 @@ impl Shard {
         self.limits = MemoryLimits::of(&self.settings);
         let facts = &self.shared.observations.memory;
         facts.max.store(self.limits.max, Ordering::Relaxed);
+        meter::set_limit(self.limits.max, self.shared.shard_count);
         if self.limits.max > 0 {
             // Nobody has told what was taken while there was no limit.
             meter::correct();

@@ -59,7 +59,7 @@ impl Shard {
             owned: None,
         };
         if is_told {
-            client.kept = Some(attempt.keep_asked());
+            client.kept = Some(attempt.keep());
             return Flow::Defer;
         }
         self.attempt(client, reply, attempt)

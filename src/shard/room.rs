@@ -26,7 +26,7 @@ use crate::script::cache::{sha_from_hex, sha_of};
 use crate::script::flags::{ScriptFlags, of_script};
 
 use super::client::{Client, is_exec};
-use super::headroom::{Room, over, runs_without_room};
+use super::headroom::{Room, over, runs_without_room, uncounted};
 use super::state::Shard;
 
 impl Shard {
@@ -175,11 +175,6 @@ impl Shard {
         facts.max.store(max, Ordering::Relaxed);
         self.note_log_buffer();
         let used = meter::correct();
-        if max == 0 {
-            facts
-                .uncounted
-                .store(facts.log_buffer.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
         let now_ns = self.clock.nanoseconds();
         let is_exceeded = over(&self.shared, &self.limits, now_ns) > 0;
         self.note_exceeded(is_exceeded);
@@ -187,7 +182,7 @@ impl Shard {
             facts.forget_debts();
         }
         self.tell_of_queues();
-        let counted = used.saturating_sub(facts.uncounted.load(Ordering::Relaxed));
+        let counted = used.saturating_sub(uncounted(&self.shared));
         let Some(pressure) = facts.follow(counted, max) else {
             return;
         };

@@ -103,12 +103,11 @@ impl Shard {
         }
         let (begun_ns, worked_ns) = (self.clock.nanoseconds(), self.clock.thread_nanoseconds());
         let may_take_ns = self.step_ns(run, begun_ns);
-        let mut entries = Vec::new();
-        let progress = self.with_hand(|env, space| {
+        let (progress, batch) = self.with_hand(|env, space| {
             let Some(keyspace) = space.of_shard(id) else {
-                return Progress::Done;
+                return (Progress::Done, None);
             };
-            let mut progress = Progress::Done;
+            let (mut progress, mut entries) = (Progress::Done, Vec::new());
             if is_aborted {
                 keyspace.abort_snapshot();
             } else {
@@ -120,18 +119,21 @@ impl Shard {
                     }
                 }
             }
+            let batch = keyspace.hand_out(entries);
             let retained = keyspace.snapshot_bytes() as u64;
             env.collect(space, &mut after);
             let facts = &env.shared.observations.persistence;
             let most = &facts.saving_retained_bytes;
             most.fetch_max(retained, Ordering::Relaxed);
-            progress
+            (progress, Some(batch))
         });
         self.step_ended = (self.clock.nanoseconds(), self.commands_run());
         let took_ns = self.clock.thread_nanoseconds() - worked_ns;
         let facts = &self.shared.observations.persistence;
         facts.longest_step_ns.fetch_max(took_ns, Ordering::Relaxed);
-        run.give(entries);
+        if let Some(batch) = batch {
+            run.give(batch);
+        }
         match progress {
             Progress::Done => run.end(id),
             Progress::Going => self.queue_step(Arc::clone(run)),

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::limits;
+use crate::observe::allocator;
 
 use super::job::Job;
 use super::phase::{Happening, Reaction};
@@ -68,6 +69,7 @@ impl Shard {
             self.queue_own(Job::Housekeeping);
         }
         self.follow_script_flush();
+        allocator::give_back_when_quiet(self.now_ms);
         self.close_held_too_long();
         self.close_stalled_copies();
         self.close_idle();

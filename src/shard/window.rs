@@ -9,8 +9,8 @@
 //! ```
 //! Nothing is gathered along a pipeline: a hand that holds what the next command might need keeps others from it.
 //!
-//! Invariants: a command is admitted once and keeps its set, which only grows until it has run. What time may change (a kill,
-//! a pause) is asked again when the keyspaces are in hand.
+//! Invariants: a command is admitted once and keeps its set, which only grows until it has run; unless it is paused it is asked for
+//! room once. What time may change (a kill, a pause) is asked again when the keyspaces are in hand.
 
 use std::sync::atomic::Ordering;
 
@@ -64,20 +64,22 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn keep(&self) -> Admitted {
+    /// To be tried again soon. It is not asked for room again: who is told of evicted keys before the reply would wait for the
+    /// next message each time, for as long as others keep the server at its limit.
+    pub(super) fn keep(&self) -> Admitted {
         let copy = || self.args.to_request();
         Admitted {
             row: self.row,
             shards: self.shards,
             request: self.owned.cloned().unwrap_or_else(copy),
-            has_room: false,
+            has_room: true,
         }
     }
 
-    /// As [`Attempt::keep`], when nothing but messages that must come before its reply keeps it from running.
-    pub(super) fn keep_asked(&self) -> Admitted {
+    /// As [`Attempt::keep`], for as long as somebody likes: what was decided about room says nothing by then.
+    fn keep_paused(&self) -> Admitted {
         Admitted {
-            has_room: true,
+            has_room: false,
             ..self.keep()
         }
     }
@@ -181,14 +183,14 @@ impl Shard {
             owned: Some(&kept.request),
         };
         if asked && client.session.listens() {
-            client.kept = Some(attempt.keep_asked());
+            client.kept = Some(attempt.keep());
             return Flow::Defer;
         }
         self.attempt(client, reply, attempt)
     }
 
-    /// Whether a command that was kept may still run: its user may have been changed, and memory used up, while it waited. Gives
-    /// whether keys were evicted for it.
+    /// Whether a command that was kept may still run: its user may have been changed while it waited, and memory used up while it
+    /// was paused. Gives whether keys were evicted for it.
     fn ask_again(
         &mut self,
         client: &mut Client,
@@ -230,7 +232,7 @@ impl Shard {
                 return Flow::Stop;
             }
             if self.is_paused_for(client, attempt.row, attempt.args) {
-                client.kept = Some(attempt.keep());
+                client.kept = Some(attempt.keep_paused());
                 self.clients.pause(client);
                 return Flow::Stop;
             }
@@ -245,7 +247,7 @@ impl Shard {
                 && self.is_paused_for(client, attempt.row, attempt.args)
             {
                 // The last dump's cut was made before the keyspaces were taken: it would not have this.
-                client.kept = Some(attempt.keep());
+                client.kept = Some(attempt.keep_paused());
                 self.clients.pause(client);
                 return Flow::Stop;
             }

@@ -151,8 +151,9 @@ pub(crate) const WORD_ROOMS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "unsafe",
-        &["script"],
-        "calls to the C library of Lua, in its folder lua/ and nowhere else; no other module has earned it yet",
+        &["script", "observe"],
+        "calls to the C library of Lua, in its folder lua/, and the name of the allocator's options, which its library looks for; no other \
+         module has earned it yet",
     ),
     (
         ".unwrap()",

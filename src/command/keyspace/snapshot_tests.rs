@@ -232,7 +232,7 @@ impl Twin {
         }
         if is_over && let Some(wanted) = self.wanted.take() {
             let mut given = Contents::new();
-            for SnapshotEntry { db, entry } in self.given.drain(..) {
+            for SnapshotEntry { db, entry, .. } in self.given.drain(..) {
                 let (key, facts) = facts(db, &entry);
                 assert!(given.insert(key, facts).is_none(), "{:?} twice", entry.key);
             }

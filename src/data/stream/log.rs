@@ -17,6 +17,7 @@
 //! Trimming is in `trim`. It does not know groups, and knows no clock: the time of an automatic ID is an argument.
 
 use crate::data::deque::SharedDeque;
+use crate::data::estimate;
 
 use super::block::{BLOCK_BYTES_MAX, Block, Fields};
 use super::id::StreamId;
@@ -400,5 +401,12 @@ impl Log {
     #[must_use]
     pub(crate) fn heap_bytes(&self) -> usize {
         self.blocks.heap_bytes() + self.blocks.iter().map(Block::heap_bytes).sum::<usize>()
+    }
+
+    /// As [`Log::heap_bytes`], about. O(1).
+    #[must_use]
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        let bytes_of = |at| self.blocks.get(at).map_or(0, Block::heap_bytes);
+        self.blocks.heap_bytes() + estimate::sum_of(self.blocks.len(), bytes_of)
     }
 }

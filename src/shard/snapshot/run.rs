@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, PoisonError};
 
 use crate::ids::{ShardId, ShardSet};
-use crate::keyspace::snapshot::{CutCounts, SnapshotEntry};
+use crate::keyspace::snapshot::{Batch, CutCounts};
 use crate::limits;
 
 /// What the saver gets.
@@ -14,7 +14,7 @@ pub(crate) enum Piece {
     /// The cut is made.
     Begun(Begun),
     /// Keys, of one shard.
-    Entries(Vec<SnapshotEntry>),
+    Entries(Batch),
     /// A shard has given all it had.
     Done(ShardId),
 }
@@ -84,9 +84,10 @@ impl Run {
     }
 
     /// A shard gives keys.
-    pub(super) fn give(&self, entries: Vec<SnapshotEntry>) {
-        self.under_way.fetch_add(entries.len(), Ordering::SeqCst);
-        self.send(Piece::Entries(entries));
+    pub(super) fn give(&self, batch: Batch) {
+        let count = batch.entries.len();
+        self.under_way.fetch_add(count, Ordering::SeqCst);
+        self.send(Piece::Entries(batch));
     }
 
     /// A shard has given all it had.
