@@ -469,7 +469,7 @@ fn the_log_shows_what_was_no_request_where_it_may_show_user_data() {
     // That nothing is shown is the default.
     let hidden = said(&long);
     assert!(
-        hidden.starts_with("Protocol error (expected '$', got 'f') from client id=")
+        hidden.starts_with("Protocol error (expected $ but got something else) from client id=")
             && hidden.ends_with(". Query buffer during protocol error: *redacted*"),
         "{hidden}"
     );

@@ -177,7 +177,7 @@ impl CommandTable {
     }
 
     /// A command by what clients call it, in any case: its name, or what `rename-command` made of it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_called(&'static self, name: &[u8]) -> Option<&'static Row> {
         let renamed = self.renamed.get();
         match renamed.and_then(|renamed| renamed.get(&name.to_ascii_lowercase())) {

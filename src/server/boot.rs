@@ -102,6 +102,8 @@ fn boot<A: AsRef<[u8]>>(
     let serving = control::serve(listeners, settings, take, requests, signals, ready, ask_end);
     let end = tasks.block_on(&runtime, serving)?;
     drop(kept);
+    // Its watchdog hears nothing more.
+    process::tell_supervisor_stopping(&prepared.settings);
     (engine.stop)(end);
     prepared.announce_end();
     Ok(ExitCode::SUCCESS)

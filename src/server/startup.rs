@@ -177,7 +177,6 @@ impl Prepared {
 
     /// The server ends: says so, removes the pidfile.
     pub(crate) fn announce_end(mut self) {
-        process::tell_supervisor_stopping(&self.settings);
         self.pidfile = None;
         info!("millrace is now ready to exit, bye bye...");
     }

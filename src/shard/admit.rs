@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::acl::Users;
+use crate::acl::{Denied, Users};
 use crate::client::session::Session;
 use crate::command::context::Shared;
 use crate::command::error;
@@ -75,6 +75,7 @@ pub(super) fn identify(
 }
 
 /// Whether the client's user may run a command; notes that it may not.
+#[inline(always)]
 pub(super) fn permit(
     shared: &Shared,
     now_ms: u64,
@@ -82,11 +83,24 @@ pub(super) fn permit(
     row: &Row,
     args: &Args<'_>,
 ) -> Result<(), CommandError> {
-    permission::check(session, row, args).map_err(|denied| {
-        let by = (&*session, now_ms);
-        permission::note(shared, by, (row, args), denied, place_of(session));
-        permission::refusal(session, row, denied)
-    })
+    match permission::check(session, row, args) {
+        Ok(()) => Ok(()),
+        Err(denied) => Err(refuse(shared, now_ms, session, (row, args), denied)),
+    }
+}
+
+/// Notes that a user may not run a command, and gives what it is told.
+#[cold]
+fn refuse(
+    shared: &Shared,
+    now_ms: u64,
+    session: &Session,
+    (row, args): (&Row, &Args<'_>),
+    denied: Denied,
+) -> CommandError {
+    let by = (session, now_ms);
+    permission::note(shared, by, (row, args), denied, place_of(session));
+    permission::refusal(session, row, denied)
 }
 
 /// Whether the server and the client are in a state in which the command may run or be queued.

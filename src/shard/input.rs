@@ -38,7 +38,7 @@ impl Shard {
     }
 
     /// Parses and runs a client's input: `fresh` behind what was left.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run_input(
         &mut self,
         client: &mut Client,
@@ -105,7 +105,8 @@ impl Shard {
                     let mut text = b"ERR ".to_vec();
                     error.write_to(&mut text);
                     self.shared.observations.errors.add(&text);
-                    self.tell_protocol_error(&client.session, &text, rest);
+                    let odd = rest.get(parser.understood_bytes()..).unwrap_or_default();
+                    self.tell_protocol_error(&client.session, error, odd);
                     reply.error(&text);
                     client.session.closing = true;
                     return (Flow::Stop, bytes.len());

@@ -6,6 +6,7 @@ use crate::client::session::Session;
 use crate::ids::ClientId;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::pubsub::registry::ChannelKind;
+use crate::resp::request::ProtocolError;
 
 use super::client::Client;
 use super::phase::Phase;
@@ -39,9 +40,20 @@ fn shown_input(input: &[u8]) -> String {
 }
 
 impl Shard {
-    /// Logs why a connection ends whose bytes are not the protocol; `reply` is its error reply, `input` begins at what is not understood.
-    pub(super) fn tell_protocol_error(&self, session: &Session, reply: &[u8], input: &[u8]) {
-        let reason = reply.strip_prefix(b"ERR Protocol error: ").unwrap_or(reply);
+    /// Logs why a connection ends whose bytes are not the protocol; `input` begins at what is not understood.
+    pub(super) fn tell_protocol_error(
+        &self,
+        session: &Session,
+        error: ProtocolError,
+        input: &[u8],
+    ) {
+        let mut text = Vec::new();
+        error.write_to(&mut text);
+        let reason = match error {
+            // Without the byte, which is the client's.
+            ProtocolError::ExpectedDollar(_) => &b"expected $ but got something else"[..],
+            _ => text.strip_prefix(b"Protocol error: ").unwrap_or(&text),
+        };
         let input = if self.settings.hide_user_data_from_log {
             "*redacted*".to_owned()
         } else {

@@ -72,7 +72,8 @@ impl Shard {
         );
         if reply.bytes().first() == Some(&b'-') {
             tracing::error!(
-                "replay of {args:?} failed: {}",
+                "replay of {} failed: {}",
+                row.full_name,
                 String::from_utf8_lossy(reply.bytes())
             );
         }

@@ -77,7 +77,7 @@ impl Shard {
     }
 
     /// Puts the client back with its replies; it gets another turn when it could go on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end_turn(&mut self, mut client: Box<Client>, mut reply: Reply, flow: Flow) {
         let id = client.id();
         self.put_back();

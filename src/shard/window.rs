@@ -403,7 +403,7 @@ impl Shard {
     }
 
     /// A command has run: who monitors sees it, and what follows from it is done.
-    #[inline]
+    #[inline(always)]
     pub(super) fn conclude(
         &mut self,
         client: &mut Client,

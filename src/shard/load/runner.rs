@@ -1,6 +1,7 @@
 //! What one thread needs to put a file into keyspaces: it runs commands of a log and places entries of a dump.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -27,6 +28,8 @@ use super::LoadError;
 
 /// How many keys without elements the log names. Source: Redis.
 const EMPTY_KEYS_TOLD: u64 = 10;
+/// Most bytes of a key or an argument in a log line.
+const SHOWN_BYTES_MAX: usize = 128;
 
 /// Why an entry of a dump cannot be loaded.
 #[derive(Debug)]
@@ -115,10 +118,12 @@ impl Runner {
                     text.trim_end()
                 );
             } else {
-                let name = row.full_name.replace('|', " ").to_uppercase();
-                let of = args.from(1).map(|arg| self.shown(arg));
-                let of = of.collect::<Vec<_>>().join(" ");
-                tracing::debug!("{name} {of} of the log failed: {}", text.trim_end());
+                let hides = self.settings.hide_user_data_from_log;
+                let of = Shown {
+                    args: args.iter(),
+                    hides,
+                };
+                tracing::debug!("{of} of the log failed: {}", text.trim_end());
             }
         }
         env.collect(space, &mut self.after);
@@ -173,20 +178,16 @@ impl Runner {
         })
     }
 
-    /// A key or an argument as a log line may show it.
-    fn shown(&self, bytes: &[u8]) -> String {
-        if self.settings.hide_user_data_from_log {
-            "*redacted*".to_owned()
-        } else {
-            bytes.escape_ascii().to_string()
-        }
-    }
-
     /// Counts a key whose value has no elements, and tells of the first of them.
     fn pass_over(&self, key: &[u8]) {
         let passed = &self.shared.observations.persistence.loaded_empty_keys;
         if passed.fetch_add(1, Ordering::Relaxed) < EMPTY_KEYS_TOLD {
-            tracing::info!("skipping empty key: {}", self.shown(key));
+            let hides = self.settings.hide_user_data_from_log;
+            let key = Shown {
+                args: std::iter::once(key),
+                hides,
+            };
+            tracing::info!("skipping empty key: {key}");
         }
     }
 
@@ -195,5 +196,24 @@ impl Runner {
         let keys = std::mem::take(&mut self.keys);
         let facts = &self.shared.observations.persistence;
         facts.loaded_keys.fetch_add(keys, Ordering::Relaxed);
+    }
+}
+
+/// Keys or arguments as a log line may show them: the beginning of each, or none.
+struct Shown<I> {
+    args: I,
+    hides: bool,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]> + Clone> fmt::Display for Shown<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.hides {
+            return f.write_str("*redacted*");
+        }
+        for (at, arg) in self.args.clone().enumerate() {
+            let beginning = arg.get(..SHOWN_BYTES_MAX).unwrap_or(arg).escape_ascii();
+            write!(f, "{}{beginning}", if at > 0 { " " } else { "" })?;
+        }
+        Ok(())
     }
 }
