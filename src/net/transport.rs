@@ -40,6 +40,7 @@ fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// The same, for a socket that a runtime knows.
+#[inline(always)]
 fn try_send(stream: &tokio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
     stream.try_io(Interest::WRITABLE, || send_now(stream, bytes))
 }

@@ -94,12 +94,13 @@ impl Shard {
     }
 
     /// Dispatches what a command left to do, and puts the client into the phase that follows.
+    #[inline(always)]
     pub(super) fn finish(
         &mut self,
         client: &mut Client,
         reply: &mut Reply,
         ran: Ran,
-        mut after: Aftermath,
+        after: Aftermath,
         mark: Mark,
     ) -> Flow {
         if after.is_empty() && matches!(ran, Ran::Done) {
@@ -111,6 +112,17 @@ impl Shard {
             }
             return Flow::Next;
         }
+        self.follow_up(client, reply, ran, after, mark)
+    }
+
+    fn follow_up(
+        &mut self,
+        client: &mut Client,
+        reply: &mut Reply,
+        ran: Ran,
+        mut after: Aftermath,
+        mark: Mark,
+    ) -> Flow {
         let actions = std::mem::take(&mut after.actions);
         // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
         let pushes = after.changes_subscriptions();

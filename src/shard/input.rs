@@ -47,15 +47,16 @@ impl Shard {
         fresh: &[u8],
     ) -> Flow {
         let mut parser = std::mem::take(&mut client.parser);
-        let left = std::mem::take(&mut client.input);
         let flow;
-        if left.is_empty() {
+        if client.input.is_empty() {
             let used;
             (flow, used) = self.run_bytes(client, reply, budget, &mut parser, fresh);
             let left = fresh.get(used..).unwrap_or_default();
-            client.input.append(left, &mut self.spare_inputs);
+            if !left.is_empty() {
+                client.input.append(left, &mut self.spare_inputs);
+            }
         } else {
-            let mut input = left;
+            let mut input = std::mem::take(&mut client.input);
             input.append(fresh, &mut self.spare_inputs);
             flow = loop {
                 let (flow, used) =

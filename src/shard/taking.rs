@@ -39,6 +39,7 @@ impl Shard {
     }
 
     /// Takes a set of keyspaces, if all of them are free now; puts back what was in hand.
+    #[inline(always)]
     pub(super) fn reach(&mut self, shards: ShardSet) -> bool {
         self.put_back();
         let now_ns = self
