@@ -8,8 +8,9 @@
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -115,11 +116,7 @@ fn connect_from(source: &str, target: SocketAddr, timeout: Duration) -> io::Resu
     match net::connect(&socket, &target) {
         Ok(()) => {}
         Err(Errno::INPROGRESS) => {
-            let mut wait = [PollFd::new(&socket, PollFlags::OUT)];
-            let limit = Timespec::try_from(timeout).map_err(io::Error::other)?;
-            if poll(&mut wait, Some(&limit))? == 0 {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+            await_room(&socket, timeout)?;
             sockopt::socket_error(&socket)??;
         }
         Err(error) => return Err(error.into()),
@@ -127,6 +124,21 @@ fn connect_from(source: &str, target: SocketAddr, timeout: Duration) -> io::Resu
     let stream = TcpStream::from(socket);
     stream.set_nonblocking(false)?;
     Ok(stream)
+}
+
+/// Waits until a socket can be written to, whatever signals come meanwhile.
+fn await_room(socket: &impl AsFd, timeout: Duration) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let left = timeout.saturating_sub(begun.elapsed());
+        let limit = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&limit)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Sends the keys and reads the replies; puts those that were accepted into `accepted`, also when an error follows.
