@@ -57,6 +57,22 @@ fn what_the_fuzzers_keep_passes() {
 }
 
 #[test]
+fn no_fuzzed_configuration_reads_another_file() {
+    for line in [
+        "include a",
+        "Include a",
+        r#""\x69nclude" a"#,
+        r#"in\x63"\x6cude" a"#,
+        r#""i\nc\lude" "in\clude" a"#,
+        r#"'include' a"#,
+        r#"inc"lude" a"#,
+    ] {
+        assert!(checks::config::may_include(line.as_bytes()), "{line}");
+    }
+    assert!(!checks::config::may_include(br#"port "\x31" \x3 inc lude"#));
+}
+
+#[test]
 fn each_target_is_fuzzed_with_seeds_and_tried_here() {
     let targets = names(&fuzz().join("fuzz_targets"));
     assert_eq!(names(&fuzz().join("checks")), targets);

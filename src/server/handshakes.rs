@@ -530,6 +530,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_silent_is_found_whatever_has_become_of_the_others() {
+        let table = Table::default();
+        let mut clients = Vec::new();
+        for number in 0..4 {
+            let (socket, client) = pair();
+            table.begin(number, socket, 1000);
+            clients.push(client);
+        }
+        table.note_spoken(0);
+        table.remove(1);
+        assert!(table.make_room(1000));
+        assert_eq!(table.lock().silent.iter().collect::<Vec<_>>(), [&3]);
+        // The thread has ended.
+        table.clear();
+        assert!(
+            clients
+                .iter_mut()
+                .all(|client| client.read(&mut [0]).unwrap() == 0)
+        );
+        assert!(!table.make_room(1000));
+    }
+
+    #[test]
     fn an_address_that_fails_has_a_line_each_minute() {
         let mut failures = Failures::default();
         let [one, other] = [1, 2].map(|n| IpAddr::from([192, 0, 2, n]));
