@@ -1,6 +1,6 @@
 //! What the fuzzers found once stays found: each file of scripts/fuzz/seeds goes through the check of its target.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 #[path = "../scripts/fuzz/checks"]
 mod checks {
@@ -17,7 +17,9 @@ mod checks {
 
 use std::path::{Path, PathBuf};
 
-const CHECKS: [(&str, fn(&[u8])); 8] = [
+type Check = fn(&[u8]);
+
+const CHECKS: [(&str, Check); 8] = [
     ("acl", checks::acl::check),
     ("config", checks::config::check),
     ("http", checks::http::check),
