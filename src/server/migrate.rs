@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -20,7 +20,7 @@ use crate::command::context::Shared;
 use crate::command::error::{self, CommandError};
 use crate::command::keyspace::migrate::{Migrated, Migration, Migrator, SentKey};
 use crate::ids::{ClientId, ShardId};
-use crate::shard::clock::unix_ms;
+use crate::shard::clock::{Clock, SystemClock, unix_ms};
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::thread::Mailboxes;
 
@@ -128,9 +128,9 @@ fn connect_from(source: &str, target: SocketAddr, timeout: Duration) -> io::Resu
 
 /// Waits until a socket can be written to, whatever signals come meanwhile.
 fn await_room(socket: &impl AsFd, timeout: Duration) -> io::Result<()> {
-    let begun = Instant::now();
+    let waiting = SystemClock::start();
     loop {
-        let left = timeout.saturating_sub(begun.elapsed());
+        let left = timeout.saturating_sub(Duration::from_nanos(waiting.nanoseconds()));
         let limit = Timespec::try_from(left).map_err(io::Error::other)?;
         match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&limit)) {
             Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
