@@ -45,9 +45,8 @@ pub(crate) const TURN_REPLY_BYTES_MAX: usize = 64 * 1024;
 pub(crate) const TLS_READ_BYTES: usize = 64 * 1024;
 /// Bytes that are encrypted at once: what a socket does not take of them is kept, encrypted, beside the output.
 pub(crate) const TLS_WRITE_BYTES: usize = 64 * 1024;
-/// The part of the records of a key that is left for what a client is owed when its connection has to end: of 2^24 (AES-GCM), 2^20, 64 KB
-/// in each four of them, or one reply each.
-pub(crate) const TLS_RECORDS_LEFT: u64 = 16;
+/// One sixteenth of the records a key may encrypt is kept back, so that replies already made can still be sent.
+pub(crate) const TLS_RECORDS_RESERVE_DIVISOR: u64 = 16;
 /// Time for a TLS handshake, ms: whoever connects and says nothing is dropped then (Redis: never).
 pub(crate) const TLS_HANDSHAKE_MS: u64 = 10_000;
 /// Time for which a handshake keeps its place when there are too many clients, ms: it takes some round trips. Who has said nothing at

@@ -1,6 +1,6 @@
 //! What the fuzzers found once stays found: each file of scripts/fuzz/seeds goes through the check of its target.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 #[path = "../scripts/fuzz/checks"]
 mod checks {
@@ -17,7 +17,9 @@ mod checks {
 
 use std::path::{Path, PathBuf};
 
-const CHECKS: [(&str, fn(&[u8])); 8] = [
+type Check = fn(&[u8]);
+
+const CHECKS: [(&str, Check); 8] = [
     ("acl", checks::acl::check),
     ("config", checks::config::check),
     ("http", checks::http::check),
@@ -54,6 +56,22 @@ fn what_the_fuzzers_keep_passes() {
         }
         assert!(count >= 10, "{name} has {count} seeds");
     }
+}
+
+#[test]
+fn no_fuzzed_configuration_reads_another_file() {
+    for line in [
+        "include a",
+        "Include a",
+        r#""\x69nclude" a"#,
+        r#"in\x63"\x6cude" a"#,
+        r#""i\nc\lude" "in\clude" a"#,
+        r#"'include' a"#,
+        r#"inc"lude" a"#,
+    ] {
+        assert!(checks::config::may_include(line.as_bytes()), "{line}");
+    }
+    assert!(!checks::config::may_include(br#"port "\x31" \x3 inc lude"#));
 }
 
 #[test]

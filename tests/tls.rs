@@ -1,6 +1,6 @@
 //! TLS through the public door: what goes over it, who is let in, and what becomes of those who misuse it.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod support;
 mod tls {

@@ -30,7 +30,9 @@ use rustls::{ServerConfig, SupportedCipherSuite};
 use tokio::io::ReadBuf;
 
 use super::buffers::Written;
-use crate::limits::{TLS_HANDSHAKE_BYTES_MAX, TLS_READ_BYTES, TLS_RECORDS_LEFT, TLS_WRITE_BYTES};
+use crate::limits::{
+    TLS_HANDSHAKE_BYTES_MAX, TLS_READ_BYTES, TLS_RECORDS_RESERVE_DIVISOR, TLS_WRITE_BYTES,
+};
 
 /// Bytes that a record is longer than what it holds, and more: TLS 1.2 adds 29, TLS 1.3 adds 22.
 const RECORD_OVERHEAD: usize = 64;
@@ -314,7 +316,7 @@ impl Tls {
         match self.connection.negotiated_cipher_suite() {
             Some(SupportedCipherSuite::Tls12(suite)) => {
                 let limit = suite.common.confidentiality_limit;
-                limit - limit / TLS_RECORDS_LEFT
+                limit - limit / TLS_RECORDS_RESERVE_DIVISOR
             }
             Some(SupportedCipherSuite::Tls13(_)) | None => u64::MAX,
         }

@@ -115,7 +115,7 @@ impl Acceptors {
     /// The terms of TLS for the connections accepted from now on.
     pub(crate) fn set_terms(&self, terms: Option<Terms>) {
         let mut now = self.terms.borrow_mut();
-        *now = tls::succeed(now.take(), terms);
+        *now = tls::replace_terms(now.take(), terms);
     }
 
     /// Listens on the TCP addresses of `after` instead of those of `before`; clients stay connected.

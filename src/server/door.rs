@@ -40,6 +40,20 @@ pub(super) struct Door {
     turn: AtomicUsize,
 }
 
+/// A socket that is turned away, and its last words. Encrypting them takes a while, so it is not done where others wait for a lock.
+#[must_use]
+pub(super) struct Refusal {
+    transport: ParkedTransport,
+    text: Vec<u8>,
+}
+
+impl Refusal {
+    /// Sends the last words, and closes.
+    pub(super) fn send(self) {
+        self.transport.refuse(&self.text);
+    }
+}
+
 /// Sends accepted sockets through the door.
 pub(super) fn taker(shared: Arc<Shared>, mailboxes: Arc<Mailboxes>) -> impl Fn(Accepted) {
     let door = Arc::new(Door {
@@ -74,7 +88,7 @@ impl Door {
                 local,
                 tls: Some(terms),
             } => {
-                // Redis too: whoever is one too many is not told so in a language that it did not ask for.
+                // Redis too: whoever is one too many is closed without a plain-text error.
                 if has_room {
                     handshakes.begin(Beginning {
                         socket,
@@ -110,7 +124,9 @@ impl Door {
             transport.refuse(b"-ERR max number of clients reached\r\n");
             return;
         }
-        self.admit(transport, origin, peer);
+        if let Some(refusal) = self.admit(transport, origin, peer) {
+            refusal.send();
+        }
     }
 
     fn count_rejected(&self) {
@@ -118,37 +134,36 @@ impl Door {
         rejected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Makes a client of a socket whose handshake is over, unless the terms on which it was begun do not stand any more.
+    /// Makes a client of a socket whose handshake is over, unless the terms on which it was begun have been replaced
+    /// by others. Gives whoever is turned away.
     pub(super) fn admit_shaken(
         &self,
         socket: TcpStream,
         tls: Tls,
         (peer, local): (SocketAddr, SocketAddr),
         terms: &Terms,
-    ) {
+    ) -> Option<Refusal> {
         let origin = origin_of(peer, local, &socket);
         let transport = ParkedTransport::Tls(socket, tls);
-        if terms.stand() {
-            self.admit(transport, origin, Some(peer));
+        if terms.are_current() {
+            self.admit(transport, origin, Some(peer))
         } else {
             debug!("The terms of TLS were changed during a handshake (addr={peer}, laddr={local})");
-            transport.refuse(b"");
-            self.count_rejected();
+            Some(self.refuse(transport, Vec::new()))
         }
     }
 
-    /// Makes a client of a socket for which there is room.
+    /// Makes a client of a socket for which there is room. Gives whoever is turned away.
     fn admit(
         &self,
         transport: ParkedTransport,
         mut origin: ClientOrigin,
         peer: Option<SocketAddr>,
-    ) {
+    ) -> Option<Refusal> {
         let settings = self.settings();
         if listen::is_turned_away(&settings, || self.shared.users.are_open(), peer) {
-            transport.refuse(listen::PROTECTED_MODE_REPLY.as_bytes());
-            self.count_rejected();
-            return;
+            let reason = listen::PROTECTED_MODE_REPLY.as_bytes();
+            return Some(self.refuse(transport, reason.to_vec()));
         }
         if settings.tls.names_are_users {
             origin.user = self.user_of(&transport);
@@ -157,13 +172,18 @@ impl Door {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let shard = ShardId((turn % self.shared.shard_count) as u16);
         if let Some(mut client) = Shard::accept(&self.shared, origin, shard, unix_ms()) {
-            client.carry(transport);
+            client.set_transport(transport);
             self.mailboxes.post(shard, Message::Adopt(client));
+            None
         } else {
             let text = error::TOO_MANY_CLIENTS_OF_USER;
-            transport.refuse(&[b"-", text.bytes(), b"\r\n"].concat());
-            self.count_rejected();
+            Some(self.refuse(transport, [b"-", text.bytes(), b"\r\n"].concat()))
         }
+    }
+
+    fn refuse(&self, transport: ParkedTransport, text: Vec<u8>) -> Refusal {
+        self.count_rejected();
+        Refusal { transport, text }
     }
 
     /// The user whose certificate a client has shown. Nobody's, or that of a user who is off: it is let in as others are.

@@ -10,7 +10,7 @@
 //! busy the thread is. A task that ends, in whichever way, takes its own out. Who has sent nothing costs a socket and no buffer.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -30,7 +30,7 @@ use crate::limits::{
 use crate::net::tls::Tls;
 use crate::shard::clock::unix_ms;
 
-use super::door::Door;
+use super::door::{Door, Refusal};
 use super::tls::{Terms, is_of_version_1};
 
 /// Bytes read from a socket at once.
@@ -57,8 +57,6 @@ enum Socket {
 /// A handshake that is under way.
 struct UnderWay {
     begun_ms: u64,
-    /// The client has sent something.
-    has_spoken: bool,
     socket: Socket,
     /// `None`: the thread has not looked at it yet.
     task: Option<AbortHandle>,
@@ -84,53 +82,92 @@ impl UnderWay {
     }
 }
 
-/// Those that are under way, by their age.
+/// Those that are under way. Their numbers are in the order of their age.
+#[derive(Default)]
+struct Entries {
+    all: BTreeMap<u64, UnderWay>,
+    /// Those of them whose client has sent nothing yet: they are looked for at each connection that is one too many.
+    silent: BTreeSet<u64>,
+}
+
+impl Entries {
+    fn remove(&mut self, number: u64) -> Option<UnderWay> {
+        self.silent.remove(&number);
+        self.all.remove(&number)
+    }
+}
+
+/// The same, for the door and the thread.
 #[derive(Default)]
 struct Table {
-    handshakes: Mutex<BTreeMap<u64, UnderWay>>,
+    entries: Mutex<Entries>,
 }
 
 impl Table {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, UnderWay>> {
-        self.handshakes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self, number: u64, socket: TcpStream, now_ms: u64) {
         let under_way = UnderWay {
             begun_ms: now_ms,
-            has_spoken: false,
             socket: Socket::New(socket),
             task: None,
         };
-        self.lock().insert(number, under_way);
+        let mut entries = self.lock();
+        entries.all.insert(number, under_way);
+        entries.silent.insert(number);
+    }
+
+    /// A client has sent something.
+    fn note_spoken(&self, number: u64) {
+        self.lock().silent.remove(&number);
+    }
+
+    fn remove(&self, number: u64) {
+        self.lock().remove(number);
+    }
+
+    /// The thread has ended: nobody will serve those that are left.
+    fn clear(&self) {
+        *self.lock() = Entries::default();
     }
 
     /// Ends one that is in nobody's way: the oldest whose client has said nothing, else the oldest if it has had long enough. Its socket
     /// is closed when this returns.
     fn make_room(&self, now_ms: u64) -> bool {
-        let mut handshakes = self.lock();
-        let is_here = |other: &UnderWay| !matches!(other.socket, Socket::Leaving);
-        let mut here = handshakes.iter().filter(|(_, other)| is_here(other));
-        let is_slow = |other: &UnderWay| now_ms >= other.begun_ms + TLS_HANDSHAKE_GRACE_MS;
-        let oldest = here.clone().next().filter(|(_, other)| is_slow(other));
-        let silent = here.find(|(_, other)| !other.has_spoken);
-        let Some(number) = silent.or(oldest).map(|(number, _)| *number) else {
+        let mut entries = self.lock();
+        let silent = entries.silent.first().copied();
+        let Some(number) = silent.or_else(|| {
+            // One at most is leaving: the thread does one thing at a time.
+            let is_here = |other: &UnderWay| !matches!(other.socket, Socket::Leaving);
+            let (number, oldest) = entries.all.iter().find(|(_, other)| is_here(other))?;
+            (now_ms >= oldest.begun_ms + TLS_HANDSHAKE_GRACE_MS).then_some(*number)
+        }) else {
             return false;
         };
-        let ended = handshakes.remove(&number);
+        let ended = entries.remove(number);
         if let Some(task) = ended.and_then(|ended| ended.task) {
             task.abort();
         }
         true
     }
 
-    /// One is over: it is let in, and counts among the clients from the moment it does not here.
-    fn leave(&self, number: u64, let_in: impl FnOnce()) {
-        let mut handshakes = self.lock();
-        let_in();
-        handshakes.remove(&number);
+    /// One is over: it is let in, and counts among the clients from the moment it does not here. Who is turned away counts until it has
+    /// been told so.
+    fn leave(&self, number: u64, let_in: impl FnOnce() -> Option<Refusal>) {
+        let refusal = {
+            let mut entries = self.lock();
+            let refusal = let_in();
+            if refusal.is_none() {
+                entries.remove(number);
+            }
+            refusal
+        };
+        if let Some(refusal) = refusal {
+            refusal.send();
+            self.remove(number);
+        }
     }
 
     /// Does something with one of them. An error when room was made where it was.
@@ -139,7 +176,7 @@ impl Table {
         number: u64,
         work: impl FnOnce(&mut UnderWay) -> io::Result<T>,
     ) -> io::Result<T> {
-        match self.lock().get_mut(&number) {
+        match self.lock().all.get_mut(&number) {
             Some(under_way) => work(under_way),
             None => Err(ErrorKind::ConnectionAborted.into()),
         }
@@ -177,8 +214,8 @@ impl Table {
 }
 
 /// What the thread has to know of one, beside its socket.
-struct Caller {
-    peer: SocketAddr,
+struct Peer {
+    address: SocketAddr,
     local: SocketAddr,
     terms: Terms,
 }
@@ -187,7 +224,7 @@ struct Caller {
 pub(super) struct Handshakes {
     door: Arc<Door>,
     /// Made with the thread, by the first one.
-    beginnings: OnceLock<UnboundedSender<(u64, Caller)>>,
+    beginnings: OnceLock<UnboundedSender<(u64, Peer)>>,
     table: Arc<Table>,
     last_number: Cell<u64>,
 }
@@ -205,8 +242,8 @@ impl Handshakes {
 
     /// How many there are, with the clients: all of one moment, so that who is let in just then counts once.
     pub(super) fn count_with(&self, clients: impl FnOnce() -> usize) -> usize {
-        let handshakes = self.table.lock();
-        handshakes.len() + clients()
+        let entries = self.table.lock();
+        entries.all.len() + clients()
     }
 
     /// Begins one.
@@ -223,14 +260,14 @@ impl Handshakes {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
         self.table.begin(number, beginning.socket, unix_ms());
-        let caller = Caller {
-            peer: beginning.peer,
+        let peer = Peer {
+            address: beginning.peer,
             local: beginning.local,
             terms: beginning.terms,
         };
         // Without its thread nobody is served by TLS; the others are.
-        if beginnings.send((number, caller)).is_err() {
-            self.table.lock().remove(&number);
+        if beginnings.send((number, peer)).is_err() {
+            self.table.remove(number);
         }
     }
 
@@ -241,72 +278,82 @@ impl Handshakes {
 }
 
 /// The thread.
-fn run(beginnings: UnboundedReceiver<(u64, Caller)>, door: Arc<Door>, table: Arc<Table>) {
+fn run(beginnings: UnboundedReceiver<(u64, Peer)>, door: Arc<Door>, table: Arc<Table>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, serve(beginnings, door, table)),
-        Err(reason) => error!("Cannot start the thread for TLS: {reason}"),
+        Ok(runtime) => {
+            LocalSet::new().block_on(&runtime, serve(beginnings, door, Arc::clone(&table)));
+        }
+        Err(reason) => {
+            error!("Cannot start the thread for TLS: {reason}");
+            // From here on the door hears that nobody takes what it sends.
+            drop(beginnings);
+        }
     }
+    table.clear();
 }
 
 /// What the handshakes of the thread share.
-struct Hall {
+struct HandshakeThread {
     door: Arc<Door>,
     table: Arc<Table>,
     failures: RefCell<Failures>,
     scratch: RefCell<Box<[u8]>>,
 }
 
-async fn serve(
-    mut beginnings: UnboundedReceiver<(u64, Caller)>,
-    door: Arc<Door>,
-    table: Arc<Table>,
-) {
-    let hall = Rc::new(Hall {
+async fn serve(mut beginnings: UnboundedReceiver<(u64, Peer)>, door: Arc<Door>, table: Arc<Table>) {
+    let thread = Rc::new(HandshakeThread {
         door,
         table,
         failures: RefCell::default(),
         scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
     });
-    while let Some((number, caller)) = beginnings.recv().await {
-        if let Some(under_way) = hall.table.lock().get_mut(&number) {
-            let task = shake_in_time(Rc::clone(&hall), number, caller);
+    while let Some((number, peer)) = beginnings.recv().await {
+        if let Some(under_way) = thread.table.lock().all.get_mut(&number) {
+            let task = shake_in_time(Rc::clone(&thread), number, peer);
             let task = tokio::task::spawn_local(task);
             under_way.task = Some(task.abort_handle());
         }
     }
 }
 
-async fn shake_in_time(hall: Rc<Hall>, number: u64, caller: Caller) {
+async fn shake_in_time(thread: Rc<HandshakeThread>, number: u64, peer: Peer) {
     let limit = Duration::from_millis(TLS_HANDSHAKE_MS);
-    let shaken = tokio::time::timeout(limit, shake(&hall, number, &caller.terms)).await;
-    let Caller { peer, local, terms } = caller;
+    let shaken = tokio::time::timeout(limit, shake(&thread, number, &peer.terms)).await;
+    let Peer {
+        address,
+        local,
+        terms,
+    } = peer;
     match shaken.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
-        Ok((socket, tls)) => hall.table.leave(number, || {
-            hall.door.admit_shaken(socket, tls, (peer, local), &terms);
+        Ok((socket, tls)) => thread.table.leave(number, || {
+            thread
+                .door
+                .admit_shaken(socket, tls, (address, local), &terms)
         }),
         Err(error) => {
-            hall.tell(peer, local, &error);
-            hall.table.lock().remove(&number);
+            thread.tell(address, local, &error);
+            thread.table.remove(number);
         }
     }
 }
 
 /// The handshake.
-async fn shake(hall: &Hall, number: u64, terms: &Terms) -> io::Result<(TcpStream, Tls)> {
-    let table = &hall.table;
+async fn shake(
+    thread: &HandshakeThread,
+    number: u64,
+    terms: &Terms,
+) -> io::Result<(TcpStream, Tls)> {
+    let table = &thread.table;
     table.with(number, UnderWay::wake)?;
     table.readable(number).await?;
-    table.with(number, |under_way| {
-        under_way.has_spoken = true;
-        Ok(())
-    })?;
+    table.note_spoken(number);
     let mut tls = Tls::new(Arc::clone(&terms.config))?;
     loop {
         let taken = {
-            let mut scratch = hall.scratch.borrow_mut();
+            let mut scratch = thread.scratch.borrow_mut();
             match table.with_socket(number, |socket| socket.try_read(&mut scratch)) {
                 Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => tls.shake(scratch.get(..count).unwrap_or_default()),
@@ -334,7 +381,7 @@ async fn shake(hall: &Hall, number: u64, terms: &Terms) -> io::Result<(TcpStream
     }
 }
 
-impl Hall {
+impl HandshakeThread {
     /// A handshake has failed.
     fn tell(&self, peer: SocketAddr, local: SocketAddr, error: &io::Error) {
         let kind = error.kind();
@@ -465,13 +512,9 @@ mod tests {
             clients.push(client);
         }
         // The door has the first; the last has said nothing.
-        let with = |number, work: fn(&mut UnderWay)| {
-            let mut handshakes = table.lock();
-            work(handshakes.get_mut(&number).unwrap());
-        };
+        (0..3).for_each(|number| table.note_spoken(number));
         let kept = table.with(0, UnderWay::take).unwrap();
-        (1..3).for_each(|number| with(number, |under_way| under_way.has_spoken = true));
-        let numbers = || table.lock().keys().copied().collect::<Vec<_>>();
+        let numbers = || table.lock().all.keys().copied().collect::<Vec<_>>();
         assert!(table.make_room(1000));
         assert_eq!(numbers(), [0, 1, 2]);
         // No thread is there that might close it.
@@ -484,6 +527,29 @@ mod tests {
         assert!(!table.make_room(1000 + TLS_HANDSHAKE_GRACE_MS));
         drop(kept);
         assert!(table.with(1, UnderWay::take).is_err());
+    }
+
+    #[test]
+    fn who_is_silent_is_found_whatever_has_become_of_the_others() {
+        let table = Table::default();
+        let mut clients = Vec::new();
+        for number in 0..4 {
+            let (socket, client) = pair();
+            table.begin(number, socket, 1000);
+            clients.push(client);
+        }
+        table.note_spoken(0);
+        table.remove(1);
+        assert!(table.make_room(1000));
+        assert_eq!(table.lock().silent.iter().collect::<Vec<_>>(), [&3]);
+        // The thread has ended.
+        table.clear();
+        assert!(
+            clients
+                .iter_mut()
+                .all(|client| client.read(&mut [0]).unwrap() == 0)
+        );
+        assert!(!table.make_room(1000));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::command::context::Shared;
 use crate::command::error::{self, CommandError};
 use crate::command::keyspace::migrate::{Migrated, Migration, Migrator, SentKey};
 use crate::ids::{ClientId, ShardId};
-use crate::shard::clock::unix_ms;
+use crate::shard::clock::{Clock, SystemClock, unix_ms};
 use crate::shard::mailbox::{Message, Post};
 use crate::shard::thread::Mailboxes;
 
@@ -115,11 +116,7 @@ fn connect_from(source: &str, target: SocketAddr, timeout: Duration) -> io::Resu
     match net::connect(&socket, &target) {
         Ok(()) => {}
         Err(Errno::INPROGRESS) => {
-            let mut wait = [PollFd::new(&socket, PollFlags::OUT)];
-            let limit = Timespec::try_from(timeout).map_err(io::Error::other)?;
-            if poll(&mut wait, Some(&limit))? == 0 {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+            await_room(&socket, timeout)?;
             sockopt::socket_error(&socket)??;
         }
         Err(error) => return Err(error.into()),
@@ -127,6 +124,21 @@ fn connect_from(source: &str, target: SocketAddr, timeout: Duration) -> io::Resu
     let stream = TcpStream::from(socket);
     stream.set_nonblocking(false)?;
     Ok(stream)
+}
+
+/// Waits until a socket can be written to, whatever signals come meanwhile.
+fn await_room(socket: &impl AsFd, timeout: Duration) -> io::Result<()> {
+    let waiting = SystemClock::start();
+    loop {
+        let left = timeout.saturating_sub(Duration::from_nanos(waiting.nanoseconds()));
+        let limit = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&limit)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Sends the keys and reads the replies; puts those that were accepted into `accepted`, also when an error follows.

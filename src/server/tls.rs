@@ -7,7 +7,7 @@
 //! ```
 //! CONFIG SET makes new ones: whatever is wrong, those in use stay, and so do the connections. Sessions that are kept go with their
 //! terms: who comes again is judged by the new ones. A handshake under way ends on the terms it began with. If they ask something else
-//! of clients than the new ones its connection is closed then ([`Terms::stand`]); a new certificate of the server closes nobody.
+//! of clients than the new ones its connection is closed then ([`Terms::are_current`]); a new certificate of the server closes nobody.
 //!
 //! Invariant: an error names the setting and the file, and says what to do.
 
@@ -38,7 +38,7 @@ pub(crate) struct Terms {
     pub(crate) config: Arc<ServerConfig>,
     demands: Arc<Demands>,
     /// Others have taken their place that ask something else of clients.
-    are_withdrawn: Arc<AtomicBool>,
+    is_withdrawn: Arc<AtomicBool>,
 }
 
 /// What is asked of clients.
@@ -53,20 +53,20 @@ struct Demands {
 
 impl Terms {
     /// Whether what they ask of clients is what is asked now.
-    pub(crate) fn stand(&self) -> bool {
-        !self.are_withdrawn.load(Ordering::Acquire)
+    pub(crate) fn are_current(&self) -> bool {
+        !self.is_withdrawn.load(Ordering::Acquire)
     }
 
     /// Others take their place.
-    fn give_way_to(self, next: Option<Self>) -> Option<Self> {
+    fn replaced_by(self, next: Option<Self>) -> Option<Self> {
         match next {
             Some(next) if next.demands == self.demands => Some(Self {
                 // Who withdraws those withdraws these.
-                are_withdrawn: self.are_withdrawn,
+                is_withdrawn: self.is_withdrawn,
                 ..next
             }),
             next => {
-                self.are_withdrawn.store(true, Ordering::Release);
+                self.is_withdrawn.store(true, Ordering::Release);
                 next
             }
         }
@@ -74,9 +74,9 @@ impl Terms {
 }
 
 /// Replaces the terms; gives those that are in force now.
-pub(crate) fn succeed(before: Option<Terms>, next: Option<Terms>) -> Option<Terms> {
+pub(crate) fn replace_terms(before: Option<Terms>, next: Option<Terms>) -> Option<Terms> {
     match before {
-        Some(before) => before.give_way_to(next),
+        Some(before) => before.replaced_by(next),
         None => next,
     }
 }
@@ -175,7 +175,7 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
     Ok(Some(Terms {
         config: Arc::new(config),
         demands: Arc::new(demands),
-        are_withdrawn: Arc::default(),
+        is_withdrawn: Arc::default(),
     }))
 }
 

@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// Gives it its socket.
-    pub(crate) fn carry(&mut self, transport: ParkedTransport) {
+    pub(crate) fn set_transport(&mut self, transport: ParkedTransport) {
         self.transport = Some(transport);
     }
 

@@ -124,7 +124,7 @@ impl Shard {
         counters.queued.set(self.hands.lines().len() as u64);
     }
 
-    /// A connection that has just been accepted, ready to be sent to its shard when it has its socket ([`Client::carry`]). None when the
+    /// A connection that has just been accepted, ready to be sent to its shard when it has its socket ([`Client::set_transport`]). None when the
     /// user whose certificate it has shown has as many connections as it may.
     pub fn accept(
         shared: &Shared,

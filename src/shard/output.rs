@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::client::registry::ClientFlag;
 use crate::ids::ClientId;
 use crate::keyspace::discard::{Discarded, Part};
 use crate::net::buffers::Output;
@@ -23,7 +24,7 @@ pub enum Sent {
     /// So many bytes; perhaps that was all, and the client is to be closed.
     Some(usize),
     /// There is no room in the socket.
-    Kept,
+    Blocked,
     /// Nothing.
     Failed(io::Error),
 }
@@ -112,7 +113,7 @@ impl Shard {
         }
         let written = match write(&client.output) {
             None => return Sent::Nothing,
-            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Kept,
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Blocked,
             Some(Err(error)) => return Sent::Failed(error),
             Some(Ok(written)) => written,
         };
@@ -143,16 +144,19 @@ impl Shard {
         match (written.kept, rests) {
             (0, true) => Sent::All,
             (0, false) => Sent::Some(count),
-            _ => Sent::Kept,
+            _ => Sent::Blocked,
         }
     }
 
-    /// A client may not be sent much more: its keys are worn out (TLS 1.2). It is closed behind the replies that are there.
+    /// A client may not be sent much more: its keys are worn out (TLS 1.2). It is closed behind the replies that are there. While a
+    /// command of it runs or is about to it is let be: it is asked again for when the reply to that is sent.
     pub(crate) fn retire(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id)
             && !client.session.closing
+            && (client.phase.is_ready() || client.phase.is_a_wait())
         {
             client.session.closing = true;
+            client.session.handle.set_flag(ClientFlag::CLOSING, true);
             tracing::warn!(
                 "Closing client id={} addr={}: its TLS 1.2 connection has sent as many records as its keys may encrypt. TLS 1.3 \
                  and the ciphers with CHACHA20 have no such end.",

@@ -525,7 +525,7 @@ impl Driver {
                 // Nearly always.
                 Sent::All => return,
                 Sent::Some(count) => sent_bytes += count,
-                Sent::Kept => {
+                Sent::Blocked => {
                     connection.write_blocked.set(true);
                     connection.wake();
                     return;

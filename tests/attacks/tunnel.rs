@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
 
@@ -268,7 +269,10 @@ fn serve(listener: &TcpListener, target: SocketAddr, service: &Service, stop: &A
             ready.push(PollFd::new(&line.plain, plain));
             ready.push(PollFd::new(&line.far, far));
         }
-        poll(&mut ready, Some(&LOOK)).unwrap();
+        match poll(&mut ready, Some(&LOOK)) {
+            Err(Errno::INTR) => continue,
+            polled => polled.unwrap(),
+        };
         let events: Vec<PollFlags> = ready.iter().map(PollFd::revents).collect();
         drop(ready);
         for (line, events) in lines.iter_mut().zip(events[1..].chunks(2)) {

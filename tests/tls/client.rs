@@ -19,6 +19,9 @@ use crate::support::{Frame, Server};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The end of a connection of which the server has told (`close_notify`). One of which it has not is `UnexpectedEof`, as in rustls.
+pub(crate) const TOLD_END: io::ErrorKind = io::ErrorKind::ConnectionAborted;
+
 /// Both versions that are served.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
@@ -149,7 +152,7 @@ impl TlsClient {
                 return Ok(frame);
             }
             match self.stream.read(&mut chunk)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 => return Err(TOLD_END.into()),
                 count => self.input.extend_from_slice(&chunk[..count]),
             }
         }
