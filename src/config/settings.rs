@@ -333,6 +333,7 @@ impl Row<'_> {
     fn tls(&self) -> TlsSettings {
         TlsSettings {
             port: self.number("tls-port"),
+            metrics: self.yes("metrics-tls") && self.number::<u16>("metrics-port") != 0,
             cert_file: self.path("tls-cert-file"),
             key_file: self.path("tls-key-file"),
             key_password: self.text("tls-key-file-pass"),
