@@ -111,8 +111,8 @@ impl Source {
         let shard_count = self.shared.shard_count;
         for shard in 0..shard_count {
             let query = StreamQuery {
-                pattern: settings.metrics_streams_pattern.clone(),
-                streams_max: settings.metrics_streams_max,
+                pattern: settings.metrics.streams_pattern.clone(),
+                streams_max: settings.metrics.streams_max,
                 answer: answer.clone(),
             };
             let message = Message::DescribeStreams(Box::new(query));
@@ -131,7 +131,7 @@ impl Source {
         if tokio::time::timeout(patience, gather).await.is_err() {
             warn!("Metrics: a shard did not tell of its streams in time");
         }
-        all.keep_first(settings.metrics_streams_max);
+        all.keep_first(settings.metrics.streams_max);
         all
     }
 }

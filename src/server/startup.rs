@@ -161,7 +161,7 @@ impl Prepared {
                 path.display()
             );
         }
-        if self.settings.metrics_port != 0 {
+        if self.settings.metrics.port != 0 {
             let scheme = if self.settings.tls.metrics {
                 "https"
             } else {
@@ -169,7 +169,7 @@ impl Prepared {
             };
             info!(
                 "Metrics are at {scheme} port {}, /metrics",
-                self.settings.metrics_port
+                self.settings.metrics.port
             );
         }
         allocator::note_start();
