@@ -8,6 +8,7 @@ mod tls {
     pub(crate) mod authority;
     pub(crate) mod certificates;
     pub(crate) mod client;
+    pub(crate) mod metrics;
     pub(crate) mod strangers;
     pub(crate) mod tools;
 }

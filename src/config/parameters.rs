@@ -269,6 +269,10 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
         Logs,
         "Port of the metrics for Prometheus; 0: none. Only Millrace has it.",
     ),
+    row("metrics-tls", YesNo, "no", Fixed).acts(
+        Logs,
+        "Whether that port speaks TLS, with the certificates of the server. Only Millrace has it.",
+    ),
     row("metrics-streams-max", Integer(0, 10_000), "100", Live).acts(
         Logs,
         "Streams with metrics of their own. Only Millrace has it.",

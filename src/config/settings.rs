@@ -92,6 +92,17 @@ pub(crate) struct LazyFree {
     pub(crate) user_flush: bool,
 }
 
+/// The metrics over HTTP. Whether TLS is spoken there is a setting of TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MetricsSettings {
+    /// Their port; 0: none.
+    pub(crate) port: u16,
+    /// Streams that they list, at most.
+    pub(crate) streams_max: usize,
+    /// Which streams they list, a glob pattern.
+    pub(crate) streams_pattern: Vec<u8>,
+}
+
 /// The acting settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -195,12 +206,8 @@ pub struct Settings {
     pub(crate) tracking_table_keys_max: u64,
     /// Which percentiles INFO shows.
     pub(crate) latency_tracking_percentiles: Vec<f64>,
-    /// Port of the metrics over HTTP; 0: none.
-    pub(crate) metrics_port: u16,
-    /// Streams that the metrics list, at most.
-    pub(crate) metrics_streams_max: usize,
-    /// Which streams they list, a glob pattern.
-    pub(crate) metrics_streams_pattern: Vec<u8>,
+    /// The metrics over HTTP.
+    pub(crate) metrics: MetricsSettings,
     /// Who may use what is guarded.
     pub(crate) guards: Guards,
     /// `hide-user-data-from-log`.
@@ -283,9 +290,7 @@ impl Settings {
             busy_reply_threshold_ms: row.number("busy-reply-threshold"),
             tracking_table_keys_max: row.number("tracking-table-max-keys"),
             latency_tracking_percentiles: row.percentiles("latency-tracking-info-percentiles"),
-            metrics_port: row.number("metrics-port"),
-            metrics_streams_max: row.number("metrics-streams-max"),
-            metrics_streams_pattern: row.text("metrics-streams-pattern").unwrap_or_default(),
+            metrics: row.metrics(),
             guards: row.guards(),
             hide_user_data_from_log: row.yes("hide-user-data-from-log"),
             bind_source_addr: row.source_address(),
@@ -330,9 +335,18 @@ impl Row<'_> {
         }
     }
 
+    fn metrics(&self) -> MetricsSettings {
+        MetricsSettings {
+            port: self.number("metrics-port"),
+            streams_max: self.number("metrics-streams-max"),
+            streams_pattern: self.text("metrics-streams-pattern").unwrap_or_default(),
+        }
+    }
+
     fn tls(&self) -> TlsSettings {
         TlsSettings {
             port: self.number("tls-port"),
+            metrics: self.yes("metrics-tls") && self.number::<u16>("metrics-port") != 0,
             cert_file: self.path("tls-cert-file"),
             key_file: self.path("tls-key-file"),
             key_password: self.text("tls-key-file-pass"),

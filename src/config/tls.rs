@@ -16,8 +16,10 @@ pub(crate) enum ClientCertificates {
 /// The settings of TLS. Meaning: the parameters of these names.
 #[derive(Clone, PartialEq)]
 pub(crate) struct TlsSettings {
-    /// 0: no TLS.
+    /// 0: no TLS for clients.
     pub(crate) port: u16,
+    /// Whether there is a port of the metrics, and TLS is spoken there.
+    pub(crate) metrics: bool,
     /// The server's certificate.
     pub(crate) cert_file: Option<PathBuf>,
     /// Its key.

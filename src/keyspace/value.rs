@@ -425,14 +425,13 @@ mod tests {
     use super::*;
     use crate::data::list::{End, ListLimits};
     use crate::data::listpack::PackLimits;
-    use crate::data::members::Members;
     use crate::data::set::SetLimits;
 
     #[test]
     fn the_bytes_of_a_big_value_are_known_about() {
         let (mut list, limits) = (List::default(), ListLimits::default());
         let (mut set, set_limits) = (
-            Set::Large(Box::new(Members::new())),
+            Set::Large(Box::default()),
             SetLimits {
                 integer_count_max: 0,
                 pack: PackLimits {

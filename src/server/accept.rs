@@ -9,7 +9,7 @@
 //! Which shard gets a socket, how many clients there may be and who is turned away is for `take` to say.
 //! Runs in a `LocalSet` on the acceptor's thread; no socket leaves but by `take`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use tracing::warn;
 
 use super::error::{StartError, reason_of};
 use super::listen::{self, Listener, UnixListener};
-use super::tls::{self, Terms};
+use super::tls::{Terms, TermsInForce};
 use crate::config::Settings;
 use crate::limits::ACCEPT_PAUSE_MS;
 
@@ -57,7 +57,7 @@ pub(crate) struct Acceptors {
     take: Take,
     keepalive_s: Rc<Cell<u32>>,
     /// Those of the connections that are accepted next.
-    terms: Rc<RefCell<Option<Terms>>>,
+    terms: TermsInForce,
 }
 
 impl Acceptors {
@@ -68,7 +68,7 @@ impl Acceptors {
     pub(crate) fn start(
         listeners: Vec<Listener>,
         settings: &Settings,
-        terms: Option<Terms>,
+        terms: TermsInForce,
         take: Take,
     ) -> Result<Acceptors, StartError> {
         let keepalive_s = Rc::new(Cell::new(settings.tcp_keepalive_s));
@@ -77,7 +77,7 @@ impl Acceptors {
             unix: Vec::new(),
             take,
             keepalive_s,
-            terms: Rc::new(RefCell::new(terms)),
+            terms,
         };
         acceptors.add(listeners)?;
         Ok(acceptors)
@@ -89,7 +89,7 @@ impl Acceptors {
             let take = Rc::clone(&self.take);
             let (listener, terms) = match listener {
                 Listener::Tcp(listener) => (listener, None),
-                Listener::Tls(listener) => (listener, Some(Rc::clone(&self.terms))),
+                Listener::Tls(listener) => (listener, Some(self.terms.clone())),
                 Listener::Unix(listener) => {
                     let socket = listener.listener().try_clone().map_err(failed)?;
                     let socket = tokio::net::UnixListener::from_std(socket).map_err(failed)?;
@@ -114,8 +114,7 @@ impl Acceptors {
 
     /// The terms of TLS for the connections accepted from now on.
     pub(crate) fn set_terms(&self, terms: Option<Terms>) {
-        let mut now = self.terms.borrow_mut();
-        *now = tls::replace_terms(now.take(), terms);
+        self.terms.replace(terms);
     }
 
     /// Listens on the TCP addresses of `after` instead of those of `before`; clients stay connected.
@@ -158,7 +157,7 @@ async fn end(tasks: &mut Vec<JoinHandle<()>>) {
 async fn accept_tcp(
     listener: tokio::net::TcpListener,
     keepalive_s: Rc<Cell<u32>>,
-    terms: Option<Rc<RefCell<Option<Terms>>>>,
+    terms: Option<TermsInForce>,
     take: Take,
 ) {
     loop {
@@ -166,11 +165,7 @@ async fn accept_tcp(
             Ok((socket, peer)) => socket.local_addr().and_then(|local| {
                 let socket = socket.into_std()?;
                 listen::prepare_accepted(&socket, keepalive_s.get());
-                let tls = match &terms {
-                    None => None,
-                    // There are terms before anybody listens.
-                    Some(terms) => Some(terms.borrow().clone().ok_or(ErrorKind::NotConnected)?),
-                };
+                let tls = terms.as_ref().map(TermsInForce::now).transpose()?;
                 Ok(Accepted::Tcp {
                     socket,
                     peer,
@@ -215,6 +210,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::config::Configuration;
+    use std::cell::RefCell;
 
     fn settings(words: &[&str]) -> Settings {
         Configuration::load(words, &mut std::io::empty())
@@ -246,7 +242,8 @@ mod tests {
                 Rc::new(move |accepted| seen.borrow_mut().push(accepted))
             };
             let listeners = listen::open_all(&before).unwrap();
-            let mut acceptors = Acceptors::start(listeners, &before, None, take).unwrap();
+            let mut acceptors =
+                Acceptors::start(listeners, &before, TermsInForce::default(), take).unwrap();
             let connect = || tokio::net::TcpStream::connect(format!("127.0.0.1:{port}"));
             let wait_for = async |count: usize| {
                 while seen.borrow().len() < count {

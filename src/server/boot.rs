@@ -9,7 +9,6 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use super::accept::Take;
 use super::control::{self, Control, End};
@@ -30,7 +29,7 @@ pub(crate) struct Engine {
     /// Ends the shards: returns when the replies under way are sent, the threads have ended and the log is on disk.
     pub(crate) stop: Box<dyn FnOnce(End)>,
     /// What the shards tell of themselves.
-    pub(crate) metrics: Rc<Source>,
+    pub(crate) metrics: Source,
     /// Gives a shard whose thread has not turned since this was asked last.
     pub(crate) stalled: Box<dyn FnMut() -> Option<usize>>,
 }
@@ -91,7 +90,7 @@ fn boot<A: AsRef<[u8]>>(
     let kept = control.clone();
     let engine = start(&prepared, control)?;
     let tasks = tokio::task::LocalSet::new();
-    tasks.spawn_local(metrics::serve(doors.metrics, engine.metrics));
+    metrics::start(doors.metrics, engine.metrics, doors.terms.clone(), &tasks)?;
     if let Some(period) = process::watchdog_period(&prepared.settings) {
         tasks.spawn_local(watchdog::watch(period, engine.stalled));
     }

@@ -22,7 +22,7 @@ use super::error::{StartError, reason_of};
 use super::listen::Listener;
 use super::signals::{EndSignal, Signals};
 use super::startup;
-use super::tls::Terms;
+use super::tls::TermsInForce;
 use crate::config::{Configuration, Notice, ProcessControl, SetError, Settings};
 
 enum Request {
@@ -171,7 +171,7 @@ fn replace(path: &Path, text: impl FnOnce() -> std::io::Result<Vec<u8>>) -> std:
 /// # Errors
 /// The runtime does not take a socket.
 pub(crate) async fn serve(
-    (listeners, terms): (Vec<Listener>, Option<Terms>),
+    (listeners, terms): (Vec<Listener>, TermsInForce),
     settings: &Settings,
     take: Take,
     mut requests: Requests,
@@ -280,7 +280,7 @@ mod tests {
         let signals = Signals::new().unwrap();
         drop(entered);
         let serving = serve(
-            (Vec::new(), None),
+            (Vec::new(), TermsInForce::default()),
             &settings,
             take,
             requests,

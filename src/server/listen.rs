@@ -86,7 +86,7 @@ pub(crate) fn open_tcp(settings: &Settings) -> Result<Vec<Listener>, StartError>
 /// # Errors
 /// As [`open_all`].
 pub(crate) fn open_metrics(settings: &Settings) -> Result<Vec<std::net::TcpListener>, StartError> {
-    open_port(settings, settings.metrics_port, "--metrics-port")
+    open_port(settings, settings.metrics.port, "--metrics-port")
 }
 
 /// Opens a port on every address; none for port 0. `options`: what to change when that fails.

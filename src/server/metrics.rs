@@ -6,15 +6,18 @@
 //!                            └─► observe/metrics.rs: text
 //! ```
 //! On the acceptor's thread: a scrape costs a shard what its listed streams cost, nothing else. Gathered is one at a time.
+//! With TLS (`metrics-tls`) on a thread of its own: a handshake costs far more, and no client waits for it to be accepted.
 //!
 //! Strangers may connect: so many at once, a head of a limited size within a limited time, the whole exchange within another,
-//! one request each. When one more comes than there are places, the oldest without a whole request is closed: sockets that send
+//! one request each. A handshake has the time of a head before it. When one more comes than there are places, the oldest without a whole request is closed: sockets that send
 //! nothing keep nobody out ([`places`]). Whom protected mode turns away from the server it turns away here.
 
 mod places;
 pub mod probe;
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -32,6 +35,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::LocalSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use crate::client::registry::ClientFlag;
@@ -45,7 +51,8 @@ use crate::pubsub::registry::ChannelKind;
 use crate::shard::describe::StreamQuery;
 use crate::shard::mailbox::{Message, Post};
 
-use super::error::reason_of;
+use super::error::{StartError, reason_of};
+use super::tls::TermsInForce;
 use super::{listen, process};
 use places::{Place, Places, Stage};
 
@@ -55,14 +62,14 @@ const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Where the metrics come from.
 pub(crate) struct Source {
     shared: Arc<Shared>,
-    post: Arc<dyn Post>,
+    post: Arc<dyn Post + Send + Sync>,
     /// Held while one scrape is gathered.
     gathering: Mutex<()>,
 }
 
 impl Source {
     /// The facts and mailboxes of all shards.
-    pub(crate) fn new(shared: Arc<Shared>, post: Arc<dyn Post>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, post: Arc<dyn Post + Send + Sync>) -> Self {
         Self {
             shared,
             post,
@@ -104,8 +111,8 @@ impl Source {
         let shard_count = self.shared.shard_count;
         for shard in 0..shard_count {
             let query = StreamQuery {
-                pattern: settings.metrics_streams_pattern.clone(),
-                streams_max: settings.metrics_streams_max,
+                pattern: settings.metrics.streams_pattern.clone(),
+                streams_max: settings.metrics.streams_max,
                 answer: answer.clone(),
             };
             let message = Message::DescribeStreams(Box::new(query));
@@ -124,7 +131,7 @@ impl Source {
         if tokio::time::timeout(patience, gather).await.is_err() {
             warn!("Metrics: a shard did not tell of its streams in time");
         }
-        all.keep_first(settings.metrics_streams_max);
+        all.keep_first(settings.metrics.streams_max);
         all
     }
 }
@@ -144,18 +151,50 @@ fn clients_by_shard(shared: &Shared) -> Vec<ShardClients> {
     by_shard
 }
 
-/// Answers on listening sockets for as long as the process lives. Call in a `LocalSet`.
-pub(crate) async fn serve(listeners: Vec<std::net::TcpListener>, source: Rc<Source>) {
+/// Answers on listening sockets for as long as the process lives: as a task of `tasks`, or on a thread if TLS is spoken there.
+///
+/// # Errors
+/// There is no thread to be had.
+pub(crate) fn start(
+    listeners: Vec<std::net::TcpListener>,
+    source: Source,
+    terms: TermsInForce,
+    tasks: &LocalSet,
+) -> Result<(), StartError> {
+    if !source.settings().tls.metrics {
+        tasks.spawn_local(serve(listeners, source, None));
+        return Ok(());
+    }
+    let failed = |error| StartError::Runtime(reason_of(error));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let thread = std::thread::Builder::new().name("metrics".to_owned());
+    let serve = move || LocalSet::new().block_on(&runtime, serve(listeners, source, Some(terms)));
+    thread.spawn(serve).map(drop).map_err(failed)
+}
+
+/// `terms`: TLS is spoken.
+async fn serve(listeners: Vec<std::net::TcpListener>, source: Source, terms: Option<TermsInForce>) {
+    let door = Rc::new(MetricsDoor { source, terms });
     let places = Rc::new(Places::default());
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {
-        let (source, places) = (Rc::clone(&source), Rc::clone(&places));
-        accepting.spawn_local(accept(listener, source, places));
+        let (door, places) = (Rc::clone(&door), Rc::clone(&places));
+        accepting.spawn_local(accept(listener, door, places));
     }
     while accepting.join_next().await.is_some() {}
 }
 
-async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Rc<Places>) {
+/// What every connection needs.
+struct MetricsDoor {
+    source: Source,
+    /// On which terms TLS is spoken, if it is.
+    terms: Option<TermsInForce>,
+}
+
+async fn accept(listener: std::net::TcpListener, door: Rc<MetricsDoor>, places: Rc<Places>) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -167,10 +206,10 @@ async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Rc<
         match listener.accept().await {
             Ok((socket, peer)) => {
                 places.make_room(process::metrics_connections_max(
-                    source.settings().maxclients,
+                    door.source.settings().maxclients,
                 ));
-                let source = Rc::clone(&source);
-                places.start(|place| converse(socket, peer, source, place));
+                let door = Rc::clone(&door);
+                places.start(|place| converse(socket, peer, door, place));
             }
             Err(error) => {
                 debug!("Accepting a connection for metrics: {}", reason_of(error));
@@ -181,7 +220,8 @@ async fn accept(listener: std::net::TcpListener, source: Rc<Source>, places: Rc<
 }
 
 /// One connection of the port.
-async fn converse(socket: TcpStream, peer: SocketAddr, source: Rc<Source>, place: Place) {
+async fn converse(socket: TcpStream, peer: SocketAddr, door: Rc<MetricsDoor>, place: Place) {
+    let source = &door.source;
     // Nobody logs in here: what counts is whether somebody has thought of a password.
     let is_open = || source.shared.users.default().rules().has_no_password();
     let is_welcome = || !listen::is_turned_away(&source.settings(), is_open, Some(peer));
@@ -192,11 +232,31 @@ async fn converse(socket: TcpStream, peer: SocketAddr, source: Rc<Source>, place
         response
     };
     let patience = Duration::from_millis(limits::METRICS_EXCHANGE_MS);
-    match tokio::time::timeout(patience, exchange(socket, respond)).await {
+    let speak = async {
+        match &door.terms {
+            None => exchange(socket, respond).await?,
+            Some(terms) => exchange(shake_hands(socket, terms).await?, respond).await?,
+        }
+        Ok::<_, Box<dyn Error>>(())
+    };
+    match tokio::time::timeout(patience, speak).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("Metrics for {peer}: {error}"),
         Err(_) => debug!("Metrics for {peer}: too slow"),
     }
+}
+
+/// The handshake of TLS, in the time that a request has.
+async fn shake_hands(socket: TcpStream, terms: &TermsInForce) -> io::Result<TlsStream<TcpStream>> {
+    let terms = terms.now()?;
+    let handshake = TlsAcceptor::from(Arc::clone(&terms.config)).accept(socket);
+    let patience = Duration::from_millis(limits::METRICS_REQUEST_MS);
+    let stream = tokio::time::timeout(patience, handshake).await??;
+    // As for clients of the server: whoever has shown less than is asked for now comes again.
+    if !terms.are_current() {
+        return Err(io::Error::other("the terms of TLS were changed"));
+    }
+    Ok(stream)
 }
 
 /// One request and its answer.

@@ -127,7 +127,7 @@ pub(crate) fn enter_directory(path: &Path) -> Result<(), StartError> {
 pub(crate) fn allow_open_files(settings: &Settings) -> Result<usize, StartError> {
     let maxclients = settings.maxclients;
     let needed = maxclients as u64 + RESERVED_FILE_COUNT;
-    let wanted = if settings.metrics_port == 0 {
+    let wanted = if settings.metrics.port == 0 {
         needed
     } else {
         needed + METRICS_CONNECTIONS_MAX as u64

@@ -159,12 +159,12 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
     }
     let stopping = Arc::clone(&mailboxes);
     let shards = shared.shard_count;
-    let metrics = Source::new(Arc::clone(&shared), Arc::clone(&mailboxes) as Arc<dyn Post>);
+    let metrics = Source::new(Arc::clone(&shared), Arc::clone(&mailboxes) as _);
     let asked = Arc::clone(&shared);
     let stalled = Box::new(finds_stalled(Arc::clone(&shared)));
     Ok(Engine {
         stalled,
-        metrics: Rc::new(metrics),
+        metrics,
         take: Rc::new(taker(shared, mailboxes)),
         ask_end: Box::new(move |signal| saver::ask_end(&asked, signal)),
         stop: Box::new(move |end| {

@@ -19,7 +19,7 @@ use super::listen::{self, Listener};
 use super::logging::{self, Clock};
 use super::process::{self, Pidfile};
 use super::signals::Signals;
-use super::tls::{self, Terms};
+use super::tls::{self, TermsInForce};
 use super::users;
 use crate::acl::Users;
 use crate::command::table::commands;
@@ -52,7 +52,7 @@ pub(crate) struct Doors {
     /// Open, nothing accepted yet.
     pub(crate) listeners: Vec<Listener>,
     /// On which terms TLS is spoken.
-    pub(crate) terms: Option<Terms>,
+    pub(crate) terms: TermsInForce,
     /// Those for the metrics.
     pub(crate) metrics: Vec<std::net::TcpListener>,
     /// Taken over before a socket listens: whoever can connect can ask for the end.
@@ -102,7 +102,7 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
     };
     let doors = Doors {
         listeners,
-        terms,
+        terms: TermsInForce::new(terms),
         metrics,
         signals,
     };
@@ -161,10 +161,15 @@ impl Prepared {
                 path.display()
             );
         }
-        if self.settings.metrics_port != 0 {
+        if self.settings.metrics.port != 0 {
+            let scheme = if self.settings.tls.metrics {
+                "https"
+            } else {
+                "http"
+            };
             info!(
-                "Metrics are at http port {}, /metrics",
-                self.settings.metrics_port
+                "Metrics are at {scheme} port {}, /metrics",
+                self.settings.metrics.port
             );
         }
         allocator::note_start();

@@ -17,9 +17,10 @@ pub(super) mod names;
 mod sessions;
 
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::danger::ClientCertVerifier;
@@ -73,11 +74,33 @@ impl Terms {
     }
 }
 
-/// Replaces the terms; gives those that are in force now.
-pub(crate) fn replace_terms(before: Option<Terms>, next: Option<Terms>) -> Option<Terms> {
-    match before {
-        Some(before) => before.replaced_by(next),
-        None => next,
+/// The terms of the connections that are accepted next, on whichever port.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TermsInForce(Arc<Mutex<Option<Terms>>>);
+
+impl TermsInForce {
+    /// The first ones; none where no port speaks TLS.
+    pub(crate) fn new(terms: Option<Terms>) -> Self {
+        Self(Arc::new(Mutex::new(terms)))
+    }
+
+    /// Those of a connection that is accepted now.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(crate) fn now(&self) -> io::Result<Terms> {
+        let terms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // There are some before anybody listens.
+        terms.clone().ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    /// Others take their place.
+    pub(crate) fn replace(&self, next: Option<Terms>) {
+        let mut terms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *terms = match terms.take() {
+            Some(before) => before.replaced_by(next),
+            None => next,
+        };
     }
 }
 
@@ -119,12 +142,12 @@ pub(super) fn is_of_version_1(error: &rustls::Error) -> bool {
         && error.to_string().contains("UnsupportedCertVersion")
 }
 
-/// The terms that the settings ask for; none when there is no port for TLS.
+/// The terms that the settings ask for; none when TLS is spoken nowhere.
 ///
 /// # Errors
 /// A setting or a file that is wrong.
 pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
-    if settings.port == 0 {
+    if settings.port == 0 && !settings.metrics {
         return Ok(None);
     }
     let versions = ciphers::versions(&settings.protocols)?;

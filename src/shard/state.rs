@@ -164,7 +164,7 @@ impl Shard {
         let mut keyspace = Keyspace::new(id, settings.databases, hasher);
         keyspace.tracking_counts = Arc::clone(shared.tracking.counts());
         keyspace.count_in(&shared.observations.shards[id.index()].keyspace);
-        if settings.metrics_port != 0 {
+        if settings.metrics.port != 0 {
             keyspace.list_streams();
         }
         Box::new(keyspace)

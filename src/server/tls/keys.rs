@@ -26,12 +26,17 @@ pub(super) fn certified_key(
     settings: &TlsSettings,
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, TlsError> {
+    let way_out = match (settings.port, settings.metrics) {
+        (0, _) => "set metrics-tls no",
+        (_, false) => "set tls-port 0",
+        (_, true) => "set tls-port 0 and metrics-tls no",
+    };
     let named = |setting, path: &Option<_>, advice: &str| {
         let path: &Option<std::path::PathBuf> = path;
         path.clone().ok_or_else(|| {
             TlsError::new(
                 setting,
-                format!("No {setting} configured: {advice}, or set tls-port 0"),
+                format!("No {setting} configured: {advice}, or {way_out}"),
             )
         })
     };
