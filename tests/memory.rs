@@ -7,9 +7,10 @@ mod support;
 mod returns;
 #[path = "memory/saver.rs"]
 mod saver;
+#[path = "memory/telling.rs"]
+mod telling;
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::server::info_field;
@@ -463,42 +464,6 @@ fn who_may_go_goes_also_while_those_that_stay_hold_too_much() {
         stays.send_line(&format!("SET k {}", "x".repeat(1_000_000)));
         stays.expect_closed();
     }
-}
-
-#[test]
-fn a_client_that_is_told_of_keys_gets_on_while_others_keep_the_server_at_its_limit() {
-    let server = Server::millrace(4);
-    let mut client = server.connect();
-    let policy = "CONFIG SET maxmemory-policy allkeys-random";
-    expect(&mut client, policy, "+OK");
-    limit(&mut client, 1_000_000);
-    fill(&mut client, "key", "");
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|threads| {
-        for writer in 0..3 {
-            let mut client = server.connect();
-            let is_over = &is_over;
-            threads.spawn(move || {
-                let value = "x".repeat(200);
-                for round in 0.. {
-                    if is_over.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let lines: Vec<String> = (0..50)
-                        .map(|n| format!("SET {writer}:{} {value}", 50 * (round % 100) + n))
-                        .collect();
-                    client.pipeline(&lines);
-                }
-            });
-        }
-        let mut caches = server.connect_resp3();
-        caches.run("CLIENT TRACKING ON BCAST");
-        for n in 0..300 {
-            caches.send_line(&format!("SET own:{n} v"));
-            while caches.reply().to_string() != "+OK" {}
-        }
-        is_over.store(true, Ordering::Relaxed);
-    });
 }
 
 #[test]

@@ -246,23 +246,25 @@ impl Keyspace {
     pub(crate) fn drop_victim(&mut self, victim: &Victim, net: impl Fn() -> i64) -> i64 {
         let (net_before, kept_before) = (net(), self.kept_for_snapshot());
         let hash = self.databases[victim.db].table.hash(&victim.key);
-        let Some(entry) = self.take_entry(victim.db, &victim.key, hash) else {
+        let Some(Entry { key, value, .. }) = self.take_entry(victim.db, &victim.key, hash) else {
             return 0;
         };
+        // Its name may be most of it.
+        drop(key);
         let kept = self.kept_for_snapshot() - kept_before;
         if kept > 0 {
-            self.discards.add_value(entry.value);
+            self.discards.add_value(value);
             return net_before - net() + kept as i64;
         }
         let in_hands = self.in_savers_hands().map(Arc::clone);
         let bytes = match &in_hands {
-            Some(_) => entry.value.estimated_bytes() as u64,
+            Some(_) => value.estimated_bytes() as u64,
             None => 0,
         };
         let counters = Arc::clone(&self.counters);
         let elsewhere = self
             .discards
-            .add_evicted(entry.value, &counters, in_hands.clone());
+            .add_evicted(value, &counters, in_hands.clone());
         let freed = net_before - net();
         let held = match in_hands {
             Some(handed) if elsewhere == 0 => {

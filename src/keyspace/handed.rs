@@ -68,12 +68,12 @@ impl HandedOut {
 
     /// So many bytes of a key that has gone lie in the saver's hands. Gives them, or 0 if it has dropped all by now.
     pub(crate) fn owe(&self, bytes: u64) -> u64 {
-        // Before they are owed: whoever takes them away must find them.
+        // Before they are owed, and seen so: whoever takes them away must find them.
         let all = &self.counters.snapshot_bytes;
         all.fetch_add(bytes, Ordering::Relaxed);
         let more = |owed: u64| (owed != DROPPED).then(|| owed + bytes);
         let owed = &self.owed;
-        match owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+        match owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
             Ok(_) => bytes,
             Err(_) => {
                 all.fetch_sub(bytes, Ordering::Relaxed);
@@ -89,7 +89,7 @@ pub(crate) struct InSaversHands(pub(super) Arc<HandedOut>);
 
 impl Drop for InSaversHands {
     fn drop(&mut self) {
-        let owed = self.0.owed.swap(DROPPED, Ordering::Relaxed);
+        let owed = self.0.owed.swap(DROPPED, Ordering::AcqRel);
         let all = &self.0.counters.snapshot_bytes;
         all.fetch_sub(owed, Ordering::Relaxed);
     }

@@ -198,7 +198,7 @@ impl<'k> KeyHandle<'k> {
             }
         };
         self.keyspace.mark_replaced(self.db, self.key);
-        self.keyspace.before_change(self.db, at);
+        self.keyspace.before_replacement(self.db, at);
         let database = &mut self.keyspace.databases[self.db];
         let entry = database
             .table

@@ -157,6 +157,19 @@ fn retained_bytes(entry: &Entry) -> usize {
     shell_bytes + entry.value.estimated_bytes()
 }
 
+/// What the first change of a value in place leaves to its share alone, bytes: the piece that is changed, of most values. What it
+/// shares with the value counts as used, as before.
+const CHANGED_PIECE_BYTES: usize = 8 << 10;
+
+/// What a key does of which a share is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// Its value or its expiry changes.
+    InPlace,
+    /// Its value goes.
+    Goes,
+}
+
 /// What a share has of its own, bytes: small values are copied.
 fn copied_bytes(entry: &Entry) -> usize {
     let value_bytes = match &entry.value {
@@ -172,7 +185,7 @@ fn copied_bytes(entry: &Entry) -> usize {
 
 impl Snapshot {
     #[cold]
-    fn save(&mut self, db: usize, table: &mut KeyTable, at: Position) {
+    fn save(&mut self, db: usize, table: &mut KeyTable, at: Position, change: Change) {
         let Some(cut) = self.cuts[db] else { return };
         if table.is_marked(at, self.round) {
             return;
@@ -180,7 +193,13 @@ impl Snapshot {
         table.mark(at, self.round);
         if let Some(entry) = table.get(at) {
             let entry = entry.share();
-            let bytes = retained_bytes(&entry);
+            let bytes = match change {
+                Change::Goes => retained_bytes(&entry),
+                Change::InPlace => {
+                    let piece = copied_bytes(&entry) + CHANGED_PIECE_BYTES;
+                    retained_bytes(&entry).min(piece)
+                }
+            };
             self.ahead_bytes += bytes;
             self.kept_bytes += bytes as u64;
             let kept = Some(Kept::new(bytes, &self.counters));
@@ -258,7 +277,15 @@ impl Snapshots {
     #[inline]
     pub(super) fn before_change(&mut self, db: usize, table: &mut KeyTable, at: Position) {
         if let Some(running) = &mut self.running {
-            running.save(db, table, at);
+            running.save(db, table, at, Change::InPlace);
+        }
+    }
+
+    /// As [`Snapshots::before_change`], of a value that another is about to take the place of.
+    #[inline]
+    pub(super) fn before_replacement(&mut self, db: usize, table: &mut KeyTable, at: Position) {
+        if let Some(running) = &mut self.running {
+            running.save(db, table, at, Change::Goes);
         }
     }
 
@@ -274,7 +301,7 @@ impl Snapshots {
         if self.running.is_some()
             && let Some(at) = table.find(hash, key)
         {
-            self.before_change(db, table, at);
+            self.before_replacement(db, table, at);
         }
     }
 
@@ -385,6 +412,12 @@ impl Keyspace {
         let table = &mut self.databases[db].table;
         self.snapshots.before_change(db, table, at);
         table
+    }
+
+    /// As [`Keyspace::before_change`], of a value that another is about to take the place of.
+    pub(super) fn before_replacement(&mut self, db: usize, at: Position) {
+        let table = &mut self.databases[db].table;
+        self.snapshots.before_replacement(db, table, at);
     }
 
     /// Whether a snapshot is under way.

@@ -16,7 +16,7 @@ use tikv_jemalloc_ctl::{Access, AsName, arenas, background_thread, epoch, stats,
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What the allocator reads before the first piece is asked for: pieces of these sizes lie at least four pages at a time. By itself
+/// What the allocator reads before the first piece is asked for: pieces of these sizes lie four pages at a time (the smallest two). By itself
 /// it takes one page for them, of 4096 bytes and more for each piece, and never gives back the 128 bytes by which it knows of
 /// each such slab: 3 MB behind 100 MB of queues. Of other sizes a slab has several pages anyway.
 #[cfg(not(any(test, miri, fuzzing)))]

@@ -1,6 +1,9 @@
 //! What is known of the limit on memory: how much of it is used, what was done about it, which shard is to give how much.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::counters::ShardCounters;
 
 /// Time between two lines in the log about refused commands, ms.
 const REFUSAL_LINE_MS: u64 = 60_000;
@@ -35,6 +38,20 @@ impl Pressure {
     }
 }
 
+/// Turns of each shard in which what is told of evicted keys is sent: the one that began before, and the next.
+const TURNS_OF_TELLING: u64 = 2;
+/// For so long at most, ns: a shard may sleep, or have a long command.
+const TELLING_NS_MAX: u64 = 10_000_000;
+
+/// Until when clients are being told of evicted keys.
+#[derive(Debug, Default)]
+struct Telling {
+    /// Monotonic.
+    until_ns: u64,
+    /// Of each shard, the turn that ends it.
+    turns: Vec<u64>,
+}
+
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct MemoryFacts {
@@ -52,6 +69,7 @@ pub(crate) struct MemoryFacts {
     pub(crate) debts: Vec<AtomicI64>,
     /// Since when the limit is exceeded, Unix ms; 0: it is not.
     exceeded_since_ms: AtomicU64,
+    telling: Mutex<Telling>,
     /// For how long it was before, ms.
     exceeded_ms_before: AtomicU64,
     refusal_told_ms: AtomicU64,
@@ -71,6 +89,7 @@ impl MemoryFacts {
             refused: AtomicU64::new(0),
             debts: (0..shard_count).map(|_| AtomicI64::new(0)).collect(),
             exceeded_since_ms: AtomicU64::new(0),
+            telling: Mutex::default(),
             exceeded_ms_before: AtomicU64::new(0),
             refusal_told_ms: AtomicU64::new(0),
             queues_told: AtomicBool::new(false),
@@ -166,6 +185,24 @@ impl MemoryFacts {
         let paid = |debt: i64| Some(debt.saturating_sub(freed).max(0));
         let result = self.debts[shard].fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid);
         debug_assert!(result.is_ok(), "it always gives a value");
+    }
+
+    /// Clients are told of keys that have just been evicted.
+    pub(crate) fn begin_telling(&self, shards: &[ShardCounters], now_ns: u64) {
+        let mut telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        telling.until_ns = now_ns.saturating_add(TELLING_NS_MAX);
+        telling.turns.clear();
+        let turns = shards
+            .iter()
+            .map(|shard| shard.turns.get() + TURNS_OF_TELLING);
+        telling.turns.extend(turns);
+    }
+
+    /// Whether that may not be sent yet. It takes memory until then, which must not make more keys go.
+    pub(crate) fn is_telling(&self, shards: &[ShardCounters], now_ns: u64) -> bool {
+        let telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = telling.turns.iter().zip(shards);
+        now_ns < telling.until_ns && turns.any(|(turn, shard)| shard.turns.get() < *turn)
     }
 
     /// Shares out what is too much among the shards by what each holds, but for what they have to give up already.

@@ -245,6 +245,13 @@ fn authorities(settings: &TlsSettings) -> Result<RootCertStore, TlsError> {
             let found = keys::certificates(setting, &entry.path()).unwrap_or_default();
             store.add_parsable_certificates(found);
         }
+        // In whatever order the directory lists them, and however often: the same authorities ask the same.
+        let key = |root: &TrustAnchor<'static>| {
+            let (subject, key) = (&root.subject, &root.subject_public_key_info);
+            (subject.to_vec(), key.to_vec())
+        };
+        store.roots[before..].sort_by_cached_key(key);
+        store.roots.dedup();
         if store.len() == before {
             return Err(TlsError::of_file(
                 setting,

@@ -10,7 +10,8 @@
 //! take (`maxmemory-eviction-tenacity`): the rest is a job. No more than one shard is taken for it at a time.
 //!
 //! What is freed is measured around the removal of the key alone: what telling of it takes (effects, events, notices) is not set
-//! against it, or telling would make more keys go.
+//! against it, or telling would make more keys go. For the same reason nothing more is found to be too much before the clients that
+//! were told have been sent it.
 
 use std::sync::atomic::Ordering;
 
@@ -52,6 +53,10 @@ impl Shard {
                 self.put_back();
                 self.wait_for_room(begun_ns)
             };
+        }
+        if self.is_telling(begun_ns) {
+            self.queue_evictions();
+            return Room::Enough;
         }
         let limit_ns = self.settings.memory.eviction_ns();
         let deadline_ns = limit_ns.map_or(u64::MAX, |ns| begun_ns.saturating_add(ns));
@@ -167,8 +172,18 @@ impl Shard {
             }
             count
         });
+        if !after.is_empty() || self.shared.tracking.client_count() > 0 {
+            let observed = &self.shared.observations;
+            let now_ns = self.clock.nanoseconds();
+            observed.memory.begin_telling(&observed.shards, now_ns);
+        }
         self.dispatch(after, None);
         count
+    }
+
+    fn is_telling(&self, now_ns: u64) -> bool {
+        let observed = &self.shared.observations;
+        observed.memory.is_telling(&observed.shards, now_ns)
     }
 
     /// What shards still owe is a job in their lines.
@@ -197,9 +212,11 @@ impl Shard {
         }
         let weights = evictable(&self.shared, policy);
         self.forgive(&weights);
-        let too_much = over(&self.shared, &self.limits, now_ns);
-        let facts = &self.shared.observations.memory;
-        facts.share_out(too_much, &weights);
+        if !self.is_telling(now_ns) {
+            let too_much = over(&self.shared, &self.limits, now_ns);
+            let facts = &self.shared.observations.memory;
+            facts.share_out(too_much, &weights);
+        }
         let limit_ns = self.settings.memory.eviction_ns().unwrap_or(500_000);
         self.evict_in_hand(policy, now_ns.saturating_add(limit_ns));
         if weights.iter().any(|count| *count > 0) {
@@ -209,8 +226,10 @@ impl Shard {
 
     /// Evicts though no command asks for room: a limit was lowered, clients have taken more.
     pub(super) fn evict_in_time(&mut self) {
+        let now_ns = self.clock.nanoseconds();
         if self.limits.policy.is_some()
-            && over(&self.shared, &self.limits, self.clock.nanoseconds()) > 0
+            && over(&self.shared, &self.limits, now_ns) > 0
+            && !self.is_telling(now_ns)
         {
             self.queue_own(Job::Evict(self.id));
         }

@@ -153,6 +153,7 @@ impl Shard {
     pub(crate) fn retire(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id)
             && !client.session.closing
+            && client.kept.is_none()
             && (client.phase.is_ready() || client.phase.is_a_wait())
         {
             client.session.closing = true;

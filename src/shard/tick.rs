@@ -69,7 +69,7 @@ impl Shard {
             self.queue_own(Job::Housekeeping);
         }
         self.follow_script_flush();
-        allocator::give_back_when_quiet(self.now_ms);
+        allocator::give_back_when_quiet(self.clock.nanoseconds() / 1_000_000);
         self.close_held_too_long();
         self.close_stalled_copies();
         self.close_idle();

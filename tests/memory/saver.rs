@@ -90,3 +90,36 @@ fn copies_that_the_saver_has_do_not_count() {
         assert_eq!(info(&mut client, "evicted_keys"), 0);
     }
 }
+
+#[test]
+fn a_big_value_that_changes_beside_a_save_counts_on() {
+    for shards in shard_counts() {
+        let server = Server::millrace(shards);
+        let mut client = server.connect();
+        let value = "x".repeat(1000);
+        for key in 0..20 {
+            let lines: Vec<String> = (0..500)
+                .map(|_| format!("XADD s:{key} * f {value}"))
+                .collect();
+            client.pipeline(&lines);
+        }
+        expect(&mut client, FOR_EVER, "+OK");
+        client.run("MULTI");
+        client.run("BGSAVE");
+        for key in 0..20 {
+            client.run(&format!("XADD s:{key} * f v"));
+        }
+        client.run("EXEC");
+        let max = info(&mut client, "used_memory") - 1_000_000;
+        expect(&mut client, &format!("CONFIG SET maxmemory {max}"), "+OK");
+        until("there is no room", || {
+            client
+                .run("XADD s:0 * f v")
+                .to_string()
+                .starts_with("-OOM ")
+        });
+        assert!(info(&mut client, "mem_not_counted_for_evict") < 1_000_000);
+        expect(&mut client, "CONFIG SET maxmemory 0", "+OK");
+        end_save(&mut client);
+    }
+}

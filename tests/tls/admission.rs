@@ -242,11 +242,11 @@ impl Either {
 /// Logs in, by certificate or by password, and asks who it is until it is nobody any more, or was deleted.
 fn be_alice(
     (server, config): (&TlsServer, &Arc<ClientConfig>),
-    by_password: bool,
+    plain: Option<Either>,
     barrier: &Barrier,
     is_deleted: &AtomicBool,
 ) {
-    let plain = by_password.then(|| Either::Plain(server.server.connect()));
+    let by_password = plain.is_some();
     barrier.wait();
     let connect = || TlsClient::connect(server.port, config).ok();
     let Some(mut client) = plain.or_else(|| connect().map(|it| Either::Tls(Box::new(it)))) else {
@@ -278,7 +278,8 @@ fn whoever_is_logged_in_while_its_user_is_deleted_does_nothing_after_it() {
                 for number in 0..CLIENTS {
                     let side = (&server, &config);
                     let (barrier, is_deleted) = (&barrier, &is_deleted);
-                    scope.spawn(move || be_alice(side, number % 2 == 0, barrier, is_deleted));
+                    let plain = (number % 2 == 0).then(|| Either::Plain(server.server.connect()));
+                    scope.spawn(move || be_alice(side, plain, barrier, is_deleted));
                 }
                 barrier.wait();
                 // At another moment of their logins each time.
