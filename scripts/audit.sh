@@ -8,14 +8,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
-config=(--config scripts/deny.toml)
 if [ "${1:-}" = --offline ]; then
   if [ -d "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs" ]; then
-    cargo deny --offline check "${config[@]}"
+    cargo deny --offline --config scripts/deny.toml check
   else
     echo "no list of holes on this machine: licences and sources only" >&2
-    cargo deny --offline check "${config[@]}" bans licenses sources
+    cargo deny --offline --config scripts/deny.toml check bans licenses sources
   fi
 else
-  cargo deny check "${config[@]}"
+  cargo deny --config scripts/deny.toml check
 fi
