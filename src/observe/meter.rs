@@ -25,7 +25,7 @@ static SUM: AtomicI64 = AtomicI64::new(0);
 /// When that was set right last, ns.
 static CORRECTED_NS: AtomicU64 = AtomicU64::new(0);
 
-/// How often it was begun or ended to set that right: odd while somebody does.
+/// How often it was begun to set that right.
 static ROUND: AtomicU64 = AtomicU64::new(0);
 /// From so much on the limit is near, bytes.
 static NEAR_FROM: AtomicI64 = AtomicI64::new(i64::MAX);
@@ -99,11 +99,6 @@ pub(crate) fn used() -> u64 {
         }
         let round = ROUND.load(Ordering::Acquire);
         if round != own.round.get() {
-            if is_odd(round) {
-                // It is kept for later: nobody knows yet whether the new sum has it.
-                let sum = SUM.load(Ordering::Relaxed) + change;
-                return u64::try_from(sum).unwrap_or(0);
-            }
             if is_doubtful(change, SUM.load(Ordering::Relaxed)) {
                 return correct();
             }
@@ -132,32 +127,17 @@ pub(crate) fn used_now(now_ns: u64) -> u64 {
     if corrected_ns != 0 && now_ns.saturating_sub(corrected_ns) < TRUSTED_NS {
         return used();
     }
-    let used = correct();
     CORRECTED_NS.store(now_ns, Ordering::Relaxed);
-    used
+    correct()
 }
 
-fn is_odd(round: u64) -> bool {
-    round % 2 == 1
-}
-
-/// Sets the sum right; gives it. Microseconds: not for each command. Of several threads at once one does, and the others get the sum
-/// as it is.
+/// Sets the sum right; gives it. Microseconds: not for each command.
 pub(crate) fn correct() -> u64 {
     OWN.with(|own| {
-        let round = ROUND.load(Ordering::Acquire);
-        let begun = !is_odd(round)
-            && (ROUND.compare_exchange(round, round + 1, Ordering::AcqRel, Ordering::Relaxed))
-                .is_ok();
-        if !begun {
-            let sum = SUM.load(Ordering::Relaxed) + own.net() - own.told.get();
-            return u64::try_from(sum).unwrap_or(0);
-        }
+        own.round.set(ROUND.fetch_add(1, Ordering::AcqRel) + 1);
         let used = allocator::allocated().used;
         SUM.store(i64::try_from(used).unwrap_or(i64::MAX), Ordering::Relaxed);
         own.told.set(own.net());
-        own.round.set(round + 2);
-        ROUND.store(round + 2, Ordering::Release);
         used
     })
 }

@@ -46,7 +46,6 @@ pub(crate) fn play(server: &Server, case: &Case, shards: usize) -> Played {
     for step in &case.steps {
         let got = run.step(step);
         let expected = expected_of(step);
-        let expected = expected.map(|expected| expected.strip_suffix(ITS_OWN).unwrap_or(expected));
         if got.as_deref() != expected && !(shards > 1 && is_by_thread(step)) {
             reports.push(format!(
                 "{}\n  {}\n    expected: {}\n    got:      {}\n",
@@ -69,9 +68,6 @@ pub(crate) fn play(server: &Server, case: &Case, shards: usize) -> Played {
         has_ended: false,
     }
 }
-
-/// In Redis a CONFIG SET that makes commands slow is the first of them.
-const ITS_OWN: &str = " ; CONFIG SET slowlog-log-slower-than 0";
 
 /// The connection has ended before the reply; the file has `(server died)` for it.
 const CLOSED: &str = "(connection closed)";
