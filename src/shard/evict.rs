@@ -19,6 +19,7 @@ use crate::ids::{ShardId, ShardSet};
 use crate::keyspace::InHand;
 use crate::keyspace::evict::{Choice, EvictionPolicy};
 use crate::observe::meter;
+use crate::pubsub::registry::ChannelKind;
 
 use super::env::{Aftermath, Env};
 use super::headroom::{MemoryLimits, Room, evictable, over};
@@ -54,16 +55,14 @@ impl Shard {
                 self.wait_for_room(begun_ns)
             };
         }
-        if self.is_telling(begun_ns) {
-            self.queue_evictions();
-            return Room::Enough;
-        }
         let limit_ns = self.settings.memory.eviction_ns();
         let deadline_ns = limit_ns.map_or(u64::MAX, |ns| begun_ns.saturating_add(ns));
-        let too_much = over(&self.shared, &self.limits, begun_ns);
         self.forgive(&weights);
-        let facts = &self.shared.observations.memory;
-        facts.share_out(too_much, &weights);
+        if !self.is_telling(begun_ns) {
+            let too_much = over(&self.shared, &self.limits, begun_ns);
+            let facts = &self.shared.observations.memory;
+            facts.share_out(too_much, &weights);
+        }
         // Not measured again: who is told of keys that went takes memory for a moment, and more keys would go for that.
         let count = self.evict_everywhere(policy, holds, deadline_ns);
         self.queue_evictions();
@@ -172,7 +171,11 @@ impl Shard {
             }
             count
         });
-        if !after.is_empty() || self.shared.tracking.client_count() > 0 {
+        let has_subscribers = |kind| self.shared.channels.name_count(kind) > 0;
+        let is_heard = self.shared.tracking.client_count() > 0
+            || after.publishes()
+                && (has_subscribers(ChannelKind::Channel) || has_subscribers(ChannelKind::Pattern));
+        if is_heard {
             let observed = &self.shared.observations;
             let now_ns = self.clock.nanoseconds();
             observed.memory.begin_telling(&observed.shards, now_ns);
