@@ -318,18 +318,23 @@ fn an_evicted_key_is_deleted_for_everybody() {
     }
 }
 
+/// Twenty lists of a thousand elements of a thousand bytes.
+fn fill_lists(client: &mut Client) {
+    let element = "x".repeat(1000);
+    for key in 0..20 {
+        let lines: Vec<String> = (0..20)
+            .map(|_| format!("RPUSH big:{key} {}", [element.as_str(); 50].join(" ")))
+            .collect();
+        client.pipeline(&lines);
+    }
+}
+
 #[test]
 fn a_big_value_counts_as_gone_while_it_is_being_freed() {
     for shards in shard_counts() {
         let server = Server::millrace(shards);
         let mut client = server.connect();
-        let element = "x".repeat(1000);
-        for key in 0..20 {
-            let lines: Vec<String> = (0..20)
-                .map(|_| format!("RPUSH big:{key} {}", [element.as_str(); 50].join(" ")))
-                .collect();
-            client.pipeline(&lines);
-        }
+        fill_lists(&mut client);
         expect(
             &mut client,
             "CONFIG SET maxmemory-policy allkeys-random maxmemory-eviction-tenacity 100",

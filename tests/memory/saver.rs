@@ -1,7 +1,7 @@
 //! Eviction beside a saver that stands still: what only it has does not count, and no key goes for it.
 
 use super::support::{Client, Server, shard_counts};
-use super::{expect, info, until};
+use super::{expect, fill_lists, info, until};
 
 /// So long behind each key that a save does not end, us.
 const FOR_EVER: &str = "CONFIG SET rdb-key-save-delay 100000000";
@@ -31,13 +31,7 @@ fn a_key_that_the_saver_has_too_is_not_paid_for_with_others() {
     for shards in shard_counts() {
         let server = Server::millrace(shards);
         let mut client = server.connect();
-        let element = "x".repeat(1000);
-        for key in 0..20 {
-            let lines: Vec<String> = (0..20)
-                .map(|_| format!("RPUSH big:{key} {}", [element.as_str(); 50].join(" ")))
-                .collect();
-            client.pipeline(&lines);
-        }
+        fill_lists(&mut client);
         stand_still(&mut client);
         let policy = "CONFIG SET maxmemory-policy allkeys-random maxmemory-eviction-tenacity 100";
         expect(&mut client, policy, "+OK");
