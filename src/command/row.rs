@@ -252,6 +252,17 @@ impl Row {
         !self.command.subcommands.is_empty()
     }
 
+    /// Whether it begins or ends subscriptions.
+    pub(crate) fn subscribes(&self) -> bool {
+        self.command.flags.has(Flags::PUBSUB.and(Flags::NOSCRIPT))
+    }
+
+    /// Whether it publishes.
+    pub(crate) fn publishes(&self) -> bool {
+        let flags = Flags::PUBSUB.and(Flags::MAY_REPLICATE);
+        self.command.flags.has(flags)
+    }
+
     /// Whether its subcommands are nobody else's business.
     pub(crate) fn is_one_command(&self) -> bool {
         self.command.flags.has(Flags::ONE_COMMAND)

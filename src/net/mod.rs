@@ -4,3 +4,4 @@ pub(crate) mod buffers;
 pub(crate) mod stored;
 pub(crate) mod tls;
 pub(crate) mod transport;
+pub(crate) mod unread;

@@ -1,7 +1,7 @@
 //! A client's socket: TCP, unix or TLS behind one type, awake (registered with a runtime) or parked (on the way to another thread).
 
 use std::io::{self, IoSlice, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -91,13 +91,20 @@ impl Transport {
         }
     }
 
-    /// Whether the peer has ended its side, or the connection is broken, however much is left to read.
-    pub(crate) fn peer_has_ended(&self) -> bool {
-        let fd = match self {
+    /// The descriptor of its socket.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
             Self::Tcp(stream) | Self::Tls(stream, _) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
-        };
-        let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::RDHUP)];
+        }
+    }
+
+    /// Whether the peer has ended its side, or the connection is broken, however much is left to read.
+    pub(crate) fn peer_has_ended(&self) -> bool {
+        let mut asked = [PollFd::from_borrowed_fd(
+            self.descriptor(),
+            PollFlags::RDHUP,
+        )];
         let now = Timespec::default();
         poll(&mut asked, Some(&now)).is_ok_and(|ended| ended > 0)
     }

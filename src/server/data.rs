@@ -21,7 +21,7 @@ use crate::limits;
 use crate::shard::clock::{Clock, SystemClock, unix_ms};
 use crate::shard::dumps::LoadFailure;
 use crate::shard::mailbox::{Message, Post};
-use crate::shard::thread::Mailboxes;
+use crate::shard::mailboxes::Mailboxes;
 
 use super::control::Control;
 use super::error::{StartError, reason_of};

@@ -25,7 +25,7 @@ use crate::net::transport::ParkedTransport;
 use crate::shard::Shard;
 use crate::shard::clock::unix_ms;
 use crate::shard::mailbox::{Message, Post};
-use crate::shard::thread::Mailboxes;
+use crate::shard::mailboxes::Mailboxes;
 
 use super::accept::Accepted;
 use super::handshakes::{Beginning, Handshakes};

@@ -22,7 +22,7 @@ use crate::command::keyspace::migrate::{Migrated, Migration, Migrator, SentKey};
 use crate::ids::{ClientId, ShardId};
 use crate::shard::clock::{Clock, SystemClock, unix_ms};
 use crate::shard::mailbox::{Message, Post};
-use crate::shard::thread::Mailboxes;
+use crate::shard::mailboxes::Mailboxes;
 
 /// Longest reply that is read, bytes. Source: Redis.
 const REPLY_BYTES_MAX: u64 = 1024;

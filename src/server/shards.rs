@@ -19,7 +19,8 @@ use crate::shard::Shard;
 use crate::shard::call::running_command;
 use crate::shard::clock::{SystemClock, unix_ms};
 use crate::shard::mailbox::{Message, Post};
-use crate::shard::thread::{self, Mailboxes};
+use crate::shard::mailboxes::Mailboxes;
+use crate::shard::thread;
 
 use super::boot::Engine;
 use super::control::{Control, End};
@@ -131,7 +132,8 @@ pub(crate) fn start(prepared: &Prepared, control: Control) -> Result<Engine, Sta
     // The one place that sets it.
     let _ = shared.process.set(Box::new(control.clone()));
     disposal::start(&shared)?;
-    let mailboxes = Arc::new(Mailboxes::new(shared.shard_count));
+    let mailboxes = Mailboxes::new(shared.shard_count);
+    let mailboxes = Arc::new(mailboxes.map_err(|error| StartError::Runtime(reason_of(error)))?);
     let clock: Arc<SystemClock> = Arc::new(SystemClock::start());
     end_with_a_panic();
     migrate::install(&shared, &mailboxes);

@@ -14,6 +14,7 @@ use crate::resp::reply::{Mark, Reply};
 use crate::resp::request::RequestParser;
 
 use super::admit::Admitted;
+use super::earlier::Earlier;
 use super::habits::Habits;
 use super::phase::Phase;
 
@@ -30,6 +31,8 @@ pub struct Client {
     /// A command that was admitted and has not run; before what is in `input`.
     pub(super) kept: Option<Admitted>,
     pub(super) habits: Habits,
+    /// What the command that is kept waits for.
+    pub(super) earlier: Option<Box<Earlier>>,
     /// Replies before AUTH to what was sent in one piece, bytes.
     pub(super) unauthenticated_reply_bytes: usize,
     /// Since when the output is over the soft limit, Unix ms.
@@ -69,6 +72,7 @@ impl Client {
             phase: Phase::Ready,
             kept: None,
             habits: Habits::default(),
+            earlier: None,
             unauthenticated_reply_bytes: 0,
             over_soft_limit_ms: None,
             held_for: 0,

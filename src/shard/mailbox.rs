@@ -229,6 +229,12 @@ pub trait Post {
     /// Whether something is in a mailbox.
     fn has_mail(&self, at: ShardId) -> bool;
 
+    /// Threads other than this one of which a client that subscribes, or may, has sent what has not taken effect yet.
+    fn unheard(&self, at: ShardId) -> ShardSet;
+
+    /// How many rounds of its loop a thread has begun.
+    fn rounds(&self, at: ShardId) -> u64;
+
     /// The berths of all keyspaces.
     fn berths(&self) -> &Berths<Box<Keyspace>>;
 }
@@ -298,5 +304,15 @@ impl Mail {
     /// Whether something has come.
     pub(super) fn has_mail(&self) -> bool {
         !self.received.borrow().is_empty() || self.post.has_mail(self.id)
+    }
+
+    /// See [`Post::unheard`].
+    pub(super) fn unheard(&self) -> ShardSet {
+        self.post.unheard(self.id)
+    }
+
+    /// See [`Post::rounds`].
+    pub(super) fn rounds(&self, at: ShardId) -> u64 {
+        self.post.rounds(at)
     }
 }

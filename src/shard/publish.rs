@@ -155,6 +155,9 @@ impl Shard {
         changes: Vec<SubscriptionChange>,
     ) {
         let now = self.shared.channels.last_publication();
+        if self.shared.shard_count > 1 {
+            self.new_subscribers.push(client);
+        }
         let mut ended = Vec::new();
         for SubscriptionChange {
             kind,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::command::context::Shared;
 use crate::config::Settings;
-use crate::ids::ShardId;
+use crate::ids::{ClientId, ShardId};
 use crate::journal::log::Log;
 use crate::keyspace::Keyspace;
 use crate::net::buffers::Spares;
@@ -71,6 +71,12 @@ pub struct Shard {
     pub(super) revealed: u64,
     /// Position of the log behind what was written in this turn.
     pub(super) wrote_to: u64,
+    /// What others sent before what was read for this turn has taken effect.
+    pub(super) has_heard: bool,
+    /// Clients here that have subscribed since the driver asked last.
+    pub(super) new_subscribers: Vec<ClientId>,
+    /// Clients here that subscribe, or may, and were read: what they have sent may be waiting for its turn.
+    pub(super) unheard: Vec<ClientId>,
     /// It has written something to the log that is not synced, and has left that to nobody.
     pub(super) owes_sync: bool,
     /// Position of the log up to which clients may be told.
@@ -209,6 +215,9 @@ impl Shard {
             is_recording: false,
             revealed: 0,
             wrote_to: 0,
+            has_heard: false,
+            new_subscribers: Vec::new(),
+            unheard: Vec::new(),
             owes_sync: false,
             has_busy_news: false,
             busy: None,

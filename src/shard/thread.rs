@@ -11,147 +11,29 @@
 //! while it has whole requests left, and the kernel is asked who else has something after every round.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::ReadBuf;
 use tokio::task::LocalSet;
 
-use crate::ids::{ClientId, ShardId, ShardSet};
-use crate::keyspace::Keyspace;
+use crate::ids::{ClientId, ShardId};
 use crate::limits::SENT_PER_TURN_MAX;
 use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX, Written};
 use crate::net::tls::{Arrived, TlsRoom};
 use crate::net::transport::Transport;
 
-use super::hand::berths::Berths;
-use super::mailbox::{Message, Post};
+use super::mailboxes::Mailboxes;
 use super::output::Sent;
+use super::subscriber_sockets::SubscriberSockets;
 use super::{Event, Shard};
-
-/// What lies in the mailbox of one thread.
-#[derive(Debug, Default)]
-struct Inbox {
-    messages: VecDeque<Message>,
-    /// Its thread sleeps until this wakes it.
-    sleeper: Option<Waker>,
-}
-
-/// A mailbox, on cache lines of its own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Mailbox {
-    /// How many messages it has: a look costs less than the lock.
-    count: AtomicUsize,
-    inbox: Mutex<Inbox>,
-}
-
-impl Mailbox {
-    fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The mailboxes of all threads, and the berths.
-#[derive(Debug)]
-pub(crate) struct Mailboxes {
-    boxes: Vec<Mailbox>,
-    /// Held only while one step puts messages into several mailboxes.
-    order: Mutex<()>,
-    berths: Berths<Box<Keyspace>>,
-}
-
-impl Mailboxes {
-    /// A mailbox and a berth for each shard.
-    pub(crate) fn new(shard_count: usize) -> Self {
-        Self {
-            boxes: (0..shard_count).map(|_| Mailbox::default()).collect(),
-            order: Mutex::new(()),
-            berths: Berths::new(shard_count),
-        }
-    }
-
-    /// Its thread sleeps from now on, unless something has come; false in that case.
-    fn sleep(&self, at: ShardId, waker: &Waker) -> bool {
-        let mut inbox = self.boxes[at.index()].lock();
-        if !inbox.messages.is_empty() {
-            return false;
-        }
-        match &mut inbox.sleeper {
-            Some(sleeper) => sleeper.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-        true
-    }
-
-    /// How many messages it has.
-    fn len(&self, at: ShardId) -> usize {
-        self.boxes[at.index()].count.load(Ordering::Acquire)
-    }
-
-    /// Its thread is awake.
-    fn rise(&self, at: ShardId) {
-        self.boxes[at.index()].lock().sleeper = None;
-    }
-}
-
-impl Post for Mailboxes {
-    fn send(&self, to: ShardId, message: Message) -> bool {
-        let mailbox = &self.boxes[to.index()];
-        let mut inbox = mailbox.lock();
-        inbox.messages.push_back(message);
-        mailbox.count.store(inbox.messages.len(), Ordering::Release);
-        inbox.sleeper.is_some()
-    }
-
-    fn send_ordered(&self, messages: Vec<(ShardId, Message)>) -> ShardSet {
-        let mut to_wake = ShardSet::EMPTY;
-        let order =
-            (messages.len() > 1).then(|| self.order.lock().unwrap_or_else(PoisonError::into_inner));
-        for (to, message) in messages {
-            if self.send(to, message) {
-                to_wake.insert(to);
-            }
-        }
-        drop(order);
-        to_wake
-    }
-
-    fn wake(&self, threads: ShardSet) {
-        for thread in threads.iter() {
-            let sleeper = self.boxes[thread.index()].lock().sleeper.take();
-            if let Some(sleeper) = sleeper {
-                sleeper.wake();
-            }
-        }
-    }
-
-    fn receive_all(&self, at: ShardId) -> VecDeque<Message> {
-        let mailbox = &self.boxes[at.index()];
-        if mailbox.count.load(Ordering::Acquire) == 0 {
-            return VecDeque::new();
-        }
-        let mut inbox = mailbox.lock();
-        mailbox.count.store(0, Ordering::Release);
-        std::mem::take(&mut inbox.messages)
-    }
-
-    fn has_mail(&self, at: ShardId) -> bool {
-        self.len(at) > 0
-    }
-
-    fn berths(&self) -> &Berths<Box<Keyspace>> {
-        &self.berths
-    }
-}
 
 /// A connection as its thread keeps it.
 struct Connection {
@@ -168,6 +50,8 @@ struct Connection {
     unread: Cell<bool>,
     /// Reads that it may still do although it is among those.
     extra_reads: Cell<usize>,
+    /// Its socket is among those of who subscribes, or may.
+    is_subscribers: Cell<bool>,
 }
 
 impl Connection {
@@ -193,6 +77,8 @@ const ENDS_SOUGHT_MS: u64 = 100;
 const EXTRA_READS: usize = 3;
 
 struct Driver {
+    id: ShardId,
+    mailboxes: Arc<Mailboxes>,
     shard: RefCell<Shard>,
     connections: RefCell<HashMap<ClientId, Rc<Connection>, hashbrown::DefaultHashBuilder>>,
     /// Connections that are not read until their shard wants it.
@@ -202,6 +88,8 @@ struct Driver {
     leaving: RefCell<Vec<(ClientId, ShardId, Rc<Connection>)>>,
     scratch: RefCell<Box<[u8]>>,
     tls_room: RefCell<TlsRoom>,
+    /// Something was read from the socket of who subscribes, or may, that may not have taken effect yet.
+    has_read_subscriber: Cell<bool>,
 }
 
 /// Runs a shard until the process ends. Its own thread calls it; it returns only if it fails. When the shard has ended it
@@ -218,6 +106,8 @@ pub(crate) fn run(
         .enable_all()
         .build()?;
     let driver = Rc::new(Driver {
+        id: shard.id(),
+        mailboxes,
         shard: RefCell::new(shard),
         connections: RefCell::new(HashMap::default()),
         unread: RefCell::new(Vec::new()),
@@ -225,8 +115,9 @@ pub(crate) fn run(
         leaving: RefCell::new(Vec::new()),
         scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
         tls_room: RefCell::new(TlsRoom::default()),
+        has_read_subscriber: Cell::new(false),
     });
-    runtime.block_on(root(Rc::clone(&driver), mailboxes));
+    runtime.block_on(root(Rc::clone(&driver)));
     ended();
     loop {
         std::thread::park();
@@ -234,7 +125,7 @@ pub(crate) fn run(
 }
 
 /// The loop.
-async fn root(driver: Rc<Driver>, mailboxes: Arc<Mailboxes>) {
+async fn root(driver: Rc<Driver>) {
     let mut tasks = LocalSet::new();
     let mut timer = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
     let mut armed_ms = 0;
@@ -242,14 +133,14 @@ async fn root(driver: Rc<Driver>, mailboxes: Arc<Mailboxes>) {
     // Where threads have to share a core, also with others' (the clients', say), each would keep it for some ms: who waits for
     // a keyspace, or for a thread that has just been woken, would wait for them. Where they have not it costs next to nothing.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let (id, yields) = {
-        let shard = driver.shard.borrow();
-        let shard_count = shard.shard_count();
-        (shard.id(), shard_count > 1 && shard_count >= cores)
-    };
+    let shard_count = driver.shard.borrow().shard_count();
+    let yields = shard_count > 1 && shard_count >= cores;
     poll_fn(move |context| {
         if std::mem::take(&mut has_slept) {
-            mailboxes.rise(id);
+            driver.mailboxes.rise(driver.id);
+        }
+        if let Some(sockets) = driver.subscriber_sockets() {
+            sockets.begin_round();
         }
         let begun_ns = driver.shard.borrow().begin_round();
         let mut again = driver.take_mail(&tasks);
@@ -265,16 +156,20 @@ async fn root(driver: Rc<Driver>, mailboxes: Arc<Mailboxes>) {
         driver.seek_ends();
         again |= driver.shard.borrow().has_output() || driver.shard.borrow().has_work();
         driver.wake_unread();
+        driver.note_subscribers();
         if driver.shard.borrow_mut().drain() {
             return Poll::Ready(());
         }
-        driver.shard.borrow().end_round(begun_ns, mailboxes.len(id));
+        driver
+            .shard
+            .borrow()
+            .end_round(begun_ns, driver.mailboxes.len(driver.id));
         // Nobody sleeps through what this round has sent, also at its end: connections that leave, the word that all is drained.
         driver.shard.borrow().ring_others();
         if yields && (driver.shard.borrow_mut().take_offered() || again) {
             std::thread::yield_now();
         }
-        has_slept = !again && mailboxes.sleep(id, context.waker());
+        has_slept = !again && driver.mailboxes.sleep(driver.id, context.waker());
         if !has_slept {
             context.waker().wake_by_ref();
         }
@@ -332,7 +227,9 @@ impl Driver {
                     ended: Cell::new(false),
                     unread: Cell::new(false),
                     extra_reads: Cell::new(0),
+                    is_subscribers: Cell::new(false),
                 });
+                self.sort_socket(id, &connection);
                 self.connections
                     .borrow_mut()
                     .insert(id, Rc::clone(&connection));
@@ -394,6 +291,7 @@ impl Driver {
                 self.read_later(id, connection);
                 return Poll::Pending;
             }
+            self.begin_reading(connection);
             let mut scratch = self.scratch.borrow_mut();
             let mut buffer = ReadBuf::new(&mut scratch);
             let read = connection.transport.borrow_mut().poll_read(
@@ -416,6 +314,10 @@ impl Driver {
                         self.shard
                             .borrow_mut()
                             .handle(Event::Input(id, buffer.filled()));
+                        if connection.is_subscribers.get() {
+                            self.shard.borrow_mut().note_read(id);
+                            self.sort_socket(id, connection);
+                        }
                     }
                     if arrived == Arrived::Full && connection.extra_reads.get() == 0 {
                         // The others get their turn before this one reads on.
@@ -437,6 +339,62 @@ impl Driver {
     fn read_later(&self, id: ClientId, connection: &Connection) {
         if !connection.unread.replace(true) {
             self.unread.borrow_mut().push(id);
+            self.leave_subscribers(connection);
+        }
+    }
+
+    /// The sockets of this thread's clients that subscribe, or may; `None` where there is only one thread.
+    fn subscriber_sockets(&self) -> Option<&SubscriberSockets> {
+        self.mailboxes.subscriber_sockets(self.id)
+    }
+
+    /// A socket is among those, or not, as its client is now.
+    fn sort_socket(&self, id: ClientId, connection: &Connection) {
+        let Some(sockets) = self.subscriber_sockets() else {
+            return;
+        };
+        let belongs = !connection.unread.get() && self.shard.borrow().may_subscribe(id);
+        if !belongs {
+            self.leave_subscribers(connection);
+        } else if !connection.is_subscribers.get() {
+            let is_in = sockets.add(&connection.transport.borrow());
+            connection.is_subscribers.set(is_in);
+        }
+    }
+
+    /// Its socket is not among those: it is not read for now, or goes.
+    fn leave_subscribers(&self, connection: &Connection) {
+        if let Some(sockets) = self.subscriber_sockets()
+            && connection.is_subscribers.take()
+        {
+            sockets.remove(&connection.transport.borrow());
+        }
+    }
+
+    /// A socket is read now.
+    fn begin_reading(&self, connection: &Connection) {
+        if connection.is_subscribers.get()
+            && !self.has_read_subscriber.replace(true)
+            && let Some(sockets) = self.subscriber_sockets()
+        {
+            sockets.begin_reading();
+        }
+    }
+
+    /// Takes in the sockets of who has subscribed in this round. At its end what was read has taken effect, nearly always.
+    fn note_subscribers(&self) {
+        let Some(sockets) = self.subscriber_sockets() else {
+            return;
+        };
+        let subscribed = self.shard.borrow_mut().take_new_subscribers();
+        for id in subscribed {
+            if let Some(connection) = self.connections.borrow().get(&id) {
+                self.sort_socket(id, connection);
+            }
+        }
+        if self.has_read_subscriber.get() && !self.shard.borrow_mut().has_unheard(None) {
+            self.has_read_subscriber.set(false);
+            sockets.end_reading();
         }
     }
 
@@ -475,6 +433,7 @@ impl Driver {
             };
             if self.shard.borrow().wants_input(id) {
                 connection.unread.set(false);
+                self.sort_socket(id, connection);
                 connection.wake();
             } else {
                 self.unread.borrow_mut().push(id);
@@ -497,6 +456,7 @@ impl Driver {
         let closed = self.shard.borrow_mut().take_closed();
         for id in closed {
             if let Some(connection) = self.connections.borrow_mut().remove(&id) {
+                self.leave_subscribers(&connection);
                 connection.transport.borrow_mut().close();
                 connection.end();
             }
@@ -559,6 +519,7 @@ impl Driver {
         let departing = self.shard.borrow_mut().take_departing();
         for (id, target) in departing {
             if let Some(connection) = self.connections.borrow_mut().remove(&id) {
+                self.leave_subscribers(&connection);
                 connection.end();
                 self.leaving.borrow_mut().push((id, target, connection));
             }

@@ -51,6 +51,7 @@ impl Shard {
             .active_ms
             .store(self.now_ms, Ordering::Relaxed);
         (self.revealed, self.wrote_to) = (0, 0);
+        self.has_heard = false;
         let mut reply = self.begin_reply(&client);
         let mut budget = self.budget();
         let mut flow = self.run_kept(&mut client, &mut reply);

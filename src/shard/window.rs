@@ -226,6 +226,10 @@ impl Shard {
         if is_exec(client, attempt.row) && client.session.transaction.aborted {
             return self.refuse_exec(client, reply, &attempt);
         }
+        if !self.has_heard_of_earlier(client, attempt.row) {
+            client.kept = Some(attempt.keep());
+            return Flow::Defer;
+        }
         for growths in 0.. {
             if client.session.handle.is_killed() {
                 client.session.closing = true;

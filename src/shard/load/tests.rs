@@ -13,8 +13,8 @@ use super::super::dumps::Source;
 use super::super::hand::Hands;
 use super::super::job::Job;
 use super::super::mailbox::Post;
+use super::super::mailboxes::Mailboxes;
 use super::super::state::Shard;
-use super::super::thread::Mailboxes;
 use super::*;
 use crate::command::keyspace::digest::{Digest, digest};
 use crate::command::testing;
@@ -348,7 +348,7 @@ fn what_waits_for_a_thread_is_bounded_in_bytes() {
 #[test]
 fn a_thread_whose_keyspace_is_being_loaded_sleeps_between_its_looks() {
     let bench = Bench::new(1);
-    let post = Arc::new(Mailboxes::new(1));
+    let post = Arc::new(Mailboxes::new(1).unwrap());
     let clock = Arc::new(SystemClock::start());
     let as_post: Arc<dyn Post> = Arc::clone(&post) as Arc<dyn Post>;
     let mut hands = Hands::without_keyspace(ShardId(0), 1, as_post, clock);
