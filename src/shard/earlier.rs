@@ -4,7 +4,9 @@
 //! client, connection A: SUBSCRIBE r          ─► thread 0, which has no core
 //! client, connection B: LPUSH queue job      ─► thread 1 ─► worker ─► PUBLISH r ─► thread 2: is anything unread? waits for thread 0
 //! ```
-//! A client that does not wait for the answer to its SUBSCRIBE may still rely on it, because a server with one thread reads what has come
+//! Also on one thread a SUBSCRIBE may wait: behind an UNSUBSCRIBE, whose client goes on when it was sent all that was published before.
+//!
+//! A client that does not wait for the answer to its SUBSCRIBE may still rely on it, because a server with one thread reads what come
 //! first first: Celery waits for results so. Asked once for what was read in one piece; the wait ends when the other threads have read
 //! what they had then, and at the latest after [`limits::EARLIER_WAIT_NS_MAX`].
 //!
@@ -37,7 +39,7 @@ pub(super) struct Earlier {
 impl Shard {
     /// Whether a command may run as far as what others sent earlier is concerned. If not, it is to be tried again in the next round.
     pub(super) fn has_heard_of_earlier(&mut self, client: &mut Client, row: &Row) -> bool {
-        if self.shared.shard_count == 1 || self.has_heard || !publishes(client, row) {
+        if self.has_heard || !publishes(client, row) {
             return true;
         }
         let mut unheard = self.post.unheard();
@@ -86,11 +88,16 @@ impl Shard {
         self.unheard.iter().any(|id| Some(*id) != but)
     }
 
-    /// A client that subscribes, or may, was read.
-    pub(crate) fn note_read(&mut self, id: ClientId) {
-        if self.clients.get(id).is_some_and(waits_for_its_turn) {
-            self.unheard.push(id);
+    /// Notes of a client that something it has sent waits, if it subscribes or may.
+    pub(super) fn note_unheard(&mut self, client: &Client) {
+        if waits_for_its_turn(client) && !self.unheard.contains(&client.id()) {
+            self.unheard.push(client.id());
         }
+    }
+
+    /// Whether nothing can have come earlier that a command of this turn has to wait for.
+    pub(super) fn hears_all(&self) -> bool {
+        self.shared.shard_count == 1 && self.unheard.is_empty()
     }
 
     /// Clients that have subscribed, or whose subscriptions have ended, since this was asked last.

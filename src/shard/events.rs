@@ -61,6 +61,7 @@ impl Shard {
                 .query_bytes
                 .store(client.input.len(), Ordering::Relaxed);
             client.session.handle.count_held();
+            self.note_unheard(&client);
             self.clients.put(client);
             self.check_query_limit(id);
         }

@@ -75,7 +75,7 @@ pub struct Shard {
     pub(super) has_heard: bool,
     /// Clients here that have subscribed since the driver asked last.
     pub(super) new_subscribers: Vec<ClientId>,
-    /// Clients here that subscribe, or may, and were read: what they have sent may be waiting for its turn.
+    /// Clients here that subscribe, or may, of which something waited for its turn.
     pub(super) unheard: Vec<ClientId>,
     /// It has written something to the log that is not synced, and has left that to nobody.
     pub(super) owes_sync: bool,

@@ -146,6 +146,8 @@ async fn root(driver: Rc<Driver>) {
         let mut again = driver.take_mail(&tasks);
         again |= driver.shard.borrow_mut().work();
         driver.adopt_arrived(&tasks);
+        // Behind those of whom the kernel has told since: they have sent something first.
+        driver.wake_unread();
         let _ = Pin::new(&mut tasks).poll(context);
         driver.shard.borrow_mut().tell_broadcasts();
         // What was published just now leaves with the replies, in one write for each subscriber.
@@ -155,7 +157,7 @@ async fn root(driver: Rc<Driver>) {
         driver.leave(context);
         driver.seek_ends();
         again |= driver.shard.borrow().has_output() || driver.shard.borrow().has_work();
-        driver.wake_unread();
+        again |= driver.reads_on();
         driver.note_subscribers();
         if driver.shard.borrow_mut().drain() {
             return Poll::Ready(());
@@ -315,7 +317,6 @@ impl Driver {
                             .borrow_mut()
                             .handle(Event::Input(id, buffer.filled()));
                         if connection.is_subscribers.get() {
-                            self.shard.borrow_mut().note_read(id);
                             self.sort_socket(id, connection);
                         }
                     }
@@ -423,7 +424,13 @@ impl Driver {
         }
     }
 
-    /// Wakes the connections that may be read again, for the next round.
+    /// Whether connections may be read again that were not read for now.
+    fn reads_on(&self) -> bool {
+        let (unread, shard) = (self.unread.borrow(), self.shard.borrow());
+        unread.iter().any(|id| shard.wants_input(*id))
+    }
+
+    /// Wakes the connections that may be read again.
     fn wake_unread(&self) {
         let unread = std::mem::take(&mut *self.unread.borrow_mut());
         for id in unread {
