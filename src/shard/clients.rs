@@ -112,6 +112,21 @@ impl Clients {
         std::mem::take(&mut self.closed)
     }
 
+    /// Whether some have come and nobody was told.
+    pub(super) fn has_arrived(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
+    /// Whether some are gone and nobody was told.
+    pub(super) fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
+    }
+
+    /// Whether some may be about to leave.
+    pub(super) fn has_departing(&self) -> bool {
+        !self.departing.is_empty()
+    }
+
     /// A client gets a turn, once.
     pub(super) fn queue(&mut self, client: &mut Client) {
         self.turns.queue(client);

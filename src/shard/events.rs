@@ -157,6 +157,11 @@ impl Shard {
         Some(Box::new(Client::new(session)))
     }
 
+    /// Whether clients have come whose sockets are to be registered.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.clients.has_arrived()
+    }
+
     /// Clients that have come since the last call, for the driver.
     pub(crate) fn take_arrived(&mut self) -> Vec<ClientId> {
         self.clients.take_arrived()

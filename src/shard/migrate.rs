@@ -27,6 +27,11 @@ impl Shard {
         }
     }
 
+    /// Whether clients may be about to leave for another shard.
+    pub(crate) fn has_departing(&self) -> bool {
+        self.clients.has_departing()
+    }
+
     /// Clients that leave now, with the shard they go to. The driver takes their sockets and calls [`Shard::depart`]; until
     /// then they run nothing, or they would leave in the middle of it.
     pub fn take_departing(&mut self) -> Vec<(ClientId, ShardId)> {

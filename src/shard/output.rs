@@ -65,6 +65,11 @@ impl Shard {
         self.clients.reuse_dirty(list);
     }
 
+    /// Whether there are sockets to be dropped.
+    pub(crate) fn has_closed(&self) -> bool {
+        self.clients.has_closed()
+    }
+
     /// Clients whose sockets are to be dropped.
     pub fn take_closed(&mut self) -> Vec<ClientId> {
         self.clients.take_closed()

@@ -207,7 +207,14 @@ impl Driver {
     }
 
     /// Takes in the sockets of clients that have come.
+    #[inline]
     fn adopt_arrived(self: &Rc<Self>, tasks: &LocalSet) {
+        if self.shard.borrow().has_arrived() {
+            self.adopt_all(tasks);
+        }
+    }
+
+    fn adopt_all(self: &Rc<Self>, tasks: &LocalSet) {
         let arrived = self.shard.borrow_mut().take_arrived();
         for id in arrived {
             self.adopt(id, tasks);
@@ -432,6 +439,9 @@ impl Driver {
 
     /// Wakes the connections that may be read again.
     fn wake_unread(&self) {
+        if self.unread.borrow().is_empty() {
+            return;
+        }
         let unread = std::mem::take(&mut *self.unread.borrow_mut());
         for id in unread {
             let connections = self.connections.borrow();
@@ -460,6 +470,12 @@ impl Driver {
             }
         }
         self.shard.borrow_mut().reuse_dirty(dirty);
+        if self.shard.borrow().has_closed() {
+            self.close_all();
+        }
+    }
+
+    fn close_all(&self) {
         let closed = self.shard.borrow_mut().take_closed();
         for id in closed {
             if let Some(connection) = self.connections.borrow_mut().remove(&id) {
@@ -510,6 +526,9 @@ impl Driver {
 
     /// Sends departing connections off: first their tasks end, then their sockets leave.
     fn leave(&self, context: &mut Context<'_>) {
+        if self.leaving.borrow().is_empty() && !self.shard.borrow().has_departing() {
+            return;
+        }
         let gone = std::mem::take(&mut *self.leaving.borrow_mut());
         for (id, target, connection) in gone {
             match Rc::try_unwrap(connection) {

@@ -142,10 +142,14 @@ impl Shard {
 
     /// Tells who listens to prefixes what has changed since the last call: before what others can conclude it from, a reply
     /// or the keyspace, leaves this shard.
+    #[inline]
     pub(crate) fn tell_broadcasts(&mut self) {
-        if !self.subscribers.has_changes() {
-            return;
+        if self.subscribers.has_changes() {
+            self.tell_changes();
         }
+    }
+
+    fn tell_changes(&mut self) {
         let keys = self.subscribers.take_changes();
         let shared = Arc::clone(&self.shared);
         // One message for each shard, however many listen there: each hand of a pipeline tells by itself.
