@@ -44,6 +44,16 @@ impl ShardSet {
         }
     }
 
+    /// The shards whose bits are set.
+    pub(crate) fn of_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// A bit for each shard.
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Just one shard.
     pub fn one(shard: ShardId) -> Self {
         Self(1 << shard.0)

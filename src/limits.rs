@@ -32,12 +32,12 @@ pub(crate) const ACL_LOG_GROUPED_AMONG: usize = 10;
 pub(crate) const FAILED_LOGIN_ADDRESSES_MAX: usize = 1000;
 /// Time between two lines about failed logins from one address, ms.
 pub(crate) const FAILED_LOGIN_LINE_MS: u64 = 60_000;
-/// Time for which what is published waits until other threads have read what was sent earlier, ns: then they are stuck, and everybody
-/// else goes on.
-pub(crate) const EARLIER_WAIT_NS_MAX: u64 = 1_000_000_000;
-/// Rounds of another thread after which what is published does not wait for it any more. The first may have asked the kernel before; then a
-/// client that sends without end is always found with something unread.
-pub(crate) const EARLIER_ROUNDS_MAX: u64 = 4;
+/// Time for which a publication waits for what listeners have sent to another thread before, ms: then that thread is stuck, and the others
+/// go on without it.
+pub(crate) const OUTSTANDING_WAIT_MS_MAX: u64 = 500;
+/// Rounds of a thread for which a publication waits: somebody may send to it without end. So many turns of a long pipeline are waited for,
+/// too.
+pub(crate) const OUTSTANDING_ROUNDS_MAX: u64 = 8;
 /// Commands of one connection in a row before the others get a turn.
 pub(crate) const TURN_COMMANDS_MAX: usize = 128;
 /// Turns of clients with requests left, before sockets are looked at again: who has sent a single request does not wait for

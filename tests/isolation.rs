@@ -2,11 +2,11 @@
 //! nothing of how connections and keys are spread over shards.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "isolation/publications.rs"]
+mod publications;
 mod support;
 
-use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use support::frame::printable;
@@ -451,6 +451,7 @@ fn a_publisher_at_full_speed_against_a_sleeping_shard_is_slowed_down_and_loses_n
 
 /// Writes everything, however long the server does not read; false when the deadline passes.
 fn write_all(mut stream: &std::net::TcpStream, mut bytes: &[u8], deadline: Instant) -> bool {
+    use std::io::Write;
     while !bytes.is_empty() && Instant::now() < deadline {
         match stream.write(bytes) {
             Ok(count) => bytes = &bytes[count..],
@@ -498,77 +499,5 @@ fn a_subscriber_gets_what_its_own_commands_cause_after_their_replies() {
         }
         let mut control = server.connect();
         client.expect_quiet(&mut control);
-    });
-}
-
-#[test]
-fn a_message_reaches_who_sent_its_subscription_before_also_on_a_thread_that_has_not_read_it() {
-    for_each_shard_count(|server| {
-        let mut sleeper = server.connect();
-        let ready = |mut client: Client| {
-            assert_eq!(client.run("PING").to_string(), "+PONG");
-            client
-        };
-        let mut subscribers: Vec<_> = (0..12).map(|_| ready(server.connect())).collect();
-        let mut publishers: Vec<_> = (0..6).map(|_| ready(server.connect())).collect();
-        let pairs = publishers.len() * 2;
-        for at in 0..pairs {
-            let publisher = &mut publishers[at / 2];
-            // Its thread does nothing else meanwhile, as if it had no core.
-            sleeper.send_line("DEBUG SLEEP 0.05");
-            for subscriber in &mut subscribers {
-                // The first keeps its client until all that was published before is delivered.
-                let before = at.wrapping_sub(1);
-                subscriber
-                    .send_raw(format!("UNSUBSCRIBE c{before}\r\nSUBSCRIBE c{at}\r\n").as_bytes());
-            }
-            let receivers = if at % 2 == 0 {
-                publisher.run(&format!("PUBLISH c{at} m"))
-            } else {
-                let lines = ["MULTI", "SET k v", &format!("PUBLISH c{at} m"), "EXEC"];
-                publisher.pipeline(&lines)[3].items()[1].clone()
-            };
-            assert_eq!(receivers.to_string(), ":12", "message {at}");
-            assert_eq!(sleeper.reply().to_string(), "+OK");
-        }
-    });
-}
-
-#[test]
-fn who_sends_without_end_holds_up_no_message_of_others() {
-    for_each_shard_count(|server| {
-        let ends = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let _end = AtEnd(|| ends.store(true, Ordering::Relaxed));
-            for reads in [true, false] {
-                let client = server.connect();
-                let ends = &ends;
-                scope.spawn(move || {
-                    let mut stream = client.stream();
-                    // To see the end.
-                    let patience = Some(Duration::from_millis(100));
-                    stream.set_write_timeout(patience).unwrap();
-                    stream.set_read_timeout(patience).unwrap();
-                    let pings = "PING\r\n".repeat(2000);
-                    let mut replies = [0; 100_000];
-                    while !ends.load(Ordering::Relaxed) {
-                        let _ = stream.write(pings.as_bytes());
-                        if reads {
-                            let _ = stream.read(&mut replies);
-                        }
-                    }
-                });
-            }
-            let mut publishers: Vec<_> = (0..4).map(|_| server.connect()).collect();
-            let started = Instant::now();
-            for at in 0..50 {
-                for publisher in &mut publishers {
-                    let receivers = publisher.run(&format!("PUBLISH c{at} m"));
-                    assert_eq!(receivers.to_string(), ":0");
-                }
-            }
-            // Each would take a second if they waited until nothing is unread.
-            assert!(started.elapsed() < Duration::from_secs(100));
-        });
     });
 }

@@ -1,7 +1,7 @@
 //! Sockets only: bytes in, bytes out.
 
 pub(crate) mod buffers;
+pub(crate) mod readable;
 pub(crate) mod stored;
 pub(crate) mod tls;
 pub(crate) mod transport;
-pub(crate) mod unread;

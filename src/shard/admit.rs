@@ -28,6 +28,8 @@ pub(super) struct Admitted {
     pub(super) request: Request,
     /// It was asked for room, and is not asked again.
     pub(super) has_room: bool,
+    /// It has waited for what listeners had sent before, and does not wait again.
+    pub(super) has_waited: bool,
 }
 
 /// The row of a command, if there is such a command and the client has logged in where it must have.

@@ -14,7 +14,6 @@ use crate::resp::reply::{Mark, Reply};
 use crate::resp::request::RequestParser;
 
 use super::admit::Admitted;
-use super::earlier::Earlier;
 use super::habits::Habits;
 use super::phase::Phase;
 
@@ -31,8 +30,6 @@ pub struct Client {
     /// A command that was admitted and has not run; before what is in `input`.
     pub(super) kept: Option<Admitted>,
     pub(super) habits: Habits,
-    /// What the command that is kept waits for.
-    pub(super) earlier: Option<Box<Earlier>>,
     /// Replies before AUTH to what was sent in one piece, bytes.
     pub(super) unauthenticated_reply_bytes: usize,
     /// Since when the output is over the soft limit, Unix ms.
@@ -56,6 +53,8 @@ pub struct Client {
     pub(super) is_sent_copy: bool,
     /// It is among those whose turn comes next ([`super::turns`]).
     pub(super) has_turn_coming: bool,
+    /// It is among the listeners of which something waits for its turn ([`super::outstanding`]).
+    pub(super) is_outstanding: bool,
     /// The socket, while it is on its way to a shard.
     pub(super) transport: Option<ParkedTransport>,
 }
@@ -72,7 +71,6 @@ impl Client {
             phase: Phase::Ready,
             kept: None,
             habits: Habits::default(),
-            earlier: None,
             unauthenticated_reply_bytes: 0,
             over_soft_limit_ms: None,
             held_for: 0,
@@ -84,6 +82,7 @@ impl Client {
             ended: false,
             is_sent_copy: false,
             has_turn_coming: false,
+            is_outstanding: false,
             transport: None,
         }
     }

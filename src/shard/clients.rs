@@ -217,6 +217,19 @@ impl Clients {
         }
     }
 
+    /// What a client's command came behind has taken effect, or was waited for long enough.
+    pub(super) fn release_behind(&mut self, id: ClientId) {
+        if let Some(Some(client)) = self.all.get_mut(&id)
+            && matches!(client.phase, Phase::Behind)
+        {
+            if let Some(kept) = &mut client.kept {
+                kept.has_waited = true;
+            }
+            client.phase = Phase::Ready;
+            self.turns.queue(client);
+        }
+    }
+
     /// A client has new output, or is to be closed when it is sent.
     pub(super) fn note_output(&mut self, id: ClientId) {
         self.dirty.push(id);

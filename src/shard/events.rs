@@ -61,7 +61,7 @@ impl Shard {
                 .query_bytes
                 .store(client.input.len(), Ordering::Relaxed);
             client.session.handle.count_held();
-            self.note_unheard(&client);
+            self.note_outstanding(&mut client);
             self.clients.put(client);
             self.check_query_limit(id);
         }
@@ -234,5 +234,6 @@ impl Shard {
         self.hands.shards().is_empty()
             && self.hands.lines().is_empty()
             && self.clients.turn_count() == 0
+            && !self.outstanding.has_behind()
     }
 }

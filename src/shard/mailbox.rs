@@ -167,6 +167,8 @@ pub enum Message {
     },
     /// A barrier was seen.
     BarrierSeen(ClientId),
+    /// Another thread has ended a round: who waits for what it had to read may go on.
+    CaughtUp,
     /// Look at this client's handle.
     Poke(ClientId),
     /// The log has come further: output may wait for that.
@@ -229,8 +231,11 @@ pub trait Post {
     /// Whether something is in a mailbox.
     fn has_mail(&self, at: ShardId) -> bool;
 
-    /// Threads other than this one of which a client that subscribes, or may, has sent what has not taken effect yet.
-    fn unheard(&self, at: ShardId) -> ShardSet;
+    /// Threads other than this one whose listeners have sent something that has not taken effect yet.
+    fn outstanding(&self, at: ShardId) -> ShardSet;
+
+    /// Has these threads send one [`Message::CaughtUp`] to this one, each when it has ended a round.
+    fn ask_to_tell(&self, at: ShardId, threads: ShardSet);
 
     /// How many rounds of its loop a thread has begun.
     fn rounds(&self, at: ShardId) -> u64;
@@ -306,9 +311,14 @@ impl Mail {
         !self.received.borrow().is_empty() || self.post.has_mail(self.id)
     }
 
-    /// See [`Post::unheard`].
-    pub(super) fn unheard(&self) -> ShardSet {
-        self.post.unheard(self.id)
+    /// See [`Post::outstanding`].
+    pub(super) fn outstanding(&self) -> ShardSet {
+        self.post.outstanding(self.id)
+    }
+
+    /// See [`Post::ask_to_tell`].
+    pub(super) fn ask_to_tell(&self, threads: ShardSet) {
+        self.post.ask_to_tell(self.id, threads);
     }
 
     /// See [`Post::rounds`].

@@ -1,8 +1,8 @@
-//! What the threads of the shards share: their mailboxes, the berths, and the sockets of who subscribes.
+//! What the threads of the shards share: their mailboxes, the berths, and the sockets of listeners.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -10,8 +10,8 @@ use crate::ids::{ShardId, ShardSet};
 use crate::keyspace::Keyspace;
 
 use super::hand::berths::Berths;
+use super::listener_sockets::{self, ListenerSockets};
 use super::mailbox::{Message, Post};
-use super::subscriber_sockets::{self, SubscriberSockets};
 
 /// What lies in the mailbox of one thread.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ struct Inbox {
 struct Mailbox {
     /// How many messages it has: a look costs less than the lock.
     count: AtomicUsize,
+    /// How many rounds of its loop its thread has begun.
+    rounds: AtomicU64,
     inbox: Mutex<Inbox>,
 }
 
@@ -36,12 +38,12 @@ impl Mailbox {
     }
 }
 
-/// The mailboxes of all threads, the berths, and the sockets of who subscribes.
+/// The mailboxes of all threads, the berths, and the sockets of listeners.
 #[derive(Debug)]
 pub(crate) struct Mailboxes {
     boxes: Vec<Mailbox>,
     /// Of each thread; of none where there is only one.
-    sockets: Vec<SubscriberSockets>,
+    sockets: Vec<ListenerSockets>,
     /// Held only while one step puts messages into several mailboxes.
     order: Mutex<()>,
     berths: Berths<Box<Keyspace>>,
@@ -51,10 +53,10 @@ impl Mailboxes {
     /// A mailbox and a berth for each shard.
     ///
     /// # Errors
-    /// When the system gives no descriptor for the sockets of who subscribes.
+    /// When the system gives no descriptor for the sockets of listeners.
     pub(crate) fn new(shard_count: usize) -> io::Result<Self> {
         let several = if shard_count > 1 { shard_count } else { 0 };
-        let sockets = (0..several).map(|_| SubscriberSockets::new());
+        let sockets = (0..several).map(|_| ListenerSockets::new());
         Ok(Self {
             boxes: (0..shard_count).map(|_| Mailbox::default()).collect(),
             sockets: sockets.collect::<io::Result<_>>()?,
@@ -63,8 +65,15 @@ impl Mailboxes {
         })
     }
 
-    /// The sockets of a thread's clients that subscribe, or may; `None` where there is only one thread.
-    pub(super) fn subscriber_sockets(&self, at: ShardId) -> Option<&SubscriberSockets> {
+    /// A thread begins a round of its loop.
+    pub(super) fn begin_round(&self, at: ShardId) {
+        let rounds = &self.boxes[at.index()].rounds;
+        // Nobody else writes it.
+        rounds.store(rounds.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// The sockets of a thread's listeners; `None` where there is only one thread.
+    pub(super) fn listener_sockets(&self, at: ShardId) -> Option<&ListenerSockets> {
         self.sockets.get(at.index())
     }
 
@@ -137,13 +146,20 @@ impl Post for Mailboxes {
         self.len(at) > 0
     }
 
-    fn unheard(&self, at: ShardId) -> ShardSet {
-        subscriber_sockets::unheard(&self.sockets, at)
+    fn outstanding(&self, at: ShardId) -> ShardSet {
+        listener_sockets::outstanding(&self.sockets, at)
+    }
+
+    fn ask_to_tell(&self, at: ShardId, threads: ShardSet) {
+        for thread in threads.iter().filter(|thread| *thread != at) {
+            if let Some(sockets) = self.listener_sockets(thread) {
+                sockets.ask_to_tell(at);
+            }
+        }
     }
 
     fn rounds(&self, at: ShardId) -> u64 {
-        self.subscriber_sockets(at)
-            .map_or(0, SubscriberSockets::rounds)
+        self.boxes[at.index()].rounds.load(Ordering::Acquire)
     }
 
     fn berths(&self) -> &Berths<Box<Keyspace>> {

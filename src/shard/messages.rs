@@ -126,6 +126,7 @@ impl Shard {
             Message::Barrier { from, client } => self.pass_barrier(from, client),
             Message::Walked(walked) => self.walked(*walked),
             Message::BarrierSeen(client) => self.barrier_seen(client),
+            Message::CaughtUp => self.release_behind(),
             Message::Poke(client) => self.poked(client),
             Message::DescribeStreams(query) => {
                 let own = ShardSet::one(self.id);

@@ -14,14 +14,14 @@
 //! * what there is: `clock` · `route` keys to shards · `phase` what keeps a client · `habits` where it is best placed · `admit`
 //!   whether a command may run · `client` · `describe`, `job` what asks for keyspaces · `snapshot/run`, `mailbox` messages
 //! * the three parts of a shard: `hand/` where keyspaces are, and who waits for them · `clients`, `turns` who is connected ·
-//!   `subscribers` who receives which messages · `subscriber_sockets` what those have sent
+//!   `subscribers` who receives which messages · `listener_sockets` who may be about to · `mailboxes` of the threads · `behind` who waits for them
 //! * a command runs: `env` what it reads and leaves · `busy` a script that runs for long · `measure` records · `readers` who has read a key · `call` its handler ·
 //!   `scripts` EVAL and the commands of scripts · `waiters` who is served by it · `execute` one command · `transaction` EXEC
 //! * the parts together: `state` a shard · `journal` effects to the log · `pause` · `refresh` settings · `tracking` what caches are told ·
-//!   `taking` keyspaces · `earlier` what comes before a publication · `aside` scripts that run for long · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `held` who waits for the log · `credit` · `barriers` ·
+//!   `taking` keyspaces · `outstanding` what comes before a publication · `aside` scripts that run for long · `migrate` who moves where · `blocking` waits · `leaving` ends of connections · `held` who waits for the log · `credit` · `barriers` ·
 //!   `publish` what is sent · `deliver` what has come · `sending` MIGRATE · `walk` KEYS over very many · `stop` · `snapshot` · `load` · `dumps` · `reload` · `messages`
 //! * a client's turn: `finish` what follows a command · `window` its keyspaces, then its run · `requests` · `input` · `turn` · `slices` of scripts
-//! * and what drives them: `work` · `tick` · `output` · `events` · `mailboxes` · `thread`
+//! * and what drives them: `work` · `tick` · `output` · `events` · `thread`
 //!
 //! Invariants: a handler is called by `call` only, with its keyspaces in hand; the work on keyspaces is finished (waiters
 //! served, effects logged, publications sent) before they are put back and before the reply leaves.
@@ -29,6 +29,7 @@
 mod admit;
 mod aside;
 mod barriers;
+mod behind;
 mod blocking;
 mod busy;
 pub(crate) mod call;
@@ -41,7 +42,6 @@ mod crowd;
 mod deliver;
 pub(crate) mod describe;
 pub(crate) mod dumps;
-mod earlier;
 mod env;
 mod events;
 mod evict;
@@ -55,6 +55,7 @@ mod input;
 mod job;
 pub mod journal;
 mod leaving;
+mod listener_sockets;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub mod mailbox;
@@ -63,6 +64,7 @@ mod measure;
 mod messages;
 mod migrate;
 pub mod output;
+mod outstanding;
 mod pause;
 mod phase;
 mod publish;
@@ -78,7 +80,6 @@ mod slices;
 pub(crate) mod snapshot;
 mod state;
 mod stop;
-mod subscriber_sockets;
 mod subscribers;
 mod taking;
 pub(crate) mod thread;

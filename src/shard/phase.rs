@@ -7,6 +7,7 @@
 //!        ├─► Walking     KEYS: the shards look through their keys
 //!        ├─► Paused      CLIENT PAUSE
 //!        ├─► Throttled   too much of what it published is undelivered
+//!        ├─► Behind      it publishes: what listeners sent before comes first
 //!        ├─► Leaving     on its way to another shard
 //!        ├─► Waiting     WAIT
 //!        ├─► Delayed     its login has failed: the reply comes later
@@ -48,6 +49,8 @@ pub(super) enum Phase {
     Paused,
     /// See the drawing.
     Throttled,
+    /// See the drawing.
+    Behind,
     /// It moves to another shard: its socket is being taken from its task.
     Leaving,
     /// See the drawing.
@@ -123,19 +126,30 @@ impl Phase {
             (Self::Ready, H::Unblock | H::Deadline | H::Hand) => R::Nothing,
 
             (Self::Queued, H::Hand) => R::Run,
-            (Self::Queued | Self::Throttled | Self::Scripting | Self::Delayed { .. }, H::Input) => {
-                R::KeepBusy
-            }
-            (Self::Queued | Self::Throttled | Self::Scripting | Self::Delayed { .. }, H::End) => {
-                R::Later
-            }
+            (
+                Self::Queued
+                | Self::Throttled
+                | Self::Behind
+                | Self::Scripting
+                | Self::Delayed { .. },
+                H::Input,
+            ) => R::KeepBusy,
+            (
+                Self::Queued
+                | Self::Throttled
+                | Self::Behind
+                | Self::Scripting
+                | Self::Delayed { .. },
+                H::End,
+            ) => R::Later,
             (Self::Delayed { .. }, H::Deadline) => R::EndWait,
             (Self::Delayed { .. }, H::Unblock | H::Hand | H::Idle) => R::Nothing,
             (Self::Delayed { .. }, H::Message) => R::SendBehind,
             (Self::Queued, H::Unblock | H::Deadline | H::Idle) => R::Nothing,
-            (Self::Throttled | Self::Scripting, H::Unblock | H::Deadline | H::Hand | H::Idle) => {
-                R::Nothing
-            }
+            (
+                Self::Throttled | Self::Behind | Self::Scripting,
+                H::Unblock | H::Deadline | H::Hand | H::Idle,
+            ) => R::Nothing,
 
             (Self::Barrier { .. } | Self::Walking { .. }, H::Input) => R::KeepBusy,
             (Self::Barrier { .. } | Self::Walking { .. }, H::End) => R::Later,
@@ -159,6 +173,7 @@ impl Phase {
                 Self::Ready
                 | Self::Queued
                 | Self::Throttled
+                | Self::Behind
                 | Self::Scripting
                 | Self::Blocked(_)
                 | Self::Waiting { .. }
@@ -222,6 +237,7 @@ mod tests {
             },
             Phase::Paused,
             Phase::Throttled,
+            Phase::Behind,
             Phase::Scripting,
             Phase::Leaving,
             Phase::Waiting {

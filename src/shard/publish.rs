@@ -156,7 +156,7 @@ impl Shard {
     ) {
         let now = self.shared.channels.last_publication();
         if self.shared.shard_count > 1 {
-            self.new_subscribers.push(client);
+            self.outstanding.note_change(client);
         }
         let mut ended = Vec::new();
         for SubscriptionChange {

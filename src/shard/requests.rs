@@ -57,6 +57,7 @@ impl Shard {
             args,
             shards: self.shards_for(client, row, args),
             owned: None,
+            has_waited: false,
         };
         if is_told {
             client.kept = Some(attempt.keep());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::command::context::Shared;
 use crate::config::Settings;
-use crate::ids::{ClientId, ShardId};
+use crate::ids::ShardId;
 use crate::journal::log::Log;
 use crate::keyspace::Keyspace;
 use crate::net::buffers::Spares;
@@ -13,6 +13,7 @@ use crate::resp::Protocol;
 use crate::resp::reply::Reply;
 use crate::script::thread::Scripts;
 
+use super::behind::Outstanding;
 use super::busy::Busy;
 use super::clients::Clients;
 use super::clock::Clock;
@@ -71,12 +72,8 @@ pub struct Shard {
     pub(super) revealed: u64,
     /// Position of the log behind what was written in this turn.
     pub(super) wrote_to: u64,
-    /// What others sent before what was read for this turn has taken effect.
-    pub(super) has_heard: bool,
-    /// Clients here that have subscribed since the driver asked last.
-    pub(super) new_subscribers: Vec<ClientId>,
-    /// Clients here that subscribe, or may, of which something waited for its turn.
-    pub(super) unheard: Vec<ClientId>,
+    /// What listeners have sent that is not in effect yet, and who waits for it.
+    pub(super) outstanding: Outstanding,
     /// It has written something to the log that is not synced, and has left that to nobody.
     pub(super) owes_sync: bool,
     /// Position of the log up to which clients may be told.
@@ -215,9 +212,7 @@ impl Shard {
             is_recording: false,
             revealed: 0,
             wrote_to: 0,
-            has_heard: false,
-            new_subscribers: Vec::new(),
-            unheard: Vec::new(),
+            outstanding: Outstanding::default(),
             owes_sync: false,
             has_busy_news: false,
             busy: None,

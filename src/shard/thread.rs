@@ -30,9 +30,10 @@ use crate::net::buffers::{Output, PIECES_PER_WRITE_MAX, Written};
 use crate::net::tls::{Arrived, TlsRoom};
 use crate::net::transport::Transport;
 
+use super::listener_sockets::ListenerSockets;
+use super::mailbox::{Message, Post};
 use super::mailboxes::Mailboxes;
 use super::output::Sent;
-use super::subscriber_sockets::SubscriberSockets;
 use super::{Event, Shard};
 
 /// A connection as its thread keeps it.
@@ -50,8 +51,8 @@ struct Connection {
     unread: Cell<bool>,
     /// Reads that it may still do although it is among those.
     extra_reads: Cell<usize>,
-    /// Its socket is among those of who subscribes, or may.
-    is_subscribers: Cell<bool>,
+    /// Its socket is among those of listeners.
+    is_listener: Cell<bool>,
 }
 
 impl Connection {
@@ -88,8 +89,8 @@ struct Driver {
     leaving: RefCell<Vec<(ClientId, ShardId, Rc<Connection>)>>,
     scratch: RefCell<Box<[u8]>>,
     tls_room: RefCell<TlsRoom>,
-    /// Something was read from the socket of who subscribes, or may, that may not have taken effect yet.
-    has_read_subscriber: Cell<bool>,
+    /// Something was read from the socket of a listener that may not have taken effect yet.
+    has_read_listener: Cell<bool>,
 }
 
 /// Runs a shard until the process ends. Its own thread calls it; it returns only if it fails. When the shard has ended it
@@ -115,7 +116,7 @@ pub(crate) fn run(
         leaving: RefCell::new(Vec::new()),
         scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
         tls_room: RefCell::new(TlsRoom::default()),
-        has_read_subscriber: Cell::new(false),
+        has_read_listener: Cell::new(false),
     });
     runtime.block_on(root(Rc::clone(&driver)));
     ended();
@@ -139,9 +140,7 @@ async fn root(driver: Rc<Driver>) {
         if std::mem::take(&mut has_slept) {
             driver.mailboxes.rise(driver.id);
         }
-        if let Some(sockets) = driver.subscriber_sockets() {
-            sockets.begin_round();
-        }
+        driver.mailboxes.begin_round(driver.id);
         let begun_ns = driver.shard.borrow().begin_round();
         let mut again = driver.take_mail(&tasks);
         again |= driver.shard.borrow_mut().work();
@@ -158,7 +157,7 @@ async fn root(driver: Rc<Driver>) {
         driver.seek_ends();
         again |= driver.shard.borrow().has_output() || driver.shard.borrow().has_work();
         again |= driver.reads_on();
-        driver.note_subscribers();
+        driver.end_listener_round();
         if driver.shard.borrow_mut().drain() {
             return Poll::Ready(());
         }
@@ -236,7 +235,7 @@ impl Driver {
                     ended: Cell::new(false),
                     unread: Cell::new(false),
                     extra_reads: Cell::new(0),
-                    is_subscribers: Cell::new(false),
+                    is_listener: Cell::new(false),
                 });
                 self.sort_socket(id, &connection);
                 self.connections
@@ -297,6 +296,7 @@ impl Driver {
             if self.shard.borrow().wants_input(id) {
                 connection.extra_reads.set(0);
             } else if !self.reads_a_little(id, connection) {
+                self.leave_listeners(connection);
                 self.read_later(id, connection);
                 return Poll::Pending;
             }
@@ -316,6 +316,7 @@ impl Driver {
                 }
                 Poll::Ready(Ok(Arrived::End)) => {
                     connection.ended.set(true);
+                    self.leave_listeners(connection);
                     self.shard.borrow_mut().handle(Event::End(id));
                 }
                 Poll::Ready(Ok(arrived)) => {
@@ -323,7 +324,7 @@ impl Driver {
                         self.shard
                             .borrow_mut()
                             .handle(Event::Input(id, buffer.filled()));
-                        if connection.is_subscribers.get() {
+                        if connection.is_listener.get() {
                             self.sort_socket(id, connection);
                         }
                     }
@@ -347,33 +348,33 @@ impl Driver {
     fn read_later(&self, id: ClientId, connection: &Connection) {
         if !connection.unread.replace(true) {
             self.unread.borrow_mut().push(id);
-            self.leave_subscribers(connection);
         }
     }
 
-    /// The sockets of this thread's clients that subscribe, or may; `None` where there is only one thread.
-    fn subscriber_sockets(&self) -> Option<&SubscriberSockets> {
-        self.mailboxes.subscriber_sockets(self.id)
+    /// The sockets of this thread's listeners; `None` where there is only one thread.
+    fn listener_sockets(&self) -> Option<&ListenerSockets> {
+        self.mailboxes.listener_sockets(self.id)
     }
 
     /// A socket is among those, or not, as its client is now.
     fn sort_socket(&self, id: ClientId, connection: &Connection) {
-        let Some(sockets) = self.subscriber_sockets() else {
+        let Some(sockets) = self.listener_sockets() else {
             return;
         };
-        let belongs = !connection.unread.get() && self.shard.borrow().may_subscribe(id);
+        let is_read = !connection.unread.get() && !connection.ended.get();
+        let belongs = is_read && self.shard.borrow().is_listener(id);
         if !belongs {
-            self.leave_subscribers(connection);
-        } else if !connection.is_subscribers.get() {
+            self.leave_listeners(connection);
+        } else if !connection.is_listener.get() {
             let is_in = sockets.add(&connection.transport.borrow());
-            connection.is_subscribers.set(is_in);
+            connection.is_listener.set(is_in);
         }
     }
 
-    /// Its socket is not among those: it is not read for now, or goes.
-    fn leave_subscribers(&self, connection: &Connection) {
-        if let Some(sockets) = self.subscriber_sockets()
-            && connection.is_subscribers.take()
+    /// Its socket is not among those: it is not read for now, or never again.
+    fn leave_listeners(&self, connection: &Connection) {
+        if let Some(sockets) = self.listener_sockets()
+            && connection.is_listener.take()
         {
             sockets.remove(&connection.transport.borrow());
         }
@@ -381,28 +382,33 @@ impl Driver {
 
     /// A socket is read now.
     fn begin_reading(&self, connection: &Connection) {
-        if connection.is_subscribers.get()
-            && !self.has_read_subscriber.replace(true)
-            && let Some(sockets) = self.subscriber_sockets()
+        if connection.is_listener.get()
+            && !self.has_read_listener.replace(true)
+            && let Some(sockets) = self.listener_sockets()
         {
             sockets.begin_reading();
         }
     }
 
-    /// Takes in the sockets of who has subscribed in this round. At its end what was read has taken effect, nearly always.
-    fn note_subscribers(&self) {
-        let Some(sockets) = self.subscriber_sockets() else {
+    /// Takes in the sockets of who has subscribed in this round, at whose end all that was read has taken effect, nearly always. Tells who
+    /// waits for that.
+    fn end_listener_round(&self) {
+        let has_outstanding = self.shard.borrow_mut().has_outstanding(None);
+        let Some(sockets) = self.listener_sockets() else {
             return;
         };
-        let subscribed = self.shard.borrow_mut().take_new_subscribers();
-        for id in subscribed {
+        let changed = self.shard.borrow_mut().take_changed_listeners();
+        for id in changed {
             if let Some(connection) = self.connections.borrow().get(&id) {
                 self.sort_socket(id, connection);
             }
         }
-        if self.has_read_subscriber.get() && !self.shard.borrow_mut().has_unheard(None) {
-            self.has_read_subscriber.set(false);
+        if self.has_read_listener.get() && !has_outstanding {
+            self.has_read_listener.set(false);
             sockets.end_reading();
+        }
+        for thread in sockets.take_to_tell().iter() {
+            self.mailboxes.post(thread, Message::CaughtUp);
         }
     }
 
@@ -423,6 +429,7 @@ impl Driver {
             };
             if connection.transport.borrow().peer_has_ended() {
                 connection.ended.set(true);
+                self.leave_listeners(&connection);
                 self.shard.borrow_mut().handle(Event::End(id));
             } else {
                 connection.extra_reads.set(EXTRA_READS);
@@ -479,7 +486,7 @@ impl Driver {
         let closed = self.shard.borrow_mut().take_closed();
         for id in closed {
             if let Some(connection) = self.connections.borrow_mut().remove(&id) {
-                self.leave_subscribers(&connection);
+                self.leave_listeners(&connection);
                 connection.transport.borrow_mut().close();
                 connection.end();
             }
@@ -545,7 +552,7 @@ impl Driver {
         let departing = self.shard.borrow_mut().take_departing();
         for (id, target) in departing {
             if let Some(connection) = self.connections.borrow_mut().remove(&id) {
-                self.leave_subscribers(&connection);
+                self.leave_listeners(&connection);
                 connection.end();
                 self.leaving.borrow_mut().push((id, target, connection));
             }

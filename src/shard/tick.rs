@@ -22,7 +22,7 @@ impl Shard {
         };
         let stop = self.stop_deadline_ms().unwrap_or(u64::MAX);
         let due = deadline.min(alarm).min(self.next_round_ms);
-        due.min(stop).min(retry)
+        due.min(stop).min(retry).min(self.outstanding.next_end_ms())
     }
 
     /// When this shard's keyspace must be looked at, Unix ms. Blocked clients do not look at keys before the end of CLIENT

@@ -41,7 +41,7 @@ impl Shard {
             // What it has sent waits until it has read: [`Shard::send`] gives it its turn.
             client.input.keep(fresh, &mut self.spare_inputs);
             client.mirror_input();
-            self.note_unheard(&client);
+            self.note_outstanding(&mut client);
             self.clients.put(client);
             self.check_query_limit(id);
             return;
@@ -52,7 +52,7 @@ impl Shard {
             .active_ms
             .store(self.now_ms, Ordering::Relaxed);
         (self.revealed, self.wrote_to) = (0, 0);
-        self.has_heard = self.hears_all();
+        self.begin_turn();
         let mut reply = self.begin_reply(&client);
         let mut budget = self.budget();
         let mut flow = self.run_kept(&mut client, &mut reply);
@@ -117,7 +117,7 @@ impl Shard {
         let exceeds = client.unparsed_bytes() as u64 > self.settings.client_query_buffer_bytes_max;
         let ended = client.ended;
         if flow != Flow::Next {
-            self.note_unheard(&client);
+            self.note_outstanding(&mut client);
         }
         let has_much = client.has_much_to_send(&self.settings);
         self.clients.put(client);

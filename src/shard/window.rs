@@ -61,6 +61,8 @@ pub(super) struct Attempt<'a> {
     pub(super) shards: ShardSet,
     /// The same arguments, when they were kept already.
     pub(super) owned: Option<&'a Request>,
+    /// It has waited for what listeners had sent before, and does not wait again.
+    pub(super) has_waited: bool,
 }
 
 impl Attempt<'_> {
@@ -73,13 +75,15 @@ impl Attempt<'_> {
             shards: self.shards,
             request: self.owned.cloned().unwrap_or_else(copy),
             has_room: true,
+            has_waited: self.has_waited,
         }
     }
 
-    /// As [`Attempt::keep`], for as long as somebody likes: what was decided about room says nothing by then.
+    /// As [`Attempt::keep`], for as long as somebody likes: what was decided about room and order says nothing by then.
     fn keep_paused(&self) -> Admitted {
         Admitted {
             has_room: false,
+            has_waited: false,
             ..self.keep()
         }
     }
@@ -181,6 +185,7 @@ impl Shard {
             args: &args,
             shards: kept.shards,
             owned: Some(&kept.request),
+            has_waited: kept.has_waited,
         };
         if asked && client.session.listens() {
             client.kept = Some(attempt.keep());
@@ -226,10 +231,11 @@ impl Shard {
         if is_exec(client, attempt.row) && client.session.transaction.aborted {
             return self.refuse_exec(client, reply, &attempt);
         }
-        if !self.has_heard_of_earlier(client, attempt.row) {
+        if !attempt.has_waited && !self.comes_in_order(client, attempt.row) {
             client.kept = Some(attempt.keep());
-            return Flow::Defer;
+            return Flow::Stop;
         }
+        attempt.has_waited = true;
         for growths in 0.. {
             if client.session.handle.is_killed() {
                 client.session.closing = true;

@@ -198,6 +198,7 @@ impl Shard {
 
     /// Tries for what jobs wait for, and gives runnable clients a turn; true when work is left that can be done now.
     pub fn work(&mut self) -> bool {
+        self.release_behind();
         let has_jobs = !self.hands.lines().is_empty();
         if !has_jobs && !self.has_work() {
             // No look at the clock for nothing.
@@ -228,7 +229,8 @@ impl Shard {
     pub fn has_work(&self) -> bool {
         let has_turns = self.clients.turn_count() > 0 && !self.is_stopping();
         let has_script = self.busy.is_some() || self.has_busy_news;
-        has_turns || has_script || self.hands.lines().any_called()
+        let looks_again = self.outstanding.waits_for(self.id);
+        has_turns || has_script || looks_again || self.hands.lines().any_called()
     }
 
     /// Forgets tracked keys when there are too many: the limit is lower now, or other shards have too many too.

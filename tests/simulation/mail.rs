@@ -8,6 +8,8 @@ pub(crate) struct Mail {
     pub(crate) berths: Berths<Box<Keyspace>>,
     /// Who was sent something by a shard and not woken since: each of them sleeps, for all the sender knows.
     asleep: Mutex<ShardSet>,
+    /// How often a shard has asked whether others have something to read first.
+    asked: AtomicU64,
 }
 
 impl Mail {
@@ -16,6 +18,7 @@ impl Mail {
             boxes: Mutex::new((0..shard_count).map(|_| VecDeque::new()).collect()),
             berths: Berths::new(shard_count),
             asleep: Mutex::new(ShardSet::EMPTY),
+            asked: AtomicU64::new(0),
         }
     }
 
@@ -60,9 +63,21 @@ impl Post for Mail {
         !self.boxes.lock().unwrap()[at.index()].is_empty()
     }
 
-    /// Who has sent something has it read by the seed, in one step with its effect.
-    fn unheard(&self, _at: ShardId) -> ShardSet {
-        ShardSet::EMPTY
+    /// Now and then the others: they have read it when this one looks again.
+    fn outstanding(&self, at: ShardId) -> ShardSet {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if asked.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62 != 0 {
+            return ShardSet::EMPTY;
+        }
+        let mut others = ShardSet::all(self.boxes.lock().unwrap().len());
+        others.remove(at);
+        others
+    }
+
+    fn ask_to_tell(&self, at: ShardId, threads: ShardSet) {
+        for _ in threads.iter().filter(|thread| *thread != at) {
+            self.push(at, Message::CaughtUp);
+        }
     }
 
     fn rounds(&self, _at: ShardId) -> u64 {

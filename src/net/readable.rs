@@ -1,4 +1,4 @@
-//! Which sets of sockets have bytes that nobody has read yet.
+//! Sets of sockets, and whether one of a set has bytes that nobody has read yet.
 //!
 //! ```text
 //! socket ─┬─► epoll of its runtime    edge-triggered: tells its thread once, when it looks
@@ -20,9 +20,9 @@ use super::transport::Transport;
 
 /// A set of sockets.
 #[derive(Debug)]
-pub(crate) struct Unread(OwnedFd);
+pub(crate) struct ReadableSet(OwnedFd);
 
-impl Unread {
+impl ReadableSet {
     /// An empty set.
     ///
     /// # Errors
@@ -52,8 +52,8 @@ impl Unread {
     }
 }
 
-/// Of which of these sets a socket has something to read. One system call, however many sockets they have.
-pub(crate) fn have_unread(sets: &[&Unread]) -> SmallVec<[bool; 16]> {
+/// Which of these sets have a socket with something to read. One system call, however many sockets they have.
+pub(crate) fn are_readable(sets: &[&ReadableSet]) -> SmallVec<[bool; 16]> {
     let mut asked: SmallVec<[PollFd<'_>; 16]> = sets
         .iter()
         .map(|set| PollFd::new(&set.0, PollFlags::IN))
@@ -74,13 +74,13 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[tokio::test]
-    async fn a_set_has_unread_bytes_until_they_are_read_whoever_else_is_told_of_them() {
+    async fn a_set_is_readable_until_all_is_read_whoever_else_was_told_of_it() {
         let (mut peer, socket) = UnixStream::pair().unwrap();
         socket.set_nonblocking(true).unwrap();
         let socket = tokio::net::UnixStream::from_std(socket).unwrap();
         let transport = Transport::Unix(socket);
-        let (set, other) = (Unread::new().unwrap(), Unread::new().unwrap());
-        let ask = || have_unread(&[&set, &other]).to_vec();
+        let (set, other) = (ReadableSet::new().unwrap(), ReadableSet::new().unwrap());
+        let ask = || are_readable(&[&set, &other]).to_vec();
         set.add(&transport).unwrap();
         assert_eq!(ask(), [false, false]);
         peer.write_all(b"abc").unwrap();
@@ -99,6 +99,6 @@ mod tests {
         peer.write_all(b"d").unwrap();
         set.remove(&transport);
         assert_eq!(ask(), [false, false]);
-        assert!(have_unread(&[]).is_empty());
+        assert!(are_readable(&[]).is_empty());
     }
 }
