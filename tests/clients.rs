@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use door::{Door, as_user, as_user_of, over_tls};
+use door::{Door, as_user, over_tls};
 use support::for_each_shard_count;
 use users::User;
 
@@ -304,8 +304,7 @@ fn celery_as_the_user_of_the_readme() {
     let queues = ["~lost*", "~not-acknowledged*", "~stopping*"];
     let jobs = "(~child ~notes ~worker +rpush +set)";
     let user = User::of_readme("celery").and(&queues).and(&[jobs]);
-    // It does not wait for its subscriptions before it asks for what is published there: see the README on publish/subscribe.
-    let denied = as_user_of(1, user, |door| {
+    let denied = as_user(user, |door| {
         python_suite(door, CLIENTS, "test_celery.py");
     });
     assert_eq!(denied, Vec::<String>::new());

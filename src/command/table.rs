@@ -36,6 +36,7 @@ pub fn commands() -> &'static CommandTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::row::Row;
 
     #[test]
     fn a_name_is_found_in_any_case_and_nothing_else_is() {
@@ -61,5 +62,23 @@ mod tests {
             assert_eq!(found(&[name, &[b'x'; 40]].concat()), None);
         }
         assert!(table.find(b"").is_none());
+    }
+
+    #[test]
+    fn who_subscribes_and_who_publishes_is_known_by_the_row() {
+        let named = |does: fn(&Row) -> bool| -> Vec<_> {
+            let rows = commands().rows().iter().filter(|row| does(row));
+            rows.map(|row| row.command.name).collect()
+        };
+        assert_eq!(named(Row::publishes), ["publish", "spublish"]);
+        let subscribes = [
+            "subscribe",
+            "unsubscribe",
+            "psubscribe",
+            "punsubscribe",
+            "ssubscribe",
+            "sunsubscribe",
+        ];
+        assert_eq!(named(Row::subscribes), subscribes);
     }
 }

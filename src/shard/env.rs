@@ -104,15 +104,6 @@ impl Aftermath {
         let mut outgoing = self.outgoing.iter();
         outgoing.any(|outgoing| matches!(outgoing, Outgoing::Subscriptions(_)))
     }
-
-    /// Whether a subscription of the client ends.
-    pub(super) fn ends_subscriptions(&self) -> bool {
-        let mut outgoing = self.outgoing.iter();
-        outgoing.any(|outgoing| match outgoing {
-            Outgoing::Subscriptions(changes) => changes.iter().any(|change| !change.subscribed),
-            _ => false,
-        })
-    }
 }
 
 /// One command to run.

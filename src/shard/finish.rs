@@ -126,8 +126,7 @@ impl Shard {
         let actions = std::mem::take(&mut after.actions);
         // What (un)subscribing confirms is pushed: it is sent whatever CLIENT REPLY says.
         let pushes = after.changes_subscriptions();
-        let mut told =
-            client.session.subscriptions.any() && after.publishes() || after.ends_subscriptions();
+        let mut told = client.session.subscriptions.any() && after.publishes();
         if !after.is_empty() {
             told |= self.dispatch(after, Some(client));
         }
@@ -305,9 +304,7 @@ impl Shard {
             ShardAction::StopMonitoring(changes) => {
                 self.shared.monitor_count.fetch_sub(1, Ordering::AcqRel);
                 self.subscribers.remove_monitor(client.id());
-                let ends = !changes.is_empty();
-                self.change_subscriptions(client.id(), changes);
-                if ends {
+                if self.change_subscriptions(client.id(), changes) {
                     self.hold_until_told(client, reply, mark);
                 }
             }

@@ -33,7 +33,8 @@ use super::tracking::Telling;
 impl Shard {
     /// Sends what commands left behind: replies of blocked clients and publications. Before the keyspaces in hand are given
     /// away and before the reply leaves. `publisher`, whose commands ran here, is held when it has published too much; its
-    /// subscriptions begin and end between the publications of its transaction. True when it is to be told of keys itself.
+    /// subscriptions begin and end between the publications of its transaction. True when it has to be sent something before its
+    /// next command runs: notices of keys, or what was published until a subscription ended.
     pub(super) fn dispatch(&mut self, after: Aftermath, publisher: Option<&mut Client>) -> bool {
         if !after.outgoing.is_empty() {
             self.log_effects();
@@ -46,6 +47,7 @@ impl Shard {
         let wrote_to = publisher.as_ref().map_or(0, |client| client.wrote_to);
         let wrote_to = wrote_to.max(self.wrote_to);
         let mut telling = Telling::of(id);
+        let mut has_ended = false;
         for mut outgoing in after.outgoing {
             outgoing.caused_by(id);
             match outgoing {
@@ -63,7 +65,7 @@ impl Shard {
                 Outgoing::Subscriptions(changes) => {
                     debug_assert!(id.is_some(), "only a client's own command subscribes");
                     if let Some(id) = id {
-                        self.change_subscriptions(id, changes);
+                        has_ended |= self.change_subscriptions(id, changes);
                     }
                 }
             }
@@ -79,7 +81,7 @@ impl Shard {
         {
             self.clients.throttle(client);
         }
-        telling.tells_publisher
+        telling.tells_publisher || has_ended
     }
 
     /// Sends the reply of a client that was blocked to its shard; says whether it travels through a mailbox.
@@ -148,12 +150,13 @@ impl Shard {
         over
     }
 
-    /// Updates this shard's own list of subscribers. A subscription that ends is forgotten behind what is in the mailbox.
+    /// Updates this shard's own list of subscribers. A subscription that ends is forgotten behind what is in the mailbox, if anything is:
+    /// then the client has to be sent that first, and the answer is true.
     pub(super) fn change_subscriptions(
         &mut self,
         client: ClientId,
         changes: Vec<SubscriptionChange>,
-    ) {
+    ) -> bool {
         let now = self.shared.channels.last_publication();
         if self.shared.shard_count > 1 {
             self.outstanding.note_change(client);
@@ -177,10 +180,17 @@ impl Shard {
                 ended.push((kind, name));
             }
         }
-        if !ended.is_empty() {
+        if ended.is_empty() {
+            return false;
+        }
+        let is_behind = self.post.has_mail();
+        if is_behind {
             self.post
                 .send(self.id, Message::Unsubscribed { client, ended });
+        } else {
+            self.forget_subscriptions(client, &ended);
         }
+        is_behind
     }
 
     /// Sends a transaction that ran to the clients in MONITOR: its commands, unless the reply shows that they did not run,

@@ -111,11 +111,7 @@ pub(crate) fn over_tls(test: impl Fn(&Door)) {
 /// Runs suites over TLS as a user with few rights, where both sides show a certificate, with the last number of shards. What
 /// the user was denied, in the order of `ACL LOG`, each as `reason object`.
 pub(crate) fn as_user(user: User, test: impl Fn(&Door)) -> Vec<String> {
-    as_user_of(*shard_counts().last().unwrap(), user, test)
-}
-
-/// The same with so many shards.
-pub(crate) fn as_user_of(shards: usize, user: User, test: impl Fn(&Door)) -> Vec<String> {
+    let shards = *shard_counts().last().unwrap();
     let (server, door) = secure(shards, Some(user), true);
     test(&door);
     let shown = door.files.as_ref().and_then(|files| files.shown.as_ref());
