@@ -115,4 +115,6 @@ say "lints"
 # With the benchmark: one build of everything, its few crates and its own tests on top.
 cargo clippy --profile fast --all-targets --features bench -- -D warnings
 say "tests"
+# Many tests wait for servers, clients and timers: more of them at once than there are cores.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 exec cargo test --profile fast --features bench --no-fail-fast "$@"
