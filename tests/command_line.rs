@@ -303,7 +303,8 @@ fn a_tool_that_fails_says_so_in_one_sentence_of_one_form() {
         let wanted = format!("{to}: the server wants a password; set MILLRACE_PASSWORD");
         expect(&server.url(), None, &wanted);
         let refused = format!(
-            "{to}: the server did not accept the user or the password; if it has none, unset MILLRACE_PASSWORD"
+            "{to}: the server did not accept the user or the password; if it has none, unset MILLRACE_PASSWORD; \
+             if they are right, the user may have as many connections as maxclients-per-user allows"
         );
         expect(&server.url(), Some("wrong"), &refused);
     }

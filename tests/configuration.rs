@@ -426,3 +426,12 @@ fn an_empty_file_makes_room_for_the_unix_socket_and_no_other_file_does() {
     std::os::unix::fs::symlink("nowhere", &path).unwrap();
     expect_refusal("a symbolic link");
 }
+
+#[test]
+fn a_server_that_would_listen_nowhere_does_not_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, _, error) = outcome(&["--port", "0"], directory.path());
+    let expected = "configured to not listen anywhere: set --port, --tls-port or --unixsocket";
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains(expected), "{error}");
+}

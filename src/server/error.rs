@@ -12,6 +12,8 @@ pub(crate) enum StartError {
     Configuration(ConfigError),
     /// An address that cannot be listened on, why, and the options that name it.
     Listen(String, String, &'static str),
+    /// No port, and no path of a unix socket, is set.
+    NoListener,
     /// `bind` names addresses, and none of them exists here.
     NoAddress(String),
     /// The working directory cannot be entered.
@@ -47,6 +49,10 @@ impl fmt::Display for StartError {
                     "cannot listen on {address}: {reason}: choose another {options}"
                 )
             }
+            StartError::NoListener => write!(
+                f,
+                "configured to not listen anywhere: set --port, --tls-port or --unixsocket"
+            ),
             StartError::NoAddress(list) => {
                 write!(
                     f,

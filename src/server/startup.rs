@@ -92,6 +92,9 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
     let terms = tls::terms(&settings.tls).map_err(|error| StartError::Tls(error.to_string()))?;
     let signals = Signals::new()?;
     let listeners = listen::open_all(&settings)?;
+    if listeners.is_empty() {
+        return Err(StartError::NoListener);
+    }
     let metrics = listen::open_metrics(&settings)?;
     let pidfile = Pidfile::write(&settings);
     let prepared = Prepared {

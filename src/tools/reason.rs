@@ -7,9 +7,9 @@ use redis::{ErrorKind, RedisError};
 /// What to say to somebody who is not let in without a password.
 const WANTS_PASSWORD: &str = "the server wants a password; set MILLRACE_PASSWORD";
 
-/// A wrong one; also one where the server has none.
-const REFUSED: &str =
-    "the server did not accept the user or the password; if it has none, unset MILLRACE_PASSWORD";
+/// A wrong one; also one where the server has none, or one of a user that has all its connections.
+const REFUSED: &str = "the server did not accept the user or the password; if it has none, unset MILLRACE_PASSWORD; \
+                       if they are right, the user may have as many connections as maxclients-per-user allows";
 
 /// What speaks something else is something else.
 pub(super) const NO_SERVER: &str = "the answer is not that of a Redis server";
