@@ -37,7 +37,7 @@ pub(crate) const FAILED_LOGIN_LINE_MS: u64 = 60_000;
 pub(crate) const OUTSTANDING_WAIT_MS_MAX: u64 = 500;
 /// Rounds of a thread for which a publication waits: somebody may send to it without end. So many turns of a long pipeline are waited for,
 /// too.
-pub(crate) const OUTSTANDING_ROUNDS_MAX: u64 = 16;
+pub(crate) const OUTSTANDING_ROUNDS_MAX: u64 = 8;
 /// Commands of one connection in a row before the others get a turn.
 pub(crate) const TURN_COMMANDS_MAX: usize = 128;
 /// Turns of clients with requests left, before sockets are looked at again: who has sent a single request does not wait for

@@ -118,13 +118,6 @@ impl Shard {
         self.check_output_limit(id);
     }
 
-    /// Everything published before subscriptions ended has been delivered.
-    pub(super) fn forget_subscriptions(&mut self, client: ClientId, ended: &[(ChannelKind, Name)]) {
-        for (kind, name) in ended {
-            self.subscribers.remove(client, *kind, name, true);
-        }
-    }
-
     /// Appends a line to the output of the clients in MONITOR here. One that is not told yet that it monitors gets its reply
     /// first, as in Redis: other shards may be faster with a line than with what that reply waits for.
     pub(super) fn deliver_monitor_line(&mut self, line: &Bytes) {

@@ -83,19 +83,20 @@ impl ListenerSockets {
 
 /// The threads, other than `at`, whose listeners have sent something that is not in effect yet.
 pub(super) fn outstanding(threads: &[ListenerSockets], at: ShardId) -> ShardSet {
-    let others = threads
-        .iter()
-        .zip(0..)
-        .filter(|(thread, number)| *number != at.0 && thread.count.load(Ordering::SeqCst) > 0);
-    let others: SmallVec<[_; 16]> = others.collect();
-    let sets: SmallVec<[_; 16]> = others.iter().map(|(thread, _)| &thread.set).collect();
-    let are_readable = are_readable(&sets);
     let mut outstanding = ShardSet::EMPTY;
-    for ((thread, number), is_readable) in others.into_iter().zip(are_readable) {
-        // In this order: what is read meanwhile is not in the socket any more.
-        if is_readable || thread.is_reading.load(Ordering::SeqCst) {
-            outstanding.insert(ShardId(number));
-        }
-    }
+    let others = || {
+        let threads = threads.iter().zip((0..).map(ShardId));
+        threads.filter(|(_, number)| *number != at)
+    };
+    let with_some = others().filter(|(thread, _)| thread.count.load(Ordering::SeqCst) > 0);
+    let with_some: SmallVec<[_; 16]> = with_some.collect();
+    let sets: SmallVec<[_; 16]> = with_some.iter().map(|(thread, _)| &thread.set).collect();
+    let readable = with_some.iter().zip(are_readable(&sets));
+    let readable = readable.filter(|(_, is_readable)| *is_readable);
+    readable.for_each(|((_, number), _)| outstanding.insert(*number));
+    // In this order: what is read meanwhile is not in the socket any more. Also of threads whose set is empty: who has sent more than
+    // it has turns for is not in it.
+    let reading = others().filter(|(thread, _)| thread.is_reading.load(Ordering::SeqCst));
+    reading.for_each(|(_, number)| outstanding.insert(number));
     outstanding
 }

@@ -146,8 +146,9 @@ impl Shard {
     }
 
     /// Takes a connection over: a new one, or one that moved here.
-    pub(super) fn adopt(&mut self, client: Box<Client>) {
+    pub(super) fn adopt(&mut self, mut client: Box<Client>) {
         let id = client.id();
+        client.is_outstanding = false;
         client.session.handle.moved_to(self.id);
         self.now_ms = self.now_ms.max(client.now_ms);
         self.clients.arrive(client);

@@ -21,6 +21,8 @@ use crate::command::spec::{Flags, Scope};
 use crate::command::table::commands;
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::observe::monitor;
+use crate::pubsub::Name;
+use crate::pubsub::registry::ChannelKind;
 use crate::resp::arguments::{Args, Request};
 
 use super::client::Client;
@@ -191,6 +193,13 @@ impl Shard {
             self.forget_subscriptions(client, &ended);
         }
         is_behind
+    }
+
+    /// Everything published before subscriptions ended has been delivered.
+    pub(super) fn forget_subscriptions(&mut self, client: ClientId, ended: &[(ChannelKind, Name)]) {
+        for (kind, name) in ended {
+            self.subscribers.remove(client, *kind, name, true);
+        }
     }
 
     /// Sends a transaction that ran to the clients in MONITOR: its commands, unless the reply shows that they did not run,

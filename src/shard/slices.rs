@@ -103,6 +103,7 @@ impl Shard {
             ran,
         );
         if flow == Flow::Next && !busy.client_is_gone {
+            self.begin_turn();
             let mut budget = self.budget();
             flow = self.run_input(&mut client, &mut reply, &mut budget, &[]);
         }

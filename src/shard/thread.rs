@@ -330,6 +330,9 @@ impl Driver {
                     }
                     if arrived == Arrived::Full && connection.extra_reads.get() == 0 {
                         // The others get their turn before this one reads on.
+                        if !self.shard.borrow().wants_input(id) {
+                            self.leave_listeners(connection);
+                        }
                         self.read_later(id, connection);
                         return Poll::Pending;
                     }
@@ -399,7 +402,9 @@ impl Driver {
         };
         let changed = self.shard.borrow_mut().take_changed_listeners();
         for id in changed {
-            if let Some(connection) = self.connections.borrow().get(&id) {
+            if let Some(connection) = self.connections.borrow().get(&id)
+                && !connection.unread.get()
+            {
                 self.sort_socket(id, connection);
             }
         }
@@ -460,6 +465,7 @@ impl Driver {
                 self.sort_socket(id, connection);
                 connection.wake();
             } else {
+                self.leave_listeners(connection);
                 self.unread.borrow_mut().push(id);
             }
         }

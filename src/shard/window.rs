@@ -191,6 +191,8 @@ impl Shard {
             client.kept = Some(attempt.keep());
             return Flow::Defer;
         }
+        // What came with it has waited with it.
+        self.outstanding.none_before |= kept.has_waited;
         self.attempt(client, reply, attempt)
     }
 

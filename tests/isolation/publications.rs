@@ -43,6 +43,31 @@ fn a_message_reaches_who_sent_its_subscription_before_also_on_a_thread_that_has_
     });
 }
 
+#[test]
+fn a_message_reaches_the_only_listener_of_a_thread_also_behind_more_than_one_turn() {
+    for_each_shard_count(|server| {
+        // Who works with data is no listener.
+        let with_data = || {
+            let mut client = server.connect();
+            client.run("GET k");
+            client
+        };
+        let mut sleeper = with_data();
+        let mut publishers: Vec<_> = (0..4).map(|_| with_data()).collect();
+        for at in 0..8 {
+            let mut subscriber = server.connect();
+            subscriber.run("PING");
+            sleeper.send_line("DEBUG SLEEP 0.03");
+            let names = (0..150).map(|number| format!("SUBSCRIBE c{at}-{number}\r\n"));
+            subscriber.send_raw(names.collect::<String>().as_bytes());
+            let publisher = &mut publishers[at % 4];
+            let receivers = publisher.run(&format!("PUBLISH c{at}-149 m"));
+            assert_eq!(receivers.to_string(), ":1", "message {at}");
+            assert_eq!(sleeper.reply().to_string(), "+OK");
+        }
+    });
+}
+
 /// So many messages from several threads, which each take far less than a thread that is waited for in vain.
 fn publish_soon(server: &Server) {
     let mut publishers: Vec<_> = (0..4).map(|_| server.connect()).collect();
