@@ -450,7 +450,8 @@ mod tests {
             let (exact, about) = (value.heap_bytes(), value.estimated_bytes());
             assert!(exact > 3_000_000);
             let error = about.abs_diff(exact);
-            assert!(error < exact / 20, "{value:?}: {about}, not {exact}");
+            // The pieces that are looked at lie elsewhere each time: their hashes begin anew.
+            assert!(error < exact / 8, "{value:?}: {about}, not {exact}");
         }
     }
 

@@ -98,10 +98,10 @@ fn very_many_fields_that_have_ended_go_in_steps_before_a_command_looks() {
             let pairs: Vec<String> = numbers.iter().map(|field| format!("{field} v")).collect();
             client.run(&format!("HSET {key} {} last v", pairs.join(" ")));
             let fields = numbers.join(" ");
-            client.run(&format!("HPEXPIRE {key} 30 FIELDS 3000 {fields}"));
+            client.run(&format!("HPEXPIRE {key} 400 FIELDS 3000 {fields}"));
         }
-        client.run("SADDEX s PX 30 MEMBERS 2 x y");
-        client.run("SET latest x PX 31");
+        client.run("SADDEX s PX 400 MEMBERS 2 x y");
+        client.run("SET latest x PX 401");
         client.run("WATCH d");
         let deadline = Instant::now() + Duration::from_secs(20);
         while raw(&mut client, "EXISTS latest") != ":0" {

@@ -110,7 +110,8 @@ fn each_once(campaign: &mut Campaign, points: &[String]) -> Result<(), Vec<Strin
     let mut missed = Vec::new();
     for point in points {
         let mut is_reached = false;
-        for way in WAYS {
+        // Again where a busy machine did not let the writer come so far.
+        for way in WAYS.into_iter().cycle().take(3 * WAYS.len()) {
             let name = match way {
                 ":2" => format!("{point}:2"),
                 _ => point.clone(),
