@@ -293,7 +293,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 if let TrimTo::MaxLength(most) = options.to {
                     prop_assert!(removed.trimmed == 0 || stream.log().len() >= most);
                 }
-                if removed.trimmed == 0 {
+                if removed.trimmed == 0 && policy == ReferencePolicy::Keep {
                     // It may have dropped a block without entries, as in Redis, and there is nothing to repeat.
                     again = stream.clone();
                 }
