@@ -200,7 +200,9 @@ fn a_dump_is_loaded_without_the_keys_that_have_ended() {
 /// The last words of a server that cannot start.
 fn last_words(directory: &Path, options: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_millrace"))
-        .args(["--port", "0", "--shards", "2", "--dir"])
+        .args(["--port", "0", "--shards", "2", "--unixsocket"])
+        .arg(directory.join("socket"))
+        .arg("--dir")
         .arg(directory)
         .args(options)
         .stdin(Stdio::null())
