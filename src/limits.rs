@@ -28,10 +28,10 @@ pub(crate) const ACL_LOG_GROUPING_MS: u64 = 60_000;
 pub(crate) const ACL_LOG_TEXT_BYTES_MAX: usize = 256;
 /// Newest entries of ACL LOG among which one is looked for that a denial can share.
 pub(crate) const ACL_LOG_GROUPED_AMONG: usize = 10;
-/// Addresses whose failed logins the log tells of one by one; the others share a line.
-pub(crate) const FAILED_LOGIN_ADDRESSES_MAX: usize = 1000;
-/// Time between two lines about failed logins from one address, ms.
-pub(crate) const FAILED_LOGIN_LINE_MS: u64 = 60_000;
+/// Addresses, and users, whose refused logins the log tells of one by one; the others share a line.
+pub(crate) const REFUSED_LOGIN_NAMES_MAX: usize = 1000;
+/// Time between two lines about refused logins of one address or user, ms.
+pub(crate) const REFUSED_LOGIN_LINE_MS: u64 = 60_000;
 /// Time for which a publication waits for what listeners have sent to another thread before, ms: then that thread is stuck, and the others
 /// go on without it.
 pub(crate) const OUTSTANDING_WAIT_MS_MAX: u64 = 500;

@@ -73,6 +73,8 @@ pub(crate) struct MemoryFacts {
     /// For how long it was before, ms.
     exceeded_ms_before: AtomicU64,
     refusal_told_ms: AtomicU64,
+    /// It was told that commands are refused, and not that they are served again.
+    is_refusing: AtomicBool,
     /// It was told that whole queues may go.
     queues_told: AtomicBool,
     pressure: AtomicU8,
@@ -92,6 +94,7 @@ impl MemoryFacts {
             telling: Mutex::default(),
             exceeded_ms_before: AtomicU64::new(0),
             refusal_told_ms: AtomicU64::new(0),
+            is_refusing: AtomicBool::new(false),
             queues_told: AtomicBool::new(false),
             pressure: AtomicU8::new(Pressure::Low as u8),
         }
@@ -140,7 +143,17 @@ impl MemoryFacts {
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
+        if swapped.is_ok() {
+            self.is_refusing.store(true, Ordering::Relaxed);
+        }
         swapped.is_ok()
+    }
+
+    /// Whether the log is to tell that commands are served again: it has told that they are refused, and so much less is used now
+    /// ([`Self::follow`]) that it will not have to soon.
+    pub(crate) fn ends_refusals(&self) -> bool {
+        let pressure = self.pressure.load(Ordering::Relaxed);
+        pressure < Pressure::Critical as u8 && self.is_refusing.swap(false, Ordering::Relaxed)
     }
 
     /// So much is used; gives how much that is of the limit when it has become more than it was.
@@ -257,6 +270,22 @@ mod tests {
             [None, high, None, None, critical, None, None, None, critical, None, None, high, None, critical]
         );
         assert_eq!(facts.follow(u64::MAX, 0), None);
+    }
+
+    #[test]
+    fn it_is_told_once_that_commands_are_served_again() {
+        let facts = MemoryFacts::new(1);
+        let after = |used| {
+            facts.follow(used, 100);
+            facts.ends_refusals()
+        };
+        assert!(!after(10), "none was refused");
+        assert!(facts.note_refusal(1));
+        assert!(!facts.note_refusal(2));
+        assert_eq!(
+            [100, 95, 91, 89, 50].map(after),
+            [false, false, false, true, false]
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::counters::Counter;
 use counters::ShardCounters;
 use errors::ErrorCounters;
 use latency::LatencyEvents;
-use logins::FailedLogins;
+use logins::RefusedLogins;
 use memory::MemoryFacts;
 use persistence::Persistence;
 use sample::Sampler;
@@ -64,8 +64,10 @@ pub(crate) struct Observations {
     pub(crate) errors: ErrorCounters,
     /// What users were not allowed to do.
     pub(crate) denials: Denials,
-    /// Wrong passwords.
-    pub(crate) failed_logins: FailedLogins,
+    /// Wrong passwords, by address.
+    pub(crate) failed_logins: RefusedLogins,
+    /// Logins beyond `maxclients-per-user`, by user.
+    pub(crate) logins_beyond_limit: RefusedLogins,
     /// Rates.
     pub(crate) sampler: Sampler,
     /// The limit on memory.
@@ -91,7 +93,8 @@ impl Observations {
             latency: LatencyEvents::default(),
             errors: ErrorCounters::default(),
             denials: Denials::default(),
-            failed_logins: FailedLogins::default(),
+            failed_logins: RefusedLogins::default(),
+            logins_beyond_limit: RefusedLogins::default(),
             sampler: Sampler::default(),
             memory: MemoryFacts::new(shard_count),
             persistence: Arc::new(Persistence::new(now_ms)),

@@ -10,6 +10,7 @@ use super::error::StartError;
 use super::{logging, process, tls};
 use crate::config::{SetError, Settings};
 use crate::observe::allocator;
+use crate::shard::clock::unix_ms;
 
 /// Makes the process follow `after` instead of `before`. Runs on the acceptor's thread.
 ///
@@ -59,6 +60,9 @@ pub(crate) async fn apply(
         });
     }
     if let Some(terms) = terms {
+        if let Some(terms) = &terms {
+            terms.tell(&after.tls, unix_ms());
+        }
         acceptors.set_terms(terms);
     }
     acceptors.set_keepalive(after.tcp_keepalive_s);

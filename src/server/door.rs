@@ -31,7 +31,7 @@ use super::accept::Accepted;
 use super::handshakes::{Beginning, Handshakes};
 use super::listen;
 use super::tls::Terms;
-use super::tls::names::common_name;
+use super::tls::certificate::common_name;
 
 /// Lets sockets in, from any thread.
 pub(super) struct Door {

@@ -136,7 +136,7 @@ fn line(process: u32, unix_ms: u64, level: Level, text: &str) -> String {
 }
 
 /// `20 Nov 2026 21:42:56.103`, UTC.
-fn date(unix_ms: u64) -> String {
+pub(super) fn date(unix_ms: u64) -> String {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];

@@ -25,6 +25,7 @@ use crate::acl::Users;
 use crate::command::table::commands;
 use crate::config::{ConfigError, Configuration, Notice, Settings};
 use crate::observe::allocator;
+use crate::shard::clock::unix_ms;
 
 /// What the words of a command line led to.
 pub(crate) enum Start {
@@ -90,6 +91,9 @@ pub(crate) fn prepare<A: AsRef<[u8]>>(words: &[A], clock: Clock) -> Result<Start
     let users = users::at_start(&configuration, &settings)?;
     configuration.forget_users();
     let terms = tls::terms(&settings.tls).map_err(|error| StartError::Tls(error.to_string()))?;
+    if let Some(terms) = &terms {
+        terms.tell(&settings.tls, unix_ms());
+    }
     let signals = Signals::new()?;
     let listeners = listen::open_all(&settings)?;
     if listeners.is_empty() {

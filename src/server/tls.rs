@@ -11,9 +11,9 @@
 //!
 //! Invariant: an error names the setting and the file, and says what to do.
 
+pub(super) mod certificate;
 mod ciphers;
 mod keys;
-pub(super) mod names;
 mod sessions;
 
 use std::fmt;
@@ -29,7 +29,10 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{CipherSuite, ProtocolVersion, RootCertStore, ServerConfig};
 use rustls_pki_types::TrustAnchor;
 
+use tracing::{info, warn};
+
 use super::error::reason_of;
+use super::logging;
 use crate::config::{ClientCertificates, TlsSettings};
 
 /// The terms of the connections that are accepted next.
@@ -37,6 +40,8 @@ use crate::config::{ClientCertificates, TlsSettings};
 pub(crate) struct Terms {
     /// What the library needs.
     pub(crate) config: Arc<ServerConfig>,
+    /// When the server's certificate ends, Unix ms, if it says so.
+    certificate_ends_ms: Option<u64>,
     demands: Arc<Demands>,
     /// Others have taken their place that ask something else of clients.
     is_withdrawn: Arc<AtomicBool>,
@@ -56,6 +61,24 @@ impl Terms {
     /// Whether what they ask of clients is what is asked now.
     pub(crate) fn are_current(&self) -> bool {
         !self.is_withdrawn.load(Ordering::Acquire)
+    }
+
+    /// Tells the log which certificate clients are shown, and warns of one that has ended: the server shows it all the same, and each
+    /// client refuses it.
+    pub(crate) fn tell(&self, settings: &TlsSettings, now_ms: u64) {
+        let file = settings.cert_file.as_deref().unwrap_or(Path::new(""));
+        let file = file.display();
+        match self.certificate_ends_ms {
+            Some(end) if end <= now_ms => warn!(
+                "The certificate in {file} ended on {}: clients refuse it. Put a new one there and send CONFIG SET tls-cert-file {file}",
+                logging::date(end)
+            ),
+            Some(end) => info!(
+                "The certificate in {file} is in use, until {}",
+                logging::date(end)
+            ),
+            None => info!("The certificate in {file} is in use"),
+        }
     }
 
     /// Others take their place.
@@ -156,6 +179,10 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
         ..ring::default_provider()
     });
     let key = keys::certified_key(settings, &provider)?;
+    let first = key.cert.first();
+    let certificate_ends_ms = first
+        .and_then(|der| certificate::ends_s(der))
+        .map(|s| s * 1000);
     let authorities = match settings.client_certificates {
         ClientCertificates::No => RootCertStore::empty(),
         ClientCertificates::Required | ClientCertificates::Optional => authorities(settings)?,
@@ -197,6 +224,7 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
     };
     Ok(Some(Terms {
         config: Arc::new(config),
+        certificate_ends_ms,
         demands: Arc::new(demands),
         is_withdrawn: Arc::default(),
     }))

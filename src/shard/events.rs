@@ -144,6 +144,8 @@ impl Shard {
         let mut session = Session::new(handle, false);
         match user {
             Some(user) if !session.log_in(&user, limit) => {
+                let beyond_limit = &shared.observations.logins_beyond_limit;
+                beyond_limit.note(&String::from_utf8_lossy(user.name()));
                 shared.clients.remove(session.id());
                 return None;
             }

@@ -64,7 +64,7 @@ impl Shard {
         if facts.note_refusal(self.now_ms) {
             tracing::warn!(
                 "Out of memory: commands that need some are refused (OOM). Used: {} bytes, maxmemory: {} bytes, maxmemory-policy: {}. \
-                 Raise maxmemory, trim streams (XTRIM MAXLEN), or let consumers catch up.",
+                 Raise maxmemory, let consumers catch up, trim streams (XTRIM MAXLEN) or delete keys.",
                 meter::used(),
                 self.limits.max,
                 self.settings.memory.policy,
@@ -183,7 +183,13 @@ impl Shard {
         }
         self.tell_of_queues();
         let counted = used.saturating_sub(uncounted(&self.shared));
-        let Some(pressure) = facts.follow(counted, max) else {
+        let risen = facts.follow(counted, max);
+        if facts.ends_refusals() {
+            tracing::info!(
+                "Commands that need memory are served again. Used: {counted} bytes, maxmemory: {max} bytes."
+            );
+        }
+        let Some(pressure) = risen else {
             return;
         };
         let beyond = match pressure {
@@ -194,7 +200,7 @@ impl Shard {
             "More than {beyond} % of maxmemory is used: {counted} of {max} bytes. {}",
             match self.limits.policy {
                 None =>
-                    "At 100 % writes are refused (OOM): raise maxmemory, trim streams (XTRIM MAXLEN), or let consumers catch up.",
+                    "At 100 % writes are refused (OOM): raise maxmemory, let consumers catch up, trim streams (XTRIM MAXLEN) or delete keys.",
                 Some(_) => "At 100 % keys are evicted (maxmemory-policy).",
             }
         );

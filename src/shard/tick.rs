@@ -57,9 +57,7 @@ impl Shard {
             observations.sampler.take(self.now_ms, &observations.shards);
             // The peak that INFO tells is that of these samples.
             self.watch_memory();
-            for (address, count) in observations.failed_logins.take_due(self.now_ms) {
-                tracing::warn!("Failed logins from {address}: {count} (told of once a minute)");
-            }
+            self.tell_of_refused_logins();
         }
         if !self.is_paused() {
             self.clients.release_paused(self.now_ms);
@@ -73,6 +71,18 @@ impl Shard {
         self.close_held_too_long();
         self.close_stalled_copies();
         self.close_idle();
+    }
+
+    fn tell_of_refused_logins(&self) {
+        let observations = &self.shared.observations;
+        for (address, count) in observations.failed_logins.take_due(self.now_ms) {
+            tracing::warn!("Failed logins from {address}: {count} (told of once a minute)");
+        }
+        for (user, count) in observations.logins_beyond_limit.take_due(self.now_ms) {
+            tracing::warn!(
+                "Logins refused since user {user:?} has as many connections as maxclients-per-user allows: {count} (told of once a minute)"
+            );
+        }
     }
 
     /// SCRIPT FLUSH gives memory back also where no script runs again.

@@ -195,6 +195,11 @@ fn a_user_has_no_more_connections_than_it_may() {
         let refused = "-ERR max number of clients of this user reached: close some, or raise maxclients-per-user";
         let mut third = server.connect();
         assert_eq!(third.run("AUTH u pw").to_string(), refused);
+        let told = "Logins refused since user \"u\" has as many connections as maxclients-per-user allows: 1";
+        let begun = Instant::now();
+        while !server.log().contains(told) {
+            assert!(begun.elapsed() < Duration::from_secs(20));
+        }
         assert_eq!(one.run("AUTH u pw").text(), "OK", "it is that user already");
         assert_eq!(user(&server, "v", "+@all").run("PING").text(), "PONG");
         assert_eq!(one.run("RESET").text(), "RESET");

@@ -186,6 +186,35 @@ fn certificates_are_read_again_while_connections_stay() {
     assert_eq!(before.run("PING").to_string(), "+PONG");
     // What has nothing to do with it can still be set.
     assert_eq!(control.run("CONFIG SET hz 20").to_string(), "+OK");
+    let told = format!(
+        "The certificate in {} is in use, until ",
+        renewed.certificate()
+    );
+    assert_eq!(server.server.log().matches(&told).count(), 2);
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_warned_of() {
+    let server = start("");
+    let expired = server.authority.issue_expired("server");
+    let (certificate, key) = (expired.certificate(), expired.key());
+    let set = server.server.connect().call(&[
+        "CONFIG",
+        "SET",
+        "tls-cert-file",
+        certificate,
+        "tls-key-file",
+        key,
+    ]);
+    assert_eq!(set.to_string(), "+OK");
+    let told = format!(
+        "The certificate in {certificate} ended on 01 Jan 2020 00:00:00.000: clients refuse it."
+    );
+    assert!(
+        server.server.log().contains(&told),
+        "{}",
+        server.server.log()
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::command::context::{ShardAction, SubscriptionChange};
 use crate::command::error::{self, CommandError};
 use crate::command::permission;
 use crate::command::{Context, Outcome};
+use crate::observe::logins::host_of;
 use crate::pubsub::registry::ChannelKind;
 use crate::resp::Protocol;
 use crate::resp::arguments::Args;
@@ -28,16 +29,18 @@ fn log_in(
 ) -> Result<(), CommandError> {
     let Some(user) = ctx.shared.users.log_in(name, password) else {
         let failed = &ctx.shared.observations.failed_logins;
-        failed.note(&ctx.session.handle.address);
+        failed.note(host_of(&ctx.session.handle.address));
         permission::note_login(ctx.shared, (ctx.session, ctx.now_ms()), args, name);
         ctx.session.fail_login(ctx.settings.auth_failure_delay_ms);
         return Err(error::WRONG_PASSWORD);
     };
     let limit = ctx.settings.maxclients_per_user;
-    match ctx.session.log_in(&user, limit) {
-        true => Ok(()),
-        false => Err(error::TOO_MANY_CLIENTS_OF_USER),
+    if ctx.session.log_in(&user, limit) {
+        return Ok(());
     }
+    let beyond_limit = &ctx.shared.observations.logins_beyond_limit;
+    beyond_limit.note(&String::from_utf8_lossy(user.name()));
+    Err(error::TOO_MANY_CLIENTS_OF_USER)
 }
 
 pub(super) fn auth(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {

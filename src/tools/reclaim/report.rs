@@ -104,9 +104,15 @@ impl StreamReport {
             self.stayed,
             self.dropped_consumers.len() as u64,
         ];
+        // Zeros would say that there was nothing to do.
+        let has_failed = self.looked_at == 0 && !self.errors.is_empty();
+        let shown = |number: &u64| match has_failed {
+            true => "-".to_owned(),
+            false => number.to_string(),
+        };
         [self.stream.clone(), self.group.clone()]
             .into_iter()
-            .chain(numbers.iter().map(u64::to_string))
+            .chain(numbers.iter().map(shown))
             .collect()
     }
 
@@ -306,6 +312,18 @@ mod tests {
         assert_eq!(lines[3], "jobs: consumer old dropped");
         assert_eq!(lines[4], "jobs: no consumer is alive, 1 entry stays");
         assert_eq!(lines[5], "dry run: nothing was changed");
+    }
+
+    #[test]
+    fn a_stream_that_could_not_be_looked_at_has_no_numbers() {
+        let mut failed = report();
+        failed.streams[0].looked_at = 0;
+        failed.streams[0].errors = vec!["jobs: no permission".to_owned()];
+        let mut out = Vec::new();
+        failed.write_table(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row, ["jobs", "g", "-", "-", "-", "-", "-", "-", "-", "-"]);
     }
 
     #[test]
