@@ -13,6 +13,8 @@
 //! A failing seed is printed. `MILLRACE_SEED=<n>` runs one seed, `MILLRACE_SEEDS=<n>` that many.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+#[path = "simulation/behind.rs"]
+mod behind;
 #[path = "simulation/cases.rs"]
 mod cases;
 #[path = "simulation/checks.rs"]
