@@ -429,6 +429,7 @@ impl World {
             }
         }
         self.shards[shard].take_closed();
+        self.shards[shard].sockets_are_closed();
         // As the thread does it: first the socket's task ends, later the client leaves; anything may happen between.
         for (id, target) in std::mem::take(&mut self.leaving[shard]) {
             if self.shards[shard].depart(id, target, None) {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 
 use super::buffers::Written;
@@ -191,5 +191,11 @@ impl Transport {
         if let Self::Tls(stream, tls) = self {
             tls.close(|records| try_send(stream, records));
         }
+    }
+
+    /// Ends it for the peer at once: its descriptor is closed when its task has its next turn.
+    pub(crate) fn end(&self) {
+        // Where that fails it has ended.
+        let _ = shutdown(self.descriptor(), Shutdown::Both);
     }
 }

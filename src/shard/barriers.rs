@@ -3,6 +3,8 @@
 //! ```text
 //! CONFIG SET, MONITOR, KILL … ──Barrier──► each thread: settings, pause, what follows from them ──BarrierSeen──► reply
 //! ```
+//! What follows from a KILL is that sockets are closed: who is told of it and then finds the killed connection open would send a
+//! command into it that nobody reads.
 
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::resp::reply::{Mark, Reply};
@@ -42,6 +44,27 @@ impl Shard {
             let own = ShardSet::one(self.id);
             self.hands.wait_in_line(own, Job::Answer { from, client });
         } else {
+            self.answer_barrier(from, client);
+        }
+    }
+
+    /// Another thread's client waits no longer for this one, at the latest when the sockets of all who are gone are closed.
+    pub(super) fn answer_barrier(&mut self, from: ShardId, client: ClientId) {
+        if self.clients.has_closed() {
+            self.answers_behind_closed.push((from, client));
+        } else {
+            self.post.send(from, Message::BarrierSeen(client));
+        }
+    }
+
+    /// Whether somebody waits for that.
+    pub(crate) fn is_closing_awaited(&self) -> bool {
+        !self.answers_behind_closed.is_empty()
+    }
+
+    /// The sockets of all who were gone are closed.
+    pub fn sockets_are_closed(&mut self) {
+        for (from, client) in std::mem::take(&mut self.answers_behind_closed) {
             self.post.send(from, Message::BarrierSeen(client));
         }
     }

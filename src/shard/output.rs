@@ -70,7 +70,7 @@ impl Shard {
         self.clients.has_closed()
     }
 
-    /// Clients whose sockets are to be dropped.
+    /// Clients whose sockets are to be dropped; then [`Self::sockets_are_closed`].
     pub fn take_closed(&mut self) -> Vec<ClientId> {
         self.clients.take_closed()
     }

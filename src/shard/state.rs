@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::command::context::Shared;
 use crate::config::Settings;
-use crate::ids::ShardId;
+use crate::ids::{ClientId, ShardId};
 use crate::journal::log::Log;
 use crate::keyspace::Keyspace;
 use crate::net::buffers::Spares;
@@ -74,6 +74,8 @@ pub struct Shard {
     pub(super) wrote_to: u64,
     /// What listeners have sent that is not in effect yet, and who waits for it.
     pub(super) outstanding: Outstanding,
+    /// Clients, and their threads, that wait until the sockets of those who are gone are closed.
+    pub(super) answers_behind_closed: Vec<(ShardId, ClientId)>,
     /// It has written something to the log that is not synced, and has left that to nobody.
     pub(super) owes_sync: bool,
     /// Position of the log up to which clients may be told.
@@ -213,6 +215,7 @@ impl Shard {
             revealed: 0,
             wrote_to: 0,
             outstanding: Outstanding::default(),
+            answers_behind_closed: Vec::new(),
             owes_sync: false,
             has_busy_news: false,
             busy: None,

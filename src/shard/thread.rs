@@ -489,14 +489,19 @@ impl Driver {
     }
 
     fn close_all(&self) {
+        let is_awaited = self.shard.borrow().is_closing_awaited();
         let closed = self.shard.borrow_mut().take_closed();
         for id in closed {
             if let Some(connection) = self.connections.borrow_mut().remove(&id) {
                 self.leave_listeners(&connection);
                 connection.transport.borrow_mut().close();
+                if is_awaited {
+                    connection.transport.borrow().end();
+                }
                 connection.end();
             }
         }
+        self.shard.borrow_mut().sockets_are_closed();
     }
 
     /// Sends what there is room for, and no more than is one client's share of a turn.

@@ -129,7 +129,7 @@ impl Shard {
             Job::Expire => self.expire(),
             Job::Evict(_) => self.go_on_evicting(),
             Job::LimitTracked => self.limit_tracked(),
-            Job::Answer { from, client } => self.post.send(from, Message::BarrierSeen(client)),
+            Job::Answer { from, client } => self.answer_barrier(from, client),
             Job::Forget(waiters) => self.forget_in_hand(&waiters),
             Job::Remove(done) => self.remove_migrated(&done),
             Job::Cut(run) => self.cut(&run),

@@ -1,5 +1,6 @@
 //! The connection's commands through a socket: passwords, protocols, names, and what one connection does to others.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::support::server::info_field;
@@ -205,6 +206,26 @@ fn nothing_is_left_of_a_killed_client_once_the_kill_is_answered() {
                     ("LPOP queue", "$1 x"),
                 ],
             );
+        }
+    });
+}
+
+#[test]
+fn the_connection_of_a_killed_client_has_ended_once_the_kill_is_answered() {
+    for_each_shard_count(|server| {
+        let mut control = server.connect();
+        for round in 0..200 {
+            let mut killed = server.connect();
+            let id = killed.id();
+            let address = killed.stream().local_addr().unwrap();
+            let (line, told) = match round % 2 {
+                0 => (format!("CLIENT KILL ID {id}"), ":1"),
+                _ => (format!("CLIENT KILL {address}"), "+OK"),
+            };
+            assert_eq!(control.run(&line).to_string(), told);
+            let mut stream = killed.stream();
+            stream.set_nonblocking(true).unwrap();
+            assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0, "{line}");
         }
     });
 }
