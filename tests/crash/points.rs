@@ -1,6 +1,7 @@
 //! The named points at which the server kills itself when `MILLRACE_CRASH_AT` says so.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use millrace::journal::storage::CrashPoint;
 
@@ -83,6 +84,8 @@ fn unite(directory: &Path) {
 
 /// Ways to come to a point: as it is, with a torn log, with a log of one file, the second time.
 const WAYS: [&str; 4] = ["", "torn", "united", ":2"];
+/// For how long each is tried again where a busy machine does not let the writers come so far.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// A later time, at most.
 const TIMES_MAX: usize = 300;
 
@@ -110,8 +113,11 @@ fn each_once(campaign: &mut Campaign, points: &[String]) -> Result<(), Vec<Strin
     let mut missed = Vec::new();
     for point in points {
         let mut is_reached = false;
-        // Again where a busy machine did not let the writer come so far.
-        for way in WAYS.into_iter().cycle().take(3 * WAYS.len()) {
+        let deadline = Instant::now() + PATIENCE;
+        for (tries, way) in WAYS.into_iter().cycle().enumerate() {
+            if tries >= WAYS.len() && Instant::now() >= deadline {
+                break;
+            }
             let name = match way {
                 ":2" => format!("{point}:2"),
                 _ => point.clone(),
