@@ -186,15 +186,11 @@ impl Transport {
         }
     }
 
-    /// Tells the peer that nothing more comes, where that is more than the end of the socket.
+    /// Ends the connection: the peer reads what was sent, and its end. The descriptor stays open until this is dropped.
     pub(crate) fn close(&mut self) {
         if let Self::Tls(stream, tls) = self {
             tls.close(|records| try_send(stream, records));
         }
-    }
-
-    /// Ends it for the peer at once: its descriptor is closed when its task has its next turn.
-    pub(crate) fn end(&self) {
         // Where that fails it has ended.
         let _ = shutdown(self.descriptor(), Shutdown::Both);
     }

@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::limits::{REFUSED_LOGIN_LINE_MS, REFUSED_LOGIN_NAMES_MAX};
 
-/// The window of all names for which there is no room.
-const OTHERS: &str = "others";
+/// The window of all names for which there is no room. No user can have this name: it has a blank.
+const OTHERS: &str = "all others";
 
 /// What is not told of one name yet.
 #[derive(Debug, Default)]

@@ -3,8 +3,8 @@
 //! ```text
 //! CONFIG SET, MONITOR, KILL … ──Barrier──► each thread: settings, pause, what follows from them ──BarrierSeen──► reply
 //! ```
-//! What follows from a KILL is that sockets are closed: who is told of it and then finds the killed connection open would send a
-//! command into it that nobody reads.
+//! What follows from a KILL is that connections end: the killer's program may use one again that it still finds open, and its command
+//! would be lost. Not so where the killed client has a script that is busy, or is on its way to another thread: it ends behind that.
 
 use crate::ids::{ClientId, ShardId, ShardSet};
 use crate::resp::reply::{Mark, Reply};
@@ -28,9 +28,13 @@ impl Shard {
         let mut shards = ShardSet::EMPTY;
         for id in clients.iter().filter(|id| **id != own.id()) {
             // One that is on its way between shards has neither wait nor subscription, and is closed where it arrives.
-            if let Some(shard) = self.shared.clients.shard_of(*id) {
-                self.post.send(shard, Message::Poke(*id));
-                shards.insert(shard);
+            match self.shared.clients.shard_of(*id) {
+                Some(shard) => {
+                    self.post.send(shard, Message::Poke(*id));
+                    shards.insert(shard);
+                }
+                // Its thread has seen it before, and may be about to close its socket.
+                None => shards = ShardSet::all(self.shared.shard_count),
             }
         }
         self.hold_until_seen(own, reply, mark, shards);
@@ -48,7 +52,7 @@ impl Shard {
         }
     }
 
-    /// Another thread's client waits no longer for this one, at the latest when the sockets of all who are gone are closed.
+    /// Answers a barrier of a client: at once, or behind the closing of the sockets of who is gone.
     pub(super) fn answer_barrier(&mut self, from: ShardId, client: ClientId) {
         if self.clients.has_closed() {
             self.answers_behind_closed.push((from, client));
@@ -57,12 +61,7 @@ impl Shard {
         }
     }
 
-    /// Whether somebody waits for that.
-    pub(crate) fn is_closing_awaited(&self) -> bool {
-        !self.answers_behind_closed.is_empty()
-    }
-
-    /// The sockets of all who were gone are closed.
+    /// The sockets of all who were gone are closed: answers the barriers that came before that.
     pub fn sockets_are_closed(&mut self) {
         for (from, client) in std::mem::take(&mut self.answers_behind_closed) {
             self.post.send(from, Message::BarrierSeen(client));

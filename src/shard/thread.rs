@@ -489,15 +489,12 @@ impl Driver {
     }
 
     fn close_all(&self) {
-        let is_awaited = self.shard.borrow().is_closing_awaited();
         let closed = self.shard.borrow_mut().take_closed();
         for id in closed {
             if let Some(connection) = self.connections.borrow_mut().remove(&id) {
                 self.leave_listeners(&connection);
+                // Its descriptor is closed when its task has its next turn.
                 connection.transport.borrow_mut().close();
-                if is_awaited {
-                    connection.transport.borrow().end();
-                }
                 connection.end();
             }
         }

@@ -1,6 +1,6 @@
 //! The connection's commands through a socket: passwords, protocols, names, and what one connection does to others.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use crate::support::server::info_field;
@@ -218,14 +218,30 @@ fn the_connection_of_a_killed_client_has_ended_once_the_kill_is_answered() {
             let mut killed = server.connect();
             let id = killed.id();
             let address = killed.stream().local_addr().unwrap();
-            let (line, told) = match round % 2 {
+            let (line, told) = match round % 3 {
                 0 => (format!("CLIENT KILL ID {id}"), ":1"),
-                _ => (format!("CLIENT KILL {address}"), "+OK"),
+                1 => (format!("CLIENT KILL {address}"), "+OK"),
+                _ => {
+                    control.run("ACL SETUSER u on nopass +@all");
+                    killed.run("AUTH u x");
+                    ("ACL DELUSER u".to_owned(), ":1")
+                }
             };
+            if round % 2 == 0 {
+                // Its thread may see by itself that it is killed.
+                killed.send_raw("PING\r\n".repeat(20).as_bytes());
+            }
             assert_eq!(control.run(&line).to_string(), told);
             let mut stream = killed.stream();
             stream.set_nonblocking(true).unwrap();
-            assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0, "{line}");
+            // Behind replies to what it has sent, or all of a sudden.
+            while stream.read(&mut [0; 64]).map_or_else(
+                |error| {
+                    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{line}");
+                    false
+                },
+                |count| count > 0,
+            ) {}
         }
     });
 }

@@ -89,13 +89,16 @@ pub(crate) fn ends_s(certificate: &[u8]) -> Option<u64> {
         (UTC_TIME, year) => 2000 + year,
         _ => return None,
     };
+    if rest.len() != 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let part = |at: usize| -> Option<u64> { rest.get(at..at + 2)?.parse().ok() };
     let days = days(year, part(0)?, part(2)?)?;
     let seconds = (part(4)? * 60 + part(6)?) * 60 + part(8)?;
     Some(days * 86_400 + seconds)
 }
 
-/// Days from 1970 to a day of the Gregorian calendar, with months and days from 1; `None` before 1970.
+/// Days from 1970 to a day of the Gregorian calendar, with months and days from 1; 0 for earlier ones.
 fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     // Years that begin in March: a leap day is the last of its year.
     let (year, march_month) = match month {
@@ -105,7 +108,7 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     };
     let day_of_year = (153 * march_month + 2) / 5 + day.checked_sub(1)?;
     let from_march_0000 = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year;
-    from_march_0000.checked_sub(719_468)
+    Some(from_march_0000.saturating_sub(719_468))
 }
 
 /// The fields of a certificate from its validity on.
@@ -152,6 +155,7 @@ mod tests {
     #[test]
     fn the_end_is_found_in_either_form_of_a_time() {
         for (year, month, day, seconds) in [
+            (1965, 5, 5, 0),
             (1970, 1, 1, 0),
             (1999, 12, 31, 946_598_400),
             (2000, 2, 29, 951_782_400),

@@ -105,7 +105,8 @@ impl StreamReport {
             self.dropped_consumers.len() as u64,
         ];
         // Zeros would say that there was nothing to do.
-        let has_failed = self.looked_at == 0 && !self.errors.is_empty();
+        let has_failed =
+            self.looked_at == 0 && !self.errors.is_empty() && !self.changed_something();
         let shown = |number: &u64| match has_failed {
             true => "-".to_owned(),
             false => number.to_string(),
@@ -317,8 +318,12 @@ mod tests {
     #[test]
     fn a_stream_that_could_not_be_looked_at_has_no_numbers() {
         let mut failed = report();
-        failed.streams[0].looked_at = 0;
-        failed.streams[0].errors = vec!["jobs: no permission".to_owned()];
+        failed.streams[0] = StreamReport {
+            stream: "jobs".to_owned(),
+            group: "g".to_owned(),
+            errors: vec!["jobs: no permission".to_owned()],
+            ..StreamReport::default()
+        };
         let mut out = Vec::new();
         failed.write_table(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
