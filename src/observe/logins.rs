@@ -71,6 +71,11 @@ impl RefusedLogins {
         }
     }
 
+    /// One more of a user with this name, which need not be UTF-8.
+    pub(crate) fn note_user(&self, name: &[u8]) {
+        self.note(&String::from_utf8_lossy(name));
+    }
+
     /// What the log is to tell now, by name.
     pub(crate) fn take_due(&self, now_ms: u64) -> Vec<(Box<str>, u64)> {
         let mut due = Vec::new();

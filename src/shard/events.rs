@@ -145,7 +145,7 @@ impl Shard {
         match user {
             Some(user) if !session.log_in(&user, limit) => {
                 let beyond_limit = &shared.observations.logins_beyond_limit;
-                beyond_limit.note(&String::from_utf8_lossy(user.name()));
+                beyond_limit.note_user(user.name());
                 shared.clients.remove(session.id());
                 return None;
             }

@@ -235,13 +235,16 @@ fn the_connection_of_a_killed_client_has_ended_once_the_kill_is_answered() {
             let mut stream = killed.stream();
             stream.set_nonblocking(true).unwrap();
             // Behind replies to what it has sent, or all of a sudden.
-            while stream.read(&mut [0; 64]).map_or_else(
-                |error| {
-                    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{line}");
-                    false
-                },
-                |count| count > 0,
-            ) {}
+            loop {
+                match stream.read(&mut [0; 64]) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{line}");
+                        break;
+                    }
+                }
+            }
         }
     });
 }

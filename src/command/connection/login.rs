@@ -39,7 +39,7 @@ fn log_in(
         return Ok(());
     }
     let beyond_limit = &ctx.shared.observations.logins_beyond_limit;
-    beyond_limit.note(&String::from_utf8_lossy(user.name()));
+    beyond_limit.note_user(user.name());
     Err(error::TOO_MANY_CLIENTS_OF_USER)
 }
 
