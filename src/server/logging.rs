@@ -23,6 +23,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use super::calendar::date_of;
 use super::error::{StartError, reason_of};
 use crate::config::LogLevel;
 
@@ -141,28 +142,13 @@ pub(super) fn date(unix_ms: u64) -> String {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
     let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_of(days);
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    let month = MONTHS[month];
+    let month = MONTHS[(month - 1) as usize];
     format!(
         "{day:02} {month} {year} {hour:02}:{minute:02}:{second:02}.{:03}",
         ms % 1000
     )
-}
-
-/// Year, month from 0, day of a number of days since 1970 (Gregorian calendar, years that begin in March).
-fn civil(days: u64) -> (u64, usize, u64) {
-    let from_march_0000 = days + 719_468;
-    let era = from_march_0000 / 146_097;
-    let day_of_era = from_march_0000 % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = (march_month + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(march_month >= 10);
-    (year, month as usize, day)
 }
 
 /// Collects an event's fields: the message first, the others as ` name=value`.

@@ -5,6 +5,7 @@
 //! startup.rs  the steps before the shards        listen.rs   listening sockets
 //! process.rs  detaching, limits, supervisor      accept.rs   tasks that accept
 //! logging.rs  the log                            signals.rs  SIGTERM, SIGINT
+//! calendar.rs days to dates and back
 //! apply.rs    CONFIG SET outside the shards      error.rs    why it did not start
 //! control.rs  the acceptor's thread, and how the shards reach it
 //! tls.rs      certificates, keys, ciphers        handshakes.rs  the thread that agrees on them with clients
@@ -20,6 +21,7 @@
 pub(crate) mod accept;
 pub(crate) mod apply;
 pub(crate) mod boot;
+mod calendar;
 pub(crate) mod control;
 mod data;
 mod disposal;

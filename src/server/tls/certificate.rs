@@ -7,6 +7,8 @@
 //! ```
 //! A client's certificate has been verified before: what is wrong here has no name, and nobody is logged in by it.
 
+use crate::server::calendar::days;
+
 /// Tags of DER.
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
@@ -96,19 +98,6 @@ pub(crate) fn ends_s(certificate: &[u8]) -> Option<u64> {
     let days = days(year, part(0)?, part(2)?)?;
     let seconds = (part(4)? * 60 + part(6)?) * 60 + part(8)?;
     Some(days * 86_400 + seconds)
-}
-
-/// Days from 1970 to a day of the Gregorian calendar, with months and days from 1; 0 for earlier ones.
-fn days(year: u64, month: u64, day: u64) -> Option<u64> {
-    // Years that begin in March: a leap day is the last of its year.
-    let (year, march_month) = match month {
-        1 | 2 => (year.checked_sub(1)?, month + 9),
-        3..=12 => (year, month - 3),
-        _ => return None,
-    };
-    let day_of_year = (153 * march_month + 2) / 5 + day.checked_sub(1)?;
-    let from_march_0000 = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year;
-    Some(from_march_0000.saturating_sub(719_468))
 }
 
 /// The fields of a certificate from its validity on.
