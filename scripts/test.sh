@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, as the README promises: on a Debian machine with a Rust toolchain, git and root it installs what the tests use,
-# checks format and lints, builds without LTO and runs every test. Whatever is missing fails; nothing is skipped.
+# checks the format, builds without LTO, runs every test and checks the lints beside them. Whatever is missing fails; nothing is skipped.
 #
 # usage: scripts/test.sh [words for cargo test]
 set -euo pipefail
@@ -111,10 +111,20 @@ raise_file_limit
 
 say "format"
 cargo fmt --check
-say "lints"
-# With the benchmark: one build of everything, its few crates and its own tests on top.
-cargo clippy --profile fast --all-targets --features bench -- -D warnings
-say "tests"
-# Many tests wait for servers, clients and timers: more of them at once than there are cores.
+say "tests, and lints beside them"
+# Many tests wait for servers, clients and timers: more of them at once than there are cores, and time left for the lints.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
-exec cargo test --profile fast --features bench --no-fail-fast "$@"
+# With the benchmark: one build of everything, its few crates and its own tests on top.
+whole=(--profile fast --features bench)
+cargo test "${whole[@]}" --no-run "$@"
+# The tests come first to cargo's lock, which they need for a moment; were it the other way round, they would only wait.
+setsid bash -c 'sleep 2; exec nice cargo clippy "$@"' lints "${whole[@]}" --all-targets -- -D warnings >target/lints.log 2>&1 &
+lints=$!
+trap 'kill -- "-$lints" 2>/dev/null || true' EXIT
+tests=0
+cargo test "${whole[@]}" --no-fail-fast "$@" || tests=$?
+say "lints"
+wait "$lints" || { cat target/lints.log >&2; fail "the lints found something"; }
+tail -n 1 target/lints.log
+trap - EXIT
+[ "$tests" -eq 0 ] || fail "tests failed"
