@@ -306,6 +306,8 @@ pub(crate) enum ShardAction {
     SwitchLog,
     /// Make the shards of these clients look at their handles (KILL, UNBLOCK); the reply is held back until they have.
     Poke(Vec<ClientId>),
+    /// Hold the reply back until the sockets of all who are gone are closed (KILL that found nobody).
+    CloseGone,
     /// Stop the shard's thread, ms (DEBUG SLEEP).
     Sleep(u64),
     /// Wait without an answer to a number of replicas: WAIT. There are none: the reply is written; ms to wait, 0 for ever.

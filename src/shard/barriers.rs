@@ -40,6 +40,12 @@ impl Shard {
         self.hold_until_seen(own, reply, mark, shards);
     }
 
+    /// Holds the reply back until no shard has the socket of a client that has left the registry: the killer of one that somebody else
+    /// has killed finds nobody, and no open connection either.
+    pub(super) fn hold_until_gone(&mut self, own: &mut Client, reply: &mut Reply, mark: Mark) {
+        self.hold_until_seen(own, reply, mark, ShardSet::all(self.shared.shard_count));
+    }
+
     /// Another thread's client waits until this one has seen the shared facts, and has done what follows from them.
     pub(super) fn pass_barrier(&mut self, from: ShardId, client: ClientId) {
         self.refresh();

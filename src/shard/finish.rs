@@ -275,6 +275,7 @@ impl Shard {
             ShardAction::Barrier => self.raise_barrier(client, reply, mark),
             ShardAction::SwitchLog => self.switch_log(client, reply, mark),
             ShardAction::Poke(clients) => self.poke(&clients, client, reply, mark),
+            ShardAction::CloseGone => self.hold_until_gone(client, reply, mark),
             ShardAction::Sleep(_) => self.refresh(),
             ShardAction::WaitForReplicas(ms) => {
                 let held = reply.since(mark).to_vec();

@@ -213,7 +213,7 @@ fn nothing_is_left_of_a_killed_client_once_the_kill_is_answered() {
 #[test]
 fn the_connection_of_a_killed_client_has_ended_once_the_kill_is_answered() {
     for_each_shard_count(|server| {
-        let mut control = server.connect();
+        let (mut control, mut rival) = (server.connect(), server.connect());
         for round in 0..200 {
             let mut killed = server.connect();
             let id = killed.id();
@@ -231,7 +231,14 @@ fn the_connection_of_a_killed_client_has_ended_once_the_kill_is_answered() {
                 // Its thread may see by itself that it is killed.
                 killed.send_raw("PING\r\n".repeat(20).as_bytes());
             }
-            assert_eq!(control.run(&line).to_string(), told);
+            if round % 6 == 3 {
+                // Also for who comes second, and finds a client that is killed or gone.
+                rival.send_raw(format!("{line}\r\n").as_bytes());
+                let second = control.run(&line).to_string();
+                assert!([":0", ":1"].contains(&second.as_str()), "{second}");
+            } else {
+                assert_eq!(control.run(&line).to_string(), told);
+            }
             let mut stream = killed.stream();
             stream.set_nonblocking(true).unwrap();
             // Behind replies to what it has sent, or all of a sudden.
@@ -244,6 +251,9 @@ fn the_connection_of_a_killed_client_has_ended_once_the_kill_is_answered() {
                         break;
                     }
                 }
+            }
+            if round % 6 == 3 {
+                rival.reply();
             }
         }
     });

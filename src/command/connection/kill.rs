@@ -92,8 +92,9 @@ fn positive(text: &[u8]) -> Option<u64> {
         .filter(|value| *value > 0)
 }
 
-/// Marks all that fit; gives the number, the own connection included.
-fn kill_fitting(ctx: &mut Context<'_>, filter: &Filter<'_>) -> (usize, Vec<ClientId>) {
+/// Marks all that fit. Gives how many were not marked before, the own connection included, and what the shards are to do: also who
+/// was killed by somebody else may still have its socket.
+fn kill_fitting(ctx: &mut Context<'_>, filter: &Filter<'_>) -> (usize, ShardAction) {
     let (own, now_ms) = (ctx.session.id(), ctx.now_ms());
     let candidates = match filter.id {
         Some(id) => ctx.shared.clients.get(ClientId(id)).into_iter().collect(),
@@ -109,34 +110,39 @@ fn kill_fitting(ctx: &mut Context<'_>, filter: &Filter<'_>) -> (usize, Vec<Clien
                 ctx.session.closing = true;
                 count += 1;
             }
-        } else if handle.kill() {
+        } else {
+            count += usize::from(handle.kill());
             others.push(handle.id);
-            count += 1;
         }
     }
-    (count, others)
+    let action = if count == 0 && others.is_empty() {
+        ShardAction::CloseGone
+    } else {
+        ShardAction::Poke(others)
+    };
+    (count, action)
 }
 
 pub(super) fn kill(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
-    let others = if args.len() == 3 {
+    let action = if args.len() == 3 {
         let filter = Filter {
             address: Some(args.at(2)),
             skip_self: false,
             ..Filter::ALL
         };
-        let (count, others) = kill_fitting(ctx, &filter);
+        let (count, action) = kill_fitting(ctx, &filter);
         if count == 0 {
             return Err(error::NO_SUCH_CLIENT);
         }
         ctx.reply.ok();
-        others
+        action
     } else {
         let filter = Filter::parse(args, &ctx.shared.users)?;
-        let (count, others) = kill_fitting(ctx, &filter);
+        let (count, action) = kill_fitting(ctx, &filter);
         ctx.reply.count(count);
-        others
+        action
     };
-    Ok(Outcome::Ask(ShardAction::Poke(others)))
+    Ok(Outcome::Ask(action))
 }
 
 pub(super) fn unblock(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Outcome, CommandError> {
