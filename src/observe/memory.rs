@@ -7,6 +7,8 @@ use super::counters::ShardCounters;
 
 /// Time between two lines in the log about refused commands, ms.
 const REFUSAL_LINE_MS: u64 = 60_000;
+/// How long no command must have been refused before the log says that they are served again, ms.
+const SERVED_AGAIN_MS: u64 = 5_000;
 
 /// How much of the limit is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +75,8 @@ pub(crate) struct MemoryFacts {
     /// For how long it was before, ms.
     exceeded_ms_before: AtomicU64,
     refusal_told_ms: AtomicU64,
+    /// When the last command was refused, Unix ms.
+    refused_ms: AtomicU64,
     /// It was told that commands are refused, and not that they are served again.
     is_refusing: AtomicBool,
     /// It was told that whole queues may go.
@@ -94,6 +98,7 @@ impl MemoryFacts {
             telling: Mutex::default(),
             exceeded_ms_before: AtomicU64::new(0),
             refusal_told_ms: AtomicU64::new(0),
+            refused_ms: AtomicU64::new(0),
             is_refusing: AtomicBool::new(false),
             queues_told: AtomicBool::new(false),
             pressure: AtomicU8::new(Pressure::Low as u8),
@@ -133,6 +138,7 @@ impl MemoryFacts {
     /// A command was refused; whether the log is to tell, which it does once a minute.
     pub(crate) fn note_refusal(&self, now_ms: u64) -> bool {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        self.refused_ms.store(now_ms, Ordering::Relaxed);
         let told_ms = self.refusal_told_ms.load(Ordering::Relaxed);
         if told_ms != 0 && now_ms.saturating_sub(told_ms) < REFUSAL_LINE_MS {
             return false;
@@ -149,11 +155,18 @@ impl MemoryFacts {
         swapped.is_ok()
     }
 
-    /// Whether the log is to tell that commands are served again: it has told that they are refused, and so much less is used now
-    /// ([`Self::follow`]) that it will not have to soon.
-    pub(crate) fn ends_refusals(&self) -> bool {
-        let pressure = self.pressure.load(Ordering::Relaxed);
-        pressure < Pressure::Critical as u8 && self.is_refusing.swap(false, Ordering::Relaxed)
+    /// Whether the log is to tell that commands are served again: it has told that they are refused, none was for some time, and no
+    /// more is used than allowed. The next that is refused is told of at once.
+    pub(crate) fn ends_refusals(&self, is_exceeded: bool, now_ms: u64) -> bool {
+        let quiet_ms = now_ms.saturating_sub(self.refused_ms.load(Ordering::Relaxed));
+        if is_exceeded || quiet_ms < SERVED_AGAIN_MS {
+            return false;
+        }
+        let ends = self.is_refusing.swap(false, Ordering::Relaxed);
+        if ends {
+            self.refusal_told_ms.store(0, Ordering::Relaxed);
+        }
+        ends
     }
 
     /// So much is used; gives how much that is of the limit when it has become more than it was.
@@ -275,17 +288,15 @@ mod tests {
     #[test]
     fn it_is_told_once_that_commands_are_served_again() {
         let facts = MemoryFacts::new(1);
-        let after = |used| {
-            facts.follow(used, 100);
-            facts.ends_refusals()
-        };
-        assert!(!after(10), "none was refused");
-        assert!(facts.note_refusal(1));
-        assert!(!facts.note_refusal(2));
-        assert_eq!(
-            [100, 95, 91, 89, 50].map(after),
-            [false, false, false, true, false]
-        );
+        assert!(!facts.ends_refusals(false, 1), "none was refused");
+        assert!(facts.note_refusal(10));
+        assert!(!facts.note_refusal(20));
+        let quiet = 20 + SERVED_AGAIN_MS;
+        assert!(!facts.ends_refusals(false, quiet - 1), "it was just now");
+        assert!(!facts.ends_refusals(true, quiet), "too much is used");
+        assert!(facts.ends_refusals(false, quiet));
+        assert!(!facts.ends_refusals(false, quiet));
+        assert!(facts.note_refusal(quiet + 1), "at once");
     }
 
     #[test]

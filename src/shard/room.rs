@@ -184,9 +184,14 @@ impl Shard {
         self.tell_of_queues();
         let counted = used.saturating_sub(uncounted(&self.shared));
         let risen = facts.follow(counted, max);
-        if facts.ends_refusals() {
+        if facts.ends_refusals(is_exceeded, self.now_ms) {
+            let limit = if max == 0 {
+                "no limit".to_owned()
+            } else {
+                format!("{max} bytes")
+            };
             tracing::info!(
-                "Commands that need memory are served again. Used: {counted} bytes, maxmemory: {max} bytes."
+                "Commands that need memory are served again. Used: {counted} bytes, maxmemory: {limit}."
             );
         }
         let Some(pressure) = risen else {
