@@ -53,7 +53,8 @@ mod tests {
     }
 
     fn length(year: u64, month: u64) -> u64 {
-        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let is = |every| year.is_multiple_of(every);
+        let is_leap = is(4) && (!is(100) || is(400));
         match month {
             2 => 28 + u64::from(is_leap),
             4 | 6 | 9 | 11 => 30,

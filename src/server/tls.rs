@@ -40,8 +40,8 @@ use crate::config::{ClientCertificates, TlsSettings};
 pub(crate) struct Terms {
     /// What the library needs.
     pub(crate) config: Arc<ServerConfig>,
-    /// When the server's certificate ends, Unix ms, if it says so.
-    certificate_ends_ms: Option<u64>,
+    /// From when until when the server's certificate is valid, Unix ms, if it says so.
+    certificate_valid_ms: Option<(u64, u64)>,
     demands: Arc<Demands>,
     /// Others have taken their place that ask something else of clients.
     is_withdrawn: Arc<AtomicBool>,
@@ -63,19 +63,23 @@ impl Terms {
         !self.is_withdrawn.load(Ordering::Acquire)
     }
 
-    /// Tells the log which certificate clients are shown, and warns of one that has ended: the server shows it all the same, and each
-    /// client refuses it.
+    /// Tells the log which certificate clients are shown, and warns of one that is not valid now: the server shows it all the same, and
+    /// each client refuses it.
     pub(crate) fn tell(&self, settings: &TlsSettings, now_ms: u64) {
         let file = settings.cert_file.as_deref().unwrap_or(Path::new(""));
         let file = file.display();
-        match self.certificate_ends_ms {
-            Some(end) if end <= now_ms => warn!(
+        match self.certificate_valid_ms {
+            Some((_, until)) if until <= now_ms => warn!(
                 "The certificate in {file} ended on {}: clients refuse it. Put a new one there and send CONFIG SET tls-cert-file {file}",
-                logging::date(end)
+                logging::date(until)
             ),
-            Some(end) => info!(
+            Some((from, _)) if from > now_ms => warn!(
+                "The certificate in {file} is valid from {} only: clients refuse it until then. Check the clock of this machine",
+                logging::date(from)
+            ),
+            Some((_, until)) => info!(
                 "The certificate in {file} is in use, until {}",
-                logging::date(end)
+                logging::date(until)
             ),
             None => info!("The certificate in {file} is in use"),
         }
@@ -180,9 +184,9 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
     });
     let key = keys::certified_key(settings, &provider)?;
     let first = key.cert.first();
-    let certificate_ends_ms = first
-        .and_then(|der| certificate::ends_s(der))
-        .map(|s| s * 1000);
+    let certificate_valid_ms = first
+        .and_then(|der| certificate::validity_s(der))
+        .map(|(from_s, until_s)| (from_s * 1000, until_s * 1000));
     let authorities = match settings.client_certificates {
         ClientCertificates::No => RootCertStore::empty(),
         ClientCertificates::Required | ClientCertificates::Optional => authorities(settings)?,
@@ -224,7 +228,7 @@ pub(crate) fn terms(settings: &TlsSettings) -> Result<Option<Terms>, TlsError> {
     };
     Ok(Some(Terms {
         config: Arc::new(config),
-        certificate_ends_ms,
+        certificate_valid_ms,
         demands: Arc::new(demands),
         is_withdrawn: Arc::default(),
     }))

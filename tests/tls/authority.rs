@@ -66,10 +66,15 @@ impl Authority {
 
     /// One that was valid once.
     pub(crate) fn issue_expired(&self, name: &str) -> Identity {
+        self.issue_for_year(name, 2019)
+    }
+
+    /// One that is valid in this year only.
+    pub(crate) fn issue_for_year(&self, name: &str, year: i32) -> Identity {
         let mut params = params(name);
-        params.not_before = rcgen::date_time_ymd(2019, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-        self.sign(params, &format!("{name}-expired"))
+        params.not_before = rcgen::date_time_ymd(year, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year + 1, 1, 1);
+        self.sign(params, &format!("{name}-{year}"))
     }
 
     fn sign(&self, params: CertificateParams, file: &str) -> Identity {

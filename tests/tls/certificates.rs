@@ -194,27 +194,30 @@ fn certificates_are_read_again_while_connections_stay() {
 }
 
 #[test]
-fn a_certificate_that_has_ended_is_warned_of() {
+fn a_certificate_that_is_not_valid_now_is_warned_of() {
     let server = start("");
-    let expired = server.authority.issue_expired("server");
-    let (certificate, key) = (expired.certificate(), expired.key());
-    let set = server.server.connect().call(&[
-        "CONFIG",
-        "SET",
-        "tls-cert-file",
-        certificate,
-        "tls-key-file",
-        key,
-    ]);
-    assert_eq!(set.to_string(), "+OK");
-    let told = format!(
-        "The certificate in {certificate} ended on 01 Jan 2020 00:00:00.000: clients refuse it."
-    );
-    assert!(
-        server.server.log().contains(&told),
-        "{}",
-        server.server.log()
-    );
+    let mut control = server.server.connect();
+    for (year, what) in [
+        (
+            2019,
+            "ended on 01 Jan 2020 00:00:00.000: clients refuse it.",
+        ),
+        (
+            3000,
+            "is valid from 01 Jan 3000 00:00:00.000 only: clients refuse it until then.",
+        ),
+    ] {
+        let shown = server.authority.issue_for_year("server", year);
+        let words = ["CONFIG", "SET", "tls-cert-file", shown.certificate()];
+        let set = control.call(&[&words[..], &["tls-key-file", shown.key()]].concat());
+        assert_eq!(set.to_string(), "+OK");
+        let told = format!("The certificate in {} {what}", shown.certificate());
+        assert!(
+            server.server.log().contains(&told),
+            "{}",
+            server.server.log()
+        );
+    }
 }
 
 #[test]

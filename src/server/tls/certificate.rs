@@ -1,5 +1,5 @@
 //! What a certificate (X.509, RFC 5280) says of itself: the common name, since who shows it may be the user of that name, and when it
-//! ends.
+//! is valid.
 //!
 //! ```text
 //! Certificate ─ TBSCertificate ─ [version] serial algorithm issuer validity subject ─► RDN ─► CN
@@ -77,12 +77,15 @@ pub(crate) fn common_name(certificate: &[u8]) -> Option<&[u8]> {
     name.filter(|name| !name.is_empty())
 }
 
-/// When it ends, Unix seconds; `None` when it does not say so as it should.
-pub(crate) fn ends_s(certificate: &[u8]) -> Option<u64> {
+/// When it begins and ends to be valid, Unix seconds; `None` when it does not say so as it should. What was before 1970 is 0.
+pub(crate) fn validity_s(certificate: &[u8]) -> Option<(u64, u64)> {
     let mut fields = from_validity(certificate)?;
     let mut validity = expect(&mut fields, SEQUENCE)?;
-    next(&mut validity)?;
-    let (kind, text) = next(&mut validity)?;
+    let from = time_s(next(&mut validity)?)?;
+    Some((from, time_s(next(&mut validity)?)?))
+}
+
+fn time_s((kind, text): (u8, &[u8])) -> Option<u64> {
     let digits = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let (year, rest) = digits.split_at_checked(if kind == GENERALIZED_TIME { 4 } else { 2 })?;
     let year: u64 = match (kind, year.parse().ok()?) {
@@ -97,7 +100,11 @@ pub(crate) fn ends_s(certificate: &[u8]) -> Option<u64> {
     let part = |at: usize| -> Option<u64> { rest.get(at..at + 2)?.parse().ok() };
     let days = days(year, part(0)?, part(2)?)?;
     let seconds = (part(4)? * 60 + part(6)?) * 60 + part(8)?;
-    Some(days * 86_400 + seconds)
+    Some(if year < 1970 {
+        0
+    } else {
+        days * 86_400 + seconds
+    })
 }
 
 /// The fields of a certificate from its validity on.
@@ -142,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_found_in_either_form_of_a_time() {
+    fn the_times_are_found_in_either_form() {
         for (year, month, day, seconds) in [
             (1965, 5, 5, 0),
             (1970, 1, 1, 0),
@@ -154,10 +161,16 @@ mod tests {
         ] {
             let key = rcgen::KeyPair::generate().unwrap();
             let mut params = rcgen::CertificateParams::new(vec!["host".to_owned()]).unwrap();
-            params.not_before = rcgen::date_time_ymd(1960, 1, 1);
+            // The last second of 1969 is no later than the first of 1970.
+            params.not_before =
+                rcgen::date_time_ymd(1970, 1, 1) - std::time::Duration::from_secs(1);
             params.not_after = rcgen::date_time_ymd(year, month, day);
             let certificate = params.self_signed(&key).unwrap();
-            assert_eq!(ends_s(certificate.der()), Some(seconds), "{year}");
+            assert_eq!(validity_s(certificate.der()), Some((0, seconds)), "{year}");
+            params.not_before = params.not_after;
+            let certificate = params.self_signed(&key).unwrap();
+            let both = (seconds, seconds);
+            assert_eq!(validity_s(certificate.der()), Some(both), "{year}");
         }
     }
 
@@ -170,7 +183,7 @@ mod tests {
             let place = at % der.len();
             der[place] = byte;
             der.truncate(length);
-            let _ = (common_name(&der), ends_s(&der));
+            let _ = (common_name(&der), validity_s(&der));
         }
     }
 }
