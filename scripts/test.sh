@@ -116,15 +116,27 @@ say "tests, and lints beside them"
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 # With the benchmark: one build of everything, its few crates and its own tests on top.
 whole=(--profile fast --features bench)
-cargo test "${whole[@]}" --no-run "$@"
-# The tests come first to cargo's lock, which they need for a moment; were it the other way round, they would only wait.
-setsid bash -c 'sleep 2; exec nice cargo clippy "$@"' lints "${whole[@]}" --all-targets -- -D warnings >target/lints.log 2>&1 &
+found=$(mktemp)
+tests='' lints=''
+stop() {
+  local group
+  for group in $tests $lints; do kill -- "-$group" 2>/dev/null || true; done
+  rm -f "$found"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+# Each in a process group of its own, which ends with this script.
+set -m
+cargo test "${whole[@]}" --no-fail-fast "$@" </dev/null &
+tests=$!
+# They come first to cargo's lock, and give it back when all is built; the other way round they would only wait.
+sleep 2
+nice cargo clippy "${whole[@]}" --all-targets -- -D warnings >"$found" 2>&1 &
 lints=$!
-trap 'kill -- "-$lints" 2>/dev/null || true' EXIT
-tests=0
-cargo test "${whole[@]}" --no-fail-fast "$@" || tests=$?
+failed=()
+wait "$tests" || failed+=(tests)
+wait "$lints" || failed+=(lints)
 say "lints"
-wait "$lints" || { cat target/lints.log >&2; fail "the lints found something"; }
-tail -n 1 target/lints.log
-trap - EXIT
-[ "$tests" -eq 0 ] || fail "tests failed"
+case ${failed[*]} in *lints*) cat "$found" >&2 ;; *) tail -n 1 "$found" ;; esac
+[ ${#failed[@]} -eq 0 ] || fail "failed: ${failed[*]}"
