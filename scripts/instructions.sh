@@ -101,7 +101,8 @@ count_of() { # COMMANDS WORDS…: instructions of the server while so many run
   [ -s "$dump" ] || fail "callgrind wrote no counts"
   awk '
     /^(summary|totals):/ && !total { total = $2 }
-    /^cfn=/ { is_timers = $0 == "cfn=epoch_ctl" }
+    # Whatever the allocator is asked of itself, under whichever prefix its functions have.
+    /^cfn=/ { is_timers = /mallctl(bymib)?$/ }
     /^calls=/ { getline; if (is_timers) timers += $2 }
     END { printf "%.0f\n", total - timers }' "$dump"
   rm -f "$scratch"/out.*
