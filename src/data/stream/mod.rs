@@ -50,7 +50,8 @@ pub(crate) use trim::{TrimOptions, TrimTo};
 #[derive(Clone, Default)]
 pub(crate) struct Stream {
     log: Log,
-    groups: BTreeMap<Arc<[u8]>, Group>,
+    /// Boxed: a node of the tree has room for eleven values, of which a stream with one group uses one.
+    groups: BTreeMap<Arc<[u8]>, Box<Group>>,
     idempotency: Idempotency,
 }
 
@@ -89,7 +90,7 @@ impl Stream {
     /// The group with this name.
     #[must_use]
     pub(crate) fn group(&self, name: &[u8]) -> Option<&Group> {
-        self.groups.get(name)
+        self.groups.get(name).map(|group| &**group)
     }
 
     /// The group with this name to change, and the log to look at meanwhile.
@@ -103,7 +104,7 @@ impl Stream {
             return false;
         }
         self.let_join(&mut group);
-        self.groups.insert(Arc::from(name), group);
+        self.groups.insert(Arc::from(name), Box::new(group));
         true
     }
 
@@ -111,7 +112,7 @@ impl Stream {
     pub(crate) fn remove_group(&mut self, name: &[u8]) -> Option<Group> {
         let group = self.groups.remove(name)?;
         self.inherit_releases(&group);
-        Some(group)
+        Some(*group)
     }
 
     /// Number of groups. O(1).
@@ -122,7 +123,8 @@ impl Stream {
 
     /// The groups by name, ascending.
     pub(crate) fn groups(&self) -> impl Iterator<Item = (&[u8], &Group)> + '_ {
-        self.groups.iter().map(|(name, group)| (&**name, group))
+        let groups = self.groups.iter();
+        groups.map(|(name, group)| (&**name, &**group))
     }
 
     /// Bytes of all structures of the stream, without the `Stream` itself.
@@ -134,7 +136,8 @@ impl Stream {
             .map(|(name, group)| {
                 name.len()
                     + 2 * size_of::<usize>()
-                    + size_of::<(Arc<[u8]>, Group)>()
+                    + size_of::<(Arc<[u8]>, Box<Group>)>()
+                    + size_of::<Group>()
                     + group.heap_bytes()
             })
             .sum();

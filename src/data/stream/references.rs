@@ -71,7 +71,7 @@ impl Stream {
     #[must_use]
     pub(crate) fn is_needed(&self, id: StreamId) -> bool {
         let needs = |group: &Group| id > group.last_delivered || group.pending().get(id).is_some();
-        self.groups.values().any(needs)
+        self.groups.values().any(|group| needs(group))
     }
 
     /// Deletes an entry as the policy wants it; with [`ReferencePolicy::Delete`] the references to an entry that is not
@@ -267,7 +267,7 @@ impl Stream {
 
 /// What the groups of a stream tell a trim.
 struct NeedsOfGroups<'a> {
-    groups: &'a BTreeMap<Arc<[u8]>, Group>,
+    groups: &'a BTreeMap<Arc<[u8]>, Box<Group>>,
     slowest: StreamId,
     settled: StreamId,
 }
